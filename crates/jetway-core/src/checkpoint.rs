@@ -1,0 +1,117 @@
+//! Saving a run within a process, so that it can go on after a crash.
+
+use crate::{Context, WorkItem, run::Snapshot};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// A run within a process, as it stood after a step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(bound = "")]
+pub struct Checkpoint<C: Context, WI: WorkItem> {
+    /// The context.
+    pub context: C,
+    /// The work items to come, in order.
+    pub queue: VecDeque<WI>,
+    /// The run's record: outputs, and what waits for gathering nodes. A checkpoint without it starts from the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Snapshot>,
+}
+
+impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
+    /// A context and the work items to come.
+    pub fn new(context: C, queue: VecDeque<WI>) -> Self {
+        Self {
+            context,
+            queue,
+            record: None,
+        }
+    }
+}
+
+/// What goes wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The store could not be read or written.
+    #[error("I/O error: {0}")]
+    Io(#[from] std::io::Error),
+    /// The store refused; the text says why.
+    #[error("Store error: {0}")]
+    Store(String),
+}
+
+impl From<CheckpointError> for crate::Error {
+    fn from(error: CheckpointError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+/// Keeps checkpoints by the id of their run.
+#[async_trait]
+pub trait CheckpointStore<C: Context, WI: WorkItem> {
+    /// Replaces the checkpoint of a run. Durable when this returns.
+    async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError>;
+
+    /// The last checkpoint of a run; `None` where there is none.
+    async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError>;
+}
+
+/// Checkpoints in memory, as they would be on a disk: encoded, so that a checkpoint shares nothing with the run that
+/// goes on. Clones share the store.
+#[derive(Clone)]
+pub struct InMemoryCheckpointStore<C, WI> {
+    saved: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    types: std::marker::PhantomData<fn() -> (C, WI)>,
+}
+
+impl<C, WI> InMemoryCheckpointStore<C, WI> {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self {
+            saved: Arc::default(),
+            types: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<C, WI> Default for InMemoryCheckpointStore<C, WI> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C, WI> fmt::Debug for InMemoryCheckpointStore<C, WI> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemoryCheckpointStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStore<C, WI> {
+    async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
+        let bytes = crate::codec::encode(checkpoint, "a checkpoint").map_err(|error| store(&error))?;
+        self.saved
+            .lock()
+            .await
+            .insert(workflow_id.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
+        let bytes = self.saved.lock().await.get(workflow_id).cloned();
+        bytes
+            .map(|bytes| crate::codec::decode(&bytes, "a checkpoint"))
+            .transpose()
+            .map_err(|error| store(&error))
+    }
+}
+
+fn store(error: &crate::Error) -> CheckpointError {
+    CheckpointError::Store(error.to_string())
+}

@@ -1,0 +1,152 @@
+//! How snapshots, tickets and values become bytes: CBOR, and a versioned envelope around what is stored.
+
+use crate::{Error, Fingerprint};
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The format that this build writes. It reads this one and every older one.
+pub const FORMAT: u16 = 1;
+
+/// What an envelope starts with, so that foreign bytes are told from ours at once.
+const MAGIC: [u8; 2] = *b"JW";
+const HEADER: usize = 12;
+
+/// What keeps an envelope from being opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The bytes are not an envelope.
+    #[error("{what} is not in Jetway's format: {bytes} bytes that do not start with its mark")]
+    Foreign {
+        /// What was to be read.
+        what: &'static str,
+        /// How many bytes there were.
+        bytes: usize,
+    },
+    /// A newer build wrote it.
+    #[error(
+        "{what} was written in format {found}, and this build reads up to format {FORMAT}: update this host"
+    )]
+    Newer {
+        /// What was to be read.
+        what: &'static str,
+        /// The format that was found.
+        found: u16,
+    },
+    /// The body does not decode.
+    #[error("{what} cannot be decoded: {reason}")]
+    Corrupt {
+        /// What was to be read.
+        what: &'static str,
+        /// The codec's own words.
+        reason: String,
+    },
+}
+
+/// Encodes a value as CBOR. `what` names it in the error.
+///
+/// # Errors
+/// [`Error::Codec`] where serde cannot serialise it.
+pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Error> {
+    let mut bytes = Vec::with_capacity(256);
+    ciborium::into_writer(value, &mut bytes).map_err(|error| Error::encode(what, error))?;
+    Ok(bytes.into())
+}
+
+/// Decodes a value from CBOR. `what` names it in the error.
+///
+/// # Errors
+/// [`Error::Codec`] where the bytes are not that value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
+    ciborium::from_reader(bytes).map_err(|error| Error::decode(what, error))
+}
+
+/// Encodes a value into an envelope: mark, format number, the workflow's fingerprint, CBOR.
+///
+/// # Errors
+/// [`Error::Codec`] where serde cannot serialise it.
+pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &str) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::with_capacity(1024);
+    bytes.put_slice(&MAGIC);
+    bytes.put_u16(FORMAT);
+    bytes.put_u64(fingerprint.0);
+    let mut writer = bytes.writer();
+    ciborium::into_writer(value, &mut writer).map_err(|error| Error::encode(what, error))?;
+    Ok(writer.into_inner().freeze())
+}
+
+/// Opens an envelope.
+///
+/// # Errors
+/// Foreign bytes, a format that is newer than this build, or a body that does not decode.
+pub fn open<T: DeserializeOwned>(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<(T, Fingerprint), EnvelopeError> {
+    let foreign = EnvelopeError::Foreign {
+        what,
+        bytes: bytes.len(),
+    };
+    let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign.clone())?;
+    let [m0, m1, f0, f1, fingerprint @ ..] = header else {
+        return Err(foreign);
+    };
+    if [*m0, *m1] != MAGIC {
+        return Err(foreign);
+    }
+    let found = u16::from_be_bytes([*f0, *f1]);
+    if found > FORMAT || found == 0 {
+        return Err(EnvelopeError::Newer { what, found });
+    }
+    let fingerprint = fingerprint
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_short| foreign)?;
+    let value = ciborium::from_reader(body).map_err(|error| EnvelopeError::Corrupt {
+        what,
+        reason: error.to_string(),
+    })?;
+    Ok((value, Fingerprint(fingerprint)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_envelope_opens_again() {
+        let sealed = seal(&("a", 7), Fingerprint(9), "a pair").unwrap();
+        assert_eq!(
+            open::<(String, u8)>(&sealed, "a pair"),
+            Ok((("a".to_owned(), 7), Fingerprint(9)))
+        );
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_in_words() {
+        let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
+        sealed[3] = 2;
+        let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
+        assert_eq!(
+            refused,
+            EnvelopeError::Newer {
+                what: "a snapshot",
+                found: 2
+            }
+        );
+        assert!(refused.to_string().contains("update this host"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut marked = b"JW\x00\x01".to_vec();
+            marked.extend(&bytes);
+            let foreign = matches!(open::<u8>(&bytes, "x"), Err(EnvelopeError::Foreign { .. }));
+            prop_assert!(foreign || bytes.starts_with(b"JW"));
+            let newer = matches!(open::<String>(&marked, "x"), Err(EnvelopeError::Newer { .. }));
+            prop_assert!(!newer);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where runs keep their contexts.
+
+use crate::{Context, Merge, codec, run::Snapshot};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{collections::HashMap, fmt, sync::Arc};
+use tokio::sync::Mutex;
+
+/// What goes wrong with a context store.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContextStoreError {
+    /// The store could not be read or written.
+    #[error("I/O error: {0}")]
+    Io(String),
+    /// Anything else.
+    #[error("Other error: {0}")]
+    Other(String),
+}
+
+impl From<ContextStoreError> for crate::Error {
+    fn from(error: ContextStoreError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+/// Keeps the contexts of runs and, where it can, their snapshots.
+#[async_trait]
+pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
+    /// The context of a run; `None` where there is none.
+    async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError>;
+
+    /// Replaces the context of a run.
+    async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
+
+    /// Merges a context into the one that is kept.
+    async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
+
+    /// Whether the store keeps snapshots: then steps are committed whole and once.
+    fn keeps_snapshots(&self) -> bool {
+        false
+    }
+
+    /// The latest snapshot of a run and its revision.
+    async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
+        Err(ContextStoreError::Other(format!(
+            "this store keeps no snapshots, so none of run {run_id:?}"
+        )))
+    }
+
+    /// Replaces the snapshot of a run where its revision is still `expected`; 0 where there must be none. Returns
+    /// whether it did.
+    async fn swap_snapshot(
+        &self,
+        run_id: &str,
+        expected: u64,
+        snapshot: &Snapshot,
+    ) -> Result<bool, ContextStoreError> {
+        let _nothing_is_kept = (expected, snapshot);
+        Err(ContextStoreError::Other(format!(
+            "this store keeps no snapshots, so none of run {run_id:?}"
+        )))
+    }
+}
+
+/// Contexts and snapshots in memory, encoded: what is read shares nothing with what is kept. Clones share the store.
+pub struct InMemoryContextStore<C> {
+    runs: Arc<Mutex<HashMap<String, Kept>>>,
+    context: std::marker::PhantomData<fn() -> C>,
+}
+
+#[derive(Default)]
+struct Kept {
+    context: Bytes,
+    snapshot: Option<Snapshot>,
+    revision: u64,
+}
+
+impl<C> InMemoryContextStore<C> {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self {
+            runs: Arc::default(),
+            context: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<C> Default for InMemoryContextStore<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> Clone for InMemoryContextStore<C> {
+    fn clone(&self) -> Self {
+        Self {
+            runs: Arc::clone(&self.runs),
+            context: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<C> fmt::Debug for InMemoryContextStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemoryContextStore").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
+    async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
+        let bytes = self
+            .runs
+            .lock()
+            .await
+            .get(run_id)
+            .map(|kept| kept.context.clone());
+        bytes.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        let context = encode(&ctx)?;
+        let mut runs = self.runs.lock().await;
+        let kept = runs.entry(run_id.to_owned()).or_default();
+        replace(kept, context);
+        Ok(())
+    }
+
+    async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        let mut runs = self.runs.lock().await;
+        let kept = runs.entry(run_id.to_owned()).or_default();
+        let mut merged: C = if kept.context.is_empty() {
+            C::default()
+        } else {
+            decode(&kept.context)?
+        };
+        merged.merge(ctx);
+        replace(kept, encode(&merged)?);
+        Ok(())
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+
+    async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
+        let runs = self.runs.lock().await;
+        Ok(runs
+            .get(run_id)
+            .and_then(|kept| Some((kept.snapshot.clone()?, kept.revision))))
+    }
+
+    async fn swap_snapshot(
+        &self,
+        run_id: &str,
+        expected: u64,
+        snapshot: &Snapshot,
+    ) -> Result<bool, ContextStoreError> {
+        let mut runs = self.runs.lock().await;
+        let kept = runs.entry(run_id.to_owned()).or_default();
+        let found = if kept.snapshot.is_some() { kept.revision } else { 0 };
+        if found != expected {
+            return Ok(false);
+        }
+        kept.context = snapshot.context.clone();
+        kept.snapshot = Some(snapshot.clone());
+        kept.revision += 1;
+        Ok(true)
+    }
+}
+
+fn replace(kept: &mut Kept, context: Bytes) {
+    if let Some(snapshot) = &mut kept.snapshot {
+        snapshot.context = context.clone();
+    }
+    kept.context = context;
+    kept.revision += 1;
+}
+
+fn encode<C: Context>(context: &C) -> Result<Bytes, ContextStoreError> {
+    codec::encode(context, "the context").map_err(|error| ContextStoreError::Other(error.to_string()))
+}
+
+fn decode<C: Context>(bytes: &[u8]) -> Result<C, ContextStoreError> {
+    codec::decode(bytes, "the context").map_err(|error| ContextStoreError::Other(error.to_string()))
+}

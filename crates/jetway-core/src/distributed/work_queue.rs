@@ -1,0 +1,176 @@
+//! Where work items wait for workers.
+
+use crate::{Context, WorkItem};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// What goes wrong with a work queue.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkQueueError {
+    /// The queue could not be read or written.
+    #[error("I/O error: {0}")]
+    Io(String),
+    /// There is nothing in the queue.
+    #[error("Queue is empty")]
+    Empty,
+    /// Anything else.
+    #[error("Other error: {0}")]
+    Other(String),
+}
+
+impl From<WorkQueueError> for crate::Error {
+    fn from(error: WorkQueueError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}
+
+/// A work item that was taken under a lease.
+#[derive(Debug, Clone)]
+pub struct Leased<WI> {
+    /// The run.
+    pub run_id: String,
+    /// The item.
+    pub item: WI,
+    /// What the queue knows the lease by; 0 where the queue has none and the item is gone from it.
+    pub lease: u64,
+}
+
+/// Keeps work items until workers take them.
+#[async_trait]
+pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
+    /// Adds an item.
+    async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError>;
+
+    /// Takes an item out for good.
+    async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError>;
+
+    /// Removes the items of a run.
+    async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError>;
+
+    /// The items of a run that wait.
+    async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError>;
+
+    /// Takes an item under a lease: it comes back when it is not settled. A queue without leases takes it out.
+    async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
+        let taken = self.dequeue().await?;
+        Ok(taken.map(|(run_id, item)| Leased {
+            run_id,
+            item,
+            lease: 0,
+        }))
+    }
+
+    /// Settles a leased item: it is gone from the queue.
+    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        let _taken_out_already = leased;
+        Ok(())
+    }
+
+    /// Gives a leased item back.
+    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        if leased.lease == 0 {
+            self.enqueue(&leased.run_id, leased.item.clone()).await
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Work items in memory, first in, first out over all runs. Clones share the queue. A lease ends with
+/// [`give_back`](WorkQueue::give_back) alone: a worker that is lost takes the process and its queue with it.
+pub struct InMemoryWorkQueue<WI: WorkItem>(Arc<Mutex<Queue<WI>>>);
+
+struct Queue<WI> {
+    waiting: VecDeque<(String, WI)>,
+    leased: BTreeMap<u64, (String, WI)>,
+    leases: u64,
+}
+
+impl<WI: WorkItem> InMemoryWorkQueue<WI> {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Queue {
+            waiting: VecDeque::new(),
+            leased: BTreeMap::new(),
+            leases: 0,
+        })))
+    }
+}
+
+impl<WI: WorkItem> Default for InMemoryWorkQueue<WI> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<WI: WorkItem> Clone for InMemoryWorkQueue<WI> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<WI: WorkItem> fmt::Debug for InMemoryWorkQueue<WI> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InMemoryWorkQueue").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<WI> {
+    async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError> {
+        let mut queue = self.0.lock().await;
+        let id = work.instance_id();
+        let known = |(run, item): &(String, WI)| run == workflow_id && item.instance_id() == id;
+        if !queue.waiting.iter().any(known) {
+            queue.waiting.push_back((workflow_id.to_owned(), work));
+        }
+        Ok(())
+    }
+
+    async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError> {
+        Ok(self.0.lock().await.waiting.pop_front())
+    }
+
+    async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError> {
+        let mut queue = self.0.lock().await;
+        queue.waiting.retain(|(run, _)| run != run_id);
+        queue.leased.retain(|_, (run, _)| run != run_id);
+        Ok(())
+    }
+
+    async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
+        let queue = self.0.lock().await;
+        let of_run = |(run, item): &(String, WI)| (run == run_id).then(|| item.clone());
+        Ok(queue.waiting.iter().filter_map(of_run).collect())
+    }
+
+    async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
+        let mut queue = self.0.lock().await;
+        let Some((run_id, item)) = queue.waiting.pop_front() else {
+            return Ok(None);
+        };
+        queue.leases += 1;
+        let lease = queue.leases;
+        queue.leased.insert(lease, (run_id.clone(), item.clone()));
+        Ok(Some(Leased { run_id, item, lease }))
+    }
+
+    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        self.0.lock().await.leased.remove(&leased.lease);
+        Ok(())
+    }
+
+    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        let mut queue = self.0.lock().await;
+        if let Some(item) = queue.leased.remove(&leased.lease) {
+            queue.waiting.push_front(item);
+        }
+        Ok(())
+    }
+}

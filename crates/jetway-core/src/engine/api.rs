@@ -1,0 +1,89 @@
+//! What a host answers to requests.
+
+use super::Engine;
+use crate::{
+    RunId, RunKey, WorkflowName,
+    backend::{Api, ApiError, RunsQuery, StartRequest},
+    codec,
+    run::{Snapshot, StatusView},
+};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[async_trait]
+impl Api for Engine {
+    fn serves(&self, workflow: &str) -> bool {
+        self.workflows().get(workflow).is_some()
+    }
+
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
+        let run = Self::start(self, request)
+            .await
+            .map_err(|error| ApiError::new(error.code(), error.to_string()))?;
+        let Some(wait) = wait else {
+            return Ok(json!({ "run_id": run.run_id }));
+        };
+        match self.backend().done(&run, wait).await? {
+            Some(result) => serde_json::from_slice(&result).map_err(|error| {
+                ApiError::new(500, format!("the result of run {run} cannot be read: {error}"))
+            }),
+            None => Ok(json!({ "run_id": run.run_id })),
+        }
+    }
+
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        let bad = |error: crate::BadName| ApiError::new(400, error.to_string());
+        let run = RunKey::new(
+            WorkflowName::new(workflow).map_err(bad)?,
+            RunId::new(run_id).map_err(bad)?,
+        );
+        let stored = self.backend().load(&run).await?;
+        let stored = stored.ok_or_else(|| {
+            ApiError::new(
+                404,
+                format!("there is no run {run}: it never was, or ended so long ago that it is forgotten"),
+            )
+        })?;
+        let view = StatusView::from(&opened(&stored.bytes)?);
+        Ok(json!(view))
+    }
+
+    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
+        let page = self.backend().runs(&query).await?;
+        let runs = page
+            .runs
+            .iter()
+            .map(|stored| opened(&stored.bytes).map(|snapshot| summary(&snapshot)));
+        Ok(json!({ "runs": runs.collect::<Result<Vec<_>, _>>()?, "next": page.next }))
+    }
+
+    async fn workflows(&self) -> Result<Value, ApiError> {
+        let workflows = Self::workflows(self).iter().map(|workflow| {
+            json!({
+                "name": workflow.name(),
+                "fingerprint": workflow.fingerprint().to_string(),
+                "dot": workflow.to_dot(),
+            })
+        });
+        Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))
+    }
+}
+
+fn opened(bytes: &[u8]) -> Result<Snapshot, ApiError> {
+    codec::open(bytes, "a snapshot")
+        .map(|(snapshot, _)| snapshot)
+        .map_err(|error| ApiError::new(500, error.to_string()))
+}
+
+fn summary(snapshot: &Snapshot) -> Value {
+    json!({
+        "workflow": snapshot.workflow,
+        "run_id": snapshot.run_id,
+        "status": snapshot.status,
+        "steps": snapshot.steps,
+        "pending": snapshot.pending(),
+        "started_at": snapshot.started_at.to_string(),
+        "finished_at": snapshot.finished_at.map(|at| at.to_string()),
+    })
+}

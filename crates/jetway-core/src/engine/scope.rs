@@ -1,0 +1,87 @@
+//! What a node can know about the step that it runs in.
+
+use crate::{ItemId, RunKey};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+tokio::task_local! {
+    static SCOPE: Arc<StepScope>;
+}
+
+/// The step that a node runs in.
+pub struct StepScope {
+    run: RunKey,
+    item: ItemId,
+    attempt: u32,
+    deadline: Option<Instant>,
+    cancel: CancellationToken,
+}
+
+impl StepScope {
+    pub(super) fn new(
+        run: RunKey,
+        item: ItemId,
+        attempt: u32,
+        timeout: Option<Duration>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            run,
+            item,
+            attempt,
+            deadline: timeout.map(|limit| Instant::now() + limit),
+            cancel,
+        }
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunKey {
+        &self.run
+    }
+
+    /// The id of the work item: the same for every attempt at it.
+    pub fn item_id(&self) -> &ItemId {
+        &self.item
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
+    /// second call with the same key, the call takes effect once.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}", self.run, self.item)
+    }
+
+    /// When the attempt is stopped, where it has a time limit.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Cancelled when the attempt is to stop.
+    pub fn cancel_token(&self) -> &CancellationToken {
+        &self.cancel
+    }
+}
+
+impl fmt::Debug for StepScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepScope")
+            .field("run", &self.run)
+            .field("item", &self.item)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The step that the calling node runs in; `None` outside of a node. Tasks that a node spawns do not inherit it.
+pub fn step() -> Option<Arc<StepScope>> {
+    SCOPE.try_with(Arc::clone).ok()
+}
+
+pub(super) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
+    SCOPE.scope(Arc::new(scope), future).await
+}

@@ -1,0 +1,125 @@
+//! Finding work that lost its ticket.
+
+use super::Engine;
+use crate::{
+    RunKey, Timestamp,
+    backend::BackendError,
+    run::{Status, pending_tickets},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What a sweeper remembers between its sweeps.
+#[derive(Debug, Default)]
+pub struct Sweeper {
+    /// Everything that was written up to this revision has been looked at.
+    looked_at: u64,
+    /// Runs that are waiting for something, and when to look again.
+    waiting: BTreeMap<RunKey, Waiting>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    revision: u64,
+    due: Timestamp,
+    pause: Duration,
+}
+
+/// What a sweep found. In a healthy system nothing is ever mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Runs that were looked at.
+    pub looked_at: u64,
+    /// Items that had lost their ticket and have one again.
+    pub mended: u64,
+}
+
+/// A waiting run is looked at again after twice as long each time, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// How many runs one sweep looks at, at most: the rest is for the next one.
+const RUNS_A_SWEEP: usize = 1000;
+
+impl Engine {
+    /// Looks at the runs that were not written for a while: a pending item that has no ticket, nor one under which it
+    /// was committed, gets one again. Costs nothing for runs that go on, and one look for each that ended.
+    ///
+    /// # Errors
+    /// What the backend failed with; the next sweep goes on where this one stopped.
+    pub async fn sweep(&self, sweeper: &mut Sweeper) -> Result<Swept, BackendError> {
+        let now = Timestamp::now();
+        let before = Timestamp(now.0.saturating_sub(millis(self.config.stale_after)));
+        let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+        for run in stale {
+            let pause = self.config.stale_after;
+            sweeper.waiting.insert(
+                run.run,
+                Waiting {
+                    revision: run.revision,
+                    due: now,
+                    pause,
+                },
+            );
+        }
+        sweeper.looked_at = looked_at;
+        let due: Vec<_> = sweeper
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.due <= now)
+            .map(|(run, waiting)| (run.clone(), *waiting))
+            .take(RUNS_A_SWEEP)
+            .collect();
+        let mut swept = Swept::default();
+        for (run, waiting) in due {
+            swept.looked_at += 1;
+            match self.mend(&run, waiting.revision).await? {
+                Some(mended) => {
+                    swept.mended += mended;
+                    let pause = (waiting.pause * 2).min(LONGEST_PAUSE);
+                    let due = Timestamp(now.0 + millis(pause));
+                    sweeper.waiting.insert(
+                        run,
+                        Waiting {
+                            due,
+                            pause,
+                            ..waiting
+                        },
+                    );
+                }
+                None => drop(sweeper.waiting.remove(&run)),
+            }
+        }
+        Ok(swept)
+    }
+
+    /// How many items of the run got their ticket again; `None` where the run went on or ended since.
+    async fn mend(&self, run: &RunKey, revision: u64) -> Result<Option<u64>, BackendError> {
+        let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
+            return Ok(Some(0));
+        };
+        let Some(hand) = self.load(run).await? else {
+            return Ok(None);
+        };
+        if hand.snapshot.status.is_terminal() || hand.revision != revision {
+            return Ok(None);
+        }
+        if hand.snapshot.status != Status::Running {
+            return Ok(Some(0));
+        }
+        let live = self.backend.live(run).await?;
+        let stranded: Vec<_> = pending_tickets(&hand.snapshot)
+            .into_iter()
+            .filter(|ticket| !live.contains(&ticket.item) && !live.contains(&ticket.via))
+            .collect();
+        let tickets = self.named(run, &hand.snapshot, stranded).await?;
+        let mended = tickets.len() as u64;
+        if mended > 0 {
+            tracing::warn!(%run, mended, "pending items had lost their tickets");
+            self.publish(&**workflow, run, &hand, tickets, 1).await?;
+        }
+        Ok(Some(mended))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

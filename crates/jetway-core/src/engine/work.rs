@@ -1,0 +1,371 @@
+//! The commit protocol, for one ticket.
+//!
+//! | lost after | what is true | who mends it |
+//! |---|---|---|
+//! | taking the ticket, running the node | nothing changed | redelivery runs the node again |
+//! | the commit | the step is committed, its successors have no ticket | redelivery finds the item done and publishes the tickets of what was committed under this one |
+//! | the effects | as above, and the tickets exist twice | the second one finds its item done |
+//! | settling the ticket | done | - |
+
+use super::{
+    AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
+    cell::{Finished, InHand, Verdict},
+    inputs::Ready,
+};
+use crate::{
+    ItemId, RunKey, Timestamp,
+    backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
+    run::{Attempt, Effect, Produced, RunError, TicketFor, tickets_under},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// What became of a ticket.
+#[derive(Debug)]
+pub enum Worked {
+    /// It is settled.
+    Done {
+        /// Steps that were committed under it.
+        steps: u64,
+    },
+    /// It was given back: the worker is to stop.
+    GivenBack {
+        /// Steps that were committed under it.
+        steps: u64,
+    },
+    /// The backend is out of reach: the ticket is left to its lease, which delivers it again.
+    Abandoned {
+        /// Steps that were committed under it.
+        steps: u64,
+        /// What went wrong.
+        error: BackendError,
+    },
+}
+
+/// Where a worker is under one ticket.
+struct Under<'a> {
+    workflow: &'a dyn AnyWorkflow,
+    run: &'a RunKey,
+    /// The ticket's own item: what is committed is found again by it.
+    via: ItemId,
+    cancel: &'a CancellationToken,
+    began: Instant,
+    steps: u64,
+}
+
+/// The next attempt to be made.
+struct Next {
+    item: ItemId,
+    attempt: u32,
+    waited: Option<Duration>,
+    hand: InHand,
+}
+
+/// What one attempt leads to.
+enum Then {
+    Attempt(Next),
+    Settle,
+    GiveBack,
+}
+
+impl Engine {
+    /// Works off one ticket: runs its item and commits what came of it, then goes on with the only successor under
+    /// the same ticket as long as there is one. Settles the ticket, or gives it back when `cancel` is cancelled.
+    ///
+    /// Keeping the lease alive meanwhile is the caller's part.
+    pub async fn work(&self, delivery: Delivery, cancel: CancellationToken) -> Worked {
+        let run = delivery.ticket.run();
+        let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
+            return give_back(&*delivery.lease, 0).await;
+        };
+        let mut under = Under {
+            workflow: &*workflow,
+            run: &run,
+            via: delivery.ticket.item.clone(),
+            cancel: &cancel,
+            began: Instant::now(),
+            steps: 0,
+        };
+        match self.work_under(&mut under, &delivery).await {
+            Ok(Then::Settle | Then::Attempt(_)) => match delivery.lease.settle().await {
+                Ok(()) => Worked::Done { steps: under.steps },
+                Err(error) => Worked::Abandoned {
+                    steps: under.steps,
+                    error,
+                },
+            },
+            Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
+            Err(error) if error.kind() == BackendErrorKind::Corrupt => {
+                self.bury(&delivery, &error, under.steps).await
+            }
+            Err(error) => Worked::Abandoned {
+                steps: under.steps,
+                error,
+            },
+        }
+    }
+
+    async fn work_under(&self, under: &mut Under<'_>, delivery: &Delivery) -> Result<Then, BackendError> {
+        let ticket = &delivery.ticket;
+        let Some(hand) = self.at_least(under.run, ticket.revision).await? else {
+            // The run was removed, so there is nothing left to do or to lose.
+            return Ok(Then::Settle);
+        };
+        let mut next = Next {
+            item: ticket.item.clone(),
+            attempt: ticket
+                .attempt
+                .saturating_add(delivery.delivered.saturating_sub(1)),
+            waited: Some(Timestamp::now().since(ticket.at)),
+            hand,
+        };
+        loop {
+            if under.cancel.is_cancelled() {
+                return Ok(Then::GiveBack);
+            }
+            match self.attempt_next(under, next, delivery.delivered).await? {
+                Then::Attempt(following) => next = following,
+                end => return Ok(end),
+            }
+        }
+    }
+
+    async fn attempt_next(
+        &self,
+        under: &mut Under<'_>,
+        next: Next,
+        delivered: u32,
+    ) -> Result<Then, BackendError> {
+        let ready = if next.hand.snapshot.status == crate::run::Status::Running {
+            self.ready(under.run, &next.hand.snapshot, &next.item).await?
+        } else {
+            None
+        };
+        let Some(ready) = ready else {
+            self.recover(under, &next.hand, delivered).await?;
+            return Ok(Then::Settle);
+        };
+        let span = self.tracer.step(&StepInfo {
+            run: under.run,
+            trace: &next.hand.snapshot.trace,
+            node: &ready.node,
+            item: &next.item,
+            attempt: next.attempt,
+            queue_wait: next.waited,
+            links: ready.from.clone(),
+        });
+        let tried = self.attempt_once(under, &next, ready, &span).await?;
+        let Some(attempt) = tried else {
+            self.tracer.step_ended(&span, "given_back");
+            return Ok(Then::GiveBack);
+        };
+        let outcome = word(&attempt.produced);
+        let finished = Finished {
+            attempt,
+            base: next.hand.snapshot.context.clone(),
+        };
+        let verdict = self
+            .commit(under.workflow, under.run, finished)
+            .instrument(span.span.clone())
+            .await;
+        let ended = match &verdict {
+            Ok(Verdict::Committed(..)) => outcome,
+            Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
+        };
+        self.tracer.step_ended(&span, ended);
+        match verdict? {
+            Verdict::Committed(hand, effects) => {
+                under.steps += 1;
+                self.after_commit(under, hand, effects).await
+            }
+            Verdict::Discarded(hand) => {
+                self.recover(under, &hand, delivered).await?;
+                Ok(Then::Settle)
+            }
+            Verdict::Again(hand) => Ok(Then::Attempt(Next {
+                hand,
+                waited: None,
+                ..next
+            })),
+        }
+    }
+
+    /// Runs the node. `None` where the worker is to stop and the attempt was cut short by it.
+    async fn attempt_once(
+        &self,
+        under: &Under<'_>,
+        next: &Next,
+        ready: Ready,
+        span: &StepSpan,
+    ) -> Result<Option<Attempt>, BackendError> {
+        let node = ready.node.clone();
+        let tried = if next.attempt > self.config.max_attempts {
+            lost_too_often(next, &node, self.config.max_attempts)
+        } else {
+            let task = Task {
+                run: under.run.clone(),
+                item: next.item.clone(),
+                node: ready.node,
+                attempt: next.attempt,
+                input: ready.input,
+                context: next.hand.snapshot.context.clone(),
+                timeout: self.config.step_timeout,
+                cancel: under.cancel.child_token(),
+            };
+            let attempt = under.workflow.attempt(task).instrument(span.span.clone()).await;
+            attempt.map_err(|error| {
+                let what = format!("run {}: node {node:?} cannot be run by this build", under.run);
+                BackendError::new(BackendErrorKind::Corrupt, what).caused_by(error)
+            })?
+        };
+        if tried.cancelled {
+            return Ok(None);
+        }
+        Ok(Some(Attempt {
+            item: next.item.clone(),
+            node,
+            via: under.via.clone(),
+            number: next.attempt,
+            at: Timestamp::now(),
+            span: span.id,
+            produced: tried.produced,
+            context: tried.context,
+        }))
+    }
+
+    /// Carries out the effects of a commit. The only successor goes on under the same ticket, which stays unsettled
+    /// as the lease on it, and needs no ticket of its own.
+    async fn after_commit(
+        &self,
+        under: &mut Under<'_>,
+        hand: InHand,
+        mut effects: Vec<Effect>,
+    ) -> Result<Then, BackendError> {
+        let go_on = self.may_go_on(under).then(|| only_ticket(&mut effects)).flatten();
+        if effects.contains(&Effect::Done) {
+            self.tracer.run_ended(&hand.snapshot);
+        }
+        self.carry_out(under.workflow, under.run, &hand, effects).await?;
+        Ok(match go_on {
+            Some(TicketFor { item, .. }) => Then::Attempt(Next {
+                item,
+                attempt: 1,
+                waited: None,
+                hand,
+            }),
+            None => Then::Settle,
+        })
+    }
+
+    fn may_go_on(&self, under: &Under<'_>) -> bool {
+        under.steps < u64::from(self.config.go_on_steps)
+            && under.began.elapsed() < self.config.go_on_for
+            && !under.cancel.is_cancelled()
+    }
+
+    /// The item of this ticket is done. Where the ticket was held before, its holder may have been lost: does what it
+    /// may have left undone. Whoever committed the item under another ticket answers for it by that one.
+    async fn recover(&self, under: &Under<'_>, hand: &InHand, delivered: u32) -> Result<(), BackendError> {
+        if delivered <= 1 {
+            return Ok(());
+        }
+        let snapshot = &hand.snapshot;
+        if snapshot.status.is_terminal() {
+            self.publish_result(under.run, snapshot).await?;
+            if snapshot.chunked {
+                self.backend.drop_all_chunks(under.run).await?;
+            }
+            return Ok(());
+        }
+        let wanted = tickets_under(snapshot, &under.via);
+        let tickets = self.named(under.run, snapshot, wanted).await?;
+        // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
+        self.publish(under.workflow, under.run, hand, tickets, 2).await
+    }
+
+    /// A snapshot that is not older than `revision`: the one in hand, or the latest.
+    async fn at_least(&self, run: &RunKey, revision: u64) -> Result<Option<InHand>, BackendError> {
+        match self.cells.of(run).in_hand() {
+            Some(hand) if hand.revision >= revision => Ok(Some(hand)),
+            _ => self.load(run).await,
+        }
+    }
+
+    /// What cannot be run by any attempt goes to the dead letters, and its ticket with it.
+    async fn bury(&self, delivery: &Delivery, error: &BackendError, steps: u64) -> Worked {
+        let ticket = &delivery.ticket;
+        tracing::error!(run = %ticket.run(), node = %ticket.node, item_id = %ticket.item, %error, "a ticket cannot be worked off");
+        let letter = DeadLetter {
+            workflow: ticket.workflow.to_string(),
+            why: "cannot-run".to_owned(),
+            reason: error.to_string(),
+            headers: vec![
+                ("Jetway-Run-Id".to_owned(), ticket.run_id.to_string()),
+                ("Jetway-Node".to_owned(), ticket.node.clone()),
+                ("Jetway-Item-Id".to_owned(), ticket.item.to_string()),
+            ],
+            id: format!("{}/{}/{}", ticket.run(), ticket.item, ticket.revision),
+            ..DeadLetter::default()
+        };
+        let buried = async {
+            self.backend.dead_letter(letter).await?;
+            delivery.lease.settle().await
+        };
+        match buried.await {
+            Ok(()) => Worked::Done { steps },
+            Err(error) => Worked::Abandoned { steps, error },
+        }
+    }
+}
+
+async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
+    match lease.give_back().await {
+        Ok(()) => Worked::GivenBack { steps },
+        Err(error) => Worked::Abandoned { steps, error },
+    }
+}
+
+/// Takes the ticket out of the effects where there is exactly one.
+fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
+    let mut tickets = effects
+        .iter()
+        .enumerate()
+        .filter(|(_, effect)| matches!(effect, Effect::Ticket(_)));
+    let (index, _) = tickets.next()?;
+    if tickets.next().is_some() {
+        return None;
+    }
+    match effects.remove(index) {
+        Effect::Ticket(ticket) => Some(ticket),
+        Effect::Done | Effect::DropChunks(_) | Effect::DropAllChunks => None,
+    }
+}
+
+fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
+    let error = RunError {
+        item: Some(next.item.clone()),
+        node: Some(node.to_owned()),
+        attempt: next.attempt,
+        kind: "worker_lost".to_owned(),
+        message: format!(
+            "{most} attempts ended with the loss of their worker: the node seems to take its host down"
+        ),
+    };
+    Tried {
+        produced: Produced::Failed(error),
+        context: None,
+        cancelled: false,
+    }
+}
+
+fn word(produced: &Produced) -> &'static str {
+    match produced {
+        Produced::Next(_) => "next",
+        Produced::NextAll(_) => "next_all",
+        Produced::Hold => "hold",
+        Produced::Caught(..) => "caught",
+        Produced::Failed(_) => "failed",
+    }
+}

@@ -1,0 +1,43 @@
+//! The model of Jetway and the rules of its engine.
+//!
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no NATS
+//! and no actors; [`run`] within it is pure.
+
+pub mod backend;
+pub mod checkpoint;
+pub mod codec;
+pub mod context;
+pub mod distributed;
+pub mod engine;
+pub mod error;
+pub mod event_log;
+pub mod graph;
+pub mod id;
+pub mod json;
+#[doc(hidden)]
+pub mod macro_support;
+pub mod memory;
+pub mod merge;
+pub mod node;
+pub mod outcome;
+pub mod run;
+mod shared_state;
+pub mod time;
+pub mod transition;
+pub mod workflow;
+
+pub use checkpoint::{Checkpoint, CheckpointError, CheckpointStore, InMemoryCheckpointStore};
+pub use context::{Context, WorkflowCtx};
+pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};
+pub use engine::step;
+pub use error::{Error, FloxideError};
+pub use event_log::{EventLog, LoggedEvent};
+pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode};
+pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
+pub use merge::{Fixed, Merge};
+pub use node::Node;
+pub use outcome::{Emission, Outcome};
+pub use shared_state::SharedState;
+pub use time::Timestamp;
+pub use transition::Transition;
+pub use workflow::{WorkItem, Workflow};

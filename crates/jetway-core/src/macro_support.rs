@@ -1,0 +1,164 @@
+//! What the code that `node!`, `workflow!` and `derive(Merge)` generate calls. No interface: it changes without notice.
+
+pub use crate::{
+    EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId, Merge, Node, Transition, WorkItem, Workflow,
+    WorkflowCtx,
+    outcome::{Emission, Outcome},
+};
+pub use {async_trait, serde};
+
+use futures::FutureExt;
+use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+
+/// Turns a panic of a node into its error.
+///
+/// Nothing that the node left half-done is looked at again: its input is gone, and its context is thrown away with the
+/// attempt unless a fallback commits it.
+///
+/// # Errors
+/// The future's own, and [`Error::Panicked`].
+pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(future)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it did not say why")
+        .to_owned()
+}
+
+/// Follows a node's answer along its edges: `route` says what one value leads to.
+pub fn follow<V, WI, O>(
+    answer: Result<Transition<V>, Error>,
+    mut route: impl FnMut(V) -> Emission<WI, O>,
+) -> Outcome<WI, O> {
+    match answer {
+        Ok(Transition::Next(value)) => Outcome::Next(route(value)),
+        Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
+        Ok(Transition::Hold) => Outcome::Hold,
+        Ok(Transition::Abort(error)) | Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// Follows the `on_failure` edge where the node failed. A node that was cancelled did not fail.
+pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce() -> Vec<WI>) -> Outcome<WI, O> {
+    match outcome {
+        Outcome::Failed(error) if !matches!(error, Error::Cancelled) => Outcome::Caught {
+            error,
+            emission: Emission::to(fallbacks()),
+        },
+        Outcome::Next(_)
+        | Outcome::NextAll(_)
+        | Outcome::Hold
+        | Outcome::Caught { .. }
+        | Outcome::Failed(_) => outcome,
+    }
+}
+
+/// The input of a gathering node.
+#[diagnostic::on_unimplemented(
+    message = "a gathering node takes a `Vec`, not `{Self}`",
+    note = "the input of a node with #[gather] is `Vec<T>`, where `T` is what each edge to it carries"
+)]
+pub trait Gathers: Sized {
+    /// What each edge carries.
+    type Value;
+
+    /// The input with one value.
+    fn one(value: Self::Value) -> Self;
+
+    /// The input with the values of all inputs, in order.
+    fn all(inputs: Vec<Self>) -> Self;
+}
+
+impl<T> Gathers for Vec<T> {
+    type Value = T;
+
+    fn one(value: T) -> Self {
+        vec![value]
+    }
+
+    fn all(inputs: Vec<Self>) -> Self {
+        inputs.into_iter().flatten().collect()
+    }
+}
+
+/// A workflow's graph.
+pub fn graph(name: &str, start: &str, nodes: Vec<GraphNode>, edges: Vec<GraphEdge>) -> Graph {
+    Graph {
+        name: name.to_owned(),
+        start: start.to_owned(),
+        nodes,
+        edges,
+    }
+}
+
+/// A node of a graph.
+pub fn graph_node(name: &str, variant: &str, terminal: bool, gathers: bool, input: &str) -> GraphNode {
+    GraphNode {
+        name: name.to_owned(),
+        variant: variant.to_owned(),
+        terminal,
+        gathers,
+        input: input.to_owned(),
+    }
+}
+
+/// An edge of a graph.
+pub fn graph_edge(from: &str, to: Option<&str>, kind: EdgeKind) -> GraphEdge {
+    GraphEdge {
+        from: from.to_owned(),
+        to: to.map(ToOwned::to_owned),
+        kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn panics_become_errors() {
+        let formatted = guarded::<()>(async { panic!("no {}", "page") }).await;
+        assert_eq!(formatted, Err(Error::Panicked("no page".to_owned())));
+        let plain = guarded::<()>(async { panic!("no page") }).await;
+        assert_eq!(plain, Err(Error::Panicked("no page".to_owned())));
+        assert_eq!(guarded(async { Ok(1) }).await, Ok(1));
+    }
+
+    #[test]
+    fn every_failure_but_a_cancellation_is_caught() {
+        let fail = |error| caught::<&str, ()>(Outcome::Failed(error), || vec!["fallback"]);
+        assert!(matches!(
+            fail(Error::Cancelled),
+            Outcome::Failed(Error::Cancelled)
+        ));
+        for error in [
+            Error::Panicked(String::new()),
+            Error::Timeout(std::time::Duration::ZERO),
+            Error::NoOutput,
+        ] {
+            assert!(
+                matches!(fail(error), Outcome::Caught { emission, .. } if emission.items == ["fallback"])
+            );
+        }
+        assert!(matches!(
+            caught::<&str, ()>(Outcome::Hold, Vec::new),
+            Outcome::Hold
+        ));
+    }
+
+    #[test]
+    fn gathered_inputs_keep_their_order() {
+        assert_eq!(
+            Vec::all(vec![Vec::one(1), vec![2, 3], Vec::new(), Vec::one(4)]),
+            [1, 2, 3, 4]
+        );
+        assert!(Vec::<u8>::all(Vec::new()).is_empty());
+    }
+}

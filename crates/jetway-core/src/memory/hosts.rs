@@ -1,0 +1,37 @@
+//! Hosts in memory.
+
+use super::{MemoryBackend, locked};
+use crate::backend::{self, BackendError, HostInfo};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+#[derive(Default)]
+pub(super) struct Hosts {
+    alive: BTreeMap<String, HostInfo>,
+    /// The workflows that some host has ever taken starts of.
+    pub(super) served: BTreeSet<String>,
+}
+
+#[async_trait]
+impl backend::Hosts for MemoryBackend {
+    async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
+        locked(&self.hosts).alive.insert(host.host.clone(), host.clone());
+        Ok(())
+    }
+
+    async fn leave(&self, host: &str) -> Result<(), BackendError> {
+        locked(&self.hosts).alive.remove(host);
+        Ok(())
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
+        Ok(locked(&self.hosts).alive.values().cloned().collect())
+    }
+
+    fn announce_every(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+}

@@ -1,0 +1,213 @@
+//! Messages that are held under leases.
+
+use super::locked;
+use crate::backend::{BackendError, Lease};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// A queue of messages with leases, one lane for each workflow.
+pub(super) struct Leases<M> {
+    lanes: Mutex<BTreeMap<String, Lane<M>>>,
+    changed: Notify,
+}
+
+struct Lane<M> {
+    waiting: VecDeque<(M, u32)>,
+    held: BTreeMap<u64, Held<M>>,
+    next: u64,
+}
+
+struct Held<M> {
+    message: M,
+    delivered: u32,
+    until: Instant,
+}
+
+impl<M> Default for Lane<M> {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            held: BTreeMap::new(),
+            next: 1,
+        }
+    }
+}
+
+impl<M> Default for Leases<M> {
+    fn default() -> Self {
+        Self {
+            lanes: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+}
+
+impl<M: Clone + Send + 'static> Leases<M> {
+    /// Adds a message unless one that `same` recognises is there.
+    pub(super) fn add(&self, lane: &str, message: M, same: impl Fn(&M) -> bool) {
+        let mut lanes = locked(&self.lanes);
+        let lane = lanes.entry(lane.to_owned()).or_default();
+        let lives = lane.waiting.iter().any(|(other, _)| same(other))
+            || lane.held.values().any(|held| same(&held.message));
+        if !lives {
+            lane.waiting.push_back((message, 0));
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Takes messages out of a lane: those that `expelled` picks.
+    pub(super) fn remove(&self, lane: &str) -> Vec<M> {
+        let removed = locked(&self.lanes).remove(lane);
+        removed
+            .into_iter()
+            .flat_map(|lane| lane.waiting)
+            .map(|(message, _)| message)
+            .collect()
+    }
+
+    pub(super) fn lanes(&self) -> Vec<String> {
+        locked(&self.lanes).keys().cloned().collect()
+    }
+
+    /// Every message of a lane that lives.
+    pub(super) fn live(&self, lane: &str) -> Vec<M> {
+        let lanes = locked(&self.lanes);
+        let Some(lane) = lanes.get(lane) else {
+            return Vec::new();
+        };
+        lane.waiting
+            .iter()
+            .map(|(message, _)| message.clone())
+            .chain(lane.held.values().map(|held| held.message.clone()))
+            .collect()
+    }
+
+    /// Waits for a free slot and a message.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        lane: &str,
+        slots: &Arc<Semaphore>,
+        lasts: Duration,
+    ) -> Option<(M, u32, Arc<dyn Lease>, OwnedSemaphorePermit)> {
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (taken, next_end) = self.try_take(lane, lasts);
+            if let Some((message, delivered, id)) = taken {
+                let lease = HeldLease {
+                    queue: Arc::clone(self),
+                    lane: lane.to_owned(),
+                    id,
+                    lasts,
+                };
+                return Some((message, delivered, Arc::new(lease), slot));
+            }
+            match next_end {
+                Some(end) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(end) => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// A waiting message, or one whose lease has ended; else the time when the next lease ends.
+    fn try_take(&self, lane: &str, lasts: Duration) -> (Option<(M, u32, u64)>, Option<Instant>) {
+        let now = Instant::now();
+        let mut lanes = locked(&self.lanes);
+        let lane = lanes.entry(lane.to_owned()).or_default();
+        let ended: Vec<u64> = lane
+            .held
+            .iter()
+            .filter(|(_, held)| held.until <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ended {
+            if let Some(held) = lane.held.remove(&id) {
+                lane.waiting.push_back((held.message, held.delivered));
+            }
+        }
+        let Some((message, delivered)) = lane.waiting.pop_front() else {
+            return (None, lane.held.values().map(|held| held.until).min());
+        };
+        let (id, delivered) = (lane.next, delivered + 1);
+        lane.next += 1;
+        lane.held.insert(
+            id,
+            Held {
+                message: message.clone(),
+                delivered,
+                until: now + lasts,
+            },
+        );
+        (Some((message, delivered, id)), None)
+    }
+
+    fn end(&self, lane: &str, id: u64, back: bool) {
+        let mut lanes = locked(&self.lanes);
+        let Some(lane) = lanes.get_mut(lane) else { return };
+        if let Some(held) = lane.held.remove(&id)
+            && back
+        {
+            lane.waiting.push_front((held.message, held.delivered));
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn extend(&self, lane: &str, id: u64, lasts: Duration) {
+        let mut lanes = locked(&self.lanes);
+        if let Some(held) = lanes.get_mut(lane).and_then(|lane| lane.held.get_mut(&id)) {
+            held.until = Instant::now() + lasts;
+        }
+    }
+}
+
+struct HeldLease<M> {
+    queue: Arc<Leases<M>>,
+    lane: String,
+    id: u64,
+    lasts: Duration,
+}
+
+impl<M> fmt::Debug for HeldLease<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldLease")
+            .field("lane", &self.lane)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<M: Clone + Send + 'static> Lease for HeldLease<M> {
+    async fn keep_alive(&self) -> Result<(), BackendError> {
+        self.queue.extend(&self.lane, self.id, self.lasts);
+        Ok(())
+    }
+
+    async fn settle(&self) -> Result<(), BackendError> {
+        self.queue.end(&self.lane, self.id, false);
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), BackendError> {
+        self.queue.end(&self.lane, self.id, true);
+        Ok(())
+    }
+
+    fn lasts(&self) -> Duration {
+        self.lasts
+    }
+}

@@ -1,0 +1,80 @@
+//! A context that holds the types which share their value.
+
+use super::{
+    Counter, Fixed, Merge,
+    collections::{Place, places},
+    obeys_the_laws,
+};
+use crate::{SharedState, event_log::EventLog};
+use futures::FutureExt;
+use proptest::{collection::vec, prelude::any};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tokio::sync::MutexGuard;
+
+/// A context as users write it, merged field by field as `derive(Merge)` does it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Context {
+    name: Fixed<String>,
+    state: SharedState<BTreeMap<u8, i64>>,
+    log: EventLog<u8>,
+    done: Counter,
+}
+
+impl Context {
+    fn state(&self) -> MutexGuard<'_, BTreeMap<u8, i64>> {
+        self.state.get().now_or_never().unwrap()
+    }
+
+    fn events(&self) -> Vec<u8> {
+        self.log.iter().into_iter().map(|logged| logged.event).collect()
+    }
+}
+
+/// Events are compared without their ids and times, which are never the same twice.
+impl PartialEq for Context {
+    fn eq(&self, other: &Self) -> bool {
+        let states_are_equal = *self.state() == *other.state();
+        let rest = |context: &Self| (context.name.clone(), context.events(), context.done.get());
+        states_are_equal && rest(self) == rest(other)
+    }
+}
+
+impl Merge for Context {
+    fn merge(&mut self, other: Self) {
+        self.name.merge(other.name);
+        self.state.merge(other.state);
+        self.log.merge(other.log);
+        self.done.merge(other.done);
+    }
+
+    fn rebase(self, base: &Self, theirs: Self) -> Self {
+        Self {
+            name: self.name.rebase(&base.name, theirs.name),
+            state: self.state.rebase(&base.state, theirs.state),
+            log: self.log.rebase(&base.log, theirs.log),
+            done: self.done.rebase(&base.done, theirs.done),
+        }
+    }
+}
+
+#[test]
+fn context_of_several_fields() {
+    let changes = (places(), vec(any::<u8>(), 0..3));
+    obeys_the_laws(changes, |value: &mut Context, seen, (places, events)| {
+        if value.name.is_empty() {
+            value.name = Fixed::new(format!("{events:?}"));
+        }
+        for (key, what) in places {
+            match what {
+                Place::Add(n) => *value.state().entry(*key).or_default() += n,
+                Place::Empty if seen.state().contains_key(key) => drop(value.state().remove(key)),
+                Place::Empty => {}
+            }
+        }
+        for event in events {
+            value.log.append(*event);
+            value.done.increment();
+        }
+    });
+}

@@ -1,0 +1,27 @@
+//! One step's code.
+
+use crate::{Context, Error, Transition};
+use async_trait::async_trait;
+
+/// One step's code: takes an input, may change the context, answers with a [`Transition`].
+///
+/// A node may run more than once for one step (after a crash, or when a commit has lost a race); only one of these
+/// attempts is committed. [`step()`](crate::step()) tells which attempt this is and gives a key that makes calls to
+/// other systems idempotent.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a node for the context `{C}`",
+    note = "implement `Node<{C}>` for it with #[async_trait], or define it with the `node!` macro and `context = {C};`"
+)]
+pub trait Node<C: Context = ()>: Send + Sync {
+    /// What the node is given.
+    type Input: Send + Sync;
+    /// What it hands to its successors, or the run's output where it is terminal.
+    type Output: Send + Sync;
+
+    /// Runs the node once.
+    ///
+    /// # Errors
+    /// An error fails the step: the run takes the node's `on_failure` edge where it has one, and is Failed otherwise.
+    async fn process(&self, ctx: &C, input: Self::Input) -> Result<Transition<Self::Output>, Error>;
+}

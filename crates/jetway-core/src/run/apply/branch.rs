@@ -1,0 +1,92 @@
+//! How branches end, and how gathering nodes fire.
+
+use super::Step;
+use crate::{
+    ItemId,
+    run::{Arrival, Arrivals, Branch, Effect, FanOut, Input, Successor},
+};
+
+impl Step<'_> {
+    /// The finished item's branch ends without a value.
+    pub(super) fn end_branch(&mut self) {
+        if let Some(branch) = self.taken.branch.clone() {
+            self.ended(&branch.fan_out);
+        }
+    }
+
+    /// A value reaches a gathering node: it waits for the other branches of its fan-out. Outside every fan-out there
+    /// is nothing to wait for.
+    pub(super) fn arrive(&mut self, branch: Option<Branch>, successor: Successor) {
+        let arrival = Arrival {
+            position: branch.as_ref().map_or(0, |branch| branch.position),
+            from: self.taken.id.clone(),
+            span: self.taken.span,
+            payload: successor.payload,
+        };
+        let Some(branch) = branch else {
+            let mut arrivals = Arrivals::default();
+            arrivals.push(arrival);
+            let id = ItemId::gathered(&self.taken.id, &successor.node);
+            return self.add_item(id, successor.node, Input::Gathered(arrivals), None);
+        };
+        if let Some(fan_out) = self.snapshot.fan_outs.get_mut(&branch.fan_out) {
+            fan_out.arrivals.entry(successor.node).or_default().push(arrival);
+        }
+        self.ended(&branch.fan_out);
+    }
+
+    fn ended(&mut self, fan_out: &ItemId) {
+        let Some(open) = self.snapshot.fan_outs.get_mut(fan_out) else {
+            return;
+        };
+        open.open = open.open.saturating_sub(1);
+        if open.open == 0 {
+            self.close(fan_out);
+        }
+    }
+
+    /// The last open branch of a fan-out has ended: its gathering nodes fire, and its outer branch goes on with them.
+    ///
+    /// Where no value arrived anywhere, the gathering node behind the opener runs with none: a join runs once for
+    /// each fan-out, also for one of nothing. Not so where inner fan-outs have fired it already.
+    pub(super) fn close(&mut self, id: &ItemId) {
+        let Some(closed) = self.snapshot.fan_outs.remove(id) else {
+            return;
+        };
+        let FanOut {
+            opener,
+            outer,
+            seeds,
+            mut arrivals,
+            mut fired,
+            ..
+        } = closed;
+        if !seeds.chunks.is_empty() {
+            self.effects.push(Effect::DropChunks(
+                seeds.chunks.iter().map(|seed| seed.chunk).collect(),
+            ));
+        }
+        if arrivals.is_empty()
+            && let Some(gather) = self.graph.gather_behind(&opener)
+            && !fired.contains(gather)
+        {
+            arrivals.insert(gather.to_owned(), Arrivals::default());
+        }
+        let branches = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);
+        fired.extend(arrivals.keys().cloned());
+        for (node, values) in arrivals {
+            self.add_item(
+                ItemId::gathered(id, &node),
+                node,
+                Input::Gathered(values),
+                outer.clone(),
+            );
+        }
+        let Some(outer) = outer else { return };
+        if let Some(around) = self.snapshot.fan_outs.get_mut(&outer.fan_out) {
+            around.fired.extend(fired);
+            around.open += branches;
+        }
+        self.ended(&outer.fan_out);
+    }
+}

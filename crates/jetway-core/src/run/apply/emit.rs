@@ -1,0 +1,119 @@
+//! Where the values of a step go.
+
+use super::Step;
+use crate::{
+    ItemId,
+    run::{
+        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, Positions, Seeds, Successor,
+        TicketFor, fan_out::Seeded,
+    },
+};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Step<'_> {
+    /// One value: one successor goes on in the same branch, several are a fan-out.
+    pub(super) fn next(&mut self, emitted: Emitted) {
+        self.keep_output(emitted.output);
+        let mut successors = emitted.successors;
+        match successors.len() {
+            0 => self.end_branch(),
+            1 => {
+                if let Some(successor) = successors.pop() {
+                    self.go_on(successor);
+                }
+            }
+            _ => self.fan_out(successors),
+        }
+    }
+
+    /// Many values: a fan-out over all of them and all their edges, also where there is only one, or none.
+    pub(super) fn next_all(&mut self, emitted: Vec<Emitted>) {
+        let mut successors = Vec::with_capacity(emitted.len());
+        for value in emitted {
+            self.keep_output(value.output);
+            successors.extend(value.successors);
+        }
+        self.fan_out(successors);
+    }
+
+    fn keep_output(&mut self, output: Option<Bytes>) {
+        if let Some(value) = output {
+            let (item, node) = (self.taken.id.clone(), self.taken.node.clone());
+            self.snapshot.outputs.push(Output { item, node, value });
+        }
+    }
+
+    fn go_on(&mut self, successor: Successor) {
+        let branch = self.taken.branch.clone();
+        if self.graph.gathers(&successor.node) {
+            return self.arrive(branch, successor);
+        }
+        let id = ItemId::successor(self.taken.id.as_str(), 0);
+        let input = Input::One(Payload::Inline(successor.payload));
+        self.add_item(id, successor.node, input, branch);
+    }
+
+    fn fan_out(&mut self, successors: Vec<Successor>) {
+        let id = self.taken.id.clone();
+        let count = u32::try_from(successors.len()).unwrap_or(u32::MAX);
+        let mut fan_out = FanOut {
+            opener: self.taken.node.clone(),
+            outer: self.taken.branch.clone(),
+            open: count,
+            seeds: Seeds {
+                count,
+                done: Positions::default(),
+                inline: BTreeMap::new(),
+                chunks: Vec::new(),
+            },
+            arrivals: BTreeMap::new(),
+            fired: BTreeSet::new(),
+            via: self.taken.via.clone(),
+            from_span: self.taken.span,
+            since: self.taken.at,
+        };
+        for (position, successor) in (0..count).zip(successors) {
+            let Successor { node, payload } = successor;
+            if self.graph.gathers(&node) {
+                fan_out.seeds.done.insert(position);
+                fan_out.open -= 1;
+                let arrival = Arrival {
+                    position,
+                    from: id.clone(),
+                    span: self.taken.span,
+                    payload,
+                };
+                fan_out.arrivals.entry(node).or_default().push(arrival);
+            } else {
+                let ticket = TicketFor {
+                    item: ItemId::branch(&id, position),
+                    node: node.clone(),
+                };
+                self.effects.push(Effect::Ticket(ticket));
+                fan_out.seeds.inline.insert(position, Seeded { node, payload });
+            }
+        }
+        let closed = fan_out.open == 0;
+        self.snapshot.fan_outs.insert(id.clone(), fan_out);
+        if closed {
+            self.close(&id);
+        }
+    }
+
+    pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
+        self.effects.push(Effect::Ticket(TicketFor {
+            item: id.clone(),
+            node: node.clone(),
+        }));
+        let item = Item {
+            node,
+            input,
+            branch,
+            via: self.taken.via.clone(),
+            from_span: self.taken.span,
+            since: self.taken.at,
+        };
+        self.snapshot.items.insert(id, item);
+    }
+}

@@ -1,0 +1,64 @@
+//! Taking the finished item out of the record.
+
+use crate::{
+    ItemId, Timestamp,
+    run::{Attempt, Branch, Effect, Input, Payload, Snapshot},
+};
+
+/// The item that an attempt finished.
+pub(super) struct Taken {
+    pub(super) id: ItemId,
+    pub(super) node: String,
+    /// The branch that goes on with what the item begets.
+    pub(super) branch: Option<Branch>,
+    pub(super) via: ItemId,
+    pub(super) span: Option<u64>,
+    pub(super) at: Timestamp,
+}
+
+impl Taken {
+    /// Removes the item from what is pending; `None` where it is not pending.
+    pub(super) fn take(
+        snapshot: &mut Snapshot,
+        attempt: &Attempt,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Self> {
+        let branch = match snapshot.items.remove(&attempt.item) {
+            Some(item) => {
+                drop_chunks_of(item.input, effects);
+                item.branch
+            }
+            None => Some(take_seed(snapshot, &attempt.item)?),
+        };
+        Some(Self {
+            id: attempt.item.clone(),
+            node: attempt.node.clone(),
+            branch,
+            via: attempt.via.clone(),
+            span: attempt.span,
+            at: attempt.at,
+        })
+    }
+}
+
+fn take_seed(snapshot: &mut Snapshot, id: &ItemId) -> Option<Branch> {
+    let (fan_out, position) = id.as_branch()?;
+    let seeds = &mut snapshot.fan_outs.get_mut(&fan_out)?.seeds;
+    if !seeds.is_open(position) {
+        return None;
+    }
+    seeds.done.insert(position);
+    seeds.inline.remove(&position);
+    Some(Branch { fan_out, position })
+}
+
+fn drop_chunks_of(input: Input, effects: &mut Vec<Effect>) {
+    let chunks = match input {
+        Input::One(Payload::Inline(_)) => return,
+        Input::One(Payload::Chunk(chunk)) => vec![chunk],
+        Input::Gathered(arrivals) => arrivals.chunks,
+    };
+    if !chunks.is_empty() {
+        effects.push(Effect::DropChunks(chunks));
+    }
+}

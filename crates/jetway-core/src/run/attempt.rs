@@ -1,0 +1,79 @@
+//! What came of one attempt at a work item, encoded.
+
+use super::RunError;
+use crate::{ItemId, Timestamp};
+use bytes::Bytes;
+
+/// One attempt at a work item, as a worker reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The item.
+    pub item: ItemId,
+    /// The node that ran.
+    pub node: String,
+    /// The ticket that the worker holds.
+    pub via: ItemId,
+    /// Which attempt this is, from 1.
+    pub number: u32,
+    /// When the attempt ended.
+    pub at: Timestamp,
+    /// The span of the attempt.
+    pub span: Option<u64>,
+    /// What the node answered.
+    pub produced: Produced,
+    /// The context after the attempt; `None` where it did not change.
+    pub context: Option<Bytes>,
+}
+
+/// What a node answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Produced {
+    /// One value.
+    Next(Emitted),
+    /// Many values.
+    NextAll(Vec<Emitted>),
+    /// Nothing.
+    Hold,
+    /// The node failed, and its fallback goes on.
+    Caught(RunError, Emitted),
+    /// The node failed.
+    Failed(RunError),
+}
+
+/// What one value led to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Emitted {
+    /// The successors, in the order of the edges.
+    pub successors: Vec<Successor>,
+    /// The value itself, where it is an output of the run.
+    pub output: Option<Bytes>,
+}
+
+/// A work item to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// The node to run.
+    pub node: String,
+    /// The encoded work item.
+    pub payload: Bytes,
+}
+
+impl Attempt {
+    /// The same attempt, failed with another error and with no change to the context: for a result that cannot be
+    /// committed.
+    #[must_use]
+    pub fn failed(self, kind: &str, message: String) -> Self {
+        let error = RunError {
+            item: Some(self.item.clone()),
+            node: Some(self.node.clone()),
+            attempt: self.number,
+            kind: kind.to_owned(),
+            message,
+        };
+        Self {
+            produced: Produced::Failed(error),
+            context: None,
+            ..self
+        }
+    }
+}

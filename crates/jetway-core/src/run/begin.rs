@@ -1,0 +1,89 @@
+//! How a run begins to exist.
+
+use super::{Caught, Effect, Input, Item, Payload, Snapshot, Status, TicketFor, Trace};
+use crate::{CommitId, ItemId, RunKey, Timestamp};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What a run begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begin {
+    /// Which run.
+    pub key: RunKey,
+    /// The write that makes it exist.
+    pub commit: CommitId,
+    /// When that is.
+    pub at: Timestamp,
+    /// Its place in a trace.
+    pub trace: Trace,
+    /// The first work item and the context, as the workflow made them of the input.
+    pub seed: Seed,
+}
+
+/// The first work item and the first context of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// The start node.
+    pub node: String,
+    /// The encoded work item.
+    pub payload: Bytes,
+    /// The encoded context.
+    pub context: Bytes,
+}
+
+impl Seed {
+    /// Stands for the input: the same input gives the same digest.
+    pub fn digest(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        hash.update(&self.payload);
+        hash.finalize()[..16].to_vec()
+    }
+}
+
+/// The first snapshot of a run, and the ticket for its first item.
+pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
+    let Begin {
+        key,
+        commit,
+        at,
+        trace,
+        seed,
+    } = begin;
+    let id = ItemId::start();
+    let input_digest = seed.digest();
+    let item = Item {
+        node: seed.node.clone(),
+        input: Input::One(Payload::Inline(seed.payload)),
+        branch: None,
+        via: id.clone(),
+        from_span: None,
+        since: at,
+    };
+    let snapshot = Snapshot {
+        workflow: key.workflow,
+        run_id: key.run_id,
+        commit,
+        status: Status::Running,
+        context: seed.context,
+        items: BTreeMap::from([(id.clone(), item)]),
+        fan_outs: BTreeMap::new(),
+        outputs: Vec::new(),
+        error: None,
+        caught: Caught::default(),
+        steps: 0,
+        started_at: at,
+        updated_at: at,
+        finished_at: None,
+        trace,
+        input_digest,
+        chunked: false,
+    };
+    (
+        snapshot,
+        vec![Effect::Ticket(TicketFor {
+            item: id,
+            node: seed.node,
+        })],
+    )
+}

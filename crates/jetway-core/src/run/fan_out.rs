@@ -1,0 +1,141 @@
+//! Fan-outs: branches still to be taken up, and values that wait for a gathering node.
+
+use super::{ChunkRef, Positions};
+use crate::{ItemId, Timestamp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which branch of which fan-out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Branch {
+    /// The fan-out.
+    pub fan_out: ItemId,
+    /// The position of the branch in it.
+    pub position: u32,
+}
+
+/// An open fan-out: many branches that one step begot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FanOut {
+    /// The node that opened it.
+    pub opener: String,
+    /// The branch that goes on when this fan-out closes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outer: Option<Branch>,
+    /// How many branches have not ended.
+    pub open: u32,
+    /// The branches that have not been taken up.
+    pub seeds: Seeds,
+    /// The values that wait, by gathering node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arrivals: BTreeMap<String, Arrivals>,
+    /// The gathering nodes that inner fan-outs have fired.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub fired: BTreeSet<String>,
+    /// The ticket that was held when the fan-out was committed.
+    pub via: ItemId,
+    /// The span of the step that opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_span: Option<u64>,
+    /// When it was opened.
+    pub since: Timestamp,
+}
+
+/// The branches of a fan-out that have not been taken up: a range of positions, less those that are done. Compact: a
+/// snapshot cannot carry ten thousand payloads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Seeds {
+    /// How many branches there were.
+    pub count: u32,
+    /// The positions that were taken up and committed.
+    pub done: Positions,
+    /// Payloads that are here, by position.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inline: BTreeMap<u32, Seeded>,
+    /// Payloads that are in chunks, in the order of their positions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<SeedChunk>,
+}
+
+/// The node and the encoded work item of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeded {
+    /// The node to run.
+    pub node: String,
+    /// The encoded work item.
+    pub payload: Bytes,
+}
+
+/// A chunk that holds the payloads of a range of branches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedChunk {
+    /// The first position in it; it reaches to the first one of the next chunk.
+    pub first: u32,
+    /// The chunk.
+    pub chunk: ChunkRef,
+}
+
+impl Seeds {
+    /// How many branches have not been taken up.
+    pub fn open(&self) -> u32 {
+        self.count.saturating_sub(self.done.len())
+    }
+
+    /// Whether the branch at `position` has not been taken up.
+    pub fn is_open(&self, position: u32) -> bool {
+        position < self.count && !self.done.contains(position)
+    }
+
+    /// The positions that have not been taken up.
+    pub fn open_positions(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.count).filter(|position| !self.done.contains(*position))
+    }
+
+    /// The chunk that holds the payload at `position`.
+    pub fn chunk_of(&self, position: u32) -> Option<ChunkRef> {
+        let behind = self.chunks.partition_point(|chunk| chunk.first <= position);
+        behind.checked_sub(1).map(|index| self.chunks[index].chunk)
+    }
+}
+
+/// The values that wait for a gathering node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// How many arrived.
+    pub count: u32,
+    /// Those that are here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inline: Vec<Arrival>,
+    /// The chunks that hold the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<ChunkRef>,
+}
+
+/// One value that reached a gathering node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The position of its branch: what the values are sorted by.
+    pub position: u32,
+    /// The item whose step produced it; sorts values of one branch.
+    pub from: ItemId,
+    /// The span of that step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<u64>,
+    /// The encoded work item for the gathering node, with this one value.
+    pub payload: Bytes,
+}
+
+impl Arrivals {
+    pub(super) fn push(&mut self, arrival: Arrival) {
+        self.count += 1;
+        self.inline.push(arrival);
+    }
+
+    pub(super) fn inline_bytes(&self) -> usize {
+        self.inline
+            .iter()
+            .map(|arrival| arrival.payload.len() + arrival.from.as_str().len() + 32)
+            .sum()
+    }
+}

@@ -1,0 +1,71 @@
+//! Which tickets a run wants.
+
+use super::{Seeds, Snapshot, TicketFor};
+use crate::ItemId;
+
+/// The tickets that the holder of `ticket` may not have published: those of the items that were committed under it
+/// and are still pending, and its own while it is.
+///
+/// A ticket that is delivered again may have been held by a worker that committed step after step under it and then
+/// was lost. Tickets are idempotent, so publishing one too many does no harm.
+pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId) -> Vec<TicketWanted> {
+    wanted(snapshot, |via| via == ticket)
+}
+
+/// The tickets of every pending item.
+pub fn pending_tickets(snapshot: &Snapshot) -> Vec<TicketWanted> {
+    wanted(snapshot, |_| true)
+}
+
+/// A pending item that wants a ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketWanted {
+    /// The item and its node. The node of a branch whose payload is in a chunk is not known from the snapshot.
+    pub item: ItemId,
+    /// The node, where the snapshot names it.
+    pub node: Option<String>,
+    /// The ticket under which the item was committed: while that one lives the item is not stranded.
+    pub via: ItemId,
+}
+
+impl TicketWanted {
+    /// As an effect, with the node found elsewhere where the snapshot does not name it.
+    pub fn for_node(self, node: String) -> TicketFor {
+        TicketFor {
+            item: self.item,
+            node,
+        }
+    }
+}
+
+fn wanted(snapshot: &Snapshot, under: impl Fn(&ItemId) -> bool) -> Vec<TicketWanted> {
+    if snapshot.status.is_terminal() {
+        return Vec::new();
+    }
+    let mut tickets: Vec<_> = snapshot
+        .items
+        .iter()
+        .filter(|(_, item)| under(&item.via))
+        .map(|(id, item)| TicketWanted {
+            item: id.clone(),
+            node: Some(item.node.clone()),
+            via: item.via.clone(),
+        })
+        .collect();
+    for (id, fan_out) in snapshot
+        .fan_outs
+        .iter()
+        .filter(|(_, fan_out)| under(&fan_out.via))
+    {
+        tickets.extend(fan_out.seeds.open_positions().map(|position| TicketWanted {
+            item: ItemId::branch(id, position),
+            node: node_at(&fan_out.seeds, position),
+            via: fan_out.via.clone(),
+        }));
+    }
+    tickets
+}
+
+fn node_at(seeds: &Seeds, position: u32) -> Option<String> {
+    seeds.inline.get(&position).map(|seed| seed.node.clone())
+}

@@ -1,0 +1,149 @@
+//! What a run looks like from outside: the JSON of `status` and of the done message.
+
+use super::{RunError, Snapshot, Status};
+use crate::{ItemId, RunId, Timestamp, WorkflowName, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The result of a run, published when it ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DoneView {
+    /// The run.
+    pub run_id: RunId,
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// How it ended.
+    pub status: Status,
+    /// The first terminal output in commit order.
+    pub output: Option<Value>,
+    /// Every terminal output, in commit order.
+    pub outputs: Vec<Value>,
+    /// Why it failed.
+    pub error: Option<ErrorView>,
+    /// When it began, in RFC 3339.
+    pub started_at: String,
+    /// When it ended, in RFC 3339.
+    pub finished_at: Option<String>,
+    /// How many steps were committed.
+    pub steps: u64,
+}
+
+/// An error of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// The node that failed.
+    pub node: Option<String>,
+    /// Its work item.
+    pub item_id: Option<ItemId>,
+    /// The attempt that failed, from 1.
+    pub attempt: u32,
+    /// A stable word for the kind: `error`, `panic`, `timeout`, `codec`, `limit`, `no_output`, ...
+    pub kind: String,
+    /// The error's own words.
+    pub message: String,
+}
+
+/// A run as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The result so far, in the shape of the done message.
+    #[serde(flatten)]
+    pub run: DoneView,
+    /// When it was last written, in RFC 3339.
+    pub updated_at: String,
+    /// What is to be run, by node.
+    pub pending: Vec<PendingView>,
+    /// How many failures a fallback caught.
+    pub caught: u64,
+    /// The latest of them.
+    pub latest_caught: Vec<ErrorView>,
+    /// The trace, as 32 hexadecimal digits.
+    pub trace_id: String,
+}
+
+/// Pending work items of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingView {
+    /// The node; `None` for branches whose payloads are beside the snapshot.
+    pub node: Option<String>,
+    /// How many of its items are pending.
+    pub items: usize,
+    /// Since when the oldest is, in RFC 3339.
+    pub since: String,
+}
+
+impl From<&RunError> for ErrorView {
+    fn from(error: &RunError) -> Self {
+        Self {
+            node: error.node.clone(),
+            item_id: error.item.clone(),
+            attempt: error.attempt,
+            kind: error.kind.clone(),
+            message: error.message.clone(),
+        }
+    }
+}
+
+impl From<&Snapshot> for DoneView {
+    fn from(snapshot: &Snapshot) -> Self {
+        let outputs: Vec<Value> = snapshot
+            .outputs
+            .iter()
+            .map(|output| json::from_cbor(&output.value).unwrap_or_default())
+            .collect();
+        Self {
+            run_id: snapshot.run_id.clone(),
+            workflow: snapshot.workflow.clone(),
+            status: snapshot.status,
+            output: outputs.first().cloned(),
+            outputs,
+            error: snapshot.error.as_ref().map(ErrorView::from),
+            started_at: snapshot.started_at.to_string(),
+            finished_at: snapshot.finished_at.map(|at| at.to_string()),
+            steps: snapshot.steps,
+        }
+    }
+}
+
+impl From<&Snapshot> for StatusView {
+    fn from(snapshot: &Snapshot) -> Self {
+        Self {
+            run: DoneView::from(snapshot),
+            updated_at: snapshot.updated_at.to_string(),
+            pending: pending(snapshot),
+            caught: snapshot.caught.count,
+            latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
+            trace_id: format!("{:032x}", snapshot.trace.trace_id),
+        }
+    }
+}
+
+fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
+    let mut by_node: BTreeMap<Option<String>, (usize, Timestamp)> = BTreeMap::new();
+    let mut add = |node: Option<String>, items: usize, since: Timestamp| {
+        let entry = by_node.entry(node).or_insert((0, since));
+        entry.0 += items;
+        entry.1 = entry.1.min(since);
+    };
+    for item in snapshot.items.values() {
+        add(Some(item.node.clone()), 1, item.since);
+    }
+    for fan_out in snapshot.fan_outs.values() {
+        for seed in fan_out.seeds.inline.values() {
+            add(Some(seed.node.clone()), 1, fan_out.since);
+        }
+        let elsewhere = (fan_out.seeds.open() as usize).saturating_sub(fan_out.seeds.inline.len());
+        if elsewhere > 0 {
+            add(None, elsewhere, fan_out.since);
+        }
+    }
+    by_node
+        .into_iter()
+        .map(|(node, (items, since))| PendingView {
+            node,
+            items,
+            since: since.to_string(),
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! A typed graph of nodes.
+
+mod checkpointed;
+mod distributed;
+
+use crate::{
+    CheckpointStore, Context, ContextStore, Error, Graph, Merge, Outcome, StepCallbacks, StepError,
+    WorkQueue, WorkflowCtx, engine::local, outcome::Emission,
+};
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::VecDeque,
+    fmt::{Debug, Display},
+    sync::Arc,
+};
+
+/// A node plus the input that it is to be run with. `workflow!` generates one enum of these for each workflow.
+pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned + Clone + PartialEq {
+    /// The item's id, unique within its run.
+    fn instance_id(&self) -> String;
+
+    /// Whether the item's node is terminal.
+    fn is_terminal(&self) -> bool;
+
+    /// The name of the item's node. Where it is not overridden: the variant's name.
+    fn node(&self) -> String {
+        let text = format!("{self:?}");
+        text.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The same item under another id. Where it is not overridden the item keeps its own.
+    #[must_use]
+    fn with_instance_id(self, id: String) -> Self {
+        let _the_item_names_itself = id;
+        self
+    }
+
+    /// The item that runs the gathering node `node` once with the values of all `parts`, in their order. `None` where
+    /// the node does not gather.
+    fn gathered(node: &str, parts: Vec<Self>) -> Option<Self> {
+        let _nothing_gathers = (node, parts);
+        None
+    }
+}
+
+/// A typed graph of nodes with a name, a start node and a context of type `C`.
+#[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a workflow with the context `{C}`",
+    note = "define it with the `workflow!` macro and `context = {C};`"
+)]
+pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
+    /// What the start node is given.
+    type Input: Send + Sync + Serialize + DeserializeOwned;
+    /// What the terminal nodes produce.
+    type Output: Send + Sync + Serialize + DeserializeOwned;
+    /// The workflow's work items.
+    type WorkItem: WorkItem;
+
+    /// The workflow's name, `[A-Za-z0-9_-]{1,64}`: part of subjects, keys, logs and spans.
+    fn name(&self) -> &'static str;
+
+    /// The work item that a run starts with.
+    fn start_work_item(&self, input: Self::Input) -> Self::WorkItem;
+
+    /// Runs one work item, queues its successors and returns the output where its node is terminal.
+    ///
+    /// This is the primitive without memory: it knows one item, so a gathering node runs for each value by itself.
+    /// The engine calls [`attempt_work_item`](Self::attempt_work_item).
+    ///
+    /// # Errors
+    /// What the node failed with, where no `on_failure` edge catches it.
+    async fn process_work_item<'a>(
+        &'a self,
+        ctx: &'a WorkflowCtx<C>,
+        item: Self::WorkItem,
+        queue: &mut VecDeque<Self::WorkItem>,
+    ) -> Result<Option<Self::Output>, Error>;
+
+    /// The graph in Graphviz's DOT language.
+    fn to_dot(&self) -> &'static str;
+
+    /// The graph as data. Where it is not overridden only the name is known: nothing gathers.
+    fn graph(&self) -> Graph {
+        Graph::opaque(self.name())
+    }
+
+    /// Runs one work item and says what came of it; never panics for a node's error.
+    async fn attempt_work_item<'a>(
+        &'a self,
+        ctx: &'a WorkflowCtx<C>,
+        item: Self::WorkItem,
+    ) -> Outcome<Self::WorkItem, Self::Output> {
+        let mut queue = VecDeque::new();
+        match self.process_work_item(ctx, item, &mut queue).await {
+            Ok(output) => Outcome::Next(Emission {
+                items: queue.into(),
+                output,
+            }),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// Runs the workflow in this process to its end, one work item after the other, in the order in which they were
+    /// begotten. Returns the first output; the other branches have run too by then.
+    ///
+    /// # Errors
+    /// What a node failed with, or [`Error::NoOutput`].
+    async fn run<'a>(&'a self, ctx: &'a WorkflowCtx<C>, input: Self::Input) -> Result<Self::Output, Error> {
+        local::run(self, ctx, input).await
+    }
+
+    /// [`run`](Self::run), saving a checkpoint before the first and after every step. A saved checkpoint of `id` wins
+    /// over `input`; a run that has ended returns its output again and executes nothing.
+    ///
+    /// # Errors
+    /// What a node failed with, [`Error::NoOutput`], or what the store failed with.
+    async fn run_with_checkpoint<CS>(
+        &self,
+        ctx: &WorkflowCtx<C>,
+        input: Self::Input,
+        store: &CS,
+        id: &str,
+    ) -> Result<Self::Output, Error>
+    where
+        CS: CheckpointStore<C, Self::WorkItem> + Send + Sync,
+    {
+        checkpointed::run(self, ctx, input, store, id).await
+    }
+
+    /// Goes on with a run from its last checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] where there is no checkpoint, [`Error::AlreadyCompleted`] where the run has ended, and
+    /// what a node or the store failed with.
+    async fn resume<CS>(&self, store: &CS, id: &str) -> Result<Self::Output, Error>
+    where
+        CS: CheckpointStore<C, Self::WorkItem> + Send + Sync,
+    {
+        checkpointed::resume(self, store, id).await
+    }
+
+    /// Makes a run exist for workers to execute: its context and first work item. Nothing is executed here. A second
+    /// call with the same id and input changes nothing.
+    ///
+    /// # Errors
+    /// What the stores failed with; a second start with another input.
+    async fn start_distributed<CS, Q>(
+        &self,
+        ctx: &WorkflowCtx<C>,
+        input: Self::Input,
+        context_store: &CS,
+        queue: &Q,
+        id: &str,
+    ) -> Result<(), Error>
+    where
+        CS: ContextStore<C> + Send + Sync,
+        Q: WorkQueue<C, Self::WorkItem> + Send + Sync,
+        C: Merge + Default,
+    {
+        distributed::start(self, ctx, input, context_store, queue, id).await
+    }
+
+    /// Takes one work item of any run from the queue, runs it, commits what came of it and queues its successors.
+    /// Returns the run's id and output where this step ended the run, `None` where more is to be done or nothing was
+    /// queued.
+    ///
+    /// # Errors
+    /// What the node or the stores failed with, naming the run and the item where they are known.
+    async fn step_distributed<CS, Q>(
+        &self,
+        context_store: &CS,
+        queue: &Q,
+        worker_id: usize,
+        callbacks: Arc<dyn StepCallbacks<C, Self>>,
+    ) -> Result<Option<(String, Self::Output)>, StepError<Self::WorkItem>>
+    where
+        C: 'static + Merge + Default,
+        CS: ContextStore<C> + Send + Sync,
+        Q: WorkQueue<C, Self::WorkItem> + Send + Sync,
+    {
+        distributed::step(self, context_store, queue, worker_id, callbacks).await
+    }
+}

@@ -1,0 +1,67 @@
+//! Steps over stores that keep contexts only. What such a store cannot do, this cannot promise: a crash between the
+//! merge and the queue can lose successors. The context is merged first, so that no successor sees an old one.
+
+use super::{Failure, Taken};
+use crate::{
+    Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, distributed::ItemProcessedOutcome,
+    workflow::WorkItem,
+};
+use std::collections::VecDeque;
+
+pub(super) async fn start<C, WI, CS, Q>(
+    ctx: &WorkflowCtx<C>,
+    item: WI,
+    contexts: &CS,
+    queue: &Q,
+    id: &str,
+) -> Result<(), Error>
+where
+    C: Context + Merge + Default,
+    WI: WorkItem,
+    CS: ContextStore<C> + Send + Sync,
+    Q: WorkQueue<C, WI> + Send + Sync,
+{
+    if contexts.get(id).await?.is_none() {
+        contexts.set(id, ctx.store.clone()).await?;
+        queue.enqueue(id, item).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn step<C, W, CS, Q>(taken: &Taken<'_, C, W, CS, Q>) -> Result<Option<W::Output>, Failure>
+where
+    C: Context + Merge + Default + 'static,
+    W: Workflow<C>,
+    CS: ContextStore<C> + Send + Sync,
+    Q: WorkQueue<C, W::WorkItem> + Send + Sync,
+{
+    let run_id = &taken.leased.run_id;
+    let ctx = WorkflowCtx::new(taken.contexts.get(run_id).await?.ok_or(Error::NotStarted)?);
+    let mut successors = VecDeque::new();
+    match taken
+        .workflow
+        .process_work_item(&ctx, taken.leased.item.clone(), &mut successors)
+        .await
+    {
+        Ok(output) => {
+            taken.contexts.merge(run_id, ctx.store).await?;
+            for successor in successors {
+                taken.queue.enqueue(run_id, successor).await?;
+            }
+            let outcome = match &output {
+                Some(output) => ItemProcessedOutcome::SuccessTerminal(
+                    serde_json::to_value(output).map_err(|error| Error::encode("an output", error))?,
+                ),
+                None => ItemProcessedOutcome::SuccessNonTerminal,
+            };
+            taken.processed(outcome).await?;
+            Ok(output)
+        }
+        Err(error) => {
+            taken
+                .processed(ItemProcessedOutcome::Error(error.clone()))
+                .await?;
+            Err(Failure::Node(error))
+        }
+    }
+}
