@@ -5,6 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::shared_state::SharedState;
+
 /// What a type needs so that runs can carry it as their context. Every type that has these traits is a context.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the context of a workflow",

@@ -11,3 +11,5 @@ mod work_queue;
 pub use callbacks::{ItemProcessedOutcome, StepCallbacks, StepError};
 pub use context_store::{ContextStore, ContextStoreError, InMemoryContextStore};
 pub use work_queue::{InMemoryWorkQueue, Leased, WorkQueue, WorkQueueError};
+
+pub use crate::event_log::{EventLog, LoggedEvent};

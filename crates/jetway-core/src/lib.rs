@@ -34,7 +34,7 @@ pub use error::{Error, FloxideError};
 pub use event_log::{EventLog, LoggedEvent};
 pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode};
 pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
-pub use merge::{Fixed, Merge};
+pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
 pub use outcome::{Emission, Outcome};
 pub use shared_state::SharedState;

@@ -5,7 +5,7 @@ use crate::{
     RunId, RunKey, WorkflowName,
     backend::{Api, ApiError, RunsQuery, StartRequest},
     codec,
-    run::{Snapshot, StatusView},
+    run::{Snapshot, Status, StatusView},
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -45,7 +45,8 @@ impl Api for Engine {
                 format!("there is no run {run}: it never was, or ended so long ago that it is forgotten"),
             )
         })?;
-        let view = StatusView::from(&opened(&stored.bytes)?);
+        let mut view = StatusView::from(&opened(&stored.bytes)?);
+        view.waiting_for = self.waiting_for(&run, view.run.status).await?;
         Ok(json!(view))
     }
 
@@ -67,6 +68,22 @@ impl Api for Engine {
             })
         });
         Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))
+    }
+}
+
+impl Engine {
+    /// Why a run with pending items does not go on, where that can be told from outside.
+    async fn waiting_for(&self, run: &RunKey, status: Status) -> Result<Option<String>, ApiError> {
+        match status {
+            Status::Running => {
+                let hosts = self.backend().hosts().await?;
+                let served = self.serves(run.workflow.as_str())
+                    || hosts.iter().any(|host| host.workflows.iter().any(|(name, _)| *name == run.workflow));
+                Ok((!served).then(|| format!("no live host serves the workflow {:?}", run.workflow.as_str())))
+            }
+            Status::Paused => Ok(Some("the run is paused: resume it to go on".to_owned())),
+            Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
+        }
     }
 }
 

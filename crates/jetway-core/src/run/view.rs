@@ -54,6 +54,9 @@ pub struct StatusView {
     pub updated_at: String,
     /// What is to be run, by node.
     pub pending: Vec<PendingView>,
+    /// Why the run does not go on, where that is known: nobody serves it, or it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// How many failures a fallback caught.
     pub caught: u64,
     /// The latest of them.
@@ -112,6 +115,7 @@ impl From<&Snapshot> for StatusView {
             run: DoneView::from(snapshot),
             updated_at: snapshot.updated_at.to_string(),
             pending: pending(snapshot),
+            waiting_for: None,
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
             trace_id: format!("{:032x}", snapshot.trace.trace_id),

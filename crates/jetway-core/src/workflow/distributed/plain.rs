@@ -3,7 +3,7 @@
 
 use super::{Failure, Taken};
 use crate::{
-    Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, distributed::ItemProcessedOutcome,
+    Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec, distributed::ItemProcessedOutcome,
     workflow::WorkItem,
 };
 use std::collections::VecDeque;
@@ -37,6 +37,8 @@ where
 {
     let run_id = &taken.leased.run_id;
     let ctx = WorkflowCtx::new(taken.contexts.get(run_id).await?.ok_or(Error::NotStarted)?);
+    // A copy that shares nothing with the context: a clone of it might.
+    let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
     match taken
         .workflow
@@ -44,7 +46,8 @@ where
         .await
     {
         Ok(output) => {
-            taken.contexts.merge(run_id, ctx.store).await?;
+            // Only the change is sent: merging two whole contexts counts their common past twice.
+            taken.contexts.merge(run_id, ctx.store.rebase(&before, C::default())).await?;
             for successor in successors {
                 taken.queue.enqueue(run_id, successor).await?;
             }

@@ -1,0 +1,89 @@
+//! From a checked definition to code. Everything is named by absolute path, below `macro_support` of the crate that the
+//! user depends on, so that the code asks nothing of the user's imports and dependencies.
+
+mod attempt;
+mod dot;
+mod fit;
+mod graph;
+pub(crate) mod merge;
+pub(crate) mod node;
+mod root;
+mod scope;
+mod work_item;
+pub(crate) mod workflow;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::{Attribute, Meta, Path, Token, Visibility, parse_quote, punctuated::Punctuated};
+
+/// The span of generated code that rustc shows at `span`. To lints it stays generated code.
+fn located(span: Span) -> Span {
+    span.resolved_at(Span::call_site())
+}
+
+/// A local variable that the user's code cannot see, shown at `span`.
+fn local(name: &str, span: Span) -> Ident {
+    Ident::new(name, span.resolved_at(Span::mixed_site()))
+}
+
+/// `#[derive(Debug, Clone)]` without what the user's own attributes derive.
+fn derives(attrs: &[Attribute]) -> TokenStream {
+    let derived: Vec<Ident> = attrs.iter().flat_map(derived).collect();
+    let wanted: [(&str, Path); 2] = [
+        ("Debug", parse_quote!(::core::fmt::Debug)),
+        ("Clone", parse_quote!(::core::clone::Clone)),
+    ];
+    let missing = wanted
+        .iter()
+        .filter(|(name, _)| !derived.iter().any(|ident| ident == name))
+        .map(|(_, path)| path);
+    quote!(#[derive(#(#missing),*)])
+}
+
+fn derived(attribute: &Attribute) -> Vec<Ident> {
+    let Meta::List(list) = &attribute.meta else {
+        return Vec::new();
+    };
+    if !list.path.is_ident("derive") {
+        return Vec::new();
+    }
+    // Where this does not parse, rustc says why.
+    let paths = list
+        .parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated)
+        .unwrap_or_default();
+    paths
+        .into_iter()
+        .filter_map(|path| path.segments.last().map(|last| last.ident.clone()))
+        .collect()
+}
+
+/// A field is public unless its visibility is given. One that the macro makes public needs no docs.
+fn field_visibility(vis: &Visibility) -> TokenStream {
+    match vis {
+        Visibility::Inherited => {
+            quote!(#[allow(missing_docs, reason = "the macro makes it public")] pub)
+        }
+        _ => quote!(#vis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derives_are_not_doubled() {
+        let attrs = [
+            parse_quote!(#[doc = "x"]),
+            parse_quote!(#[derive(PartialEq, std::fmt::Debug)]),
+        ];
+        assert_eq!(
+            derives(&attrs).to_string(),
+            quote!(#[derive(::core::clone::Clone)]).to_string()
+        );
+        assert_eq!(
+            derives(&[parse_quote!(#[derive(Clone, Debug)])]).to_string(),
+            quote!(#[derive()]).to_string()
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! `attempt_work_item`: runs a node and follows its edges.
+
+use super::{
+    fit::{Fits, Parcel},
+    local, located,
+    scope::Scope,
+};
+use crate::{
+    model::{Node, Success, Target},
+    parse::arm::Arm,
+    text::mentions,
+};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+
+/// The arm of `match item` for one node.
+pub(super) fn arm(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
+    let (item, variant, support, here) = (
+        &scope.item,
+        &node.variant,
+        &scope.support,
+        located(node.ident.span()),
+    );
+    let [input, answer, kept] = ["input", "answer", "kept"].map(|name| local(name, here));
+    let copies = Seen::by(node).copies(&input);
+    let process = process(scope, node, &input);
+    let route = route(scope, node, fits);
+    let followed = quote_spanned!(here=> #support::follow(#answer, #route));
+    let (keeps, outcome) = if node.fallbacks.is_empty() {
+        (TokenStream::new(), followed)
+    } else {
+        let items = items(scope, Parcel::Input(node), &node.fallbacks, &kept, fits);
+        (
+            quote_spanned!(here=> let #kept = ::core::clone::Clone::clone(&#input);),
+            quote_spanned!(here=> #support::caught(#followed, || #items)),
+        )
+    };
+    quote_spanned! {here=>
+        #item::#variant(_, #input) => {
+            #copies
+            #keeps
+            let #answer = ctx.run_future(#support::guarded(#process)).await;
+            #outcome
+        }
+    }
+}
+
+/// The future of one call of the node, wrapped in its retry policy where it has one.
+fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
+    let (field, support, context) = (&node.ident, &scope.support, &scope.workflow.context);
+    let here = located(node.ident.span());
+    match &node.policy {
+        None => {
+            let of = scope.node(node);
+            quote_spanned!(here=> #of::process(&self.#field, &ctx.store, #input))
+        }
+        Some(policy) => quote_spanned! {here=>
+            #support::Node::<#context>::process(
+                &#support::with_retry(
+                    ::core::clone::Clone::clone(&self.#field),
+                    ::core::clone::Clone::clone(&self.#policy),
+                ),
+                &ctx.store,
+                #input,
+            )
+        },
+    }
+}
+
+/// A closure from one value of the node to what it leads to.
+fn route(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
+    let support = &scope.support;
+    match &node.success {
+        Success::Output => {
+            let span = node.ident.span();
+            let value = local("value", span);
+            let output = fits.output(scope, Parcel::Output(node), span, &value.to_token_stream());
+            quote_spanned!(located(span)=> |#value| #support::Emission::output(#output))
+        }
+        Success::Direct(to) => {
+            let value = local("value", node.ident.span());
+            let items = items(scope, Parcel::Output(node), to, &value, fits);
+            quote_spanned!(located(node.ident.span())=> |#value| #support::Emission::to(#items))
+        }
+        Success::Match { from, arms } => {
+            // A variant without an arm is a mistake in the edge, so that is where rustc is to show it.
+            let value = local("value", from.span());
+            let arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, fits)).collect();
+            quote_spanned!(located(from.span())=> |#value| match #value { #(#arms)* })
+        }
+    }
+}
+
+fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, fits: &mut Fits) -> TokenStream {
+    let (support, pattern, here) = (&scope.support, &arm.pattern, located(arm.pattern.span));
+    let (matches, guard, payload) = (&pattern.matches, arm.guard.iter(), local("payload", here));
+    let given = match pattern.payload.as_slice() {
+        [] => quote_spanned!(here=> ()),
+        [name] => quote!(#name),
+        names => quote_spanned!(here=> (#(#names),*)),
+    };
+    let parcel = Parcel::Payload(node, pattern);
+    let emission = if arm.to.is_empty() {
+        let output = fits.output(scope, parcel, pattern.span, &payload.to_token_stream());
+        quote_spanned!(here=> #support::Emission::output(#output))
+    } else {
+        let items = items(scope, parcel, &arm.to, &payload, fits);
+        quote_spanned!(here=> #support::Emission::to(#items))
+    };
+    let inner = quote_spanned!(here=> let #payload = #given; #emission);
+    // From the pattern to the bracket, or rustc proposes further arms in the middle of this one.
+    let body = quote_spanned!(located(arm.end)=> { #inner });
+    quote_spanned!(here=> #matches #(if #guard)* => #body)
+}
+
+/// One work item for each target. All but the last get a clone of the value.
+fn items(
+    scope: &Scope<'_>,
+    parcel: Parcel<'_>,
+    to: &[Target],
+    value: &Ident,
+    fits: &mut Fits,
+) -> TokenStream {
+    let last = to.len().saturating_sub(1);
+    let items = to.iter().enumerate().map(|(position, target)| {
+        let (item, variant) = (&scope.item, &scope.workflow.node(target).variant);
+        let here = located(target.ident.span());
+        let value = local(&value.to_string(), here);
+        let value = if position == last {
+            quote!(#value)
+        } else {
+            quote_spanned!(here=> ::core::clone::Clone::clone(&#value))
+        };
+        let input = fits.input(scope, parcel, target, &value);
+        quote_spanned!(here=> #item::#variant(::std::string::String::new(), #input))
+    });
+    let items: Vec<_> = items.collect();
+    quote_spanned!(scope.here()=> ::std::vec![#(#items),*])
+}
+
+/// What guards see of the step besides `self`, `ctx` and what their pattern binds.
+struct Seen {
+    input: bool,
+    store: bool,
+}
+
+impl Seen {
+    fn by(node: &Node) -> Self {
+        let Success::Match { arms, .. } = &node.success else {
+            return Self {
+                input: false,
+                store: false,
+            };
+        };
+        let seen = |name| {
+            arms.iter()
+                .filter_map(|arm| arm.guard.as_ref())
+                .any(|guard| mentions(guard.to_token_stream(), name))
+        };
+        Self {
+            input: seen("input"),
+            store: seen("__store"),
+        }
+    }
+
+    /// Variables under names that the user's code can see.
+    fn copies(&self, item_input: &Ident) -> TokenStream {
+        let input = self
+            .input
+            .then(|| quote!(let input = ::core::clone::Clone::clone(&#item_input);));
+        let store = self.store.then(|| quote!(let __store = &ctx.store;));
+        quote!(#input #store)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::format_ident;
+
+    #[test]
+    fn a_policy_wraps_the_node() {
+        let definition = quote! { struct W { a: A } start = a; edges { a => []; } };
+        let mut workflow = syn::parse2(definition).and_then(crate::validate::workflow).unwrap();
+        workflow.nodes[0].policy = Some(format_ident!("backoff"));
+        let call = process(&Scope::new(&workflow), &workflow.nodes[0], &format_ident!("input")).to_string();
+        let call = call.replace(' ', "");
+        assert!(call.contains("with_retry(::core::clone::Clone::clone(&self.a)"), "{call}");
+        assert!(call.contains("Clone::clone(&self.backoff)"), "{call}");
+    }
+}

@@ -1,0 +1,164 @@
+//! Hands a value over an edge, and says in the user's words when it does not fit.
+
+use super::scope::Scope;
+use crate::{
+    model::{Node, Target},
+    parse::arm::Pattern,
+    text::plain,
+};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
+
+/// The traits behind the edges of one workflow: one for each edge, since the message of each names its nodes.
+#[derive(Default)]
+pub(super) struct Fits {
+    traits: Vec<TokenStream>,
+}
+
+/// What is handed over.
+#[derive(Clone, Copy)]
+pub(super) enum Parcel<'a> {
+    /// The output of a node.
+    Output(&'a Node),
+    /// The payload of a variant of the output of a node.
+    Payload(&'a Node, &'a Pattern),
+    /// The input of a node that failed.
+    Input(&'a Node),
+}
+
+/// What rustc says when a value does not fit: the message, the label at the value, and the note.
+struct Words([String; 3]);
+
+impl Fits {
+    /// The code of all traits.
+    pub(super) fn into_traits(self) -> Vec<TokenStream> {
+        self.traits
+    }
+
+    /// The input of `target`'s node, made of `value`. A mistake shows at the target's name in the edge.
+    pub(super) fn input(
+        &mut self,
+        scope: &Scope<'_>,
+        parcel: Parcel<'_>,
+        target: &Target,
+        value: &TokenStream,
+    ) -> TokenStream {
+        let node = scope.workflow.node(target);
+        let (span, support) = (target.ident.span(), &scope.support);
+        let fitted = self.fit(
+            scope,
+            span,
+            &scope.carried(node),
+            value,
+            Words::edge(parcel, node),
+        );
+        if node.gathers {
+            quote_spanned!(span=> #support::Gathers::one(#fitted))
+        } else {
+            fitted
+        }
+    }
+
+    /// The output of the run, made of `value`.
+    pub(super) fn output(
+        &mut self,
+        scope: &Scope<'_>,
+        parcel: Parcel<'_>,
+        span: Span,
+        value: &TokenStream,
+    ) -> TokenStream {
+        let words = Words::end(parcel, &plain(&scope.workflow.head.ident));
+        self.fit(scope, span, &quote_spanned!(span=> Self::Output), value, words)
+    }
+
+    fn fit(
+        &mut self,
+        scope: &Scope<'_>,
+        span: Span,
+        wanted: &TokenStream,
+        value: &TokenStream,
+        words: Words,
+    ) -> TokenStream {
+        let name = format_ident!("__JetwayEdge{}", self.traits.len());
+        let Words([message, label, note]) = words;
+        // Of the same kind as that of `value`, or rustc shows the whole macro.
+        let span = span.resolved_at(Span::mixed_site());
+        self.traits.push(quote_spanned! {scope.here()=>
+            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
+            trait #name<Wanted> {
+                fn fit(self) -> Wanted;
+            }
+            impl<Value> #name<Value> for Value {
+                fn fit(self) -> Value {
+                    self
+                }
+            }
+        });
+        let name = Ident::new(&name.to_string(), span);
+        quote_spanned!(span=> #name::<#wanted>::fit(#value))
+    }
+}
+
+impl Words {
+    fn edge(parcel: Parcel<'_>, to: &Node) -> Self {
+        let takes = format!(
+            "`{}` {} `{{Wanted}}`",
+            plain(&to.ident),
+            if to.gathers { "gathers" } else { "takes" }
+        );
+        let (from, to) = (parcel.from(), plain(&to.ident));
+        let arrow = match parcel {
+            Parcel::Output(_) | Parcel::Payload(..) => "=>",
+            Parcel::Input(_) => "on_failure =>",
+        };
+        let message = format!(
+            "edge `{from} {arrow} {to}`: {} `{{Self}}`, {takes}",
+            parcel.gives()
+        );
+        Self([message, takes, parcel.note()])
+    }
+
+    fn end(parcel: Parcel<'_>, workflow: &str) -> Self {
+        let gives = parcel.gives();
+        let message = format!("{gives} `{{Self}}`, but the output of workflow `{workflow}` is `{{Wanted}}`");
+        let note = "every end of a workflow gives the same type: that of the first terminal node, or of \
+                    `output = Type;`";
+        Self([message, format!("{gives} `{{Self}}`"), note.to_owned()])
+    }
+}
+
+impl Parcel<'_> {
+    fn from(self) -> String {
+        let (Self::Output(node) | Self::Payload(node, _) | Self::Input(node)) = self;
+        plain(&node.ident)
+    }
+
+    /// Who gives it, as the beginning of a sentence that goes on with a type.
+    fn gives(self) -> String {
+        match self {
+            Self::Output(node) => format!("`{}` gives", plain(&node.ident)),
+            Self::Payload(_, pattern) => format!("`{}` carries", escaped(&pattern.text)),
+            Self::Input(node) => format!("`{}` takes", plain(&node.ident)),
+        }
+    }
+
+    fn note(self) -> String {
+        match self {
+            Self::Payload(_, pattern) if pattern.bare => {
+                let pattern = escaped(&pattern.text);
+                format!(
+                    "without parentheses nothing is carried; if there is a value in it, write `{pattern}(_)`"
+                )
+            }
+            Self::Output(_) | Self::Payload(..) => {
+                "what a node gives and what its successor takes must be the same type".to_owned()
+            }
+            Self::Input(_) => "a fallback is given the input of the node that failed".to_owned(),
+        }
+    }
+}
+
+/// Text in which braces stand for themselves.
+fn escaped(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}

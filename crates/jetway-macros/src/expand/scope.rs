@@ -1,0 +1,67 @@
+//! The names and types that the generated parts of one workflow share.
+
+use super::root;
+use crate::expand::located;
+use crate::model::{Node, Workflow};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::spanned::Spanned;
+
+/// A workflow and what its generated code calls things.
+pub(super) struct Scope<'a> {
+    pub(super) workflow: &'a Workflow,
+    /// `::jetway::macro_support`
+    pub(super) support: TokenStream,
+    /// The work item enum.
+    pub(super) item: Ident,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(workflow: &'a Workflow) -> Self {
+        let item = format_ident!("{}WorkItem", workflow.head.ident);
+        Self {
+            workflow,
+            support: root::support(workflow.head.ident.span()),
+            item,
+        }
+    }
+
+    /// Where rustc shows mistakes that belong to no node and no edge: at the workflow's name.
+    pub(super) fn here(&self) -> Span {
+        located(self.workflow.head.ident.span())
+    }
+
+    /// The node's type as an implementation of `Node`. A mistake in it shows at the field's type.
+    pub(super) fn node(&self, node: &Node) -> TokenStream {
+        let (ty, context, support) = (&node.ty, &self.workflow.context, &self.support);
+        quote_spanned!(ty.span()=> <#ty as #support::Node<#context>>)
+    }
+
+    /// What the node is given.
+    pub(super) fn input(&self, node: &Node) -> TokenStream {
+        let of = self.node(node);
+        quote_spanned!(node.ty.span()=> #of::Input)
+    }
+
+    /// What the node hands on.
+    pub(super) fn output(&self, node: &Node) -> TokenStream {
+        let of = self.node(node);
+        quote_spanned!(node.ty.span()=> #of::Output)
+    }
+
+    /// What an edge to the node must carry: its input, or one value of it where it gathers.
+    pub(super) fn carried(&self, node: &Node) -> TokenStream {
+        let (input, support) = (self.input(node), &self.support);
+        if node.gathers {
+            quote_spanned!(node.ty.span()=> <#input as #support::Gathers>::Value)
+        } else {
+            input
+        }
+    }
+
+    /// `impl<T: Bound> Trait for Type<T> where ..` for the enum or the struct.
+    pub(super) fn implement(&self, trait_: impl ToTokens, ty: &Ident) -> TokenStream {
+        let (generics, args, bounds) = self.workflow.head.generics.split_for_impl();
+        quote_spanned!(self.here()=> #[automatically_derived] impl #generics #trait_ for #ty #args #bounds)
+    }
+}

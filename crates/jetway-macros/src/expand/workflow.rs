@@ -1,0 +1,157 @@
+//! The struct of `workflow!` and its `Workflow` implementation.
+
+use super::{attempt, derives, dot, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
+use crate::{
+    model::{Shadowed, Workflow},
+    text::plain,
+};
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+/// Everything that `workflow!` generates.
+pub(crate) fn workflow(workflow: &Workflow) -> TokenStream {
+    let scope = Scope::new(workflow);
+    let definition = definition(workflow);
+    let item = work_item::work_item(&scope);
+    let implementation = implementation(&scope);
+    let warnings = workflow
+        .nodes
+        .iter()
+        .filter_map(|node| node.shadowed.as_ref())
+        .map(warning);
+    quote!(#definition #item #implementation #(#warnings)*)
+}
+
+fn definition(workflow: &Workflow) -> TokenStream {
+    let head = &workflow.head;
+    let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
+    let (derives, bounds) = (derives(attrs), &generics.where_clause);
+    let fields = workflow.fields.iter().map(|field| {
+        let (attrs, ident, ty, vis) = (
+            &field.attrs,
+            &field.ident,
+            &field.ty,
+            field_visibility(&field.vis),
+        );
+        quote!(#(#attrs)* #vis #ident: #ty)
+    });
+    quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
+}
+
+fn implementation(scope: &Scope<'_>) -> TokenStream {
+    let (support, workflow, item, here) = (&scope.support, scope.workflow, &scope.item, scope.here());
+    let (context, args) = (&workflow.context, workflow.head.generics.split_for_impl().1);
+    let start = &workflow.nodes[workflow.start];
+    // Where a node is less public than the workflow, rustc complains of these items, so they stand at its type.
+    let (input, output) = (scope.input(start), output(scope));
+    let input = quote_spanned!(start.ty.span()=> type Input = #input;);
+    let start = &start.variant;
+    let head = scope.implement(quote!(#support::Workflow<#context>), &workflow.head.ident);
+    let constants = constants(scope);
+    let (engine, traits) = engine(scope);
+    quote_spanned! {here=>
+        const _: () = {
+            #(#traits)*
+
+            #[#support::async_trait::async_trait]
+            #head {
+                #input
+                #output
+                type WorkItem = #item #args;
+
+                #constants
+
+                fn start_work_item(&self, input: Self::Input) -> Self::WorkItem {
+                    #item::#start(::std::string::ToString::to_string(&#support::ItemId::start()), input)
+                }
+
+                #engine
+            }
+        };
+    }
+}
+
+/// The output: the type of the `output` clause, or of the first node that is terminal.
+fn output(scope: &Scope<'_>) -> TokenStream {
+    let workflow = scope.workflow;
+    let terminal = workflow.nodes.iter().find(|node| node.is_terminal());
+    match (&workflow.output, terminal) {
+        (Some(given), _) => quote_spanned!(given.span()=> type Output = #given;),
+        (None, Some(node)) => {
+            let output = scope.output(node);
+            quote_spanned!(node.ty.span()=> type Output = #output;)
+        }
+        // Refused by `validate`.
+        (None, None) => TokenStream::new(),
+    }
+}
+
+/// The methods that say what the workflow is.
+fn constants(scope: &Scope<'_>) -> TokenStream {
+    let (support, name, here) = (&scope.support, &scope.workflow.name, scope.here());
+    let (dot, graph) = (dot::dot(scope.workflow), graph::graph(scope));
+    quote_spanned! {here=>
+        fn name(&self) -> &'static str {
+            #name
+        }
+
+        fn to_dot(&self) -> &'static str {
+            #dot
+        }
+
+        fn graph(&self) -> #support::Graph {
+            #graph
+        }
+    }
+}
+
+/// The methods that run a work item, and the traits behind the edges.
+fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
+    let (support, context, here) = (&scope.support, &scope.workflow.context, scope.here());
+    let mut fits = Fits::default();
+    let arms: Vec<_> = scope
+        .workflow
+        .nodes
+        .iter()
+        .map(|node| attempt::arm(scope, node, &mut fits))
+        .collect();
+    let [item, id] = ["item", "id"].map(|name| local(name, here));
+    // The lifetime must not be one of the user's.
+    let engine = quote_spanned! {here=>
+        async fn attempt_work_item<'jetway>(
+            &'jetway self,
+            ctx: &'jetway #support::WorkflowCtx<#context>,
+            #item: Self::WorkItem,
+        ) -> #support::Outcome<Self::WorkItem, Self::Output> {
+            match #item { #(#arms)* }
+        }
+
+        async fn process_work_item<'jetway>(
+            &'jetway self,
+            ctx: &'jetway #support::WorkflowCtx<#context>,
+            #item: Self::WorkItem,
+            queue: &mut ::std::collections::VecDeque<Self::WorkItem>,
+        ) -> ::core::result::Result<::core::option::Option<Self::Output>, #support::Error> {
+            let #id = #support::WorkItem::instance_id(&#item);
+            #support::Workflow::<#context>::attempt_work_item(self, ctx, #item).await.into_queue(&#id, queue)
+        }
+    };
+    (engine, fits.into_traits())
+}
+
+/// A warning, as far as a macro can give one: the use of something deprecated.
+fn warning(shadowed: &Shadowed) -> TokenStream {
+    let name = plain(&shadowed.from);
+    let note =
+        format!("the arms of `{name}` are drawn but never taken, since `{name}` has a direct edge as well");
+    let used = quote_spanned!(shadowed.from.span()=> shadowed_arms);
+    quote! {
+        const _: () = {
+            #[deprecated(note = #note)]
+            #[allow(non_upper_case_globals, reason = "it is part of a sentence")]
+            const shadowed_arms: () = ();
+            #used
+        };
+    }
+}

@@ -1,0 +1,116 @@
+//! A workflow that makes sense: every name is resolved, every rule is checked.
+
+use crate::parse::{arm::Arm, head::Head, workflow::NodeField};
+use proc_macro2::Ident;
+use syn::Type;
+
+/// A checked workflow.
+pub(crate) struct Workflow {
+    pub(crate) head: Head,
+    /// The fields of the struct: nodes and retry policies, as declared.
+    pub(crate) fields: Vec<NodeField>,
+    pub(crate) context: Type,
+    /// The type of the `output = Type;` clause.
+    pub(crate) output: Option<Type>,
+    pub(crate) name: String,
+    /// The position of the start node in `nodes`.
+    pub(crate) start: usize,
+    /// The nodes, as declared.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A node of a checked workflow.
+pub(crate) struct Node {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    /// The variant of the work item enum.
+    pub(crate) variant: Ident,
+    pub(crate) gathers: bool,
+    /// The field with the node's retry policy.
+    pub(crate) policy: Option<Ident>,
+    pub(crate) success: Success,
+    /// Where the input goes when the node fails; nowhere if this is empty.
+    pub(crate) fallbacks: Vec<Target>,
+    /// Arms beside a direct edge of the same node: drawn, never taken.
+    pub(crate) shadowed: Option<Shadowed>,
+}
+
+/// Where a node's values go.
+pub(crate) enum Success {
+    /// Out of the run.
+    Output,
+    /// To each of these.
+    Direct(Vec<Target>),
+    /// Wherever the arm says that matches.
+    Match {
+        /// The node's name, as it stands in the edge.
+        from: Ident,
+        arms: Vec<Arm<Target>>,
+    },
+}
+
+/// The composite edge of a node whose direct edge wins.
+pub(crate) struct Shadowed {
+    /// The node's name, as it stands in the edge.
+    pub(crate) from: Ident,
+    pub(crate) arms: Vec<Arm<Target>>,
+}
+
+/// A successor.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Its position among the nodes.
+    pub(crate) node: usize,
+    /// Its name, as it stands in the edge.
+    pub(crate) ident: Ident,
+}
+
+impl Workflow {
+    /// The node that a target names.
+    pub(crate) fn node(&self, target: &Target) -> &Node {
+        &self.nodes[target.node]
+    }
+}
+
+impl Node {
+    /// Whether the node's values are outputs of the run.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self.success, Success::Output)
+    }
+
+    /// The arms of the node's composite edge, also where they are only drawn.
+    pub(crate) fn arms(&self) -> &[Arm<Target>] {
+        match (&self.success, &self.shadowed) {
+            (Success::Match { arms, .. }, _) | (_, Some(Shadowed { arms, .. })) => arms,
+            _ => &[],
+        }
+    }
+
+    /// The node's direct successors.
+    pub(crate) fn direct(&self) -> &[Target] {
+        match &self.success {
+            Success::Direct(to) => to,
+            Success::Output | Success::Match { .. } => &[],
+        }
+    }
+
+    /// Every successor by any edge, drawn ones too.
+    pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
+        let arms = self.arms().iter().flat_map(|arm| &arm.to);
+        self.direct()
+            .iter()
+            .chain(&self.fallbacks)
+            .chain(arms)
+            .map(|target| target.node)
+    }
+
+    /// Whether a value of this node can leave the run.
+    pub(crate) fn is_exit(&self) -> bool {
+        let out = |arms: &[Arm<Target>]| arms.iter().any(|arm| arm.to.is_empty());
+        match &self.success {
+            Success::Output => true,
+            Success::Direct(_) => false,
+            Success::Match { arms, .. } => out(arms),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! From tokens to what was written. Only the form is checked here; what it means is checked by `validate`.
+
+pub(crate) mod arm;
+pub(crate) mod edge;
+pub(crate) mod head;
+pub(crate) mod node;
+pub(crate) mod workflow;
+
+use crate::text::{did_you_mean, plain};
+use proc_macro2::Ident;
+
+/// The error for a clause of an unknown name, or one that is given twice.
+fn unknown_clause(keyword: &Ident, known: &[&str]) -> syn::Error {
+    let written = plain(keyword);
+    let hint = did_you_mean(&written, known.iter().copied());
+    let known = known
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    syn::Error::new(
+        keyword.span(),
+        format!("unknown clause `{written}`: expected one of {known}{hint}"),
+    )
+}

@@ -1,0 +1,185 @@
+//! The edges of a workflow.
+
+use super::arm::{Arm, pattern_and_guard};
+use proc_macro2::Span;
+use syn::{
+    Ident, Token, braced, bracketed,
+    parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+    token,
+};
+
+/// Everything that one entry of `edges { .. }` says about the node `from`.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) from: Ident,
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of an [`Edge`].
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// `a => [b, c];`, `a => {[b, c]};`, and with nobody named `a => [];`, `a => {};`.
+    Direct(Vec<Ident>),
+    /// `a on_failure => [b];`
+    Failure(Vec<Ident>),
+    /// `a => { Kind::One(v) => [b]; };`
+    Match(Vec<Arm<Ident>>),
+}
+
+impl Parse for Edge {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        let from: Ident = input.parse()?;
+        let on_failure = input.peek(Ident);
+        if on_failure {
+            let word: Ident = input.parse()?;
+            if word != "on_failure" {
+                return Err(syn::Error::new(word.span(), "expected `=>` or `on_failure =>`"));
+            }
+        }
+        input.parse::<Token![=>]>()?;
+        let kind = kind(input, on_failure)?;
+        // The older spellings with braces are statements of their own, so they need no `;`.
+        Ok(Self { from, kind })
+    }
+}
+
+fn kind(input: ParseStream, on_failure: bool) -> syn::Result<Kind> {
+    let simple = if on_failure { Kind::Failure } else { Kind::Direct };
+    if input.peek(token::Bracket) {
+        let to = names(input)?;
+        input.parse::<Token![;]>()?;
+        return Ok(simple(to));
+    }
+    if !input.peek(token::Brace) {
+        return Err(input.error("expected `[successors]`, `{}` or `{ arms }`"));
+    }
+    let content;
+    braced!(content in input);
+    let kind = if content.is_empty() {
+        simple(Vec::new())
+    } else if content.peek(token::Bracket) {
+        simple(names(&content)?)
+    } else if on_failure {
+        return Err(content.error("expected `[fallback]`: a failure has no variants"));
+    } else {
+        Kind::Match(arms(&content)?)
+    };
+    if !content.is_empty() {
+        return Err(content.error("expected `}`"));
+    }
+    input.parse::<Option<Token![;]>>()?;
+    Ok(kind)
+}
+
+fn arms(content: ParseStream) -> syn::Result<Vec<Arm<Ident>>> {
+    let mut arms = Vec::new();
+    while !content.is_empty() {
+        let (pattern, guard) = pattern_and_guard(content)?;
+        content.parse::<Token![=>]>()?;
+        if !content.peek(token::Bracket) {
+            return Err(content.error("expected `[successors]`, or `[]` for an output of the run"));
+        }
+        let (to, end) = names_and_end(content)?;
+        arms.push(Arm {
+            pattern,
+            guard,
+            to,
+            end,
+        });
+        if !content.is_empty() {
+            content.parse::<Token![;]>()?;
+        }
+    }
+    Ok(arms)
+}
+
+fn names(input: ParseStream) -> syn::Result<Vec<Ident>> {
+    names_and_end(input).map(|(names, _)| names)
+}
+
+/// `[a, b]`, and where its `]` stands.
+fn names_and_end(input: ParseStream) -> syn::Result<(Vec<Ident>, Span)> {
+    let content;
+    let brackets = bracketed!(content in input);
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated(&content)?;
+    Ok((names.into_iter().collect(), brackets.span.close()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proc_macro2::TokenStream;
+    use quote::quote;
+
+    fn parse(tokens: TokenStream) -> Result<Edge, String> {
+        syn::parse2(tokens).map_err(|error| error.to_string())
+    }
+
+    fn text(names: &[Ident]) -> String {
+        names
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn every_spelling_of_direct_edges() {
+        for (tokens, to) in [
+            (quote!(a => [b];), "b"),
+            (quote!(a => [b, c,];), "b c"),
+            (quote!(a => [];), ""),
+            (quote!(a => {};), ""),
+            (quote!(a => {[]};), ""),
+            (quote!(a => {[b, c]};), "b c"),
+            (quote!(a => {[b]}), "b"),
+        ] {
+            let edge = parse(tokens).unwrap();
+            assert_eq!(edge.from, "a");
+            assert!(matches!(edge.kind, Kind::Direct(names) if text(&names) == to));
+        }
+    }
+
+    #[test]
+    fn failure_edges_with_and_without_braces() {
+        for tokens in [quote!(a on_failure => {[b]};), quote!(a on_failure => [b];)] {
+            assert!(matches!(parse(tokens).unwrap().kind, Kind::Failure(names) if text(&names) == "b"));
+        }
+    }
+
+    #[test]
+    fn arms_in_their_order() {
+        let edge =
+            parse(quote!(a => { V::A(v) if v > 1 => [b, c]; V::A(_) => [b]; V::Done => [] };)).unwrap();
+        let Kind::Match(arms) = edge.kind else {
+            panic!("not a composite edge")
+        };
+        let written: Vec<_> = arms
+            .iter()
+            .map(|arm| format!("{} => {}", arm.text(), text(&arm.to)))
+            .collect();
+        assert_eq!(
+            written,
+            ["V::A(v) if v > 1 => b c", "V::A(_) => b", "V::Done => "]
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (tokens, message) in [
+            (quote!(a on_failur => [b];), "`on_failure =>`"),
+            (quote!(a => b;), "expected `[successors]`"),
+            (quote!(a => [b]), "expected `;`"),
+            (quote!(a => {[b] c};), "expected `}`"),
+            (
+                quote!(a on_failure => { V::A => [b]; };),
+                "a failure has no variants",
+            ),
+            (quote!(a => { V::A => b; };), "or `[]` for an output"),
+        ] {
+            let error = parse(tokens).err().unwrap_or_default();
+            assert!(error.contains(message), "{error:?} does not say {message:?}");
+        }
+    }
+}

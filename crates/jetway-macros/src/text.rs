@@ -1,0 +1,192 @@
+//! Names and snippets of the user's code as text, for variants, labels and messages.
+
+use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+
+/// The name without a raw prefix: `type` for `r#type`.
+pub(crate) fn plain(ident: &Ident) -> String {
+    ident.unraw().to_string()
+}
+
+/// `fetch_page` as `FetchPage`. Only the first letter of each part changes.
+pub(crate) fn camel_case(name: &str) -> String {
+    name.split('_')
+        .filter_map(|part| {
+            let mut letters = part.chars();
+            letters
+                .next()
+                .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+        })
+        .collect()
+}
+
+/// `first`, or `second` where the first is empty: for messages that list names.
+pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// `; did you mean `x`?` where one of the candidates is close to what was written, else nothing.
+pub(crate) fn did_you_mean<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let limit = (written.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(written, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+        .unwrap_or_default()
+}
+
+/// Whether the identifier occurs anywhere in the tokens.
+pub(crate) fn mentions(tokens: TokenStream, ident: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(found) => found == ident,
+        TokenTree::Group(group) => mentions(group.stream(), ident),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// Code on one line, spaced the same way however it was spaced in the source, since fingerprints contain it.
+pub(crate) fn one_line(code: impl ToTokens) -> String {
+    let mut words = Vec::new();
+    split(code.into_token_stream(), &mut words);
+    let mut line = String::new();
+    // An operator where a value is expected belongs to that value: `!x`, `-1`, `&y`.
+    let mut value_expected = true;
+    let mut unary = false;
+    let mut turbofish = 0_usize;
+    for (position, word) in words.iter().enumerate() {
+        let last = position.checked_sub(1).map(|last| words[last].as_str());
+        let opens_generics = word == "<" && last == Some("::");
+        let closes_generics = word == ">" && turbofish > 0;
+        let in_generics = turbofish > 0 && last == Some("<");
+        if !(unary || opens_generics || closes_generics || in_generics || is_tight(last, word)) {
+            line.push(' ');
+        }
+        line.push_str(word);
+        turbofish = (turbofish + usize::from(opens_generics)) - usize::from(closes_generics);
+        let operator =
+            word.starts_with(|first: char| first.is_ascii_punctuation() && !"_\"')]}".contains(first));
+        unary = operator && value_expected && matches!(word.as_str(), "!" | "-" | "*" | "&");
+        value_expected = operator && !closes_generics;
+    }
+    line
+}
+
+/// Whether two neighbours are written without a space between them.
+fn is_tight(last: Option<&str>, word: &str) -> bool {
+    let Some(last) = last else { return true };
+    let called = last.ends_with(|end: char| end.is_alphanumeric() || "_)]!".contains(end));
+    matches!(last, "(" | "[" | "." | "::" | "!")
+        || matches!(word, ")" | "]" | "." | "::" | "," | ";" | ":" | "?")
+        || (called && matches!(word, "(" | "[" | "!"))
+}
+
+/// Splits code into words, operators and delimiters.
+fn split(tokens: TokenStream, words: &mut Vec<String>) {
+    let mut joined = false;
+    for token in tokens {
+        let continues = joined;
+        joined = false;
+        match token {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::None => {
+                        split(group.stream(), words);
+                        continue;
+                    }
+                };
+                words.push(open.to_owned());
+                split(group.stream(), words);
+                words.push(close.to_owned());
+            }
+            TokenTree::Punct(punct) => {
+                joined = punct.spacing() == Spacing::Joint;
+                match words.last_mut().filter(|_| continues) {
+                    Some(operator) => operator.push(punct.as_char()),
+                    None => words.push(punct.to_string()),
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Literal(_) => match words.last_mut().filter(|last| *last == "'")
+            {
+                Some(lifetime) => lifetime.push_str(&token.to_string()),
+                None => words.push(token.to_string()),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn variants_are_named_for_fields() {
+        assert_eq!(camel_case("fetch"), "Fetch");
+        assert_eq!(camel_case("fetch_page_2nd"), "FetchPage2nd");
+        assert_eq!(camel_case("parseURL"), "ParseURL");
+        assert_eq!(camel_case("loop_"), "Loop");
+        assert_eq!(camel_case("_"), "");
+    }
+
+    #[test]
+    fn suggestions_are_close_or_absent() {
+        assert_eq!(
+            did_you_mean("indx", ["audit", "index"]),
+            "; did you mean `index`?"
+        );
+        assert_eq!(did_you_mean("store", ["audit", "index"]), "");
+    }
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        assert_eq!(listed(["a"]), "`a`");
+        assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+    }
+
+    #[test]
+    fn code_reads_as_it_is_usually_written() {
+        for (tokens, text) in [
+            (
+                quote!(crate::kinds::Verdict::Ok(v)),
+                "crate::kinds::Verdict::Ok(v)",
+            ),
+            (
+                quote!(crate::kinds::Verdict::<u8>::Ok(v)),
+                "crate::kinds::Verdict::<u8>::Ok(v)",
+            ),
+            (quote!(v > 9), "v > 9"),
+            (
+                quote!(v.len() >= 3 && !v.is_empty()),
+                "v.len() >= 3 && !v.is_empty()",
+            ),
+            (quote!(*v == -1 || limits[0] < v), "*v == -1 || limits[0] < v"),
+            (quote!(Shape::Box { a, b }), "Shape::Box { a, b }"),
+            (quote!(name == "x y"), "name == \"x y\""),
+            (quote!(Some(_)), "Some(_)"),
+            (quote!(Pair(a, ..)), "Pair(a, ..)"),
+            (quote!(matches!(v, Some(1))), "matches!(v, Some(1))"),
+            (quote!((v + 1) * 2 > -3), "(v + 1) * 2 > -3"),
+        ] {
+            // What is printed comes out of syn, which spaces operators in one way.
+            let code: syn::Expr = syn::parse2(tokens).unwrap();
+            assert_eq!(one_line(code), text);
+        }
+    }
+
+    #[test]
+    fn mentions_are_found_in_groups() {
+        assert!(mentions(quote!(f(&[input.len()])), "input"));
+        assert!(!mentions(quote!(f(inputs)), "input"));
+    }
+}

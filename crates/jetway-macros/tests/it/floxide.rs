@@ -1,0 +1,89 @@
+//! Spellings of the interface that Jetway implements, which all are to be accepted.
+
+#![expect(unreachable_pub, reason = "as it is usually written")]
+
+use async_trait::async_trait;
+use jetway_core::{FloxideError, Node, Transition, Workflow, WorkflowCtx};
+use jetway_macros::{node, workflow};
+
+node! {
+    pub struct StepNode { name: &'static str };
+    context = ();
+    input = ();
+    output = ();
+    |_ctx, _x| {
+        Ok(Transition::Next(()))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Fails;
+
+#[async_trait]
+impl Node for Fails {
+    type Input = ();
+    type Output = ();
+
+    async fn process(&self, _ctx: &(), _input: ()) -> Result<Transition<()>, FloxideError> {
+        Ok(Transition::Abort(FloxideError::Generic("no".to_owned())))
+    }
+}
+
+/// A direct and a composite edge of one node: the direct one is taken, and the arms, whatever they name, are drawn.
+#[expect(deprecated, reason = "which is how a macro warns")]
+mod drawn {
+    use super::{Fails, StepNode, workflow};
+
+    workflow! {
+        pub struct Drawn {
+            first: StepNode,
+            second: Fails,
+            shown: StepNode
+            fallback: StepNode,
+            last: StepNode,
+        }
+        start = first;
+        context = ();
+        edges {
+            first => { [ second ] };
+            first => {
+                StepNode::Branch(x) => [ shown ];
+                Nothing::AtAll => [ last ];
+            };
+            second => {[ last ]};
+            second on_failure => { [ fallback ] };
+            fallback => [ last ] ;
+            shown => { [last] };
+            last => { [] };
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_direct_edge_wins_over_arms() {
+    let step = StepNode { name: "step" };
+    let workflow = drawn::Drawn {
+        first: step.clone(),
+        second: Fails,
+        shown: step.clone(),
+        fallback: step.clone(),
+        last: step.clone(),
+    };
+    let ctx = WorkflowCtx::new(());
+    let came = crate::attempt(&workflow, &ctx, workflow.start_work_item(())).await;
+    assert_eq!(came, crate::to(&["Second(())"]));
+    assert_eq!(workflow.run(&ctx, ()).await, Ok(()));
+    assert!(
+        workflow
+            .to_dot()
+            .contains("  First -> Shown [label=\"Branch\"];\n")
+    );
+    assert!(
+        workflow
+            .graph()
+            .edges
+            .iter()
+            .all(|edge| edge.to.as_deref() != Some("shown"))
+    );
+    assert_eq!(step.name, "step");
+}

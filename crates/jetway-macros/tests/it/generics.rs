@@ -1,0 +1,184 @@
+//! Workflows and nodes with type parameters.
+
+use crate::{attempt, out, to};
+use async_trait::async_trait;
+use jetway_core::{Error, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx};
+use jetway_macros::{node, workflow};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fmt::Debug, marker::PhantomData};
+
+trait Value: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {}
+impl<T: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync> Value for T {}
+
+/// What a node needs of the outside. Neither comparable nor serialisable.
+trait Source: Debug + Clone + Send + Sync {
+    fn read(&self) -> u8;
+}
+
+#[derive(Debug, Clone)]
+struct Fixed(u8);
+
+impl Source for Fixed {
+    fn read(&self) -> u8 {
+        self.0
+    }
+}
+
+node! {
+    struct Repeat<T: Value, S: Source> { source: S, kind: PhantomData<T> };
+    input = T;
+    output = Vec<T>;
+    |_, x| Ok(Transition::Next(vec![x; usize::from(self.source.read())]))
+}
+
+#[derive(Debug, Clone)]
+struct Take<T>(PhantomData<T>);
+
+#[async_trait]
+impl<T: Value> Node for Take<T> {
+    type Input = Vec<T>;
+    type Output = Option<T>;
+
+    async fn process(&self, _ctx: &(), input: Vec<T>) -> Result<Transition<Option<T>>, Error> {
+        Ok(Transition::Next(input.into_iter().next()))
+    }
+}
+
+workflow! {
+    /// Repeats a value and takes one.
+    struct Repeating<T, S: Source = Fixed> where T: Value {
+        repeat: Repeat<T, S>,
+        take: Take<T>,
+    }
+    start = repeat;
+    edges {
+        repeat => [take];
+        repeat on_failure => [repeat];
+        take => {};
+    }
+}
+
+fn repeating<T: Value>(times: u8) -> Repeating<T> {
+    Repeating {
+        repeat: Repeat {
+            source: Fixed(times),
+            kind: PhantomData,
+        },
+        take: Take(PhantomData),
+    }
+}
+
+#[tokio::test]
+async fn inputs_and_outputs_follow_the_parameters() {
+    let ctx = WorkflowCtx::new(());
+    let words = repeating::<String>(2);
+    let start = words.start_work_item("a".to_owned());
+    assert_eq!(
+        attempt(&words, &ctx, start.clone()).await,
+        to(&["Take([\"a\", \"a\"])"])
+    );
+    assert_eq!(words.run(&ctx, "a".to_owned()).await, Ok(Some("a".to_owned())));
+    assert_eq!(repeating::<u8>(0).run(&ctx, 1).await, Ok(None));
+
+    let json = serde_json::to_string(&start).unwrap();
+    assert_eq!(json, r#"{"Repeat":["start","a"]}"#);
+    assert_eq!(
+        serde_json::from_str::<RepeatingWorkItem<String>>(&json).unwrap(),
+        start
+    );
+    let take = RepeatingWorkItem::<String, Fixed>::Take("x".to_owned(), vec!["b".to_owned()]);
+    assert_eq!(attempt(&words, &ctx, take).await, out([Some("b".to_owned())]));
+}
+
+/// The context may have parameters too.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(bound = "")]
+struct Seen<T: Value + Default> {
+    last: SharedState<T>,
+}
+
+node! {
+    struct Remember<T: Value + Default>(PhantomData<T>);
+    context = Seen<T>;
+    input = T;
+    output = T;
+    |ctx, x| {
+        let before = std::mem::replace(&mut *ctx.last.get().await, x);
+        Ok(Transition::Next(before))
+    }
+}
+
+workflow! {
+    struct Remembering<T: Value + Default> { remember: Remember<T> }
+    context = Seen<T>;
+    start = remember;
+    edges { remember => []; }
+}
+
+#[tokio::test]
+async fn contexts_follow_the_parameters() {
+    let workflow = Remembering {
+        remember: Remember(PhantomData),
+    };
+    let ctx = WorkflowCtx::new(Seen::<u8>::default());
+    assert_eq!(workflow.run(&ctx, 7).await, Ok(0));
+    assert_eq!(workflow.run(&ctx, 8).await, Ok(7));
+}
+
+/// Lifetimes and constants are parameters like any other.
+#[derive(Debug, Clone)]
+struct Prefix<'a, const N: usize>(&'a str);
+
+#[async_trait]
+impl<const N: usize> Node for Prefix<'_, N> {
+    type Input = String;
+    type Output = String;
+
+    async fn process(&self, _ctx: &(), input: String) -> Result<Transition<String>, Error> {
+        Ok(Transition::Next(format!("{}{input}", self.0.repeat(N))))
+    }
+}
+
+workflow! {
+    struct Prefixing<'a, const N: usize> { prefix: Prefix<'a, N> }
+    start = prefix;
+    edges { prefix => []; }
+}
+
+#[tokio::test]
+async fn lifetimes_and_constants_are_parameters_too() {
+    let mark = String::from("-");
+    let workflow = Prefixing::<'_, 3> {
+        prefix: Prefix(&mark),
+    };
+    assert_eq!(
+        workflow.run(&WorkflowCtx::new(()), "x".to_owned()).await,
+        Ok("---x".to_owned())
+    );
+}
+
+/// Only here so that the derive is seen with parameters as well.
+#[derive(Debug, Default, PartialEq, jetway_macros::Merge)]
+struct Both<T: Debug, U>(T, PhantomUnit<U>)
+where
+    U: Debug;
+
+#[derive(Debug, PartialEq)]
+struct PhantomUnit<U>(PhantomData<U>);
+
+impl<U> Default for PhantomUnit<U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<U> Merge for PhantomUnit<U> {
+    fn merge(&mut self, _other: Self) {}
+}
+
+#[test]
+fn merge_bounds_what_the_fields_use() {
+    let mut both = Both::<(), ()>::default();
+    both.merge(Both::default());
+    assert_eq!(both, Both::default());
+}

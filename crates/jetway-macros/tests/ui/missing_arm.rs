@@ -1,0 +1,26 @@
+//! A variant without an arm, and a payload that is not asked for.
+
+use jetway_core::Transition;
+use jetway_macros::{node, workflow};
+
+enum Kind {
+    Good(u8),
+    Bad,
+}
+
+node! { struct Judge; input = u8; output = Kind; |_, x| Ok(Transition::Next(Kind::Good(x))) }
+node! { struct Step; input = u8; output = u8; |_, x| Ok(Transition::Next(x)) }
+
+workflow! {
+    struct Missing { judge: Judge, step: Step }
+    start = judge;
+    edges { judge => { Kind::Good(_) => [step]; }; step => []; }
+}
+
+workflow! {
+    struct Bare { judge: Judge, step: Step }
+    start = judge;
+    edges { judge => { Kind::Good => [step]; Kind::Bad => [judge]; }; step => []; }
+}
+
+fn main() {}

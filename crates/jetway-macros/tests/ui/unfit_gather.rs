@@ -1,0 +1,14 @@
+//! A gathering node that takes something else than a `Vec`.
+
+use jetway_core::Transition;
+use jetway_macros::{node, workflow};
+
+node! { struct Step; input = u8; output = u8; |_, x| Ok(Transition::Next(x)) }
+
+workflow! {
+    struct Gathering { step: Step, #[gather] all: Step }
+    start = step;
+    edges { step => [all]; all => []; }
+}
+
+fn main() {}

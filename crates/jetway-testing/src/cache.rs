@@ -1,0 +1,122 @@
+//! The directory that installed things are kept in, and how they get there.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// The cache directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// The environment does not say where a cache may be.
+    #[error("no place for a cache: set JETWAY_CACHE_DIR, XDG_CACHE_HOME or HOME")]
+    NoPlace,
+    /// A directory or file of the cache cannot be made.
+    #[error("the cache `{path}` cannot be written: {source}; set JETWAY_CACHE_DIR to a directory of yours")]
+    Write {
+        /// What was to be written.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// The directory in which Jetway keeps what it installs: `JETWAY_CACHE_DIR`, else `$XDG_CACHE_HOME/jetway`, else
+/// `~/.cache/jetway`. It need not exist yet.
+pub fn cache_dir() -> Result<PathBuf, CacheError> {
+    cache_dir_from(|name| std::env::var_os(name)).ok_or(CacheError::NoPlace)
+}
+
+fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let path = |name| {
+        variable(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    path("JETWAY_CACHE_DIR")
+        .or_else(|| path("XDG_CACHE_HOME").map(|home| home.join("jetway")))
+        .or_else(|| path("HOME").map(|home| home.join(".cache/jetway")))
+}
+
+/// A directory of its own inside `cache`, so that what is made in it can be renamed to its final place: a rename works
+/// within one file system only.
+pub(crate) fn staging_dir(cache: &Path) -> Result<TempDir, CacheError> {
+    std::fs::create_dir_all(cache)
+        .and_then(|()| tempfile::Builder::new().prefix(".staging-").tempdir_in(cache))
+        .map_err(|source| CacheError::Write {
+            path: cache.to_owned(),
+            source,
+        })
+}
+
+/// Moves the complete directory `staged` to `target`. Another process may do the same at the same time: the first one
+/// wins, and both succeed.
+pub(crate) fn publish_dir(staged: &Path, target: &Path) -> Result<(), CacheError> {
+    match std::fs::rename(staged, target) {
+        // A directory replaces an empty one only, so a failure with the target in place means that it is complete.
+        Err(_) if target.is_dir() => Ok(()),
+        Err(source) => Err(CacheError::Write {
+            path: target.to_owned(),
+            source,
+        }),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Option<PathBuf> {
+        cache_dir_from(|name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn the_own_variable_wins_then_xdg_then_home() {
+        let all = [
+            ("JETWAY_CACHE_DIR", "/j"),
+            ("XDG_CACHE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
+        assert_eq!(from(&all), Some(PathBuf::from("/j")));
+        assert_eq!(from(&all[1..]), Some(PathBuf::from("/x/jetway")));
+        assert_eq!(from(&all[2..]), Some(PathBuf::from("/h/.cache/jetway")));
+        assert_eq!(from(&[]), None);
+        assert_eq!(
+            from(&[("JETWAY_CACHE_DIR", ""), ("HOME", "/h")]),
+            Some(PathBuf::from("/h/.cache/jetway"))
+        );
+    }
+
+    #[test]
+    fn the_first_of_two_publishers_wins_and_both_succeed() {
+        let cache = tempfile::tempdir().unwrap();
+        let target = cache.path().join("thing");
+        for content in ["first", "second"] {
+            let staging = staging_dir(cache.path()).unwrap();
+            let staged = staging.path().join("thing");
+            std::fs::create_dir(&staged).unwrap();
+            std::fs::write(staged.join("file"), content).unwrap();
+            publish_dir(&staged, &target).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(target.join("file")).unwrap(), "first");
+        assert_eq!(
+            std::fs::read_dir(cache.path()).unwrap().count(),
+            1,
+            "no staging directory is left"
+        );
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_made_is_an_error() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = publish_dir(&cache.path().join("missing"), &cache.path().join("target")).unwrap_err();
+        assert!(error.to_string().contains("JETWAY_CACHE_DIR"), "{error}");
+    }
+}

@@ -1,0 +1,131 @@
+//! One suite of behaviour that every backend passes: the in-memory one and JetStream alike.
+//!
+//! A backend of your own instantiates it with [`conformance_suite!`](crate::conformance_suite):
+//!
+//! ```
+//! use jetway_core::memory::MemoryBackend;
+//! use jetway_testing::conformance::{LEASE, Subject};
+//! use std::sync::Arc;
+//!
+//! jetway_testing::conformance_suite!(async |_case: &str| Subject::new(Arc::new(MemoryBackend::with_lease(LEASE))));
+//! ```
+
+mod engine;
+mod host;
+mod joins;
+mod limits;
+mod recovery;
+mod results;
+mod snapshots;
+mod starts;
+mod tickets;
+mod workflows;
+
+pub use host::TestHost;
+pub use workflows::Probe;
+
+use jetway_core::backend::Backend;
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// The lease that a backend under test gives: short, so that lost workers are found soon.
+pub const LEASE: Duration = Duration::from_secs(2);
+
+/// How long a case waits for what must come.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A backend under test, fresh for its case, and what has to live as long.
+pub struct Subject {
+    /// The backend.
+    pub backend: Arc<dyn Backend>,
+    _kept: Box<dyn std::any::Any + Send + Sync>,
+}
+
+impl Subject {
+    /// A backend that needs nothing else.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            backend,
+            _kept: Box::new(()),
+        }
+    }
+
+    /// A backend with something that is dropped after it.
+    pub fn keeping(backend: Arc<dyn Backend>, kept: impl std::any::Any + Send + Sync) -> Self {
+        Self {
+            backend,
+            _kept: Box::new(kept),
+        }
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject")
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A case of the suite.
+pub type Case = fn(Subject) -> Pin<Box<dyn Future<Output = ()>>>;
+
+macro_rules! cases {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        /// Every case, by name.
+        pub const CASES: &[(&str, Case)] = &[
+            $($((stringify!($case), |subject| Box::pin($module::$case(subject)))),+),+
+        ];
+
+        /// Instantiates the suite as one test for each case. The argument is an async closure that makes a fresh
+        /// [`Subject`](crate::conformance::Subject) for a case of that name.
+        #[macro_export]
+        macro_rules! conformance_suite {
+            ($make:expr) => {
+                $($(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $case() {
+                        let make = $make;
+                        $crate::conformance::run(stringify!($case), make(stringify!($case)).await).await;
+                    }
+                )+)+
+            };
+        }
+    };
+}
+
+cases! {
+    snapshots: a_snapshot_is_read_as_it_was_written, a_write_that_lost_the_race_changes_nothing,
+        many_runs_are_written_at_once, chunks_live_beside_their_snapshot, runs_are_listed_in_pages,
+        a_stale_run_is_found_once;
+    tickets: a_ticket_is_published_once, a_lost_worker_s_ticket_is_delivered_again,
+        a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,
+        no_more_tickets_than_slots;
+    starts: a_start_is_delivered_until_it_is_settled, starts_of_unknown_workflows_are_expelled;
+    results: a_result_is_kept_and_waited_for, the_first_result_stays, hosts_come_and_go;
+    engine: p1_an_acknowledged_start_is_a_run, p1_a_second_start_gives_the_same_run,
+        p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
+        p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,
+        p7_a_bad_start_goes_to_the_dead_letters, a_panic_is_a_failed_attempt, a_fallback_goes_on_with_the_input,
+        a_chain_runs_to_its_end;
+    joins: a_join_runs_once_in_order, joins_nest, a_fan_out_of_nothing_is_joined, a_held_join_goes_on_once;
+    recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
+        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_a_lost_worker_s_run_goes_on,
+        p1_a_lost_coordinator_s_start_is_taken_up;
+    limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
+        p9_large_values_travel;
+}
+
+/// Runs one case.
+///
+/// # Panics
+/// Where the backend does not behave.
+pub async fn run(name: &str, subject: Subject) {
+    let case = CASES
+        .iter()
+        .find(|(case, _)| *case == name)
+        .map(|(_, case)| *case);
+    let case = case.unwrap_or_else(|| panic!("there is no case named {name}"));
+    // A case that hangs says so, instead of hanging the whole suite.
+    let ended = tokio::time::timeout(DEADLINE * 3, case(subject)).await;
+    assert!(ended.is_ok(), "the case {name} did not come to an end");
+}

@@ -1,0 +1,209 @@
+//! Runs from start to end.
+
+use super::{
+    DEADLINE, Subject, TestHost,
+    host::request,
+    snapshots::key,
+    workflows::{Ends, FanInput, FanOutput, Probe, Shared},
+};
+use crate::wait_until;
+use bytes::Bytes;
+use jetway_core::{
+    codec,
+    engine::StartError,
+    run::{Snapshot, Status},
+};
+use serde_json::json;
+
+async fn snapshot(host: &TestHost, run: &jetway_core::RunKey) -> Snapshot {
+    let stored = host
+        .engine
+        .backend()
+        .load(run)
+        .await
+        .expect("it can be read")
+        .expect("it is there");
+    codec::open(&stored.bytes, "a snapshot").expect("it opens").0
+}
+
+pub(super) async fn a_chain_runs_to_its_end(subject: Subject) {
+    let probe = Probe::open();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let runs = futures::future::join_all((0..20_u64).map(|number| {
+        let host = &host;
+        async move { (number, host.start("chain3", &format!("r{number}"), &number).await) }
+    }))
+    .await;
+    for (number, run) in runs {
+        assert_eq!(host.output::<u64>(&run).await, number + 3);
+        assert_eq!(host.status(&run).await.run.steps, 3);
+    }
+    assert_eq!(probe.executed(), 60);
+}
+
+pub(super) async fn p1_an_acknowledged_start_is_a_run(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &5).await;
+    let status = host.status(&run).await;
+    assert_eq!((status.run.status, status.pending.len()), (Status::Running, 1));
+    let live = subject.backend.live(&run).await.expect("it can be asked");
+    assert_eq!(live.len(), 1, "the first item has no ticket");
+}
+
+pub(super) async fn p1_a_second_start_gives_the_same_run(subject: Subject) {
+    let probe = Probe::open();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let first = host.start("chain3", "r", &5).await;
+    assert_eq!(host.output::<u64>(&first).await, 8);
+    let second = host.start("chain3", "r", &5).await;
+    assert_eq!(second, first);
+    assert_eq!(host.output::<u64>(&second).await, 8);
+    assert_eq!(probe.executed(), 3);
+}
+
+pub(super) async fn p1_a_second_start_with_another_input_is_refused(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &5).await;
+    let before = snapshot(&host, &run).await;
+    let refused = host
+        .engine
+        .start(request("chain3", "r", &6))
+        .await
+        .expect_err("it is refused");
+    assert!(
+        matches!(&refused, StartError::OtherInput(of) if *of == run),
+        "{refused}"
+    );
+    assert_eq!(snapshot(&host, &run).await, before);
+}
+
+pub(super) async fn p2_a_failed_step_leaves_nothing_behind(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("trouble", "r", &Ends::Error).await;
+    let result = host.result(&run).await;
+    assert_eq!(result["status"], "failed");
+    assert_eq!(result["error"]["node"], "end");
+    assert_eq!(result["error"]["attempt"], 1);
+    assert_eq!(result["error"]["message"], "Generic error: as told");
+    let shared: Shared =
+        codec::decode(&snapshot(&host, &run).await.context, "the context").expect("it decodes");
+    assert_eq!(
+        shared.steps.get(),
+        0,
+        "the failed node's change of the context was kept"
+    );
+}
+
+pub(super) async fn p5_terminal_is_final(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("chain3", "r", &1).await;
+    let result = host.result(&run).await;
+    let before = snapshot(&host, &run).await;
+    host.start("chain3", "r", &1).await;
+    assert_eq!(host.result(&run).await, result);
+    assert_eq!(snapshot(&host, &run).await, before);
+    wait_until("the ticket is settled", DEADLINE, async || {
+        subject
+            .backend
+            .live(&run)
+            .await
+            .expect("it can be asked")
+            .is_empty()
+    })
+    .await;
+}
+
+pub(super) async fn p5_a_run_without_an_output_has_failed(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("trouble", "r", &Ends::Held).await;
+    let result = host.result(&run).await;
+    assert_eq!(
+        (&result["status"], &result["error"]["kind"]),
+        (&json!("failed"), &json!("no_output"))
+    );
+}
+
+pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
+    // Two engines that know nothing of each other write to the same run at the same time.
+    let (first, second) = (Probe::open(), Probe::open());
+    let here = TestHost::at_work(&subject, &first).await;
+    let mut there = TestHost::idle(&subject, &second);
+    there.work(8).await;
+    let input = FanInput {
+        branches: 100,
+        fail_every: Some(10),
+        ..FanInput::default()
+    };
+    let run = here.start("fan", "r", &input).await;
+    let output: FanOutput = here.output(&run).await;
+    assert_eq!(output.positions, (0..100).collect::<Vec<_>>());
+    // The scatter, every branch that did not fail, every rescue, and the join.
+    assert_eq!(output.counted, 1 + 90 + 10 + 1);
+}
+
+pub(super) async fn p7_a_bad_start_goes_to_the_dead_letters(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let garbage = jetway_core::backend::StartRequest {
+        input: Bytes::from_static(b"{not json"),
+        ..request("chain3", "garbage", &1)
+    };
+    for (why, bad) in [
+        ("bad-input", garbage),
+        ("bad-input", request("chain3", "shape", &"text")),
+        ("bad-run-id", request("chain3", "a b", &1)),
+        ("unknown-workflow", request("nobody", "r", &1)),
+    ] {
+        let refused = host.engine.start(bad).await.expect_err("it is refused");
+        assert_eq!(refused.why(), why, "{refused}");
+        assert!(!refused.is_retryable());
+    }
+    subject
+        .backend
+        .publish_start(&request("chain3", "shape", &"text"))
+        .await
+        .expect("it is published");
+    subject
+        .backend
+        .publish_start(&request("chain3", "good", &1))
+        .await
+        .expect("it is published");
+    assert_eq!(host.output::<u64>(&key("chain3", "good")).await, 4);
+    let shape = subject
+        .backend
+        .load(&key("chain3", "shape"))
+        .await
+        .expect("it can be read");
+    assert_eq!(shape, None, "a refused start left something behind");
+}
+
+pub(super) async fn a_panic_is_a_failed_attempt(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("trouble", "r", &Ends::Panic).await;
+    let result = host.result(&run).await;
+    assert_eq!(
+        (&result["status"], &result["error"]["kind"]),
+        (&json!("failed"), &json!("panic"))
+    );
+    let message = result["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("panicked as told"), "{message}");
+    let run = host.start("trouble", "r2", &Ends::Well).await;
+    assert_eq!(host.output::<String>(&run).await, "well");
+}
+
+pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let input = FanInput {
+        branches: 4,
+        fail_every: Some(1),
+        ..FanInput::default()
+    };
+    let run = host.start("fan", "r", &input).await;
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, [0, 1, 2, 3]);
+    let status = wait_until("the record says what was caught", DEADLINE, async || {
+        Some(host.status(&run).await)
+    })
+    .await;
+    assert_eq!(status.caught, 4);
+    assert_eq!(status.latest_caught[0].kind, "error");
+}

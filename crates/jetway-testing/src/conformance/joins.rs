@@ -1,0 +1,53 @@
+//! Joins, by the engine and by hand.
+
+use super::{
+    Subject, TestHost,
+    workflows::{FanInput, FanOutput, Probe},
+};
+
+pub(super) async fn a_join_runs_once_in_order(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let input = FanInput {
+        branches: 37,
+        ..FanInput::default()
+    };
+    let run = host.start("fan", "r", &input).await;
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, (0..37).collect::<Vec<_>>());
+    let status = host.status(&run).await;
+    assert_eq!((status.run.steps, status.run.outputs.len()), (1 + 37 + 1, 1));
+}
+
+pub(super) async fn joins_nest(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("nested", "r", &vec![3, 0, 1, 2]).await;
+    let table: Vec<Vec<u32>> = host.output(&run).await;
+    assert_eq!(table, [vec![30, 31, 32], vec![], vec![10], vec![20, 21]]);
+}
+
+pub(super) async fn a_fan_out_of_nothing_is_joined(subject: Subject) {
+    let host = TestHost::at_work(&subject, &Probe::open()).await;
+    let run = host.start("fan", "r", &FanInput::default()).await;
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(
+        output,
+        FanOutput {
+            positions: vec![],
+            counted: 2
+        }
+    );
+}
+
+pub(super) async fn a_held_join_goes_on_once(subject: Subject) {
+    // Every branch sees the context before any other has written it, on two engines.
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let mut other = TestHost::idle(&subject, &probe);
+    other.work(8).await;
+    let run = host.start("held", "r", &12).await;
+    probe.arrived().await;
+    probe.let_through(100_000);
+    assert_eq!(host.output::<u32>(&run).await, (0..12).sum::<u32>());
+    let status = host.status(&run).await;
+    assert_eq!((status.run.steps, status.run.outputs.len()), (1 + 12 + 1, 1));
+}

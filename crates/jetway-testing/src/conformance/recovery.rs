@@ -1,0 +1,200 @@
+//! Lost workers, lost tickets, and tickets that should not be.
+
+use super::{
+    DEADLINE, Subject, TestHost,
+    host::request,
+    snapshots::key,
+    workflows::{FanInput, FanOutput, Probe},
+};
+use crate::wait_until;
+use jetway_core::{
+    Fingerprint, ItemId, Timestamp,
+    backend::{Ticket, TraceHeaders},
+    engine::{Sweeper, Worked},
+};
+use tokio_util::sync::CancellationToken;
+
+pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::idle(&subject, &probe);
+    let run = host.start("chain3", "r", &0).await;
+    // The first worker is taken for lost while its node runs; the second gets the same ticket.
+    let first = host.ticket("chain3").await;
+    let engine = host.engine.clone();
+    let zombie = tokio::spawn(async move { engine.work(first, CancellationToken::new()).await });
+    probe.arrived().await;
+    let second = host.ticket("chain3").await;
+    assert_eq!(second.delivered, 2);
+    let engine = host.engine.clone();
+    let worker = tokio::spawn(async move { engine.work(second, CancellationToken::new()).await });
+    probe.arrived().await;
+    probe.let_through(100);
+    zombie.await.expect("it comes back");
+    worker.await.expect("it comes back");
+    let mut host = host;
+    host.work(8).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+    assert_eq!(host.status(&run).await.run.steps, 3, "a step was committed twice");
+    assert!(probe.executed() >= 4);
+    let attempts: Vec<_> = probe
+        .seen()
+        .into_iter()
+        .filter(|(item, _)| item == "start")
+        .map(|(_, n)| n)
+        .collect();
+    assert_eq!(attempts, [1, 2]);
+}
+
+pub(super) async fn p3_a_zombie_cannot_commit(subject: Subject) {
+    // Two hosts that share nothing but the backend: the zombie's snapshot in hand is out of date.
+    let (slow, quick) = (Probe::closed(), Probe::open());
+    let zombie_host = TestHost::idle(&subject, &slow);
+    let run = zombie_host.start("chain3", "r", &0).await;
+    let held = zombie_host.ticket("chain3").await;
+    let engine = zombie_host.engine.clone();
+    let zombie = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    slow.arrived().await;
+    let host = TestHost::at_work(&subject, &quick).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+    let before = host.status(&run).await;
+    slow.let_through(100);
+    let ended = zombie.await.expect("it comes back");
+    assert!(matches!(ended, Worked::Done { steps: 0 }), "{ended:?}");
+    assert_eq!(host.status(&run).await, before);
+}
+
+pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
+    let probe = Probe::open();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("chain3", "r", &0).await;
+    host.result(&run).await;
+    let before = host.status(&run).await;
+    for (id, item, revision) in [
+        ("r", "start", 1),
+        ("r", "start-0", 0),
+        ("r", "forged", u64::MAX),
+        ("nobody", "start", 1),
+    ] {
+        let ticket = Ticket {
+            workflow: run.workflow.clone(),
+            run_id: key("chain3", id).run_id,
+            node: "three".to_owned(),
+            item: ItemId::new(item).expect("a good id"),
+            revision,
+            attempt: 9,
+            at: Timestamp::now(),
+            trace: TraceHeaders::default(),
+        };
+        subject
+            .backend
+            .publish(vec![(ticket, Fingerprint(1))])
+            .await
+            .expect("it is published");
+    }
+    for id in ["r", "nobody"] {
+        wait_until("the forged tickets are gone", DEADLINE, async || {
+            subject
+                .backend
+                .live(&key("chain3", id))
+                .await
+                .expect("it can be asked")
+                .is_empty()
+        })
+        .await;
+    }
+    assert_eq!(host.status(&run).await, before);
+    assert_eq!(probe.executed(), 3);
+}
+
+pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host
+        .start(
+            "fan",
+            "r",
+            &FanInput {
+                branches: 5,
+                ..FanInput::default()
+            },
+        )
+        .await;
+    let worked = host.work_off(host.ticket("fan").await).await;
+    assert!(matches!(worked, Worked::Done { steps: 1 }), "{worked:?}");
+    // All five branches have a ticket; somebody loses two of them.
+    for _ in 0..2 {
+        host.ticket("fan").await.lease.settle().await.expect("it is lost");
+    }
+    wait_until("two tickets are gone", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").len() == 3
+    })
+    .await;
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep mends the run", DEADLINE, async || {
+        let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+        assert!([0, 2].contains(&swept.mended), "{swept:?}");
+        swept.mended == 2
+    })
+    .await;
+    let mut host = host;
+    host.work(8).await;
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, [0, 1, 2, 3, 4]);
+    let swept = host
+        .engine
+        .sweep(&mut Sweeper::default())
+        .await
+        .expect("it sweeps");
+    assert_eq!(swept.mended, 0, "a healthy run was mended");
+}
+
+pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
+    // The worker commits the first step, goes on with the second under the same ticket, and is lost in it.
+    let probe = Probe::closed();
+    probe.let_through(1);
+    let lost = TestHost::idle(&subject, &probe);
+    let run = lost.start("chain3", "r", &0).await;
+    let held = lost.ticket("chain3").await;
+    let engine = lost.engine.clone();
+    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    wait_until("the second node runs", DEADLINE, async || probe.executed() == 2).await;
+    worker.abort();
+    assert!(worker.await.is_err());
+    let second = Probe::open();
+    let host = TestHost::at_work(&subject, &second).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+    assert_eq!((host.status(&run).await.run.steps, second.executed()), (3, 2));
+    assert_eq!(
+        second.seen()[0].1,
+        2,
+        "the second attempt at the second node does not say so"
+    );
+}
+
+pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) {
+    // The coordinator wrote the snapshot and was lost before the ticket: as if it had been published and lost.
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &0).await;
+    host.ticket("chain3")
+        .await
+        .lease
+        .settle()
+        .await
+        .expect("it is lost");
+    wait_until("the ticket is gone", DEADLINE, async || {
+        subject
+            .backend
+            .live(&run)
+            .await
+            .expect("it can be asked")
+            .is_empty()
+    })
+    .await;
+    subject
+        .backend
+        .publish_start(&request("chain3", "r", &0))
+        .await
+        .expect("it is published");
+    let mut host = host;
+    host.work(8).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+}

@@ -1,0 +1,9 @@
+//! The suite against the in-memory backend.
+
+use jetway_core::memory::MemoryBackend;
+use jetway_testing::conformance::{LEASE, Subject};
+use std::sync::Arc;
+
+jetway_testing::conformance_suite!(
+    async |_case: &str| Subject::new(Arc::new(MemoryBackend::with_lease(LEASE)))
+);
