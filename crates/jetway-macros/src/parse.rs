@@ -9,7 +9,7 @@ pub(crate) mod workflow;
 use crate::text::{did_you_mean, plain};
 use proc_macro2::Ident;
 
-/// The error for a clause of an unknown name, or one that is given twice.
+/// The error for a clause of an unknown name.
 fn unknown_clause(keyword: &Ident, known: &[&str]) -> syn::Error {
     let written = plain(keyword);
     let hint = did_you_mean(&written, known.iter().copied());

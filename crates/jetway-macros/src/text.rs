@@ -21,7 +21,7 @@ pub(crate) fn camel_case(name: &str) -> String {
         .collect()
 }
 
-/// `first`, or `second` where the first is empty: for messages that list names.
+/// Names as a sentence lists them: `a`, `b` and `c`.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.split_last() {

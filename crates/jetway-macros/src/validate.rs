@@ -112,7 +112,10 @@ mod tests {
         let errors = check(tokens.clone()).err().unwrap_or_default();
         assert_eq!(errors.len(), reasons.len(), "{tokens}: {errors:#?}");
         for (error, reason) in errors.iter().zip(reasons) {
-            assert!(error.contains(reason), "{tokens}: {error:?} does not say {reason:?}");
+            assert!(
+                error.contains(reason),
+                "{tokens}: {error:?} does not say {reason:?}"
+            );
         }
     }
 }

@@ -181,11 +181,21 @@ mod tests {
     #[test]
     fn a_policy_wraps_the_node() {
         let definition = quote! { struct W { a: A } start = a; edges { a => []; } };
-        let mut workflow = syn::parse2(definition).and_then(crate::validate::workflow).unwrap();
+        let mut workflow = syn::parse2(definition)
+            .and_then(crate::validate::workflow)
+            .unwrap();
         workflow.nodes[0].policy = Some(format_ident!("backoff"));
-        let call = process(&Scope::new(&workflow), &workflow.nodes[0], &format_ident!("input")).to_string();
+        let call = process(
+            &Scope::new(&workflow),
+            &workflow.nodes[0],
+            &format_ident!("input"),
+        )
+        .to_string();
         let call = call.replace(' ', "");
-        assert!(call.contains("with_retry(::core::clone::Clone::clone(&self.a)"), "{call}");
+        assert!(
+            call.contains("with_retry(::core::clone::Clone::clone(&self.a)"),
+            "{call}"
+        );
         assert!(call.contains("Clone::clone(&self.backoff)"), "{call}");
     }
 }

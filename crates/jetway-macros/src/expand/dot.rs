@@ -76,7 +76,7 @@ fn style(node: &Node, start: bool) -> String {
 
 fn line(dot: &mut String, parts: &[&str]) {
     dot.push_str("  ");
-    parts.iter().for_each(|part| dot.push_str(part));
+    dot.push_str(&parts.concat());
     dot.push_str(";\n");
 }
 

@@ -15,7 +15,8 @@ pub(super) fn graph(scope: &Scope<'_>) -> TokenStream {
     let nodes = workflow.nodes.iter().map(|node| {
         let (name, variant, input) = (plain(&node.ident), node.variant.to_string(), scope.input(node));
         let (terminal, gathers) = (node.is_terminal(), node.gathers);
-        quote_spanned!(here=> #support::graph_node(#name, #variant, #terminal, #gathers, ::core::any::type_name::<#input>()))
+        let input = quote_spanned!(here=> ::core::any::type_name::<#input>());
+        quote_spanned!(here=> #support::graph_node(#name, #variant, #terminal, #gathers, #input))
     });
     let edges = workflow.nodes.iter().flat_map(|node| edges(scope, node));
     quote_spanned!(here=> #support::graph(#name, #start, ::std::vec![#(#nodes),*], ::std::vec![#(#edges),*]))

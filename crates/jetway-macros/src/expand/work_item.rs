@@ -68,7 +68,9 @@ fn clone(scope: &Scope<'_>) -> TokenStream {
     let arms = scope.workflow.nodes.iter().map(|node| {
         let variant = &node.variant;
         let copy = quote_spanned!(located(node.ty.span())=> ::core::clone::Clone::clone(#input));
-        quote_spanned!(here=> Self::#variant(#id, #input) => Self::#variant(::core::clone::Clone::clone(#id), #copy),)
+        quote_spanned! {here=>
+            Self::#variant(#id, #input) => Self::#variant(::core::clone::Clone::clone(#id), #copy),
+        }
     });
     quote_spanned!(here=> #head { fn clone(&self) -> Self { match self { #(#arms)* } } })
 }
@@ -81,10 +83,18 @@ fn equality(scope: &Scope<'_>) -> TokenStream {
     let arms = scope.workflow.nodes.iter().map(|node| {
         let variant = &node.variant;
         let equal = quote_spanned!(located(node.ty.span())=> ::core::cmp::PartialEq::eq(#input, #other_input));
-        quote_spanned!(here=> (Self::#variant(#id, #input), Self::#variant(#other_id, #other_input)) => #id == #other_id && #equal,)
+        quote_spanned! {here=>
+            (Self::#variant(#id, #input), Self::#variant(#other_id, #other_input)) => #id == #other_id && #equal,
+        }
     });
     let others = (scope.workflow.nodes.len() > 1).then(|| quote_spanned!(here=> _ => false,));
-    quote_spanned!(here=> #head { fn eq(&self, other: &Self) -> bool { match (self, other) { #(#arms)* #others } } })
+    quote_spanned! {here=>
+        #head {
+            fn eq(&self, other: &Self) -> bool {
+                match (self, other) { #(#arms)* #others }
+            }
+        }
+    }
 }
 
 fn display(scope: &Scope<'_>) -> TokenStream {

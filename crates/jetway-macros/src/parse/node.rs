@@ -139,32 +139,13 @@ mod tests {
     fn every_kind_of_struct_and_any_order_of_clauses() {
         let rest = quote!(output = u8; context = C; input = u16; |_, _| { Ok(Transition::Hold) });
         for head in [
-            quote!(
-                struct A;
-            ),
-            quote!(
-                /** Says A. */
-                #[derive(PartialEq)]
-                pub struct A {}
-            ),
-            quote!(pub(crate) struct A { pub b: u8, #[doc = "c"] c: u8 };),
+            quote! { struct A; },
+            quote! { /** Says A. */ #[derive(PartialEq)] pub struct A {} },
+            quote! { pub(crate) struct A { pub b: u8, #[doc = "c"] c: u8 }; },
             quote! { struct A { b: u8 c: u8 } },
-            quote!(
-                struct A(pub u8, u16);
-            ),
-            quote!(
-                struct A<T: Clone>(T)
-                where
-                    T: Send;
-            ),
-            quote!(
-                struct A<T>
-                where
-                    T: Send,
-                {
-                    b: T,
-                }
-            ),
+            quote! { struct A(pub u8, u16); },
+            quote! { struct A<T: Clone>(T) where T: Send; },
+            quote! { struct A<T> where T: Send { b: T } },
         ] {
             let def = parse(quote!(#head #rest)).unwrap();
             assert_eq!(def.head.ident, "A");

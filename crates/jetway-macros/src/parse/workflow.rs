@@ -232,10 +232,22 @@ mod tests {
     fn mistakes_are_named() {
         let mistakes: [(TokenStream, &str); 7] = [
             (quote! { struct A { a: B } strat = a; }, "did you mean `start`?"),
-            (quote! { struct A { #[retry(x)] a: B } }, "write `#[retry = policy]`"),
-            (quote! { struct A { #[gathr] a: B } }, "unknown attribute `gathr`; did you mean `gather`?"),
-            (quote! { struct A { #[gather] #[gather] a: B } }, "`#[gather]` is given twice"),
-            (quote! { struct A { #[cfg(test)] a: B } }, "cannot depend on `cfg`"),
+            (
+                quote! { struct A { #[retry(x)] a: B } },
+                "write `#[retry = policy]`",
+            ),
+            (
+                quote! { struct A { #[gathr] a: B } },
+                "unknown attribute `gathr`; did you mean `gather`?",
+            ),
+            (
+                quote! { struct A { #[gather] #[gather] a: B } },
+                "`#[gather]` is given twice",
+            ),
+            (
+                quote! { struct A { #[cfg(test)] a: B } },
+                "cannot depend on `cfg`",
+            ),
             (quote! { struct A { a: B = 1 } }, "cannot have a default value"),
             (quote! { struct A { a: B } start = a }, "expected `;`"),
         ];

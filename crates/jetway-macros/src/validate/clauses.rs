@@ -98,8 +98,14 @@ mod tests {
 
     #[test]
     fn every_clause_stands_there_once() {
-        refused(&quote! { struct W { a: A } edges { a => []; } }, &["workflow `W` has no `start = node;`"]);
-        refused(&quote! { struct W { a: A } start = a; }, &["workflow `W` has no `edges { .. }`"]);
+        refused(
+            &quote! { struct W { a: A } edges { a => []; } },
+            &["workflow `W` has no `start = node;`"],
+        );
+        refused(
+            &quote! { struct W { a: A } start = a; },
+            &["workflow `W` has no `edges { .. }`"],
+        );
         refused(
             &quote! { struct W { a: A } start = a; start = a; edges { a => []; } edges {} },
             &["`start` is given twice", "`edges` is given twice"],

@@ -169,7 +169,10 @@ mod tests {
                 struct W { a: A, b: B } start = a;
                 edges { a => []; a on_failure => []; b => []; b on_failure => [a]; b on_failure => [a]; }
             },
-            &["name the fallback: `a on_failure => [node];`", "`b` has two `on_failure` edges"],
+            &[
+                "name the fallback: `a on_failure => [node];`",
+                "`b` has two `on_failure` edges",
+            ],
         );
     }
 

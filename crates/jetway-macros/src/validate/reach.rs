@@ -106,7 +106,10 @@ mod tests {
     fn every_node_is_reached() {
         refused(
             &quote! { struct W { a: A, b: B, c: C } start = a; edges { a => []; b => [c]; c => []; } },
-            &["node `b` cannot be reached from `a`", "node `c` cannot be reached from `a`"],
+            &[
+                "node `b` cannot be reached from `a`",
+                "node `c` cannot be reached from `a`",
+            ],
         );
         refused(
             &quote! { struct W { #[gather] a: A, b: B } start = a; edges { a => [b]; b => []; } },
@@ -116,7 +119,10 @@ mod tests {
 
     #[test]
     fn every_node_leads_to_an_end() {
-        for edges in [quote! { a => [b]; b => [a]; }, quote! { a => [b]; b => [b]; a on_failure => [b]; }] {
+        for edges in [
+            quote! { a => [b]; b => [a]; },
+            quote! { a => [b]; b => [b]; a on_failure => [b]; },
+        ] {
             refused(
                 &quote! { struct W { a: A, b: B } start = a; edges { #edges } },
                 &["workflow `W` never ends: one of its nodes needs `node => [];`"],

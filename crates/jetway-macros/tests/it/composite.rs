@@ -17,7 +17,7 @@ pub(crate) mod kinds {
         Shape {
             width: u8,
             height: u8,
-            #[expect(dead_code)]
+            #[expect(dead_code, reason = "left out of the pattern by `..`")]
             name: &'static str,
         },
         End(String),
@@ -55,7 +55,13 @@ node! {
 node! { struct Unit; context = Limit; input = (); output = String; |_, ()| Ok(Transition::Hold) }
 node! { struct Text; context = Limit; input = String; output = String; |_, x| Ok(Transition::Next(x)) }
 node! { struct Both; context = Limit; input = (u8, String); output = String; |_, (_, x)| Ok(Transition::Next(x)) }
-node! { struct Area; context = Limit; input = (u8, u8); output = String; |_, (x, y)| Ok(Transition::Next((x * y).to_string())) }
+node! {
+    struct Area;
+    context = Limit;
+    input = (u8, u8);
+    output = String;
+    |_, (x, y)| Ok(Transition::Next((x * y).to_string()))
+}
 
 const LONG: usize = 4;
 

@@ -29,13 +29,16 @@ impl Node for Fails {
     }
 }
 
-/// A direct and a composite edge of one node: the direct one is taken, and the arms, whatever they name, are drawn.
+/// A policy that names itself is no node. Of a direct and a composite edge of one node the direct one is taken, and the
+/// arms, whatever they name, are drawn.
 #[expect(deprecated, reason = "which is how a macro warns")]
 mod drawn {
     use super::{Fails, StepNode, workflow};
 
     workflow! {
         pub struct Drawn {
+            #[retry = policy]
+            policy: StepNode,
             first: StepNode,
             second: Fails,
             shown: StepNode
@@ -63,6 +66,7 @@ mod drawn {
 async fn a_direct_edge_wins_over_arms() {
     let step = StepNode { name: "step" };
     let workflow = drawn::Drawn {
+        policy: step.clone(),
         first: step.clone(),
         second: Fails,
         shown: step.clone(),
@@ -85,5 +89,6 @@ async fn a_direct_edge_wins_over_arms() {
             .iter()
             .all(|edge| edge.to.as_deref() != Some("shown"))
     );
+    assert!(!workflow.to_dot().contains("Policy"));
     assert_eq!(step.name, "step");
 }

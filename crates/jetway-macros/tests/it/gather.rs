@@ -30,7 +30,12 @@ node! {
     }
 }
 
-node! { struct Sum; input = Vec<u8>; output = u32; |_, all| Ok(Transition::Next(all.into_iter().map(u32::from).sum())) }
+node! {
+    struct Sum;
+    input = Vec<u8>;
+    output = u32;
+    |_, all| Ok(Transition::Next(all.into_iter().map(u32::from).sum()))
+}
 node! { struct Ignore; input = (); output = u8; |_, ()| Ok(Transition::Hold) }
 
 workflow! {
@@ -94,4 +99,14 @@ fn the_graph_says_which_node_gathers() {
     let graph = summing().graph();
     assert!(graph.gathers("sum") && !graph.gathers("check"));
     assert_eq!(graph.gather_behind("split"), Some("sum"));
+}
+
+#[tokio::test]
+async fn a_run_gathers_a_whole_fan_out_once() {
+    let ctx = WorkflowCtx::new(());
+    // Each digit comes twice, by itself and through the check, which drops the odd one; the nine is caught.
+    assert_eq!(
+        summing().run(&ctx, "4219".to_owned()).await,
+        Ok(2 * (4 + 2 + 9) + 1)
+    );
 }

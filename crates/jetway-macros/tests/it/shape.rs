@@ -1,5 +1,10 @@
 //! What a workflow says of itself, and the places where one can be defined.
 
+#![expect(
+    unreachable_pub,
+    reason = "workflows are usually public, and so are their nodes then"
+)]
+
 use jetway_core::{EdgeKind, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
 
@@ -103,8 +108,16 @@ fn the_drawing_shows_the_same() {
 
 #[tokio::test]
 async fn several_workflows_in_one_function() {
-    workflow! { struct One { rate: Rate, keep: Keep, drop: Drop } start = keep; edges { keep => [rate]; rate => { Kind::Good(_) => []; Kind::Bad => [drop]; }; drop => []; } }
-    workflow! { struct Two { rate: Keep, keep: Keep } start = keep; edges { keep => [rate]; rate => []; } }
+    workflow! {
+        struct One { rate: Rate, keep: Keep, drop: Drop }
+        start = keep;
+        edges { keep => [rate]; rate => { Kind::Good(_) => []; Kind::Bad => [drop]; }; drop => []; }
+    }
+    workflow! {
+        struct Two { rate: Keep, keep: Keep }
+        start = keep;
+        edges { keep => [rate]; rate => []; }
+    }
     let ctx = WorkflowCtx::new(());
     assert_eq!(
         One {
