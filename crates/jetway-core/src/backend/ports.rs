@@ -50,7 +50,8 @@ pub trait TicketQueue: Send + Sync {
     /// Publishes tickets; one that lives already is left as it is.
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError>;
 
-    /// The tickets of a workflow, as many at once as there are free slots. Dropping the stream stops the delivery.
+    /// The tickets of a workflow, as many at once as there are free slots. All the slots belong to this delivery: those
+    /// that are free are kept for tickets to come. Dropping the stream stops the delivery.
     /// A ticket that cannot be decoded goes to the dead letters and is not seen here.
     async fn tickets(
         &self,
@@ -68,7 +69,7 @@ pub trait Starts: Send + Sync {
     /// Publishes a start message as any client would.
     async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError>;
 
-    /// The start messages of a workflow, as many at once as there are free slots.
+    /// The start messages of a workflow, as many at once as there are free slots, which all belong to this delivery.
     async fn starts(
         &self,
         workflow: &WorkflowName,

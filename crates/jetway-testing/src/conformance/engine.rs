@@ -4,16 +4,18 @@ use super::{
     DEADLINE, Subject, TestHost,
     host::request,
     snapshots::key,
-    workflows::{Ends, FanInput, FanOutput, Probe, Shared},
+    workflows::{Ends, FanInput, FanOutput, Probe, Shared, Trouble},
 };
 use crate::wait_until;
 use bytes::Bytes;
 use jetway_core::{
+    backend::Api,
     codec,
-    engine::StartError,
+    engine::{Engine, StartError},
     run::{Snapshot, Status},
 };
 use serde_json::json;
+use std::sync::Arc;
 
 async fn snapshot(host: &TestHost, run: &jetway_core::RunKey) -> Snapshot {
     let stored = host
@@ -206,4 +208,17 @@ pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
     .await;
     assert_eq!(status.caught, 4);
     assert_eq!(status.latest_caught[0].kind, "error");
+}
+
+pub(super) async fn p10_a_waiting_run_says_why(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &1).await;
+    assert_eq!(host.status(&run).await.waiting_for, None);
+    // Asked of a host that does not serve the workflow, while none that does is alive.
+    let other = Engine::builder(Arc::clone(&subject.backend)).workflow(Trouble::new()).build().expect("it is sound");
+    let status = Api::status(&other, "chain3", "r").await.expect("the run is there");
+    let why = status["waiting_for"].as_str().unwrap_or_default();
+    assert!(why.contains("chain3") && why.contains("host"), "{status:#}");
+    assert_eq!(status["pending"][0]["node"], "one");
+    assert_eq!(status["pending"][0]["items"], 1);
 }

@@ -60,14 +60,14 @@ impl TestHost {
         host
     }
 
-    /// Begins to work off the tickets and starts of every workflow, `slots` at once.
+    /// Begins to work off the tickets and starts of every workflow, `slots` steps of each at once.
     pub async fn work(&mut self, slots: usize) {
-        let slots = Arc::new(Semaphore::new(slots));
         for workflow in self.engine.workflows().iter() {
+            let slots = Arc::new(Semaphore::new(slots));
             let backend = self.engine.backend();
             let name = workflow.name();
             let mut tickets = backend
-                .tickets(name, Arc::clone(&slots))
+                .tickets(name, slots)
                 .await
                 .expect("tickets are handed out");
             let engine = Arc::clone(&self.engine);

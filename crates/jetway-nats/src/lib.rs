@@ -1,0 +1,27 @@
+//! draft
+mod backend;
+mod committer;
+mod config;
+mod connect;
+mod dead_letters;
+mod direct;
+mod durability;
+mod error;
+mod hosts;
+mod jsapi;
+mod lease;
+mod link;
+mod names;
+mod provision;
+mod pull;
+mod results;
+mod service;
+mod snapshots;
+mod starts;
+mod tickets;
+mod write;
+pub use backend::NatsBackend;
+pub use config::*;
+pub use durability::*;
+pub use service::*;
+pub use connect::ServerFacts;

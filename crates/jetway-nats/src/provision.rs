@@ -1,0 +1,88 @@
+//! Making streams and buckets exist, and refusing those that would break a promise.
+
+mod consumers;
+mod drift;
+mod streams;
+
+pub(crate) use consumers::{ensure_consumer, transient_consumer};
+pub(crate) use streams::wanted;
+
+use crate::{
+    config::{NatsConfig, Provisioning},
+    error::Failure,
+    jsapi,
+    link::Link,
+    names::{Names, Stream},
+};
+use async_nats::jetstream::{ErrorCode, stream};
+use futures::future::try_join_all;
+use jetway_core::backend::{BackendError, BackendErrorKind};
+
+/// Makes every stream and bucket of the namespace exist. Any number of hosts may do it at once.
+///
+/// Returns on how many servers snapshots are stored; `None` where this user may not look.
+///
+/// # Errors
+/// `Misconfigured` names the stream, the field, what was found, what is wanted and the fix.
+pub(crate) async fn provision(
+    link: &Link,
+    names: &Names,
+    config: &NatsConfig,
+) -> Result<Option<usize>, BackendError> {
+    if config.provisioning == Provisioning::Trust {
+        return Ok(None);
+    }
+    let wanted = Stream::ALL.map(|stream| wanted(names, config, stream));
+    let found = try_join_all(wanted.iter().map(|wanted| ensure(link, config, wanted))).await?;
+    for (wanted, found) in wanted.iter().zip(&found) {
+        drift::check(found, wanted)?;
+    }
+    let snapshots = names.stream(Stream::Runs);
+    Ok(found
+        .iter()
+        .find(|found| found.name == snapshots)
+        .map(|found| found.num_replicas))
+}
+
+async fn ensure(
+    link: &Link,
+    config: &NatsConfig,
+    wanted: &stream::Config,
+) -> Result<stream::Config, BackendError> {
+    let name = &wanted.name;
+    match jsapi::stream_info(link, name).await {
+        Ok(info) => return Ok(info.config),
+        Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {}
+        Err(failure) => return Err(failure.cannot(format!("ask for stream {name}{}", link.now().refused()))),
+    }
+    if config.provisioning == Provisioning::Check {
+        let sentence =
+            format!("there is no stream {name}: it is to be created by a user that may create streams");
+        return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
+    }
+    match jsapi::create_stream(link, wanted).await {
+        Ok(info) => {
+            tracing::info!(stream = %name, replicas = wanted.num_replicas, "stream created");
+            Ok(info.config)
+        }
+        // Another host was faster, with other values: what is there is judged as usual.
+        Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {
+            jsapi::stream_info(link, name)
+                .await
+                .map(|info| info.config)
+                .map_err(|failure| failure.cannot(format!("ask for stream {name}")))
+        }
+        Err(failure) => Err(not_created(failure, wanted, link)),
+    }
+}
+
+fn not_created(failure: Failure, wanted: &stream::Config, link: &Link) -> BackendError {
+    let (name, replicas) = (&wanted.name, wanted.num_replicas);
+    let what = match failure.code() {
+        Some(ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::CLUSTER_NO_PEERS) => {
+            format!("create stream {name} with {replicas} replicas: that takes a cluster of as many servers")
+        }
+        _ => format!("create stream {name}{}", link.now().refused()),
+    };
+    failure.cannot(what)
+}

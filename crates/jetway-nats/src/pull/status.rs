@@ -1,0 +1,70 @@
+//! What the server says to a pull request instead of delivering messages.
+
+use crate::names::PENDING_MESSAGES;
+use async_nats::{Message, StatusCode};
+
+/// What the server says to a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It is still there, and has nothing.
+    Heartbeat,
+    /// A request has ended, with so many messages still to come; `None` where it does not say.
+    Ended(Option<usize>),
+    /// There is no such consumer (any more), or JetStream is not running.
+    Gone(String),
+    /// The requests that were made are void.
+    Void(String),
+}
+
+impl Status {
+    /// What a message says; `None` where it is one that is delivered.
+    pub(super) fn of(message: &Message) -> Option<Self> {
+        let status = message.status?;
+        let words = message.description.as_deref().unwrap_or_default();
+        let pending = message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES));
+        let pending = pending.and_then(|pending| pending.as_str().parse().ok());
+        let said = || format!("{} {words}", status.as_u16());
+        Some(match status {
+            StatusCode::IDLE_HEARTBEAT => Self::Heartbeat,
+            StatusCode::NOT_FOUND | StatusCode::TIMEOUT => Self::Ended(pending),
+            StatusCode::NO_RESPONDERS => Self::Gone("nobody answers for the consumer".to_owned()),
+            _ if words.eq_ignore_ascii_case("batch completed") => Self::Ended(pending),
+            _ if words.to_ascii_lowercase().contains("consumer deleted") => Self::Gone(said()),
+            _ => Self::Void(said()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::{HeaderMap, Subject};
+    use bytes::Bytes;
+
+    fn said(code: u16, words: &str, pending: Option<&str>) -> Option<Status> {
+        let mut headers = HeaderMap::new();
+        if let Some(pending) = pending {
+            headers.insert(PENDING_MESSAGES, pending);
+        }
+        Status::of(&Message {
+            subject: Subject::from_static("x"),
+            reply: None,
+            payload: Bytes::new(),
+            headers: Some(headers),
+            status: StatusCode::from_u16(code).ok(),
+            description: Some(words.to_owned()),
+            length: 0,
+        })
+    }
+
+    #[test]
+    fn statuses() {
+        assert_eq!(said(100, "Idle Heartbeat", None), Some(Status::Heartbeat));
+        assert_eq!(said(408, "Request Timeout", Some("7")), Some(Status::Ended(Some(7))));
+        assert_eq!(said(404, "No Messages", None), Some(Status::Ended(None)));
+        assert_eq!(said(409, "Batch Completed", Some("0")), Some(Status::Ended(Some(0))));
+        assert!(matches!(said(409, "Consumer Deleted", None), Some(Status::Gone(_))));
+        assert!(matches!(said(503, "", None), Some(Status::Gone(_))));
+        assert_eq!(said(409, "Leadership Change", None), Some(Status::Void("409 Leadership Change".to_owned())));
+    }
+}

@@ -1,0 +1,75 @@
+//! Results of runs, and dead letters.
+
+use crate::{
+    backend::NatsBackend,
+    jsapi,
+    write::{Body, Write},
+};
+use async_nats::Subscriber;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use jetway_core::{
+    RunKey,
+    backend::{BackendError, BackendErrorKind, DeadLetter, Results},
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+#[async_trait]
+impl Results for NatsBackend {
+    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+        let write = Write { subject: self.names.done(run).into(), payload: result, body: Body::Once(None) };
+        let stored = self.committers.done.write(write).await;
+        stored.map(drop).map_err(|error| error.of(format!("the result of run {run}")))
+    }
+
+    async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError> {
+        let end = Instant::now() + wait;
+        let subject = self.names.done(run);
+        let mut links = self.link.state.clone();
+        links.mark_unchanged();
+        let mut seen = self.link.now().connects;
+        // First the subscription, then the look at what is there: a result in between is seen by one of them.
+        let mut news = if wait.is_zero() { None } else { Some(self.listen(run, &subject).await?) };
+        let mut found = self.stored(run, &subject).await?;
+        while found.is_none() {
+            let Some(news) = news.as_mut() else { break };
+            tokio::select! {
+                message = news.next() => found = Some(message.ok_or_else(|| closed(run))?.payload),
+                changed = links.changed() => {
+                    changed.map_err(|_closed| closed(run))?;
+                    let connects = links.borrow_and_update().connects;
+                    if connects != seen {
+                        // Whatever was published while there was no connection has not been heard.
+                        seen = connects;
+                        found = self.stored(run, &subject).await?;
+                    }
+                }
+                () = sleep_until(end) => break,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
+        self.dead.keep(letter).await
+    }
+}
+
+impl NatsBackend {
+    async fn listen(&self, run: &RunKey, subject: &str) -> Result<Subscriber, BackendError> {
+        self.link.client.subscribe(subject.to_owned()).await.map_err(|error| closed(run).caused_by(error))
+    }
+
+    async fn stored(&self, run: &RunKey, subject: &str) -> Result<Option<Bytes>, BackendError> {
+        let found = jsapi::latest(&self.link, &self.streams.done, subject).await;
+        let found = found.map_err(|failure| failure.cannot(format!("read the result of run {run}")))?;
+        Ok(found.map(|message| message.payload))
+    }
+}
+
+fn closed(run: &RunKey) -> BackendError {
+    let sentence = format!("cannot wait for the result of run {run}: the connection is closed");
+    BackendError::new(BackendErrorKind::Unavailable, sentence)
+}

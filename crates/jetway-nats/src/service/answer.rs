@@ -1,0 +1,101 @@
+//! Reading requests and answering them.
+
+use super::{Verb, unknown::LookOut, wait::wait};
+use crate::{
+    backend::NatsBackend,
+    committer::largest,
+    names,
+    write::trace_of,
+};
+use async_nats::Message;
+use bytes::Bytes;
+use jetway_core::backend::{Api, ApiError, RunsQuery, StartRequest};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Answers requests.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    backend: Arc<NatsBackend>,
+    api: Arc<dyn Api>,
+    look_out: LookOut,
+}
+
+impl Answerer {
+    pub(super) fn new(backend: Arc<NatsBackend>, api: Arc<dyn Api>) -> Self {
+        let look_out = LookOut::new(Arc::clone(&backend), Arc::clone(&api));
+        Self { backend, api, look_out }
+    }
+
+    /// The answer to a request; `None` where somebody else answers it.
+    pub(super) async fn answer(&self, verb: Verb, request: &Message) -> Option<Result<Bytes, ApiError>> {
+        let answer = match verb {
+            Verb::AnyStart => return self.any_start(request).await.map(Err),
+            Verb::Start => self.start(request).await,
+            Verb::Status => self.status(request).await,
+            Verb::Runs => self.runs(request).await,
+            Verb::Workflows => self.api.workflows().await,
+        };
+        Some(answer.and_then(|value| self.written(&value)))
+    }
+
+    async fn any_start(&self, request: &Message) -> Option<ApiError> {
+        let [workflow] = self.backend.names.api_tokens("start", &request.subject)?;
+        self.look_out.refuse(workflow).await
+    }
+
+    async fn start(&self, request: &Message) -> Result<Value, ApiError> {
+        let [workflow] = self.tokens("start", request)?;
+        let wait = wait(word(request, names::WAIT))?;
+        let run_id = word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);
+        let start = StartRequest {
+            workflow: workflow.to_owned(),
+            run_id,
+            input: request.payload.clone(),
+            encoding: crate::starts::encoding(word(request, names::CONTENT_TYPE)),
+            trace: trace_of(request.headers.as_ref()),
+        };
+        self.api.start(start, wait).await
+    }
+
+    async fn status(&self, request: &Message) -> Result<Value, ApiError> {
+        let [workflow, run_id] = self.tokens("status", request)?;
+        self.api.status(workflow, run_id).await
+    }
+
+    async fn runs(&self, request: &Message) -> Result<Value, ApiError> {
+        let query = if request.payload.is_empty() {
+            RunsQuery::default()
+        } else {
+            serde_json::from_slice(&request.payload)
+                .map_err(|error| ApiError::new(400, format!("the question about runs is not understood: {error}")))?
+        };
+        self.api.runs(query).await
+    }
+
+    fn tokens<'a, const N: usize>(&self, verb: &str, request: &'a Message) -> Result<[&'a str; N], ApiError> {
+        let tokens = self.backend.names.api_tokens(verb, &request.subject);
+        tokens.ok_or_else(|| ApiError::new(400, format!("{} is no subject of this service", request.subject)))
+    }
+
+    fn written(&self, value: &Value) -> Result<Bytes, ApiError> {
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| ApiError::new(500, format!("the answer cannot be written: {error}")))?;
+        let most = largest(&self.backend.link);
+        if bytes.len() > most {
+            let sentence =
+                format!("the answer is {} bytes, and the server carries {most}: ask for less", bytes.len());
+            return Err(ApiError::new(500, sentence));
+        }
+        Ok(bytes.into())
+    }
+}
+
+fn word(request: &Message, name: async_nats::HeaderName) -> Option<&str> {
+    request.headers.as_ref()?.get(name).map(|value| value.as_str())
+}
+
+/// The id of a run that nobody named. There is no message in a stream that it could be derived from.
+fn random_run_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,137 @@
+//! Tickets: one message for each pending item, handed to one worker at a time.
+
+use crate::{
+    backend::NatsBackend,
+    dead_letters::{DeadLetters, letter_of},
+    error::Failure,
+    jsapi,
+    names::Names,
+    pull::{Held, Pull, Source},
+    write::{Body, Write},
+};
+use async_nats::Message;
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use jetway_core::{
+    Fingerprint, ItemId, RunKey, WorkflowName,
+    backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue},
+    codec::{self, EnvelopeError},
+};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// The reason of a dead letter that holds a ticket's bytes.
+const UNDECODABLE: &str = "undecodable-ticket";
+
+#[async_trait]
+impl TicketQueue for NatsBackend {
+    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        let Some((first, _)) = tickets.first() else { return Ok(()) };
+        let (run, count) = (first.run(), tickets.len());
+        let mut writes = Vec::with_capacity(count);
+        for (ticket, fingerprint) in tickets {
+            writes.push(write(&self.names, ticket, fingerprint)?);
+        }
+        let stored = self.committers.tickets.write_all(writes).await;
+        stored.map_err(|error| error.of(format!("one of {count} tickets of run {run}")))
+    }
+
+    async fn tickets(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
+        let source = Source {
+            stream: self.streams.tickets.clone(),
+            consumer: Names::work_consumer(workflow.as_str()),
+            filter: self.names.tickets_of_workflow(workflow),
+        };
+        let pull = self.pull(source, slots).await?;
+        let taker = Taker { pull, names: self.names.clone(), dead: self.dead.clone() };
+        Ok(stream::unfold(taker, |mut taker| async move { Some((taker.next().await?, taker)) }).boxed())
+    }
+
+    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+        let filter = self.names.tickets_of_run(run);
+        let found: Result<_, Failure> = jsapi::subjects(&self.link, &self.streams.tickets, &filter).await;
+        let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
+        Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject)).collect())
+    }
+}
+
+fn write(names: &Names, ticket: Ticket, fingerprint: Fingerprint) -> Result<Write, BackendError> {
+    let subject = names.ticket(&ticket)?.into();
+    let payload = codec::seal(&ticket, fingerprint, "a ticket").map_err(|error| {
+        let sentence = format!("the ticket of item {} of run {} cannot be written", ticket.item, ticket.run());
+        BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
+    })?;
+    Ok(Write { subject, payload, body: Body::Once(Some(ticket.trace)) })
+}
+
+/// Turns messages into tickets.
+struct Taker {
+    pull: Pull,
+    names: Names,
+    dead: DeadLetters,
+}
+
+impl Taker {
+    async fn next(&mut self) -> Option<Result<Delivery, BackendError>> {
+        loop {
+            let held = match self.pull.next().await? {
+                Ok(held) => held,
+                Err(error) => return Some(Err(error)),
+            };
+            match self.read(&held.message) {
+                Ok((ticket, fingerprint)) => {
+                    let Held { origin, lease, slot, .. } = held;
+                    let delivered = origin.delivered;
+                    return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
+                }
+                Err(Unread::Newer(error)) => {
+                    // A newer host may be on its way: the ticket is left to be delivered again after its lease.
+                    tracing::warn!(subject = %held.message.subject, %error, "a ticket is left for a newer host");
+                }
+                Err(Unread::Never(letter)) => {
+                    if let Err(error) = self.bury(&held, *letter).await {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&self, message: &Message) -> Result<(Ticket, Fingerprint), Unread> {
+        let tokens = self.names.ticket_tokens(&message.subject);
+        let never = |reason: String| {
+            let workflow = tokens.map_or("", |tokens| tokens.workflow);
+            let letter = letter_of(message, workflow, String::new());
+            Unread::Never(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
+        };
+        match codec::open::<Ticket>(&message.payload, "a ticket") {
+            // Whoever forges a ticket may only do so for the items that he may publish tickets of.
+            Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.agree_with(&ticket)) => {
+                Ok((ticket, fingerprint))
+            }
+            Ok((ticket, _)) => {
+                Err(never(format!("the ticket is for item {} of run {}", ticket.item, ticket.run())))
+            }
+            Err(error @ EnvelopeError::Newer { .. }) => Err(Unread::Newer(error)),
+            Err(error) => Err(never(error.to_string())),
+        }
+    }
+
+    async fn bury(&self, held: &Held, letter: DeadLetter) -> Result<(), BackendError> {
+        let id = format!("ticket-{}-{}", held.origin.sequence, held.origin.published);
+        self.dead.keep(DeadLetter { id, ..letter }).await?;
+        held.lease.settle().await
+    }
+}
+
+/// Why a ticket cannot be read.
+enum Unread {
+    /// By this build.
+    Newer(EnvelopeError),
+    /// By any.
+    Never(Box<DeadLetter>),
+}

@@ -1,0 +1,60 @@
+//! What a connection that cannot be made says.
+
+use crate::support::{config_for, run, write};
+use jetway_core::backend::{BackendErrorKind, SnapshotStore as _};
+use jetway_nats::{NatsAuth, NatsBackend, NatsConfig};
+use jetway_testing::NatsServer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_server_is_said_with_what_to_do() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("nats://127.0.0.1:{port}");
+    let error = NatsBackend::connect(NatsConfig::new(&url)).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Unavailable);
+    let expected = format!("no nats-server at {url}: start one with `jetway dev`, or set NATS_URL");
+    assert!(error.to_string().starts_with(&expected), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_jetstream_is_said() {
+    let server = NatsServer::builder().config("host: 127.0.0.1").start().await.unwrap();
+    let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Misconfigured, "{error}");
+    assert!(error.to_string().contains("JetStream switched off"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_are_checked() {
+    let server = NatsServer::builder()
+        .extra_config("authorization { user: ann, password: secret }")
+        .start()
+        .await
+        .unwrap();
+    let config = config_for(&server, "login");
+    let refused = NatsBackend::connect(config.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), BackendErrorKind::Refused, "{refused}");
+    assert!(refused.to_string().contains("refuses the login"), "{refused}");
+    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
+    let backend = NatsBackend::connect(config.with_auth(auth)).await.unwrap();
+    backend.commit(write(&run("a"), 0, "x")).await.unwrap();
+    assert!(backend.server().version.starts_with("2."), "{:?}", backend.server());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_write_says_what_the_server_said() {
+    let server = NatsServer::builder()
+        .extra_config(
+            "authorization { users: [ { user: ann, password: secret, permissions: { publish: { deny: \"$KV.>\" } } } ] }",
+        )
+        .start()
+        .await
+        .unwrap();
+    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
+    let mut config = config_for(&server, "denied").with_auth(auth);
+    config.writes.answer_within = std::time::Duration::from_millis(300);
+    config.writes.give_up_after = std::time::Duration::from_secs(1);
+    let backend = NatsBackend::connect(config).await.unwrap();
+    let refused = backend.commit(write(&run("a"), 0, "x")).await.unwrap_err();
+    assert!(refused.to_string().to_lowercase().contains("permissions violation"), "{refused}");
+}

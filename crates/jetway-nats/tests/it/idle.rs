@@ -1,0 +1,53 @@
+//! A host with nothing to do is nearly silent.
+
+use crate::support::{FINGERPRINT, backend, run, ticket};
+use futures::StreamExt as _;
+use jetway_core::{
+    Timestamp, WorkflowName,
+    backend::{HostInfo, Hosts as _, SnapshotStore as _, Starts as _, TicketQueue as _},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_host_says_and_hears_less_than_two_messages_a_second() {
+    let backend = Arc::new(backend("idle").await);
+    let mut tasks = Vec::new();
+    for name in ["pay", "ship"] {
+        let workflow = WorkflowName::new(name).unwrap();
+        let mut tickets = backend.tickets(&workflow, Arc::new(Semaphore::new(64))).await.unwrap();
+        let mut starts = backend.starts(&workflow, Arc::new(Semaphore::new(16))).await.unwrap();
+        tasks.push(tokio::spawn(async move { tickets.next().await.map(drop) }));
+        tasks.push(tokio::spawn(async move { starts.next().await.map(drop) }));
+    }
+    let host = HostInfo {
+        host: "idle".to_owned(),
+        workflows: Vec::new(),
+        slots: 64,
+        started_at: String::new(),
+        version: String::new(),
+    };
+    // What a host does from time to time.
+    backend.announce(&host).await.unwrap();
+    backend.stale(0, Timestamp::now()).await.unwrap();
+    backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
+    let (began, before) = (Instant::now(), backend.traffic());
+    let window = Duration::from_secs(6);
+    let nothing = futures::future::select_all(&mut tasks);
+    assert!(timeout(window, nothing).await.is_err(), "an idle host got something");
+    // One announcement and one sweep fall into such a time.
+    backend.announce(&host).await.unwrap();
+    backend.stale(0, Timestamp::now()).await.unwrap();
+    backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
+    let after = backend.traffic();
+    let messages = (after.sent - before.sent) + (after.received - before.received);
+    let rate = messages as f64 / began.elapsed().as_secs_f64();
+    assert!(rate < 2.0, "{rate} messages a second");
+    // It was not deaf.
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
+    let first = futures::future::select_all(tasks);
+    timeout(crate::support::DEADLINE, first).await.expect("the ticket does not come").0.unwrap();
+}

@@ -1,0 +1,132 @@
+//! Lost answers: servers that are killed, restarted and frozen while writes are under way.
+
+use crate::support::{DEADLINE, config_for, connect, loaded, run, ticket, write, FINGERPRINT};
+use futures::{StreamExt as _, stream};
+use jetway_core::{
+    RunKey,
+    backend::{BackendErrorKind, Results, SnapshotStore, TicketQueue},
+};
+use jetway_nats::{Grouping, NatsBackend, WriteConfig};
+use jetway_testing::{NatsServer, wait_until};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Writes a run again and again, and checks that its revisions are an unbroken chain of its own writes.
+async fn write_on(backend: &NatsBackend, run: &RunKey, stop: &AtomicBool, count: &AtomicU64) -> (u64, String) {
+    let (mut revision, mut text) = (0, String::new());
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let next = format!("{run} {number}");
+        // A write of this run can only conflict with itself: one whose answer was lost, and that was taken for undone.
+        revision = backend.commit(write(run, revision, &next)).await.unwrap();
+        text = next;
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    (revision, text)
+}
+
+async fn survives(server: &mut NatsServer, grouping: Grouping, blow: impl AsyncFn(&mut NatsServer)) {
+    let mut config = config_for(server, "outage");
+    config.writes = WriteConfig { grouping, ..WriteConfig::default() };
+    let backend = Arc::new(connect(config).await);
+    let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let writers: Vec<_> = (0..64)
+        .map(|number| {
+            let (backend, stop, count) = (Arc::clone(&backend), Arc::clone(&stop), Arc::clone(&count));
+            tokio::spawn(async move {
+                let run = run(&format!("r{number}"));
+                let (revision, text) = write_on(&backend, &run, &stop, &count).await;
+                (run, revision, text)
+            })
+        })
+        .collect();
+    for _ in 0..2 {
+        let before = count.load(Ordering::Relaxed);
+        wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
+        blow(server).await;
+    }
+    let before = count.load(Ordering::Relaxed);
+    wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        let (run, revision, text) = timeout(DEADLINE, writer).await.unwrap().unwrap();
+        assert_eq!(loaded(&backend, &run).await, Some((text, revision)), "{grouping:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_survive_a_server_that_is_killed_and_comes_back() {
+    let mut server = NatsServer::start().await.unwrap();
+    for grouping in [Grouping::Measure, Grouping::Always, Grouping::Never] {
+        survives(&mut server, grouping, async |server| {
+            server.kill().await.unwrap();
+            server.restart().await.unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_survive_a_server_that_freezes_for_longer_than_an_answer_may_take() {
+    let mut server = NatsServer::start().await.unwrap();
+    let mut config = config_for(&server, "frozen");
+    config.writes.answer_within = Duration::from_millis(300);
+    let backend = Arc::new(connect(config).await);
+    let first = backend.commit(write(&run("a"), 0, "one")).await.unwrap();
+    server.pause().await.unwrap();
+    let late = Arc::clone(&backend);
+    let mut writer = tokio::spawn(async move { late.commit(write(&run("a"), first, "two")).await });
+    // Long enough for the write to be given up for lost and looked up at least once.
+    assert!(timeout(Duration::from_millis(1500), &mut writer).await.is_err());
+    server.resume().unwrap();
+    let second = timeout(DEADLINE, writer).await.unwrap().unwrap().unwrap();
+    assert_eq!(loaded(&backend, &run("a")).await, Some(("two".to_owned(), second)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stays_away_is_an_error_that_may_be_tried_again() {
+    let mut server = NatsServer::start().await.unwrap();
+    let mut config = config_for(&server, "away");
+    config.writes.give_up_after = Duration::from_secs(2);
+    let backend = connect(config).await;
+    backend.commit(write(&run("a"), 0, "one")).await.unwrap();
+    server.kill().await.unwrap();
+    let commits = (0..20).map(|number| {
+        let backend = &backend;
+        async move { backend.commit(write(&run(&format!("b{number}")), 0, "two")).await }
+    });
+    let verdicts: Vec<_> =
+        timeout(Duration::from_secs(10), stream::iter(commits).buffered(20).collect()).await.unwrap();
+    for verdict in verdicts {
+        let error = verdict.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("may not have been stored"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_and_waiting_for_results_survive_a_restart() {
+    let mut server = NatsServer::start().await.unwrap();
+    let backend = Arc::new(connect(config_for(&server, "restart")).await);
+    let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
+    let (waiter, waited) = (Arc::clone(&backend), run("a"));
+    let waiting = tokio::spawn(async move { waiter.done(&waited, DEADLINE).await });
+    // Polled once, so that it asks for messages over the connection that is about to break.
+    assert!(timeout(Duration::from_millis(200), tickets.next()).await.is_err());
+    server.kill().await.unwrap();
+    server.restart().await.unwrap();
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
+    let delivery = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(delivery.ticket.item.as_str(), "i1");
+    backend.publish_done(&run("a"), "{}".into()).await.unwrap();
+    let done = timeout(DEADLINE, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(done.as_deref(), Some(b"{}".as_slice()));
+}

@@ -1,0 +1,78 @@
+//! Results and dead letters.
+
+use crate::support::{DEADLINE, backend, client, run};
+use async_nats::jetstream;
+use jetway_core::backend::{DeadLetter, Results};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_there_is_read_at_once() {
+    let backend = backend("done").await;
+    backend.publish_done(&run("a"), "{\"a\":1}".into()).await.unwrap();
+    for wait in [Duration::ZERO, DEADLINE] {
+        let done = backend.done(&run("a"), wait).await.unwrap();
+        assert_eq!(done.as_deref(), Some(b"{\"a\":1}".as_slice()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_yet_to_come_is_waited_for() {
+    let backend = Arc::new(backend("wait").await);
+    let waiters: Vec<_> = (0..20)
+        .map(|number| {
+            let backend = Arc::clone(&backend);
+            tokio::spawn(async move { backend.done(&run(&format!("r{number}")), DEADLINE).await })
+        })
+        .collect();
+    assert_eq!(backend.done(&run("r0"), Duration::ZERO).await.unwrap(), None);
+    for number in 0..20 {
+        backend.publish_done(&run(&format!("r{number}")), format!("{number}").into()).await.unwrap();
+    }
+    for (number, waiter) in waiters.into_iter().enumerate() {
+        let done = timeout(DEADLINE, waiter).await.unwrap().unwrap().unwrap();
+        assert_eq!(done.as_deref(), Some(number.to_string().as_bytes()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends() {
+    let backend = backend("never").await;
+    let began = Instant::now();
+    assert_eq!(backend.done(&run("a"), Duration::from_millis(300)).await.unwrap(), None);
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_result_of_a_run_stays() {
+    let backend = backend("first").await;
+    backend.publish_done(&run("a"), "1".into()).await.unwrap();
+    backend.publish_done(&run("a"), "2".into()).await.unwrap();
+    assert_eq!(backend.done(&run("a"), Duration::ZERO).await.unwrap().as_deref(), Some(b"1".as_slice()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_kept_once_with_all_that_it_was() {
+    let backend = backend("dead").await;
+    let letter = DeadLetter {
+        workflow: "p*y".to_owned(),
+        why: "bad-input".to_owned(),
+        reason: "no number".to_owned(),
+        subject: "jetway.x.start.pay".to_owned(),
+        headers: vec![("Nats-Rollup".to_owned(), "all".to_owned()), ("A".to_owned(), "b".to_owned())],
+        payload: "bytes".into(),
+        id: "start-7".to_owned(),
+    };
+    backend.dead_letter(letter.clone()).await.unwrap();
+    backend.dead_letter(letter.clone()).await.unwrap();
+    backend.dead_letter(DeadLetter { id: "start-8".to_owned(), ..letter }).await.unwrap();
+    let jetstream = jetstream::new(client().await);
+    let dead = jetstream.get_stream(format!("JETWAY_{}_DEAD", backend.namespace())).await.unwrap();
+    assert_eq!(dead.cached_info().state.messages, 2);
+    let kept = dead.get_raw_message(1).await.unwrap();
+    assert_eq!(kept.subject.as_str(), format!("jetway.{}.dead.p_y.bad-input", backend.namespace()));
+    assert_eq!(kept.payload.as_ref(), b"bytes");
+    assert_eq!(kept.headers.get("Jetway-Original-Nats-Rollup").unwrap().as_str(), "all");
+    assert_eq!(kept.headers.get("A").unwrap().as_str(), "b");
+    assert_eq!(kept.headers.get("Jetway-Reason").unwrap().as_str(), "no number");
+}

@@ -1,0 +1,254 @@
+//! Tickets: published once, held by one, delivered again.
+
+use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, run, ticket, workflow};
+use futures::{StreamExt as _, stream::BoxStream};
+use jetway_core::backend::{BackendError, Delivery, Ticket, TicketQueue};
+use jetway_nats::{Grouping, NatsBackend};
+use jetway_testing::wait_until;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
+
+type Tickets = BoxStream<'static, Result<Delivery, BackendError>>;
+
+async fn publish(backend: &NatsBackend, tickets: impl IntoIterator<Item = Ticket>) {
+    let tickets = tickets.into_iter().map(|ticket| (ticket, FINGERPRINT)).collect();
+    backend.publish(tickets).await.unwrap();
+}
+
+async fn open(backend: &NatsBackend, slots: usize) -> Tickets {
+    backend.tickets(&workflow(), Arc::new(Semaphore::new(slots))).await.unwrap()
+}
+
+async fn next(tickets: &mut Tickets) -> Delivery {
+    timeout(DEADLINE, tickets.next()).await.expect("no ticket comes").unwrap().unwrap()
+}
+
+async fn nothing_more(tickets: &mut Tickets) {
+    let more = timeout(Duration::from_millis(400), tickets.next()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
+/// A lease of one second instead of thirty.
+async fn short_leases(label: &str) -> NatsBackend {
+    let mut config = config(label).await;
+    config.ack_wait = Duration::from_secs(1);
+    connect(config).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_comes_as_it_was_published() {
+    let backend = backend("tickets").await;
+    let mut tickets = open(&backend, 4).await;
+    let sent = ticket(&run("a"), "i1");
+    publish(&backend, [sent.clone()]).await;
+    let delivery = next(&mut tickets).await;
+    assert_eq!(delivery.ticket, sent);
+    assert_eq!((delivery.fingerprint, delivery.delivered), (FINGERPRINT, 1));
+    assert_eq!(delivery.lease.lasts(), Duration::from_secs(30));
+    delivery.lease.settle().await.unwrap();
+    drop(delivery);
+    nothing_more(&mut tickets).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_carries_its_trace_in_headers() {
+    let backend = backend("trace").await;
+    let client = client().await;
+    let subject = format!("jetway.{}.work.>", backend.namespace());
+    let mut seen = client.subscribe(subject).await.unwrap();
+    client.flush().await.unwrap();
+    publish(&backend, [ticket(&run("a"), "i1")]).await;
+    let message = timeout(DEADLINE, seen.next()).await.unwrap().unwrap();
+    assert!(message.subject.ends_with(".work.pay.charge.a.i1"), "{}", message.subject);
+    let headers = message.headers.unwrap();
+    assert_eq!(headers.get("traceparent").unwrap().as_str(), "00-aa-bb-01");
+    assert_eq!(headers.get("tracestate").unwrap().as_str(), "vendor=x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
+    for grouping in [Grouping::Never, Grouping::Always] {
+        let mut config = config("twice").await;
+        config.writes.grouping = grouping;
+        let backend = connect(config).await;
+        let twice = |numbers: std::ops::Range<usize>| numbers.map(|number| ticket(&run("a"), &format!("i{number}")));
+        publish(&backend, twice(0..40)).await;
+        publish(&backend, twice(20..60)).await;
+        let live = backend.live(&run("a")).await.unwrap();
+        assert_eq!(live.len(), 60, "{grouping:?}");
+        let mut tickets = open(&backend, 100).await;
+        let mut items = BTreeSet::new();
+        for _ in 0..60 {
+            let delivery = next(&mut tickets).await;
+            assert_eq!(delivery.delivered, 1);
+            assert!(items.insert(delivery.ticket.item.clone()), "{:?} came twice", delivery.ticket);
+            delivery.lease.settle().await.unwrap();
+        }
+        nothing_more(&mut tickets).await;
+        wait_until("no ticket lives", DEADLINE, async || backend.live(&run("a")).await.unwrap().is_empty()).await;
+        // After it was settled, the item may have a ticket again.
+        publish(&backend, twice(0..1)).await;
+        assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn live_names_the_items_of_one_run() {
+    let backend = backend("live").await;
+    publish(&backend, [ticket(&run("a"), "i1"), ticket(&run("a"), "i2"), ticket(&run("ab"), "i3")]).await;
+    let live = backend.live(&run("a")).await.unwrap();
+    assert_eq!(live.iter().map(|item| item.as_str()).collect::<Vec<_>>(), ["i1", "i2"]);
+    assert!(backend.live(&run("c")).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_nobody_keeps_alive_is_delivered_again() {
+    let backend = short_leases("lease").await;
+    let mut tickets = open(&backend, 4).await;
+    publish(&backend, [ticket(&run("a"), "i1")]).await;
+    let first = next(&mut tickets).await;
+    assert_eq!(first.lease.lasts(), Duration::from_secs(1));
+    let again = next(&mut tickets).await;
+    assert_eq!((again.ticket.item.as_str(), again.delivered), ("i1", 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_kept_alive_is_nobody_elses() {
+    let backend = short_leases("alive").await;
+    let mut tickets = open(&backend, 4).await;
+    publish(&backend, [ticket(&run("a"), "i1")]).await;
+    let held = next(&mut tickets).await;
+    for _ in 0..8 {
+        held.lease.keep_alive().await.unwrap();
+        nothing_more(&mut tickets).await;
+    }
+    held.lease.settle().await.unwrap();
+    assert_eq!(held.delivered, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_given_back_is_delivered_at_once() {
+    let backend = backend("back").await;
+    let mut tickets = open(&backend, 4).await;
+    publish(&backend, [ticket(&run("a"), "i1")]).await;
+    next(&mut tickets).await.lease.give_back().await.unwrap();
+    let again = timeout(Duration::from_secs(10), tickets.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(again.delivered, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_tickets_are_taken_than_there_are_slots() {
+    let backend = short_leases("slots").await;
+    let (mine, other) = (Arc::new(Semaphore::new(3)), Arc::new(Semaphore::new(100)));
+    let mut tickets = backend.tickets(&workflow(), Arc::clone(&mine)).await.unwrap();
+    publish(&backend, (0..10).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(next(&mut tickets).await);
+    }
+    nothing_more(&mut tickets).await;
+    // Had more than three been taken, the others would be held under a lease and not come here.
+    let mut rest = backend.tickets(&workflow(), other).await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..7 {
+        let delivery = timeout(Duration::from_millis(900), rest.next()).await;
+        let delivery = delivery.expect("a ticket without a slot is held").unwrap().unwrap();
+        assert_eq!(delivery.delivered, 1);
+        delivery.lease.settle().await.unwrap();
+        others.push(delivery);
+    }
+    held.pop().unwrap().lease.settle().await.unwrap();
+    drop(rest);
+    publish(&backend, [ticket(&run("a"), "more")]).await;
+    assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_ticket_is_handed_out_once_under_load() {
+    let backend = Arc::new(backend("load").await);
+    let count = 3000;
+    let publisher = Arc::clone(&backend);
+    let publishing = tokio::spawn(async move {
+        for part in 0..30 {
+            let items = (part * 100..(part + 1) * 100).map(|number| ticket(&run("a"), &format!("i{number}")));
+            publish(&publisher, items).await;
+        }
+    });
+    let mut pulls = [open(&backend, 20).await, open(&backend, 7).await, open(&backend, 1).await];
+    let mut items = BTreeSet::new();
+    let collect = async {
+        while items.len() < count {
+            let [one, two, three] = &mut pulls;
+            let delivery = tokio::select! {
+                delivery = one.next() => delivery,
+                delivery = two.next() => delivery,
+                delivery = three.next() => delivery,
+            };
+            let delivery = delivery.unwrap().unwrap();
+            delivery.lease.settle().await.unwrap();
+            assert_eq!(delivery.delivered, 1);
+            assert!(items.insert(delivery.ticket.item));
+        }
+    };
+    timeout(DEADLINE, collect).await.expect("the tickets take too long");
+    publishing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
+    let backend = backend("dropped").await;
+    let mut first = open(&backend, 50).await;
+    publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
+    next(&mut first).await.lease.settle().await.unwrap();
+    drop(first);
+    let mut second = open(&backend, 50).await;
+    // Leases last thirty seconds; only what was given back comes sooner.
+    for _ in 0..49 {
+        let delivery = timeout(Duration::from_secs(10), second.next()).await.unwrap().unwrap().unwrap();
+        delivery.lease.settle().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_deleted_is_made_again() {
+    let backend = backend("deleted").await;
+    let mut tickets = open(&backend, 4).await;
+    publish(&backend, [ticket(&run("a"), "i1")]).await;
+    next(&mut tickets).await.lease.settle().await.unwrap();
+    let jetstream = async_nats::jetstream::new(client().await);
+    let stream = jetstream.get_stream(format!("JETWAY_{}_WORK", backend.namespace())).await.unwrap();
+    stream.delete_consumer("work_pay").await.unwrap();
+    publish(&backend, [ticket(&run("a"), "i2")]).await;
+    assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_ticket_becomes_a_dead_letter() {
+    let backend = backend("undecodable").await;
+    let client = client().await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let namespace = backend.namespace();
+    let mut tickets = open(&backend, 4).await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Sender", "mallory");
+    let forged = format!("jetway.{namespace}.work.pay.charge.a.i1");
+    jetstream.publish_with_headers(forged, headers, "rubbish".into()).await.unwrap().await.unwrap();
+    // A true ticket on the subject of another item.
+    let sealed = jetway_core::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
+    jetstream.publish(format!("jetway.{namespace}.work.pay.charge.a.i2"), sealed).await.unwrap().await.unwrap();
+    publish(&backend, [ticket(&run("a"), "i4")]).await;
+    assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i4");
+    let dead = jetstream.get_stream(format!("JETWAY_{namespace}_DEAD")).await.unwrap();
+    let first = dead.get_raw_message(1).await.unwrap();
+    assert_eq!(first.subject.as_str(), format!("jetway.{namespace}.dead.pay.undecodable-ticket"));
+    assert_eq!(first.payload.as_ref(), b"rubbish");
+    let header = |name: &str| first.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
+    assert_eq!(header("X-Sender"), "mallory");
+    assert_eq!(header("Jetway-Why"), "undecodable-ticket");
+    assert!(header("Jetway-Reason").contains("not in Jetway's format"), "{}", header("Jetway-Reason"));
+    assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1"));
+    let second = dead.get_raw_message(2).await.unwrap();
+    assert!(second.headers.get("Jetway-Reason").unwrap().as_str().contains("item i3 of run pay/a"));
+    wait_until("they are gone from the queue", DEADLINE, async || backend.live(&run("a")).await.unwrap().len() == 1)
+        .await;
+}
