@@ -1,0 +1,47 @@
+//! The duties that mend: runs whose tickets were lost, and start messages that nobody can start.
+
+use super::CoordinatorKit;
+use crate::periodic;
+use jetway_core::engine::Sweeper;
+use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
+
+/// Sweeps about every `every`.
+pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
+    let CoordinatorKit { engine, tally, .. } = kit;
+    let mut sweeper = Sweeper::default();
+    // Hosts that start together sweep at different times: the first one to find a run mends it.
+    let first = every.mul_f64(rand::random());
+    periodic::every("the sweep", first, every, async || {
+        let swept = engine.sweep(&mut sweeper).await?;
+        tally.sweeps.fetch_add(1, Relaxed);
+        tally.looked_at.fetch_add(swept.looked_at, Relaxed);
+        tally.mended.fetch_add(swept.mended, Relaxed);
+        if swept.mended > 0 {
+            tracing::warn!(
+                mended = swept.mended,
+                "items had lost their ticket and have one again"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Moves start messages of workflows that no host has known for `grace` to the dead letters, about every `every`.
+pub(super) async fn expel(kit: CoordinatorKit, every: Duration, grace: Duration) -> Infallible {
+    let CoordinatorKit { engine, tally, .. } = kit;
+    let first = every.mul_f64(rand::random());
+    periodic::every("expelling unknown starts", first, every, async || {
+        let expelled = engine.backend().expel_unknown(grace).await?;
+        tally.expelled.fetch_add(expelled, Relaxed);
+        if expelled > 0 {
+            tracing::warn!(
+                expelled,
+                ?grace,
+                "start messages of unknown workflows are among the dead letters now"
+            );
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,116 @@
+//! Stopping in good order.
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Message};
+use serde::Serialize;
+use std::{ops::Add, time::Duration};
+use tokio::sync::oneshot;
+
+/// How long the work that was told to stop has to give its messages back. A node that does not heed its cancellation
+/// token, or blocks its thread, is not waited for longer: its ticket is given back without it.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// What became of the tickets and start messages that were in flight when a drain began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct Drained {
+    /// They were finished within the limit.
+    pub finished: u64,
+    /// They were given back, and are with other hosts now.
+    pub given_back: u64,
+    /// The backend could not be reached: they come back when their leases end.
+    pub left: u64,
+}
+
+impl Add for Drained {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            finished: self.finished + other.finished,
+            given_back: self.given_back + other.given_back,
+            left: self.left + other.left,
+        }
+    }
+}
+
+/// Asks an actor to take nothing more, finish what is in flight within `limit`, give back the rest, and stop.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    /// How long finishing may take.
+    pub(crate) limit: Duration,
+    /// Told when nothing is in flight any more.
+    pub(crate) done: oneshot::Sender<Drained>,
+}
+
+impl Message for Drain {
+    type Result = ();
+}
+
+/// A drain that is under way.
+#[derive(Debug)]
+pub(crate) struct Draining {
+    done: oneshot::Sender<Drained>,
+    /// What became of the work so far.
+    pub(crate) so_far: Drained,
+}
+
+impl Draining {
+    /// Tells the asker.
+    pub(crate) fn finish(self) {
+        if self.done.send(self.so_far).is_err() {
+            tracing::debug!("nobody waits for the drain any more");
+        }
+    }
+}
+
+/// An actor that works on what it takes from streams, and can be drained.
+pub(crate) trait Drains: Actor<Context = Context<Self>> {
+    /// The drain that is under way.
+    fn draining(&mut self) -> &mut Option<Draining>;
+    /// How many tasks have not ended yet.
+    fn in_flight(&self) -> usize;
+    /// Takes nothing more.
+    fn close(&mut self);
+    /// Tells what is in flight to stop.
+    fn cancel(&mut self);
+    /// Drops what is in flight.
+    fn abort(&mut self);
+    /// Nothing is in flight any more: tells the asker and stops.
+    fn finish(&mut self, ctx: &mut Context<Self>);
+}
+
+/// Begins a drain.
+pub(crate) fn begin<A: Drains>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
+    actor.close();
+    *actor.draining() = Some(Draining {
+        done,
+        so_far: Drained::default(),
+    });
+    ctx.run_later(limit, |actor, ctx| {
+        actor.cancel();
+        ctx.run_later(STOP_LIMIT, abandon);
+    });
+    check(actor, ctx);
+}
+
+/// Ends the drain where nothing is in flight any more. To be called whenever a task ends.
+pub(crate) fn check<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
+    if actor.draining().is_some() && actor.in_flight() == 0 && ctx.state().alive() {
+        actor.finish(ctx);
+    }
+}
+
+fn abandon<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
+    let rest = actor.in_flight() as u64;
+    if rest > 0 {
+        tracing::warn!(
+            rest,
+            "work in flight did not stop in time: its messages are given back without it"
+        );
+    }
+    if let Some(draining) = actor.draining() {
+        draining.so_far.given_back += rest;
+    }
+    actor.abort();
+    actor.finish(ctx);
+}

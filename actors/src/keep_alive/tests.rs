@@ -1,0 +1,210 @@
+//! The keeper on a clock that the tests move: waiting for a condition moves it to the next timer.
+
+use super::*;
+use async_trait::async_trait;
+use jetway_testing::wait_until;
+use std::{
+    fmt,
+    sync::{Mutex, atomic::AtomicUsize},
+};
+use tokio::{task::JoinSet, time::Instant};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Longer than any of the tests needs, on the clock of the tests.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What a lease does when it is to be extended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Extension {
+    Succeeds,
+    FailsTwice,
+    Hangs,
+}
+
+struct TestLease {
+    lasts: Duration,
+    extension: Extension,
+    made: Instant,
+    /// Seconds since the lease was made.
+    extended: Mutex<Vec<u64>>,
+    tries: AtomicUsize,
+    given_back: Mutex<Vec<u64>>,
+}
+
+impl TestLease {
+    fn new(lasts: Duration, extension: Extension) -> Arc<Self> {
+        Arc::new(Self {
+            lasts,
+            extension,
+            made: Instant::now(),
+            extended: Mutex::default(),
+            tries: AtomicUsize::new(0),
+            given_back: Mutex::default(),
+        })
+    }
+
+    fn held_by(self: &Arc<Self>, leases: &Arc<HeldLeases>) -> HeldLease {
+        let lease: Arc<dyn Lease> = self.clone();
+        leases.hold(&lease)
+    }
+
+    fn extended(&self) -> Vec<u64> {
+        self.extended.lock().unwrap().clone()
+    }
+
+    fn given_back(&self) -> Vec<u64> {
+        self.given_back.lock().unwrap().clone()
+    }
+}
+
+impl fmt::Debug for TestLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestLease").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Lease for TestLease {
+    async fn keep_alive(&self) -> Result<(), BackendError> {
+        let tries = self.tries.fetch_add(1, Ordering::SeqCst);
+        match self.extension {
+            Extension::FailsTwice if tries < 2 => {
+                Err(BackendError::new(BackendErrorKind::Unavailable, "no answer"))
+            }
+            Extension::Hangs => std::future::pending().await,
+            Extension::Succeeds | Extension::FailsTwice => {
+                self.extended.lock().unwrap().push(self.made.elapsed().as_secs());
+                Ok(())
+            }
+        }
+    }
+
+    async fn settle(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), BackendError> {
+        self.given_back
+            .lock()
+            .unwrap()
+            .push(self.made.elapsed().as_secs());
+        Ok(())
+    }
+
+    fn lasts(&self) -> Duration {
+        self.lasts
+    }
+}
+
+/// A table with a keeper that lives as long as the set.
+fn kept() -> (Arc<HeldLeases>, Arc<KeepTally>, JoinSet<()>) {
+    let (leases, tally) = (Arc::new(HeldLeases::default()), Arc::new(KeepTally::default()));
+    let mut keeper = JoinSet::new();
+    keeper.spawn(keep(leases.clone(), tally.clone()));
+    (leases, tally, keeper)
+}
+
+/// Lets the time of two leases pass, as the extensions of another lease show. Returns how many those were.
+async fn keeper_works_on(leases: &Arc<HeldLeases>) -> u64 {
+    let other = TestLease::new(LEASE, Extension::Succeeds);
+    let held = other.held_by(leases);
+    wait_until("another lease is extended", DEADLINE, async || {
+        other.extended().len() == 6
+    })
+    .await;
+    held.release();
+    6
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_lease_is_extended_every_third_of_its_time() {
+    let (leases, tally, _keeper) = kept();
+    let lease = TestLease::new(LEASE, Extension::Succeeds);
+    let held = lease.held_by(&leases);
+    wait_until("four extensions", DEADLINE, async || lease.extended().len() == 4).await;
+    assert_eq!(lease.extended(), [10, 20, 30, 40]);
+    assert_eq!(leases.len(), 1);
+    held.release();
+    tokio::time::advance(LEASE).await;
+    assert_eq!(
+        (lease.extended().len(), lease.given_back().len(), leases.len()),
+        (4, 0, 0)
+    );
+    assert_eq!(tally.extended.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_dropped_is_given_back_at_once_and_once() {
+    let (leases, _tally, _keeper) = kept();
+    let lease = TestLease::new(LEASE, Extension::Succeeds);
+    drop(lease.held_by(&leases));
+    leases.all_given_back().await;
+    assert_eq!(lease.given_back(), [0]);
+    keeper_works_on(&leases).await;
+    assert_eq!((lease.given_back().len(), lease.extended().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_extension_is_tried_again_before_the_lease_ends() {
+    let (leases, tally, _keeper) = kept();
+    let lease = TestLease::new(LEASE, Extension::FailsTwice);
+    let _held = lease.held_by(&leases);
+    wait_until("an extension succeeds", DEADLINE, async || {
+        !lease.extended().is_empty()
+    })
+    .await;
+    let extended = lease.extended()[0];
+    assert!((14..=16).contains(&extended), "extended after {extended} s");
+    assert_eq!(tally.failed.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_hangs_does_not_hold_up_the_others() {
+    let (leases, tally, _keeper) = kept();
+    let hanging = TestLease::new(LEASE, Extension::Hangs);
+    let _hanging = hanging.held_by(&leases);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let lease = TestLease::new(LEASE, Extension::Succeeds);
+    let _held = lease.held_by(&leases);
+    wait_until("three extensions", DEADLINE, async || lease.extended().len() == 3).await;
+    assert_eq!(lease.extended(), [10, 20, 30]);
+    assert!(
+        hanging.tries.load(Ordering::SeqCst) >= 2,
+        "the hanging one was given up"
+    );
+    assert!(tally.failed.load(Ordering::Relaxed) >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
+    let (leases, _tally, _keeper) = kept();
+    let long = TestLease::new(LEASE * 10, Extension::Succeeds);
+    let _long = long.held_by(&leases);
+    tokio::task::yield_now().await;
+    let short = TestLease::new(LEASE, Extension::Succeeds);
+    let _short = short.held_by(&leases);
+    wait_until("the long one is extended", DEADLINE, async || {
+        long.extended() == [100]
+    })
+    .await;
+    assert_eq!(short.extended()[..9], [10, 20, 30, 40, 50, 60, 70, 80, 90]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_given_back_whoever_works_under_it() {
+    let (leases, _tally, _keeper) = kept();
+    let all: Vec<_> = (0..100)
+        .map(|_| TestLease::new(LEASE, Extension::Succeeds))
+        .collect();
+    let held: Vec<_> = all.iter().map(|lease| lease.held_by(&leases)).collect();
+    assert_eq!(leases.give_back_all(), 100);
+    leases.all_given_back().await;
+    drop(held);
+    leases.all_given_back().await;
+    assert!(
+        all.iter().all(|lease| lease.given_back() == [0]),
+        "each is given back once"
+    );
+    assert_eq!(leases.len(), 0);
+}

@@ -1,0 +1,86 @@
+//! The thread that the supervisors run on.
+
+use crate::supervisor::Fatal;
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+use tokio::{runtime, sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long the thread may take to end once everything is told to stop. Past that it is left behind, with a warning.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// A thread with an actix system.
+#[derive(Debug)]
+pub(super) struct SystemThread {
+    handle: Mutex<Option<thread::JoinHandle<()>>>,
+    closing: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl SystemThread {
+    /// Starts a thread on which `body` runs to its end, which it has to reach when `closing` is cancelled. Where it
+    /// panics, `fatal` is told.
+    pub(super) fn start<B>(
+        closing: CancellationToken,
+        fatal: Arc<watch::Sender<Option<Fatal>>>,
+        body: impl FnOnce() -> B + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        B: Future<Output = ()>,
+    {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let ended = CancellationToken::new();
+        let at_end = ended.clone().drop_guard();
+        let main = move || {
+            let run = || actix::System::with_tokio_rt(|| runtime).block_on(body());
+            if let Err(payload) = std::panic::catch_unwind(AssertUnwindSafe(run)) {
+                fatal.send_replace(Some(Fatal::of_system(payload.as_ref())));
+            }
+            drop(at_end);
+        };
+        let handle = thread::Builder::new()
+            .name("jetway-actors".to_owned())
+            .spawn(main)?;
+        Ok(Self {
+            handle: Mutex::new(Some(handle)),
+            closing,
+            ended,
+        })
+    }
+
+    /// Ends everything on the thread, and the thread. Does nothing where that was done before.
+    pub(super) async fn end(&self) {
+        self.closing.cancel();
+        if timeout(END_LIMIT, self.ended.cancelled()).await.is_ok() {
+            self.join();
+        } else {
+            tracing::error!("the thread of the actor system did not end in time and is left behind");
+            self.handle().take();
+        }
+    }
+
+    /// Ends everything on the thread, and waits for it. Returns whether there was anything to end.
+    pub(super) fn end_blocking(&self) -> bool {
+        self.closing.cancel();
+        self.join()
+    }
+
+    fn join(&self) -> bool {
+        let Some(handle) = self.handle().take() else {
+            return false;
+        };
+        if handle.join().is_err() {
+            tracing::error!("the thread of the actor system panicked");
+        }
+        true
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<thread::JoinHandle<()>>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,89 @@
+//! What a worker has done and is doing.
+
+use super::step::Fate;
+use crate::{keep_alive::KeepTally, slots::Slots};
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What a worker has done and is doing. Counts are since the system started, restarts of the worker included.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct WorkerStatus {
+    /// Whether the worker itself answered. Where it did not, it is being rebuilt or has stopped.
+    pub answered: bool,
+    /// Whether it takes no more tickets.
+    pub draining: bool,
+    /// How many tickets it works on at most.
+    pub slots: usize,
+    /// How many tickets it works on.
+    pub in_flight: usize,
+    /// How many leases are held, those of start messages included.
+    pub leases: usize,
+    /// Tickets taken.
+    pub tickets: u64,
+    /// Tickets that were worked to their end.
+    pub done: u64,
+    /// Tickets that the engine gave back because it was told to stop.
+    pub given_back: u64,
+    /// Tickets left to their leases because the backend was out of reach.
+    pub abandoned: u64,
+    /// Tickets left to their leases because the engine panicked: defects.
+    pub panicked: u64,
+    /// Messages given back because the work on them was dropped, those of the coordinator included.
+    pub dropped: u64,
+    /// Steps committed.
+    pub steps: u64,
+    /// How often a stream of tickets was opened again.
+    pub reopened: u64,
+    /// How often a lease was extended.
+    pub extended: u64,
+    /// How often that failed.
+    pub not_extended: u64,
+}
+
+/// The counts behind a [`WorkerStatus`]. Outlives the worker.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerTally {
+    pub(crate) tickets: AtomicU64,
+    pub(crate) done: AtomicU64,
+    pub(crate) given_back: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+    pub(crate) panicked: AtomicU64,
+    pub(crate) steps: AtomicU64,
+    pub(crate) reopened: AtomicU64,
+}
+
+impl WorkerTally {
+    /// Counts a ticket.
+    pub(super) fn ended(&self, fate: Fate, steps: u64) {
+        let count = match fate {
+            Fate::Done => &self.done,
+            Fate::GivenBack => &self.given_back,
+            Fate::Abandoned => &self.abandoned,
+            Fate::Panicked => &self.panicked,
+        };
+        count.fetch_add(1, Relaxed);
+        self.steps.fetch_add(steps, Relaxed);
+    }
+
+    /// What is known without asking the worker.
+    pub(crate) fn status(&self, slots: &Slots, leases: usize, keeper: &KeepTally) -> WorkerStatus {
+        WorkerStatus {
+            answered: false,
+            draining: false,
+            slots: slots.all(),
+            in_flight: slots.in_flight(),
+            leases,
+            tickets: self.tickets.load(Relaxed),
+            done: self.done.load(Relaxed),
+            given_back: self.given_back.load(Relaxed),
+            abandoned: self.abandoned.load(Relaxed),
+            panicked: self.panicked.load(Relaxed),
+            dropped: keeper.dropped.load(Relaxed),
+            steps: self.steps.load(Relaxed),
+            reopened: self.reopened.load(Relaxed),
+            extended: keeper.extended.load(Relaxed),
+            not_extended: keeper.failed.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The actors on the in-memory backend.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod drain;
+mod failing;
+mod leases;
+mod running;
+mod support;
+mod tmp_speed;

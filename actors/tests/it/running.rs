@@ -1,0 +1,186 @@
+//! Hosts that do their work.
+
+use crate::support::{DEADLINE, FaultyBackend, Host, Probe};
+use jetway_actors::{ActorSystem, SystemConfig, SystemError};
+use jetway_core::{backend::Backend, engine::Engine, memory::MemoryBackend};
+use jetway_testing::wait_until;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+fn memory() -> Arc<dyn Backend> {
+    Arc::new(MemoryBackend::new())
+}
+
+#[tokio::test]
+async fn a_start_message_becomes_a_run_and_the_run_ends() {
+    let (backend, chain) = (memory(), Probe::new("chain", async || ()));
+    let host = Host::start(&backend, &chain);
+    let run = host.publish("chain", "a", 5).await;
+    host.completes(&run, 5).await;
+    let status = host
+        .until("all is settled", |status| {
+            (status.worker.done, status.coordinator.started) == (1, 1) && status.is_whole()
+        })
+        .await;
+    assert_eq!(
+        (chain.executions(), status.worker.steps, status.worker.tickets),
+        (5, 5, 1)
+    );
+    assert_eq!((status.coordinator.refused, status.restarts()), (0, 0));
+    assert_eq!((status.worker.given_back, status.worker.reopened), (0, 0));
+    assert!(status.worker.answered && status.coordinator.answered);
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(
+        (&json["worker"]["steps"], &json["host"]),
+        (&5.into(), &"host-1".into())
+    );
+    host.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn one_host_serves_many_workflows() {
+    let backend = memory();
+    let (one, two) = (Probe::new("one", async || ()), Probe::new("two", async || ()));
+    let host = Host::with(&backend, &[&one, &two], |_config| ());
+    for number in 0..20 {
+        for workflow in ["one", "two"] {
+            let run = host.publish(workflow, &format!("r{number}"), 3).await;
+            host.completes(&run, 3).await;
+        }
+    }
+    assert_eq!((one.executions(), two.executions()), (60, 60));
+    host.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn no_more_steps_run_at_once_than_there_are_slots() {
+    let (backend, gate) = (memory(), Arc::new(Semaphore::new(0)));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let step = {
+        let (gate, now, most) = (gate.clone(), now.clone(), most.clone());
+        move || {
+            let (gate, now, most) = (gate.clone(), now.clone(), most.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                gate.acquire().await.unwrap().forget();
+                now.fetch_sub(1, SeqCst);
+            }
+        }
+    };
+    let chain = Probe::new("chain", step);
+    let host = Host::with(&backend, &[&chain], |config| config.concurrency = 3);
+    let mut runs = Vec::new();
+    for number in 0..12 {
+        runs.push(host.publish("chain", &format!("r{number}"), 1).await);
+    }
+    host.until("every run is started", |status| status.coordinator.started == 12)
+        .await;
+    wait_until("three steps run", DEADLINE, async || now.load(SeqCst) == 3).await;
+    let status = host.observe().await;
+    assert_eq!(status.worker.in_flight, 3);
+    assert_eq!(
+        (status.worker.slots, status.worker.tickets, status.worker.leases),
+        (3, 3, 3)
+    );
+    gate.add_permits(12);
+    for run in &runs {
+        host.completes(run, 1).await;
+    }
+    assert_eq!((most.load(SeqCst), chain.executions()), (3, 12));
+    host.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_host_says_that_it_is_alive_and_that_it_goes() {
+    let (backend, chain) = (memory(), Probe::new("chain", async || ()));
+    let host = Host::with(&backend, &[&chain], |config| config.concurrency = 7);
+    host.until("the host has announced itself", |status| {
+        status.coordinator.announced > 0
+    })
+    .await;
+    let hosts = backend.hosts().await.unwrap();
+    assert_eq!(hosts.len(), 1);
+    assert_eq!((hosts[0].host.as_str(), hosts[0].slots), ("host-1", 7));
+    assert_eq!(hosts[0].workflows[0].0.as_str(), "chain");
+    host.drain(Duration::ZERO).await;
+    assert!(backend.hosts().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
+    let backend: Arc<dyn Backend> = Arc::new(FaultyBackend::losing(1));
+    let chain = Probe::new("chain", async || ());
+    let host = Host::with(&backend, &[&chain], |config| {
+        config.sweep_every = Duration::from_millis(20)
+    });
+    let run = host.publish("chain", "a", 2).await;
+    host.completes(&run, 2).await;
+    let status = host
+        .until("the sweep is counted", |status| status.coordinator.mended > 0)
+        .await;
+    assert!(status.coordinator.sweeps > 0 && status.coordinator.looked_at > 0);
+    host.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_refused_or_expelled() {
+    let (backend, chain) = (memory(), Probe::new("chain", async || ()));
+    let host = Host::with(&backend, &[&chain], |config| {
+        config.expel_every = Duration::from_millis(20);
+        config.unknown_grace = Duration::ZERO;
+    });
+    host.publish("nobody-knows-it", "a", 1).await;
+    let status = host
+        .until("it is expelled", |status| status.coordinator.expelled == 1)
+        .await;
+    assert_eq!(status.coordinator.refused, 0);
+    let run = host.publish("chain", "a", 1).await;
+    host.completes(&run, 1).await;
+    host.publish("chain", "a", 2).await;
+    let status = host
+        .until("it is refused", |status| status.coordinator.refused == 1)
+        .await;
+    assert_eq!((status.coordinator.started, status.coordinator.in_flight), (1, 0));
+    host.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn settings_without_sense_are_refused() {
+    let start = |set: fn(&mut SystemConfig)| {
+        let engine = Engine::builder(memory())
+            .workflow::<(), _>(Probe::new("chain", async || ()))
+            .build();
+        let mut config = SystemConfig::new("host-1");
+        set(&mut config);
+        ActorSystem::start(
+            Arc::new(engine.unwrap()),
+            config,
+            tokio::runtime::Handle::current(),
+        )
+    };
+    let refused = start(|config| config.concurrency = 0).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            SystemError::Slots {
+                what: "concurrency",
+                slots: 0
+            }
+        ),
+        "{refused}"
+    );
+    assert!(matches!(
+        start(|config| config.start_concurrency = usize::MAX),
+        Err(SystemError::Slots { .. })
+    ));
+    assert!(matches!(
+        start(|config| config.sweep_every = Duration::ZERO),
+        Err(SystemError::Period("sweep_every"))
+    ));
+}

@@ -1,0 +1,194 @@
+//! The in-memory backend with faults to order.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use jetway_core::{
+    Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
+    backend::{
+        BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunsPage, RunsQuery,
+        SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
+        TicketQueue,
+    },
+    memory::MemoryBackend,
+    run::ChunkRef,
+};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::{Notify, Semaphore};
+
+/// What a stream of tickets does.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// It is refused when it is opened.
+    Refused(BackendErrorKind),
+    /// It gives this error, first thing.
+    Errs(BackendErrorKind),
+    /// It ends, first thing.
+    Ends,
+    /// It panics when it is told to, in the middle of its work.
+    Panics(Arc<Notify>),
+}
+
+/// The in-memory backend with faults to order.
+#[derive(Debug)]
+pub(crate) struct FaultyBackend {
+    inner: MemoryBackend,
+    streams: Mutex<VecDeque<Fault>>,
+    lost: Mutex<u32>,
+}
+
+impl FaultyBackend {
+    /// The first streams of tickets have these faults, one each; all others are sound.
+    pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let streams = Mutex::new(faults.into_iter().collect());
+        Self {
+            inner: MemoryBackend::new(),
+            streams,
+            lost: Mutex::new(0),
+        }
+    }
+
+    /// So many publications of tickets are lost.
+    pub(crate) fn losing(publications: u32) -> Self {
+        Self {
+            lost: Mutex::new(publications),
+            ..Self::streams([])
+        }
+    }
+}
+
+fn error(kind: BackendErrorKind) -> BackendError {
+    BackendError::new(kind, "by order of the test")
+}
+
+#[async_trait]
+impl TicketQueue for FaultyBackend {
+    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        {
+            let mut lost = self.lost.lock().unwrap();
+            if *lost > 0 {
+                *lost -= 1;
+                return Ok(());
+            }
+        }
+        self.inner.publish(tickets).await
+    }
+
+    async fn tickets(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
+        let fault = self.streams.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::Refused(kind)) => Err(error(kind)),
+            Some(Fault::Errs(kind)) => Ok(stream::iter([Err(error(kind))]).boxed()),
+            Some(Fault::Ends) => Ok(stream::empty().boxed()),
+            Some(Fault::Panics(when)) => {
+                let panics = stream::once(async move {
+                    when.notified().await;
+                    panic!("by order of the test")
+                });
+                let sound = self.inner.tickets(workflow, slots).await?;
+                Ok(stream::select(sound, panics).boxed())
+            }
+            None => self.inner.tickets(workflow, slots).await,
+        }
+    }
+
+    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+        self.inner.live(run).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for FaultyBackend {
+    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
+        self.inner.load(run).await
+    }
+
+    async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
+        self.inner.commit(write).await
+    }
+
+    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
+        self.inner.read_chunk(run, chunk).await
+    }
+
+    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
+        self.inner.drop_chunks(run, chunks).await
+    }
+
+    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
+        self.inner.drop_all_chunks(run).await
+    }
+
+    async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
+        self.inner.runs(query).await
+    }
+
+    async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
+        self.inner.stale(after, before).await
+    }
+
+    fn max_snapshot(&self) -> usize {
+        self.inner.max_snapshot()
+    }
+}
+
+#[async_trait]
+impl Starts for FaultyBackend {
+    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
+        self.inner.publish_start(request).await
+    }
+
+    async fn starts(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<StartDelivery, BackendError>>, BackendError> {
+        self.inner.starts(workflow, slots).await
+    }
+
+    async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
+        self.inner.expel_unknown(grace).await
+    }
+}
+
+#[async_trait]
+impl Results for FaultyBackend {
+    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+        self.inner.publish_done(run, result).await
+    }
+
+    async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError> {
+        self.inner.done(run, wait).await
+    }
+
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
+        self.inner.dead_letter(letter).await
+    }
+}
+
+#[async_trait]
+impl Hosts for FaultyBackend {
+    async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
+        self.inner.announce(host).await
+    }
+
+    async fn leave(&self, host: &str) -> Result<(), BackendError> {
+        self.inner.leave(host).await
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
+        self.inner.hosts().await
+    }
+
+    fn announce_every(&self) -> Duration {
+        self.inner.announce_every()
+    }
+}

@@ -1,0 +1,139 @@
+//! An actor system with a runtime of its own for the nodes.
+
+use super::Probe;
+use jetway_actors::{ActorSystem, RestartPolicy, SystemConfig, SystemStatus};
+use jetway_core::{
+    RunId, RunKey, WorkflowName,
+    backend::{Backend, StartRequest},
+    engine::{Engine, EngineConfig},
+};
+use jetway_testing::wait_until;
+use std::{ops::Deref, sync::Arc, time::Duration};
+use tokio::runtime::{Builder, Runtime};
+
+/// How long a test waits for anything.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A host under test.
+pub(crate) struct Host {
+    system: ActorSystem,
+    engine: Arc<Engine>,
+    /// Dropped after the system, which needs it.
+    nodes: Nodes,
+}
+
+impl Host {
+    /// A host with one thread for nodes, so that a node can block all of them.
+    pub(crate) fn start(backend: &Arc<dyn Backend>, workflow: &Probe) -> Self {
+        Self::with(backend, &[workflow], |_config| ())
+    }
+
+    pub(crate) fn with(
+        backend: &Arc<dyn Backend>,
+        workflows: &[&Probe],
+        set: impl FnOnce(&mut SystemConfig),
+    ) -> Self {
+        let pause = Duration::from_millis(1);
+        let mut config = SystemConfig::new("host-1");
+        config.restart = RestartPolicy {
+            first_pause: pause,
+            longest_pause: pause,
+            ..RestartPolicy::default()
+        };
+        set(&mut config);
+        let mut engine = Engine::builder(backend.clone());
+        for workflow in workflows {
+            engine = engine.workflow::<(), Probe>((*workflow).clone());
+        }
+        let limits = EngineConfig {
+            stale_after: Duration::from_millis(1),
+            ..EngineConfig::default()
+        };
+        let engine = Arc::new(engine.config(limits).build().unwrap());
+        let nodes = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let system = ActorSystem::start(engine.clone(), config, nodes.handle().clone()).unwrap();
+        Self {
+            system,
+            engine,
+            nodes: Nodes(Some(nodes)),
+        }
+    }
+
+    /// Ends the runtime of the nodes under the running system.
+    pub(crate) fn end_nodes(&mut self) {
+        self.nodes.end();
+    }
+
+    /// Starts a run without the coordinator.
+    pub(crate) async fn start_directly(&self, workflow: &str, run_id: &str, steps: u32) -> RunKey {
+        self.engine.start(request(workflow, run_id, steps)).await.unwrap()
+    }
+
+    /// Publishes a start message, as any client does.
+    pub(crate) async fn publish(&self, workflow: &str, run_id: &str, steps: u32) -> RunKey {
+        let request = request(workflow, run_id, steps);
+        self.engine.backend().publish_start(&request).await.unwrap();
+        RunKey::new(WorkflowName::new(workflow).unwrap(), RunId::new(run_id).unwrap())
+    }
+
+    /// Waits for the end of a run and returns its result.
+    pub(crate) async fn result(&self, run: &RunKey) -> serde_json::Value {
+        let done = self.engine.backend().done(run, DEADLINE).await.unwrap();
+        serde_json::from_slice(&done.unwrap_or_else(|| panic!("{run} has not ended"))).unwrap()
+    }
+
+    /// Waits for the end of a run, which has to complete with the output `steps`.
+    pub(crate) async fn completes(&self, run: &RunKey, steps: u32) {
+        let result = self.result(run).await;
+        assert_eq!(result["status"], "completed", "{result}");
+        assert_eq!(result["output"], steps, "{result}");
+    }
+
+    /// Waits until the host is in that state and returns it.
+    pub(crate) async fn until(&self, what: &str, state: impl Fn(&SystemStatus) -> bool) -> SystemStatus {
+        wait_until(what, DEADLINE, async || {
+            let status = self.system.observe().await;
+            state(&status).then_some(status)
+        })
+        .await
+    }
+}
+
+fn request(workflow: &str, run_id: &str, steps: u32) -> StartRequest {
+    StartRequest {
+        workflow: workflow.to_owned(),
+        run_id: run_id.to_owned(),
+        input: steps.to_string().into(),
+        ..StartRequest::default()
+    }
+}
+
+impl Deref for Host {
+    type Target = ActorSystem;
+
+    fn deref(&self) -> &ActorSystem {
+        &self.system
+    }
+}
+
+/// Ends without waiting for its tasks when it is dropped: a node that blocks its thread would hold up the test, and a
+/// runtime must not wait on a thread of another one.
+struct Nodes(Option<Runtime>);
+
+impl Nodes {
+    fn end(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

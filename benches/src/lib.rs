@@ -1,0 +1,3 @@
+//! What the benchmarks and the load generator share.
+
+pub mod snapshots;

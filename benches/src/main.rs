@@ -1,0 +1,86 @@
+//! The load generator: many runs of a ten-node chain against a real server, beside what the bare server does.
+//!
+//! `cargo run --release -p jetway-benches -- --runs 4096 --in-flight 512`
+
+mod bare;
+mod chain;
+mod load;
+mod report;
+
+use anyhow::Result;
+use chain::Chain10;
+use clap::Parser;
+use jetway::Host;
+use jetway_testing::NatsServer;
+use load::Load;
+use report::Report;
+
+/// How much Jetway can do: steps per second and the time of a run, and the bare server's own figures beside it.
+#[derive(Debug, Parser)]
+#[command(after_help = "Example: jetway-load --runs 4096 --in-flight 512 --context-bytes 400")]
+struct Args {
+    /// How many runs of ten steps
+    #[arg(long, default_value_t = 4096)]
+    runs: usize,
+    /// How many of them at once
+    #[arg(long, default_value_t = 512)]
+    in_flight: usize,
+    /// The size of the context
+    #[arg(long, default_value_t = 400)]
+    context_bytes: usize,
+    /// How many runs one after the other, for the time of an idle run
+    #[arg(long, default_value_t = 200)]
+    idle_runs: usize,
+    /// A server to use; one is started with the repository's nats.conf (every write synced) where none is given
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// Start the server without a sync for each write
+    #[arg(long, conflicts_with = "nats")]
+    lazy_sync: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let server = match &args.nats {
+        Some(_) => None,
+        None if args.lazy_sync => Some(NatsServer::builder().config(LAZY).start().await?),
+        None => Some(NatsServer::start().await?),
+    };
+    let url = match (&args.nats, &server) {
+        (Some(url), _) => url.clone(),
+        (None, Some(server)) => server.url(),
+        (None, None) => anyhow::bail!("there is no server"),
+    };
+    let report = measure(&args, &url).await?;
+    report.print(args.json)
+}
+
+/// The server's own defaults: a write is acknowledged before it is synced.
+const LAZY: &str = "jetstream { }\n";
+
+async fn measure(args: &Args, url: &str) -> Result<Report> {
+    let namespace = jetway_testing::unique_namespace("load");
+    let bare_before = bare::measure(url, &namespace, args.context_bytes).await?;
+    let host = Host::builder()
+        .nats(url)
+        .namespace(&namespace)
+        .workflow(Chain10::new(args.context_bytes))
+        .concurrency(args.in_flight)
+        .build()
+        .await?
+        .start()
+        .await?;
+    let mut load = Load::connect(url, &namespace).await?;
+    load.one_by_one(20).await?;
+    let idle = load.one_by_one(args.idle_runs).await?;
+    load.at_once(args.in_flight.min(args.runs), args.in_flight).await?;
+    let busy = load.at_once(args.runs, args.in_flight).await?;
+    host.drain().await;
+    // Again, since a shared machine has other things to do now and then.
+    let bare_after = bare::measure(url, &namespace, args.context_bytes).await?;
+    Ok(Report::new(args.runs, args.in_flight, [bare_before, bare_after], idle, busy))
+}

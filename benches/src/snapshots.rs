@@ -1,0 +1,83 @@
+//! Snapshots as runs have them.
+
+use bytes::Bytes;
+use jetway_core::{
+    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    run::{Attempt, Begin, Emitted, Produced, Seed, Snapshot, Successor, Trace, apply, begin},
+};
+
+/// A chain that can also scatter and join.
+pub fn graph() -> Graph {
+    let node = |name: &str| GraphNode { name: name.to_owned(), gathers: name == "join", ..GraphNode::default() };
+    let edge = |from: &str, to: &str| GraphEdge {
+        from: from.to_owned(),
+        to: Some(to.to_owned()),
+        kind: EdgeKind::Direct,
+    };
+    Graph {
+        name: "bench".to_owned(),
+        start: "step".to_owned(),
+        nodes: ["step", "scatter", "join"].map(node).to_vec(),
+        edges: vec![edge("step", "step"), edge("scatter", "step"), edge("step", "join")],
+    }
+}
+
+/// A run of a chain, with a context of so many bytes.
+///
+/// # Panics
+/// Never: the names are good.
+pub fn chain(context: usize) -> Snapshot {
+    let (snapshot, _) = begin(Begin {
+        key: RunKey::new(
+            WorkflowName::new("bench").expect("a good name"),
+            RunId::new("a-run-of-some-length-0001").expect("a good id"),
+        ),
+        commit: CommitId { writer: u64::MAX, number: 1 },
+        at: Timestamp(1_780_000_000_000),
+        trace: Trace { trace_id: u128::MAX, span_id: u64::MAX, parent_id: None, flags: 1, state: String::new() },
+        seed: Seed { node: "step".to_owned(), payload: vec![7; 16].into(), context: vec![7; context].into() },
+    });
+    snapshot
+}
+
+/// A run whose first step has fanned out.
+///
+/// # Panics
+/// Never: the first step is pending.
+pub fn fanned_out(branches: u32, bytes: usize) -> Snapshot {
+    let applied = apply(chain(400), attempt("start", "scatter", scatter(branches, bytes)), CommitId::default(), &graph());
+    applied.expect("the first step is pending").snapshot
+}
+
+/// An attempt at an item.
+///
+/// # Panics
+/// Where the id is not one.
+pub fn attempt(item: &str, node: &str, produced: Produced) -> Attempt {
+    let item = ItemId::new(item).expect("a good id");
+    Attempt {
+        via: item.clone(),
+        item,
+        node: node.to_owned(),
+        number: 1,
+        at: Timestamp(1_780_000_000_001),
+        span: Some(7),
+        produced,
+        context: Some(vec![8; 400].into()),
+    }
+}
+
+fn to(node: &str, bytes: usize) -> Emitted {
+    let successor = Successor { node: node.to_owned(), payload: Bytes::from(vec![7; bytes]) };
+    Emitted { successors: vec![successor], output: None }
+}
+
+/// One value for a node.
+pub fn next(node: &str, bytes: usize) -> Produced {
+    Produced::Next(to(node, bytes))
+}
+
+/// Many values for the node `step`.
+pub fn scatter(branches: u32, bytes: usize) -> Produced {
+    Produced::NextAll((0..branches).map(|_| to("step", bytes)).collect())
+}

@@ -1,0 +1,170 @@
+//! The report of the corpus workflow, for people.
+
+use crate::{
+    output::{self, Column, bytes, count, table},
+    workflows::corpus::{CorpusReport, SkippedFiles, TermCount},
+};
+use jetway::run::DoneView;
+use std::fmt::Write;
+
+/// How many skipped files are named.
+const SKIPPED_SHOWN: usize = 10;
+
+/// The report as text.
+pub(super) fn render(report: &CorpusReport, done: &DoneView) -> String {
+    let mut sections = vec![totals(report, done)];
+    if !report.top_terms.is_empty() {
+        sections.push(section("Most frequent terms", &terms(&report.top_terms)));
+    }
+    if !report.largest_files.is_empty() {
+        sections.push(section("Largest files", &largest(report)));
+    }
+    if report.skipped.count > 0 {
+        sections.push(skipped(&report.skipped));
+    }
+    sections.join("\n\n") + "\n"
+}
+
+fn section(heading: &str, table: &str) -> String {
+    format!("{heading}\n\n{table}")
+}
+
+fn totals(report: &CorpusReport, done: &DoneView) -> String {
+    let mut rows = vec![
+        ("files", count(report.files)),
+        ("analysed", count(report.analysed)),
+        ("skipped", count(report.skipped.count)),
+        ("bytes", bytes(report.bytes)),
+        ("lines", count(report.lines)),
+        ("words", count(report.words)),
+        ("distinct terms", count(report.distinct_terms)),
+        ("steps", count(done.steps)),
+    ];
+    if let Some(took) = output::took(&done.started_at, done.finished_at.as_deref()) {
+        rows.push(("took", took));
+    }
+    let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
+    section(
+        &report.path.display().to_string(),
+        &table(&[Column::Left("WHAT"), Column::Right("HOW MUCH")], rows),
+    )
+}
+
+fn terms(terms: &[TermCount]) -> String {
+    let rows = terms
+        .iter()
+        .map(|term| vec![term.term.clone(), count(term.count)]);
+    table(&[Column::Left("TERM"), Column::Right("COUNT")], rows)
+}
+
+fn largest(report: &CorpusReport) -> String {
+    let columns = [
+        Column::Left("FILE"),
+        Column::Right("BYTES"),
+        Column::Right("LINES"),
+        Column::Right("WORDS"),
+    ];
+    let rows = report.largest_files.iter().map(|file| {
+        vec![
+            file.path.clone(),
+            count(file.bytes),
+            count(file.lines),
+            count(file.words),
+        ]
+    });
+    table(&columns, rows)
+}
+
+fn skipped(skipped: &SkippedFiles) -> String {
+    let reasons = skipped
+        .by_reason
+        .iter()
+        .map(|(reason, files)| vec![reason.clone(), count(*files)]);
+    let mut text = section(
+        "Skipped files",
+        &table(&[Column::Left("REASON"), Column::Right("FILES")], reasons),
+    );
+    text.push('\n');
+    for file in skipped.examples.iter().take(SKIPPED_SHOWN) {
+        // Writing to a string cannot fail.
+        write!(text, "\n  {}: {}", file.path, file.reason).unwrap_or_default();
+    }
+    let shown = skipped.examples.len().min(SKIPPED_SHOWN) as u64;
+    if skipped.count > shown {
+        write!(
+            text,
+            "\n  and {} more (jetway demo --json names the first 100)",
+            count(skipped.count - shown)
+        )
+        .unwrap_or_default();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done() -> DoneView {
+        serde_json::from_value(serde_json::json!({
+            "run_id": "r", "workflow": "corpus", "status": "completed", "output": null, "outputs": [],
+            "error": null, "started_at": "2026-01-01T00:00:00.000Z",
+            "finished_at": "2026-01-01T00:00:12.300Z", "steps": 1234,
+        }))
+        .unwrap()
+    }
+
+    fn report(skipped: u64) -> CorpusReport {
+        let examples: Vec<_> = (0..skipped)
+            .map(|n| serde_json::json!({ "path": format!("f{n}"), "reason": "binary" }))
+            .collect();
+        serde_json::from_value(serde_json::json!({
+            "path": "/data", "files": 1500, "analysed": 1500 - skipped,
+            "skipped": { "count": skipped, "by_reason": { "binary": skipped }, "examples": examples },
+            "bytes": 2048, "lines": 3, "words": 4, "distinct_terms": 2,
+            "top_terms": [{ "term": "fn", "count": 1200 }, { "term": "let", "count": 7 }],
+            "largest_files": [{ "path": "a.rs", "bytes": 2000, "lines": 2, "words": 3 }],
+        }))
+        .unwrap()
+    }
+
+    fn words(line: &str) -> Vec<&str> {
+        line.split_whitespace().collect()
+    }
+
+    #[test]
+    fn the_report_names_everything() {
+        let text = render(&report(12), &done());
+        let has = |row: &[&str]| text.lines().any(|line| words(line) == row);
+        assert!(text.starts_with("/data\n"), "{text}");
+        for row in [
+            &["files", "1,500"][..],
+            &["analysed", "1,488"],
+            &["skipped", "12"],
+            &["bytes", "2,048", "(2.0", "KiB)"],
+            &["steps", "1,234"],
+            &["took", "12.3", "s"],
+            &["fn", "1,200"],
+            &["a.rs", "2,000", "2", "3"],
+            &["binary", "12"],
+            &["f9:", "binary"],
+            &[
+                "and", "2", "more", "(jetway", "demo", "--json", "names", "the", "first", "100)",
+            ],
+        ] {
+            assert!(has(row), "{row:?} is missing in\n{text}");
+        }
+        assert!(!has(&["f10:", "binary"]), "{text}");
+    }
+
+    #[test]
+    fn an_empty_directory_has_no_empty_tables() {
+        let empty = CorpusReport {
+            path: "/data".into(),
+            ..CorpusReport::default()
+        };
+        let text = render(&empty, &done());
+        assert!(!text.contains("TERM") && !text.contains("Skipped"), "{text}");
+        assert!(text.lines().any(|line| words(line) == ["files", "0"]), "{text}");
+    }
+}

@@ -1,0 +1,133 @@
+//! `jetway status`: shows how a run stands.
+
+use crate::{
+    cli::ServerArgs,
+    exit::Exit,
+    output::{self, Column, count, table},
+};
+use clap::Args;
+use jetway::{
+    RunId, RunKey, WorkflowName,
+    run::{ErrorView, StatusView},
+};
+
+const AFTER_HELP: &str = "\
+Example:
+  jetway status chain first";
+
+/// Show how a run stands, and what it waits for
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct StatusArgs {
+    /// Name of the workflow
+    workflow: WorkflowName,
+
+    /// Id of the run
+    run: RunId,
+
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Runs the verb.
+pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
+    let client = args.server.client().await?;
+    let status = client.status(&RunKey::new(args.workflow, args.run)).await?;
+    if args.server.common.json {
+        output::json(&status)?;
+    } else {
+        output::data(&render(&status)?)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn render(status: &StatusView) -> anyhow::Result<String> {
+    let run = &status.run;
+    let mut rows = vec![
+        ("workflow", run.workflow.to_string()),
+        ("run", run.run_id.to_string()),
+        ("status", run.status.to_string()),
+        ("steps", count(run.steps)),
+        ("started", run.started_at.clone()),
+        ("last written", status.updated_at.clone()),
+    ];
+    if let Some(finished) = &run.finished_at {
+        rows.push(("finished", finished.clone()));
+    }
+    if let Some(took) = output::took(&run.started_at, run.finished_at.as_deref()) {
+        rows.push(("took", took));
+    }
+    rows.push(("trace", status.trace_id.clone()));
+    if let Some(error) = &run.error {
+        rows.push(("error", in_words(error)));
+    }
+    if status.caught > 0 {
+        rows.push(("caught errors", count(status.caught)));
+    }
+    if let Some(output) = &run.output {
+        rows.push(("output", serde_json::to_string(output)?));
+    }
+    let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
+    let mut text = table(&[Column::Left("WHAT"), Column::Left("VALUE")], rows);
+    if !status.pending.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&pending(status));
+    }
+    Ok(text)
+}
+
+fn pending(status: &StatusView) -> String {
+    let rows = status.pending.iter().map(|pending| {
+        let node = pending
+            .node
+            .clone()
+            .unwrap_or_else(|| "(branches of a fan-out)".to_owned());
+        vec![node, count(pending.items as u64), pending.since.clone()]
+    });
+    table(
+        &[
+            Column::Left("PENDING NODE"),
+            Column::Right("ITEMS"),
+            Column::Left("SINCE"),
+        ],
+        rows,
+    )
+}
+
+/// An error with where it happened.
+pub(crate) fn in_words(error: &ErrorView) -> String {
+    match &error.node {
+        Some(node) => format!("{} (node {node}, attempt {})", error.message, error.attempt),
+        None => error.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_shown_with_what_it_waits_for() {
+        let status: StatusView = serde_json::from_value(serde_json::json!({
+            "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
+            "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
+            "updated_at": "2026-01-01T00:00:01.000Z",
+            "pending": [
+                { "node": "charge", "items": 2, "since": "2026-01-01T00:00:01.000Z" },
+                { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
+            ],
+            "caught": 1, "latest_caught": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        }))
+        .unwrap();
+        let text = render(&status).unwrap();
+        let has = |row: &[&str]| {
+            text.lines()
+                .any(|line| line.split_whitespace().collect::<Vec<_>>() == row)
+        };
+        assert!(has(&["status", "running"]), "{text}");
+        assert!(has(&["charge", "2", "2026-01-01T00:00:01.000Z"]), "{text}");
+        assert!(text.contains("(branches of a fan-out)  4,000"), "{text}");
+        assert!(has(&["trace", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
+        assert!(!text.contains("finished"), "{text}");
+    }
+}

@@ -1,0 +1,4 @@
+//! The workflows that `jetway host`, `jetway dev` and `jetway demo` serve.
+
+pub(crate) mod chain;
+pub(crate) mod corpus;

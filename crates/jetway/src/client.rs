@@ -1,0 +1,29 @@
+//! Starting runs and asking about them.
+//!
+//! ```no_run
+//! use jetway::{Client, client::StartOptions};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), jetway::client::ClientError> {
+//! let client = Client::connect("nats://127.0.0.1:4222").await?;
+//! let run = client.start("order", &4, &StartOptions::default()).await?;
+//! let done = client.result(&run, Duration::from_secs(30)).await?;
+//! println!("{}: {:?}", done.status, done.output);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here is a privilege of Rust: a start is a message, a result is a message, and the rest are requests to the
+//! NATS micro service `jetway`, all in JSON.
+
+mod connection;
+mod error;
+mod options;
+mod views;
+
+pub use crate::nats::{NatsAuth, NatsConfig};
+pub use connection::Client;
+pub use error::ClientError;
+pub use jetway_core::backend::{HostInfo, RunsQuery};
+pub use options::StartOptions;
+pub use views::{RunSummary, RunsView, WorkflowView};

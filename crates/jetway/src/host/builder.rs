@@ -1,0 +1,208 @@
+//! The settings of a host that is to be built.
+
+use super::{Host, HostError, HostFacts, connect, identity::host_id};
+use crate::{
+    background::BackgroundRuntime,
+    nats::{self, NatsConfig},
+    telemetry,
+};
+use jetway_actors::SystemConfig;
+use jetway_core::{
+    BadName, Context, Merge, Namespace, Workflow,
+    engine::{Engine, EngineBuilder, EngineConfig, Tracer},
+};
+use std::{fmt, sync::Arc, time::Duration};
+
+type AddWorkflow = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;
+
+/// A host to be set up.
+pub struct HostBuilder {
+    nats: NatsConfig,
+    bad_namespace: Option<BadName>,
+    workflows: Vec<AddWorkflow>,
+    engine: EngineConfig,
+    system: SystemConfig,
+    tracer: Option<Arc<dyn Tracer>>,
+    connect_within: Option<Duration>,
+}
+
+impl HostBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            nats: NatsConfig::default(),
+            bad_namespace: None,
+            workflows: Vec::new(),
+            engine: EngineConfig::default(),
+            system: SystemConfig::new(host_id()),
+            tracer: None,
+            connect_within: None,
+        }
+    }
+
+    pub(super) fn from_env() -> Self {
+        let mut builder = Self::new();
+        match nats::config_from_env() {
+            Ok(config) => builder.nats = config,
+            Err(bad) => builder.bad_namespace = Some(bad),
+        }
+        builder
+    }
+
+    /// The server's address, such as `nats://127.0.0.1:4222`; several, separated by commas, for a cluster.
+    #[must_use]
+    pub fn nats(mut self, urls: &str) -> Self {
+        self.nats.urls = nats::urls(urls);
+        self
+    }
+
+    /// All settings of the connection, and of how data is kept: credentials, TLS, replicas, retention. Replaces what
+    /// [`nats`](Self::nats) and [`namespace`](Self::namespace) were given before.
+    #[must_use]
+    pub fn nats_config(mut self, config: NatsConfig) -> Self {
+        self.nats = config;
+        self
+    }
+
+    /// What keeps the runs of several teams apart on one server: `[A-Za-z0-9_-]{1,32}`. Default: `default`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        match Namespace::new(namespace) {
+            Ok(namespace) => self.nats.namespace = namespace,
+            Err(bad) => self.bad_namespace = Some(bad),
+        }
+        self
+    }
+
+    /// Adds a workflow that the host serves.
+    #[must_use]
+    pub fn workflow<C, W>(mut self, workflow: W) -> Self
+    where
+        C: Context + Merge + 'static,
+        W: Workflow<C> + 'static,
+    {
+        self.workflows
+            .push(Box::new(move |engine| engine.workflow(workflow)));
+        self
+    }
+
+    /// How many steps run at once, over all workflows. Default: 256.
+    #[must_use]
+    pub fn concurrency(mut self, steps: usize) -> Self {
+        self.system.concurrency = steps;
+        self
+    }
+
+    /// How long steps may go on after the host was told to stop; what is not finished then is given back to other
+    /// hosts. Default: 25 seconds, which fits into the 30 seconds that Kubernetes waits.
+    #[must_use]
+    pub fn drain_within(mut self, limit: Duration) -> Self {
+        self.system.drain_limit = limit;
+        self
+    }
+
+    /// Limits the time of every attempt at a step. Default: no limit.
+    #[must_use]
+    pub fn step_timeout(mut self, limit: Duration) -> Self {
+        self.engine.step_timeout = Some(limit);
+        self
+    }
+
+    /// How long the first connection is tried. Default: until it is made, since a host waits for its server.
+    #[must_use]
+    pub fn connect_within(mut self, limit: Duration) -> Self {
+        self.connect_within = Some(limit);
+        self
+    }
+
+    /// The bounds that the engine keeps. Replaces what [`step_timeout`](Self::step_timeout) was given before.
+    #[must_use]
+    pub fn engine_config(mut self, config: EngineConfig) -> Self {
+        self.engine = config;
+        self
+    }
+
+    /// The settings of the actors: how often they look for stranded work, when they are rebuilt. Replaces what
+    /// [`concurrency`](Self::concurrency) and [`drain_within`](Self::drain_within) were given before.
+    #[must_use]
+    pub fn system_config(mut self, config: SystemConfig) -> Self {
+        self.system = config;
+        self
+    }
+
+    /// What writes the spans of runs and steps. Default: [`telemetry::tracer`].
+    #[must_use]
+    pub fn tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
+        self.tracer = Some(tracer);
+        self
+    }
+
+    /// Connects to the server, waiting for it where it does not answer, and makes its streams exist. Nothing is taken
+    /// up yet. Logs what the host is connected to, and what a commit on it survives.
+    ///
+    /// # Errors
+    /// A server that answers and is not what Jetway needs: too old, without JetStream, refusing the login; workflows
+    /// or settings that cannot be served.
+    pub async fn build(self) -> Result<Host, HostError> {
+        let Self {
+            nats,
+            bad_namespace,
+            workflows,
+            engine,
+            system,
+            tracer,
+            connect_within,
+        } = self;
+        if let Some(bad) = bad_namespace {
+            return Err(bad.into());
+        }
+        let background = BackgroundRuntime::new("jetway-nats", 2).map_err(HostError::Runtime)?;
+        let config = nats.clone();
+        let backend = connect::connect(&background, config, connect_within).await?;
+        let engine = workflows
+            .into_iter()
+            .fold(Engine::builder(backend.backend()), |engine, add| add(engine))
+            .config(engine)
+            .tracer(tracer.unwrap_or_else(telemetry::tracer))
+            .build()?;
+        let facts = HostFacts {
+            host: system.host.clone(),
+            nats: nats.urls,
+            server_version: backend.server_version(),
+            namespace: nats.namespace,
+            durability: backend.durability().await,
+            workflows: engine
+                .workflows()
+                .iter()
+                .map(|workflow| workflow.name().clone())
+                .collect(),
+            concurrency: system.concurrency,
+        };
+        tracing::info!(
+            nats = facts.nats.join(","),
+            version = facts.server_version,
+            namespace = %facts.namespace,
+            workflows = facts.workflow_names(),
+            concurrency = facts.concurrency,
+            "connected"
+        );
+        tracing::info!("durability: {}", facts.durability);
+        Ok(Host {
+            engine: Arc::new(engine),
+            backend,
+            system,
+            facts,
+            background,
+        })
+    }
+}
+
+impl fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("nats", &self.nats)
+            .field("workflows", &self.workflows.len())
+            .field("engine", &self.engine)
+            .field("system", &self.system)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! What most workflows need: `use jetway::prelude::*;`.
+
+pub use crate::{
+    Client, Context, Error, Fixed, Host, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx, node,
+    step, workflow,
+};

@@ -1,0 +1,148 @@
+//! Runs and steps as OpenTelemetry spans.
+
+use super::{FixedIds, remote};
+use jetway_core::{
+    engine::{StepInfo, StepSpan, Tracer},
+    run::{Snapshot, Status},
+};
+use opentelemetry::{
+    KeyValue,
+    trace::{
+        Span as _, SpanBuilder, SpanId, SpanKind, Status as SpanStatus, TraceContextExt, TraceId,
+        TracerProvider,
+    },
+};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Writes a span `run <workflow>` for every run and a span `step <node>` for every attempt at a step.
+#[derive(Clone)]
+pub struct OtelTracer {
+    tracer: SdkTracer,
+}
+
+impl OtelTracer {
+    /// A tracer whose spans go where the provider sends them. The provider takes its ids from [`FixedIds`], or the
+    /// span of a run is not the one that its steps name as their parent.
+    pub fn new(provider: &SdkTracerProvider) -> Self {
+        Self {
+            tracer: provider.tracer("jetway"),
+        }
+    }
+
+    pub(super) fn sdk(&self) -> &SdkTracer {
+        &self.tracer
+    }
+}
+
+impl fmt::Debug for OtelTracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtelTracer").finish_non_exhaustive()
+    }
+}
+
+impl Tracer for OtelTracer {
+    fn step(&self, info: &StepInfo<'_>) -> StepSpan {
+        let span = tracing::info_span!(
+            target: "jetway::step",
+            parent: None,
+            "step",
+            otel.name = format_args!("step {}", info.node),
+            otel.kind = "consumer",
+            jetway.workflow = %info.run.workflow,
+            jetway.run_id = %info.run.run_id,
+            jetway.node = info.node,
+            jetway.item_id = %info.item,
+            jetway.attempt = info.attempt,
+            jetway.outcome = tracing::field::Empty,
+        );
+        let id = place(&span, info);
+        StepSpan { span, id }
+    }
+
+    fn step_ended(&self, step: &StepSpan, outcome: &'static str) {
+        step.span.record("jetway.outcome", outcome);
+        if outcome == "failed" {
+            step.span.set_status(SpanStatus::error("the step failed"));
+        }
+    }
+
+    fn run_ended(&self, snapshot: &Snapshot) {
+        let trace = &snapshot.trace;
+        let parent = remote::above_run(trace);
+        let builder = SpanBuilder::from_name(format!("run {}", snapshot.workflow))
+            .with_kind(SpanKind::Consumer)
+            .with_start_time(time(snapshot.started_at.0))
+            .with_attributes(run_attributes(snapshot));
+        let ids = (TraceId::from(trace.trace_id), SpanId::from(trace.span_id));
+        let mut span = FixedIds::with(ids.0, ids.1, || builder.start_with_context(&self.tracer, &parent));
+        span.set_status(run_status(snapshot));
+        span.end_with_timestamp(time(snapshot.finished_at.unwrap_or(snapshot.updated_at).0));
+    }
+}
+
+/// Puts the step's span below the run's span; returns its id. Parent and links must be known before the id is asked
+/// for, because that is what starts the span.
+fn place(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
+    if let Err(error) = span.set_parent(remote::run(info.trace)) {
+        tracing::debug!(%error, "the step's span is not exported");
+        return None;
+    }
+    for link in &info.links {
+        span.add_link(remote::span_context(info.trace, *link));
+    }
+    span.set_attribute("messaging.system", "nats");
+    span.set_attribute("messaging.operation.type", "process");
+    span.set_attribute("messaging.operation.name", "process");
+    span.set_attribute("messaging.message.id", info.item.to_string());
+    let context = span.context();
+    let started = context.span();
+    if let Some(wait) = info.queue_wait {
+        let waited = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        started.add_event(
+            "taken from the queue",
+            vec![KeyValue::new("jetway.queue_wait_ms", waited)],
+        );
+    }
+    let id = started.span_context().span_id();
+    (id != SpanId::INVALID).then(|| u64::from_be_bytes(id.to_bytes()))
+}
+
+fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
+    let steps = i64::try_from(snapshot.steps).unwrap_or(i64::MAX);
+    let mut attributes = vec![
+        KeyValue::new("jetway.workflow", snapshot.workflow.to_string()),
+        KeyValue::new("jetway.run_id", snapshot.run_id.to_string()),
+        KeyValue::new("jetway.status", snapshot.status.as_str()),
+        KeyValue::new("jetway.steps", steps),
+        KeyValue::new("messaging.system", "nats"),
+        KeyValue::new("messaging.operation.type", "process"),
+        KeyValue::new("messaging.operation.name", "process"),
+    ];
+    if let Some(error) = &snapshot.error {
+        attributes.push(KeyValue::new("error.type", error.kind.clone()));
+        attributes.extend(error.node.clone().map(|node| KeyValue::new("jetway.node", node)));
+    }
+    attributes
+}
+
+fn run_status(snapshot: &Snapshot) -> SpanStatus {
+    match (snapshot.status, &snapshot.error) {
+        (Status::Failed, Some(error)) => SpanStatus::error(error.message.clone()),
+        (Status::Failed, None) => SpanStatus::error("the run failed"),
+        (Status::Completed, _) => SpanStatus::Ok,
+        (Status::Running | Status::Paused | Status::Cancelled, _) => SpanStatus::Unset,
+    }
+}
+
+fn time(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
+}
+
+#[cfg(test)]
+mod tests;

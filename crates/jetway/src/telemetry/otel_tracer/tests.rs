@@ -1,0 +1,303 @@
+//! What is exported, span by span.
+
+use super::*;
+use crate::telemetry::{current_trace, export::provider_builder, layer};
+use jetway_core::{
+    CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    backend::TraceHeaders,
+    run::{Caught, RunError, Trace},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SimpleSpanProcessor, SpanData, SpanExporter},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+use tracing::Instrument;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Keeps what is exported.
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Kept {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+struct Exported {
+    kept: Kept,
+    tracer: OtelTracer,
+    _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Exported {
+    /// A tracer whose spans are kept in memory. The log layer beside it hides everything, which must hide nothing from
+    /// the exporter.
+    fn new() -> Self {
+        let kept = Kept::default();
+        let provider = provider_builder()
+            .with_span_processor(SimpleSpanProcessor::new(kept.clone()))
+            .build();
+        let tracer = OtelTracer::new(&provider);
+        let silent = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let silent = tracing_subscriber::Layer::with_filter(silent, tracing::level_filters::LevelFilter::OFF);
+        let subscriber = tracing_subscriber::registry().with(layer(&tracer)).with(silent);
+        Self {
+            kept,
+            tracer,
+            _subscriber: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    fn spans(&self) -> BTreeMap<String, SpanData> {
+        let spans = self.kept.0.lock().unwrap().clone();
+        spans
+            .into_iter()
+            .map(|span| (span.name.to_string(), span))
+            .collect()
+    }
+}
+
+const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+const RUN_SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
+
+fn trace(parent_id: Option<u64>) -> Trace {
+    Trace {
+        trace_id: TRACE,
+        span_id: RUN_SPAN,
+        parent_id,
+        flags: 1,
+        state: "vendor=1".to_owned(),
+    }
+}
+
+fn run() -> RunKey {
+    RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new("r-1").unwrap())
+}
+
+fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> Snapshot {
+    Snapshot {
+        workflow: run().workflow,
+        run_id: run().run_id,
+        commit: CommitId::default(),
+        status,
+        context: Default::default(),
+        items: BTreeMap::new(),
+        fan_outs: BTreeMap::new(),
+        outputs: Vec::new(),
+        error,
+        caught: Caught::default(),
+        steps: 3,
+        started_at: Timestamp(1_700_000_000_000),
+        updated_at: Timestamp(1_700_000_009_000),
+        finished_at: Some(Timestamp(1_700_000_002_500)),
+        trace: trace(parent_id),
+        input_digest: Vec::new(),
+        chunked: false,
+    }
+}
+
+fn info<'a>(run: &'a RunKey, trace: &'a Trace, item: &'a ItemId, links: Vec<u64>) -> StepInfo<'a> {
+    let queue_wait = Some(Duration::from_millis(12));
+    StepInfo {
+        run,
+        trace,
+        node: "charge",
+        item,
+        attempt: 2,
+        queue_wait,
+        links,
+    }
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|found| found.value.to_string())
+}
+
+#[test]
+fn a_run_is_written_with_the_ids_and_times_that_were_fixed() {
+    let exported = Exported::new();
+    exported
+        .tracer
+        .run_ended(&snapshot(Status::Completed, None, None));
+    let spans = exported.spans();
+    let span = &spans["run pay"];
+    assert_eq!(span.span_context.trace_id(), TraceId::from(TRACE));
+    assert_eq!(span.span_context.span_id(), SpanId::from(RUN_SPAN));
+    assert_eq!(span.parent_span_id, SpanId::INVALID);
+    assert!(span.span_context.is_sampled());
+    assert_eq!(span.start_time, time(1_700_000_000_000));
+    assert_eq!(span.end_time, time(1_700_000_002_500));
+    assert_eq!(span.status, SpanStatus::Ok);
+    assert_eq!(attribute(span, "jetway.run_id").as_deref(), Some("r-1"));
+    assert_eq!(attribute(span, "jetway.status").as_deref(), Some("completed"));
+}
+
+#[test]
+fn a_run_that_was_started_within_a_trace_is_below_its_caller() {
+    let exported = Exported::new();
+    let caller = 0xb7ad_6b71_6920_3331;
+    exported
+        .tracer
+        .run_ended(&snapshot(Status::Completed, None, Some(caller)));
+    let spans = exported.spans();
+    let span = &spans["run pay"];
+    assert_eq!(span.parent_span_id, SpanId::from(caller));
+    assert!(span.parent_span_is_remote);
+    assert_eq!(span.span_context.trace_id(), TraceId::from(TRACE));
+    assert_eq!(span.span_context.span_id(), SpanId::from(RUN_SPAN));
+    assert_eq!(span.span_context.trace_state().header(), "vendor=1");
+}
+
+#[test]
+fn a_failed_run_says_why() {
+    let exported = Exported::new();
+    let error = RunError {
+        item: Some(ItemId::start()),
+        node: Some("charge".to_owned()),
+        attempt: 1,
+        kind: "panic".to_owned(),
+        message: "card declined".to_owned(),
+    };
+    exported
+        .tracer
+        .run_ended(&snapshot(Status::Failed, Some(error), None));
+    let spans = exported.spans();
+    let span = &spans["run pay"];
+    assert_eq!(span.status, SpanStatus::error("card declined"));
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("panic"));
+    assert_eq!(attribute(span, "jetway.node").as_deref(), Some("charge"));
+}
+
+#[test]
+fn a_step_is_below_its_run_and_links_to_what_led_to_it() {
+    let exported = Exported::new();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    let step = exported.tracer.step(&info(&run, &trace, &item, vec![7, 8]));
+    step.span.in_scope(|| tracing::info!("commit conflict"));
+    exported.tracer.step_ended(&step, "next");
+    let id = step.id.unwrap();
+    drop(step);
+
+    let spans = exported.spans();
+    let span = &spans["step charge"];
+    assert_eq!(span.span_context.trace_id(), TraceId::from(TRACE));
+    assert_eq!(span.span_context.span_id(), SpanId::from(id));
+    assert_eq!(span.parent_span_id, SpanId::from(RUN_SPAN));
+    assert_eq!(span.span_kind, SpanKind::Consumer);
+    assert_eq!(span.status, SpanStatus::Unset);
+    let links: Vec<_> = span
+        .links
+        .iter()
+        .map(|link| link.span_context.span_id())
+        .collect();
+    assert_eq!(links, [SpanId::from(7), SpanId::from(8)]);
+    let events: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
+    assert_eq!(events, ["taken from the queue", "commit conflict"]);
+    for (key, value) in [
+        ("jetway.workflow", "pay"),
+        ("jetway.run_id", "r-1"),
+        ("jetway.node", "charge"),
+        ("jetway.item_id", "start"),
+        ("jetway.attempt", "2"),
+        ("jetway.outcome", "next"),
+        ("messaging.system", "nats"),
+        ("messaging.operation.type", "process"),
+    ] {
+        assert_eq!(attribute(span, key).as_deref(), Some(value), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn spans_of_the_node_are_below_the_step_and_what_it_calls_joins_the_trace() {
+    let exported = Exported::new();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    let step = exported.tracer.step(&info(&run, &trace, &item, Vec::new()));
+    let outgoing = async {
+        tokio::task::yield_now().await;
+        async { current_trace() }
+            .instrument(tracing::info_span!("call the bank"))
+            .await
+    };
+    let headers = outgoing.instrument(step.span.clone()).await;
+    exported.tracer.step_ended(&step, "failed");
+    let id = step.id.unwrap();
+    drop(step);
+
+    let spans = exported.spans();
+    let inner = &spans["call the bank"];
+    assert_eq!(inner.parent_span_id, SpanId::from(id));
+    assert_eq!(inner.span_context.trace_id(), TraceId::from(TRACE));
+    let inner_id = inner.span_context.span_id();
+    let expected = TraceHeaders {
+        parent: Some(format!("00-{TRACE:032x}-{inner_id}-01")),
+        state: Some("vendor=1".to_owned()),
+    };
+    assert_eq!(headers, expected);
+    assert!(matches!(spans["step charge"].status, SpanStatus::Error { .. }));
+}
+
+#[test]
+fn other_spans_get_random_ids_after_a_run_was_written() {
+    let exported = Exported::new();
+    exported
+        .tracer
+        .run_ended(&snapshot(Status::Completed, None, None));
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    let ids: Vec<_> = (0..2)
+        .map(|_| {
+            exported
+                .tracer
+                .step(&info(&run, &trace, &item, Vec::new()))
+                .id
+                .unwrap()
+        })
+        .collect();
+    assert!(ids[0] != ids[1] && !ids.contains(&RUN_SPAN), "{ids:?}");
+    tracing::info_span!("elsewhere").in_scope(|| {});
+    assert_ne!(
+        exported.spans()["elsewhere"].span_context.trace_id(),
+        TraceId::from(TRACE)
+    );
+}
+
+#[test]
+fn a_run_that_its_caller_does_not_sample_is_not_exported() {
+    let exported = Exported::new();
+    let mut unsampled = snapshot(Status::Completed, None, Some(5));
+    unsampled.trace.flags = 0;
+    exported.tracer.run_ended(&unsampled);
+    let (run, item) = (run(), ItemId::start());
+    let step = exported
+        .tracer
+        .step(&info(&run, &unsampled.trace, &item, Vec::new()));
+    assert!(step.id.is_some(), "steps still name each other");
+    drop(step);
+    assert!(exported.spans().is_empty());
+}
+
+#[test]
+fn a_fan_in_links_to_more_branches_than_the_sdk_allows_by_itself() {
+    let exported = Exported::new();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    drop(
+        exported
+            .tracer
+            .step(&info(&run, &trace, &item, (1..=2_000).collect())),
+    );
+    assert_eq!(exported.spans()["step charge"].links.len(), 2_000);
+}
+
+#[test]
+fn without_a_span_there_is_nothing_to_join() {
+    let _exported = Exported::new();
+    assert_eq!(current_trace(), TraceHeaders::default());
+}

@@ -1,0 +1,123 @@
+//! An exporter that says when it loses spans, but not too often.
+
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
+};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// At most one warning in this time.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Passes spans on to another exporter and logs what that one loses.
+#[derive(Debug)]
+pub(super) struct Reported<E> {
+    inner: E,
+    endpoint: String,
+    losses: Mutex<Losses>,
+}
+
+#[derive(Debug, Default)]
+struct Losses {
+    /// Spans that were lost since the last warning.
+    unreported: usize,
+    /// Whether the last export failed.
+    failing: bool,
+    last_warning: Option<Instant>,
+}
+
+/// What is to be said about an export.
+#[derive(Debug, PartialEq, Eq)]
+enum Report {
+    Lost(usize),
+    Recovered,
+}
+
+impl Losses {
+    fn note(&mut self, spans: usize, failed: bool, now: Instant) -> Option<Report> {
+        if !failed {
+            return std::mem::take(&mut self.failing).then_some(Report::Recovered);
+        }
+        self.failing = true;
+        self.unreported += spans;
+        if self
+            .last_warning
+            .is_some_and(|last| now.duration_since(last) < EVERY)
+        {
+            return None;
+        }
+        self.last_warning = Some(now);
+        Some(Report::Lost(std::mem::take(&mut self.unreported)))
+    }
+}
+
+impl<E> Reported<E> {
+    pub(super) fn new(inner: E, endpoint: &str) -> Self {
+        Self {
+            inner,
+            endpoint: endpoint.to_owned(),
+            losses: Mutex::default(),
+        }
+    }
+
+    fn report(&self, spans: usize, failure: Option<&OTelSdkError>) {
+        let report = {
+            let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+            losses.note(spans, failure.is_some(), Instant::now())
+        };
+        match (report, failure) {
+            (Some(Report::Lost(spans)), Some(error)) => tracing::warn!(
+                endpoint = self.endpoint,
+                spans,
+                %error,
+                "traces cannot be exported and are dropped; work goes on. Is a collector listening there for OTLP over gRPC?"
+            ),
+            (Some(Report::Recovered), _) => {
+                tracing::info!(endpoint = self.endpoint, "traces are exported again")
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Reported<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let exported = self.inner.export(batch).await;
+        self.report(spans, exported.as_ref().err());
+        exported
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_told_once_in_a_while_and_none_is_forgotten() {
+        let start = Instant::now();
+        let mut losses = Losses::default();
+        assert_eq!(losses.note(5, false, start), None);
+        assert_eq!(losses.note(5, true, start), Some(Report::Lost(5)));
+        assert_eq!(losses.note(7, true, start + Duration::from_secs(1)), None);
+        assert_eq!(losses.note(1, true, start + EVERY), Some(Report::Lost(8)));
+        assert_eq!(losses.note(1, false, start + EVERY), Some(Report::Recovered));
+        assert_eq!(losses.note(1, false, start + EVERY), None);
+    }
+}
