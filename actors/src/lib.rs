@@ -37,6 +37,8 @@
 //! | ... because permissions or streams are not as they must be | its actor fails |
 //! | an actor fails or panics | its tasks are aborted, their tickets are given back, and it is rebuilt, with back-off |
 //! | ... again and again | [`ActorSystem::fatal`] resolves; the process should drain and end with an error |
+//! | the runtime of the nodes shuts down under the actors | their messages are left to their leases, and the actors fail |
+//! | a host drains | what is not finished in time is cancelled, and given back even where a node does not stop |
 //! | the backend is out of reach | tickets are left to their leases; subscriptions and duties try on, with back-off |
 
 mod backoff;

@@ -42,30 +42,61 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// What a supervisor needs to know of its actor.
-pub(crate) struct Charge<F> {
-    /// Names the actor in logs and counts.
-    pub(crate) actor: &'static str,
-    /// How many messages wait for the actor at most.
-    pub(crate) mailbox: usize,
-    /// When it is rebuilt.
+/// What the supervisors of a system have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Supervision {
+    /// When an actor is rebuilt.
     pub(crate) policy: RestartPolicy,
-    /// Makes it.
-    pub(crate) factory: F,
+    /// Told when restarts do not help.
+    pub(crate) fatal: Arc<watch::Sender<Option<Fatal>>>,
+    /// Ends every life at once.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Supervision {
+    /// A supervisor for the actor that `factory` makes, and the handle on the actor. `name` stands for it in logs and
+    /// counts; at most `mailbox` messages wait for it.
+    pub(crate) fn of<A, F>(
+        &self,
+        name: &'static str,
+        mailbox: usize,
+        factory: F,
+    ) -> (Supervisor<A, F>, Supervised<A>)
+    where
+        A: Actor<Context = Context<A>>,
+        F: Fn(LastWord) -> A + Send + Sync + 'static,
+    {
+        let (addr, addr_seen) = watch::channel(None);
+        let (health, health_seen) = watch::channel(ActorHealth::new(name));
+        let last_life = CancellationToken::new();
+        let supervised = Supervised::new(addr_seen, health_seen, last_life.clone());
+        let supervisor = Supervisor {
+            actor: name,
+            mailbox,
+            factory: Arc::new(factory),
+            restarts: RestartLog::new(self.policy.clone()),
+            supervision: self.clone(),
+            arbiter: None,
+            addr,
+            health,
+            last_life,
+        };
+        (supervisor, supervised)
+    }
 }
 
 /// Keeps one actor alive.
 pub(crate) struct Supervisor<A: Actor, F> {
-    charge: Charge<Arc<F>>,
+    actor: &'static str,
+    mailbox: usize,
+    factory: Arc<F>,
     restarts: RestartLog,
+    supervision: Supervision,
     arbiter: Option<Arbiter>,
     addr: watch::Sender<Option<Addr<A>>>,
     health: watch::Sender<ActorHealth>,
-    fatal: Arc<watch::Sender<Option<Fatal>>>,
     /// The life that there is, if any, is the last.
     last_life: CancellationToken,
-    /// Ends the life that there is.
-    closing: CancellationToken,
 }
 
 impl<A, F> Supervisor<A, F>
@@ -73,44 +104,9 @@ where
     A: Actor<Context = Context<A>>,
     F: Fn(LastWord) -> A + Send + Sync + 'static,
 {
-    /// A supervisor, and the handle on its actor. `fatal` is told when the restarts do not help; `closing` ends
-    /// everything.
-    pub(crate) fn new(
-        charge: Charge<F>,
-        fatal: Arc<watch::Sender<Option<Fatal>>>,
-        closing: CancellationToken,
-    ) -> (Self, Supervised<A>) {
-        let Charge {
-            actor,
-            mailbox,
-            policy,
-            factory,
-        } = charge;
-        let (addr, addr_seen) = watch::channel(None);
-        let (health, health_seen) = watch::channel(ActorHealth::new(actor));
-        let last_life = CancellationToken::new();
-        let supervised = Supervised::new(addr_seen, health_seen, last_life.clone());
-        let supervisor = Self {
-            restarts: RestartLog::new(policy.clone()),
-            charge: Charge {
-                actor,
-                mailbox,
-                policy,
-                factory: Arc::new(factory),
-            },
-            arbiter: None,
-            addr,
-            health,
-            fatal,
-            last_life,
-            closing,
-        };
-        (supervisor, supervised)
-    }
-
     /// Lives as long as the actor is wanted. Has to be polled on a thread with an actix system.
     pub(crate) async fn run(mut self) {
-        let closing = self.closing.clone();
+        let closing = self.supervision.closing.clone();
         closing.run_until_cancelled(self.lives()).await;
         self.gone();
         self.join();
@@ -136,7 +132,7 @@ where
     }
 
     async fn birth(&mut self, word: LastWord) -> Result<AbortOnDropHandle<()>, Ending> {
-        let (factory, mailbox) = (self.charge.factory.clone(), self.charge.mailbox);
+        let (factory, mailbox) = (self.factory.clone(), self.mailbox);
         let (born, birth) = oneshot::channel();
         let make = move || {
             let mut context = Context::new();
@@ -175,7 +171,7 @@ where
     }
 
     async fn after(&mut self, ending: Ending) -> ControlFlow<()> {
-        let actor = self.charge.actor;
+        let actor = self.actor;
         if !ending.is_failure() {
             tracing::debug!(actor, "actor stopped");
             return ControlFlow::Break(());
@@ -192,9 +188,9 @@ where
         self.health
             .send_modify(|health| health.failed(&ending, pause.is_some()));
         let Some(pause) = pause else {
-            let fatal = Fatal::new(actor, &self.charge.policy, &ending);
+            let fatal = Fatal::new(actor, &self.supervision.policy, &ending);
             tracing::error!(actor, "{fatal}");
-            self.fatal.send_replace(Some(fatal));
+            self.supervision.fatal.send_replace(Some(fatal));
             return ControlFlow::Break(());
         };
         tracing::error!(actor, ?pause, "actor {ending}: it is rebuilt after a pause");
@@ -215,7 +211,7 @@ where
         };
         arbiter.stop();
         if arbiter.join().is_err() {
-            tracing::error!(actor = self.charge.actor, "the actor's thread panicked");
+            tracing::error!(actor = self.actor, "the actor's thread panicked");
         }
     }
 }

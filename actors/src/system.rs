@@ -12,7 +12,7 @@ use crate::{
     drain::{Drain, Drained, Drains, STOP_LIMIT},
     keep_alive::{self, HeldLeases, KeepAlive, KeepTally, messages::Finish},
     slots::Slots,
-    supervisor::{Charge, Fatal, Supervised, Supervisor},
+    supervisor::{Fatal, Supervised, Supervision},
     worker::{self, Worker, WorkerKit, WorkerTally},
 };
 use actix::Handler;
@@ -58,40 +58,26 @@ impl ActorSystem {
         config.check()?;
         let (worker_kit, coordinator_kit) = kits(engine, &config, runtime);
         let (fatal, fatal_seen) = watch::channel(None);
-        let (fatal, closing) = (Arc::new(fatal), CancellationToken::new());
-        let policy = &config.restart;
+        let supervision = Supervision {
+            policy: config.restart.clone(),
+            fatal: Arc::new(fatal),
+            closing: CancellationToken::new(),
+        };
 
         let kit = worker_kit.clone();
         let factory = move |word| Worker::new(kit.clone(), word);
-        let charge = Charge {
-            actor: "worker",
-            mailbox: worker::MAILBOX,
-            policy: policy.clone(),
-            factory,
-        };
-        let (worker_supervisor, worker) = Supervisor::new(charge, fatal.clone(), closing.clone());
+        let (worker_supervisor, worker) = supervision.of("worker", worker::MAILBOX, factory);
 
         let kit = coordinator_kit.clone();
         let factory = move |word| Coordinator::new(kit.clone(), word);
-        let charge = Charge {
-            actor: "coordinator",
-            mailbox: coordinator::MAILBOX,
-            policy: policy.clone(),
-            factory,
-        };
-        let (coordinator_supervisor, coordinator) = Supervisor::new(charge, fatal.clone(), closing.clone());
+        let (coordinator_supervisor, coordinator) =
+            supervision.of("coordinator", coordinator::MAILBOX, factory);
 
         let (leases, tally) = (worker_kit.leases.clone(), worker_kit.keeper.clone());
         let factory = move |word| KeepAlive::new(leases.clone(), tally.clone(), word);
-        let charge = Charge {
-            actor: "keeper",
-            mailbox: keep_alive::MAILBOX,
-            policy: policy.clone(),
-            factory,
-        };
-        let (keeper_supervisor, keeper) = Supervisor::new(charge, fatal.clone(), closing.clone());
+        let (keeper_supervisor, keeper) = supervision.of("keeper", keep_alive::MAILBOX, factory);
 
-        let thread = SystemThread::start(closing, fatal, || async {
+        let thread = SystemThread::start(&supervision, || async {
             tokio::join!(
                 keeper_supervisor.run(),
                 worker_supervisor.run(),
@@ -200,11 +186,13 @@ impl fmt::Debug for ActorSystem {
 /// What the lives of the actors have in common.
 fn kits(engine: Arc<Engine>, config: &SystemConfig, runtime: Handle) -> (WorkerKit, CoordinatorKit) {
     let leases = Arc::new(HeldLeases::default());
+    let slots = |each| Slots::new(each, engine.workflows().iter().map(|workflow| workflow.name()));
+    let (steps, starts) = (slots(config.concurrency), slots(config.start_concurrency));
     let host = Arc::new(coordinator::host_info(&config.host, &engine, config.concurrency));
     let worker = WorkerKit {
         engine: engine.clone(),
         runtime: runtime.clone(),
-        slots: Slots::new(config.concurrency),
+        slots: steps,
         leases: leases.clone(),
         tally: Arc::new(WorkerTally::default()),
         keeper: Arc::new(KeepTally::default()),
@@ -212,7 +200,7 @@ fn kits(engine: Arc<Engine>, config: &SystemConfig, runtime: Handle) -> (WorkerK
     let coordinator = CoordinatorKit {
         engine,
         runtime,
-        slots: Slots::new(config.start_concurrency),
+        slots: starts,
         leases,
         tally: Arc::new(CoordinatorTally::default()),
         host,

@@ -201,7 +201,7 @@ async fn subscribe(kit: WorkerKit, workflow: WorkflowName, worker: Addr<Worker>)
         workflow: workflow.as_str(),
         reopened: &tally.reopened,
     };
-    let open = async || engine.backend().tickets(&workflow, slots.semaphore()).await;
+    let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
     subscription::feed(subject, open, async |delivery| {
         let held = leases.hold(&delivery.lease);
         worker.send(TakeTicket { delivery, held }).await

@@ -79,7 +79,7 @@ pub(super) async fn subscribe(
         workflow: workflow.as_str(),
         reopened: &tally.reopened,
     };
-    let open = async || engine.backend().starts(&workflow, slots.semaphore()).await;
+    let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
     subscription::feed(subject, open, async |delivery| {
         let held = leases.hold(&delivery.lease);
         coordinator.send(TakeStart { delivery, held }).await

@@ -104,13 +104,12 @@ impl Bench {
         };
         let (fatal, fatal_seen) = watch::channel(None);
         let closing = CancellationToken::new();
-        let charge = Charge {
-            actor: "fragile",
-            mailbox: 4,
+        let supervision = Supervision {
             policy,
-            factory,
+            fatal: Arc::new(fatal),
+            closing: closing.clone(),
         };
-        let (supervisor, actor) = Supervisor::new(charge, Arc::new(fatal), closing.clone());
+        let (supervisor, actor) = supervision.of("fragile", 4, factory);
         let supervisor = tokio::task::spawn_local(supervisor.run());
         Self {
             actor,

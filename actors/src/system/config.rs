@@ -11,9 +11,9 @@ const MOST_SLOTS: usize = 1_000_000;
 pub struct SystemConfig {
     /// Names the host among those that are alive: unique for the process, `[A-Za-z0-9_-]{1,64}`.
     pub host: String,
-    /// How many tickets are worked on at once, over all workflows. Default 256.
+    /// How many tickets of each workflow are worked on at once. Default 256.
     pub concurrency: usize,
-    /// How many start messages are handled at once. Default 1024: their writes go to the backend in groups, and only
+    /// How many start messages of each workflow are handled at once. Default 1024: their writes go to the backend in groups, and only
     /// those that are handled at once can share one.
     pub start_concurrency: usize,
     /// How often the coordinator looks for runs that lost their tickets, a fifth more or less. Default 20 s.

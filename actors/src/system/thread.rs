@@ -1,14 +1,14 @@
 //! The thread that the supervisors run on.
 
-use crate::supervisor::Fatal;
+use crate::supervisor::{Fatal, Supervision};
 use std::{
     io,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
-use tokio::{runtime, sync::watch, time::timeout};
+use tokio::{runtime, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long the thread may take to end once everything is told to stop. Past that it is left behind, with a warning.
@@ -23,17 +23,17 @@ pub(super) struct SystemThread {
 }
 
 impl SystemThread {
-    /// Starts a thread on which `body` runs to its end, which it has to reach when `closing` is cancelled. Where it
-    /// panics, `fatal` is told.
+    /// Starts a thread on which `body` runs to its end, which it has to reach when the supervision is closed. Where it
+    /// panics, that is fatal.
     pub(super) fn start<B>(
-        closing: CancellationToken,
-        fatal: Arc<watch::Sender<Option<Fatal>>>,
+        supervision: &Supervision,
         body: impl FnOnce() -> B + Send + 'static,
     ) -> io::Result<Self>
     where
         B: Future<Output = ()>,
     {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let Supervision { fatal, closing, .. } = supervision.clone();
         let ended = CancellationToken::new();
         let at_end = ended.clone().drop_guard();
         let main = move || {

@@ -7,4 +7,3 @@ mod failing;
 mod leases;
 mod running;
 mod support;
-mod tmp_speed;

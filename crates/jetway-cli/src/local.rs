@@ -25,7 +25,7 @@ pub(crate) struct LocalArgs {
     #[arg(long, value_name = "FILE", requires = "nats")]
     creds: Option<PathBuf>,
 
-    /// How many steps run at once
+    /// How many steps of each workflow run at once
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 }

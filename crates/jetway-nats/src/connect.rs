@@ -6,10 +6,7 @@ use crate::{
     jsapi,
     link::{Follower, Link},
 };
-use async_nats::{
-    ConnectErrorKind, ConnectOptions, ServerAddr,
-    jetstream::context::ContextBuilder,
-};
+use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, jetstream::context::ContextBuilder};
 use jetway_core::backend::{BackendError, BackendErrorKind};
 use std::{sync::Arc, time::Duration};
 

@@ -39,7 +39,11 @@ pub(crate) async fn next(
     subject: String,
     from: u64,
 ) -> Result<Option<StreamMessage>, Failure> {
-    found(stream.direct_get_next_for_subject(subject, Some(from.max(1))).await)
+    found(
+        stream
+            .direct_get_next_for_subject(subject, Some(from.max(1)))
+            .await,
+    )
 }
 
 fn found(read: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMessage>, Failure> {
@@ -48,7 +52,7 @@ fn found(read: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMes
         Err(error) => match error.kind() {
             DirectGetErrorKind::NotFound => Ok(None),
             DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => Err(Failure::Nobody),
-            _ => Err(unreadable(error)),
+            _ => Err(unreadable(&error)),
         },
     }
 }
@@ -72,22 +76,34 @@ pub(crate) async fn latest_of_each(link: &Link, stream: &str, subject: &str) -> 
 
 async fn read(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Page, Failure> {
     let inbox = link.client.new_inbox();
-    let mut answers = link.client.subscribe(inbox.clone()).await.map_err(unreadable)?;
+    let mut answers = link
+        .client
+        .subscribe(inbox.clone())
+        .await
+        .map_err(|error| unreadable(&error))?;
     let request = Request::new().inbox(inbox).payload(asked.to_string().into());
-    link.jetstream.send_request(jsapi::direct(stream), request).await.map_err(unreadable)?;
+    link.jetstream
+        .send_request(jsapi::direct(stream), request)
+        .await
+        .map_err(|error| unreadable(&error))?;
     let mut page = Page::default();
     loop {
         let answer = timeout(ANSWER_WITHIN, answers.next()).await;
-        let message = answer.ok().flatten().ok_or_else(|| unreadable("the server did not answer in time"))?;
+        let message = answer
+            .ok()
+            .flatten()
+            .ok_or_else(|| unreadable(&"the server did not answer in time"))?;
         match message.status {
-            None => page.messages.push(StreamMessage::try_from(message).map_err(unreadable)?),
+            None => page
+                .messages
+                .push(StreamMessage::try_from(message).map_err(|error| unreadable(&error))?),
             Some(StatusCode::NOT_FOUND) => return Ok(page),
             Some(StatusCode::NO_RESPONDERS) => return Err(Failure::Nobody),
             Some(end) if end.is_success() => {
                 page.pending = pending(message.headers.as_ref());
                 return Ok(page);
             }
-            Some(_) => return Err(unreadable(status(&message))),
+            Some(_) => return Err(unreadable(&status(&message))),
         }
     }
 }
@@ -95,19 +111,24 @@ async fn read(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Pa
 /// A status message in words.
 pub(crate) fn status(message: &Message) -> String {
     let code = message.status.map_or(0, |status| status.as_u16());
-    format!("the server answered {code} {}", message.description.as_deref().unwrap_or_default())
+    format!(
+        "the server answered {code} {}",
+        message.description.as_deref().unwrap_or_default()
+    )
 }
 
 /// A point in time, as messages of the server carry it.
 pub(crate) fn point(time: Timestamp) -> Result<DateTime, Failure> {
-    from_nanos(i128::from(time.0) * 1_000_000).map_err(unreadable)
+    from_nanos(i128::from(time.0) * 1_000_000).map_err(|error| unreadable(&error))
 }
 
 fn pending(headers: Option<&HeaderMap>) -> u64 {
     let pending = headers.and_then(|headers| headers.get(NUM_PENDING));
-    pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or(0)
+    pending
+        .and_then(|pending| pending.as_str().parse().ok())
+        .unwrap_or(0)
 }
 
-fn unreadable(error: impl ToString) -> Failure {
+fn unreadable(error: &impl ToString) -> Failure {
     Failure::NoAnswer(error.to_string())
 }

@@ -63,7 +63,8 @@ impl From<RequestError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
-        let refusal = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+        let refusal =
+            std::error::Error::source(&error).and_then(|source| source.downcast_ref::<jetstream::Error>());
         match (refusal, error.kind()) {
             (Some(refusal), _) => Self::Refused(refusal.clone()),
             (None, PublishErrorKind::StreamNotFound) => Self::Nobody,

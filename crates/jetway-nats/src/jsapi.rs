@@ -2,7 +2,9 @@
 
 use crate::{error::Failure, link::Link};
 use async_nats::jetstream::{
-    ErrorCode, account::Account, consumer,
+    ErrorCode,
+    account::Account,
+    consumer,
     message::StreamMessage,
     stream::{self, PurgeRequest, PurgeResponse, RawMessage},
 };

@@ -19,16 +19,26 @@ impl AckLease {
     }
 
     async fn say(&self, kind: AckKind) -> Result<(), BackendError> {
-        self.link.client.publish(self.reply.clone(), kind.into()).await.map_err(|error| {
-            BackendError::new(BackendErrorKind::Unavailable, "a lease cannot be answered: the connection is closed")
+        self.link
+            .client
+            .publish(self.reply.clone(), kind.into())
+            .await
+            .map_err(|error| {
+                BackendError::new(
+                    BackendErrorKind::Unavailable,
+                    "a lease cannot be answered: the connection is closed",
+                )
                 .caused_by(error)
-        })
+            })
     }
 }
 
 impl fmt::Debug for AckLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AckLease").field("reply", &self.reply).field("lasts", &self.lasts).finish_non_exhaustive()
+        f.debug_struct("AckLease")
+            .field("reply", &self.reply)
+            .field("lasts", &self.lasts)
+            .finish_non_exhaustive()
     }
 }
 

@@ -77,6 +77,10 @@ pub(crate) struct Pull {
 }
 
 /// What to do after a message.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of them are messages, and a box for each is an allocation"
+)]
 enum Heard {
     Message(Held),
     Nothing,
@@ -142,7 +146,9 @@ impl Pull {
 
     /// Waits until something happens. `None` when there will be no more slots, or no more connection.
     async fn listen(&mut self) -> Option<Heard> {
-        let Some(messages) = self.messages.as_mut() else { return Some(Heard::Again) };
+        let Some(messages) = self.messages.as_mut() else {
+            return Some(Heard::Again);
+        };
         // Under load the next message is there already, and neither timers nor waiting lists need to be touched.
         if let Some(message) = messages.next().now_or_never() {
             return Some(self.take(message).await);
@@ -169,7 +175,9 @@ impl Pull {
     }
 
     async fn take(&mut self, message: Option<Message>) -> Heard {
-        let Some(message) = message else { return Heard::Gone("the subscription has ended".to_owned()) };
+        let Some(message) = message else {
+            return Heard::Gone("the subscription has ended".to_owned());
+        };
         self.heard = Instant::now();
         match Status::of(&message) {
             None => {}
@@ -181,8 +189,10 @@ impl Pull {
             }
             Some(Status::Gone(reason) | Status::Void(reason)) => return Heard::Gone(reason),
         }
-        let Some((origin, reply)) =
-            message.reply.clone().and_then(|reply| Some((Origin::parse(&reply)?, reply)))
+        let Some((origin, reply)) = message
+            .reply
+            .clone()
+            .and_then(|reply| Some((Origin::parse(&reply)?, reply)))
         else {
             tracing::warn!(subject = %message.subject, "a message came that no consumer delivered");
             return Heard::Nothing;
@@ -190,7 +200,12 @@ impl Pull {
         self.failures = 0;
         let lease = Arc::new(AckLease::new(Arc::clone(&self.link), reply, self.lease));
         match self.slots.one().await {
-            Some(slot) => Heard::Message(Held { message, origin, lease, slot }),
+            Some(slot) => Heard::Message(Held {
+                message,
+                origin,
+                lease,
+                slot,
+            }),
             None => Heard::Nothing,
         }
     }
@@ -198,10 +213,18 @@ impl Pull {
     async fn subscribe(&mut self) -> Result<(), BackendError> {
         self.inbox = self.link.client.new_inbox();
         self.connects = self.state.borrow_and_update().connects;
-        let messages = self.link.client.subscribe(self.inbox.clone()).await.map_err(|error| {
-            let sentence = format!("cannot pull from consumer {}: the connection is closed", self.source.consumer);
-            BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
-        })?;
+        let messages = self
+            .link
+            .client
+            .subscribe(self.inbox.clone())
+            .await
+            .map_err(|error| {
+                let sentence = format!(
+                    "cannot pull from consumer {}: the connection is closed",
+                    self.source.consumer
+                );
+                BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
+            })?;
         self.messages = Some(messages);
         self.heard = Instant::now();
         self.silence.as_mut().reset(self.heard + SILENCE);
@@ -215,7 +238,9 @@ impl Pull {
             "expires": EXPIRES.as_nanos() as u64,
             "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
         });
-        let request = Request::new().inbox(self.inbox.clone()).payload(asked.to_string().into());
+        let request = Request::new()
+            .inbox(self.inbox.clone())
+            .payload(asked.to_string().into());
         let subject = jsapi::pull(&self.source.stream, &self.source.consumer);
         if let Err(error) = self.link.jetstream.send_request(subject, request).await {
             // The subscription ends as well, which is heard.
@@ -232,7 +257,11 @@ impl Pull {
     }
 
     async fn renew_consumer(&mut self) -> Result<(), BackendError> {
-        let Source { stream, consumer, filter } = &self.source;
+        let Source {
+            stream,
+            consumer,
+            filter,
+        } = &self.source;
         let facts = ensure_consumer(&self.link, &self.config, stream, consumer, filter).await?;
         self.lease = facts.ack_wait;
         Ok(())

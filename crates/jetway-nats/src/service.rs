@@ -21,7 +21,9 @@ use crate::{
     write::one_line,
 };
 use answer::Answerer;
-use async_nats::service::{Request, Service, ServiceExt as _, endpoint::Endpoint, error::Error as ServiceError};
+use async_nats::service::{
+    Request, Service, ServiceExt as _, endpoint::Endpoint, error::Error as ServiceError,
+};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
 use jetway_core::{
@@ -82,17 +84,31 @@ pub async fn serve(
         .start(SERVICE, env!("CARGO_PKG_VERSION"))
         .await
         .map_err(|error| not_served(&error))?;
-    let requests = endpoints(&service, &backend.names, workflows).await.map_err(|error| not_served(&error))?;
+    let requests = endpoints(&service, &backend.names, workflows)
+        .await
+        .map_err(|error| not_served(&error))?;
     // The server handles what a connection says in order: with this answer it knows the subscriptions.
-    backend.link.round_trip().await.map_err(|failure| failure.cannot("offer the service"))?;
+    backend
+        .link
+        .round_trip()
+        .await
+        .map_err(|failure| failure.cannot("offer the service"))?;
     let (closing, hurry) = (CancellationToken::new(), CancellationToken::new());
     let answerer = Arc::new(Answerer::new(backend, api));
     let task = tokio::spawn(run(requests, answerer, closing.clone(), hurry.clone()));
-    Ok(ServiceHandle { service: Some(service), closing, hurry, task: Some(AbortOnDropHandle::new(task)) })
+    Ok(ServiceHandle {
+        service: Some(service),
+        closing,
+        hurry,
+        task: Some(AbortOnDropHandle::new(task)),
+    })
 }
 
 fn not_served(error: &async_nats::Error) -> BackendError {
-    BackendError::new(BackendErrorKind::Unavailable, format!("the service {SERVICE} cannot be offered: {error}"))
+    BackendError::new(
+        BackendErrorKind::Unavailable,
+        format!("the service {SERVICE} cannot be offered: {error}"),
+    )
 }
 
 async fn endpoints(
@@ -101,18 +117,31 @@ async fn endpoints(
     workflows: &[WorkflowName],
 ) -> Result<Requests, async_nats::Error> {
     let mut requests = Requests::new();
-    let mut add = |verb: Verb, endpoint: Endpoint| requests.push(endpoint.map(move |request| (verb, request)).boxed());
+    let mut add =
+        |verb: Verb, endpoint: Endpoint| requests.push(endpoint.map(move |request| (verb, request)).boxed());
     let endpoint = |name: &str| service.endpoint_builder().name(name);
     for workflow in workflows {
         let workflow = workflow.as_str();
         let subject = names.api("start", &[workflow]);
-        add(Verb::Start, endpoint(&format!("start-{workflow}")).add(subject).await?);
+        add(
+            Verb::Start,
+            endpoint(&format!("start-{workflow}")).add(subject).await?,
+        );
     }
-    let any = endpoint("start").queue_group(LOOK_OUT).add(names.api("start", &["*"])).await?;
+    let any = endpoint("start")
+        .queue_group(LOOK_OUT)
+        .add(names.api("start", &["*"]))
+        .await?;
     add(Verb::AnyStart, any);
-    add(Verb::Status, endpoint("status").add(names.api("status", &["*", "*"])).await?);
+    add(
+        Verb::Status,
+        endpoint("status").add(names.api("status", &["*", "*"])).await?,
+    );
     add(Verb::Runs, endpoint("runs").add(names.api("runs", &[])).await?);
-    add(Verb::Workflows, endpoint("workflows").add(names.api("workflows", &[])).await?);
+    add(
+        Verb::Workflows,
+        endpoint("workflows").add(names.api("workflows", &[])).await?,
+    );
     Ok(requests)
 }
 
@@ -172,7 +201,10 @@ fn stopping() -> ApiError {
 }
 
 fn busy() -> ApiError {
-    ApiError::new(503, format!("the host that has this request answers {AT_ONCE} others: ask again in a moment"))
+    ApiError::new(
+        503,
+        format!("the host that has this request answers {AT_ONCE} others: ask again in a moment"),
+    )
 }
 
 impl ServiceHandle {
@@ -189,7 +221,10 @@ impl ServiceHandle {
     }
 
     fn end_subscriptions(&mut self) {
-        let stopped = self.service.take().and_then(|service| service.stop().now_or_never());
+        let stopped = self
+            .service
+            .take()
+            .and_then(|service| service.stop().now_or_never());
         if let Some(Err(error)) = stopped {
             tracing::debug!(%error, "the service was stopped before");
         }

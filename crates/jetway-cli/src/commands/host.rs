@@ -21,7 +21,7 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct HostArgs {
-    /// How many steps run at once
+    /// How many steps of each workflow run at once
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 

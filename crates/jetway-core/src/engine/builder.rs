@@ -11,8 +11,8 @@ use std::{
 /// The bounds that an engine keeps.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// After so many attempts at one item whose worker was lost, the run fails instead of taking another worker with
-    /// it.
+    /// After so many attempts at one item that ended with the loss of the worker, or with its stop, the run fails
+    /// instead of taking another worker with it.
     pub max_attempts: u32,
     /// A worker goes on under one ticket for at most so many steps, so that other runs get their turn.
     pub go_on_steps: u32,
@@ -31,7 +31,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            max_attempts: 10,
+            max_attempts: 25,
             go_on_steps: 256,
             go_on_for: Duration::from_secs(5),
             step_timeout: None,

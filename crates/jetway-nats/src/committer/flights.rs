@@ -1,6 +1,6 @@
 //! The writes that are under way.
 
-use super::Job;
+use super::{Job, policy::Size};
 use std::collections::BTreeMap;
 use tokio::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(super) struct Flight {
     pub(super) sent: Instant,
     /// How many writes were under way when it was sent, itself included.
     pub(super) backlog: usize,
-    /// Whether it was sent for the sake of measuring.
-    pub(super) trial: bool,
+    /// The contest that its answer is measured for.
+    pub(super) contest: Option<Size>,
     overdue: Instant,
 }
 
@@ -64,7 +64,13 @@ impl Flights {
     }
 
     /// The token of a new flight.
-    pub(super) fn add(&mut self, jobs: Flown, sent: Instant, answer_within: Duration, trial: bool) -> u64 {
+    pub(super) fn add(
+        &mut self,
+        jobs: Flown,
+        sent: Instant,
+        answer_within: Duration,
+        contest: Option<Size>,
+    ) -> u64 {
         self.latest += 1;
         self.writes += jobs.len();
         self.batches += usize::from(matches!(jobs, Flown::Batch(_)));
@@ -72,7 +78,7 @@ impl Flights {
             jobs,
             sent,
             backlog: self.writes,
-            trial,
+            contest,
             overdue: sent + answer_within,
         };
         self.flights.insert(self.latest, flight);
@@ -133,13 +139,9 @@ mod tests {
     #[test]
     fn writes_are_counted_in_and_out() {
         let (mut flights, now) = (Flights::default(), Instant::now());
-        let single = flights.add(Flown::Single(job()), now, Duration::from_secs(1), false);
-        let batch = flights.add(
-            Flown::Batch(vec![job(), job()]),
-            now,
-            Duration::from_secs(1),
-            false,
-        );
+        let second = Duration::from_secs(1);
+        let single = flights.add(Flown::Single(job()), now, second, None);
+        let batch = flights.add(Flown::Batch(vec![job(), job()]), now, second, None);
         assert_eq!((flights.writes(), flights.has_batch()), (3, true));
         assert_eq!(flights.take(batch).unwrap().backlog, 3);
         assert_eq!((flights.writes(), flights.has_batch()), (1, false));
@@ -152,8 +154,8 @@ mod tests {
     fn overdue_answers_come_in_the_order_of_sending() {
         let (mut flights, now) = (Flights::default(), Instant::now());
         let second = Duration::from_secs(1);
-        flights.add(Flown::Single(job()), now, second, false);
-        flights.add(Flown::Single(job()), now + second, second, false);
+        flights.add(Flown::Single(job()), now, second, None);
+        flights.add(Flown::Single(job()), now + second, second, None);
         assert_eq!(flights.next_overdue(), Some(now + second));
         assert!(flights.take_overdue(now).is_none());
         assert_eq!(flights.take_overdue(now + second).unwrap().sent, now);

@@ -2,27 +2,28 @@
 //!
 //! Single writes cost the same whatever their number: nearly nothing where the server syncs now and then, a sync each
 //! where it syncs always. A batch costs a few milliseconds and one sync, so its worth grows with its size. So there is one
-//! rate for single writes, and one for each size of batch. The way that is faster is taken; the other one is tried again
-//! from time to time, since servers, disks and neighbours change.
+//! contest for each size: the two ways take turns, alone on the connection, and the one with the better best time is
+//! taken until the next contest. The best time, because a pause of the server or of this machine says nothing about
+//! the way that happened to be under way. Contests become rare as long as they end in the same way.
 
 use std::time::{Duration, Instant};
 
 /// Fewer writes than this never go as a batch.
 pub(super) const SMALLEST_BATCH: usize = 16;
 
-/// Sizes of batches: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and from 256 on.
+/// Sizes of groups: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and from 256 on.
 const SIZES: usize = 5;
-/// The weight of the latest measurement of a trial.
-const TRIAL_WEIGHT: f64 = 0.5;
-/// The weight of any other measurement, of which there is one at most in each [`LEARN_EVERY`]: a pause of the server that
-/// many writes saw counts once.
-const WEIGHT: f64 = 0.1;
-const LEARN_EVERY: Duration = Duration::from_millis(10);
-/// By how much the other way has to be faster.
-const MARGIN: f64 = 1.15;
-/// After so long the slower way is tried for the first time, then after twice as long, and so on.
-const FIRST_TRIAL_AFTER: Duration = Duration::from_millis(500);
-const LAST_TRIAL_AFTER: Duration = Duration::from_secs(60);
+/// How often each way takes its turn, where the difference is not plain to see.
+const TURNS: u32 = 3;
+/// One turn is enough where one way is this much better.
+const PLAIN_TO_SEE: f64 = 3.0;
+/// Single writes need not wait for each other as they do in a contest, so they are worth more than they show there.
+const SINGLE_BONUS: f64 = 1.2;
+/// How long a verdict stands at first, and at last.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LAST_REST: Duration = Duration::from_secs(120);
+/// The weight of the latest batch in the share of batches that are refused.
+const REFUSAL_WEIGHT: f64 = 0.1;
 
 /// The two ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,160 +34,155 @@ pub(super) enum Way {
     Batch,
 }
 
-impl Way {
-    fn other(self) -> Self {
-        match self {
-            Self::Single => Self::Batch,
-            Self::Batch => Self::Single,
-        }
-    }
-}
+/// One size of groups, which has a contest of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(usize);
 
 /// A choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) way: Way,
-    /// The way is known to be the slower one, or nothing is known about it yet.
-    pub(super) trial: bool,
+    /// Whether it is a turn in a contest, to be taken alone and measured.
+    pub(super) contest: Option<Size>,
 }
 
 /// What has been measured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
-    single: Rate,
-    batch: [Rate; SIZES],
-    next_trial: Option<Instant>,
-    trial_after: Duration,
-    preferred: [Option<Way>; SIZES],
+    contests: [Contest; SIZES],
 }
 
-/// A measurement.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    pub(super) way: Way,
-    /// How many writes were under way.
-    pub(super) writes: usize,
-    /// After how long all of them were stored.
-    pub(super) took: Duration,
-    /// Whether they were sent for the sake of measuring.
-    pub(super) trial: bool,
+#[derive(Debug, Clone)]
+struct Contest {
+    verdict: Option<Way>,
+    /// When the next contest begins; `None` for at once.
+    due: Option<Instant>,
+    rest: Duration,
+    single: Turns,
+    batch: Turns,
+    /// The share of batches that are refused.
+    refused: f64,
 }
 
-/// Writes per second, as a moving average.
 #[derive(Debug, Clone, Copy, Default)]
-struct Rate {
-    known: Option<f64>,
-    learned: Option<Instant>,
+struct Turns {
+    taken: u32,
+    /// The best seconds for one write.
+    best: Option<f64>,
 }
 
-impl Rate {
-    fn learn(&mut self, rate: f64, trial: bool, now: Instant) {
-        if !trial
-            && self
-                .learned
-                .is_some_and(|learned| now.duration_since(learned) < LEARN_EVERY)
-        {
-            return;
-        }
-        self.learned = Some(now);
-        let weight = if trial { TRIAL_WEIGHT } else { WEIGHT };
-        self.known = Some(self.known.map_or(rate, |known| known + weight * (rate - known)));
-    }
-}
-
-impl Default for Policy {
+impl Default for Contest {
     fn default() -> Self {
         Self {
-            single: Rate::default(),
-            batch: [Rate::default(); SIZES],
-            next_trial: None,
-            trial_after: FIRST_TRIAL_AFTER,
-            preferred: [None; SIZES],
+            verdict: None,
+            due: None,
+            rest: FIRST_REST,
+            single: Turns::default(),
+            batch: Turns::default(),
+            refused: 0.0,
         }
     }
 }
 
 impl Policy {
     /// How `writes` should go that wait or are under way.
-    pub(super) fn choose(&mut self, writes: usize, now: Instant) -> Choice {
+    pub(super) fn choose(&self, writes: usize, now: Instant) -> Choice {
         if writes < SMALLEST_BATCH {
             return Choice {
                 way: Way::Single,
-                trial: false,
+                contest: None,
             };
         }
         let size = size(writes);
-        let (Some(single), Some(batch)) = (self.single.known, self.batch[size].known) else {
-            let way = if self.single.known.is_none() {
-                Way::Single
-            } else {
-                Way::Batch
-            };
-            return Choice { way, trial: true };
+        let contest = &self.contests[size.0];
+        match contest.verdict {
+            Some(way) if contest.due.is_some_and(|due| now < due) => Choice { way, contest: None },
+            _ => Choice {
+                way: contest.next(),
+                contest: Some(size),
+            },
+        }
+    }
+
+    /// A turn was taken: `writes` were stored within `took`.
+    pub(super) fn learn(&mut self, size: Size, way: Way, writes: usize, took: Duration, now: Instant) {
+        let contest = &mut self.contests[size.0];
+        let turns = match way {
+            Way::Single => &mut contest.single,
+            Way::Batch => &mut contest.batch,
         };
-        let better = better(single, batch, self.preferred[size]);
-        if self.preferred[size] != Some(better) {
-            tracing::debug!(writes, single, batch, ?better, "writes per second, measured");
-            self.preferred[size] = Some(better);
-            self.trial_after = FIRST_TRIAL_AFTER;
-            self.next_trial = Some(now + FIRST_TRIAL_AFTER);
-        }
-        if self.next_trial.is_some_and(|due| due <= now) {
-            self.trial_after = (self.trial_after * 2).min(LAST_TRIAL_AFTER);
-            self.next_trial = Some(now + self.trial_after);
-            return Choice {
-                way: better.other(),
-                trial: true,
-            };
-        }
-        Choice {
-            way: better,
-            trial: false,
+        let cost = took.as_secs_f64() / writes.max(1) as f64;
+        turns.taken += 1;
+        turns.best = Some(turns.best.map_or(cost, |best| best.min(cost)));
+        contest.judge(now);
+    }
+
+    /// A batch was stored as it was, or refused whole for one of its writes.
+    pub(super) fn batched(&mut self, writes: usize, stored: bool, now: Instant) {
+        let contest = &mut self.contests[size(writes).0];
+        let latest = if stored { 0.0 } else { 1.0 };
+        contest.refused += REFUSAL_WEIGHT * (latest - contest.refused);
+        // A refused batch costs its own time and that of its writes one by one.
+        if contest.refused > 0.5 {
+            contest.refused = 0.0;
+            contest.end(Way::Single, now);
         }
     }
 
-    /// Takes a measurement into account.
-    pub(super) fn learn(&mut self, sample: Sample, now: Instant) {
-        if sample.writes < SMALLEST_BATCH {
-            return;
-        }
-        let rate = sample.writes as f64 / sample.took.as_secs_f64().max(1e-6);
-        self.rate(sample).learn(rate, sample.trial, now);
-    }
-
-    /// A batch of `writes` was refused: whatever time it took, nothing was stored.
-    pub(super) fn refused(&mut self, writes: usize, now: Instant) {
-        if writes >= SMALLEST_BATCH {
-            self.batch[size(writes)].learn(0.0, false, now);
-        }
-    }
-
-    fn rate(&mut self, sample: Sample) -> &mut Rate {
-        match sample.way {
-            Way::Single => &mut self.single,
-            Way::Batch => &mut self.batch[size(sample.writes)],
-        }
-    }
-
-    /// Whether batches of some size are faster than single writes, or may be.
+    /// Whether batches of some size are better, or nothing is known yet.
     pub(super) fn groups_pay(&self) -> bool {
-        let unknown = self.single.known.is_none() || self.batch.iter().all(|rate| rate.known.is_none());
-        unknown || self.preferred.contains(&Some(Way::Batch))
+        let mut verdicts = self
+            .contests
+            .iter()
+            .filter_map(|contest| contest.verdict)
+            .peekable();
+        verdicts.peek().is_none() || verdicts.any(|way| way == Way::Batch)
     }
 }
 
-fn better(single: f64, batch: f64, before: Option<Way>) -> Way {
-    let (single, batch) = match before {
-        Some(Way::Single) => (single * MARGIN, batch),
-        Some(Way::Batch) => (single, batch * MARGIN),
-        None => (single, batch),
-    };
-    if batch > single { Way::Batch } else { Way::Single }
+impl Contest {
+    fn next(&self) -> Way {
+        if self.single.taken <= self.batch.taken {
+            Way::Single
+        } else {
+            Way::Batch
+        }
+    }
+
+    fn judge(&mut self, now: Instant) {
+        let (Some(single), Some(batch)) = (self.single.best, self.batch.best) else {
+            return;
+        };
+        let single = single / SINGLE_BONUS;
+        let plain = single > batch * PLAIN_TO_SEE || batch > single * PLAIN_TO_SEE;
+        if plain || (self.single.taken >= TURNS && self.batch.taken >= TURNS) {
+            self.end(if batch < single { Way::Batch } else { Way::Single }, now);
+        }
+    }
+
+    fn end(&mut self, way: Way, now: Instant) {
+        let (single, batch) = (self.single.best, self.batch.best);
+        tracing::debug!(
+            ?way,
+            single,
+            batch,
+            "the better way to write, by the seconds for one write"
+        );
+        self.rest = if self.verdict == Some(way) {
+            (self.rest * 2).min(LAST_REST)
+        } else {
+            FIRST_REST
+        };
+        self.verdict = Some(way);
+        self.due = Some(now + self.rest);
+        self.single = Turns::default();
+        self.batch = Turns::default();
+    }
 }
 
-fn size(writes: usize) -> usize {
+fn size(writes: usize) -> Size {
     let doublings = (writes.max(SMALLEST_BATCH) / SMALLEST_BATCH).ilog2();
-    (doublings as usize).min(SIZES - 1)
+    Size((doublings as usize).min(SIZES - 1))
 }
 
 #[cfg(test)]
@@ -219,107 +215,110 @@ mod tests {
             }
         }
 
-        /// Runs `groups` groups of `writes`; the share of groups that went as batches.
-        fn run(&self, policy: &mut Policy, now: &mut Instant, writes: usize, groups: usize) -> f64 {
-            let mut batches = 0;
-            for _ in 0..groups {
-                let Choice { way, trial } = policy.choose(writes, *now);
-                let count = u32::try_from(writes).unwrap();
-                let took = match way {
-                    Way::Single => self.single * count,
-                    Way::Batch => self.batch + self.each * count,
-                };
-                batches += usize::from(way == Way::Batch);
-                *now += took;
-                policy.learn(
-                    Sample {
-                        way,
-                        writes,
-                        took,
-                        trial,
-                    },
-                    *now,
-                );
+        fn took(&self, way: Way, writes: usize) -> Duration {
+            let count = u32::try_from(writes).unwrap();
+            match way {
+                Way::Single => self.single * count,
+                Way::Batch => self.batch + self.each * count,
             }
-            batches as f64 / groups as f64
         }
+
+        /// Runs `groups` groups of `writes`, each `noise` longer than it would be; the share of time that batches took.
+        fn run(
+            &self,
+            policy: &mut Policy,
+            now: &mut Instant,
+            writes: usize,
+            groups: usize,
+            noise: impl Fn(usize) -> Duration,
+        ) -> f64 {
+            let (mut batches, mut all) = (Duration::ZERO, Duration::ZERO);
+            for group in 0..groups {
+                let Choice { way, contest } = policy.choose(writes, *now);
+                let took = self.took(way, writes) + noise(group);
+                *now += took;
+                all += took;
+                batches += if way == Way::Batch { took } else { Duration::ZERO };
+                if let Some(size) = contest {
+                    policy.learn(size, way, writes, took, *now);
+                }
+            }
+            batches.as_secs_f64() / all.as_secs_f64()
+        }
+    }
+
+    fn quiet(_group: usize) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Every third group waits 20 ms for the machine.
+    fn noisy(group: usize) -> Duration {
+        if group % 3 == 1 { 20 * MS } else { Duration::ZERO }
     }
 
     #[test]
     fn sizes() {
-        let sizes = [16, 31, 32, 64, 128, 256, 512, 5000].map(size);
+        let sizes = [16, 31, 32, 64, 128, 256, 512, 5000].map(|writes| size(writes).0);
         assert_eq!(sizes, [0, 0, 1, 2, 3, 4, 4, 4]);
-    }
-
-    fn learn(policy: &mut Policy, way: Way, took: Duration, now: Instant) {
-        policy.learn(
-            Sample {
-                way,
-                writes: 64,
-                took,
-                trial: true,
-            },
-            now,
-        );
     }
 
     #[test]
     fn few_writes_never_go_as_a_batch() {
-        let (mut policy, now) = (Policy::default(), Instant::now());
-        learn(&mut policy, Way::Single, 100 * MS, now);
-        learn(&mut policy, Way::Batch, MS, now);
-        let choice = policy.choose(SMALLEST_BATCH - 1, now);
+        let choice = Policy::default().choose(SMALLEST_BATCH - 1, Instant::now());
         assert_eq!(
             choice,
             Choice {
                 way: Way::Single,
-                trial: false
+                contest: None
             }
         );
     }
 
     #[test]
-    fn both_ways_are_tried_first() {
+    fn both_ways_take_their_turns() {
         let (mut policy, now) = (Policy::default(), Instant::now());
+        assert!(policy.groups_pay());
+        for turn in 0..2 * TURNS {
+            let way = if turn % 2 == 0 { Way::Single } else { Way::Batch };
+            assert_eq!(
+                policy.choose(64, now),
+                Choice {
+                    way,
+                    contest: Some(size(64))
+                }
+            );
+            policy.learn(size(64), way, 64, MS, now);
+        }
         assert_eq!(
             policy.choose(64, now),
             Choice {
                 way: Way::Single,
-                trial: true
+                contest: None
             }
         );
-        learn(&mut policy, Way::Single, MS, now);
-        assert_eq!(
-            policy.choose(64, now),
-            Choice {
-                way: Way::Batch,
-                trial: true
-            }
-        );
-        learn(&mut policy, Way::Batch, 2 * MS, now);
-        assert_eq!(
-            policy.choose(64, now),
-            Choice {
-                way: Way::Single,
-                trial: false
-            }
-        );
+        assert!(!policy.groups_pay());
+        // Other sizes have contests of their own.
+        assert_eq!(policy.choose(512, now).contest, Some(size(512)));
+        assert!(policy.choose(64, now + FIRST_REST).contest.is_some());
     }
 
     #[test]
     fn a_server_that_syncs_always_gets_batches() {
-        let (mut policy, mut now) = (Policy::default(), Instant::now());
-        assert!(Server::synced().run(&mut policy, &mut now, 512, 500) > 0.97);
+        for noise in [quiet, noisy] {
+            let (mut policy, mut now) = (Policy::default(), Instant::now());
+            let share = Server::synced().run(&mut policy, &mut now, 512, 2000, noise);
+            assert!(share > 0.9, "{share}");
+        }
     }
 
     #[test]
     fn a_server_that_syncs_now_and_then_gets_single_writes() {
-        let (mut policy, mut now) = (Policy::default(), Instant::now());
-        for writes in [20, 100, 512] {
-            assert!(
-                Server::lazy().run(&mut policy, &mut now, writes, 500) < 0.03,
-                "{writes}"
-            );
+        for noise in [quiet, noisy] {
+            let (mut policy, mut now) = (Policy::default(), Instant::now());
+            for writes in [20, 100, 512] {
+                let share = Server::lazy().run(&mut policy, &mut now, writes, 2000, noise);
+                assert!(share < 0.1, "{writes}: {share}");
+            }
         }
     }
 
@@ -330,45 +329,43 @@ mod tests {
             single: Duration::from_micros(100),
             ..Server::synced()
         };
-        assert!(server.run(&mut policy, &mut now, 512, 200) > 0.95);
-        assert!(server.run(&mut policy, &mut now, 16, 200) < 0.05);
+        assert!(server.run(&mut policy, &mut now, 512, 1000, quiet) > 0.9);
+        assert!(server.run(&mut policy, &mut now, 16, 1000, quiet) < 0.1);
+        assert!(policy.groups_pay());
     }
 
     #[test]
     fn a_server_that_changes_is_learned_again() {
         let (mut policy, mut now) = (Policy::default(), Instant::now());
-        Server::lazy().run(&mut policy, &mut now, 256, 2000);
-        Server::synced().run(&mut policy, &mut now, 256, 3000);
-        assert!(Server::synced().run(&mut policy, &mut now, 256, 200) > 0.95);
-    }
-
-    #[test]
-    fn a_pause_that_many_writes_saw_counts_once() {
-        let (mut policy, now) = (Policy::default(), Instant::now());
-        learn(&mut policy, Way::Single, MS, now);
-        learn(&mut policy, Way::Batch, 2 * MS, now);
-        assert_eq!(policy.choose(64, now).way, Way::Single);
-        for _ in 0..1000 {
-            let sample = Sample {
-                way: Way::Single,
-                writes: 64,
-                took: 100 * MS,
-                trial: false,
-            };
-            policy.learn(sample, now + 100 * MS);
-        }
-        assert_eq!(policy.choose(64, now + 100 * MS).way, Way::Single);
+        Server::lazy().run(&mut policy, &mut now, 256, 1000, quiet);
+        now += LAST_REST;
+        Server::synced().run(&mut policy, &mut now, 256, 10, quiet);
+        assert!(Server::synced().run(&mut policy, &mut now, 256, 1000, quiet) > 0.9);
     }
 
     #[test]
     fn batches_that_are_refused_again_and_again_are_given_up() {
         let (mut policy, now) = (Policy::default(), Instant::now());
-        learn(&mut policy, Way::Single, 8 * MS, now);
-        learn(&mut policy, Way::Batch, 2 * MS, now);
+        policy.learn(size(64), Way::Single, 64, 9 * MS, now);
+        policy.learn(size(64), Way::Batch, 64, 2 * MS, now);
+        assert_eq!(
+            policy.choose(64, now),
+            Choice {
+                way: Way::Batch,
+                contest: None
+            }
+        );
+        policy.batched(64, false, now);
         assert_eq!(policy.choose(64, now).way, Way::Batch);
-        for turn in 1..30 {
-            policy.refused(64, now + turn * LEARN_EVERY);
+        for _ in 0..10 {
+            policy.batched(64, false, now);
         }
-        assert_eq!(policy.choose(64, now).way, Way::Single);
+        assert_eq!(
+            policy.choose(64, now),
+            Choice {
+                way: Way::Single,
+                contest: None
+            }
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::{
     answer::Answer,
     flights::{Flight, Flights, Flown},
     lost::{Fate, find_out},
-    policy::{Choice, Policy, Sample, Way},
+    policy::{Choice, Policy, Way},
 };
 use crate::{
     config::WriteConfig,
@@ -54,7 +54,7 @@ pub(super) struct Run {
     unresolved: VecDeque<Job>,
     look_ups: FuturesUnordered<BoxFuture<'static, (Job, Fate)>>,
     pub(super) policy: Policy,
-    /// A trial that waits for what is under way.
+    /// A turn of a contest that waits for what is under way.
     pub(super) planned: Option<Choice>,
     /// Nothing can be sent before then.
     pub(super) stalled_until: Option<Instant>,
@@ -173,25 +173,20 @@ impl Run {
         let took = now.duration_since(flight.sent);
         match (flight.jobs, Answer::read(message)) {
             (Flown::Single(job), Answer::Stored { sequence, .. }) => {
-                let sample = Sample {
-                    way: Way::Single,
-                    writes: flight.backlog,
-                    took,
-                    trial: flight.trial,
-                };
-                self.policy.learn(sample, now.into_std());
+                if let Some(size) = flight.contest {
+                    self.policy
+                        .learn(size, Way::Single, flight.backlog, took, now.into_std());
+                }
                 job.settle(Ok(sequence));
             }
             (Flown::Single(job), Answer::Refused(refusal)) => self.refused(job, refusal),
             (Flown::Single(job), Answer::Nobody) => self.pause(job, Next::Send, "nobody listens there"),
             (Flown::Batch(jobs), Answer::Stored { sequence, count }) if count == Some(jobs.len()) => {
-                let sample = Sample {
-                    way: Way::Batch,
-                    writes: jobs.len(),
-                    took,
-                    trial: flight.trial,
-                };
-                self.policy.learn(sample, now.into_std());
+                self.policy.batched(jobs.len(), true, now.into_std());
+                if let Some(size) = flight.contest {
+                    self.policy
+                        .learn(size, Way::Batch, jobs.len(), took, now.into_std());
+                }
                 let first = sequence + 1 - jobs.len() as u64;
                 for (sequence, job) in (first..).zip(jobs) {
                     job.settle(Ok(sequence));
@@ -199,7 +194,7 @@ impl Run {
             }
             (Flown::Batch(jobs), Answer::Refused(refusal)) => {
                 tracing::debug!(%refusal, writes = jobs.len(), "a batch was refused, its writes go one by one");
-                self.policy.refused(jobs.len(), now.into_std());
+                self.policy.batched(jobs.len(), false, now.into_std());
                 self.apart(jobs);
             }
             (Flown::Batch(jobs), Answer::Nobody) => self.apart(jobs),

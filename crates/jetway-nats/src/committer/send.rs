@@ -3,7 +3,7 @@
 use super::{
     Job,
     flights::Flown,
-    policy::{Choice, SMALLEST_BATCH, Way},
+    policy::{SMALLEST_BATCH, Size, Way},
     run::Run,
 };
 use crate::{
@@ -18,8 +18,6 @@ use tokio::time::{Duration, Instant, timeout};
 
 /// Where groups pay: so many single writes under way keep the server busy, and the rest can gather.
 const SATURATING: usize = 4;
-/// A trial of single writes need not be larger than this to be measured.
-const TRIAL: usize = 2 * SMALLEST_BATCH;
 /// How long the socket may take nothing before the connection counts as stalled.
 const SOCKET_WITHIN: Duration = Duration::from_secs(1);
 /// How long nothing is sent over a stalled connection.
@@ -29,8 +27,8 @@ const STALL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Wait,
-    Single { most: usize, trial: bool },
-    Batch { trial: bool },
+    Single { most: usize, contest: Option<Size> },
+    Batch { contest: Option<Size> },
 }
 
 /// The socket takes nothing.
@@ -43,8 +41,8 @@ impl Run {
             let now = Instant::now();
             let sent = match self.turn(now) {
                 Turn::Wait => return,
-                Turn::Single { most, trial } => self.send_singly(most, now, trial).await,
-                Turn::Batch { trial } => self.send_batch(now, trial).await,
+                Turn::Single { most, contest } => self.send_singly(most, now, contest).await,
+                Turn::Batch { contest } => self.send_batch(now, contest).await,
             };
             if sent.is_err() {
                 tracing::warn!("the connection to the nats-server takes no data");
@@ -59,12 +57,12 @@ impl Run {
         }
         if self.queue.front().is_some_and(|job| job.alone) {
             let alone = self.queue.iter().take_while(|job| job.alone).count();
-            return self.single(self.config.in_flight, alone, false);
+            return self.single(self.config.in_flight, alone);
         }
         match self.config.grouping {
-            Grouping::Never => self.single(self.config.in_flight, usize::MAX, false),
+            Grouping::Never => self.single(self.config.in_flight, usize::MAX),
             Grouping::Always if !self.flights.is_empty() => Turn::Wait,
-            Grouping::Always => Turn::Batch { trial: false },
+            Grouping::Always => Turn::Batch { contest: None },
             Grouping::Measure => self.measured(now),
         }
     }
@@ -75,71 +73,58 @@ impl Run {
             Some(planned) if load >= SMALLEST_BATCH => planned,
             _ => self.policy.choose(load, now.into_std()),
         };
-        if choice.trial {
-            self.planned = Some(choice);
+        let alone = choice.way == Way::Batch || choice.contest.is_some();
+        if alone && !self.flights.is_empty() {
+            // A turn that is due is taken as soon as nothing else is under way, whatever has gathered by then.
+            self.planned = choice.contest.map(|_| choice);
+            return Turn::Wait;
         }
-        match choice {
-            Choice {
-                way: Way::Single,
-                trial: false,
-            } => {
-                let window = if self.policy.groups_pay() {
-                    SATURATING
-                } else {
-                    self.config.in_flight
-                };
-                self.single(window, usize::MAX, false)
-            }
-            // What is measured must not wait behind what is under way.
-            _ if !self.flights.is_empty() => Turn::Wait,
-            Choice {
-                way: Way::Single,
-                trial: true,
-            } => {
-                self.planned = None;
-                self.single(self.config.in_flight, TRIAL, true)
-            }
-            Choice {
-                way: Way::Batch,
-                trial,
-            } => {
-                self.planned = None;
-                Turn::Batch { trial }
-            }
+        self.planned = None;
+        let contest = choice.contest.filter(|_| self.queue.len() >= SMALLEST_BATCH);
+        match choice.way {
+            Way::Batch => Turn::Batch { contest },
+            Way::Single if contest.is_some() => Turn::Single {
+                most: self.config.max_group,
+                contest,
+            },
+            Way::Single if self.policy.groups_pay() => self.single(SATURATING, usize::MAX),
+            Way::Single => self.single(self.config.in_flight, usize::MAX),
         }
     }
 
     /// As many single writes as there is room for under way.
-    fn single(&self, window: usize, most: usize, trial: bool) -> Turn {
+    fn single(&self, window: usize, most: usize) -> Turn {
         match window.saturating_sub(self.flights.writes()).min(most) {
             0 => Turn::Wait,
-            most => Turn::Single { most, trial },
+            most => Turn::Single { most, contest: None },
         }
     }
 
-    async fn send_singly(&mut self, most: usize, now: Instant, trial: bool) -> Result<(), Stalled> {
-        for _ in 0..most {
+    async fn send_singly(&mut self, most: usize, now: Instant, contest: Option<Size>) -> Result<(), Stalled> {
+        for left in (0..most.min(self.queue.len())).rev() {
             let Some(job) = self.next_job(now) else {
                 return Ok(());
             };
             let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
             let headers = job.write.headers();
+            // The answer to the last one tells how long all of them took.
+            let measured = contest.filter(|_| left == 0);
             let token = self
                 .flights
-                .add(Flown::Single(job), now, self.config.answer_within, trial);
+                .add(Flown::Single(job), now, self.config.answer_within, measured);
             self.hand_over(token, subject, headers, payload).await?;
         }
         Ok(())
     }
 
-    async fn send_batch(&mut self, now: Instant, trial: bool) -> Result<(), Stalled> {
+    async fn send_batch(&mut self, now: Instant, contest: Option<Size>) -> Result<(), Stalled> {
         let mut jobs = self.gather(now);
         let Some(last) = jobs.len().checked_sub(1) else {
             return Ok(());
         };
         if last == 0 {
             self.queue.extend(jobs);
-            return self.send_singly(1, now, false).await;
+            return self.send_singly(1, now, None).await;
         }
         self.batches += 1;
         let name = format!("{}{}", self.batch_name, self.batches);
@@ -168,7 +153,7 @@ impl Run {
         let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
         let token = self
             .flights
-            .add(Flown::Batch(jobs), now, self.config.answer_within, trial);
+            .add(Flown::Batch(jobs), now, self.config.answer_within, contest);
         self.hand_over(token, subject, headers, payload).await
     }
 

@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn what_breaks_a_promise_is_refused() {
-        let changes: [(Stream, &str, fn(&mut Config)); 9] = [
+        type Change = (Stream, &'static str, fn(&mut Config));
+        let changes: [Change; 9] = [
             (Stream::Starts, "retention", |found| {
                 found.retention = RetentionPolicy::Limits
             }),

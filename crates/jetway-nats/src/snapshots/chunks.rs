@@ -26,15 +26,25 @@ impl NatsBackend {
         for chunk in &chunks {
             for (number, range) in parts(chunk.bytes.len()).enumerate() {
                 let subject = self.names.chunk_part(run, chunk.name, number).into();
-                writes.push(Write { subject, payload: chunk.bytes.slice(range), body: Body::Once(None) });
+                writes.push(Write {
+                    subject,
+                    payload: chunk.bytes.slice(range),
+                    body: Body::Once(None),
+                });
             }
         }
-        self.committers.runs.write_all(writes).await.map_err(|error| error.of(format!("a chunk of run {run}")))
+        self.committers
+            .runs
+            .write_all(writes)
+            .await
+            .map_err(|error| error.of(format!("a chunk of run {run}")))
     }
 
     pub(super) async fn chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
         let total = chunk.bytes as usize;
-        let reads = parts(total).enumerate().map(|(number, _)| self.part(run, chunk, number));
+        let reads = parts(total)
+            .enumerate()
+            .map(|(number, _)| self.part(run, chunk, number));
         let read: Option<Vec<Bytes>> = stream::iter(reads)
             .buffered(AT_ONCE)
             .try_collect::<Vec<_>>()
@@ -48,7 +58,12 @@ impl NatsBackend {
     }
 
     /// One part. It never changes, so whichever replica has it may answer; only one that has it not must not.
-    async fn part(&self, run: &RunKey, chunk: ChunkRef, number: usize) -> Result<Option<Bytes>, BackendError> {
+    async fn part(
+        &self,
+        run: &RunKey,
+        chunk: ChunkRef,
+        number: usize,
+    ) -> Result<Option<Bytes>, BackendError> {
         let subject = self.names.chunk_part(run, chunk, number);
         let what = || format!("read a chunk of run {run}");
         let near = direct::latest(&self.runs, subject.clone()).await;
@@ -59,7 +74,9 @@ impl NatsBackend {
             return Ok(None);
         }
         let found = jsapi::latest(&self.link, &self.streams.runs, &subject).await;
-        Ok(found.map_err(|failure| failure.cannot(what()))?.map(|found| found.payload))
+        Ok(found
+            .map_err(|failure| failure.cannot(what()))?
+            .map(|found| found.payload))
     }
 
     pub(super) async fn purge_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {

@@ -1,7 +1,8 @@
 //! The backend against a real nats-server.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod conformance;
 mod commits;
+mod conformance;
 mod connect;
 mod hosts;
 mod idle;

@@ -1,6 +1,6 @@
 //! Lost answers: servers that are killed, restarted and frozen while writes are under way.
 
-use crate::support::{DEADLINE, config_for, connect, loaded, run, ticket, write, FINGERPRINT};
+use crate::support::{DEADLINE, FINGERPRINT, config_for, connect, loaded, run, ticket, write};
 use futures::{StreamExt as _, stream};
 use jetway_core::{
     RunKey,
@@ -18,7 +18,12 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout};
 
 /// Writes a run again and again, and checks that its revisions are an unbroken chain of its own writes.
-async fn write_on(backend: &NatsBackend, run: &RunKey, stop: &AtomicBool, count: &AtomicU64) -> (u64, String) {
+async fn write_on(
+    backend: &NatsBackend,
+    run: &RunKey,
+    stop: &AtomicBool,
+    count: &AtomicU64,
+) -> (u64, String) {
     let (mut revision, mut text) = (0, String::new());
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -35,7 +40,10 @@ async fn write_on(backend: &NatsBackend, run: &RunKey, stop: &AtomicBool, count:
 
 async fn survives(server: &mut NatsServer, grouping: Grouping, blow: impl AsyncFn(&mut NatsServer)) {
     let mut config = config_for(server, "outage");
-    config.writes = WriteConfig { grouping, ..WriteConfig::default() };
+    config.writes = WriteConfig {
+        grouping,
+        ..WriteConfig::default()
+    };
     let backend = Arc::new(connect(config).await);
     let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..64)
@@ -50,15 +58,25 @@ async fn survives(server: &mut NatsServer, grouping: Grouping, blow: impl AsyncF
         .collect();
     for _ in 0..2 {
         let before = count.load(Ordering::Relaxed);
-        wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
+        wait_until("writes go on", DEADLINE, async || {
+            count.load(Ordering::Relaxed) > before + 500
+        })
+        .await;
         blow(server).await;
     }
     let before = count.load(Ordering::Relaxed);
-    wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
+    wait_until("writes go on", DEADLINE, async || {
+        count.load(Ordering::Relaxed) > before + 500
+    })
+    .await;
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         let (run, revision, text) = timeout(DEADLINE, writer).await.unwrap().unwrap();
-        assert_eq!(loaded(&backend, &run).await, Some((text, revision)), "{grouping:?}");
+        assert_eq!(
+            loaded(&backend, &run).await,
+            Some((text, revision)),
+            "{grouping:?}"
+        );
     }
 }
 
@@ -88,7 +106,10 @@ async fn writes_survive_a_server_that_freezes_for_longer_than_an_answer_may_take
     assert!(timeout(Duration::from_millis(1500), &mut writer).await.is_err());
     server.resume().unwrap();
     let second = timeout(DEADLINE, writer).await.unwrap().unwrap().unwrap();
-    assert_eq!(loaded(&backend, &run("a")).await, Some(("two".to_owned(), second)));
+    assert_eq!(
+        loaded(&backend, &run("a")).await,
+        Some(("two".to_owned(), second))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,8 +124,12 @@ async fn a_server_that_stays_away_is_an_error_that_may_be_tried_again() {
         let backend = &backend;
         async move { backend.commit(write(&run(&format!("b{number}")), 0, "two")).await }
     });
-    let verdicts: Vec<_> =
-        timeout(Duration::from_secs(10), stream::iter(commits).buffered(20).collect()).await.unwrap();
+    let verdicts: Vec<_> = timeout(
+        Duration::from_secs(10),
+        stream::iter(commits).buffered(20).collect(),
+    )
+    .await
+    .unwrap();
     for verdict in verdicts {
         let error = verdict.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error}");
@@ -116,14 +141,20 @@ async fn a_server_that_stays_away_is_an_error_that_may_be_tried_again() {
 async fn tickets_and_waiting_for_results_survive_a_restart() {
     let mut server = NatsServer::start().await.unwrap();
     let backend = Arc::new(connect(config_for(&server, "restart")).await);
-    let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
+    let mut tickets = backend
+        .tickets(&run("a").workflow, Arc::new(Semaphore::new(4)))
+        .await
+        .unwrap();
     let (waiter, waited) = (Arc::clone(&backend), run("a"));
     let waiting = tokio::spawn(async move { waiter.done(&waited, DEADLINE).await });
     // Polled once, so that it asks for messages over the connection that is about to break.
     assert!(timeout(Duration::from_millis(200), tickets.next()).await.is_err());
     server.kill().await.unwrap();
     server.restart().await.unwrap();
-    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
+    backend
+        .publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)])
+        .await
+        .unwrap();
     let delivery = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(delivery.ticket.item.as_str(), "i1");
     backend.publish_done(&run("a"), "{}".into()).await.unwrap();

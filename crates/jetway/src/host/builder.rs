@@ -85,7 +85,7 @@ impl HostBuilder {
         self
     }
 
-    /// How many steps run at once, over all workflows. Default: 256.
+    /// How many steps of each workflow run at once. Default: 256.
     #[must_use]
     pub fn concurrency(mut self, steps: usize) -> Self {
         self.system.concurrency = steps;

@@ -1,0 +1,93 @@
+//! The command's verbs, their messages and exit codes.
+
+use crate::support::{DEADLINE, HostProcess, jetway, jetway_json};
+use anyhow::Result;
+use jetway_testing::{NatsServer, shared_server, unique_namespace, wait_until};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_run_is_started_shown_and_listed() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("verbs"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let done = jetway_json(&url, &ns, &["start", "chain", "--input", "0", "--id", "one", "--wait"]).await?;
+    assert_eq!((&done["status"], &done["output"], &done["steps"]), (&json!("completed"), &json!(10), &json!(10)));
+    let status = jetway_json(&url, &ns, &["status", "chain", "one"]).await?;
+    assert_eq!((&status["status"], &status["output"]), (&json!("completed"), &json!(10)));
+    assert_eq!(status["pending"], json!([]));
+    let runs = jetway_json(&url, &ns, &["runs"]).await?;
+    assert_eq!(runs["runs"][0]["run_id"], "one");
+    let dot = jetway_json(&url, &ns, &["dot", "chain"]).await?;
+    assert!(dot.to_string().contains("digraph"));
+    let doctor = jetway_json(&url, &ns, &["doctor"]).await?;
+    assert!(doctor.to_string().contains("2."), "{doctor:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_server_is_said_in_a_sentence() -> Result<()> {
+    for verb in [&["runs"][..], &["status", "chain", "x"], &["start", "chain", "--input", "0"], &["doctor"]] {
+        let mut arguments = verb.to_vec();
+        arguments.extend(["--nats", "nats://127.0.0.1:9"]);
+        let ended = jetway(&arguments).output().await?;
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{verb:?}: {stderr}");
+        assert!(stderr.contains("nats://127.0.0.1:9") && stderr.contains("NATS_URL"), "{verb:?}: {stderr}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_waits_for_its_server() -> Result<()> {
+    // Takes a port, lets it go, and gives it to the server only after the host has asked for it.
+    let mut server = NatsServer::start().await?;
+    let (url, ns) = (server.url(), unique_namespace("late"));
+    server.stop().await?;
+    let starting = tokio::spawn({
+        let (url, ns) = (url.clone(), ns.clone());
+        async move { HostProcess::start(&url, &ns, &[]).await }
+    });
+    wait_until("the host has been refused", DEADLINE, async || {
+        tokio::net::TcpStream::connect(url.trim_start_matches("nats://")).await.is_err()
+    })
+    .await;
+    server.restart().await?;
+    let _host = starting.await??;
+    let done = jetway_json(&url, &ns, &["start", "chain", "--input", "1", "--wait"]).await?;
+    assert_eq!(done["output"], 11);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_run_and_an_unknown_one_have_exit_codes_of_their_own() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("codes"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let verb = async |arguments: &[&str]| {
+        let ended = jetway(arguments).args(["--nats", &url, "--namespace", &ns]).output().await?;
+        let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        anyhow::Ok((ended.status.code(), said))
+    };
+    let input = r#"{"path": "/no/such/directory"}"#;
+    let (code, said) = verb(&["start", "corpus", "--input", input, "--wait"]).await?;
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("scan") && said.contains("/no/such/directory"), "{said}");
+    let (code, said) = verb(&["status", "chain", "nobody"]).await?;
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("nobody"), "{said}");
+    let (code, said) = verb(&["start", "chain", "--input", "{"]).await?;
+    assert_eq!(code, Some(2), "{said}");
+    let (code, said) = verb(&["start", "nothing", "--input", "1", "--wait"]).await?;
+    assert!(code.is_some_and(|code| code != 0) && said.contains("nothing"), "{code:?}: {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_that_is_asked_to_stop_drains() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("drain"));
+    let host = HostProcess::start(&url, &ns, &[]).await?;
+    let pid = host.pid().expect("it runs").to_string();
+    let told = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await?;
+    assert!(told.success());
+    let ended = tokio::time::timeout(DEADLINE, host.wait()).await??;
+    assert!(ended.success(), "{ended}");
+    Ok(())
+}

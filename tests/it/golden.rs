@@ -1,0 +1,137 @@
+//! What earlier builds wrote stays readable for ever.
+//!
+//! `tests/golden/v1` holds a snapshot and a ticket as format 1 wrote them. They are never written again: a change of
+//! the format adds a folder.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use jetway_core::{
+    CommitId, Fingerprint, Graph, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    backend::{Ticket, TraceHeaders},
+    codec,
+    run::{
+        Attempt, Begin, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace, apply,
+        begin, spill,
+    },
+};
+use std::{fs, path::PathBuf};
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/v1").join(name)
+}
+
+fn read(name: &str) -> Result<Vec<u8>> {
+    let path = file(name);
+    if !path.exists() && std::env::var_os("JETWAY_WRITE_GOLDEN").is_some() {
+        let bytes = match name {
+            "snapshot.jw" => codec::seal(&sample(), Fingerprint(0xfeed), "a snapshot")?,
+            _ => codec::seal(&ticket(), Fingerprint(0xfeed), "a ticket")?,
+        };
+        fs::write(&path, bytes)?;
+    }
+    fs::read(&path).with_context(|| format!("{} is missing", path.display()))
+}
+
+fn key() -> RunKey {
+    RunKey::new(WorkflowName::new("orders").expect("good"), RunId::new("order-17").expect("good"))
+}
+
+fn attempt(item: &str, node: &str, produced: Produced) -> Attempt {
+    Attempt {
+        item: ItemId::new(item).expect("good"),
+        node: node.to_owned(),
+        via: ItemId::start(),
+        number: 2,
+        at: Timestamp(1_780_000_001_000),
+        span: Some(77),
+        produced,
+        context: Some(Bytes::from_static(b"\xa1aa\x01")),
+    }
+}
+
+fn to(node: &str, payload: &'static [u8]) -> Emitted {
+    let successor = Successor { node: node.to_owned(), payload: Bytes::from_static(payload) };
+    Emitted { successors: vec![successor], output: None }
+}
+
+/// A snapshot with everything that format 1 can hold.
+fn sample() -> Snapshot {
+    let graph = Graph {
+        nodes: vec![GraphNode { name: "join".to_owned(), gathers: true, ..GraphNode::default() }],
+        ..Graph::default()
+    };
+    let (mut snapshot, _) = begin(Begin {
+        key: key(),
+        commit: CommitId { writer: 1, number: 2 },
+        at: Timestamp(1_780_000_000_000),
+        trace: Trace { trace_id: 3, span_id: 4, parent_id: Some(5), flags: 1, state: "a=b".to_owned() },
+        seed: Seed {
+            node: "split".to_owned(),
+            payload: Bytes::from_static(b"\x01"),
+            context: Bytes::from_static(b"\xa0"),
+        },
+    });
+    let caught = RunError {
+        item: Some(ItemId::start()),
+        node: Some("work".to_owned()),
+        attempt: 1,
+        kind: "error".to_owned(),
+        message: "no".to_owned(),
+    };
+    let output = Emitted { successors: vec![], output: Some(Bytes::from_static(b"\x07")) };
+    let all = (0..5).map(|_| to("work", b"\x02payload")).collect();
+    for (item, node, produced) in [
+        ("start", "split", Produced::NextAll(all)),
+        ("start-0", "work", Produced::Next(to("join", b"\x03"))),
+        ("start-1", "work", Produced::Caught(caught, to("rescue", b"\x04"))),
+        ("start-2", "work", Produced::Next(output)),
+    ] {
+        let commit = CommitId { writer: 1, number: snapshot.steps + 3 };
+        snapshot = apply(snapshot, attempt(item, node, produced), commit, &graph).expect("it is pending").snapshot;
+    }
+    let limits = Limits { inline: 0, group: 4, ..Limits::default() };
+    spill(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");
+    snapshot
+}
+
+fn ticket() -> Ticket {
+    Ticket {
+        workflow: key().workflow,
+        run_id: key().run_id,
+        node: "work".to_owned(),
+        item: ItemId::branch(&ItemId::start(), 3),
+        revision: 12,
+        attempt: 1,
+        at: Timestamp(1_780_000_000_500),
+        trace: TraceHeaders { parent: Some("00-01-02-01".to_owned()), state: None },
+    }
+}
+
+#[test]
+fn a_snapshot_of_format_1_is_read() -> Result<()> {
+    let (snapshot, fingerprint) = codec::open::<Snapshot>(&read("snapshot.jw")?, "a snapshot")?;
+    assert_eq!(fingerprint, Fingerprint(0xfeed));
+    assert_eq!((snapshot.status, snapshot.steps, snapshot.pending()), (Status::Running, 4, 3));
+    let fan_out = &snapshot.fan_outs[&ItemId::start()];
+    assert_eq!((fan_out.seeds.count, fan_out.seeds.open(), fan_out.seeds.chunks.len()), (5, 2, 1));
+    assert_eq!(fan_out.arrivals["join"].count, 1);
+    assert!(snapshot.items.values().any(|item| item.node == "rescue" && matches!(item.input, Input::One(_))));
+    assert_eq!(snapshot, sample());
+    Ok(())
+}
+
+#[test]
+fn a_ticket_of_format_1_is_read() -> Result<()> {
+    let (found, fingerprint) = codec::open::<Ticket>(&read("ticket.jw")?, "a ticket")?;
+    assert_eq!((found, fingerprint), (ticket(), Fingerprint(0xfeed)));
+    Ok(())
+}
+
+#[test]
+fn a_newer_format_is_refused_in_words() -> Result<()> {
+    let mut newer = read("snapshot.jw")?;
+    newer[3] = u8::MAX;
+    let refused = codec::open::<Snapshot>(&newer, "a snapshot").expect_err("it is refused");
+    assert!(refused.to_string().contains("update this host"), "{refused}");
+    Ok(())
+}

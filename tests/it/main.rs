@@ -1,0 +1,11 @@
+//! Jetway as a whole, against a real nats-server, processes killed included.
+
+mod clients;
+mod command;
+mod crashes;
+mod demo;
+mod golden;
+mod idle;
+mod support;
+mod tidy;
+mod traces;

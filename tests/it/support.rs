@@ -1,0 +1,15 @@
+//! What the tests of the whole share.
+
+mod collector;
+pub(crate) mod corpus;
+mod counters;
+mod processes;
+
+pub(crate) use collector::{Collector, attributes};
+pub(crate) use counters::{messages, monitoring};
+pub(crate) use processes::{HostProcess, jetway, jetway_json};
+
+use std::time::Duration;
+
+/// How long a test waits for what must come.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

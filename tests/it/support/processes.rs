@@ -1,0 +1,92 @@
+//! The `jetway` command as a user has it: a process.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    process::{Output, Stdio},
+    sync::OnceLock,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// The built binary. Built here where it is not yet: a test of another package cannot ask cargo for it.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--quiet", "--package", "jetway-cli", "--bin", "jetway"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.expect("cargo runs").success(), "the jetway command does not build");
+        let test = std::env::current_exe().expect("a test has a path");
+        // target/PROFILE/deps/it-HASH
+        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("jetway")
+    })
+}
+
+/// The command with nothing of the caller's environment that it would listen to.
+pub(crate) fn jetway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    for name in ["NATS_URL", "JETWAY_NAMESPACE", "OTEL_EXPORTER_OTLP_ENDPOINT", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Runs a verb with `--json` against a server and reads what it prints.
+pub(crate) async fn jetway_json(url: &str, namespace: &str, arguments: &[&str]) -> Result<Value> {
+    let Output { status, stdout, stderr } =
+        jetway(arguments).args(["--json", "--nats", url, "--namespace", namespace]).output().await?;
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    ensure!(status.success(), "jetway {arguments:?} ended with {status}:\n{stdout}\n{stderr}");
+    serde_json::from_str(&stdout).with_context(|| format!("jetway {arguments:?} printed no JSON: {stdout}"))
+}
+
+/// A `jetway host` that is at work. Killed with `-9` when it is dropped.
+pub(crate) struct HostProcess {
+    child: Child,
+}
+
+impl HostProcess {
+    /// Starts a host and waits until it says that it serves its workflows.
+    pub(crate) async fn start(url: &str, namespace: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        let mut child = jetway(&["host", "--nats", url, "--namespace", namespace])
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().context("its talk is piped")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = Vec::new();
+        while let Some(line) = lines.next_line().await? {
+            let ready = line.contains("ready");
+            said.push(line);
+            if ready {
+                // Goes on reading, or the host would stop at a full pipe.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(Self { child });
+            }
+        }
+        anyhow::bail!("the host ended before it was ready:\n{}", said.join("\n"))
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(mut self) -> Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn wait(mut self) -> Result<std::process::ExitStatus> {
+        Ok(self.child.wait().await?)
+    }
+}
