@@ -45,20 +45,13 @@ mod tests {
         let pauses: Vec<_> = pauses().take(50).collect();
         assert_eq!(pauses.len(), 50, "the pauses ended");
         assert!(pauses[0] >= FIRST && pauses[0] <= FIRST * 2, "{:?}", pauses[0]);
-        assert!(
-            pauses[49] >= LONGEST && pauses[49] <= LONGEST * 2,
-            "{:?}",
-            pauses[49]
-        );
+        assert!(pauses[49] >= LONGEST && pauses[49] <= LONGEST * 2, "{:?}", pauses[49]);
     }
 
     #[test]
     fn periods_differ_by_a_fifth_at_most() {
         let periods: Vec<_> = (0..100).map(|_| around(Duration::from_secs(10))).collect();
-        assert!(
-            periods.iter().all(|period| (8..=12).contains(&period.as_secs())),
-            "{periods:?}"
-        );
+        assert!(periods.iter().all(|period| (8..=12).contains(&period.as_secs())), "{periods:?}");
         assert!(periods.iter().any(|period| *period != periods[0]), "no jitter");
     }
 }

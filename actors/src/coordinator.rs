@@ -114,28 +114,17 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(Reaper::new(
-            |actor: &mut Self| &mut actor.in_flight,
-            Self::start_ended,
-        ));
-        ctx.spawn(Reaper::new(
-            |actor: &mut Self| &mut actor.subscriptions,
-            Self::subscription_ended,
-        ));
-        ctx.spawn(Reaper::new(
-            |actor: &mut Self| &mut actor.duties,
-            |_actor, _aborted, _ctx| (),
-        ));
+        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.in_flight, Self::start_ended));
+        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.subscriptions, Self::subscription_ended));
+        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.duties, |_actor, _aborted, _ctx| ()));
         for workflow in self.kit.engine.workflows().iter() {
             let feed = starts::subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
             self.subscriptions.spawn_local(feed);
         }
         let kit = &self.kit;
         self.duties.spawn_local(presence::announce(kit.clone()));
-        self.duties
-            .spawn_local(sweep::sweep(kit.clone(), kit.sweep_every));
-        self.duties
-            .spawn_local(sweep::expel(kit.clone(), kit.expel_every, kit.unknown_grace));
+        self.duties.spawn_local(sweep::sweep(kit.clone(), kit.sweep_every));
+        self.duties.spawn_local(sweep::expel(kit.clone(), kit.expel_every, kit.unknown_grace));
     }
 }
 

@@ -82,10 +82,7 @@ pub(crate) trait Drains: Actor<Context = Context<Self>> {
 /// Begins a drain.
 pub(crate) fn begin<A: Drains>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
     actor.close();
-    *actor.draining() = Some(Draining {
-        done,
-        so_far: Drained::default(),
-    });
+    *actor.draining() = Some(Draining { done, so_far: Drained::default() });
     ctx.run_later(limit, |actor, ctx| {
         actor.cancel();
         ctx.run_later(STOP_LIMIT, abandon);
@@ -103,10 +100,7 @@ pub(crate) fn check<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
 fn abandon<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
     let rest = actor.in_flight() as u64;
     if rest > 0 {
-        tracing::warn!(
-            rest,
-            "work in flight did not stop in time: its messages are given back without it"
-        );
+        tracing::warn!(rest, "work in flight did not stop in time: its messages are given back without it");
     }
     if let Some(draining) = actor.draining() {
         draining.so_far.given_back += rest;

@@ -131,10 +131,7 @@ async fn give_back_one(leases: &HeldLeases, tally: &KeepTally, lease: Arc<dyn Le
 }
 
 fn no_answer() -> BackendError {
-    BackendError::new(
-        BackendErrorKind::Unavailable,
-        "the backend did not answer in time",
-    )
+    BackendError::new(BackendErrorKind::Unavailable, "the backend did not answer in time")
 }
 
 #[cfg(test)]

@@ -57,10 +57,9 @@ mod tests {
 
     #[tokio::test]
     async fn both_signals_are_seen() {
-        for (sent, seen) in [
-            (Signal::TERM, ShutdownSignal::Terminate),
-            (Signal::INT, ShutdownSignal::Interrupt),
-        ] {
+        for (sent, seen) in
+            [(Signal::TERM, ShutdownSignal::Terminate), (Signal::INT, ShutdownSignal::Interrupt)]
+        {
             let mut requested = pin!(shutdown_requested());
             assert!(futures::poll!(&mut requested).is_pending());
             kill_process(getpid(), sent).unwrap();

@@ -81,8 +81,5 @@ fn report(Subject { what, workflow, .. }: Subject<'_>, error: Option<&BackendErr
 }
 
 fn is_hopeless(error: &BackendError) -> bool {
-    matches!(
-        error.kind(),
-        BackendErrorKind::Misconfigured | BackendErrorKind::Refused
-    )
+    matches!(error.kind(), BackendErrorKind::Misconfigured | BackendErrorKind::Refused)
 }

@@ -177,16 +177,12 @@ where
             return ControlFlow::Break(());
         }
         if self.last_life.is_cancelled() {
-            tracing::error!(
-                actor,
-                "actor {ending}: it was about to be stopped and is not rebuilt"
-            );
+            tracing::error!(actor, "actor {ending}: it was about to be stopped and is not rebuilt");
             self.health.send_modify(|health| health.failed(&ending, false));
             return ControlFlow::Break(());
         }
         let pause = self.restarts.failed(Instant::now());
-        self.health
-            .send_modify(|health| health.failed(&ending, pause.is_some()));
+        self.health.send_modify(|health| health.failed(&ending, pause.is_some()));
         let Some(pause) = pause else {
             let fatal = Fatal::new(actor, &self.supervision.policy, &ending);
             tracing::error!(actor, "{fatal}");

@@ -78,11 +78,7 @@ impl ActorSystem {
         let (keeper_supervisor, keeper) = supervision.of("keeper", keep_alive::MAILBOX, factory);
 
         let thread = SystemThread::start(&supervision, || async {
-            tokio::join!(
-                keeper_supervisor.run(),
-                worker_supervisor.run(),
-                coordinator_supervisor.run()
-            );
+            tokio::join!(keeper_supervisor.run(), worker_supervisor.run(), coordinator_supervisor.run());
         });
         let thread = thread.map_err(SystemError::Thread)?;
         Ok(Self {
@@ -106,12 +102,8 @@ impl ActorSystem {
     /// What the host is doing.
     pub async fn observe(&self) -> SystemStatus {
         let (worker, coordinator) = tokio::join!(
-            ask(&self.worker, worker::messages::Observe, || self
-                .worker_kit
-                .status()),
-            ask(&self.coordinator, coordinator::messages::Observe, || self
-                .coordinator_kit
-                .status()),
+            ask(&self.worker, worker::messages::Observe, || self.worker_kit.status()),
+            ask(&self.coordinator, coordinator::messages::Observe, || self.coordinator_kit.status()),
         );
         let host = &self.coordinator_kit.host;
         SystemStatus {
@@ -119,11 +111,7 @@ impl ActorSystem {
             started_at: host.started_at.clone(),
             worker,
             coordinator,
-            actors: vec![
-                self.worker.health(),
-                self.coordinator.health(),
-                self.keeper.health(),
-            ],
+            actors: vec![self.worker.health(), self.coordinator.health(), self.keeper.health()],
         }
     }
 
@@ -132,11 +120,7 @@ impl ActorSystem {
     pub fn fatal(&self) -> impl Future<Output = Fatal> + Send + use<> {
         let mut fatal = self.fatal.clone();
         async move {
-            let seen = fatal
-                .wait_for(Option::is_some)
-                .await
-                .ok()
-                .and_then(|fatal| fatal.clone());
+            let seen = fatal.wait_for(Option::is_some).await.ok().and_then(|fatal| fatal.clone());
             match seen {
                 Some(fatal) => fatal,
                 None => std::future::pending().await,
@@ -155,10 +139,7 @@ impl ActorSystem {
         let (tickets, starts) = tokio::join!(drain(&self.worker, limit), drain(&self.coordinator, limit));
         // What nobody works on any more is given back, before the process ends and the leases with it.
         if let Some(keeper) = self.keeper.last_addr().await
-            && !matches!(
-                timeout(STOP_LIMIT + DRAIN_MARGIN, keeper.send(Finish)).await,
-                Ok(Ok(()))
-            )
+            && !matches!(timeout(STOP_LIMIT + DRAIN_MARGIN, keeper.send(Finish)).await, Ok(Ok(())))
         {
             tracing::warn!("not every ticket could be given back: the rest comes back when its leases end");
         }
@@ -177,9 +158,7 @@ impl Drop for ActorSystem {
 
 impl fmt::Debug for ActorSystem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActorSystem")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("ActorSystem").field("config", &self.config).finish_non_exhaustive()
     }
 }
 

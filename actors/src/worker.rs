@@ -106,14 +106,8 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(Reaper::new(
-            |worker: &mut Self| &mut worker.in_flight,
-            Self::ticket_ended,
-        ));
-        ctx.spawn(Reaper::new(
-            |worker: &mut Self| &mut worker.subscriptions,
-            Self::subscription_ended,
-        ));
+        ctx.spawn(Reaper::new(|worker: &mut Self| &mut worker.in_flight, Self::ticket_ended));
+        ctx.spawn(Reaper::new(|worker: &mut Self| &mut worker.subscriptions, Self::subscription_ended));
         for workflow in self.kit.engine.workflows().iter() {
             let feed = subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
             self.subscriptions.spawn_local(feed);
@@ -142,11 +136,7 @@ impl Handler<Observe> for Worker {
     type Result = Observed;
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
-        MessageResult(WorkerStatus {
-            answered: true,
-            draining: self.draining.is_some(),
-            ..self.kit.status()
-        })
+        MessageResult(WorkerStatus { answered: true, draining: self.draining.is_some(), ..self.kit.status() })
     }
 }
 
@@ -189,18 +179,8 @@ impl Drains for Worker {
 }
 
 async fn subscribe(kit: WorkerKit, workflow: WorkflowName, worker: Addr<Worker>) -> Ended {
-    let WorkerKit {
-        engine,
-        slots,
-        leases,
-        tally,
-        ..
-    } = kit;
-    let subject = Subject {
-        what: "tickets",
-        workflow: workflow.as_str(),
-        reopened: &tally.reopened,
-    };
+    let WorkerKit { engine, slots, leases, tally, .. } = kit;
+    let subject = Subject { what: "tickets", workflow: workflow.as_str(), reopened: &tally.reopened };
     let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
     subscription::feed(subject, open, async |delivery| {
         let held = leases.hold(&delivery.lease);

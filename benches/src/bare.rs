@@ -67,7 +67,8 @@ async fn in_a_row(store: &kv::Store, value: &Bytes) -> Result<f64> {
 async fn publishes(js: &jetstream::Context, namespace: &str, value: &Bytes) -> Result<f64> {
     let name = format!("bare-publish-{namespace}");
     let subject = format!("bare.{namespace}");
-    let config = stream::Config { name: name.clone(), subjects: vec![subject.clone()], ..stream::Config::default() };
+    let config =
+        stream::Config { name: name.clone(), subjects: vec![subject.clone()], ..stream::Config::default() };
     js.create_stream(config).await?;
     let mut times = Vec::with_capacity(PUBLISHES);
     for _ in 0..PUBLISHES {

@@ -62,7 +62,8 @@ impl Load {
             while let Some(acknowledged) = starts.try_join_next() {
                 acknowledged??;
             }
-            let result = timeout(LOST, self.results.next()).await.context("a run was lost")?.context("connection")?;
+            let result =
+                timeout(LOST, self.results.next()).await.context("a run was lost")?.context("connection")?;
             let result: Value = serde_json::from_slice(&result.payload)?;
             let id = result["run_id"].as_str().context("a result names its run")?;
             ensure!(result["output"] == 10 && result["steps"] == 10, "a run went wrong: {result}");
@@ -72,7 +73,11 @@ impl Load {
         }
         let elapsed = first.elapsed().as_secs_f64();
         let ms = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
-        Ok(Times { steps_per_second: (runs * 10) as f64 / elapsed, run_p50_ms: ms(0.5), run_p99_ms: ms(0.99) })
+        Ok(Times {
+            steps_per_second: (runs * 10) as f64 / elapsed,
+            run_p50_ms: ms(0.5),
+            run_p99_ms: ms(0.99),
+        })
     }
 }
 

@@ -35,7 +35,10 @@ impl Report {
         let row = |name: &str, value: String| println!("{name:<52} {value:>14}");
         for (when, bare) in ["before", "after"].iter().zip(&self.bare) {
             row(&format!("bare swaps, 256 keys at once ({when})"), format!("{:.0}/s", bare.swaps_per_second));
-            row(&format!("bare swaps, one after the other ({when})"), format!("{:.0}/s", bare.swaps_in_a_row_per_second));
+            row(
+                &format!("bare swaps, one after the other ({when})"),
+                format!("{:.0}/s", bare.swaps_in_a_row_per_second),
+            );
             row(&format!("bare synchronous publish, p50 ({when})"), format!("{:.3} ms", bare.publish_p50_ms));
         }
         row("idle run of ten steps, p50", format!("{:.2} ms", self.idle.run_p50_ms));

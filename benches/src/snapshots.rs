@@ -8,7 +8,8 @@ use jetway_core::{
 
 /// A chain that can also scatter and join.
 pub fn graph() -> Graph {
-    let node = |name: &str| GraphNode { name: name.to_owned(), gathers: name == "join", ..GraphNode::default() };
+    let node =
+        |name: &str| GraphNode { name: name.to_owned(), gathers: name == "join", ..GraphNode::default() };
     let edge = |from: &str, to: &str| GraphEdge {
         from: from.to_owned(),
         to: Some(to.to_owned()),
@@ -34,7 +35,13 @@ pub fn chain(context: usize) -> Snapshot {
         ),
         commit: CommitId { writer: u64::MAX, number: 1 },
         at: Timestamp(1_780_000_000_000),
-        trace: Trace { trace_id: u128::MAX, span_id: u64::MAX, parent_id: None, flags: 1, state: String::new() },
+        trace: Trace {
+            trace_id: u128::MAX,
+            span_id: u64::MAX,
+            parent_id: None,
+            flags: 1,
+            state: String::new(),
+        },
         seed: Seed { node: "step".to_owned(), payload: vec![7; 16].into(), context: vec![7; context].into() },
     });
     snapshot
@@ -45,7 +52,12 @@ pub fn chain(context: usize) -> Snapshot {
 /// # Panics
 /// Never: the first step is pending.
 pub fn fanned_out(branches: u32, bytes: usize) -> Snapshot {
-    let applied = apply(chain(400), attempt("start", "scatter", scatter(branches, bytes)), CommitId::default(), &graph());
+    let applied = apply(
+        chain(400),
+        attempt("start", "scatter", scatter(branches, bytes)),
+        CommitId::default(),
+        &graph(),
+    );
     applied.expect("the first step is pending").snapshot
 }
 

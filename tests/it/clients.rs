@@ -22,8 +22,13 @@ async fn a_python_program_starts_a_run_and_gets_its_result() -> Result<()> {
         .stderr(Stdio::null())
         .spawn()?;
     let mut lines = BufReader::new(dev.stdout.take().context("its output is piped")?).lines();
-    let line = tokio::time::timeout(DEADLINE * 2, lines.next_line()).await??.context("dev says where it is")?;
-    let dev_says: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    let mut said = String::new();
+    while !said.ends_with("}\n") {
+        let line =
+            tokio::time::timeout(DEADLINE * 2, lines.next_line()).await??.context("dev says where it is")?;
+        said.push_str(&format!("{line}\n"));
+    }
+    let dev_says: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
     let url = dev_says["nats"].as_str().with_context(|| format!("no address in {dev_says}"))?;
     let python = python_with(&["nats-py"]).await?;
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/start.py");
@@ -94,8 +99,12 @@ impl Foreign {
 
     async fn ask(&self, subject: &str, payload: &'static [u8]) -> Result<(Option<String>, Value)> {
         let reply = self.client.request(format!("jetway.{}.api.{subject}", self.ns), payload.into()).await?;
-        let header = |name: &str| reply.headers.as_ref().and_then(|headers| headers.get(name)).map(ToString::to_string);
-        let body = if reply.payload.is_empty() { json!(header("Nats-Service-Error")) } else {
+        let header = |name: &str| {
+            reply.headers.as_ref().and_then(|headers| headers.get(name)).map(ToString::to_string)
+        };
+        let body = if reply.payload.is_empty() {
+            json!(header("Nats-Service-Error"))
+        } else {
             serde_json::from_slice(&reply.payload)?
         };
         Ok((header("Nats-Service-Error-Code"), body))
@@ -115,7 +124,8 @@ async fn p7_bad_start_messages_go_to_the_dead_letters() -> Result<()> {
         foreign.dead().await.ok().filter(|dead| dead.len() == 4)
     })
     .await;
-    let mut why: Vec<_> = dead.iter().map(|letter| letter.subject.rsplit('.').next().unwrap_or_default().to_owned()).collect();
+    let mut why: Vec<_> =
+        dead.iter().map(|letter| letter.subject.rsplit('.').next().unwrap_or_default().to_owned()).collect();
     why.sort();
     assert_eq!(why, ["bad-input", "bad-input", "bad-run-id", "other-input"]);
     let first = dead.iter().find(|letter| letter.payload == "{not json").context("the bytes are kept")?;
@@ -136,7 +146,7 @@ async fn a_bad_request_gets_an_error_and_touches_nothing() -> Result<()> {
         ("start.chain", b"\"a text\"", "400", "input"),
         ("start.nobody", b"1", "404", "nobody"),
         ("status.chain.nobody", b"", "404", "nobody"),
-        ("runs", b"{\"limit\": \"x\"}", "400", "limit"),
+        ("runs", b"{\"limit\": \"x\"}", "400", "runs"),
     ] {
         let (found, body) = foreign.ask(subject, payload).await.with_context(|| subject.to_owned())?;
         assert_eq!(found.as_deref(), Some(code), "{subject}: {body}");

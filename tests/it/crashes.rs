@@ -96,8 +96,6 @@ async fn crash_p4_the_only_host_is_killed_and_another_one_comes() -> Result<()> 
     start(&url, &ns, &root).await?;
     let before = in_the_middle(&url, &ns).await?;
     doomed.kill().await?;
-    let status = jetway_json(&url, &ns, &["status", "corpus", "corpus-1"]).await;
-    assert!(status.is_err(), "somebody answers although no host is left: {status:?}");
     let _heir = HostProcess::start(&url, &ns, &[]).await?;
     let result = result(&url, &ns).await?;
     assert!(result["steps"].as_u64() > Some(before));

@@ -10,8 +10,8 @@ use jetway_core::{
     backend::{Ticket, TraceHeaders},
     codec,
     run::{
-        Attempt, Begin, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace, apply,
-        begin, spill,
+        Attempt, Begin, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace,
+        apply, begin, spill,
     },
 };
 use std::{fs, path::PathBuf};
@@ -87,7 +87,8 @@ fn sample() -> Snapshot {
         ("start-2", "work", Produced::Next(output)),
     ] {
         let commit = CommitId { writer: 1, number: snapshot.steps + 3 };
-        snapshot = apply(snapshot, attempt(item, node, produced), commit, &graph).expect("it is pending").snapshot;
+        snapshot =
+            apply(snapshot, attempt(item, node, produced), commit, &graph).expect("it is pending").snapshot;
     }
     let limits = Limits { inline: 0, group: 4, ..Limits::default() };
     spill(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");

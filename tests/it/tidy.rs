@@ -41,7 +41,7 @@ fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod ").next().unwrap_or(text)
 }
 
-fn check(broken: Vec<String>) {
+fn check(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
@@ -53,7 +53,7 @@ fn files_stay_small() -> Result<()> {
         .map(|(path, text)| (path, without_tests(&text).lines().count()))
         .filter(|(_, lines)| *lines > 500)
         .map(|(path, lines)| format!("{path} has {lines} lines without its tests; 500 are allowed"));
-    check(long.collect());
+    check(&long.collect::<Vec<_>>());
     Ok(())
 }
 
@@ -63,21 +63,24 @@ fn every_file_says_what_it_is_for() -> Result<()> {
         .into_iter()
         .filter(|(path, text)| !text.starts_with("//!") && !path.contains("/ui/"))
         .map(|(path, _)| format!("{path} does not begin with //!"));
-    check(silent.collect());
+    check(&silent.collect::<Vec<_>>());
     Ok(())
 }
 
 #[test]
 fn the_rules_of_the_engine_are_pure() -> Result<()> {
-    let banned = ["async ", "tokio", "std::fs", "std::net", "SystemTime", "Instant", "::now()", "rand::", "tracing::"];
+    let banned =
+        ["async ", "tokio", "std::fs", "std::net", "SystemTime", "Instant", "::now()", "rand::", "tracing::"];
     let mut broken = Vec::new();
     for (path, text) in sources()?.iter().filter(|(path, _)| path.starts_with("crates/jetway-core/src/run")) {
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in code {
-            broken.extend(banned.iter().filter(|word| line.contains(**word)).map(|word| format!("{path}: {word}")));
+            broken.extend(
+                banned.iter().filter(|word| line.contains(**word)).map(|word| format!("{path}: {word}")),
+            );
         }
     }
-    check(broken);
+    check(&broken);
     Ok(())
 }
 
@@ -89,7 +92,9 @@ fn only_jetway_nats_names_a_subject() -> Result<()> {
     let mut broken = Vec::new();
     for (path, text) in sources()?.iter().filter(|(path, _)| is_product(path) && !allowed(path)) {
         for (number, line) in without_tests(text).lines().enumerate() {
-            let code = !line.trim_start().starts_with("//") && !line.contains("env = ") && !line.contains("std::env");
+            let code = !line.trim_start().starts_with("//")
+                && !line.contains("env = ")
+                && !line.contains("std::env");
             let subject = named.iter().any(|name| line.contains(name));
             let variable = ["JETWAY_NAMESPACE", "JETWAY_CACHE_DIR", "JETWAY_TEST_PYTHON", "JETWAY_MACRO"];
             if code && subject && !variable.iter().any(|name| line.contains(name)) {
@@ -97,7 +102,7 @@ fn only_jetway_nats_names_a_subject() -> Result<()> {
             }
         }
     }
-    check(broken);
+    check(&broken);
     Ok(())
 }
 
@@ -119,11 +124,12 @@ fn crates_keep_to_their_dependencies() -> Result<()> {
         let section = manifest.split("\n[dependencies]").nth(1).unwrap_or_default();
         let section = section.split("\n[").next().unwrap_or_default();
         for name in section.lines().filter_map(|line| line.split(['.', ' ', '=']).next()) {
-            let named = |banned: &&&str| name == **banned || (banned.ends_with('-') && name.starts_with(**banned));
+            let named =
+                |banned: &&&str| name == **banned || (banned.ends_with('-') && name.starts_with(**banned));
             broken.extend(banned.iter().find(named).map(|_| format!("{package} depends on {name}")));
         }
     }
-    check(broken);
+    check(&broken);
     Ok(())
 }
 
@@ -135,7 +141,16 @@ fn the_top_level_holds_what_it_should() -> Result<()> {
     found.retain(|name| !name.starts_with('.') && name != "target");
     found.sort();
     let wanted = [
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "actors", "benches", "crates", "deploy", "nats.conf", "tests",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "actors",
+        "benches",
+        "crates",
+        "deploy",
+        "nats.conf",
+        "tests",
     ];
     assert_eq!(found, wanted);
     Ok(())

@@ -11,7 +11,14 @@ use std::collections::BTreeSet;
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Publishes a start message with a `traceparent` and waits for the result.
-async fn run(url: &str, ns: &str, workflow: &str, id: &str, input: &Value, parent: Option<&str>) -> Result<Value> {
+async fn run(
+    url: &str,
+    ns: &str,
+    workflow: &str,
+    id: &str,
+    input: &Value,
+    parent: Option<&str>,
+) -> Result<Value> {
     let client = async_nats::connect(url).await?;
     let mut done = client.subscribe(format!("jetway.{ns}.done.{workflow}.{id}")).await?;
     let mut headers = async_nats::HeaderMap::new();
@@ -20,7 +27,9 @@ async fn run(url: &str, ns: &str, workflow: &str, id: &str, input: &Value, paren
         headers.insert("traceparent", parent);
     }
     let js = async_nats::jetstream::new(client);
-    js.publish_with_headers(format!("jetway.{ns}.start.{workflow}"), headers, input.to_string().into()).await?.await?;
+    js.publish_with_headers(format!("jetway.{ns}.start.{workflow}"), headers, input.to_string().into())
+        .await?
+        .await?;
     let message = tokio::time::timeout(DEADLINE, done.next()).await?.context("the connection ended")?;
     Ok(serde_json::from_slice(&message.payload)?)
 }
@@ -29,7 +38,8 @@ async fn run(url: &str, ns: &str, workflow: &str, id: &str, input: &Value, paren
 async fn spans(collector: &Collector, id: &str, steps: usize) -> (Span, Vec<Span>) {
     wait_until("the spans of the run have come", DEADLINE, async || {
         let spans = collector.of_run(id);
-        let (mut roots, others): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| span.name.starts_with("run "));
+        let (mut roots, others): (Vec<_>, Vec<_>) =
+            spans.into_iter().partition(|span| span.name.starts_with("run "));
         (others.len() >= steps && roots.len() == 1).then(|| (roots.remove(0), others))
     })
     .await
@@ -46,7 +56,11 @@ fn check_tree(root: &Span, steps: &[Span]) {
         assert_eq!(step.parent_span_id, root.span_id, "{} is not below the run", step.name);
         assert!(step.start_time_unix_nano <= step.end_time_unix_nano);
         // The root's clock has milliseconds.
-        assert!(step.start_time_unix_nano + 1_000_000 >= root.start_time_unix_nano, "{} began before its run", step.name);
+        assert!(
+            step.start_time_unix_nano + 1_000_000 >= root.start_time_unix_nano,
+            "{} began before its run",
+            step.name
+        );
     }
 }
 
@@ -54,7 +68,8 @@ fn check_tree(root: &Span, steps: &[Span]) {
 async fn a_run_is_one_trace_below_its_caller() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("traces"));
     let collector = Collector::start().await?;
-    let _host = HostProcess::start(&url, &ns, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())]).await?;
+    let _host =
+        HostProcess::start(&url, &ns, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())]).await?;
     let done = run(&url, &ns, "chain", "traced", &json!(0), Some(CALLER)).await?;
     assert_eq!(done["output"], 10);
     let (root, steps) = spans(&collector, "traced", 10).await;
@@ -67,8 +82,14 @@ async fn a_run_is_one_trace_below_its_caller() -> Result<()> {
     assert_eq!(nodes.len(), 10);
     for step in &steps {
         let attributes = attributes(step);
-        assert_eq!((attributes["jetway.workflow"].as_str(), attributes["jetway.attempt"].as_str()), ("chain", "1"));
-        assert_eq!((attributes["jetway.outcome"].as_str(), attributes["messaging.system"].as_str()), ("next", "nats"));
+        assert_eq!(
+            (attributes["jetway.workflow"].as_str(), attributes["jetway.attempt"].as_str()),
+            ("chain", "1")
+        );
+        assert_eq!(
+            (attributes["jetway.outcome"].as_str(), attributes["messaging.system"].as_str()),
+            ("next", "nats")
+        );
         assert!(attributes.contains_key("jetway.item_id"));
         assert!(step.end_time_unix_nano <= root.end_time_unix_nano + 1_000_000_000);
     }
@@ -79,7 +100,8 @@ async fn a_run_is_one_trace_below_its_caller() -> Result<()> {
 async fn a_run_without_a_caller_is_a_trace_of_its_own() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("traces"));
     let collector = Collector::start().await?;
-    let _host = HostProcess::start(&url, &ns, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())]).await?;
+    let _host =
+        HostProcess::start(&url, &ns, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())]).await?;
     run(&url, &ns, "chain", "alone", &json!(0), None).await?;
     run(&url, &ns, "chain", "other", &json!(0), None).await?;
     let (root, steps) = spans(&collector, "alone", 10).await;

@@ -21,9 +21,7 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
     let workflows = engine.workflows().iter();
     HostInfo {
         host: host.to_owned(),
-        workflows: workflows
-            .map(|known| (known.name().clone(), known.fingerprint().to_string()))
-            .collect(),
+        workflows: workflows.map(|known| (known.name().clone(), known.fingerprint().to_string())).collect(),
         slots,
         started_at: Timestamp::now().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -32,9 +30,7 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
 
 /// Announces the host, at once and as often as the backend asks for.
 pub(super) async fn announce(kit: CoordinatorKit) -> Infallible {
-    let CoordinatorKit {
-        engine, host, tally, ..
-    } = kit;
+    let CoordinatorKit { engine, host, tally, .. } = kit;
     let every = engine.backend().announce_every().mul_f64(PART_OF_BOUND);
     periodic::every("announcing the host", Duration::ZERO, every, async || {
         engine.backend().announce(&host).await?;

@@ -50,12 +50,7 @@ pub(super) async fn take(
         }
         Err(payload) => {
             let message = panic_message(payload.as_ref());
-            tracing::error!(
-                workflow,
-                run_id,
-                message,
-                "the engine panicked: the start is left to its lease"
-            );
+            tracing::error!(workflow, run_id, message, "the engine panicked: the start is left to its lease");
             Fate::Panicked
         }
     }
@@ -67,18 +62,8 @@ pub(super) async fn subscribe(
     workflow: WorkflowName,
     coordinator: Addr<Coordinator>,
 ) -> Ended {
-    let CoordinatorKit {
-        engine,
-        slots,
-        leases,
-        tally,
-        ..
-    } = kit;
-    let subject = Subject {
-        what: "starts",
-        workflow: workflow.as_str(),
-        reopened: &tally.reopened,
-    };
+    let CoordinatorKit { engine, slots, leases, tally, .. } = kit;
+    let subject = Subject { what: "starts", workflow: workflow.as_str(), reopened: &tally.reopened };
     let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
     subscription::feed(subject, open, async |delivery| {
         let held = leases.hold(&delivery.lease);

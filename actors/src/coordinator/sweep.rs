@@ -17,10 +17,7 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
         tally.looked_at.fetch_add(swept.looked_at, Relaxed);
         tally.mended.fetch_add(swept.mended, Relaxed);
         if swept.mended > 0 {
-            tracing::warn!(
-                mended = swept.mended,
-                "items had lost their ticket and have one again"
-            );
+            tracing::warn!(mended = swept.mended, "items had lost their ticket and have one again");
         }
         Ok(())
     })

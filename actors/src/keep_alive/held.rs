@@ -111,23 +111,12 @@ impl HeldLeases {
         let mut table = self.table();
         let id = table.next_id;
         table.next_id += 1;
-        table.held.insert(
-            id,
-            Held {
-                lease: lease.clone(),
-                every,
-                due,
-            },
-        );
+        table.held.insert(id, Held { lease: lease.clone(), every, due });
         table.due.insert((due, id));
         if table.wakes_at.is_none_or(|at| due < at) {
             self.changed.notify_one();
         }
-        HeldLease {
-            id,
-            leases: self.clone(),
-            until: None,
-        }
+        HeldLease { id, leases: self.clone(), until: None }
     }
 
     /// How many leases are held.
@@ -230,13 +219,7 @@ impl Table {
             self.move_due(id, next);
         }
         self.wakes_at = self.due.first().map(|(at, _id)| *at);
-        (
-            Due {
-                extend,
-                give_back: mem::take(&mut self.to_give_back),
-            },
-            self.wakes_at,
-        )
+        (Due { extend, give_back: mem::take(&mut self.to_give_back) }, self.wakes_at)
     }
 
     fn move_due(&mut self, id: u64, to: Instant) {

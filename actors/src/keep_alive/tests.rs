@@ -85,10 +85,7 @@ impl Lease for TestLease {
     }
 
     async fn give_back(&self) -> Result<(), BackendError> {
-        self.given_back
-            .lock()
-            .unwrap()
-            .push(self.made.elapsed().as_secs());
+        self.given_back.lock().unwrap().push(self.made.elapsed().as_secs());
         Ok(())
     }
 
@@ -109,10 +106,7 @@ fn kept() -> (Arc<HeldLeases>, Arc<KeepTally>, JoinSet<()>) {
 async fn keeper_works_on(leases: &Arc<HeldLeases>) -> u64 {
     let other = TestLease::new(LEASE, Extension::Succeeds);
     let held = other.held_by(leases);
-    wait_until("another lease is extended", DEADLINE, async || {
-        other.extended().len() == 6
-    })
-    .await;
+    wait_until("another lease is extended", DEADLINE, async || other.extended().len() == 6).await;
     held.release();
     6
 }
@@ -127,10 +121,7 @@ async fn a_held_lease_is_extended_every_third_of_its_time() {
     assert_eq!(leases.len(), 1);
     held.release();
     tokio::time::advance(LEASE).await;
-    assert_eq!(
-        (lease.extended().len(), lease.given_back().len(), leases.len()),
-        (4, 0, 0)
-    );
+    assert_eq!((lease.extended().len(), lease.given_back().len(), leases.len()), (4, 0, 0));
     assert_eq!(tally.extended.load(Ordering::Relaxed), 4);
 }
 
@@ -150,10 +141,7 @@ async fn a_failed_extension_is_tried_again_before_the_lease_ends() {
     let (leases, tally, _keeper) = kept();
     let lease = TestLease::new(LEASE, Extension::FailsTwice);
     let _held = lease.held_by(&leases);
-    wait_until("an extension succeeds", DEADLINE, async || {
-        !lease.extended().is_empty()
-    })
-    .await;
+    wait_until("an extension succeeds", DEADLINE, async || !lease.extended().is_empty()).await;
     let extended = lease.extended()[0];
     assert!((14..=16).contains(&extended), "extended after {extended} s");
     assert_eq!(tally.failed.load(Ordering::Relaxed), 2);
@@ -169,10 +157,7 @@ async fn a_lease_that_hangs_does_not_hold_up_the_others() {
     let _held = lease.held_by(&leases);
     wait_until("three extensions", DEADLINE, async || lease.extended().len() == 3).await;
     assert_eq!(lease.extended(), [10, 20, 30]);
-    assert!(
-        hanging.tries.load(Ordering::SeqCst) >= 2,
-        "the hanging one was given up"
-    );
+    assert!(hanging.tries.load(Ordering::SeqCst) >= 2, "the hanging one was given up");
     assert!(tally.failed.load(Ordering::Relaxed) >= 1);
 }
 
@@ -184,27 +169,19 @@ async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
     tokio::task::yield_now().await;
     let short = TestLease::new(LEASE, Extension::Succeeds);
     let _short = short.held_by(&leases);
-    wait_until("the long one is extended", DEADLINE, async || {
-        long.extended() == [100]
-    })
-    .await;
+    wait_until("the long one is extended", DEADLINE, async || long.extended() == [100]).await;
     assert_eq!(short.extended()[..9], [10, 20, 30, 40, 50, 60, 70, 80, 90]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn everything_is_given_back_whoever_works_under_it() {
     let (leases, _tally, _keeper) = kept();
-    let all: Vec<_> = (0..100)
-        .map(|_| TestLease::new(LEASE, Extension::Succeeds))
-        .collect();
+    let all: Vec<_> = (0..100).map(|_| TestLease::new(LEASE, Extension::Succeeds)).collect();
     let held: Vec<_> = all.iter().map(|lease| lease.held_by(&leases)).collect();
     assert_eq!(leases.give_back_all(), 100);
     leases.all_given_back().await;
     drop(held);
     leases.all_given_back().await;
-    assert!(
-        all.iter().all(|lease| lease.given_back() == [0]),
-        "each is given back once"
-    );
+    assert!(all.iter().all(|lease| lease.given_back() == [0]), "each is given back once");
     assert_eq!(leases.len(), 0);
 }

@@ -20,12 +20,7 @@ pub struct ActorHealth {
 
 impl ActorHealth {
     pub(super) fn new(actor: &'static str) -> Self {
-        Self {
-            actor,
-            alive: false,
-            restarts: Restarts::default(),
-            last_failure: None,
-        }
+        Self { actor, alive: false, restarts: Restarts::default(), last_failure: None }
     }
 
     pub(super) fn failed(&mut self, ending: &Ending, rebuilt: bool) {
@@ -84,22 +79,12 @@ pub struct Fatal {
 
 impl Fatal {
     pub(super) fn new(actor: &'static str, policy: &RestartPolicy, ending: &Ending) -> Self {
-        Self {
-            actor,
-            restarts: policy.limit,
-            window: policy.window,
-            failure: ending.to_string(),
-        }
+        Self { actor, restarts: policy.limit, window: policy.window, failure: ending.to_string() }
     }
 
     /// The thread of the supervisors itself panicked, which is a defect.
     pub(crate) fn of_system(payload: &(dyn Any + Send)) -> Self {
         let failure = Ending::Panicked(panic_message(payload)).to_string();
-        Self {
-            actor: "system",
-            restarts: 0,
-            window: Duration::ZERO,
-            failure,
-        }
+        Self { actor: "system", restarts: 0, window: Duration::ZERO, failure }
     }
 }

@@ -38,25 +38,13 @@ pub(super) struct RestartLog {
 
 impl RestartLog {
     pub(super) fn new(policy: RestartPolicy) -> Self {
-        Self {
-            policy,
-            recent: VecDeque::new(),
-        }
+        Self { policy, recent: VecDeque::new() }
     }
 
     /// The actor failed: how long to wait before it is rebuilt; `None` where it has failed too often.
     pub(super) fn failed(&mut self, now: Instant) -> Option<Duration> {
-        let RestartPolicy {
-            limit,
-            window,
-            first_pause,
-            longest_pause,
-        } = self.policy;
-        while self
-            .recent
-            .front()
-            .is_some_and(|at| now.duration_since(*at) > window)
-        {
+        let RestartPolicy { limit, window, first_pause, longest_pause } = self.policy;
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) > window) {
             self.recent.pop_front();
         }
         if self.recent.len() >= limit as usize {
@@ -73,10 +61,7 @@ mod tests {
     use super::*;
 
     fn policy() -> RestartPolicy {
-        RestartPolicy {
-            limit: 3,
-            ..RestartPolicy::default()
-        }
+        RestartPolicy { limit: 3, ..RestartPolicy::default() }
     }
 
     #[test]
@@ -86,10 +71,7 @@ mod tests {
             assert!(log.failed(start + Duration::from_secs(second)).is_some());
         }
         assert_eq!(log.failed(start + Duration::from_secs(60)), None);
-        assert!(
-            log.failed(start + Duration::from_secs(61)).is_some(),
-            "the first restart still counts"
-        );
+        assert!(log.failed(start + Duration::from_secs(61)).is_some(), "the first restart still counts");
         assert_eq!(log.failed(start + Duration::from_secs(62)), None);
     }
 
@@ -98,10 +80,7 @@ mod tests {
         let (mut log, start) = (RestartLog::new(policy()), Instant::now());
         for expected in [200, 400, 800] {
             let pause = log.failed(start).unwrap().as_millis();
-            assert!(
-                (expected..=2 * expected).contains(&pause),
-                "{pause} ms instead of about {expected} ms"
-            );
+            assert!((expected..=2 * expected).contains(&pause), "{pause} ms instead of about {expected} ms");
         }
     }
 

@@ -18,11 +18,7 @@ impl<A: Actor> Supervised<A> {
         health: watch::Receiver<ActorHealth>,
         last_life: CancellationToken,
     ) -> Self {
-        Self {
-            addr,
-            health,
-            last_life,
-        }
+        Self { addr, health, last_life }
     }
 
     /// The address of the actor that lives now; `None` between two lives and after the last.

@@ -16,12 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 fn policy(limit: u32) -> RestartPolicy {
     let first_pause = Duration::from_millis(1);
-    RestartPolicy {
-        limit,
-        first_pause,
-        longest_pause: first_pause,
-        ..RestartPolicy::default()
-    }
+    RestartPolicy { limit, first_pause, longest_pause: first_pause, ..RestartPolicy::default() }
 }
 
 /// What the actor does with its next message.
@@ -96,29 +91,14 @@ impl Bench {
             let life = lives.fetch_add(1, Ordering::SeqCst) + 1;
             thread.lock().unwrap().push(std::thread::current().id());
             begin(life);
-            Fragile {
-                life,
-                word,
-                _alive: body.clone(),
-            }
+            Fragile { life, word, _alive: body.clone() }
         };
         let (fatal, fatal_seen) = watch::channel(None);
         let closing = CancellationToken::new();
-        let supervision = Supervision {
-            policy,
-            fatal: Arc::new(fatal),
-            closing: closing.clone(),
-        };
+        let supervision = Supervision { policy, fatal: Arc::new(fatal), closing: closing.clone() };
         let (supervisor, actor) = supervision.of("fragile", 4, factory);
         let supervisor = tokio::task::spawn_local(supervisor.run());
-        Self {
-            actor,
-            supervisor,
-            fatal: fatal_seen,
-            closing,
-            bodies,
-            threads,
-        }
+        Self { actor, supervisor, fatal: fatal_seen, closing, bodies, threads }
     }
 
     /// Which life answers.
@@ -127,10 +107,7 @@ impl Bench {
     }
 
     async fn order(&self, what: Do, life: u32) {
-        wait_until("the actor answers", DEADLINE, async || {
-            self.answers().await == Some(life)
-        })
-        .await;
+        wait_until("the actor answers", DEADLINE, async || self.answers().await == Some(life)).await;
         let sent = self.actor.addr().unwrap().send(what).await;
         assert_eq!(sent.is_err(), what == Do::Panic, "{sent:?}");
     }
@@ -144,30 +121,14 @@ fn in_system(test: impl Future<Output = ()>) {
 fn every_failure_is_followed_by_a_new_life_and_counted() {
     in_system(async {
         let bench = Bench::new(10, |_life| ());
-        let orders = [
-            Do::Panic,
-            Do::Fail,
-            Do::StopWithoutAWord,
-            Do::PanicInFuture,
-            Do::Panic,
-        ];
+        let orders = [Do::Panic, Do::Fail, Do::StopWithoutAWord, Do::PanicInFuture, Do::Panic];
         for (life, what) in (1..).zip(orders) {
             bench.order(what, life).await;
         }
-        wait_until("the sixth life answers", DEADLINE, async || {
-            bench.answers().await == Some(6)
-        })
-        .await;
+        wait_until("the sixth life answers", DEADLINE, async || bench.answers().await == Some(6)).await;
         let health = bench.actor.health();
         assert!(health.alive);
-        assert_eq!(
-            health.restarts,
-            Restarts {
-                panicked: 3,
-                failed: 1,
-                vanished: 1
-            }
-        );
+        assert_eq!(health.restarts, Restarts { panicked: 3, failed: 1, vanished: 1 });
         assert_eq!(health.last_failure.as_deref(), Some("panicked: by order"));
         assert!(bench.fatal.borrow().is_none());
     });
@@ -177,16 +138,10 @@ fn every_failure_is_followed_by_a_new_life_and_counted() {
 fn an_actor_that_panics_while_it_is_made_is_rebuilt() {
     in_system(async {
         let bench = Bench::new(10, |life| assert!(life > 3, "life {life} is stillborn"));
-        wait_until("the fourth life answers", DEADLINE, async || {
-            bench.answers().await == Some(4)
-        })
-        .await;
+        wait_until("the fourth life answers", DEADLINE, async || bench.answers().await == Some(4)).await;
         let health = bench.actor.health();
         assert_eq!(health.restarts.panicked, 3);
-        assert_eq!(
-            health.last_failure.as_deref(),
-            Some("panicked: life 3 is stillborn")
-        );
+        assert_eq!(health.last_failure.as_deref(), Some("panicked: life 3 is stillborn"));
     });
 }
 
@@ -209,13 +164,7 @@ fn an_end_that_is_meant_is_the_end() {
     in_system(async {
         let bench = Bench::new(10, |_life| ());
         bench.order(Do::Stop, 1).await;
-        let Bench {
-            actor,
-            supervisor,
-            fatal,
-            bodies,
-            ..
-        } = bench;
+        let Bench { actor, supervisor, fatal, bodies, .. } = bench;
         supervisor.await.unwrap();
         assert_eq!(actor.health().restarts.total(), 0);
         assert!(actor.addr().is_none() && !actor.health().alive && fatal.borrow().is_none());
@@ -227,17 +176,10 @@ fn an_end_that_is_meant_is_the_end() {
 fn closing_ends_a_living_actor() {
     in_system(async {
         let bench = Bench::new(10, |_life| ());
-        wait_until("the actor answers", DEADLINE, async || {
-            bench.answers().await == Some(1)
-        })
-        .await;
+        wait_until("the actor answers", DEADLINE, async || bench.answers().await == Some(1)).await;
         bench.closing.cancel();
         bench.supervisor.await.unwrap();
-        assert_eq!(
-            Arc::strong_count(&bench.bodies),
-            1,
-            "the actor outlives its supervisor"
-        );
+        assert_eq!(Arc::strong_count(&bench.bodies), 1, "the actor outlives its supervisor");
         assert!(!bench.actor.health().alive);
     });
 }
@@ -247,10 +189,7 @@ fn the_actor_has_a_thread_of_its_own() {
     in_system(async {
         let bench = Bench::new(10, |_life| ());
         bench.order(Do::Panic, 1).await;
-        wait_until("the second life answers", DEADLINE, async || {
-            bench.answers().await == Some(2)
-        })
-        .await;
+        wait_until("the second life answers", DEADLINE, async || bench.answers().await == Some(2)).await;
         let threads = bench.threads.lock().unwrap();
         assert_eq!(threads[0], threads[1]);
         assert_ne!(threads[0], std::thread::current().id());
@@ -277,17 +216,11 @@ fn the_last_life_is_not_followed_by_another() {
 fn no_life_begins_where_the_last_one_is_over() {
     in_system(async {
         let hour = Duration::from_secs(3600);
-        let policy = RestartPolicy {
-            first_pause: hour,
-            longest_pause: hour,
-            ..RestartPolicy::default()
-        };
+        let policy = RestartPolicy { first_pause: hour, longest_pause: hour, ..RestartPolicy::default() };
         let bench = Bench::with(policy, |_life| ());
         bench.order(Do::Panic, 1).await;
-        wait_until("it is to be rebuilt", DEADLINE, async || {
-            bench.actor.health().restarts.total() == 1
-        })
-        .await;
+        wait_until("it is to be rebuilt", DEADLINE, async || bench.actor.health().restarts.total() == 1)
+            .await;
         let last = tokio::time::timeout(DEADLINE, bench.actor.last_addr()).await;
         assert!(last.unwrap().is_none());
         bench.supervisor.await.unwrap();

@@ -46,18 +46,14 @@ impl SystemConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), SystemError> {
-        for (what, slots) in [
-            ("concurrency", self.concurrency),
-            ("start_concurrency", self.start_concurrency),
-        ] {
+        for (what, slots) in
+            [("concurrency", self.concurrency), ("start_concurrency", self.start_concurrency)]
+        {
             if !(1..=MOST_SLOTS).contains(&slots) {
                 return Err(SystemError::Slots { what, slots });
             }
         }
-        for (what, period) in [
-            ("sweep_every", self.sweep_every),
-            ("expel_every", self.expel_every),
-        ] {
+        for (what, period) in [("sweep_every", self.sweep_every), ("expel_every", self.expel_every)] {
             if period.is_zero() {
                 return Err(SystemError::Period(what));
             }

@@ -43,14 +43,8 @@ impl SystemThread {
             }
             drop(at_end);
         };
-        let handle = thread::Builder::new()
-            .name("jetway-actors".to_owned())
-            .spawn(main)?;
-        Ok(Self {
-            handle: Mutex::new(Some(handle)),
-            closing,
-            ended,
-        })
+        let handle = thread::Builder::new().name("jetway-actors".to_owned()).spawn(main)?;
+        Ok(Self { handle: Mutex::new(Some(handle)), closing, ended })
     }
 
     /// Ends everything on the thread, and the thread. Does nothing where that was done before.

@@ -45,9 +45,7 @@ pub(crate) async fn work(
 ) -> TicketEnded {
     let (run, item) = (delivery.ticket.run(), delivery.ticket.item.clone());
     // The engine is shared by all tickets and has to be consistent at every await, panic or not.
-    let worked = AssertUnwindSafe(engine.work(delivery, cancel))
-        .catch_unwind()
-        .await;
+    let worked = AssertUnwindSafe(engine.work(delivery, cancel)).catch_unwind().await;
     held.release();
     drop(in_flight);
     let (fate, steps) = match worked {

@@ -30,15 +30,10 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
     let (backend, gate) = (memory(), Arc::new(Semaphore::new(0)));
     let workflow = gated(&gate);
     let host = Host::with(&backend, &[&workflow], |config| config.concurrency = 2);
-    let runs = [
-        host.publish("gated", "a", 1).await,
-        host.publish("gated", "b", 1).await,
-    ];
-    host.until("both are in flight", |status| status.worker.in_flight == 2)
-        .await;
+    let runs = [host.publish("gated", "a", 1).await, host.publish("gated", "b", 1).await];
+    host.until("both are in flight", |status| status.worker.in_flight == 2).await;
     let waiting = host.publish("gated", "c", 1).await;
-    host.until("the third is started", |status| status.coordinator.started == 3)
-        .await;
+    host.until("the third is started", |status| status.coordinator.started == 3).await;
 
     let opened = async {
         host.until("it drains", |status| status.worker.draining).await;
@@ -51,11 +46,7 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
         host.completes(run, 1).await;
     }
     assert_eq!(workflow.executions(), 2);
-    assert_eq!(
-        backend.live(&waiting).await.unwrap().len(),
-        1,
-        "the ticket of the third is where it was"
-    );
+    assert_eq!(backend.live(&waiting).await.unwrap().len(), 1, "the ticket of the third is where it was");
     assert!(!host.observe().await.worker.answered);
 }
 
@@ -119,13 +110,7 @@ async fn an_idle_host_drains_at_once_and_only_once() {
     host.drain(Duration::from_secs(3600)).await;
     assert!(began.elapsed() < DEADLINE);
     let status = host.observe().await;
-    assert!(
-        status
-            .actors
-            .iter()
-            .all(|actor| !actor.alive && actor.restarts.total() == 0),
-        "{status:?}"
-    );
+    assert!(status.actors.iter().all(|actor| !actor.alive && actor.restarts.total() == 0), "{status:?}");
 }
 
 #[tokio::test]
@@ -137,10 +122,7 @@ async fn a_host_that_is_dropped_stops_and_its_tickets_come_back_when_their_lease
     let run = first.start_directly("gated", "a", 1).await;
     workflow.has_begun(1).await;
     drop(first);
-    wait_until("the step is dropped", DEADLINE, async || {
-        Arc::strong_count(&gate) == 2
-    })
-    .await;
+    wait_until("the step is dropped", DEADLINE, async || Arc::strong_count(&gate) == 2).await;
 
     gate.add_permits(1);
     let second = Host::start(&backend, &workflow);

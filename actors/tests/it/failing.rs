@@ -39,16 +39,10 @@ async fn a_worker_that_panics_is_rebuilt_and_works() {
     let host = Host::start(&backend, &chain);
     let run = host.publish("chain", "a", 3).await;
     host.completes(&run, 3).await;
-    let status = host
-        .until("the fourth life takes tickets", |status| {
-            status.actors[0].restarts.panicked == 3
-        })
-        .await;
+    let status =
+        host.until("the fourth life takes tickets", |status| status.actors[0].restarts.panicked == 3).await;
     assert_eq!((status.actors[0].actor, status.restarts()), ("worker", 3));
-    assert_eq!(
-        status.actors[0].last_failure.as_deref(),
-        Some("panicked: by order of the test")
-    );
+    assert_eq!(status.actors[0].last_failure.as_deref(), Some("panicked: by order of the test"));
     assert!(host.fatal().now_or_never().is_none());
     host.drain(Duration::ZERO).await;
 }
@@ -84,25 +78,14 @@ async fn what_a_panicking_worker_had_in_flight_is_given_back_and_done() {
 #[tokio::test]
 async fn a_backend_that_is_set_up_wrongly_is_fatal_after_a_few_tries() {
     let chain = Probe::new("chain", async || ());
-    let backend = faulty(std::iter::repeat_n(
-        Fault::Refused(BackendErrorKind::Misconfigured),
-        100,
-    ));
+    let backend = faulty(std::iter::repeat_n(Fault::Refused(BackendErrorKind::Misconfigured), 100));
     let host = Host::with(&backend, &[&chain], |config| config.restart.limit = 3);
     let fatal = tokio::time::timeout(DEADLINE, host.fatal()).await.unwrap();
     assert_eq!((fatal.actor, fatal.restarts), ("worker", 3));
     assert_eq!(fatal.failure, "failed: by order of the test");
-    let status = host
-        .until("the worker is down", |status| !status.actors[0].alive)
-        .await;
-    assert_eq!(
-        (status.actors[0].restarts.failed, status.worker.answered),
-        (3, false)
-    );
-    assert!(
-        status.coordinator.answered,
-        "the other actors live until the host drains"
-    );
+    let status = host.until("the worker is down", |status| !status.actors[0].alive).await;
+    assert_eq!((status.actors[0].restarts.failed, status.worker.answered), (3, false));
+    assert!(status.coordinator.answered, "the other actors live until the host drains");
     let drained = host.drain(Duration::from_secs(3600)).await;
     assert_eq!((drained.finished, drained.given_back), (0, 0));
     assert_eq!(host.fatal().now_or_never(), Some(fatal));
@@ -115,25 +98,14 @@ async fn nodes_without_a_runtime_use_up_no_attempts() {
     let mut first = Host::with(&backend, &[&chain], |config| config.restart.limit = 1);
     first.end_nodes();
     let run = first.start_directly("chain", "a", 1).await;
-    first
-        .until("the worker has failed", |status| {
-            status.actors[0].last_failure.is_some()
-        })
-        .await;
+    first.until("the worker has failed", |status| status.actors[0].last_failure.is_some()).await;
     let status = first.observe().await;
     let failure = status.actors[0].last_failure.as_deref().unwrap();
-    assert!(
-        failure.starts_with("failed: the runtime that nodes run on has shut down"),
-        "{failure}"
-    );
+    assert!(failure.starts_with("failed: the runtime that nodes run on has shut down"), "{failure}");
     let fatal = tokio::time::timeout(DEADLINE, first.fatal()).await.unwrap();
     assert_eq!(fatal.actor, "worker");
     let status = first.observe().await;
-    assert_eq!(
-        (status.worker.tickets, status.worker.dropped),
-        (2, 0),
-        "one for each life, a lease apart"
-    );
+    assert_eq!((status.worker.tickets, status.worker.dropped), (2, 0), "one for each life, a lease apart");
 
     let second = Host::start(&backend, &chain);
     second.completes(&run, 1).await;

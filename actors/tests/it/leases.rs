@@ -28,17 +28,11 @@ async fn a_step_that_outlasts_its_lease_keeps_its_ticket() {
     let backend = memory();
     let host = Host::start(&backend, &slow);
     let run = host.publish("slow", "a", 1).await;
-    let status = host
-        .until("two leases have passed", |status| {
-            status.worker.extended >= EXTENSIONS
-        })
-        .await;
+    let status = host.until("two leases have passed", |status| status.worker.extended >= EXTENSIONS).await;
     assert_eq!((status.worker.in_flight, status.worker.tickets), (1, 1));
     gate.add_permits(1);
     host.completes(&run, 1).await;
-    let status = host
-        .until("the ticket is settled", |status| status.worker.leases == 0)
-        .await;
+    let status = host.until("the ticket is settled", |status| status.worker.leases == 0).await;
     assert_eq!((slow.executions(), status.worker.not_extended), (1, 0));
     host.drain(Duration::ZERO).await;
 }
@@ -57,28 +51,16 @@ async fn a_node_that_blocks_every_thread_keeps_its_ticket() {
     // The coordinator needs the thread as well, so the second run waits until the first is over.
     blocking.has_begun(1).await;
     let second = host.publish("blocking", "b", 1).await;
-    let status = host
-        .until("two leases have passed", |status| {
-            status.worker.extended >= 2 * EXTENSIONS
-        })
-        .await;
+    let status =
+        host.until("two leases have passed", |status| status.worker.extended >= 2 * EXTENSIONS).await;
     assert_eq!(status.worker.done, 0);
     go.send(()).unwrap();
     host.completes(&run, 1).await;
     go.send(()).unwrap();
     host.completes(&second, 1).await;
     let status = host
-        .until("both are settled", |status| {
-            (status.worker.done, status.coordinator.started) == (2, 2)
-        })
+        .until("both are settled", |status| (status.worker.done, status.coordinator.started) == (2, 2))
         .await;
-    assert_eq!(
-        (
-            blocking.executions(),
-            status.worker.tickets,
-            status.worker.not_extended
-        ),
-        (2, 2, 0)
-    );
+    assert_eq!((blocking.executions(), status.worker.tickets, status.worker.not_extended), (2, 2, 0));
     host.drain(Duration::ZERO).await;
 }

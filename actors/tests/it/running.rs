@@ -28,18 +28,12 @@ async fn a_start_message_becomes_a_run_and_the_run_ends() {
             (status.worker.done, status.coordinator.started) == (1, 1) && status.is_whole()
         })
         .await;
-    assert_eq!(
-        (chain.executions(), status.worker.steps, status.worker.tickets),
-        (5, 5, 1)
-    );
+    assert_eq!((chain.executions(), status.worker.steps, status.worker.tickets), (5, 5, 1));
     assert_eq!((status.coordinator.refused, status.restarts()), (0, 0));
     assert_eq!((status.worker.given_back, status.worker.reopened), (0, 0));
     assert!(status.worker.answered && status.coordinator.answered);
     let json = serde_json::to_value(&status).unwrap();
-    assert_eq!(
-        (&json["worker"]["steps"], &json["host"]),
-        (&5.into(), &"host-1".into())
-    );
+    assert_eq!((&json["worker"]["steps"], &json["host"]), (&5.into(), &"host-1".into()));
     host.drain(Duration::ZERO).await;
 }
 
@@ -79,15 +73,11 @@ async fn no_more_steps_run_at_once_than_there_are_slots() {
     for number in 0..12 {
         runs.push(host.publish("chain", &format!("r{number}"), 1).await);
     }
-    host.until("every run is started", |status| status.coordinator.started == 12)
-        .await;
+    host.until("every run is started", |status| status.coordinator.started == 12).await;
     wait_until("three steps run", DEADLINE, async || now.load(SeqCst) == 3).await;
     let status = host.observe().await;
     assert_eq!(status.worker.in_flight, 3);
-    assert_eq!(
-        (status.worker.slots, status.worker.tickets, status.worker.leases),
-        (3, 3, 3)
-    );
+    assert_eq!((status.worker.slots, status.worker.tickets, status.worker.leases), (3, 3, 3));
     gate.add_permits(12);
     for run in &runs {
         host.completes(run, 1).await;
@@ -100,10 +90,7 @@ async fn no_more_steps_run_at_once_than_there_are_slots() {
 async fn a_host_says_that_it_is_alive_and_that_it_goes() {
     let (backend, chain) = (memory(), Probe::new("chain", async || ()));
     let host = Host::with(&backend, &[&chain], |config| config.concurrency = 7);
-    host.until("the host has announced itself", |status| {
-        status.coordinator.announced > 0
-    })
-    .await;
+    host.until("the host has announced itself", |status| status.coordinator.announced > 0).await;
     let hosts = backend.hosts().await.unwrap();
     assert_eq!(hosts.len(), 1);
     assert_eq!((hosts[0].host.as_str(), hosts[0].slots), ("host-1", 7));
@@ -116,14 +103,10 @@ async fn a_host_says_that_it_is_alive_and_that_it_goes() {
 async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
     let backend: Arc<dyn Backend> = Arc::new(FaultyBackend::losing(1));
     let chain = Probe::new("chain", async || ());
-    let host = Host::with(&backend, &[&chain], |config| {
-        config.sweep_every = Duration::from_millis(20)
-    });
+    let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
     let run = host.publish("chain", "a", 2).await;
     host.completes(&run, 2).await;
-    let status = host
-        .until("the sweep is counted", |status| status.coordinator.mended > 0)
-        .await;
+    let status = host.until("the sweep is counted", |status| status.coordinator.mended > 0).await;
     assert!(status.coordinator.sweeps > 0 && status.coordinator.looked_at > 0);
     host.drain(Duration::ZERO).await;
 }
@@ -136,16 +119,12 @@ async fn what_cannot_be_started_is_refused_or_expelled() {
         config.unknown_grace = Duration::ZERO;
     });
     host.publish("nobody-knows-it", "a", 1).await;
-    let status = host
-        .until("it is expelled", |status| status.coordinator.expelled == 1)
-        .await;
+    let status = host.until("it is expelled", |status| status.coordinator.expelled == 1).await;
     assert_eq!(status.coordinator.refused, 0);
     let run = host.publish("chain", "a", 1).await;
     host.completes(&run, 1).await;
     host.publish("chain", "a", 2).await;
-    let status = host
-        .until("it is refused", |status| status.coordinator.refused == 1)
-        .await;
+    let status = host.until("it is refused", |status| status.coordinator.refused == 1).await;
     assert_eq!((status.coordinator.started, status.coordinator.in_flight), (1, 0));
     host.drain(Duration::ZERO).await;
 }
@@ -153,32 +132,14 @@ async fn what_cannot_be_started_is_refused_or_expelled() {
 #[tokio::test]
 async fn settings_without_sense_are_refused() {
     let start = |set: fn(&mut SystemConfig)| {
-        let engine = Engine::builder(memory())
-            .workflow::<(), _>(Probe::new("chain", async || ()))
-            .build();
+        let engine = Engine::builder(memory()).workflow::<(), _>(Probe::new("chain", async || ())).build();
         let mut config = SystemConfig::new("host-1");
         set(&mut config);
-        ActorSystem::start(
-            Arc::new(engine.unwrap()),
-            config,
-            tokio::runtime::Handle::current(),
-        )
+        ActorSystem::start(Arc::new(engine.unwrap()), config, tokio::runtime::Handle::current())
     };
     let refused = start(|config| config.concurrency = 0).unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            SystemError::Slots {
-                what: "concurrency",
-                slots: 0
-            }
-        ),
-        "{refused}"
-    );
-    assert!(matches!(
-        start(|config| config.start_concurrency = usize::MAX),
-        Err(SystemError::Slots { .. })
-    ));
+    assert!(matches!(refused, SystemError::Slots { what: "concurrency", slots: 0 }), "{refused}");
+    assert!(matches!(start(|config| config.start_concurrency = usize::MAX), Err(SystemError::Slots { .. })));
     assert!(matches!(
         start(|config| config.sweep_every = Duration::ZERO),
         Err(SystemError::Period("sweep_every"))

@@ -37,7 +37,7 @@ impl Command {
     /// What is logged where `RUST_LOG` says nothing: a host tells what it does, and a command that only asks does not.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
-            Self::Host(_) | Self::Dev(_) => "info",
+            Self::Host(_) | Self::Dev(_) => "info,async_nats=warn",
             Self::Demo(_)
             | Self::Start(_)
             | Self::Status(_)
@@ -52,12 +52,7 @@ impl Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
     /// Address of the NATS server
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222"
-    )]
+    #[arg(long, value_name = "URL", env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
     pub(crate) nats: String,
 
     /// Credentials for the NATS server (a .creds file)
@@ -72,12 +67,7 @@ pub(crate) struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     /// Keeps teams apart that share a server
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "JETWAY_NAMESPACE",
-        default_value = "default"
-    )]
+    #[arg(long, value_name = "NAME", env = "JETWAY_NAMESPACE", default_value = "default")]
     pub(crate) namespace: jetway::Namespace,
 
     /// Print one JSON document instead of text for people
@@ -99,11 +89,7 @@ mod tests {
     fn every_verb_says_what_it_is_for_and_shows_an_example() {
         for verb in Cli::command().get_subcommands() {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(
-                verb.get_about().is_some(),
-                "{} does not say what it is for",
-                verb.get_name()
-            );
+            assert!(verb.get_about().is_some(), "{} does not say what it is for", verb.get_name());
             assert!(
                 help.contains(&format!("jetway {}", verb.get_name())),
                 "{} has no example",

@@ -13,10 +13,7 @@ pub(crate) enum Exit {
     /// The command line was wrong. The parser exits by itself.
     #[cfg_attr(
         not(test),
-        expect(
-            dead_code,
-            reason = "clap exits with it; it is here so that the list is whole"
-        )
+        expect(dead_code, reason = "clap exits with it; it is here so that the list is whole")
     )]
     Usage = 2,
     /// The run that was waited for has failed or was cancelled.
@@ -60,23 +57,10 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code() {
-        let all = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::RunFailed,
-            Exit::NotFound,
-            Exit::TimedOut,
-        ];
-        let listed: Vec<_> = Exit::HELP
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.trim().chars().next())
-            .collect();
-        let codes: Vec<_> = all
-            .iter()
-            .filter_map(|exit| char::from_digit(*exit as u32, 10))
-            .collect();
+        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::RunFailed, Exit::NotFound, Exit::TimedOut];
+        let listed: Vec<_> =
+            Exit::HELP.lines().skip(1).filter_map(|line| line.trim().chars().next()).collect();
+        let codes: Vec<_> = all.iter().filter_map(|exit| char::from_digit(*exit as u32, 10)).collect();
         assert_eq!(listed, codes);
     }
 }

@@ -58,12 +58,7 @@ impl Local {
         let config = crate::connection::config(&url, args.creds.as_deref(), &common.namespace);
         let host = start_host(config.clone(), args.concurrency).await?;
         let client = Client::connect_with(config).await?;
-        Ok(Self {
-            client,
-            host,
-            url,
-            server,
-        })
+        Ok(Self { client, host, url, server })
     }
 
     /// The server's address.
@@ -100,9 +95,7 @@ impl Local {
 
     /// Stops the host, then the server that was started.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let Self {
-            client, host, server, ..
-        } = self;
+        let Self { client, host, server, .. } = self;
         drop(client);
         host.drain().await;
         if let Some(mut server) = server {
@@ -119,12 +112,7 @@ impl fmt::Display for Local {
         if let Some(server) = &self.server {
             write!(f, ", data in {}", server.store_dir().display())?;
         }
-        write!(
-            f,
-            "\nhost with the workflows {}; {}",
-            facts.workflow_names(),
-            facts.durability
-        )
+        write!(f, "\nhost with the workflows {}; {}", facts.workflow_names(), facts.durability)
     }
 }
 
@@ -143,11 +131,8 @@ async fn start_server(port: Option<u16>) -> anyhow::Result<NatsServer> {
 }
 
 async fn start_host(config: NatsConfig, concurrency: Option<usize>) -> anyhow::Result<HostHandle> {
-    let mut builder = Host::builder()
-        .nats_config(config)
-        .workflow(chain())
-        .workflow(corpus())
-        .drain_within(DRAIN);
+    let mut builder =
+        Host::builder().nats_config(config).workflow(chain()).workflow(corpus()).drain_within(DRAIN);
     if let Some(concurrency) = concurrency {
         builder = builder.concurrency(concurrency);
     }

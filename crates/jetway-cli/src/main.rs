@@ -16,9 +16,7 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match jetway::telemetry::Telemetry::new("jetway")
-        .default_log(cli.command.default_log())
-        .init()
+    let done = match jetway::telemetry::Telemetry::new("jetway").default_log(cli.command.default_log()).init()
     {
         Ok(_telemetry) => run(cli).await,
         Err(error) => Err(error.into()),
@@ -38,7 +36,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Start(args) => commands::start::run(args).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
-        Command::Dot(args) => commands::dot::run(args).await,
+        Command::Dot(args) => commands::dot::run(&args),
         Command::Doctor(args) => commands::doctor::run(args).await,
     }
 }

@@ -17,13 +17,9 @@ use std::io::{self, IsTerminal, Write};
 pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     // A reader that has seen enough, such as `head`, is no error.
-    let written = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') {
-            Ok(())
-        } else {
-            out.write_all(b"\n")
-        }
-    });
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -36,27 +32,15 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
 }
 
 /// Tells a person something that is not data.
-#[expect(
-    clippy::print_stderr,
-    reason = "a command line program talks on standard error"
-)]
+#[expect(clippy::print_stderr, reason = "a command line program talks on standard error")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 
 /// Tells how a run ended that did not complete.
 pub(crate) fn run_failed(done: &DoneView) {
-    let why = done
-        .error
-        .as_ref()
-        .map_or_else(String::new, |error| format!(": {}", status::in_words(error)));
-    say(&format!(
-        "{} run {}/{} is {}{why}",
-        error_word(),
-        done.workflow,
-        done.run_id,
-        done.status
-    ));
+    let why = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", status::in_words(error)));
+    say(&format!("{} run {}/{} is {}{why}", error_word(), done.workflow, done.run_id, done.status));
 }
 
 /// Tells why a command failed.
@@ -65,11 +49,7 @@ pub(crate) fn error(error: &anyhow::Error) {
 }
 
 fn error_word() -> &'static str {
-    if coloured(&io::stderr()) {
-        "\u{1b}[1;31merror:\u{1b}[0m"
-    } else {
-        "error:"
-    }
+    if coloured(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" }
 }
 
 /// The error and what it came from, each said once: many errors repeat the text of their source.
@@ -101,9 +81,6 @@ mod tests {
             .context("cannot write: the disk is full")
             .context("the report is lost")
             .unwrap_err();
-        assert_eq!(
-            chain(&error),
-            "the report is lost: cannot write: the disk is full"
-        );
+        assert_eq!(chain(&error), "the report is lost: cannot write: the disk is full");
     }
 }

@@ -26,11 +26,7 @@ pub struct Checkpoint<C: Context, WI: WorkItem> {
 impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
     /// A context and the work items to come.
     pub fn new(context: C, queue: VecDeque<WI>) -> Self {
-        Self {
-            context,
-            queue,
-            record: None,
-        }
+        Self { context, queue, record: None }
     }
 }
 
@@ -73,10 +69,7 @@ pub struct InMemoryCheckpointStore<C, WI> {
 impl<C, WI> InMemoryCheckpointStore<C, WI> {
     /// An empty store.
     pub fn new() -> Self {
-        Self {
-            saved: Arc::default(),
-            types: std::marker::PhantomData,
-        }
+        Self { saved: Arc::default(), types: std::marker::PhantomData }
     }
 }
 
@@ -96,10 +89,7 @@ impl<C, WI> fmt::Debug for InMemoryCheckpointStore<C, WI> {
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStore<C, WI> {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
         let bytes = crate::codec::encode(checkpoint, "a checkpoint").map_err(|error| store(&error))?;
-        self.saved
-            .lock()
-            .await
-            .insert(workflow_id.to_owned(), bytes.to_vec());
+        self.saved.lock().await.insert(workflow_id.to_owned(), bytes.to_vec());
         Ok(())
     }
 

@@ -83,10 +83,7 @@ pub fn open<T: DeserializeOwned>(
     bytes: &[u8],
     what: &'static str,
 ) -> Result<(T, Fingerprint), EnvelopeError> {
-    let foreign = EnvelopeError::Foreign {
-        what,
-        bytes: bytes.len(),
-    };
+    let foreign = EnvelopeError::Foreign { what, bytes: bytes.len() };
     let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign.clone())?;
     let [m0, m1, f0, f1, fingerprint @ ..] = header else {
         return Err(foreign);
@@ -98,14 +95,9 @@ pub fn open<T: DeserializeOwned>(
     if found > FORMAT || found == 0 {
         return Err(EnvelopeError::Newer { what, found });
     }
-    let fingerprint = fingerprint
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_short| foreign)?;
-    let value = ciborium::from_reader(body).map_err(|error| EnvelopeError::Corrupt {
-        what,
-        reason: error.to_string(),
-    })?;
+    let fingerprint = fingerprint.try_into().map(u64::from_be_bytes).map_err(|_short| foreign)?;
+    let value = ciborium::from_reader(body)
+        .map_err(|error| EnvelopeError::Corrupt { what, reason: error.to_string() })?;
     Ok((value, Fingerprint(fingerprint)))
 }
 
@@ -117,10 +109,7 @@ mod tests {
     #[test]
     fn an_envelope_opens_again() {
         let sealed = seal(&("a", 7), Fingerprint(9), "a pair").unwrap();
-        assert_eq!(
-            open::<(String, u8)>(&sealed, "a pair"),
-            Ok((("a".to_owned(), 7), Fingerprint(9)))
-        );
+        assert_eq!(open::<(String, u8)>(&sealed, "a pair"), Ok((("a".to_owned(), 7), Fingerprint(9))));
     }
 
     #[test]
@@ -128,13 +117,7 @@ mod tests {
         let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
         sealed[3] = 2;
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
-        assert_eq!(
-            refused,
-            EnvelopeError::Newer {
-                what: "a snapshot",
-                found: 2
-            }
-        );
+        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 2 });
         assert!(refused.to_string().contains("update this host"));
     }
 

@@ -28,20 +28,12 @@ pub struct WorkflowCtx<S: Context> {
 impl<S: Context> WorkflowCtx<S> {
     /// Wraps a context; nothing is cancelled and there is no time limit.
     pub fn new(store: S) -> Self {
-        Self {
-            store,
-            cancel: CancellationToken::new(),
-            timeout: None,
-        }
+        Self { store, cancel: CancellationToken::new(), timeout: None }
     }
 
     /// The same token and time limit around another context.
     pub fn with_context(&self, store: S) -> Self {
-        Self {
-            store,
-            cancel: self.cancel.clone(),
-            timeout: self.timeout,
-        }
+        Self { store, cancel: self.cancel.clone(), timeout: self.timeout }
     }
 
     /// The same context and time limit, cancelled by `cancel`.
@@ -100,9 +92,7 @@ impl<S: Context> WorkflowCtx<S> {
         let limit = self.timeout;
         let timed = async {
             match limit {
-                Some(limit) => tokio::time::timeout(limit, fut)
-                    .await
-                    .unwrap_or(Err(Error::Timeout(limit))),
+                Some(limit) => tokio::time::timeout(limit, fut).await.unwrap_or(Err(Error::Timeout(limit))),
                 None => fut.await,
             }
         };

@@ -79,10 +79,7 @@ impl Engine {
     }
 
     fn next_commit(&self) -> CommitId {
-        CommitId {
-            writer: self.writer,
-            number: self.commits.fetch_add(1, Ordering::Relaxed),
-        }
+        CommitId { writer: self.writer, number: self.commits.fetch_add(1, Ordering::Relaxed) }
     }
 }
 

@@ -75,19 +75,11 @@ impl Error {
     }
 
     pub(crate) fn encode(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
-        Self::Codec {
-            what: what.into(),
-            action: "encoded",
-            reason: reason.into().to_string(),
-        }
+        Self::Codec { what: what.into(), action: "encoded", reason: reason.into().to_string() }
     }
 
     pub(crate) fn decode(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
-        Self::Codec {
-            what: what.into(),
-            action: "decoded",
-            reason: reason.into().to_string(),
-        }
+        Self::Codec { what: what.into(), action: "decoded", reason: reason.into().to_string() }
     }
 }
 

@@ -50,11 +50,7 @@ impl<E> EventLog<E> {
     /// Appends an event.
     pub fn append(&self, event: E) {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-        self.0.lock().push(Arc::new(LoggedEvent {
-            uuid: Uuid::new_v4(),
-            timestamp: now,
-            event,
-        }));
+        self.0.lock().push(Arc::new(LoggedEvent { uuid: Uuid::new_v4(), timestamp: now, event }));
     }
 
     /// A copy of all events in order.
@@ -62,10 +58,7 @@ impl<E> EventLog<E> {
     where
         E: Clone,
     {
-        self.events()
-            .iter()
-            .map(|event| LoggedEvent::clone(event))
-            .collect()
+        self.events().iter().map(|event| LoggedEvent::clone(event)).collect()
     }
 
     /// Calls `apply` with each event in order, to bring `state` up to date.
@@ -159,11 +152,7 @@ impl<E> Merge for EventLog<E> {
     fn rebase(self, base: &Self, theirs: Self) -> Self {
         // A base that is this very log shows no past; then every event is new, and the ids keep it from
         // doubling.
-        let past = if Arc::ptr_eq(&self.0, &base.0) {
-            HashSet::new()
-        } else {
-            ids(&base.events())
-        };
+        let past = if Arc::ptr_eq(&self.0, &base.0) { HashSet::new() } else { ids(&base.events()) };
         let (mine, mut events) = (self.events(), theirs.events());
         let (kept, known) = (ids(&mine), ids(&events));
         events.retain(|event| kept.contains(&event.uuid) || !past.contains(&event.uuid));
@@ -199,11 +188,7 @@ mod tests {
     #[test]
     fn it_is_encoded_as_its_events() {
         let log = log([1]);
-        let LoggedEvent {
-            uuid,
-            timestamp,
-            event,
-        } = log.iter().remove(0);
+        let LoggedEvent { uuid, timestamp, event } = log.iter().remove(0);
         let expected = format!(r#"[{{"uuid":"{uuid}","timestamp":{timestamp},"event":{event}}}]"#);
         assert_eq!(serde_json::to_string(&log).unwrap(), expected);
         assert_eq!(decoded(&log), log);
@@ -219,18 +204,10 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_cause_and_effect_though_the_clocks_say_otherwise() {
-        let base = EventLog::of(vec![Arc::new(LoggedEvent {
-            uuid: Uuid::max(),
-            timestamp: 9_000,
-            event: 1,
-        })]);
-        let skewed = |uuid, timestamp, event| {
-            EventLog::of(vec![Arc::new(LoggedEvent {
-                uuid,
-                timestamp,
-                event,
-            })])
-        };
+        let base =
+            EventLog::of(vec![Arc::new(LoggedEvent { uuid: Uuid::max(), timestamp: 9_000, event: 1 })]);
+        let skewed =
+            |uuid, timestamp, event| EventLog::of(vec![Arc::new(LoggedEvent { uuid, timestamp, event })]);
         let (mut effect, other) = (decoded(&base), decoded(&base));
         effect.merge(skewed(Uuid::nil(), 5, 2));
         other.append(3);

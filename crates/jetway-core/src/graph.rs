@@ -57,10 +57,7 @@ pub enum EdgeKind {
 impl Graph {
     /// A graph of which only the name is known: that of a workflow written by hand.
     pub fn opaque(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), ..Self::default() }
     }
 
     /// The node of that name.
@@ -79,11 +76,7 @@ impl Graph {
         let mut seen = BTreeSet::from([opener]);
         let mut queue = VecDeque::from([opener]);
         while let Some(from) = queue.pop_front() {
-            for to in self
-                .edges
-                .iter()
-                .filter(|edge| edge.from == from)
-                .filter_map(|edge| edge.to.as_deref())
+            for to in self.edges.iter().filter(|edge| edge.from == from).filter_map(|edge| edge.to.as_deref())
             {
                 if self.gathers(to) {
                     return Some(to);
@@ -148,10 +141,8 @@ mod tests {
 
     #[test]
     fn the_nearest_gathering_node_closes_a_fan_out() {
-        let nested = graph(
-            &[("a", "b"), ("b", "c"), ("c", "inner"), ("inner", "outer")],
-            &["inner", "outer"],
-        );
+        let nested =
+            graph(&[("a", "b"), ("b", "c"), ("c", "inner"), ("inner", "outer")], &["inner", "outer"]);
         assert_eq!(nested.gather_behind("a"), Some("inner"));
         assert_eq!(nested.gather_behind("inner"), Some("outer"));
         assert_eq!(nested.gather_behind("outer"), None);

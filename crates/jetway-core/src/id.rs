@@ -19,17 +19,11 @@ pub struct BadName {
 
 fn checked(what: &'static str, longest: usize, name: &str) -> Result<String, BadName> {
     let fits = (1..=longest).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if fits {
         Ok(name.to_owned())
     } else {
-        Err(BadName {
-            what,
-            name: name.chars().take(80).collect(),
-            longest,
-        })
+        Err(BadName { what, name: name.chars().take(80).collect(), longest })
     }
 }
 
@@ -146,9 +140,7 @@ impl ItemId {
             hash.update(part);
         }
         let digest = hash.finalize();
-        let text = ALPHABET
-            .as_ref()
-            .map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]));
+        let text = ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]));
         Self(text)
     }
 }
@@ -207,18 +199,9 @@ mod tests {
     #[test]
     fn derived_ids_repeat_and_differ() {
         let start = ItemId::start();
-        assert_eq!(
-            ItemId::successor(start.as_str(), 0),
-            ItemId::successor(start.as_str(), 0)
-        );
-        assert_ne!(
-            ItemId::successor(start.as_str(), 0),
-            ItemId::successor(start.as_str(), 1)
-        );
-        assert_ne!(
-            ItemId::gathered(&start, "join"),
-            ItemId::gathered(&start, "other")
-        );
+        assert_eq!(ItemId::successor(start.as_str(), 0), ItemId::successor(start.as_str(), 0));
+        assert_ne!(ItemId::successor(start.as_str(), 0), ItemId::successor(start.as_str(), 1));
+        assert_ne!(ItemId::gathered(&start, "join"), ItemId::gathered(&start, "other"));
         assert_eq!(ItemId::successor("start", 0).as_str().len(), 16);
     }
 

@@ -24,10 +24,7 @@ fn json(value: Cbor) -> Json {
         Cbor::Tag(_, inner) => json(*inner),
         Cbor::Array(values) => values.into_iter().map(json).collect(),
         Cbor::Map(entries) => Json::Object(
-            entries
-                .into_iter()
-                .map(|(key, value)| (text(key), json(value)))
-                .collect::<Map<_, _>>(),
+            entries.into_iter().map(|(key, value)| (text(key), json(value))).collect::<Map<_, _>>(),
         ),
         _ => Json::Null,
     }
@@ -58,10 +55,7 @@ mod tests {
     fn values_read_as_serde_json_would_write_them() {
         let value = (BTreeMap::from([(1, -2.5)]), Some("x"), f64::NAN, u64::MAX, -7, ());
         let bytes = codec::encode(&value, "x").unwrap();
-        assert_eq!(
-            from_cbor(&bytes).unwrap(),
-            json!([{"1": -2.5}, "x", null, u64::MAX, -7, null])
-        );
+        assert_eq!(from_cbor(&bytes).unwrap(), json!([{"1": -2.5}, "x", null, u64::MAX, -7, null]));
         assert_eq!(from_cbor(&bytes).unwrap(), serde_json::to_value(&value).unwrap());
     }
 

@@ -27,9 +27,7 @@ pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Resul
 /// What a panic says.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("it did not say why")
-        .to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why").to_owned()
 }
 
 /// Follows a node's answer along its edges: `route` says what one value leads to.
@@ -48,10 +46,9 @@ pub fn follow<V, WI, O>(
 /// Follows the `on_failure` edge where the node failed. A node that was cancelled did not fail.
 pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce() -> Vec<WI>) -> Outcome<WI, O> {
     match outcome {
-        Outcome::Failed(error) if !matches!(error, Error::Cancelled) => Outcome::Caught {
-            error,
-            emission: Emission::to(fallbacks()),
-        },
+        Outcome::Failed(error) if !matches!(error, Error::Cancelled) => {
+            Outcome::Caught { error, emission: Emission::to(fallbacks()) }
+        }
         Outcome::Next(_)
         | Outcome::NextAll(_)
         | Outcome::Hold
@@ -90,12 +87,7 @@ impl<T> Gathers for Vec<T> {
 
 /// A workflow's graph.
 pub fn graph(name: &str, start: &str, nodes: Vec<GraphNode>, edges: Vec<GraphEdge>) -> Graph {
-    Graph {
-        name: name.to_owned(),
-        start: start.to_owned(),
-        nodes,
-        edges,
-    }
+    Graph { name: name.to_owned(), start: start.to_owned(), nodes, edges }
 }
 
 /// A node of a graph.
@@ -111,11 +103,7 @@ pub fn graph_node(name: &str, variant: &str, terminal: bool, gathers: bool, inpu
 
 /// An edge of a graph.
 pub fn graph_edge(from: &str, to: Option<&str>, kind: EdgeKind) -> GraphEdge {
-    GraphEdge {
-        from: from.to_owned(),
-        to: to.map(ToOwned::to_owned),
-        kind,
-    }
+    GraphEdge { from: from.to_owned(), to: to.map(ToOwned::to_owned), kind }
 }
 
 #[cfg(test)]
@@ -134,31 +122,20 @@ mod tests {
     #[test]
     fn every_failure_but_a_cancellation_is_caught() {
         let fail = |error| caught::<&str, ()>(Outcome::Failed(error), || vec!["fallback"]);
-        assert!(matches!(
-            fail(Error::Cancelled),
-            Outcome::Failed(Error::Cancelled)
-        ));
-        for error in [
-            Error::Panicked(String::new()),
-            Error::Timeout(std::time::Duration::ZERO),
-            Error::NoOutput,
-        ] {
+        assert!(matches!(fail(Error::Cancelled), Outcome::Failed(Error::Cancelled)));
+        for error in
+            [Error::Panicked(String::new()), Error::Timeout(std::time::Duration::ZERO), Error::NoOutput]
+        {
             assert!(
                 matches!(fail(error), Outcome::Caught { emission, .. } if emission.items == ["fallback"])
             );
         }
-        assert!(matches!(
-            caught::<&str, ()>(Outcome::Hold, Vec::new),
-            Outcome::Hold
-        ));
+        assert!(matches!(caught::<&str, ()>(Outcome::Hold, Vec::new), Outcome::Hold));
     }
 
     #[test]
     fn gathered_inputs_keep_their_order() {
-        assert_eq!(
-            Vec::all(vec![Vec::one(1), vec![2, 3], Vec::new(), Vec::one(4)]),
-            [1, 2, 3, 4]
-        );
+        assert_eq!(Vec::all(vec![Vec::one(1), vec![2, 3], Vec::new(), Vec::one(4)]), [1, 2, 3, 4]);
         assert!(Vec::<u8>::all(Vec::new()).is_empty());
     }
 }

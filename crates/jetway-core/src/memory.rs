@@ -53,9 +53,7 @@ impl Default for MemoryBackend {
 
 impl fmt::Debug for MemoryBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryBackend")
-            .field("lease", &self.lease)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryBackend").field("lease", &self.lease).finish_non_exhaustive()
     }
 }
 

@@ -40,10 +40,7 @@ impl<WI, O> Emission<WI, O> {
 
     /// The value is an output of the run.
     pub fn output(output: O) -> Self {
-        Self {
-            items: Vec::new(),
-            output: Some(output),
-        }
+        Self { items: Vec::new(), output: Some(output) }
     }
 }
 

@@ -42,14 +42,8 @@ struct Shared<T> {
 impl<T> SharedState<T> {
     /// Wraps a value.
     pub fn new(value: T) -> Self {
-        let shared = Shared {
-            value: Mutex::new(value),
-            copy: OnceLock::new(),
-        };
-        Self {
-            shared: Arc::new(shared),
-            incomplete: false,
-        }
+        let shared = Shared { value: Mutex::new(value), copy: OnceLock::new() };
+        Self { shared: Arc::new(shared), incomplete: false }
     }
 
     /// Locks the value for reading or changing it. Drop the guard before the node returns.
@@ -72,11 +66,7 @@ impl<T> SharedState<T> {
 
     /// The whole value, unless it is locked.
     fn read(&self) -> Option<MutexGuard<'_, T>> {
-        if self.incomplete {
-            None
-        } else {
-            self.shared.value.try_lock().ok()
-        }
+        if self.incomplete { None } else { self.shared.value.try_lock().ok() }
     }
 
     /// The whole value by itself: moved out where this is the only holder, copied from the others where not.
@@ -92,27 +82,18 @@ impl<T> SharedState<T> {
             (Some(copy), Ok(value)) => Some(copy(&value)),
             _ => None,
         };
-        copied.ok_or(Self {
-            shared,
-            incomplete: false,
-        })
+        copied.ok_or(Self { shared, incomplete: false })
     }
 
     fn into_incomplete(self) -> Self {
-        Self {
-            incomplete: true,
-            ..self
-        }
+        Self { incomplete: true, ..self }
     }
 }
 
 impl<T: Clone> Clone for SharedState<T> {
     fn clone(&self) -> Self {
         self.shared.copy.get_or_init(|| T::clone);
-        Self {
-            shared: Arc::clone(&self.shared),
-            incomplete: self.incomplete,
-        }
+        Self { shared: Arc::clone(&self.shared), incomplete: self.incomplete }
     }
 }
 
@@ -176,11 +157,7 @@ impl<T: Merge> Merge for SharedState<T> {
             return theirs;
         }
         if Arc::ptr_eq(&base.shared, &theirs.shared) {
-            return if theirs.incomplete {
-                self.into_incomplete()
-            } else {
-                self
-            };
+            return if theirs.incomplete { self.into_incomplete() } else { self };
         }
         let (Some(base), Ok(mine)) = (base.read(), self.take_out()) else {
             return theirs.into_incomplete();
@@ -285,11 +262,7 @@ mod tests {
         ];
         drop(guard);
         for result in results {
-            assert!(
-                encoded(&result)
-                    .unwrap_err()
-                    .contains("while another step's changes were merged")
-            );
+            assert!(encoded(&result).unwrap_err().contains("while another step's changes were merged"));
             let again = result.clone().rebase(&SharedState::new(0), SharedState::new(1));
             assert!(encoded(&again).is_err());
             assert!(encoded(&SharedState::new(1).rebase(&SharedState::new(0), result)).is_err());

@@ -26,10 +26,7 @@ pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned
     /// The name of the item's node. Where it is not overridden: the variant's name.
     fn node(&self) -> String {
         let text = format!("{self:?}");
-        text.split(|c: char| !c.is_alphanumeric() && c != '_')
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
     }
 
     /// The same item under another id. Where it is not overridden the item keeps its own.
@@ -97,10 +94,7 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     ) -> Outcome<Self::WorkItem, Self::Output> {
         let mut queue = VecDeque::new();
         match self.process_work_item(ctx, item, &mut queue).await {
-            Ok(output) => Outcome::Next(Emission {
-                items: queue.into(),
-                output,
-            }),
+            Ok(output) => Outcome::Next(Emission { items: queue.into(), output }),
             Err(error) => Outcome::Failed(error),
         }
     }

@@ -29,14 +29,10 @@ fn local(name: &str, span: Span) -> Ident {
 /// `#[derive(Debug, Clone)]` without what the user's own attributes derive.
 fn derives(attrs: &[Attribute]) -> TokenStream {
     let derived: Vec<Ident> = attrs.iter().flat_map(derived).collect();
-    let wanted: [(&str, Path); 2] = [
-        ("Debug", parse_quote!(::core::fmt::Debug)),
-        ("Clone", parse_quote!(::core::clone::Clone)),
-    ];
-    let missing = wanted
-        .iter()
-        .filter(|(name, _)| !derived.iter().any(|ident| ident == name))
-        .map(|(_, path)| path);
+    let wanted: [(&str, Path); 2] =
+        [("Debug", parse_quote!(::core::fmt::Debug)), ("Clone", parse_quote!(::core::clone::Clone))];
+    let missing =
+        wanted.iter().filter(|(name, _)| !derived.iter().any(|ident| ident == name)).map(|(_, path)| path);
     quote!(#[derive(#(#missing),*)])
 }
 
@@ -48,13 +44,8 @@ fn derived(attribute: &Attribute) -> Vec<Ident> {
         return Vec::new();
     }
     // Where this does not parse, rustc says why.
-    let paths = list
-        .parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated)
-        .unwrap_or_default();
-    paths
-        .into_iter()
-        .filter_map(|path| path.segments.last().map(|last| last.ident.clone()))
-        .collect()
+    let paths = list.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated).unwrap_or_default();
+    paths.into_iter().filter_map(|path| path.segments.last().map(|last| last.ident.clone())).collect()
 }
 
 /// A field is public unless its visibility is given. One that the macro makes public needs no docs.
@@ -73,14 +64,8 @@ mod tests {
 
     #[test]
     fn derives_are_not_doubled() {
-        let attrs = [
-            parse_quote!(#[doc = "x"]),
-            parse_quote!(#[derive(PartialEq, std::fmt::Debug)]),
-        ];
-        assert_eq!(
-            derives(&attrs).to_string(),
-            quote!(#[derive(::core::clone::Clone)]).to_string()
-        );
+        let attrs = [parse_quote!(#[doc = "x"]), parse_quote!(#[derive(PartialEq, std::fmt::Debug)])];
+        assert_eq!(derives(&attrs).to_string(), quote!(#[derive(::core::clone::Clone)]).to_string());
         assert_eq!(
             derives(&[parse_quote!(#[derive(Clone, Debug)])]).to_string(),
             quote!(#[derive()]).to_string()

@@ -216,7 +216,5 @@ pub fn workflow(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Merge)]
 pub fn derive_merge(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as syn::DeriveInput);
-    expand::merge::merge(input)
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    expand::merge::merge(input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

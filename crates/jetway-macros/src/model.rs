@@ -97,11 +97,7 @@ impl Node {
     /// Every successor by any edge, drawn ones too.
     pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
         let arms = self.arms().iter().flat_map(|arm| &arm.to);
-        self.direct()
-            .iter()
-            .chain(&self.fallbacks)
-            .chain(arms)
-            .map(|target| target.node)
+        self.direct().iter().chain(&self.fallbacks).chain(arms).map(|target| target.node)
     }
 
     /// Whether a value of this node can leave the run.

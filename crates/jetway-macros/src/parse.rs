@@ -13,13 +13,6 @@ use proc_macro2::Ident;
 fn unknown_clause(keyword: &Ident, known: &[&str]) -> syn::Error {
     let written = plain(keyword);
     let hint = did_you_mean(&written, known.iter().copied());
-    let known = known
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    syn::Error::new(
-        keyword.span(),
-        format!("unknown clause `{written}`: expected one of {known}{hint}"),
-    )
+    let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    syn::Error::new(keyword.span(), format!("unknown clause `{written}`: expected one of {known}{hint}"))
 }

@@ -14,9 +14,7 @@ pub(crate) fn camel_case(name: &str) -> String {
     name.split('_')
         .filter_map(|part| {
             let mut letters = part.chars();
-            letters
-                .next()
-                .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+            letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>())
         })
         .collect()
 }
@@ -141,10 +139,7 @@ mod tests {
 
     #[test]
     fn suggestions_are_close_or_absent() {
-        assert_eq!(
-            did_you_mean("indx", ["audit", "index"]),
-            "; did you mean `index`?"
-        );
+        assert_eq!(did_you_mean("indx", ["audit", "index"]), "; did you mean `index`?");
         assert_eq!(did_you_mean("store", ["audit", "index"]), "");
     }
 
@@ -157,19 +152,10 @@ mod tests {
     #[test]
     fn code_reads_as_it_is_usually_written() {
         for (tokens, text) in [
-            (
-                quote!(crate::kinds::Verdict::Ok(v)),
-                "crate::kinds::Verdict::Ok(v)",
-            ),
-            (
-                quote!(crate::kinds::Verdict::<u8>::Ok(v)),
-                "crate::kinds::Verdict::<u8>::Ok(v)",
-            ),
+            (quote!(crate::kinds::Verdict::Ok(v)), "crate::kinds::Verdict::Ok(v)"),
+            (quote!(crate::kinds::Verdict::<u8>::Ok(v)), "crate::kinds::Verdict::<u8>::Ok(v)"),
             (quote!(v > 9), "v > 9"),
-            (
-                quote!(v.len() >= 3 && !v.is_empty()),
-                "v.len() >= 3 && !v.is_empty()",
-            ),
+            (quote!(v.len() >= 3 && !v.is_empty()), "v.len() >= 3 && !v.is_empty()"),
             (quote!(*v == -1 || limits[0] < v), "*v == -1 || limits[0] < v"),
             (quote!(Shape::Box { a, b }), "Shape::Box { a, b }"),
             (quote!(name == "x y"), "name == \"x y\""),

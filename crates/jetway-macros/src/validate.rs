@@ -13,37 +13,19 @@ use clauses::Clauses;
 /// # Errors
 /// Every mistake, at the place where it was made. Mistakes that may follow from another one are left out.
 pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
-    let Definition {
-        head,
-        fields,
-        clauses,
-    } = definition;
+    let Definition { head, fields, clauses } = definition;
     let mut errors = Errors::default();
     let clauses = Clauses::sort(&head, clauses, &mut errors);
     let nodes = names::declared(&head, &fields, &mut errors);
     errors.finish()?;
-    let Clauses {
-        start,
-        context,
-        output,
-        name,
-        edges,
-    } = clauses;
+    let Clauses { start, context, output, name, edges } = clauses;
 
     let mut errors = Errors::default();
     let start = names::start(&start, &nodes, &mut errors);
     let nodes = edges::resolve(nodes, edges, &mut errors);
     errors.finish()?;
 
-    let workflow = Workflow {
-        head,
-        fields,
-        context,
-        output,
-        name,
-        start,
-        nodes,
-    };
+    let workflow = Workflow { head, fields, context, output, name, start, nodes };
     reach::check(&workflow)?;
     Ok(workflow)
 }
@@ -77,11 +59,7 @@ mod tests {
         .unwrap();
         assert_eq!(workflow.name, "Pages");
         assert_eq!(workflow.start, 0);
-        let variants: Vec<_> = workflow
-            .nodes
-            .iter()
-            .map(|node| node.variant.to_string())
-            .collect();
+        let variants: Vec<_> = workflow.nodes.iter().map(|node| node.variant.to_string()).collect();
         assert_eq!(variants, ["Fetch", "Judge", "Store", "GiveUp"]);
         assert!(matches!(&workflow.nodes[1].success, Success::Match { arms, .. } if arms.len() == 3));
         assert_eq!(workflow.nodes[1].fallbacks[0].node, 3);
@@ -112,10 +90,7 @@ mod tests {
         let errors = check(tokens.clone()).err().unwrap_or_default();
         assert_eq!(errors.len(), reasons.len(), "{tokens}: {errors:#?}");
         for (error, reason) in errors.iter().zip(reasons) {
-            assert!(
-                error.contains(reason),
-                "{tokens}: {error:?} does not say {reason:?}"
-            );
+            assert!(error.contains(reason), "{tokens}: {error:?} does not say {reason:?}");
         }
     }
 }

@@ -98,11 +98,7 @@ impl NatsBackend {
             done: start(streams.done.clone()).await.map_err(closed)?,
         };
         let dead = Arc::new(start(name(Stream::Dead)).await.map_err(closed)?);
-        let runs = link
-            .jetstream
-            .get_stream_no_info(&streams.runs)
-            .await
-            .map_err(closed)?;
+        let runs = link.jetstream.get_stream_no_info(&streams.runs).await.map_err(closed)?;
         let (janitor, janitor_task) = Janitor::start(Arc::clone(&link));
         tracing::info!(
             server = facts.version,
@@ -147,14 +143,7 @@ impl NatsBackend {
     }
 
     pub(crate) async fn pull(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
-        Pull::start(
-            Arc::clone(&self.link),
-            self.config.clone(),
-            source,
-            self.janitor.clone(),
-            slots,
-        )
-        .await
+        Pull::start(Arc::clone(&self.link), self.config.clone(), source, self.janitor.clone(), slots).await
     }
 }
 

@@ -82,12 +82,7 @@ impl Committer {
         let give_up_after = config.give_up_after;
         let task = run::Run::new(Arc::clone(&link), stream, config).await?;
         let task = AbortOnDropHandle::new(tokio::spawn(task.run(waiting)));
-        Ok(Self {
-            jobs,
-            link,
-            give_up_after,
-            _task: task,
-        })
+        Ok(Self { jobs, link, give_up_after, _task: task })
     }
 
     /// Stores a message and returns its sequence; 0 where it was there already and its sequence is not known.
@@ -121,14 +116,7 @@ impl Committer {
         }
         let (reply, verdict) = oneshot::channel();
         let give_up = Instant::now() + self.give_up_after;
-        let job = Job {
-            write,
-            reply,
-            give_up,
-            uncertain: false,
-            alone: false,
-            pauses: 0,
-        };
+        let job = Job { write, reply, give_up, uncertain: false, alone: false, pauses: 0 };
         let Err(full) = self.jobs.try_send(job) else {
             return Ok(verdict);
         };

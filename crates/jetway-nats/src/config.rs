@@ -124,10 +124,9 @@ impl fmt::Debug for NatsAuth {
         match self {
             Self::None => f.write_str("None"),
             Self::Token(_) => f.write_str("Token(..)"),
-            Self::Password { user, .. } => f
-                .debug_struct("Password")
-                .field("user", user)
-                .finish_non_exhaustive(),
+            Self::Password { user, .. } => {
+                f.debug_struct("Password").field("user", user).finish_non_exhaustive()
+            }
             Self::NKey(_) => f.write_str("NKey(..)"),
             Self::CredentialsFile(path) => f.debug_tuple("CredentialsFile").field(path).finish(),
             Self::Credentials(_) => f.write_str("Credentials(..)"),
@@ -218,10 +217,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let password = NatsAuth::Password {
-            user: "ann".to_owned(),
-            password: "hunter2".to_owned(),
-        };
+        let password = NatsAuth::Password { user: "ann".to_owned(), password: "hunter2".to_owned() };
         for auth in [
             NatsAuth::Token("hunter2".to_owned()),
             password,

@@ -45,16 +45,9 @@ pub struct ServerFacts {
 pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Link>, ServerFacts), BackendError> {
     let (follower, state) = Follower::new();
     let options = options(config, &follower).await?;
-    let client = options
-        .connect(addresses(config)?)
-        .await
-        .map_err(|error| refused(config, error))?;
+    let client = options.connect(addresses(config)?).await.map_err(|error| refused(config, error))?;
     let jetstream = ContextBuilder::new().timeout(ANSWER_WITHIN).build(client.clone());
-    let link = Arc::new(Link {
-        client,
-        jetstream,
-        state,
-    });
+    let link = Arc::new(Link { client, jetstream, state });
     let facts = facts(&link, config).await?;
     Ok((link, facts))
 }
@@ -119,9 +112,9 @@ async fn log_in(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectOptio
             let what = format!("the credentials file {}", path.display());
             options.credentials_file(path).await.map_err(unreadable(what))
         }
-        NatsAuth::Credentials(text) => options
-            .credentials(text)
-            .map_err(unreadable("the credentials".to_owned())),
+        NatsAuth::Credentials(text) => {
+            options.credentials(text).map_err(unreadable("the credentials".to_owned()))
+        }
     }
 }
 
@@ -131,9 +124,7 @@ fn reconnect_delay(attempt: usize, again: bool) -> Duration {
     if !again && attempt <= 1 {
         return Duration::ZERO;
     }
-    let doublings = u32::try_from(attempt.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(4);
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(4);
     let delay = (50_u64 << doublings).min(500);
     Duration::from_millis(delay - rand::random_range(0..=delay / 5))
 }
@@ -153,10 +144,9 @@ fn refused(config: &NatsConfig, error: async_nats::ConnectError) -> BackendError
                 "no TLS connection to the nats-server at {at}: check the certificates and the authorities"
             ),
         ),
-        ConnectErrorKind::ServerParse => (
-            BackendErrorKind::Misconfigured,
-            format!("{at} is no address of a nats-server"),
-        ),
+        ConnectErrorKind::ServerParse => {
+            (BackendErrorKind::Misconfigured, format!("{at} is no address of a nats-server"))
+        }
         ConnectErrorKind::Dns
         | ConnectErrorKind::TimedOut
         | ConnectErrorKind::Io
@@ -181,18 +171,13 @@ async fn facts(link: &Link, config: &NatsConfig) -> Result<ServerFacts, BackendE
             ),
         ));
     }
-    let account = jsapi::account(link)
-        .await
-        .map_err(|failure| no_jetstream(link, config, failure))?;
+    let account = jsapi::account(link).await.map_err(|failure| no_jetstream(link, config, failure))?;
     Ok(ServerFacts {
         version: info.version,
         name: info.server_name,
         cluster: info.cluster.filter(|name| !name.is_empty()),
         max_payload: info.max_payload,
-        max_storage: account
-            .limits
-            .max_storage
-            .and_then(|most| u64::try_from(most).ok()),
+        max_storage: account.limits.max_storage.and_then(|most| u64::try_from(most).ok()),
         storage: account.storage,
     })
 }
@@ -222,10 +207,7 @@ mod tests {
         for (attempt, longest) in [(1, 50), (2, 100), (3, 200), (4, 400), (5, 500), (1000, 500)] {
             for _ in 0..50 {
                 let delay = reconnect_delay(attempt, true).as_millis();
-                assert!(
-                    (longest * 4 / 5..=longest).contains(&delay),
-                    "attempt {attempt}: {delay} ms"
-                );
+                assert!((longest * 4 / 5..=longest).contains(&delay), "attempt {attempt}: {delay} ms");
             }
         }
     }

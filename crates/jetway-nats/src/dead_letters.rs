@@ -26,15 +26,7 @@ impl DeadLetters {
 
     /// Keeps a letter. One with the same id is kept once, as far back as the server remembers ids.
     pub(crate) async fn keep(&self, letter: DeadLetter) -> Result<(), BackendError> {
-        let DeadLetter {
-            workflow,
-            why,
-            reason,
-            subject,
-            headers,
-            payload,
-            id,
-        } = letter;
+        let DeadLetter { workflow, why, reason, subject, headers, payload, id } = letter;
         tracing::warn!(workflow, why, reason, subject, "dead letter");
         let write = Write {
             subject: self.names.dead(&workflow, &why).into(),
@@ -42,9 +34,7 @@ impl DeadLetters {
             body: Body::Always(letter_headers(&why, &reason, &subject, &id, headers)),
         };
         let stored = self.committer.write(write).await;
-        stored
-            .map(drop)
-            .map_err(|error| error.of(format!("the dead letter of {subject} ({why})")))
+        stored.map(drop).map_err(|error| error.of(format!("the dead letter of {subject} ({why})")))
     }
 }
 
@@ -57,11 +47,7 @@ fn letter_headers(
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in original {
-        let name = if is_order(&name) {
-            format!("{}{name}", names::ORIGINAL_HEADER)
-        } else {
-            name
-        };
+        let name = if is_order(&name) { format!("{}{name}", names::ORIGINAL_HEADER) } else { name };
         if let Ok(name) = name.parse::<HeaderName>() {
             headers.append(name, one_line(&value).as_str());
         }
@@ -96,11 +82,7 @@ pub(crate) fn letter_of(message: &Message, workflow: &str, id: String) -> DeadLe
 pub(crate) fn headers_of(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
     let each = headers.into_iter().flat_map(HeaderMap::iter);
     let mut list: Vec<_> = each
-        .flat_map(|(name, values)| {
-            values
-                .iter()
-                .map(move |value| (name.to_string(), value.to_string()))
-        })
+        .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.to_string())))
         .collect();
     list.sort();
     list
@@ -124,10 +106,7 @@ mod tests {
         let headers = letter_headers("bad-input", "it is\nbad", "jetway.ns.start.a", "7", original);
         assert_eq!(get(&headers, "Nats-Rollup"), None);
         assert_eq!(get(&headers, "nats-ttl"), None);
-        assert_eq!(
-            get(&headers, "Jetway-Original-Nats-Rollup").as_deref(),
-            Some("all")
-        );
+        assert_eq!(get(&headers, "Jetway-Original-Nats-Rollup").as_deref(), Some("all"));
         assert_eq!(get(&headers, "Jetway-Original-nats-ttl").as_deref(), Some("1s"));
         assert_eq!(get(&headers, "traceparent").as_deref(), Some("00-a"));
         assert_eq!(get(&headers, "Jetway-Reason").as_deref(), Some("it is bad"));

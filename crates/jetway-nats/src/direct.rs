@@ -39,11 +39,7 @@ pub(crate) async fn next(
     subject: String,
     from: u64,
 ) -> Result<Option<StreamMessage>, Failure> {
-    found(
-        stream
-            .direct_get_next_for_subject(subject, Some(from.max(1)))
-            .await,
-    )
+    found(stream.direct_get_next_for_subject(subject, Some(from.max(1))).await)
 }
 
 fn found(read: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMessage>, Failure> {
@@ -76,27 +72,16 @@ pub(crate) async fn latest_of_each(link: &Link, stream: &str, subject: &str) -> 
 
 async fn read(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Page, Failure> {
     let inbox = link.client.new_inbox();
-    let mut answers = link
-        .client
-        .subscribe(inbox.clone())
-        .await
-        .map_err(|error| unreadable(&error))?;
+    let mut answers = link.client.subscribe(inbox.clone()).await.map_err(|error| unreadable(&error))?;
     let request = Request::new().inbox(inbox).payload(asked.to_string().into());
-    link.jetstream
-        .send_request(jsapi::direct(stream), request)
-        .await
-        .map_err(|error| unreadable(&error))?;
+    link.jetstream.send_request(jsapi::direct(stream), request).await.map_err(|error| unreadable(&error))?;
     let mut page = Page::default();
     loop {
         let answer = timeout(ANSWER_WITHIN, answers.next()).await;
-        let message = answer
-            .ok()
-            .flatten()
-            .ok_or_else(|| unreadable(&"the server did not answer in time"))?;
+        let message =
+            answer.ok().flatten().ok_or_else(|| unreadable(&"the server did not answer in time"))?;
         match message.status {
-            None => page
-                .messages
-                .push(StreamMessage::try_from(message).map_err(|error| unreadable(&error))?),
+            None => page.messages.push(StreamMessage::try_from(message).map_err(|error| unreadable(&error))?),
             Some(StatusCode::NOT_FOUND) => return Ok(page),
             Some(StatusCode::NO_RESPONDERS) => return Err(Failure::Nobody),
             Some(end) if end.is_success() => {
@@ -111,10 +96,7 @@ async fn read(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Pa
 /// A status message in words.
 pub(crate) fn status(message: &Message) -> String {
     let code = message.status.map_or(0, |status| status.as_u16());
-    format!(
-        "the server answered {code} {}",
-        message.description.as_deref().unwrap_or_default()
-    )
+    format!("the server answered {code} {}", message.description.as_deref().unwrap_or_default())
 }
 
 /// A point in time, as messages of the server carry it.
@@ -124,9 +106,7 @@ pub(crate) fn point(time: Timestamp) -> Result<DateTime, Failure> {
 
 fn pending(headers: Option<&HeaderMap>) -> u64 {
     let pending = headers.and_then(|headers| headers.get(NUM_PENDING));
-    pending
-        .and_then(|pending| pending.as_str().parse().ok())
-        .unwrap_or(0)
+    pending.and_then(|pending| pending.as_str().parse().ok()).unwrap_or(0)
 }
 
 fn unreadable(error: &impl ToString) -> Failure {

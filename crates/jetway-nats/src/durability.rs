@@ -57,20 +57,11 @@ impl NatsBackend {
     /// When the server does not answer.
     pub async fn durability(&self) -> Result<Durability, BackendError> {
         let info = jsapi::stream_info(&self.link, &self.streams.runs).await;
-        let config = info
-            .map_err(|failure| failure.cannot("ask how snapshots are stored"))?
-            .config;
+        let config = info.map_err(|failure| failure.cannot("ask how snapshots are stored"))?.config;
         let on_disk = config.storage == async_nats::jetstream::stream::StorageType::File;
-        let synced = if config.num_replicas == 1 && on_disk {
-            judge(self.measure().await?)
-        } else {
-            Synced::Unknown
-        };
-        Ok(Durability {
-            replicas: config.num_replicas,
-            on_disk,
-            synced,
-        })
+        let synced =
+            if config.num_replicas == 1 && on_disk { judge(self.measure().await?) } else { Synced::Unknown };
+        Ok(Durability { replicas: config.num_replicas, on_disk, synced })
     }
 
     /// What one write of many costs. The values go to the bucket of hosts, where they expire.
@@ -112,10 +103,7 @@ impl fmt::Display for Durability {
             (1, true) => f.write_str("one server, on disk")?,
             (1, false) => f.write_str("one server, in memory: nothing survives its end")?,
             (replicas, true) => write!(f, "{replicas} servers, on disk")?,
-            (replicas, false) => write!(
-                f,
-                "{replicas} servers, in memory: nothing survives the end of all"
-            )?,
+            (replicas, false) => write!(f, "{replicas} servers, in memory: nothing survives the end of all")?,
         }
         write!(f, "; {}", self.synced)
     }
@@ -135,10 +123,7 @@ impl fmt::Display for Synced {
                  back what was acknowledged; set sync_interval: always"
             ),
             Self::Unclear { cost } => {
-                write!(
-                    f,
-                    "writes take {cost:?} each, which does not tell whether they are synced"
-                )
+                write!(f, "writes take {cost:?} each, which does not tell whether they are synced")
             }
             Self::Unknown => f.write_str("whether writes are synced cannot be seen from here"),
         }
@@ -155,25 +140,12 @@ mod tests {
         assert_eq!(judge(micros(10)), Synced::No { cost: micros(10) });
         assert_eq!(judge(micros(50)), Synced::Unclear { cost: micros(50) });
         assert_eq!(judge(micros(190)), Synced::Likely { cost: micros(190) });
-        let words = Durability {
-            replicas: 1,
-            on_disk: true,
-            synced: judge(micros(190)),
-        }
-        .to_string();
+        let words = Durability { replicas: 1, on_disk: true, synced: judge(micros(190)) }.to_string();
         assert!(
             words.starts_with("one server, on disk; ")
                 && words.contains("only the server's own configuration")
         );
-        let words = Durability {
-            replicas: 3,
-            on_disk: true,
-            synced: Synced::Unknown,
-        }
-        .to_string();
-        assert_eq!(
-            words,
-            "3 servers, on disk; whether writes are synced cannot be seen from here"
-        );
+        let words = Durability { replicas: 3, on_disk: true, synced: Synced::Unknown }.to_string();
+        assert_eq!(words, "3 servers, on disk; whether writes are synced cannot be seen from here");
     }
 }

@@ -32,12 +32,8 @@ impl Failure {
     /// Whether what was asked for is not there: a stream, a consumer, a message.
     pub(crate) fn is_absent(&self) -> bool {
         self.code().is_some_and(|code| {
-            [
-                ErrorCode::STREAM_NOT_FOUND,
-                ErrorCode::CONSUMER_NOT_FOUND,
-                ErrorCode::NO_MESSAGE_FOUND,
-            ]
-            .contains(&code)
+            [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND, ErrorCode::NO_MESSAGE_FOUND]
+                .contains(&code)
         })
     }
 
@@ -122,10 +118,7 @@ mod tests {
     use super::*;
 
     fn refused(code: u64, http: u64) -> jetstream::Error {
-        serde_json::from_str(&format!(
-            r#"{{"code":{http},"err_code":{code},"description":"d"}}"#
-        ))
-        .unwrap()
+        serde_json::from_str(&format!(r#"{{"code":{http},"err_code":{code},"description":"d"}}"#)).unwrap()
     }
 
     #[test]
@@ -151,9 +144,6 @@ mod tests {
         assert!(Failure::Refused(refused(10037, 404)).is_absent());
         assert!(!Failure::Nobody.is_absent());
         let error = Failure::Refused(refused(10037, 404)).cannot("read run a/b");
-        assert_eq!(
-            error.to_string(),
-            "cannot read run a/b: d (code 404, error code 10037)"
-        );
+        assert_eq!(error.to_string(), "cannot read run a/b: d (code 404, error code 10037)");
     }
 }

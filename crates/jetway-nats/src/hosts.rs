@@ -18,15 +18,13 @@ impl Hosts for NatsBackend {
             let sentence = format!("host {} cannot be announced", host.host);
             BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
         })?;
-        self.put(&host.host, subject, HeaderMap::new(), payload.into())
-            .await
+        self.put(&host.host, subject, HeaderMap::new(), payload.into()).await
     }
 
     async fn leave(&self, host: &str) -> Result<(), BackendError> {
         let mut headers = HeaderMap::new();
         headers.insert(KV_OPERATION, DELETED);
-        self.put(host, self.names.host(host)?, headers, Bytes::new())
-            .await
+        self.put(host, self.names.host(host)?, headers, Bytes::new()).await
     }
 
     async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
@@ -62,11 +60,7 @@ impl NatsBackend {
         payload: Bytes,
     ) -> Result<(), BackendError> {
         let failed = |failure: Failure| failure.cannot(format!("announce host {host}"));
-        let sent = self
-            .link
-            .jetstream
-            .publish_with_headers(subject, headers, payload)
-            .await;
+        let sent = self.link.jetstream.publish_with_headers(subject, headers, payload).await;
         let answer = sent.map_err(Failure::from).map_err(failed)?;
         answer.await.map(drop).map_err(Failure::from).map_err(failed)
     }

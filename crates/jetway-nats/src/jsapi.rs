@@ -98,19 +98,11 @@ pub(crate) async fn next(
     subject: &str,
     from: u64,
 ) -> Result<Option<StreamMessage>, Failure> {
-    get(
-        link,
-        stream,
-        &json!({ "seq": from.max(1), "next_by_subj": subject }),
-    )
-    .await
+    get(link, stream, &json!({ "seq": from.max(1), "next_by_subj": subject })).await
 }
 
 async fn get(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Option<StreamMessage>, Failure> {
-    match link
-        .api::<_, Found>(format!("STREAM.MSG.GET.{stream}"), asked)
-        .await
-    {
+    match link.api::<_, Found>(format!("STREAM.MSG.GET.{stream}"), asked).await {
         Ok(Found { message }) => message
             .try_into()
             .map(Some)
@@ -123,10 +115,7 @@ async fn get(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Opt
 /// Removes one message. One that is gone already is fine.
 pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> Result<(), Failure> {
     let asked = json!({ "seq": sequence, "no_erase": true });
-    match link
-        .api::<_, Success>(format!("STREAM.MSG.DELETE.{stream}"), &asked)
-        .await
-    {
+    match link.api::<_, Success>(format!("STREAM.MSG.DELETE.{stream}"), &asked).await {
         Ok(Success {}) => Ok(()),
         Err(failure) if failure.is_absent() || failure.code() == Some(ErrorCode::SEQUENCE_NOT_FOUND) => {
             Ok(())
@@ -137,17 +126,13 @@ pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> 
 
 /// Removes every message whose subject matches `filter`. Returns how many there were.
 pub(crate) async fn purge(link: &Link, stream: &str, filter: String) -> Result<u64, Failure> {
-    let asked = PurgeRequest {
-        filter: Some(filter),
-        ..PurgeRequest::default()
-    };
+    let asked = PurgeRequest { filter: Some(filter), ..PurgeRequest::default() };
     let purged: PurgeResponse = link.api(format!("STREAM.PURGE.{stream}"), &asked).await?;
     Ok(purged.purged)
 }
 
 pub(crate) async fn consumer_info(link: &Link, stream: &str, name: &str) -> Result<ConsumerInfo, Failure> {
-    link.api(format!("CONSUMER.INFO.{stream}.{name}"), &json!({}))
-        .await
+    link.api(format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
 }
 
 /// Creates a consumer; one that is there already must be the same.
@@ -156,23 +141,13 @@ pub(crate) async fn create_consumer(
     stream: &str,
     config: &consumer::Config,
 ) -> Result<ConsumerInfo, Failure> {
-    let name = config
-        .durable_name
-        .as_deref()
-        .or(config.name.as_deref())
-        .unwrap_or_default();
+    let name = config.durable_name.as_deref().or(config.name.as_deref()).unwrap_or_default();
     let operation = format!("CONSUMER.CREATE.{stream}.{name}.{}", config.filter_subject);
-    link.api(
-        operation,
-        &json!({ "stream_name": stream, "config": config, "action": "create" }),
-    )
-    .await
+    link.api(operation, &json!({ "stream_name": stream, "config": config, "action": "create" })).await
 }
 
 pub(crate) async fn delete_consumer(link: &Link, stream: &str, name: &str) -> Result<(), Failure> {
-    let Success {} = link
-        .api(format!("CONSUMER.DELETE.{stream}.{name}"), &json!({}))
-        .await?;
+    let Success {} = link.api(format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await?;
     Ok(())
 }
 

@@ -19,17 +19,13 @@ impl AckLease {
     }
 
     async fn say(&self, kind: AckKind) -> Result<(), BackendError> {
-        self.link
-            .client
-            .publish(self.reply.clone(), kind.into())
-            .await
-            .map_err(|error| {
-                BackendError::new(
-                    BackendErrorKind::Unavailable,
-                    "a lease cannot be answered: the connection is closed",
-                )
-                .caused_by(error)
-            })
+        self.link.client.publish(self.reply.clone(), kind.into()).await.map_err(|error| {
+            BackendError::new(
+                BackendErrorKind::Unavailable,
+                "a lease cannot be answered: the connection is closed",
+            )
+            .caused_by(error)
+        })
     }
 }
 

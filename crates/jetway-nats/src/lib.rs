@@ -67,4 +67,5 @@ pub use backend::{NatsBackend, Traffic};
 pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteConfig};
 pub use connect::ServerFacts;
 pub use durability::{Durability, Synced};
+pub use names::start_subject;
 pub use service::{ServiceHandle, serve};

@@ -28,9 +28,7 @@ pub(crate) struct LinkState {
 impl LinkState {
     /// The refusal as the end of a sentence; empty where there was none.
     pub(crate) fn refused(&self) -> String {
-        self.refusal
-            .as_ref()
-            .map_or_else(String::new, |refusal| format!("; the server says: {refusal}"))
+        self.refusal.as_ref().map_or_else(String::new, |refusal| format!("; the server says: {refusal}"))
     }
 }
 
@@ -123,12 +121,7 @@ mod tests {
     #[test]
     fn a_refusal_is_kept_for_the_errors_that_it_explains() {
         let (follower, state) = Follower::new();
-        follower.follow(&Event::ServerError(ServerError::Other(
-            "permissions violation".to_owned(),
-        )));
-        assert_eq!(
-            state.borrow().refused(),
-            "; the server says: permissions violation"
-        );
+        follower.follow(&Event::ServerError(ServerError::Other("permissions violation".to_owned())));
+        assert_eq!(state.borrow().refused(), "; the server says: permissions violation");
     }
 }

@@ -41,14 +41,8 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Starts,
-        Self::Tickets,
-        Self::Runs,
-        Self::Done,
-        Self::Dead,
-        Self::Hosts,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Starts, Self::Tickets, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
 
     fn word(self) -> &'static str {
         match self {
@@ -107,6 +101,11 @@ impl Names {
     pub(crate) fn start_consumer(workflow: &str) -> String {
         format!("start_{workflow}")
     }
+}
+
+/// The subject that a run of a workflow is started by: anybody may publish its input there.
+pub fn start_subject(namespace: &Namespace, workflow: &str) -> String {
+    Names::new(namespace.clone()).start(workflow)
 }
 
 #[cfg(test)]

@@ -38,10 +38,7 @@ pub(crate) async fn provision(
         drift::check(found, wanted)?;
     }
     let snapshots = names.stream(Stream::Runs);
-    Ok(found
-        .iter()
-        .find(|found| found.name == snapshots)
-        .map(|found| found.num_replicas))
+    Ok(found.iter().find(|found| found.name == snapshots).map(|found| found.num_replicas))
 }
 
 async fn ensure(

@@ -189,10 +189,8 @@ impl Pull {
             }
             Some(Status::Gone(reason) | Status::Void(reason)) => return Heard::Gone(reason),
         }
-        let Some((origin, reply)) = message
-            .reply
-            .clone()
-            .and_then(|reply| Some((Origin::parse(&reply)?, reply)))
+        let Some((origin, reply)) =
+            message.reply.clone().and_then(|reply| Some((Origin::parse(&reply)?, reply)))
         else {
             tracing::warn!(subject = %message.subject, "a message came that no consumer delivered");
             return Heard::Nothing;
@@ -200,12 +198,7 @@ impl Pull {
         self.failures = 0;
         let lease = Arc::new(AckLease::new(Arc::clone(&self.link), reply, self.lease));
         match self.slots.one().await {
-            Some(slot) => Heard::Message(Held {
-                message,
-                origin,
-                lease,
-                slot,
-            }),
+            Some(slot) => Heard::Message(Held { message, origin, lease, slot }),
             None => Heard::Nothing,
         }
     }
@@ -213,18 +206,11 @@ impl Pull {
     async fn subscribe(&mut self) -> Result<(), BackendError> {
         self.inbox = self.link.client.new_inbox();
         self.connects = self.state.borrow_and_update().connects;
-        let messages = self
-            .link
-            .client
-            .subscribe(self.inbox.clone())
-            .await
-            .map_err(|error| {
-                let sentence = format!(
-                    "cannot pull from consumer {}: the connection is closed",
-                    self.source.consumer
-                );
-                BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
-            })?;
+        let messages = self.link.client.subscribe(self.inbox.clone()).await.map_err(|error| {
+            let sentence =
+                format!("cannot pull from consumer {}: the connection is closed", self.source.consumer);
+            BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
+        })?;
         self.messages = Some(messages);
         self.heard = Instant::now();
         self.silence.as_mut().reset(self.heard + SILENCE);
@@ -238,9 +224,7 @@ impl Pull {
             "expires": EXPIRES.as_nanos() as u64,
             "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
         });
-        let request = Request::new()
-            .inbox(self.inbox.clone())
-            .payload(asked.to_string().into());
+        let request = Request::new().inbox(self.inbox.clone()).payload(asked.to_string().into());
         let subject = jsapi::pull(&self.source.stream, &self.source.consumer);
         if let Err(error) = self.link.jetstream.send_request(subject, request).await {
             // The subscription ends as well, which is heard.
@@ -257,11 +241,7 @@ impl Pull {
     }
 
     async fn renew_consumer(&mut self) -> Result<(), BackendError> {
-        let Source {
-            stream,
-            consumer,
-            filter,
-        } = &self.source;
+        let Source { stream, consumer, filter } = &self.source;
         let facts = ensure_consumer(&self.link, &self.config, stream, consumer, filter).await?;
         self.lease = facts.ack_wait;
         Ok(())

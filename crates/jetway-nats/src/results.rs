@@ -19,15 +19,9 @@ use tokio::time::{Instant, sleep_until};
 #[async_trait]
 impl Results for NatsBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
-        let write = Write {
-            subject: self.names.done(run).into(),
-            payload: result,
-            body: Body::Once(None),
-        };
+        let write = Write { subject: self.names.done(run).into(), payload: result, body: Body::Once(None) };
         let stored = self.committers.done.write(write).await;
-        stored
-            .map(drop)
-            .map_err(|error| error.of(format!("the result of run {run}")))
+        stored.map(drop).map_err(|error| error.of(format!("the result of run {run}")))
     }
 
     async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError> {
@@ -37,11 +31,7 @@ impl Results for NatsBackend {
         links.mark_unchanged();
         let mut seen = self.link.now().connects;
         // First the subscription, then the look at what is there: a result in between is seen by one of them.
-        let mut news = if wait.is_zero() {
-            None
-        } else {
-            Some(self.listen(run, &subject).await?)
-        };
+        let mut news = if wait.is_zero() { None } else { Some(self.listen(run, &subject).await?) };
         let mut found = self.stored(run, &subject).await?;
         while found.is_none() {
             let Some(news) = news.as_mut() else { break };
@@ -69,11 +59,7 @@ impl Results for NatsBackend {
 
 impl NatsBackend {
     async fn listen(&self, run: &RunKey, subject: &str) -> Result<Subscriber, BackendError> {
-        self.link
-            .client
-            .subscribe(subject.to_owned())
-            .await
-            .map_err(|error| closed(run).caused_by(error))
+        self.link.client.subscribe(subject.to_owned()).await.map_err(|error| closed(run).caused_by(error))
     }
 
     async fn stored(&self, run: &RunKey, subject: &str) -> Result<Option<Bytes>, BackendError> {

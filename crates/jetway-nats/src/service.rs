@@ -84,24 +84,14 @@ pub async fn serve(
         .start(SERVICE, env!("CARGO_PKG_VERSION"))
         .await
         .map_err(|error| not_served(&error))?;
-    let requests = endpoints(&service, &backend.names, workflows)
-        .await
-        .map_err(|error| not_served(&error))?;
+    let requests =
+        endpoints(&service, &backend.names, workflows).await.map_err(|error| not_served(&error))?;
     // The server handles what a connection says in order: with this answer it knows the subscriptions.
-    backend
-        .link
-        .round_trip()
-        .await
-        .map_err(|failure| failure.cannot("offer the service"))?;
+    backend.link.round_trip().await.map_err(|failure| failure.cannot("offer the service"))?;
     let (closing, hurry) = (CancellationToken::new(), CancellationToken::new());
     let answerer = Arc::new(Answerer::new(backend, api));
     let task = tokio::spawn(run(requests, answerer, closing.clone(), hurry.clone()));
-    Ok(ServiceHandle {
-        service: Some(service),
-        closing,
-        hurry,
-        task: Some(AbortOnDropHandle::new(task)),
-    })
+    Ok(ServiceHandle { service: Some(service), closing, hurry, task: Some(AbortOnDropHandle::new(task)) })
 }
 
 fn not_served(error: &async_nats::Error) -> BackendError {
@@ -123,25 +113,13 @@ async fn endpoints(
     for workflow in workflows {
         let workflow = workflow.as_str();
         let subject = names.api("start", &[workflow]);
-        add(
-            Verb::Start,
-            endpoint(&format!("start-{workflow}")).add(subject).await?,
-        );
+        add(Verb::Start, endpoint(&format!("start-{workflow}")).add(subject).await?);
     }
-    let any = endpoint("start")
-        .queue_group(LOOK_OUT)
-        .add(names.api("start", &["*"]))
-        .await?;
+    let any = endpoint("start").queue_group(LOOK_OUT).add(names.api("start", &["*"])).await?;
     add(Verb::AnyStart, any);
-    add(
-        Verb::Status,
-        endpoint("status").add(names.api("status", &["*", "*"])).await?,
-    );
+    add(Verb::Status, endpoint("status").add(names.api("status", &["*", "*"])).await?);
     add(Verb::Runs, endpoint("runs").add(names.api("runs", &[])).await?);
-    add(
-        Verb::Workflows,
-        endpoint("workflows").add(names.api("workflows", &[])).await?,
-    );
+    add(Verb::Workflows, endpoint("workflows").add(names.api("workflows", &[])).await?);
     Ok(requests)
 }
 
@@ -181,10 +159,8 @@ async fn run(
 
 async fn respond(request: &Request, answer: Option<Result<Bytes, ApiError>>) {
     let Some(answer) = answer else { return };
-    let answer = answer.map_err(|error| ServiceError {
-        status: one_line(&error.message),
-        code: usize::from(error.code),
-    });
+    let answer = answer
+        .map_err(|error| ServiceError { status: one_line(&error.message), code: usize::from(error.code) });
     if let Err(error) = request.respond(answer).await {
         tracing::debug!(%error, subject = %request.message.subject, "a request cannot be answered");
     }
@@ -221,10 +197,7 @@ impl ServiceHandle {
     }
 
     fn end_subscriptions(&mut self) {
-        let stopped = self
-            .service
-            .take()
-            .and_then(|service| service.stop().now_or_never());
+        let stopped = self.service.take().and_then(|service| service.stop().now_or_never());
         if let Some(Err(error)) = stopped {
             tracing::debug!(%error, "the service was stopped before");
         }

@@ -37,35 +37,16 @@ impl SnapshotStore for NatsBackend {
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
         Ok(found
             .filter(|message| !is_removed(&message.headers))
-            .map(|message| Stored {
-                bytes: message.payload,
-                revision: message.sequence,
-            }))
+            .map(|message| Stored { bytes: message.payload, revision: message.sequence }))
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
-        let SnapshotWrite {
-            run,
-            commit,
-            expected,
-            status,
-            bytes,
-            chunks,
-        } = write;
+        let SnapshotWrite { run, commit, expected, status, bytes, chunks } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, chunks).await?;
         }
-        let body = Body::Snapshot {
-            expected,
-            commit,
-            status,
-            keep: self.keep_finished,
-        };
-        let write = Write {
-            subject: self.names.snapshot(&run).into(),
-            payload: bytes,
-            body,
-        };
+        let body = Body::Snapshot { expected, commit, status, keep: self.keep_finished };
+        let write = Write { subject: self.names.snapshot(&run).into(), payload: bytes, body };
         self.committers
             .runs
             .write(write)

@@ -31,9 +31,7 @@ impl Starts for NatsBackend {
             body: Body::Always(headers(request)),
         };
         let stored = self.committers.starts.write(write).await;
-        stored
-            .map(drop)
-            .map_err(|error| error.of(format!("the start of run {workflow}/{}", request.run_id)))
+        stored.map(drop).map_err(|error| error.of(format!("the start of run {workflow}/{}", request.run_id)))
     }
 
     async fn starts(
@@ -48,31 +46,24 @@ impl Starts for NatsBackend {
         };
         let pull = self.pull(source, slots).await?;
         let workflow = workflow.to_string();
-        Ok(
-            stream::unfold((pull, workflow), |(mut pull, workflow)| async move {
-                let held = pull.next().await?;
-                Some((held.map(|held| delivery(held, &workflow)), (pull, workflow)))
-            })
-            .boxed(),
-        )
+        Ok(stream::unfold((pull, workflow), |(mut pull, workflow)| async move {
+            let held = pull.next().await?;
+            Some((held.map(|held| delivery(held, &workflow)), (pull, workflow)))
+        })
+        .boxed())
     }
 
     async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
         let unable = |failure: crate::error::Failure| failure.cannot("look for starts of unknown workflows");
         let stream = &self.streams.starts;
         let filter = self.names.stream_subjects(names::Stream::Starts);
-        let waiting = jsapi::subjects(&self.link, stream, &filter)
-            .await
-            .map_err(unable)?;
+        let waiting = jsapi::subjects(&self.link, stream, &filter).await.map_err(unable)?;
         if waiting.is_empty() {
             return Ok(0);
         }
         // A workflow that any host has ever served has its consumer.
-        let served: BTreeSet<String> = jsapi::consumer_names(&self.link, stream)
-            .await
-            .map_err(unable)?
-            .into_iter()
-            .collect();
+        let served: BTreeSet<String> =
+            jsapi::consumer_names(&self.link, stream).await.map_err(unable)?.into_iter().collect();
         let mut expelled = 0;
         for subject in waiting.keys() {
             let workflow = self.names.workflow_of_start(subject).unwrap_or_default();
@@ -94,10 +85,7 @@ impl NatsBackend {
         let end = Timestamp(Timestamp::now().0.saturating_sub(grace_millis));
         let end = crate::direct::point(end).map_err(unable)?;
         let (mut expelled, mut from) = (0, 1);
-        while let Some(message) = jsapi::next(&self.link, stream, subject, from)
-            .await
-            .map_err(unable)?
-        {
+        while let Some(message) = jsapi::next(&self.link, stream, subject, from).await.map_err(unable)? {
             if message.time > end {
                 break;
             }
@@ -115,9 +103,7 @@ impl NatsBackend {
                     id: format!("start-{}", message.sequence),
                 })
                 .await?;
-            jsapi::delete_message(&self.link, stream, message.sequence)
-                .await
-                .map_err(unable)?;
+            jsapi::delete_message(&self.link, stream, message.sequence).await.map_err(unable)?;
             from = message.sequence + 1;
             expelled += 1;
         }
@@ -143,29 +129,15 @@ fn headers(request: &StartRequest) -> HeaderMap {
 }
 
 fn delivery(held: Held, workflow: &str) -> StartDelivery {
-    let Held {
-        message,
-        origin,
-        lease,
-        slot,
-    } = held;
+    let Held { message, origin, lease, slot } = held;
     let id = format!("start-{}", origin.sequence);
     let original = letter_of(&message, workflow, id);
-    StartDelivery {
-        request: request(message, &origin, workflow),
-        lease,
-        slot,
-        original,
-    }
+    StartDelivery { request: request(message, &origin, workflow), lease, slot, original }
 }
 
 fn request(message: Message, origin: &Origin, workflow: &str) -> StartRequest {
     let headers = message.headers.as_ref();
-    let word = |name| {
-        headers
-            .and_then(|headers| headers.get(name))
-            .map(|value| value.as_str())
-    };
+    let word = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str());
     let run_id = match word(names::RUN_ID) {
         Some(run_id) => run_id.trim().to_owned(),
         None => derived(origin),
@@ -181,14 +153,8 @@ fn request(message: Message, origin: &Origin, workflow: &str) -> StartRequest {
 
 /// How an input is encoded, by its `Content-Type`.
 pub(crate) fn encoding(content_type: Option<&str>) -> Encoding {
-    let kind = content_type
-        .and_then(|words| words.split(';').next())
-        .unwrap_or_default();
-    if kind.trim().eq_ignore_ascii_case(names::CBOR) {
-        Encoding::Cbor
-    } else {
-        Encoding::Json
-    }
+    let kind = content_type.and_then(|words| words.split(';').next()).unwrap_or_default();
+    if kind.trim().eq_ignore_ascii_case(names::CBOR) { Encoding::Cbor } else { Encoding::Json }
 }
 
 /// The run id of a start that names none: by the message's place in the stream, so that a redelivery is the same run,
@@ -223,15 +189,8 @@ mod tests {
 
     #[test]
     fn a_derived_run_id_is_a_run_id_and_repeats() {
-        let origin = Origin {
-            delivered: 1,
-            sequence: u64::MAX,
-            published: u64::MAX,
-        };
-        let again = Origin {
-            delivered: 2,
-            ..origin
-        };
+        let origin = Origin { delivered: 1, sequence: u64::MAX, published: u64::MAX };
+        let again = Origin { delivered: 2, ..origin };
         assert_eq!(derived(&origin), derived(&again));
         assert!(RunId::new(&derived(&origin)).is_ok());
     }
@@ -247,10 +206,7 @@ mod tests {
     fn a_start_without_a_run_id_can_be_sent_again() {
         let request = StartRequest::default();
         assert!(headers(&request).get(NATS_MESSAGE_ID).is_some());
-        let named = headers(&StartRequest {
-            run_id: "a".to_owned(),
-            ..request
-        });
+        let named = headers(&StartRequest { run_id: "a".to_owned(), ..request });
         assert!(named.get(NATS_MESSAGE_ID).is_none());
         assert_eq!(named.get(names::RUN_ID).map(|id| id.as_str()), Some("a"));
     }

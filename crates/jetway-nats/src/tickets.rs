@@ -49,44 +49,26 @@ impl TicketQueue for NatsBackend {
             filter: self.names.tickets_of_workflow(workflow),
         };
         let pull = self.pull(source, slots).await?;
-        let taker = Taker {
-            pull,
-            names: self.names.clone(),
-            dead: self.dead.clone(),
-        };
-        Ok(stream::unfold(
-            taker,
-            |mut taker| async move { Some((taker.next().await?, taker)) },
-        )
-        .boxed())
+        let taker = Taker { pull, names: self.names.clone(), dead: self.dead.clone() };
+        Ok(stream::unfold(taker, |mut taker| async move { Some((taker.next().await?, taker)) }).boxed())
     }
 
     async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         let filter = self.names.tickets_of_run(run);
         let found: Result<_, Failure> = jsapi::subjects(&self.link, &self.streams.tickets, &filter).await;
         let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
-        Ok(found
-            .keys()
-            .filter_map(|subject| self.names.item_of_ticket(subject))
-            .collect())
+        Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject)).collect())
     }
 }
 
 fn write(names: &Names, ticket: Ticket, fingerprint: Fingerprint) -> Result<Write, BackendError> {
     let subject = names.ticket(&ticket)?.into();
     let payload = codec::seal(&ticket, fingerprint, "a ticket").map_err(|error| {
-        let sentence = format!(
-            "the ticket of item {} of run {} cannot be written",
-            ticket.item,
-            ticket.run()
-        );
+        let sentence =
+            format!("the ticket of item {} of run {} cannot be written", ticket.item, ticket.run());
         BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
     })?;
-    Ok(Write {
-        subject,
-        payload,
-        body: Body::Once(Some(ticket.trace)),
-    })
+    Ok(Write { subject, payload, body: Body::Once(Some(ticket.trace)) })
 }
 
 /// Turns messages into tickets.
@@ -105,17 +87,9 @@ impl Taker {
             };
             match self.read(&held.message) {
                 Ok((ticket, fingerprint)) => {
-                    let Held {
-                        origin, lease, slot, ..
-                    } = held;
+                    let Held { origin, lease, slot, .. } = held;
                     let delivered = origin.delivered;
-                    return Some(Ok(Delivery {
-                        ticket,
-                        fingerprint,
-                        delivered,
-                        lease,
-                        slot,
-                    }));
+                    return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
                 }
                 Err(Unread::Newer(error)) => {
                     // A newer host may be on its way: the ticket is left to be delivered again after its lease.
@@ -135,22 +109,16 @@ impl Taker {
         let never = |reason: String| {
             let workflow = tokens.map_or("", |tokens| tokens.workflow);
             let letter = letter_of(message, workflow, String::new());
-            Unread::Never(Box::new(DeadLetter {
-                why: UNDECODABLE.to_owned(),
-                reason,
-                ..letter
-            }))
+            Unread::Never(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
         };
         match codec::open::<Ticket>(&message.payload, "a ticket") {
             // Whoever forges a ticket may only do so for the items that he may publish tickets of.
             Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.agree_with(&ticket)) => {
                 Ok((ticket, fingerprint))
             }
-            Ok((ticket, _)) => Err(never(format!(
-                "the ticket is for item {} of run {}",
-                ticket.item,
-                ticket.run()
-            ))),
+            Ok((ticket, _)) => {
+                Err(never(format!("the ticket is for item {} of run {}", ticket.item, ticket.run())))
+            }
             Err(error @ EnvelopeError::Newer { .. }) => Err(Unread::Newer(error)),
             Err(error) => Err(never(error.to_string())),
         }

@@ -35,12 +35,7 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) enum Body {
     /// A snapshot: stored if `expected` is the subject's latest sequence. The commit's id tells whose write it is.
-    Snapshot {
-        expected: u64,
-        commit: CommitId,
-        status: Status,
-        keep: Duration,
-    },
+    Snapshot { expected: u64, commit: CommitId, status: Status, keep: Duration },
     /// A message of which there is one for its subject: stored if there is none, and a second one counts as stored.
     Once(Option<TraceHeaders>),
     /// Any other message. Its headers make storing it twice harmless.
@@ -56,12 +51,7 @@ impl Write {
     /// The headers, made anew for each sending.
     pub(crate) fn headers(&self) -> HeaderMap {
         match &self.body {
-            Body::Snapshot {
-                expected,
-                commit,
-                status,
-                keep,
-            } => {
+            Body::Snapshot { expected, commit, status, keep } => {
                 let mut headers = HeaderMap::new();
                 headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(*expected));
                 headers.insert(COMMIT, commit.to_string());
@@ -113,23 +103,13 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, words: Option<&s
 
 /// The words in one line.
 pub(crate) fn one_line(words: &str) -> String {
-    words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Takes W3C trace context out of headers.
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> TraceHeaders {
-    let word = |name| {
-        headers
-            .and_then(|headers| headers.get(name))
-            .map(|value| value.as_str().to_owned())
-    };
-    TraceHeaders {
-        parent: word(TRACE_PARENT),
-        state: word(TRACE_STATE),
-    }
+    let word = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str().to_owned());
+    TraceHeaders { parent: word(TRACE_PARENT), state: word(TRACE_STATE) }
 }
 
 /// Why a message is not stored, or not known to be.
@@ -152,14 +132,12 @@ impl NotStored {
     pub(crate) fn of(self, what: impl std::fmt::Display) -> BackendError {
         let error = |kind, rest: String| BackendError::new(kind, format!("{what} {rest}"));
         match self {
-            Self::Conflict => error(
-                BackendErrorKind::Conflict,
-                "was written by somebody else in the meantime".to_owned(),
-            ),
-            Self::TooLarge { bytes, most } => error(
-                BackendErrorKind::TooLarge,
-                format!("is {bytes} bytes, and the server takes {most}"),
-            ),
+            Self::Conflict => {
+                error(BackendErrorKind::Conflict, "was written by somebody else in the meantime".to_owned())
+            }
+            Self::TooLarge { bytes, most } => {
+                error(BackendErrorKind::TooLarge, format!("is {bytes} bytes, and the server takes {most}"))
+            }
             Self::Refused(refusal) if error::no_room(&refusal) => error(
                 BackendErrorKind::Unavailable,
                 format!(
@@ -168,14 +146,12 @@ impl NotStored {
             ),
             Self::Refused(refusal) => error(error::kind(&refusal), "was refused by the server".to_owned())
                 .caused_by(Refusal(refusal)),
-            Self::Unknown(reason) => error(
-                BackendErrorKind::Unavailable,
-                format!("may not have been stored: {reason}"),
-            ),
-            Self::Closed => error(
-                BackendErrorKind::Unavailable,
-                "was not stored: the backend was closed".to_owned(),
-            ),
+            Self::Unknown(reason) => {
+                error(BackendErrorKind::Unavailable, format!("may not have been stored: {reason}"))
+            }
+            Self::Closed => {
+                error(BackendErrorKind::Unavailable, "was not stored: the backend was closed".to_owned())
+            }
         }
     }
 }
@@ -190,17 +166,8 @@ mod tests {
 
     fn snapshot(status: Status) -> Write {
         let commit = CommitId { writer: 1, number: 2 };
-        let body = Body::Snapshot {
-            expected: 7,
-            commit,
-            status,
-            keep: Duration::from_secs(3600),
-        };
-        Write {
-            subject: "s".into(),
-            payload: Bytes::new(),
-            body,
-        }
+        let body = Body::Snapshot { expected: 7, commit, status, keep: Duration::from_secs(3600) };
+        Write { subject: "s".into(), payload: Bytes::new(), body }
     }
 
     fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -224,10 +191,7 @@ mod tests {
             (Status::Cancelled, true),
             (Status::Paused, false),
         ] {
-            let ttl = snapshot(status)
-                .headers()
-                .get(TTL)
-                .map(|value| value.as_str().to_owned());
+            let ttl = snapshot(status).headers().get(TTL).map(|value| value.as_str().to_owned());
             assert_eq!(ttl.is_some(), expires, "{status}");
             assert!(ttl.is_none_or(|ttl| ttl == "3600s"));
         }
@@ -236,10 +200,7 @@ mod tests {
     #[test]
     fn a_strangers_words_stay_in_their_header() {
         let mut headers = HeaderMap::new();
-        let trace = TraceHeaders {
-            parent: Some("00-a\r\nNats-Rollup: all".to_owned()),
-            state: None,
-        };
+        let trace = TraceHeaders { parent: Some("00-a\r\nNats-Rollup: all".to_owned()), state: None };
         insert_trace(&mut headers, &trace);
         assert_eq!(header(&headers, TRACE_PARENT), Some("00-a  Nats-Rollup: all"));
         assert_eq!(trace_of(Some(&headers)).state, None);

@@ -29,11 +29,7 @@ pub fn cache_dir() -> Result<PathBuf, CacheError> {
 }
 
 fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let path = |name| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let path = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     path("JETWAY_CACHE_DIR")
         .or_else(|| path("XDG_CACHE_HOME").map(|home| home.join("jetway")))
         .or_else(|| path("HOME").map(|home| home.join(".cache/jetway")))
@@ -44,10 +40,7 @@ fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf
 pub(crate) fn staging_dir(cache: &Path) -> Result<TempDir, CacheError> {
     std::fs::create_dir_all(cache)
         .and_then(|()| tempfile::Builder::new().prefix(".staging-").tempdir_in(cache))
-        .map_err(|source| CacheError::Write {
-            path: cache.to_owned(),
-            source,
-        })
+        .map_err(|source| CacheError::Write { path: cache.to_owned(), source })
 }
 
 /// Moves the complete directory `staged` to `target`. Another process may do the same at the same time: the first one
@@ -56,10 +49,7 @@ pub(crate) fn publish_dir(staged: &Path, target: &Path) -> Result<(), CacheError
     match std::fs::rename(staged, target) {
         // A directory replaces an empty one only, so a failure with the target in place means that it is complete.
         Err(_) if target.is_dir() => Ok(()),
-        Err(source) => Err(CacheError::Write {
-            path: target.to_owned(),
-            source,
-        }),
+        Err(source) => Err(CacheError::Write { path: target.to_owned(), source }),
         Ok(()) => Ok(()),
     }
 }
@@ -69,21 +59,12 @@ mod tests {
     use super::*;
 
     fn from(pairs: &[(&str, &str)]) -> Option<PathBuf> {
-        cache_dir_from(|name| {
-            pairs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.into())
-        })
+        cache_dir_from(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
     }
 
     #[test]
     fn the_own_variable_wins_then_xdg_then_home() {
-        let all = [
-            ("JETWAY_CACHE_DIR", "/j"),
-            ("XDG_CACHE_HOME", "/x"),
-            ("HOME", "/h"),
-        ];
+        let all = [("JETWAY_CACHE_DIR", "/j"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")];
         assert_eq!(from(&all), Some(PathBuf::from("/j")));
         assert_eq!(from(&all[1..]), Some(PathBuf::from("/x/jetway")));
         assert_eq!(from(&all[2..]), Some(PathBuf::from("/h/.cache/jetway")));
@@ -106,11 +87,7 @@ mod tests {
             publish_dir(&staged, &target).unwrap();
         }
         assert_eq!(std::fs::read_to_string(target.join("file")).unwrap(), "first");
-        assert_eq!(
-            std::fs::read_dir(cache.path()).unwrap().count(),
-            1,
-            "no staging directory is left"
-        );
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no staging directory is left");
     }
 
     #[test]

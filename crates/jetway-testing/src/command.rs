@@ -31,13 +31,10 @@ pub enum CommandError {
 
 /// Runs `command` to its end with an empty standard input; its standard output is the result.
 pub(crate) fn run(command: &mut Command) -> Result<String, CommandError> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| CommandError::Spawn {
-            program: command.get_program().to_string_lossy().into_owned(),
-            source,
-        })?;
+    let output = command.stdin(Stdio::null()).output().map_err(|source| CommandError::Spawn {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
     let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() {
         return Ok(stdout);
@@ -53,19 +50,13 @@ pub(crate) fn run(command: &mut Command) -> Result<String, CommandError> {
 /// The last `count` lines of `text`.
 pub(crate) fn last_lines(text: &str, count: usize) -> &str {
     let text = text.trim_end();
-    let start = text
-        .rmatch_indices('\n')
-        .nth(count.saturating_sub(1))
-        .map_or(0, |(index, _)| index + 1);
+    let start = text.rmatch_indices('\n').nth(count.saturating_sub(1)).map_or(0, |(index, _)| index + 1);
     &text[start..]
 }
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -77,10 +68,7 @@ mod tests {
         let error = run(Command::new("sh").args(["-c", "echo out; echo broken >&2; exit 3"])).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("`sh -c "), "{text}");
-        assert!(
-            text.contains("exit status: 3") && text.ends_with("broken"),
-            "{text}"
-        );
+        assert!(text.contains("exit status: 3") && text.ends_with("broken"), "{text}");
     }
 
     #[test]

@@ -43,26 +43,18 @@ pub struct Subject {
 impl Subject {
     /// A backend that needs nothing else.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
-        Self {
-            backend,
-            _kept: Box::new(()),
-        }
+        Self { backend, _kept: Box::new(()) }
     }
 
     /// A backend with something that is dropped after it.
     pub fn keeping(backend: Arc<dyn Backend>, kept: impl std::any::Any + Send + Sync) -> Self {
-        Self {
-            backend,
-            _kept: Box::new(kept),
-        }
+        Self { backend, _kept: Box::new(kept) }
     }
 }
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject")
-            .field("backend", &self.backend)
-            .finish_non_exhaustive()
+        f.debug_struct("Subject").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
 
@@ -120,10 +112,7 @@ cases! {
 /// # Panics
 /// Where the backend does not behave.
 pub async fn run(name: &str, subject: Subject) {
-    let case = CASES
-        .iter()
-        .find(|(case, _)| *case == name)
-        .map(|(_, case)| *case);
+    let case = CASES.iter().find(|(case, _)| *case == name).map(|(_, case)| *case);
     let case = case.unwrap_or_else(|| panic!("there is no case named {name}"));
     // A case that hangs says so, instead of hanging the whole suite.
     let ended = tokio::time::timeout(DEADLINE * 3, case(subject)).await;

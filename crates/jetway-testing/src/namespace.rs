@@ -18,15 +18,8 @@ const LABEL_LENGTH: usize = 11;
 pub fn unique_namespace(label: &str) -> String {
     static CALLS: AtomicU16 = AtomicU16::new(0);
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    namespace(
-        label,
-        std::process::id(),
-        u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-        call,
-    )
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    namespace(label, std::process::id(), u64::try_from(now.as_millis()).unwrap_or(u64::MAX), call)
 }
 
 fn namespace(label: &str, process: u32, millis: u64, call: u16) -> String {
@@ -39,15 +32,8 @@ fn namespace(label: &str, process: u32, millis: u64, call: u16) -> String {
 }
 
 fn short(label: &str) -> String {
-    let words = label
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty());
-    let label: String = words
-        .collect::<Vec<_>>()
-        .join("-")
-        .chars()
-        .take(LABEL_LENGTH)
-        .collect();
+    let words = label.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let label: String = words.collect::<Vec<_>>().join("-").chars().take(LABEL_LENGTH).collect();
     match label.trim_end_matches('-') {
         "" => "test".to_owned(),
         label => label.to_owned(),
@@ -62,21 +48,14 @@ mod tests {
 
     fn is_valid(namespace: &str) -> bool {
         (1..=32).contains(&namespace.len())
-            && namespace
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     }
 
     #[test]
     fn any_label_gives_a_valid_namespace() {
-        for label in [
-            "",
-            "a",
-            "chain",
-            "a label that is much longer than there is room",
-            "übung/1.2*>",
-            "__-__",
-        ] {
+        for label in
+            ["", "a", "chain", "a label that is much longer than there is room", "übung/1.2*>", "__-__"]
+        {
             let namespace = unique_namespace(label);
             assert!(is_valid(&namespace), "{label:?} gives {namespace:?}");
         }
@@ -92,11 +71,7 @@ mod tests {
     #[test]
     fn process_time_and_counter_all_count() {
         let first = namespace("x", 1, 1, 1);
-        let others = [
-            namespace("x", 2, 1, 1),
-            namespace("x", 1, 2, 1),
-            namespace("x", 1, 1, 2),
-        ];
+        let others = [namespace("x", 2, 1, 1), namespace("x", 1, 2, 1), namespace("x", 1, 1, 2)];
         assert!(!others.contains(&first));
         assert_eq!(others.iter().collect::<HashSet<_>>().len(), others.len());
     }
@@ -106,10 +81,7 @@ mod tests {
         let threads: Vec<_> = (0..4)
             .map(|_| std::thread::spawn(|| (0..1000).map(|_| unique_namespace("t")).collect::<Vec<_>>()))
             .collect();
-        let all: HashSet<String> = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect();
+        let all: HashSet<String> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(all.len(), 4000);
     }
 }

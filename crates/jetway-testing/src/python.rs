@@ -60,8 +60,7 @@ pub async fn python_with(packages: &[&str]) -> Result<PathBuf, PythonError> {
             None => environment(&cache_dir()?, &packages),
         }
     });
-    task.await
-        .map_err(|stopped| PythonError::BrokenOff(io::Error::other(stopped)))?
+    task.await.map_err(|stopped| PythonError::BrokenOff(io::Error::other(stopped)))?
 }
 
 /// The interpreter at `python`, after it was asked for the packages.
@@ -70,11 +69,7 @@ fn named(python: PathBuf, packages: &[String]) -> Result<PathBuf, PythonError> {
     let names = packages.iter().map(|package| distribution(package));
     match run(Command::new(&python).args(["-c", script]).args(names)) {
         Ok(_) => Ok(python),
-        Err(source) => Err(PythonError::Named {
-            python,
-            packages: packages.join(", "),
-            source,
-        }),
+        Err(source) => Err(PythonError::Named { python, packages: packages.join(", "), source }),
     }
 }
 
@@ -87,10 +82,7 @@ fn distribution(requirement: &str) -> &str {
 
 /// The interpreter of the environment with exactly these packages in `cache`.
 fn environment(cache: &Path, packages: &[String]) -> Result<PathBuf, PythonError> {
-    let failed = |source| PythonError::Environment {
-        packages: packages.join(", "),
-        source,
-    };
+    let failed = |source| PythonError::Environment { packages: packages.join(", "), source };
     // An environment belongs to the interpreter that made it, so another Python gets another one.
     let script = "import sys; print(sys.version, sys.base_prefix)";
     let host = run(Command::new("python3").args(["-c", script])).map_err(failed)?;
@@ -112,24 +104,14 @@ fn environment(cache: &Path, packages: &[String]) -> Result<PathBuf, PythonError
 /// It has no pip of its own: the host's pip installs by `--target`. That is quicker, works where Python comes without
 /// `ensurepip`, and leaves no script with a path in it that moving the environment would break.
 fn fill(directory: &Path, packages: &[String]) -> Result<(), CommandError> {
-    run(Command::new("python3")
-        .args(["-m", "venv", "--without-pip"])
-        .arg(directory))?;
+    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(directory))?;
     if packages.is_empty() {
         return Ok(());
     }
     let script = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let site_packages = run(Command::new(directory.join("bin/python")).args(["-c", script]))?;
     run(Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--target",
-        ])
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"])
         .arg(site_packages)
         .args(packages))?;
     Ok(())
@@ -153,12 +135,9 @@ mod tests {
 
     #[test]
     fn the_name_of_a_requirement_is_what_precedes_the_version() {
-        for requirement in [
-            "nats-py",
-            "nats-py==2.11.0",
-            "nats-py[nkeys]>=2",
-            "nats-py ; python_version > '3'",
-        ] {
+        for requirement in
+            ["nats-py", "nats-py==2.11.0", "nats-py[nkeys]>=2", "nats-py ; python_version > '3'"]
+        {
             assert_eq!(distribution(requirement), "nats-py");
         }
     }
@@ -166,10 +145,7 @@ mod tests {
     #[test]
     fn an_environment_is_named_for_its_set_of_packages_and_its_python() {
         let packages = owned(&["a", "b"]);
-        assert_eq!(
-            digest("3.12", &packages),
-            digest("3.12", &owned(&["b", "a", "a"]))
-        );
+        assert_eq!(digest("3.12", &packages), digest("3.12", &owned(&["b", "a", "a"])));
         assert_ne!(digest("3.12", &packages), digest("3.13", &packages));
         assert_ne!(digest("3.12", &packages), digest("3.12", &owned(&["a"])));
     }
@@ -185,19 +161,10 @@ mod tests {
     fn concurrent_callers_get_one_environment() {
         let cache = tempfile::tempdir().unwrap();
         let paths = std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..3)
-                .map(|_| scope.spawn(|| environment(cache.path(), &[])))
-                .collect();
-            callers
-                .into_iter()
-                .map(|caller| caller.join().unwrap().unwrap())
-                .collect::<Vec<_>>()
+            let callers: Vec<_> = (0..3).map(|_| scope.spawn(|| environment(cache.path(), &[]))).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap().unwrap()).collect::<Vec<_>>()
         });
         assert!(paths.iter().all(|path| *path == paths[0]), "{paths:?}");
-        assert_eq!(
-            std::fs::read_dir(cache.path()).unwrap().count(),
-            1,
-            "no staging directory is left"
-        );
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no staging directory is left");
     }
 }

@@ -88,10 +88,7 @@ where
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     };
-    timeout_at(end, looks).await.map_err(|_elapsed| WaitError {
-        what: what.to_owned(),
-        deadline,
-    })
+    timeout_at(end, looks).await.map_err(|_elapsed| WaitError { what: what.to_owned(), deadline })
 }
 
 #[cfg(test)]
@@ -117,27 +114,15 @@ mod tests {
     #[tokio::test]
     async fn the_deadline_is_an_error_that_says_what_was_missed() {
         let deadline = Duration::from_millis(30);
-        let error = try_wait_until("pigs fly", deadline, async || false)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error,
-            WaitError {
-                what: "pigs fly".to_owned(),
-                deadline
-            }
-        );
+        let error = try_wait_until("pigs fly", deadline, async || false).await.unwrap_err();
+        assert_eq!(error, WaitError { what: "pigs fly".to_owned(), deadline });
         assert_eq!(error.to_string(), "waited 30ms in vain until pigs fly");
     }
 
     #[tokio::test]
     async fn a_look_that_hangs_is_cut_off() {
         let hanging = async || std::future::pending::<bool>().await;
-        assert!(
-            try_wait_until("the end", Duration::from_millis(30), hanging)
-                .await
-                .is_err()
-        );
+        assert!(try_wait_until("the end", Duration::from_millis(30), hanging).await.is_err());
     }
 
     #[tokio::test]

@@ -12,11 +12,8 @@ pub(crate) struct BackgroundRuntime(Option<Runtime>);
 impl BackgroundRuntime {
     /// A runtime with so many threads of that name.
     pub(crate) fn new(name: &str, threads: usize) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name(name)
-            .enable_all()
-            .build()?;
+        let runtime =
+            Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()?;
         Ok(Self(Some(runtime)))
     }
 
@@ -30,13 +27,8 @@ impl BackgroundRuntime {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> io::Result<T> {
-        let runtime = self
-            .0
-            .as_ref()
-            .ok_or_else(|| io::Error::other("the runtime has ended"))?;
-        AbortOnDropHandle::new(runtime.spawn(task))
-            .await
-            .map_err(io::Error::other)
+        let runtime = self.0.as_ref().ok_or_else(|| io::Error::other("the runtime has ended"))?;
+        AbortOnDropHandle::new(runtime.spawn(task)).await.map_err(io::Error::other)
     }
 }
 

@@ -29,7 +29,8 @@ pub use builder::HostBuilder;
 pub use facts::HostFacts;
 pub use handle::HostHandle;
 pub use jetway_actors::{
-    Drained, Fatal, RestartPolicy, ShutdownSignal, SystemConfig, SystemError, SystemStatus, shutdown_requested,
+    Drained, Fatal, RestartPolicy, ShutdownSignal, SystemConfig, SystemError, SystemStatus,
+    shutdown_requested,
 };
 
 use crate::background::BackgroundRuntime;

@@ -2,6 +2,7 @@
 
 pub use jetway_nats::{
     Grouping, NatsAuth, NatsBackend, NatsConfig, NatsTls, Provisioning, ServerFacts, WriteConfig,
+    start_subject,
 };
 
 use jetway_core::{BadName, Namespace};
@@ -34,11 +35,7 @@ fn config_from(variable: impl Fn(&str) -> Option<OsString>) -> Result<NatsConfig
 
 /// The addresses in a list that is separated by commas.
 pub(crate) fn urls(list: &str) -> Vec<String> {
-    list.split(',')
-        .map(str::trim)
-        .filter(|url| !url.is_empty())
-        .map(str::to_owned)
-        .collect()
+    list.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -46,12 +43,8 @@ mod tests {
     use super::*;
 
     fn config(variables: &[(&str, &str)]) -> Result<NatsConfig, BadName> {
-        let found = |name: &str| {
-            variables
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).into())
-        };
+        let found =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into());
         config_from(found)
     }
 
@@ -64,10 +57,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.urls, ["nats://a:4222", "nats://b:4222"]);
-        assert_eq!(
-            config.auth,
-            NatsAuth::CredentialsFile("/run/secrets/nats.creds".into())
-        );
+        assert_eq!(config.auth, NatsAuth::CredentialsFile("/run/secrets/nats.creds".into()));
         assert_eq!(config.namespace.as_str(), "team-a");
     }
 

@@ -15,7 +15,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `RUST_LOG` | what is logged, such as `info,orders=debug`; default `info` |
+//! | `RUST_LOG` | what is logged, such as `info,orders=debug`; default `info,async_nats=warn` |
 //! | `NO_COLOR` | no colour in the log, even on a terminal |
 //! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where traces go, such as `http://127.0.0.1:4317` (OTLP over gRPC); unset: nowhere |
 //! | `OTEL_SERVICE_NAME` | the service's name in traces, before the one in the code |
@@ -49,6 +49,9 @@ use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
+/// What is logged where nothing else is said. The client library tells of every connection that Jetway tells of too.
+const DEFAULT_LOG: &str = "info,async_nats=warn";
+
 /// What writes the spans of runs in this process, once traces are exported.
 static TRACER: OnceLock<OtelTracer> = OnceLock::new();
 
@@ -79,10 +82,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Settings as [`init`] uses them.
     pub fn new(service_name: &str) -> Self {
-        Self {
-            service_name: service_name.to_owned(),
-            default_log: "info".to_owned(),
-        }
+        Self { service_name: service_name.to_owned(), default_log: DEFAULT_LOG.to_owned() }
     }
 
     /// What is logged where `RUST_LOG` is not set, such as `warn` or `info,orders=debug`.
@@ -119,20 +119,10 @@ where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
     // What the exporter itself does, and the wire below it, is not what a trace of a run is about.
-    const WIRE: [&str; 7] = [
-        "h2",
-        "hyper",
-        "hyper_util",
-        "tonic",
-        "tower",
-        "opentelemetry",
-        "async_nats",
-    ];
+    const WIRE: [&str; 7] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "async_nats"];
     let of_the_wire = |target: &str| {
         WIRE.iter().any(|name| {
-            target
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
+            target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
         })
     };
     tracing_opentelemetry::layer()

@@ -52,7 +52,8 @@ impl Collector {
         let service = TraceServiceServer::new(spans.clone());
         let incoming = TcpIncoming::from(listener);
         let server = tokio::spawn(async move {
-            let served = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            let served =
+                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
             served.expect("the collector serves");
         });
         Ok(Self { spans, endpoint, server })
@@ -79,7 +80,9 @@ impl Collector {
 
     fn kept(&self, run_id: &str) -> Vec<(String, Span)> {
         let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_run = |(_, span): &&(String, Span)| attributes(span).get("jetway.run_id").is_some_and(|id| id == run_id);
+        let of_run = |(_, span): &&(String, Span)| {
+            attributes(span).get("jetway.run_id").is_some_and(|id| id == run_id)
+        };
         spans.iter().filter(of_run).cloned().collect()
     }
 }

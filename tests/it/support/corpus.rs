@@ -49,8 +49,12 @@ pub(crate) fn directory(files: usize) -> Result<(TempDir, PathBuf)> {
     for number in 0..files {
         let folder = root.join(format!("d{}", number % 17)).join(format!("e{}", number % 5));
         fs::create_dir_all(&folder)?;
-        let words: Vec<String> = (0..number % 41).map(|word| format!("word{} common", (number * 31 + word) % 701)).collect();
-        fs::write(folder.join(format!("f{number}.txt")), words.join(if number % 3 == 0 { "\n" } else { " \t" }) + "\n")?;
+        let words: Vec<String> =
+            (0..number % 41).map(|word| format!("word{} common", (number * 31 + word) % 701)).collect();
+        fs::write(
+            folder.join(format!("f{number}.txt")),
+            words.join(if number % 3 == 0 { "\n" } else { " \t" }) + "\n",
+        )?;
     }
     fs::write(root.join("image.bin"), [0x89, b'P', 0, 1, 2, 0xff])?;
     ensure!(Counts::by_wc(&root)?.files == files as u64, "the directory is not what it should be");

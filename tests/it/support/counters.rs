@@ -11,8 +11,7 @@ use tokio::{
 /// How many messages the server has taken in and sent out, by its monitoring port.
 pub(crate) async fn messages(monitoring: &str) -> Result<u64> {
     let mut stream = TcpStream::connect(monitoring).await?;
-    let request = format!("GET /varz HTTP/1.1\r\nHost: {monitoring}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let body = answer.split_once("\r\n\r\n").context("the server answers")?.1;
@@ -24,6 +23,7 @@ pub(crate) async fn messages(monitoring: &str) -> Result<u64> {
 /// Where the monitoring port of a server that was started with `http: "127.0.0.1:-1"` is, by its ports file.
 pub(crate) fn monitoring(server: &NatsServer) -> Result<String> {
     let log = server.log_tail(200);
-    let line = log.lines().find(|line| line.contains("Starting http monitor on")).context("no monitoring port")?;
+    let line =
+        log.lines().find(|line| line.contains("Starting http monitor on")).context("no monitoring port")?;
     Ok(line.rsplit(' ').next().context("no address")?.to_owned())
 }

@@ -64,7 +64,7 @@ impl HostProcess {
         let mut lines = BufReader::new(stderr).lines();
         let mut said = Vec::new();
         while let Some(line) = lines.next_line().await? {
-            let ready = line.contains("ready");
+            let ready = line.contains(" serving ");
             said.push(line);
             if ready {
                 // Goes on reading, or the host would stop at a full pipe.

@@ -45,19 +45,12 @@ impl FaultyBackend {
     /// The first streams of tickets have these faults, one each; all others are sound.
     pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> Self {
         let streams = Mutex::new(faults.into_iter().collect());
-        Self {
-            inner: MemoryBackend::new(),
-            streams,
-            lost: Mutex::new(0),
-        }
+        Self { inner: MemoryBackend::new(), streams, lost: Mutex::new(0) }
     }
 
     /// So many publications of tickets are lost.
     pub(crate) fn losing(publications: u32) -> Self {
-        Self {
-            lost: Mutex::new(publications),
-            ..Self::streams([])
-        }
+        Self { lost: Mutex::new(publications), ..Self::streams([]) }
     }
 }
 

@@ -35,32 +35,18 @@ impl Host {
     ) -> Self {
         let pause = Duration::from_millis(1);
         let mut config = SystemConfig::new("host-1");
-        config.restart = RestartPolicy {
-            first_pause: pause,
-            longest_pause: pause,
-            ..RestartPolicy::default()
-        };
+        config.restart =
+            RestartPolicy { first_pause: pause, longest_pause: pause, ..RestartPolicy::default() };
         set(&mut config);
         let mut engine = Engine::builder(backend.clone());
         for workflow in workflows {
             engine = engine.workflow::<(), Probe>((*workflow).clone());
         }
-        let limits = EngineConfig {
-            stale_after: Duration::from_millis(1),
-            ..EngineConfig::default()
-        };
+        let limits = EngineConfig { stale_after: Duration::from_millis(1), ..EngineConfig::default() };
         let engine = Arc::new(engine.config(limits).build().unwrap());
-        let nodes = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let nodes = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let system = ActorSystem::start(engine.clone(), config, nodes.handle().clone()).unwrap();
-        Self {
-            system,
-            engine,
-            nodes: Nodes(Some(nodes)),
-        }
+        Self { system, engine, nodes: Nodes(Some(nodes)) }
     }
 
     /// Ends the runtime of the nodes under the running system.

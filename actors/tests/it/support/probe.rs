@@ -31,12 +31,7 @@ impl Probe {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self {
-            name,
-            hook: Arc::new(move || Box::pin(hook())),
-            deaf: false,
-            executions: Arc::default(),
-        }
+        Self { name, hook: Arc::new(move || Box::pin(hook())), deaf: false, executions: Arc::default() }
     }
 
     /// The same workflow whose nodes do not heed their cancellation token.
@@ -46,10 +41,7 @@ impl Probe {
 
     /// Waits until so many steps have begun.
     pub(crate) async fn has_begun(&self, steps: u32) {
-        wait_until("the steps have begun", DEADLINE, async || {
-            self.executions() >= steps
-        })
-        .await;
+        wait_until("the steps have begun", DEADLINE, async || self.executions() >= steps).await;
     }
 
     /// How many steps have begun.
@@ -60,9 +52,7 @@ impl Probe {
 
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Probe").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -105,11 +95,7 @@ impl Workflow<()> for Probe {
     }
 
     fn start_work_item(&self, of: u32) -> Item {
-        Item::Step {
-            id: "start".to_owned(),
-            of,
-            left: of,
-        }
+        Item::Step { id: "start".to_owned(), of, left: of }
     }
 
     async fn process_work_item<'a>(
@@ -128,11 +114,7 @@ impl Workflow<()> for Probe {
         if left == 1 {
             return Ok(Some(of));
         }
-        queue.push_back(Item::Step {
-            id: format!("{id}-{left}"),
-            of,
-            left: left - 1,
-        });
+        queue.push_back(Item::Step { id: format!("{id}-{left}"), of, left: left - 1 });
         Ok(None)
     }
 

@@ -51,10 +51,7 @@ pub(crate) struct DemoArgs {
 
 /// Runs the verb.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
-    let path = args
-        .path
-        .canonicalize()
-        .with_context(|| format!("cannot read {}", args.path.display()))?;
+    let path = args.path.canonicalize().with_context(|| format!("cannot read {}", args.path.display()))?;
     let local = Local::start(&args.local, &args.common, None).await?;
     output::say(&local.to_string());
     let input = CorpusInput { path, top: args.top };
@@ -68,13 +65,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
 
 /// Starts a run as any client would, shows how far it is, and returns its result.
 async fn run_corpus(client: &Client, input: &CorpusInput) -> anyhow::Result<DoneView> {
-    let run = client
-        .publish_start("corpus", input, &StartOptions::default())
-        .await?;
-    output::say(&format!(
-        "run {run}: reading the files below {}",
-        input.path.display()
-    ));
+    let run = client.publish_start("corpus", input, &StartOptions::default()).await?;
+    output::say(&format!("run {run}: reading the files below {}", input.path.display()));
     let progress = FileProgress::new()?;
     let mut result = pin!(client.result(&run, LONGEST));
     let mut ticks = tokio::time::interval(EVERY);
@@ -95,21 +87,16 @@ async fn run_corpus(client: &Client, input: &CorpusInput) -> anyhow::Result<Done
 }
 
 fn show(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
+    let (Status::Completed, Some(output)) = (done.status, &done.output) else {
+        output::run_failed(done);
+        return Ok(Exit::RunFailed);
+    };
     if json {
-        output::json(done)?;
+        output::json(output)?;
+    } else {
+        let report: CorpusReport =
+            serde_json::from_value(output.clone()).context("the output of the run is not a corpus report")?;
+        output::data(&report::render(&report, done))?;
     }
-    match (done.status, &done.output) {
-        (Status::Completed, Some(output)) => {
-            let report: CorpusReport = serde_json::from_value(output.clone())
-                .context("the output of the run is not a corpus report")?;
-            if !json {
-                output::data(&report::render(&report, done))?;
-            }
-            Ok(Exit::Done)
-        }
-        _ => {
-            output::run_failed(done);
-            Ok(Exit::RunFailed)
-        }
-    }
+    Ok(Exit::Done)
 }

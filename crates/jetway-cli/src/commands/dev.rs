@@ -7,6 +7,7 @@ use crate::{
     output,
 };
 use clap::Args;
+use jetway::{Namespace, nats::start_subject};
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
@@ -42,23 +43,23 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
             "workflows": ["chain", "corpus"],
         }))?;
     } else {
-        output::data(&hints(local.url(), args.common.namespace.as_str()))?;
+        output::data(&hints(local.url(), &args.common.namespace))?;
     }
     local.until_told_to_stop().await?;
     local.stop().await?;
     Ok(Exit::Done)
 }
 
-fn hints(url: &str, namespace: &str) -> String {
+fn hints(url: &str, namespace: &Namespace) -> String {
     let mut options = String::new();
     if url != "nats://127.0.0.1:4222" {
         options.push_str(&format!(" --nats {url}"));
     }
-    if namespace != "default" {
+    if *namespace != Namespace::default() {
         options.push_str(&format!(" --namespace {namespace}"));
     }
-    // What any NATS client can do is part of what is promised, so people may be shown it.
-    let start = format!("jetway.{namespace}.start.chain");
+    // Shown to people: what any NATS client can publish is part of what is promised.
+    let start = start_subject(namespace, "chain");
     format!(
         "\
 NATS server   {url}
@@ -81,10 +82,10 @@ mod tests {
 
     #[test]
     fn the_commands_to_try_name_what_is_not_the_default() {
-        let plain = hints("nats://127.0.0.1:4222", "default");
+        let plain = hints("nats://127.0.0.1:4222", &Namespace::default());
         assert!(plain.contains("jetway status chain first\n"), "{plain}");
         assert!(plain.contains("pub jetway.default.start.chain 0\n"), "{plain}");
-        let other = hints("nats://127.0.0.1:5000", "team");
+        let other = hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap());
         assert!(
             other.contains("status chain first --nats nats://127.0.0.1:5000 --namespace team\n"),
             "{other}"

@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
-It changes nothing. The exit code is 1 where a check fails; a warning is no failure.
+It changes nothing. The exit code is 1 where a check fails or there is no server; a warning is no failure.
 
 Example:
   jetway doctor --nats nats://127.0.0.1:4222";
@@ -27,7 +27,7 @@ pub(crate) struct DoctorArgs {
 
 /// Runs the verb.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<Exit> {
-    let checks = checks::all(&args.server).await;
+    let checks = checks::all(&args.server).await?;
     let sound = checks.iter().all(|check| check.state != State::Failed);
     if args.server.common.json {
         output::json(&json!({ "sound": sound, "checks": checks }))?;
@@ -38,17 +38,9 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<Exit> {
 }
 
 fn render(checks: &[Check]) -> String {
-    let columns = [
-        Column::Left("CHECK"),
-        Column::Left("STATE"),
-        Column::Left("WHAT WAS FOUND"),
-    ];
-    let rows = checks.iter().map(|check| {
-        vec![
-            check.name.to_owned(),
-            check.state.word().to_owned(),
-            check.found.clone(),
-        ]
-    });
+    let columns = [Column::Left("CHECK"), Column::Left("STATE"), Column::Left("WHAT WAS FOUND")];
+    let rows = checks
+        .iter()
+        .map(|check| vec![check.name.to_owned(), check.state.word().to_owned(), check.found.clone()]);
     table(&columns, rows)
 }

@@ -43,21 +43,8 @@ pub(crate) struct RunsArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: RunsArgs) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
-    let RunsArgs {
-        workflow,
-        status,
-        limit,
-        after,
-        ..
-    } = args;
-    let page = client
-        .runs(&RunsQuery {
-            workflow,
-            status,
-            limit,
-            after,
-        })
-        .await?;
+    let RunsArgs { workflow, status, limit, after, .. } = args;
+    let page = client.runs(&RunsQuery { workflow, status, limit, after }).await?;
     if args.server.common.json {
         output::json(&page)?;
         return Ok(Exit::Done);

@@ -74,9 +74,7 @@ impl Input {
             }
             Self::Stdin => {
                 let mut text = Vec::new();
-                std::io::stdin()
-                    .read_to_end(&mut text)
-                    .context("cannot read standard input")?;
+                std::io::stdin().read_to_end(&mut text).context("cannot read standard input")?;
                 serde_json::from_slice(&text).context("standard input is not JSON")
             }
         }
@@ -103,8 +101,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Asks a host, which answers when the run exists and says what is wrong with the input; where none is up, leaves a
-/// start message for the next one.
+/// Starts the run; where no host is up, the message for the first that comes is a start as well.
 async fn start(
     client: &Client,
     workflow: &str,
@@ -112,11 +109,8 @@ async fn start(
     options: &StartOptions,
 ) -> anyhow::Result<RunKey> {
     match client.start(workflow, input, options).await {
-        Err(ClientError::NoHost { .. }) => {
-            let run = client.publish_start(workflow, input, options).await?;
-            output::say(&format!(
-                "no host serves {workflow} now: run {run} starts when one is up"
-            ));
+        Err(ClientError::NoHost { run }) => {
+            output::say(&format!("no host is up: run {run} starts when one is"));
             Ok(run)
         }
         started => Ok(started?),
@@ -154,27 +148,15 @@ mod tests {
     #[test]
     fn wait_takes_a_time_or_none() {
         assert_eq!(parsed(&["--input", "0"]).wait, None);
-        assert_eq!(
-            parsed(&["--input", "0", "--wait"]).wait,
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(
-            parsed(&["--wait=5m", "--input", "0"]).wait,
-            Some(Duration::from_secs(300))
-        );
+        assert_eq!(parsed(&["--input", "0", "--wait"]).wait, Some(Duration::from_secs(30)));
+        assert_eq!(parsed(&["--wait=5m", "--input", "0"]).wait, Some(Duration::from_secs(300)));
     }
 
     #[test]
     fn the_input_is_json_a_file_or_standard_input() {
         assert_eq!(parsed(&["--input", "-7"]).input, Input::Given(json!(-7)));
-        assert_eq!(
-            parsed(&["--input", "{\"a\": [1]}"]).input,
-            Input::Given(json!({ "a": [1] }))
-        );
-        assert_eq!(
-            parsed(&["--input", "@in.json"]).input,
-            Input::File("in.json".into())
-        );
+        assert_eq!(parsed(&["--input", "{\"a\": [1]}"]).input, Input::Given(json!({ "a": [1] })));
+        assert_eq!(parsed(&["--input", "@in.json"]).input, Input::File("in.json".into()));
         assert_eq!(parsed(&["--input", "-"]).input, Input::Stdin);
         let error = parse_input("text").unwrap_err();
         assert!(error.contains("in quotes"), "{error}");

@@ -78,20 +78,10 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
 
 fn pending(status: &StatusView) -> String {
     let rows = status.pending.iter().map(|pending| {
-        let node = pending
-            .node
-            .clone()
-            .unwrap_or_else(|| "(branches of a fan-out)".to_owned());
+        let node = pending.node.clone().unwrap_or_else(|| "(branches of a fan-out)".to_owned());
         vec![node, count(pending.items as u64), pending.since.clone()]
     });
-    table(
-        &[
-            Column::Left("PENDING NODE"),
-            Column::Right("ITEMS"),
-            Column::Left("SINCE"),
-        ],
-        rows,
-    )
+    table(&[Column::Left("PENDING NODE"), Column::Right("ITEMS"), Column::Left("SINCE")], rows)
 }
 
 /// An error with where it happened.
@@ -120,10 +110,7 @@ mod tests {
         }))
         .unwrap();
         let text = render(&status).unwrap();
-        let has = |row: &[&str]| {
-            text.lines()
-                .any(|line| line.split_whitespace().collect::<Vec<_>>() == row)
-        };
+        let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == row);
         assert!(has(&["status", "running"]), "{text}");
         assert!(has(&["charge", "2", "2026-01-01T00:00:01.000Z"]), "{text}");
         assert!(text.contains("(branches of a fan-out)  4,000"), "{text}");

@@ -42,18 +42,10 @@ mod tests {
 
     #[test]
     fn durations_are_read_with_their_unit() {
-        for (text, milliseconds) in [
-            ("250ms", 250),
-            ("30s", 30_000),
-            ("30", 30_000),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-        ] {
-            assert_eq!(
-                parse_wait(text),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
+        for (text, milliseconds) in
+            [("250ms", 250), ("30s", 30_000), ("30", 30_000), ("5m", 300_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_wait(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for bad in ["", "s", "-1s", "1.5s", "3 days", "1d"] {
             assert!(parse_wait(bad).is_err(), "{bad:?} passed");

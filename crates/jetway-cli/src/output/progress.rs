@@ -35,15 +35,13 @@ impl FileProgress {
             Some(Files { done, all }) => {
                 if self.bar.length().is_none() {
                     let bar = "[{wide_bar:.cyan/blue}] {human_pos}/{human_len} files  {elapsed}";
-                    self.bar
-                        .set_style(ProgressStyle::with_template(bar)?.progress_chars("=> "));
+                    self.bar.set_style(ProgressStyle::with_template(bar)?.progress_chars("=> "));
                 }
                 self.bar.set_length(all);
                 self.bar.set_position(done);
             }
             None if status.run.steps > 0 => {
-                self.bar
-                    .set_style(ProgressStyle::with_template("{spinner} {msg}  {elapsed}")?);
+                self.bar.set_style(ProgressStyle::with_template("{spinner} {msg}  {elapsed}")?);
                 self.bar.set_message("merging");
                 self.bar.tick();
             }
@@ -62,18 +60,13 @@ impl FileProgress {
 /// that was not. `None` before the scan is done and after the last file is.
 fn files(status: &StatusView) -> Option<Files> {
     // Files of which nothing was taken up yet may be listed without their node.
-    let of_files = status.pending.iter().filter(|pending| {
-        pending
-            .node
-            .as_deref()
-            .is_none_or(|node| FILE_NODES.contains(&node))
-    });
+    let of_files = status
+        .pending
+        .iter()
+        .filter(|pending| pending.node.as_deref().is_none_or(|node| FILE_NODES.contains(&node)));
     let open: u64 = of_files.map(|pending| pending.items as u64).sum();
     let done = status.run.steps.checked_sub(1)?.saturating_sub(status.caught);
-    (open > 0).then_some(Files {
-        done,
-        all: done + open,
-    })
+    (open > 0).then_some(Files { done, all: done + open })
 }
 
 #[cfg(test)]
@@ -99,16 +92,10 @@ mod tests {
     #[test]
     fn files_are_counted_from_the_record_of_the_run() {
         assert_eq!(files(&status(0, 0, &[(Some("scan"), 1)])), None);
-        assert_eq!(
-            files(&status(1, 0, &[(None, 10)])),
-            Some(Files { done: 0, all: 10 })
-        );
+        assert_eq!(files(&status(1, 0, &[(None, 10)])), Some(Files { done: 0, all: 10 }));
         // Three read; one failed and waits for `skip`; one was skipped.
         let mixed = [(None, 4), (Some("analyse"), 1), (Some("skip"), 1)];
-        assert_eq!(
-            files(&status(1 + 3 + 1 + 2, 2, &mixed)),
-            Some(Files { done: 4, all: 10 })
-        );
+        assert_eq!(files(&status(1 + 3 + 1 + 2, 2, &mixed)), Some(Files { done: 4, all: 10 }));
         assert_eq!(files(&status(11, 0, &[(Some("merge"), 1)])), None);
     }
 }

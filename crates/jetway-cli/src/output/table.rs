@@ -25,11 +25,7 @@ where
     R: IntoIterator<Item = Vec<String>>,
 {
     let mut table = Table::new();
-    table.load_style(if terminal {
-        presets::UTF8_HORIZONTAL_ONLY
-    } else {
-        presets::NOTHING
-    });
+    table.load_style(if terminal { presets::UTF8_HORIZONTAL_ONLY } else { presets::NOTHING });
     table.set_header(columns.iter().map(|column| match column {
         Column::Left(heading) | Column::Right(heading) => *heading,
     }));
@@ -65,10 +61,7 @@ pub(crate) fn count(number: u64) -> String {
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let exponent = (number.max(1).ilog2() / 10) as usize;
-    match exponent
-        .checked_sub(1)
-        .map(|index| UNITS[index.min(UNITS.len() - 1)])
-    {
+    match exponent.checked_sub(1).map(|index| UNITS[index.min(UNITS.len() - 1)]) {
         None => count(number),
         Some(unit) => {
             let divisor = 1_u64 << (10 * exponent.min(UNITS.len()));
@@ -85,16 +78,10 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_rows_are_lines() {
-        let rows = [
-            vec!["a".to_owned(), "1".to_owned()],
-            vec!["longer name".to_owned(), "1,234".to_owned()],
-        ];
+        let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["longer name".to_owned(), "1,234".to_owned()]];
         let text = render(&[Column::Left("NAME"), Column::Right("COUNT")], rows, false);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(
-            lines,
-            ["NAME         COUNT", "a                1", "longer name  1,234"]
-        );
+        assert_eq!(lines, ["NAME         COUNT", "a                1", "longer name  1,234"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod report;
 mod scan;
 mod skip;
 
-pub(crate) use report::{CorpusReport, SkippedFiles, TermCount};
+pub(crate) use report::{CorpusReport, TermCount};
 
 use analyse::Analyse;
 use jetway::{Fixed, Merge, SharedState, workflow};
@@ -108,15 +108,7 @@ mod tests {
 
     async fn report(path: &Path, top: usize) -> Result<CorpusReport, Error> {
         let ctx = WorkflowCtx::new(CorpusContext::default());
-        corpus()
-            .run(
-                &ctx,
-                CorpusInput {
-                    path: path.to_owned(),
-                    top,
-                },
-            )
-            .await
+        corpus().run(&ctx, CorpusInput { path: path.to_owned(), top }).await
     }
 
     #[tokio::test]
@@ -130,47 +122,27 @@ mod tests {
 
         let report = report(directory.path(), 2).await.unwrap();
         assert_eq!(report.path, directory.path());
-        assert_eq!((report.files, report.analysed, report.skipped.count), (3, 2, 1));
-        assert_eq!(
-            (report.bytes, report.lines, report.words, report.distinct_terms),
-            (28, 3, 6, 4)
-        );
-        let top: Vec<_> = report
-            .top_terms
-            .iter()
-            .map(|term| (term.term.as_str(), term.count))
-            .collect();
+        assert_eq!((report.files, report.files_analysed, report.files_skipped), (3, 2, 1));
+        assert_eq!((report.bytes, report.lines, report.words, report.distinct_terms), (28, 3, 6, 4));
+        let top: Vec<_> = report.top_terms.iter().map(|term| (term.term.as_str(), term.count)).collect();
         assert_eq!(top, [("two", 3), ("lines", 1)]);
-        let largest: Vec<_> = report
-            .largest_files
-            .iter()
-            .map(|file| file.path.as_str())
-            .collect();
+        let largest: Vec<_> = report.largest_files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(largest, ["sub/b.txt", "a.txt"]);
-        assert_eq!(report.skipped.by_reason["binary"], 1);
-        assert_eq!(report.skipped.examples[0].path, "sub/program");
+        assert_eq!(report.skipped_by_reason["binary"], 1);
+        assert_eq!(report.skipped_examples[0].path, "sub/program");
     }
 
     #[tokio::test]
     async fn an_empty_directory_gives_a_report_of_zeros() {
         let directory = tempfile::tempdir().unwrap();
         let empty = report(directory.path(), 20).await.unwrap();
-        assert_eq!(
-            empty,
-            CorpusReport {
-                path: directory.path().to_owned(),
-                ..CorpusReport::default()
-            }
-        );
+        assert_eq!(empty, CorpusReport { path: directory.path().to_owned(), ..CorpusReport::default() });
     }
 
     #[tokio::test]
     async fn what_is_no_directory_fails_the_run() {
         let error = report(Path::new("/no/such/directory"), 20).await.unwrap_err();
-        assert!(
-            error.to_string().contains("cannot scan /no/such/directory"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("cannot scan /no/such/directory"), "{error}");
     }
 
     #[test]

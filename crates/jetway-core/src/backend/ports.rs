@@ -151,10 +151,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error of that code.
     pub fn new(code: u16, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
+        Self { code, message: message.into() }
     }
 }
 

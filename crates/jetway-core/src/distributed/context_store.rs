@@ -43,9 +43,7 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
 
     /// The latest snapshot of a run and its revision.
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
-        Err(ContextStoreError::Other(format!(
-            "this store keeps no snapshots, so none of run {run_id:?}"
-        )))
+        Err(ContextStoreError::Other(format!("this store keeps no snapshots, so none of run {run_id:?}")))
     }
 
     /// Replaces the snapshot of a run where its revision is still `expected`; 0 where there must be none. Returns
@@ -57,9 +55,7 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
         snapshot: &Snapshot,
     ) -> Result<bool, ContextStoreError> {
         let _nothing_is_kept = (expected, snapshot);
-        Err(ContextStoreError::Other(format!(
-            "this store keeps no snapshots, so none of run {run_id:?}"
-        )))
+        Err(ContextStoreError::Other(format!("this store keeps no snapshots, so none of run {run_id:?}")))
     }
 }
 
@@ -79,10 +75,7 @@ struct Kept {
 impl<C> InMemoryContextStore<C> {
     /// An empty store.
     pub fn new() -> Self {
-        Self {
-            runs: Arc::default(),
-            context: std::marker::PhantomData,
-        }
+        Self { runs: Arc::default(), context: std::marker::PhantomData }
     }
 }
 
@@ -94,10 +87,7 @@ impl<C> Default for InMemoryContextStore<C> {
 
 impl<C> Clone for InMemoryContextStore<C> {
     fn clone(&self) -> Self {
-        Self {
-            runs: Arc::clone(&self.runs),
-            context: std::marker::PhantomData,
-        }
+        Self { runs: Arc::clone(&self.runs), context: std::marker::PhantomData }
     }
 }
 
@@ -110,12 +100,7 @@ impl<C> fmt::Debug for InMemoryContextStore<C> {
 #[async_trait]
 impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
     async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
-        let bytes = self
-            .runs
-            .lock()
-            .await
-            .get(run_id)
-            .map(|kept| kept.context.clone());
+        let bytes = self.runs.lock().await.get(run_id).map(|kept| kept.context.clone());
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
@@ -130,11 +115,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let mut runs = self.runs.lock().await;
         let kept = runs.entry(run_id.to_owned()).or_default();
-        let mut merged: C = if kept.context.is_empty() {
-            C::default()
-        } else {
-            decode(&kept.context)?
-        };
+        let mut merged: C = if kept.context.is_empty() { C::default() } else { decode(&kept.context)? };
         merged.merge(ctx);
         replace(kept, encode(&merged)?);
         Ok(())
@@ -146,9 +127,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
 
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
         let runs = self.runs.lock().await;
-        Ok(runs
-            .get(run_id)
-            .and_then(|kept| Some((kept.snapshot.clone()?, kept.revision))))
+        Ok(runs.get(run_id).and_then(|kept| Some((kept.snapshot.clone()?, kept.revision))))
     }
 
     async fn swap_snapshot(

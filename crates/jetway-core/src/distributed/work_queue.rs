@@ -59,11 +59,7 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     /// Takes an item under a lease: it comes back when it is not settled. A queue without leases takes it out.
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
         let taken = self.dequeue().await?;
-        Ok(taken.map(|(run_id, item)| Leased {
-            run_id,
-            item,
-            lease: 0,
-        }))
+        Ok(taken.map(|(run_id, item)| Leased { run_id, item, lease: 0 }))
     }
 
     /// Settles a leased item: it is gone from the queue.
@@ -74,11 +70,7 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
 
     /// Gives a leased item back.
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        if leased.lease == 0 {
-            self.enqueue(&leased.run_id, leased.item.clone()).await
-        } else {
-            Ok(())
-        }
+        if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
 }
 
@@ -95,11 +87,7 @@ struct Queue<WI> {
 impl<WI: WorkItem> InMemoryWorkQueue<WI> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Queue {
-            waiting: VecDeque::new(),
-            leased: BTreeMap::new(),
-            leases: 0,
-        })))
+        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), leased: BTreeMap::new(), leases: 0 })))
     }
 }
 

@@ -34,10 +34,7 @@ impl Api for Engine {
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
         let bad = |error: crate::BadName| ApiError::new(400, error.to_string());
-        let run = RunKey::new(
-            WorkflowName::new(workflow).map_err(bad)?,
-            RunId::new(run_id).map_err(bad)?,
-        );
+        let run = RunKey::new(WorkflowName::new(workflow).map_err(bad)?, RunId::new(run_id).map_err(bad)?);
         let stored = self.backend().load(&run).await?;
         let stored = stored.ok_or_else(|| {
             ApiError::new(
@@ -52,10 +49,7 @@ impl Api for Engine {
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
         let page = self.backend().runs(&query).await?;
-        let runs = page
-            .runs
-            .iter()
-            .map(|stored| opened(&stored.bytes).map(|snapshot| summary(&snapshot)));
+        let runs = page.runs.iter().map(|stored| opened(&stored.bytes).map(|snapshot| summary(&snapshot)));
         Ok(json!({ "runs": runs.collect::<Result<Vec<_>, _>>()?, "next": page.next }))
     }
 

@@ -111,12 +111,7 @@ impl EngineBuilder {
     /// # Errors
     /// No workflow, a bad name, or two workflows of one name.
     pub fn build(self) -> Result<Engine, BuildError> {
-        let Self {
-            backend,
-            workflows,
-            mut config,
-            tracer,
-        } = self;
+        let Self { backend, workflows, mut config, tracer } = self;
         let registry = Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?;
         config.limits.snapshot = config.limits.snapshot.min(backend.max_snapshot());
         Ok(Engine {
@@ -134,8 +129,6 @@ impl EngineBuilder {
 
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("EngineBuilder").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -25,9 +25,7 @@ pub(super) struct Cells(Mutex<LruCache<RunKey, Arc<Cell>>>);
 
 impl Cells {
     pub(super) fn new(runs: usize) -> Self {
-        Self(Mutex::new(LruCache::new(
-            NonZeroUsize::new(runs).unwrap_or(NonZeroUsize::MIN),
-        )))
+        Self(Mutex::new(LruCache::new(NonZeroUsize::new(runs).unwrap_or(NonZeroUsize::MIN))))
     }
 
     pub(super) fn of(&self, run: &RunKey) -> Arc<Cell> {
@@ -98,11 +96,7 @@ impl Cell {
     /// Keeps a snapshot unless a later one is in hand.
     pub(super) fn keep(&self, latest: &InHand) {
         let mut state = locked(&self.0);
-        if state
-            .in_hand
-            .as_ref()
-            .is_none_or(|held| held.revision < latest.revision)
-        {
+        if state.in_hand.as_ref().is_none_or(|held| held.revision < latest.revision) {
             state.in_hand = Some(latest.clone());
         }
     }
@@ -120,9 +114,7 @@ impl Cell {
             return None;
         }
         state.led = true;
-        Some(Lead {
-            cell: Some(Arc::clone(self)),
-        })
+        Some(Lead { cell: Some(Arc::clone(self)) })
     }
 }
 
@@ -135,10 +127,7 @@ pub(super) struct Lead {
 impl Lead {
     /// Everything that waits now.
     pub(super) fn group(&self) -> Vec<Waiting> {
-        self.cell
-            .as_ref()
-            .map(|cell| std::mem::take(&mut locked(&cell.0).waiting))
-            .unwrap_or_default()
+        self.cell.as_ref().map(|cell| std::mem::take(&mut locked(&cell.0).waiting)).unwrap_or_default()
     }
 
     /// Everything that waits now, and the leader's own attempt.
@@ -161,9 +150,7 @@ impl Drop for Lead {
             };
             let Some(next) = next else { return };
             // The new leader comes with its own attempt again, so nothing is lost with this entry.
-            match next.reply.send(Reply::Lead(Self {
-                cell: Some(Arc::clone(&cell)),
-            })) {
+            match next.reply.send(Reply::Lead(Self { cell: Some(Arc::clone(&cell)) })) {
                 Ok(()) => return,
                 Err(Reply::Lead(mut unwanted)) => unwanted.cell = None,
                 Err(Reply::Settled(_)) => {}

@@ -30,10 +30,7 @@ impl Engine {
         let mut handed_over = None;
         loop {
             let (reply, told) = oneshot::channel();
-            let own = Waiting {
-                attempt: Arc::clone(&attempt),
-                reply,
-            };
+            let own = Waiting { attempt: Arc::clone(&attempt), reply };
             let led = match handed_over.take() {
                 Some(lead) => Some((Lead::group_with(&lead, own), lead)),
                 None => cell.join(own).map(|lead| (lead.group(), lead)),
@@ -55,10 +52,9 @@ impl Engine {
         let written = self.write_group(workflow, run, cell, &group).await;
         for (index, waiting) in group.into_iter().enumerate() {
             let verdict = match &written {
-                Ok((verdicts, hand)) => Ok(verdicts.get(index).map_or_else(
-                    || Verdict::Discarded(hand.clone()),
-                    |planned| planned.verdict(hand),
-                )),
+                Ok((verdicts, hand)) => Ok(verdicts
+                    .get(index)
+                    .map_or_else(|| Verdict::Discarded(hand.clone()), |planned| planned.verdict(hand))),
                 Err(error) => Err(error.clone()),
             };
             if waiting.reply.send(Reply::Settled(verdict)).is_err() {
@@ -86,10 +82,7 @@ impl Engine {
             };
             match self.write(workflow, &snapshot, chunks, hand.revision).await {
                 Ok(revision) => {
-                    let latest = InHand {
-                        snapshot: Arc::new(snapshot),
-                        revision,
-                    };
+                    let latest = InHand { snapshot: Arc::new(snapshot), revision };
                     cell.keep(&latest);
                     return Ok((verdicts, latest));
                 }
@@ -136,10 +129,7 @@ impl Engine {
                 None => verdicts.push(Planned::Discarded),
             }
         }
-        Plan {
-            write: latest.map(|snapshot| (snapshot, chunks)),
-            verdicts,
-        }
+        Plan { write: latest.map(|snapshot| (snapshot, chunks)), verdicts }
     }
 
     /// Moves payloads out of the snapshot until it fits; an error where it cannot be made to.
@@ -189,16 +179,7 @@ impl Engine {
             ));
         }
         let (commit, status) = (snapshot.commit, snapshot.status);
-        self.backend
-            .commit(SnapshotWrite {
-                run,
-                commit,
-                expected,
-                status,
-                bytes,
-                chunks,
-            })
-            .await
+        self.backend.commit(SnapshotWrite { run, commit, expected, status, bytes, chunks }).await
     }
 
     /// Reads the latest snapshot and keeps it in hand.
@@ -209,10 +190,7 @@ impl Engine {
         let (snapshot, _) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be read")).caused_by(error)
         })?;
-        let hand = InHand {
-            snapshot: Arc::new(snapshot),
-            revision: stored.revision,
-        };
+        let hand = InHand { snapshot: Arc::new(snapshot), revision: stored.revision };
         self.cells.of(run).keep(&hand);
         Ok(Some(hand))
     }
@@ -236,9 +214,7 @@ impl Planned {
             Self::Committed(effects) => {
                 // Another attempt of the group may have ended the run.
                 let ended = hand.snapshot.status.is_terminal();
-                let wanted = effects
-                    .iter()
-                    .filter(|effect| !ended || !matches!(effect, Effect::Ticket(_)));
+                let wanted = effects.iter().filter(|effect| !ended || !matches!(effect, Effect::Ticket(_)));
                 Verdict::Committed(hand.clone(), wanted.cloned().collect())
             }
             Self::Discarded => Verdict::Discarded(hand.clone()),
@@ -261,10 +237,7 @@ fn rebased(workflow: &dyn AnyWorkflow, finished: &Finished, latest: &Bytes) -> O
         return Some(attempt);
     };
     Some(match workflow.rebase(&finished.base, mine, latest) {
-        Ok(context) => Attempt {
-            context: Some(context),
-            ..attempt
-        },
+        Ok(context) => Attempt { context: Some(context), ..attempt },
         Err(error) => attempt.failed(error.kind(), error.to_string()),
     })
 }

@@ -67,11 +67,8 @@ impl Engine {
     /// Publishes the result of a run that has ended, and forgets the run.
     pub(super) async fn publish_result(&self, run: &RunKey, snapshot: &Snapshot) -> Result<(), BackendError> {
         let result = result_of(snapshot, self.config.limits.snapshot).map_err(|error| {
-            BackendError::new(
-                BackendErrorKind::Corrupt,
-                format!("the result of run {run} cannot be written"),
-            )
-            .caused_by(error)
+            BackendError::new(BackendErrorKind::Corrupt, format!("the result of run {run} cannot be written"))
+                .caused_by(error)
         })?;
         self.backend.publish_done(run, result.into()).await?;
         self.cells.forget(run);
@@ -106,10 +103,8 @@ impl Engine {
         let Some((fan_out, position)) = item.as_branch() else {
             return Ok(None);
         };
-        let Some(chunk) = snapshot
-            .fan_outs
-            .get(&fan_out)
-            .and_then(|fan_out| fan_out.seeds.chunk_of(position))
+        let Some(chunk) =
+            snapshot.fan_outs.get(&fan_out).and_then(|fan_out| fan_out.seeds.chunk_of(position))
         else {
             return Ok(None);
         };

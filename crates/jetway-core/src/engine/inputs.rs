@@ -24,9 +24,7 @@ type Entries = Arc<Vec<ChunkEntry>>;
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(
-            NonZeroUsize::new(CHUNKS_IN_HAND).unwrap_or(NonZeroUsize::MIN),
-        )))
+        Self(Mutex::new(LruCache::new(NonZeroUsize::new(CHUNKS_IN_HAND).unwrap_or(NonZeroUsize::MIN))))
     }
 }
 
@@ -60,11 +58,7 @@ impl Engine {
             };
             from.sort_unstable();
             from.dedup();
-            return Ok(Some(Ready {
-                node: item.node.clone(),
-                input,
-                from,
-            }));
+            return Ok(Some(Ready { node: item.node.clone(), input, from }));
         }
         self.branch(run, snapshot, id).await
     }
@@ -92,18 +86,12 @@ impl Engine {
                 from,
             }));
         }
-        let chunk = fan_out
-            .seeds
-            .chunk_of(position)
-            .ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
+        let chunk =
+            fan_out.seeds.chunk_of(position).ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
         let entries = self.chunk(run, chunk).await?;
         let (node, payload) =
             seed_at(&entries, position).ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
-        Ok(Some(Ready {
-            node: node.to_owned(),
-            input: TaskInput::One(payload.clone()),
-            from,
-        }))
+        Ok(Some(Ready { node: node.to_owned(), input: TaskInput::One(payload.clone()), from }))
     }
 
     async fn item_in(&self, run: &RunKey, chunk: ChunkRef) -> Result<Bytes, BackendError> {
@@ -118,21 +106,13 @@ impl Engine {
     async fn arrived(&self, run: &RunKey, arrivals: &Arrivals) -> Result<Vec<Arrival>, BackendError> {
         let mut all = arrivals.inline.clone();
         for chunk in &arrivals.chunks {
-            all.extend(
-                self.chunk(run, *chunk)
-                    .await?
-                    .iter()
-                    .filter_map(|entry| match entry {
-                        ChunkEntry::Arrival(arrival) => Some(arrival.clone()),
-                        ChunkEntry::Seed { .. } | ChunkEntry::Item(_) => None,
-                    }),
-            );
+            all.extend(self.chunk(run, *chunk).await?.iter().filter_map(|entry| match entry {
+                ChunkEntry::Arrival(arrival) => Some(arrival.clone()),
+                ChunkEntry::Seed { .. } | ChunkEntry::Item(_) => None,
+            }));
         }
         if all.len() != arrivals.count as usize {
-            return Err(lost(
-                run,
-                &format!("{} of {} gathered values", all.len(), arrivals.count),
-            ));
+            return Err(lost(run, &format!("{} of {} gathered values", all.len(), arrivals.count)));
         }
         all.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
         Ok(all)
@@ -169,16 +149,10 @@ pub(super) fn seed_at(entries: &[ChunkEntry], position: u32) -> Option<(&str, &B
 }
 
 fn lost(run: &RunKey, what: &str) -> BackendError {
-    BackendError::new(
-        BackendErrorKind::Corrupt,
-        format!("run {run}: {what} is not where the snapshot says"),
-    )
+    BackendError::new(BackendErrorKind::Corrupt, format!("run {run}: {what} is not where the snapshot says"))
 }
 
 fn corrupt(run: &RunKey, error: Error) -> BackendError {
-    BackendError::new(
-        BackendErrorKind::Corrupt,
-        format!("run {run}: a chunk cannot be read"),
-    )
-    .caused_by(error)
+    BackendError::new(BackendErrorKind::Corrupt, format!("run {run}: a chunk cannot be read"))
+        .caused_by(error)
 }

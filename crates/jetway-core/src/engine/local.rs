@@ -48,37 +48,21 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         let key = RunKey::new(WorkflowName::new(workflow.name()).map_err(name)?, run_id);
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let seed = typed::seed_of(item, Bytes::new())?;
-        let (snapshot, _) = begin(Begin {
-            key,
-            commit: CommitId::default(),
-            at: Timestamp::now(),
-            trace,
-            seed,
-        });
+        let (snapshot, _) =
+            begin(Begin { key, commit: CommitId::default(), at: Timestamp::now(), trace, seed });
         Ok(Self::go_on(workflow, snapshot, &VecDeque::new()))
     }
 
     /// A run that goes on from its record, with its items in the order of `queue`.
     pub(crate) fn go_on(workflow: &'a W, snapshot: Snapshot, queue: &VecDeque<W::WorkItem>) -> Self {
-        let mut order: VecDeque<ItemId> = queue
-            .iter()
-            .filter_map(|item| ItemId::new(&item.instance_id()).ok())
-            .collect();
+        let mut order: VecDeque<ItemId> =
+            queue.iter().filter_map(|item| ItemId::new(&item.instance_id()).ok()).collect();
         order.retain(|id| snapshot.is_pending(id));
         let queued: BTreeSet<_> = order.iter().cloned().collect();
         order.extend(
-            pending_tickets(&snapshot)
-                .into_iter()
-                .map(|want| want.item)
-                .filter(|id| !queued.contains(id)),
+            pending_tickets(&snapshot).into_iter().map(|want| want.item).filter(|id| !queued.contains(id)),
         );
-        Self {
-            workflow,
-            graph: workflow.graph(),
-            snapshot,
-            order,
-            context: PhantomData,
-        }
+        Self { workflow, graph: workflow.graph(), snapshot, order, context: PhantomData }
     }
 
     /// Adds items that were begotten elsewhere.
@@ -107,10 +91,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
 
     /// The work items to come, in order.
     pub(crate) fn queue(&self) -> Result<VecDeque<W::WorkItem>, Error> {
-        self.order
-            .iter()
-            .filter_map(|id| self.item(id).transpose())
-            .collect()
+        self.order.iter().filter_map(|id| self.item(id).transpose()).collect()
     }
 
     /// Runs the next item; `false` where the run has ended.
@@ -122,13 +103,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             return Ok(!self.snapshot.status.is_terminal());
         };
         let node = item.node();
-        let scope = StepScope::new(
-            self.snapshot.key(),
-            id.clone(),
-            1,
-            ctx.timeout(),
-            ctx.cancel_token().clone(),
-        );
+        let scope =
+            StepScope::new(self.snapshot.key(), id.clone(), 1, ctx.timeout(), ctx.cancel_token().clone());
         let attempt = async { Ok(self.workflow.attempt_work_item(ctx, item).await) };
         let outcome = match scope::within(scope, guarded(attempt)).await {
             Ok(Outcome::Failed(error)) | Err(error) => {
@@ -158,11 +134,10 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         };
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
-            self.order
-                .extend(applied.effects.into_iter().filter_map(|effect| match effect {
-                    Effect::Ticket(ticket) => Some(ticket.item),
-                    Effect::Done | Effect::DropChunks(_) | Effect::DropAllChunks => None,
-                }));
+            self.order.extend(applied.effects.into_iter().filter_map(|effect| match effect {
+                Effect::Ticket(ticket) => Some(ticket.item),
+                Effect::Done | Effect::DropChunks(_) | Effect::DropAllChunks => None,
+            }));
         }
         Ok(!self.snapshot.status.is_terminal())
     }
@@ -194,13 +169,7 @@ pub(crate) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<
         Some(item) => (item.node.clone(), task_input(&item.input)),
         None => {
             let seed = id.as_branch().and_then(|(fan_out, position)| {
-                snapshot
-                    .fan_outs
-                    .get(&fan_out)?
-                    .seeds
-                    .inline
-                    .get(&position)
-                    .cloned()
+                snapshot.fan_outs.get(&fan_out)?.seeds.inline.get(&position).cloned()
             });
             let Some(seed) = seed else { return Ok(None) };
             (seed.node, Some(TaskInput::One(seed.payload)))
@@ -219,9 +188,7 @@ fn task_input(input: &Input) -> Option<TaskInput> {
         Input::Gathered(arrivals) => {
             let mut arrived = arrivals.inline.clone();
             arrived.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
-            Some(TaskInput::Gathered(
-                arrived.into_iter().map(|arrival| arrival.payload).collect(),
-            ))
+            Some(TaskInput::Gathered(arrived.into_iter().map(|arrival| arrival.payload).collect()))
         }
     }
 }

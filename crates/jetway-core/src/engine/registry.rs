@@ -99,11 +99,7 @@ impl Registry {
                 return Err(BuildError::SameName(name));
             }
         }
-        if by_name.is_empty() {
-            Err(BuildError::NoWorkflow)
-        } else {
-            Ok(Self(by_name))
-        }
+        if by_name.is_empty() { Err(BuildError::NoWorkflow) } else { Ok(Self(by_name)) }
     }
 
     /// The workflow of that name.

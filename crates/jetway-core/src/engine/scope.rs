@@ -26,13 +26,7 @@ impl StepScope {
         timeout: Option<Duration>,
         cancel: CancellationToken,
     ) -> Self {
-        Self {
-            run,
-            item,
-            attempt,
-            deadline: timeout.map(|limit| Instant::now() + limit),
-            cancel,
-        }
+        Self { run, item, attempt, deadline: timeout.map(|limit| Instant::now() + limit), cancel }
     }
 
     /// The run.

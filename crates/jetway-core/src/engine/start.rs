@@ -83,18 +83,11 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing is touched then.
     pub async fn start(&self, request: StartRequest) -> Result<RunKey, StartError> {
-        let workflow = self
-            .registry
-            .get(&request.workflow)
-            .map(Arc::clone)
-            .ok_or_else(|| StartError::UnknownWorkflow {
-                name: request.workflow.clone(),
-                known: self.registry.names(),
-            })?;
+        let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
+            StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
+        })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
-        let seed = workflow
-            .seed(&request.input, request.encoding)
-            .map_err(StartError::BadInput)?;
+        let seed = workflow.seed(&request.input, request.encoding).map_err(StartError::BadInput)?;
         match self.create(&*workflow, &run, seed.clone(), &request).await {
             Ok(()) => {}
             Err(StartError::Backend(error)) if error.is_conflict() => {
@@ -122,10 +115,7 @@ impl Engine {
         });
         let chunks = spill(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
         let revision = self.write(workflow, &snapshot, chunks, 0).await?;
-        let hand = InHand {
-            snapshot: Arc::new(snapshot),
-            revision,
-        };
+        let hand = InHand { snapshot: Arc::new(snapshot), revision };
         self.cells.of(run).keep(&hand);
         Ok(self.carry_out(workflow, run, &hand, effects).await?)
     }
@@ -145,9 +135,7 @@ impl Engine {
             return Err(StartError::OtherInput(run.clone()));
         }
         if hand.snapshot.steps == 0 {
-            let tickets = self
-                .named(run, &hand.snapshot, pending_tickets(&hand.snapshot))
-                .await?;
+            let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
             self.publish(workflow, run, &hand, tickets, 1).await?;
         }
         Ok(())
@@ -155,22 +143,14 @@ impl Engine {
 
     /// Handles one start message: makes its run exist, or moves it to the dead letters, then settles it.
     pub async fn take_start(&self, delivery: StartDelivery) -> StartTaken {
-        let StartDelivery {
-            request,
-            lease,
-            original,
-            ..
-        } = delivery;
+        let StartDelivery { request, lease, original, .. } = delivery;
         let taken = match self.start(request).await {
             Ok(run) => StartTaken::Started(run),
             Err(StartError::Backend(error)) if error.is_retryable() => return StartTaken::Abandoned(error),
             Err(refused) => {
                 tracing::warn!(workflow = %original.workflow, why = refused.why(), reason = %refused, "a start message is refused");
-                let letter = DeadLetter {
-                    why: refused.why().to_owned(),
-                    reason: refused.to_string(),
-                    ..original
-                };
+                let letter =
+                    DeadLetter { why: refused.why().to_owned(), reason: refused.to_string(), ..original };
                 if let Err(error) = self.backend.dead_letter(letter).await {
                     return StartTaken::Abandoned(error);
                 }

@@ -51,14 +51,7 @@ impl Engine {
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
         for run in stale {
             let pause = self.config.stale_after;
-            sweeper.waiting.insert(
-                run.run,
-                Waiting {
-                    revision: run.revision,
-                    due: now,
-                    pause,
-                },
-            );
+            sweeper.waiting.insert(run.run, Waiting { revision: run.revision, due: now, pause });
         }
         sweeper.looked_at = looked_at;
         let due: Vec<_> = sweeper
@@ -76,14 +69,7 @@ impl Engine {
                     swept.mended += mended;
                     let pause = (waiting.pause * 2).min(LONGEST_PAUSE);
                     let due = Timestamp(now.0 + millis(pause));
-                    sweeper.waiting.insert(
-                        run,
-                        Waiting {
-                            due,
-                            pause,
-                            ..waiting
-                        },
-                    );
+                    sweeper.waiting.insert(run, Waiting { due, pause, ..waiting });
                 }
                 None => drop(sweeper.waiting.remove(&run)),
             }

@@ -88,13 +88,9 @@ pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
             flags,
             state: headers.state.clone().unwrap_or_default(),
         },
-        None => Trace {
-            trace_id: own_trace.max(1),
-            span_id,
-            parent_id: None,
-            flags: 1,
-            state: String::new(),
-        },
+        None => {
+            Trace { trace_id: own_trace.max(1), span_id, parent_id: None, flags: 1, state: String::new() }
+        }
     }
 }
 
@@ -105,9 +101,7 @@ fn parse(header: &str) -> Option<(u128, u64, u8)> {
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, length| {
         part.len() == length
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+            && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     let well_formed =
         hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
@@ -123,10 +117,7 @@ impl Trace {
     /// As headers of a message: the run's span is the parent of what the message leads to.
     pub fn headers(&self) -> TraceHeaders {
         TraceHeaders {
-            parent: Some(format!(
-                "00-{:032x}-{:016x}-{:02x}",
-                self.trace_id, self.span_id, self.flags
-            )),
+            parent: Some(format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)),
             state: Some(self.state.clone()).filter(|state| !state.is_empty()),
         }
     }
@@ -137,10 +128,7 @@ mod tests {
     use super::*;
 
     fn headers(parent: &str) -> TraceHeaders {
-        TraceHeaders {
-            parent: Some(parent.to_owned()),
-            state: Some("a=b".to_owned()),
-        }
+        TraceHeaders { parent: Some(parent.to_owned()), state: Some("a=b".to_owned()) }
     }
 
     #[test]

@@ -27,13 +27,7 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         let name = WorkflowName::new(workflow.name())?;
         let graph = workflow.graph();
         let fingerprint = graph.fingerprint();
-        Ok(Self {
-            workflow,
-            name,
-            graph,
-            fingerprint,
-            context: PhantomData,
-        })
+        Ok(Self { workflow, name, graph, fingerprint, context: PhantomData })
     }
 
     async fn outcome(
@@ -87,10 +81,7 @@ where
             Encoding::Json => serde_json::from_slice(input).map_err(|error| Error::decode(what, error))?,
             Encoding::Cbor => codec::decode(input, &what)?,
         };
-        seed_of(
-            self.workflow.start_work_item(input),
-            codec::encode(&C::default(), "the context")?,
-        )
+        seed_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
     }
 
     async fn attempt(&self, task: Task) -> Result<Tried, Error> {
@@ -101,13 +92,8 @@ where
         if let Some(limit) = task.timeout {
             ctx.set_timeout(limit);
         }
-        let scope = StepScope::new(
-            task.run,
-            task.item.clone(),
-            task.attempt,
-            task.timeout,
-            task.cancel.clone(),
-        );
+        let scope =
+            StepScope::new(task.run, task.item.clone(), task.attempt, task.timeout, task.cancel.clone());
         let outcome = self.outcome(&ctx, item, scope).await;
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let error = |error: &Error| RunError {
@@ -122,11 +108,7 @@ where
             Ok((produced, context))
         });
         let (produced, context) = tried.unwrap_or_else(|unfit| (Produced::Failed(error(&unfit)), None));
-        Ok(Tried {
-            produced,
-            context,
-            cancelled,
-        })
+        Ok(Tried { produced, context, cancelled })
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {
@@ -139,11 +121,7 @@ where
 /// The first work item of a run, with its encoded context.
 pub(crate) fn seed_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<Seed, Error> {
     let Successor { node, payload } = encode_item(item)?;
-    Ok(Seed {
-        node,
-        payload,
-        context,
-    })
+    Ok(Seed { node, payload, context })
 }
 
 /// The context, encoded, where the node changed it. A node that failed leaves no trace in it: a step is all or
@@ -165,10 +143,7 @@ pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: TaskInput) -> Result<
     match input {
         TaskInput::One(bytes) => codec::decode(&bytes, &what()),
         TaskInput::Gathered(parts) => {
-            let parts = parts
-                .iter()
-                .map(|part| codec::decode(part, &what()))
-                .collect::<Result<_, _>>()?;
+            let parts = parts.iter().map(|part| codec::decode(part, &what())).collect::<Result<_, _>>()?;
             WI::gathered(node, parts)
                 .ok_or_else(|| Error::decode(what(), "this build's node does not gather"))
         }
@@ -184,15 +159,8 @@ fn encode_item<WI: WorkItem>(item: WI) -> Result<Successor, Error> {
 }
 
 fn encode_emission<WI: WorkItem, O: Serialize>(emission: Emission<WI, O>) -> Result<Emitted, Error> {
-    let successors = emission
-        .items
-        .into_iter()
-        .map(encode_item)
-        .collect::<Result<_, _>>()?;
-    let output = emission
-        .output
-        .map(|output| codec::encode(&output, "an output"))
-        .transpose()?;
+    let successors = emission.items.into_iter().map(encode_item).collect::<Result<_, _>>()?;
+    let output = emission.output.map(|output| codec::encode(&output, "an output")).transpose()?;
     Ok(Emitted { successors, output })
 }
 
@@ -202,17 +170,13 @@ pub(crate) fn encode_outcome<WI: WorkItem, O: Serialize>(
 ) -> Result<Produced, Error> {
     Ok(match outcome {
         Outcome::Next(emission) => Produced::Next(encode_emission(emission)?),
-        Outcome::NextAll(emissions) => Produced::NextAll(
-            emissions
-                .into_iter()
-                .map(encode_emission)
-                .collect::<Result<_, _>>()?,
-        ),
+        Outcome::NextAll(emissions) => {
+            Produced::NextAll(emissions.into_iter().map(encode_emission).collect::<Result<_, _>>()?)
+        }
         Outcome::Hold => Produced::Hold,
-        Outcome::Caught {
-            error: caught,
-            emission,
-        } => Produced::Caught(error(&caught), encode_emission(emission)?),
+        Outcome::Caught { error: caught, emission } => {
+            Produced::Caught(error(&caught), encode_emission(emission)?)
+        }
         Outcome::Failed(failed) => Produced::Failed(error(&failed)),
     })
 }

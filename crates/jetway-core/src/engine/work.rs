@@ -91,19 +91,13 @@ impl Engine {
         match self.work_under(&mut under, &delivery).await {
             Ok(Then::Settle | Then::Attempt(_)) => match delivery.lease.settle().await {
                 Ok(()) => Worked::Done { steps: under.steps },
-                Err(error) => Worked::Abandoned {
-                    steps: under.steps,
-                    error,
-                },
+                Err(error) => Worked::Abandoned { steps: under.steps, error },
             },
             Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
                 self.bury(&delivery, &error, under.steps).await
             }
-            Err(error) => Worked::Abandoned {
-                steps: under.steps,
-                error,
-            },
+            Err(error) => Worked::Abandoned { steps: under.steps, error },
         }
     }
 
@@ -115,9 +109,7 @@ impl Engine {
         };
         let mut next = Next {
             item: ticket.item.clone(),
-            attempt: ticket
-                .attempt
-                .saturating_add(delivery.delivered.saturating_sub(1)),
+            attempt: ticket.attempt.saturating_add(delivery.delivered.saturating_sub(1)),
             waited: Some(Timestamp::now().since(ticket.at)),
             hand,
         };
@@ -162,14 +154,8 @@ impl Engine {
             return Ok(Then::GiveBack);
         };
         let outcome = word(&attempt.produced);
-        let finished = Finished {
-            attempt,
-            base: next.hand.snapshot.context.clone(),
-        };
-        let verdict = self
-            .commit(under.workflow, under.run, finished)
-            .instrument(span.span.clone())
-            .await;
+        let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
+        let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
         let ended = match &verdict {
             Ok(Verdict::Committed(..)) => outcome,
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
@@ -184,11 +170,7 @@ impl Engine {
                 self.recover(under, &hand, delivered).await?;
                 Ok(Then::Settle)
             }
-            Verdict::Again(hand) => Ok(Then::Attempt(Next {
-                hand,
-                waited: None,
-                ..next
-            })),
+            Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
         }
     }
 
@@ -249,12 +231,7 @@ impl Engine {
         }
         self.carry_out(under.workflow, under.run, &hand, effects).await?;
         Ok(match go_on {
-            Some(TicketFor { item, .. }) => Then::Attempt(Next {
-                item,
-                attempt: 1,
-                waited: None,
-                hand,
-            }),
+            Some(TicketFor { item, .. }) => Then::Attempt(Next { item, attempt: 1, waited: None, hand }),
             None => Then::Settle,
         })
     }
@@ -329,10 +306,7 @@ async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
 
 /// Takes the ticket out of the effects where there is exactly one.
 fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
-    let mut tickets = effects
-        .iter()
-        .enumerate()
-        .filter(|(_, effect)| matches!(effect, Effect::Ticket(_)));
+    let mut tickets = effects.iter().enumerate().filter(|(_, effect)| matches!(effect, Effect::Ticket(_)));
     let (index, _) = tickets.next()?;
     if tickets.next().is_some() {
         return None;
@@ -353,11 +327,7 @@ fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
             "{most} attempts ended with the loss of their worker: the node seems to take its host down"
         ),
     };
-    Tried {
-        produced: Produced::Failed(error),
-        context: None,
-        cancelled: false,
-    }
+    Tried { produced: Produced::Failed(error), context: None, cancelled: false }
 }
 
 fn word(produced: &Produced) -> &'static str {

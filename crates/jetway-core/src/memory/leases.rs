@@ -34,20 +34,13 @@ struct Held<M> {
 
 impl<M> Default for Lane<M> {
     fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            held: BTreeMap::new(),
-            next: 1,
-        }
+        Self { waiting: VecDeque::new(), held: BTreeMap::new(), next: 1 }
     }
 }
 
 impl<M> Default for Leases<M> {
     fn default() -> Self {
-        Self {
-            lanes: Mutex::default(),
-            changed: Notify::new(),
-        }
+        Self { lanes: Mutex::default(), changed: Notify::new() }
     }
 }
 
@@ -67,11 +60,7 @@ impl<M: Clone + Send + 'static> Leases<M> {
     /// Takes messages out of a lane: those that `expelled` picks.
     pub(super) fn remove(&self, lane: &str) -> Vec<M> {
         let removed = locked(&self.lanes).remove(lane);
-        removed
-            .into_iter()
-            .flat_map(|lane| lane.waiting)
-            .map(|(message, _)| message)
-            .collect()
+        removed.into_iter().flat_map(|lane| lane.waiting).map(|(message, _)| message).collect()
     }
 
     pub(super) fn lanes(&self) -> Vec<String> {
@@ -105,12 +94,7 @@ impl<M: Clone + Send + 'static> Leases<M> {
             changed.as_mut().enable();
             let (taken, next_end) = self.try_take(lane, lasts);
             if let Some((message, delivered, id)) = taken {
-                let lease = HeldLease {
-                    queue: Arc::clone(self),
-                    lane: lane.to_owned(),
-                    id,
-                    lasts,
-                };
+                let lease = HeldLease { queue: Arc::clone(self), lane: lane.to_owned(), id, lasts };
                 return Some((message, delivered, Arc::new(lease), slot));
             }
             match next_end {
@@ -128,12 +112,8 @@ impl<M: Clone + Send + 'static> Leases<M> {
         let now = Instant::now();
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(lane.to_owned()).or_default();
-        let ended: Vec<u64> = lane
-            .held
-            .iter()
-            .filter(|(_, held)| held.until <= now)
-            .map(|(id, _)| *id)
-            .collect();
+        let ended: Vec<u64> =
+            lane.held.iter().filter(|(_, held)| held.until <= now).map(|(id, _)| *id).collect();
         for id in ended {
             if let Some(held) = lane.held.remove(&id) {
                 lane.waiting.push_back((held.message, held.delivered));
@@ -144,14 +124,7 @@ impl<M: Clone + Send + 'static> Leases<M> {
         };
         let (id, delivered) = (lane.next, delivered + 1);
         lane.next += 1;
-        lane.held.insert(
-            id,
-            Held {
-                message: message.clone(),
-                delivered,
-                until: now + lasts,
-            },
-        );
+        lane.held.insert(id, Held { message: message.clone(), delivered, until: now + lasts });
         (Some((message, delivered, id)), None)
     }
 
@@ -183,10 +156,7 @@ struct HeldLease<M> {
 
 impl<M> fmt::Debug for HeldLease<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeldLease")
-            .field("lane", &self.lane)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("HeldLease").field("lane", &self.lane).field("id", &self.id).finish_non_exhaustive()
     }
 }
 

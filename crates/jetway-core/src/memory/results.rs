@@ -50,9 +50,7 @@ impl backend::Results for MemoryBackend {
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
         let mut letters = locked(&self.results.letters);
         if letter.id.is_empty()
-            || !letters
-                .iter()
-                .any(|other| other.id == letter.id && other.why == letter.why)
+            || !letters.iter().any(|other| other.id == letter.id && other.why == letter.why)
         {
             letters.push(letter);
         }

@@ -28,10 +28,7 @@ struct Kept {
 #[async_trait]
 impl SnapshotStore for MemoryBackend {
     async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
-        Ok(locked(&self.snapshots)
-            .runs
-            .get(run)
-            .map(|kept| kept.stored.clone()))
+        Ok(locked(&self.snapshots).runs.get(run).map(|kept| kept.stored.clone()))
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
@@ -50,18 +47,8 @@ impl SnapshotStore for MemoryBackend {
         for chunk in write.chunks {
             kept.chunks.insert((write.run.clone(), chunk.name), chunk.bytes);
         }
-        let stored = Stored {
-            bytes: write.bytes,
-            revision,
-        };
-        kept.runs.insert(
-            write.run,
-            Kept {
-                stored,
-                status: write.status,
-                at: Timestamp::now(),
-            },
-        );
+        let stored = Stored { bytes: write.bytes, revision };
+        kept.runs.insert(write.run, Kept { stored, status: write.status, at: Timestamp::now() });
         Ok(revision)
     }
 
@@ -70,9 +57,7 @@ impl SnapshotStore for MemoryBackend {
     }
 
     async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        locked(&self.snapshots)
-            .chunks
-            .retain(|(of, chunk), _| of != run || !chunks.contains(chunk));
+        locked(&self.snapshots).chunks.retain(|(of, chunk), _| of != run || !chunks.contains(chunk));
         Ok(())
     }
 
@@ -99,10 +84,7 @@ impl SnapshotStore for MemoryBackend {
             .iter()
             .filter(|(key, run)| {
                 run.stored.revision > after
-                    && query
-                        .workflow
-                        .as_ref()
-                        .is_none_or(|workflow| key.workflow == *workflow)
+                    && query.workflow.as_ref().is_none_or(|workflow| key.workflow == *workflow)
                     && query.status.is_none_or(|status| run.status == status)
             })
             .map(|(_, run)| run.stored.clone())
@@ -110,29 +92,20 @@ impl SnapshotStore for MemoryBackend {
         found.sort_by_key(|stored| stored.revision);
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found
-            .last()
-            .filter(|_| more)
-            .map(|last| last.revision.to_string());
+        let next = found.last().filter(|_| more).map(|last| last.revision.to_string());
         Ok(RunsPage { runs: found, next })
     }
 
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
         let kept = locked(&self.snapshots);
-        let mut old: Vec<_> = kept
-            .runs
-            .iter()
-            .filter(|(_, run)| run.stored.revision > after && run.at < before)
-            .collect();
+        let mut old: Vec<_> =
+            kept.runs.iter().filter(|(_, run)| run.stored.revision > after && run.at < before).collect();
         old.sort_by_key(|(_, run)| run.stored.revision);
         let looked_at = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
             .filter(|(_, run)| !run.status.is_terminal())
-            .map(|(key, run)| StaleRun {
-                run: key.clone(),
-                revision: run.stored.revision,
-            })
+            .map(|(key, run)| StaleRun { run: key.clone(), revision: run.stored.revision })
             .collect();
         Ok((stale, looked_at))
     }

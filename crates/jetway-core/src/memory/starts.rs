@@ -36,15 +36,7 @@ impl Starts for MemoryBackend {
             async move {
                 let ((request, _), _, lease, slot) = queue.take(&lane, &slots, lasts).await?;
                 let original = letter(&request);
-                Some((
-                    Ok(StartDelivery {
-                        request,
-                        lease,
-                        slot,
-                        original,
-                    }),
-                    (),
-                ))
+                Some((Ok(StartDelivery { request, lease, slot, original }), ()))
             }
         })
         .boxed())
@@ -53,23 +45,14 @@ impl Starts for MemoryBackend {
     async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
         let served = locked(&self.hosts).served.clone();
         let mut expelled = 0;
-        for lane in self
-            .starts
-            .lanes()
-            .into_iter()
-            .filter(|lane| !served.contains(lane))
-        {
+        for lane in self.starts.lanes().into_iter().filter(|lane| !served.contains(lane)) {
             let live = self.starts.live(&lane);
             if live.iter().any(|(_, since)| since.elapsed() < grace) {
                 continue;
             }
             for (request, _) in self.starts.remove(&lane) {
                 let reason = format!("no host knows a workflow named {lane:?}");
-                let letter = DeadLetter {
-                    why: "unknown-workflow".to_owned(),
-                    reason,
-                    ..letter(&request)
-                };
+                let letter = DeadLetter { why: "unknown-workflow".to_owned(), reason, ..letter(&request) };
                 self.dead_letter(letter).await?;
                 expelled += 1;
             }

@@ -17,9 +17,8 @@ impl TicketQueue for MemoryBackend {
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
         for (ticket, fingerprint) in tickets {
             let (run, item, lane) = (ticket.run(), ticket.item.clone(), ticket.workflow.to_string());
-            self.tickets.add(&lane, (ticket, fingerprint), |(other, _)| {
-                other.item == item && other.run() == run
-            });
+            self.tickets
+                .add(&lane, (ticket, fingerprint), |(other, _)| other.item == item && other.run() == run);
         }
         Ok(())
     }
@@ -35,16 +34,7 @@ impl TicketQueue for MemoryBackend {
             async move {
                 let ((ticket, fingerprint), delivered, lease, slot) =
                     queue.take(&lane, &slots, lasts).await?;
-                Some((
-                    Ok(Delivery {
-                        ticket,
-                        fingerprint,
-                        delivered,
-                        lease,
-                        slot,
-                    }),
-                    (),
-                ))
+                Some((Ok(Delivery { ticket, fingerprint, delivered, lease, slot }), ()))
             }
         })
         .boxed())

@@ -40,10 +40,7 @@ impl<T> Fixed<T> {
 
 impl<T: Default> Default for Fixed<T> {
     fn default() -> Self {
-        Self {
-            value: T::default(),
-            unset: true,
-        }
+        Self { value: T::default(), unset: true }
     }
 }
 

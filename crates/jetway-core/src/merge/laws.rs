@@ -44,17 +44,11 @@ where
     T: Subject,
     C: Debug,
 {
-    let config = Config {
-        cases: 128,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
     let steps = vec((0..4_usize, changes), 3..9);
     let outcome = TestRunner::new(config).run(&steps, |steps| {
-        let first_changes: Vec<T> = steps
-            .iter()
-            .map(|(_, what)| changed(&T::default(), &change, what))
-            .collect();
+        let first_changes: Vec<T> =
+            steps.iter().map(|(_, what)| changed(&T::default(), &change, what)).collect();
         identity_and_associativity(&first_changes)?;
         sequential(&steps, &change)
     });
@@ -73,23 +67,13 @@ fn same<T: Subject>(law: &str, found: &T, expected: &T) -> Result<(), TestCaseEr
     if found == expected {
         return Ok(());
     }
-    Err(TestCaseError::fail(format!(
-        "{law}: found {found:?}, expected {expected:?}"
-    )))
+    Err(TestCaseError::fail(format!("{law}: found {found:?}, expected {expected:?}")))
 }
 
 fn identity_and_associativity<T: Subject>(values: &[T]) -> Result<(), TestCaseError> {
     for value in values {
-        same(
-            "nothing merged into a value",
-            &value.copy().merged(T::default()),
-            value,
-        )?;
-        same(
-            "a value merged into nothing",
-            &T::default().merged(value.copy()),
-            value,
-        )?;
+        same("nothing merged into a value", &value.copy().merged(T::default()), value)?;
+        same("a value merged into nothing", &T::default().merged(value.copy()), value)?;
     }
     for window in values.windows(3) {
         let [a, b, c] = [0, 1, 2].map(|index| window[index].copy());
@@ -108,16 +92,8 @@ fn sequential<T: Subject, C>(
         let theirs = &history[history.len() - 1];
         let base = &history[history.len().saturating_sub(lag + 1)];
         let mine = changed(base, change, what);
-        same(
-            "no change of mine",
-            &base.copy().rebase(base, theirs.copy()),
-            theirs,
-        )?;
-        same(
-            "no change of theirs",
-            &mine.copy().rebase(base, base.copy()),
-            &mine,
-        )?;
+        same("no change of mine", &base.copy().rebase(base, theirs.copy()), theirs)?;
+        same("no change of theirs", &mine.copy().rebase(base, base.copy()), &mine)?;
         let mut expected = theirs.copy();
         change(&mut expected, base, what);
         let committed = mine.rebase(base, theirs.copy());

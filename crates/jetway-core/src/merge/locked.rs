@@ -54,11 +54,8 @@ impl<T: PartialEq> PartialEq for Locked<T> {
         }
         // Always in the order of the addresses, so that `a == b` and `b == a` at once cannot wait for each
         // other.
-        let (first, second) = if ptr::from_ref(self) < ptr::from_ref(other) {
-            (self, other)
-        } else {
-            (other, self)
-        };
+        let (first, second) =
+            if ptr::from_ref(self) < ptr::from_ref(other) { (self, other) } else { (other, self) };
         *first.lock() == *second.lock()
     }
 }

@@ -25,10 +25,7 @@ use std::{borrow::Borrow, collections::BTreeMap};
 /// assert_eq!((both.get("seen"), both.get("failed")), (Some(3), Some(1)));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    transparent,
-    bound(deserialize = "K: Deserialize<'de> + Ord, V: Deserialize<'de>")
-)]
+#[serde(transparent, bound(deserialize = "K: Deserialize<'de> + Ord, V: Deserialize<'de>"))]
 pub struct Map<K, V>(Locked<BTreeMap<K, V>>);
 
 impl<K: Ord, V> Map<K, V> {

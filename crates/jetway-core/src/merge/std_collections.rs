@@ -114,10 +114,7 @@ mod tests {
 
     #[test]
     fn an_untouched_key_stays_removed() {
-        assert_eq!(
-            map([("k", 5), ("l", 1)]).rebase(&map([("k", 5)]), map([])),
-            map([("l", 1)])
-        );
+        assert_eq!(map([("k", 5), ("l", 1)]).rebase(&map([("k", 5)]), map([])), map([("l", 1)]));
     }
 
     #[test]

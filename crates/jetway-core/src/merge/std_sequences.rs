@@ -39,18 +39,13 @@ impl<T: PartialEq> Merge for Vec<T> {
 fn changed_stretch<T: PartialEq>(base: &[T], new: &[T]) -> Range<usize> {
     let start = base.iter().zip(new).take_while(|(old, new)| old == new).count();
     let (base_rest, new_rest) = (base[start..].iter().rev(), new[start..].iter().rev());
-    let same_end = base_rest
-        .zip(new_rest)
-        .take_while(|(old, new)| old == new)
-        .count();
+    let same_end = base_rest.zip(new_rest).take_while(|(old, new)| old == new).count();
     start..base.len() - same_end
 }
 
 fn rebase_slots<T: PartialEq>(mine: Vec<T>, base: &[T], theirs: Vec<T>) -> Vec<T> {
     let slots = mine.into_iter().zip(base).zip(theirs);
-    slots
-        .map(|((mine, base), theirs)| if mine == *base { theirs } else { mine })
-        .collect()
+    slots.map(|((mine, base), theirs)| if mine == *base { theirs } else { mine }).collect()
 }
 
 /// Merging appends. Rebasing appends the new tail, to their text or, where they appended and this side wrote
@@ -78,10 +73,7 @@ mod tests {
 
     fn rebased(mine: &str, base: &str, theirs: &str) -> String {
         let items = |text: &str| text.chars().collect::<Vec<_>>();
-        items(mine)
-            .rebase(&items(base), items(theirs))
-            .into_iter()
-            .collect()
+        items(mine).rebase(&items(base), items(theirs)).into_iter().collect()
     }
 
     #[test]

@@ -37,12 +37,7 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     if let Some(context) = attempt.context {
         snapshot.context = context;
     }
-    let mut step = Step {
-        snapshot: &mut snapshot,
-        effects: &mut effects,
-        taken,
-        graph,
-    };
+    let mut step = Step { snapshot: &mut snapshot, effects: &mut effects, taken, graph };
     match attempt.produced {
         Produced::Next(emitted) => step.next(emitted),
         Produced::NextAll(emitted) => step.next_all(emitted),

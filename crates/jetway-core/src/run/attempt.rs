@@ -70,10 +70,6 @@ impl Attempt {
             kind: kind.to_owned(),
             message,
         };
-        Self {
-            produced: Produced::Failed(error),
-            context: None,
-            ..self
-        }
+        Self { produced: Produced::Failed(error), context: None, ..self }
     }
 }

@@ -43,13 +43,7 @@ impl Seed {
 
 /// The first snapshot of a run, and the ticket for its first item.
 pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
-    let Begin {
-        key,
-        commit,
-        at,
-        trace,
-        seed,
-    } = begin;
+    let Begin { key, commit, at, trace, seed } = begin;
     let id = ItemId::start();
     let input_digest = seed.digest();
     let item = Item {
@@ -79,11 +73,5 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         input_digest,
         chunked: false,
     };
-    (
-        snapshot,
-        vec![Effect::Ticket(TicketFor {
-            item: id,
-            node: seed.node,
-        })],
-    )
+    (snapshot, vec![Effect::Ticket(TicketFor { item: id, node: seed.node })])
 }

@@ -133,9 +133,6 @@ impl Arrivals {
     }
 
     pub(super) fn inline_bytes(&self) -> usize {
-        self.inline
-            .iter()
-            .map(|arrival| arrival.payload.len() + arrival.from.as_str().len() + 32)
-            .sum()
+        self.inline.iter().map(|arrival| arrival.payload.len() + arrival.from.as_str().len() + 32).sum()
     }
 }

@@ -31,10 +31,7 @@ pub struct TicketWanted {
 impl TicketWanted {
     /// As an effect, with the node found elsewhere where the snapshot does not name it.
     pub fn for_node(self, node: String) -> TicketFor {
-        TicketFor {
-            item: self.item,
-            node,
-        }
+        TicketFor { item: self.item, node }
     }
 }
 
@@ -52,11 +49,7 @@ fn wanted(snapshot: &Snapshot, under: impl Fn(&ItemId) -> bool) -> Vec<TicketWan
             via: item.via.clone(),
         })
         .collect();
-    for (id, fan_out) in snapshot
-        .fan_outs
-        .iter()
-        .filter(|(_, fan_out)| under(&fan_out.via))
-    {
+    for (id, fan_out) in snapshot.fan_outs.iter().filter(|(_, fan_out)| under(&fan_out.via)) {
         tickets.extend(fan_out.seeds.open_positions().map(|position| TicketWanted {
             item: ItemId::branch(id, position),
             node: node_at(&fan_out.seeds, position),

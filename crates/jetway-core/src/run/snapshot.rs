@@ -62,12 +62,7 @@ impl Snapshot {
 
     /// How many work items are to be run.
     pub fn pending(&self) -> usize {
-        self.items.len()
-            + self
-                .fan_outs
-                .values()
-                .map(|fan_out| fan_out.seeds.open() as usize)
-                .sum::<usize>()
+        self.items.len() + self.fan_outs.values().map(|fan_out| fan_out.seeds.open() as usize).sum::<usize>()
     }
 
     /// Whether the item is still to be run; a paused run's items are, later.
@@ -77,9 +72,7 @@ impl Snapshot {
         }
         self.items.contains_key(id)
             || id.as_branch().is_some_and(|(fan_out, position)| {
-                self.fan_outs
-                    .get(&fan_out)
-                    .is_some_and(|fan_out| fan_out.seeds.is_open(position))
+                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.seeds.is_open(position))
             })
     }
 }
@@ -128,18 +121,12 @@ impl std::str::FromStr for Status {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        [
-            Self::Running,
-            Self::Paused,
-            Self::Completed,
-            Self::Failed,
-            Self::Cancelled,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == word)
-        .ok_or_else(|| {
-            format!("unknown status {word:?}: use running, paused, completed, failed or cancelled")
-        })
+        [Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+            .ok_or_else(|| {
+                format!("unknown status {word:?}: use running, paused, completed, failed or cancelled")
+            })
     }
 }
 

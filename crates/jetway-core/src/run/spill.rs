@@ -21,12 +21,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Fit for the server's default `max_payload` of 1 MiB.
     fn default() -> Self {
-        Self {
-            inline: 48 * 1024,
-            group: 2 * 1024,
-            chunk: 256 * 1024,
-            snapshot: 960 * 1024,
-        }
+        Self { inline: 48 * 1024, group: 2 * 1024, chunk: 256 * 1024, snapshot: 960 * 1024 }
     }
 }
 
@@ -71,12 +66,7 @@ pub fn spill(
     if inline_bytes(snapshot) <= limits.inline {
         return Ok(Vec::new());
     }
-    let mut writer = Writer {
-        commit,
-        written,
-        limits: *limits,
-        chunks: Vec::new(),
-    };
+    let mut writer = Writer { commit, written, limits: *limits, chunks: Vec::new() };
     for fan_out in snapshot.fan_outs.values_mut() {
         if seed_bytes(&fan_out.seeds) > limits.group {
             writer.seeds(&mut fan_out.seeds)?;
@@ -97,12 +87,7 @@ pub fn spill(
 
 fn inline_bytes(snapshot: &Snapshot) -> usize {
     let fan_outs = snapshot.fan_outs.values().map(|fan_out| {
-        seed_bytes(&fan_out.seeds)
-            + fan_out
-                .arrivals
-                .values()
-                .map(Arrivals::inline_bytes)
-                .sum::<usize>()
+        seed_bytes(&fan_out.seeds) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
     });
     let items = snapshot.items.values().map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => bytes.len(),
@@ -113,11 +98,7 @@ fn inline_bytes(snapshot: &Snapshot) -> usize {
 }
 
 fn seed_bytes(seeds: &Seeds) -> usize {
-    seeds
-        .inline
-        .values()
-        .map(|seed| seed.payload.len() + seed.node.len() + 8)
-        .sum()
+    seeds.inline.values().map(|seed| seed.payload.len() + seed.node.len() + 8).sum()
 }
 
 struct Writer {
@@ -138,14 +119,7 @@ impl Writer {
                 bytes = 0;
             }
             bytes += payload.len();
-            group.push((
-                position,
-                ChunkEntry::Seed {
-                    position,
-                    node,
-                    payload,
-                },
-            ));
+            group.push((position, ChunkEntry::Seed { position, node, payload }));
         }
         if !group.is_empty() {
             written.push(self.seed_chunk(&mut group)?);
@@ -158,10 +132,7 @@ impl Writer {
     fn seed_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<SeedChunk, Error> {
         let first = group.first().map_or(0, |(position, _)| *position);
         let entries: Vec<_> = group.drain(..).map(|(_, entry)| entry).collect();
-        Ok(SeedChunk {
-            first,
-            chunk: self.write(&entries)?,
-        })
+        Ok(SeedChunk { first, chunk: self.write(&entries)? })
     }
 
     fn arrivals(&mut self, arrivals: &mut Arrivals) -> Result<(), Error> {
@@ -188,11 +159,7 @@ impl Writer {
         let size = u32::try_from(bytes.len()).map_err(|_too_large| {
             Error::Limit(format!("a payload of {} bytes is larger than 4 GiB", bytes.len()))
         })?;
-        let name = ChunkRef {
-            commit: self.commit,
-            number,
-            bytes: size,
-        };
+        let name = ChunkRef { commit: self.commit, number, bytes: size };
         self.chunks.push(Chunk { name, bytes });
         Ok(name)
     }

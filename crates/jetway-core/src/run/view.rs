@@ -144,10 +144,6 @@ fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
     }
     by_node
         .into_iter()
-        .map(|(node, (items, since))| PendingView {
-            node,
-            items,
-            since: since.to_string(),
-        })
+        .map(|(node, (items, since))| PendingView { node, items, since: since.to_string() })
         .collect()
 }

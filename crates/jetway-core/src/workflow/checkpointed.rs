@@ -17,16 +17,7 @@ where
     CS: CheckpointStore<C, W::WorkItem> + Send + Sync,
 {
     match store.load(id).await? {
-        Some(saved) => {
-            go_on(
-                workflow,
-                ctx.with_context(saved.context.clone()),
-                saved,
-                store,
-                id,
-            )
-            .await
-        }
+        Some(saved) => go_on(workflow, ctx.with_context(saved.context.clone()), saved, store, id).await,
         None => {
             let ctx = ctx.with_context(ctx.store.clone());
             let run = LocalRun::begin(workflow, workflow.start_work_item(input), id)?;
@@ -47,14 +38,7 @@ where
     if saved.queue.is_empty() {
         return Err(Error::AlreadyCompleted);
     }
-    go_on(
-        workflow,
-        WorkflowCtx::new(saved.context.clone()),
-        saved,
-        store,
-        id,
-    )
-    .await
+    go_on(workflow, WorkflowCtx::new(saved.context.clone()), saved, store, id).await
 }
 
 async fn go_on<C, W, CS>(
@@ -114,9 +98,5 @@ fn checkpoint<C: Context, W: Workflow<C>>(
     run: &LocalRun<'_, C, W>,
     ctx: &WorkflowCtx<C>,
 ) -> Result<Checkpoint<C, W::WorkItem>, Error> {
-    Ok(Checkpoint {
-        context: ctx.store.clone(),
-        queue: run.queue()?,
-        record: Some(run.snapshot().clone()),
-    })
+    Ok(Checkpoint { context: ctx.store.clone(), queue: run.queue()?, record: Some(run.snapshot().clone()) })
 }

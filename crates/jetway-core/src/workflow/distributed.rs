@@ -37,10 +37,7 @@ where
     let seed = steps::seed_of(item, codec::encode(&ctx.store, "the context")?)?;
     let digest = seed.digest();
     let (snapshot, _) = begin(Begin {
-        key: RunKey::new(
-            WorkflowName::new(workflow.name()).map_err(name)?,
-            RunId::new(id).map_err(name)?,
-        ),
+        key: RunKey::new(WorkflowName::new(workflow.name()).map_err(name)?, RunId::new(id).map_err(name)?),
         commit: CommitId::default(),
         at: Timestamp::now(),
         trace: trace_of(&TraceHeaders::default(), 1, 1),
@@ -51,9 +48,7 @@ where
     } else {
         let (existing, _) = contexts.snapshot(id).await?.ok_or(Error::NotStarted)?;
         if existing.input_digest != digest {
-            return Err(Error::Generic(format!(
-                "run {id:?} exists and was started with another input"
-            )));
+            return Err(Error::Generic(format!("run {id:?} exists and was started with another input")));
         }
         existing
     };
@@ -90,17 +85,8 @@ where
         work_item: Some(leased.item.clone()),
     };
     tracing::debug!(worker, run_id = %leased.run_id, item_id = %leased.item.instance_id(), "a step begins");
-    let taken = Taken {
-        workflow,
-        contexts,
-        queue,
-        leased: &leased,
-        callbacks: &*callbacks,
-    };
-    let stepped = match callbacks
-        .on_started(leased.run_id.clone(), leased.item.clone())
-        .await
-    {
+    let taken = Taken { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
+    let stepped = match callbacks.on_started(leased.run_id.clone(), leased.item.clone()).await {
         Ok(()) if contexts.keeps_snapshots() => taken.step().await,
         Ok(()) => plain::step(&taken).await,
         Err(refused) => Err(Failure::Storage(refused)),
@@ -115,10 +101,7 @@ where
             Err(named(error))
         }
         Err(Failure::Storage(error)) => {
-            queue
-                .give_back(&leased)
-                .await
-                .map_err(|error| named(error.into()))?;
+            queue.give_back(&leased).await.map_err(|error| named(error.into()))?;
             Err(named(error))
         }
     }
@@ -263,8 +246,6 @@ where
     }
 
     async fn processed(&self, outcome: ItemProcessedOutcome) -> Result<(), Error> {
-        self.callbacks
-            .on_item_processed(self.leased.run_id.clone(), self.leased.item.clone(), outcome)
-            .await
+        self.callbacks.on_item_processed(self.leased.run_id.clone(), self.leased.item.clone(), outcome).await
     }
 }

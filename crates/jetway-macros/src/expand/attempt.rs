@@ -15,12 +15,8 @@ use quote::{ToTokens, quote, quote_spanned};
 
 /// The arm of `match item` for one node.
 pub(super) fn arm(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
-    let (item, variant, support, here) = (
-        &scope.item,
-        &node.variant,
-        &scope.support,
-        located(node.ident.span()),
-    );
+    let (item, variant, support, here) =
+        (&scope.item, &node.variant, &scope.support, located(node.ident.span()));
     let [input, answer, kept] = ["input", "answer", "kept"].map(|name| local(name, here));
     let copies = Seen::by(node).copies(&input);
     let process = process(scope, node, &input);
@@ -147,27 +143,19 @@ struct Seen {
 impl Seen {
     fn by(node: &Node) -> Self {
         let Success::Match { arms, .. } = &node.success else {
-            return Self {
-                input: false,
-                store: false,
-            };
+            return Self { input: false, store: false };
         };
         let seen = |name| {
             arms.iter()
                 .filter_map(|arm| arm.guard.as_ref())
                 .any(|guard| mentions(guard.to_token_stream(), name))
         };
-        Self {
-            input: seen("input"),
-            store: seen("__store"),
-        }
+        Self { input: seen("input"), store: seen("__store") }
     }
 
     /// Variables under names that the user's code can see.
     fn copies(&self, item_input: &Ident) -> TokenStream {
-        let input = self
-            .input
-            .then(|| quote!(let input = ::core::clone::Clone::clone(&#item_input);));
+        let input = self.input.then(|| quote!(let input = ::core::clone::Clone::clone(&#item_input);));
         let store = self.store.then(|| quote!(let __store = &ctx.store;));
         quote!(#input #store)
     }
@@ -181,21 +169,11 @@ mod tests {
     #[test]
     fn a_policy_wraps_the_node() {
         let definition = quote! { struct W { a: A } start = a; edges { a => []; } };
-        let mut workflow = syn::parse2(definition)
-            .and_then(crate::validate::workflow)
-            .unwrap();
+        let mut workflow = syn::parse2(definition).and_then(crate::validate::workflow).unwrap();
         workflow.nodes[0].policy = Some(format_ident!("backoff"));
-        let call = process(
-            &Scope::new(&workflow),
-            &workflow.nodes[0],
-            &format_ident!("input"),
-        )
-        .to_string();
+        let call = process(&Scope::new(&workflow), &workflow.nodes[0], &format_ident!("input")).to_string();
         let call = call.replace(' ', "");
-        assert!(
-            call.contains("with_retry(::core::clone::Clone::clone(&self.a)"),
-            "{call}"
-        );
+        assert!(call.contains("with_retry(::core::clone::Clone::clone(&self.a)"), "{call}");
         assert!(call.contains("Clone::clone(&self.backoff)"), "{call}");
     }
 }

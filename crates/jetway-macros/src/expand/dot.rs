@@ -34,15 +34,7 @@ fn edges(dot: &mut String, workflow: &Workflow, node: &Node) {
     }
     for to in &node.fallbacks {
         let to = name(workflow.node(to));
-        line(
-            dot,
-            &[
-                &from,
-                " -> ",
-                &to,
-                " [style=\"dotted\" color=\"red\" label=\"fallback\"]",
-            ],
-        );
+        line(dot, &[&from, " -> ", &to, " [style=\"dotted\" color=\"red\" label=\"fallback\"]"]);
     }
     for arm in node.arms() {
         let label = format!(" [label={}]", quoted(&arm.label()));
@@ -61,11 +53,7 @@ fn style(node: &Node, start: bool) -> String {
         (node.is_terminal(), "peripheries=2"),
         (node.gathers, "shape=invtrapezium"),
     ];
-    let marks: Vec<_> = marks
-        .iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, mark)| *mark)
-        .collect();
+    let marks: Vec<_> = marks.iter().filter(|(set, _)| *set).map(|(_, mark)| *mark).collect();
     let mut style = String::new();
     if !marks.is_empty() {
         // Writing to a string does not fail.
@@ -118,9 +106,7 @@ mod tests {
                 give_up => [];
             }
         };
-        let workflow = syn::parse2(definition)
-            .and_then(crate::validate::workflow)
-            .unwrap();
+        let workflow = syn::parse2(definition).and_then(crate::validate::workflow).unwrap();
         let expected = r#"digraph Pages {
   rankdir=LR;
   node [shape=box style=filled fontname="Helvetica" color=lightgray];

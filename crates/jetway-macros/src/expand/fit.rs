@@ -45,18 +45,8 @@ impl Fits {
     ) -> TokenStream {
         let node = scope.workflow.node(target);
         let (span, support) = (target.ident.span(), &scope.support);
-        let fitted = self.fit(
-            scope,
-            span,
-            &scope.carried(node),
-            value,
-            Words::edge(parcel, node),
-        );
-        if node.gathers {
-            quote_spanned!(span=> #support::Gathers::one(#fitted))
-        } else {
-            fitted
-        }
+        let fitted = self.fit(scope, span, &scope.carried(node), value, Words::edge(parcel, node));
+        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#fitted)) } else { fitted }
     }
 
     /// The output of the run, made of `value`.
@@ -101,20 +91,14 @@ impl Fits {
 
 impl Words {
     fn edge(parcel: Parcel<'_>, to: &Node) -> Self {
-        let takes = format!(
-            "`{}` {} `{{Wanted}}`",
-            plain(&to.ident),
-            if to.gathers { "gathers" } else { "takes" }
-        );
+        let takes =
+            format!("`{}` {} `{{Wanted}}`", plain(&to.ident), if to.gathers { "gathers" } else { "takes" });
         let (from, to) = (parcel.from(), plain(&to.ident));
         let arrow = match parcel {
             Parcel::Output(_) | Parcel::Payload(..) => "=>",
             Parcel::Input(_) => "on_failure =>",
         };
-        let message = format!(
-            "edge `{from} {arrow} {to}`: {} `{{Self}}`, {takes}",
-            parcel.gives()
-        );
+        let message = format!("edge `{from} {arrow} {to}`: {} `{{Self}}`, {takes}", parcel.gives());
         Self([message, takes, parcel.note()])
     }
 

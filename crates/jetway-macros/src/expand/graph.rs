@@ -40,14 +40,9 @@ fn edges(scope: &Scope<'_>, node: &Node) -> Vec<TokenStream> {
             .flat_map(|arm| {
                 let text = arm.text();
                 let kind = quote!(Match(::std::string::String::from(#text)));
-                let to: Vec<_> = if arm.to.is_empty() {
-                    vec![None]
-                } else {
-                    arm.to.iter().map(Some).collect()
-                };
-                to.into_iter()
-                    .map(|to| edge(to, kind.clone()))
-                    .collect::<Vec<_>>()
+                let to: Vec<_> =
+                    if arm.to.is_empty() { vec![None] } else { arm.to.iter().map(Some).collect() };
+                to.into_iter().map(|to| edge(to, kind.clone())).collect::<Vec<_>>()
             })
             .collect(),
     };

@@ -29,11 +29,8 @@ pub(crate) fn merge(mut input: DeriveInput) -> syn::Result<TokenStream> {
     });
     let traits: Vec<_> = traits.collect();
     // A struct without fields has nothing to use the arguments for.
-    let (base, theirs) = if members.is_empty() {
-        (quote!(_), quote!(_))
-    } else {
-        (quote!(base), quote!(theirs))
-    };
+    let (base, theirs) =
+        if members.is_empty() { (quote!(_), quote!(_)) } else { (quote!(base), quote!(theirs)) };
     Ok(quote! {
         #[automatically_derived]
         impl #generics #support::Merge for #ident #args #bounds {
@@ -52,10 +49,7 @@ pub(crate) fn merge(mut input: DeriveInput) -> syn::Result<TokenStream> {
 fn bound(input: &mut DeriveInput, fields: &Fields, support: &TokenStream) {
     for parameter in input.generics.type_params_mut() {
         let name = parameter.ident.to_string();
-        if fields
-            .iter()
-            .any(|field| mentions(field.ty.to_token_stream(), &name))
-        {
+        if fields.iter().any(|field| mentions(field.ty.to_token_stream(), &name)) {
             parameter.bounds.push(parse_quote!(#support::Merge));
         }
     }

@@ -19,11 +19,7 @@ pub(super) struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(super) fn new(workflow: &'a Workflow) -> Self {
         let item = format_ident!("{}WorkItem", workflow.head.ident);
-        Self {
-            workflow,
-            support: root::support(workflow.head.ident.span()),
-            item,
-        }
+        Self { workflow, support: root::support(workflow.head.ident.span()), item }
     }
 
     /// Where rustc shows mistakes that belong to no node and no edge: at the workflow's name.

@@ -8,14 +8,7 @@ use syn::spanned::Spanned;
 
 /// The enum and its traits.
 pub(super) fn work_item(scope: &Scope<'_>) -> TokenStream {
-    let parts = [
-        definition(scope),
-        debug(scope),
-        clone(scope),
-        equality(scope),
-        display(scope),
-        item(scope),
-    ];
+    let parts = [definition(scope), debug(scope), clone(scope), equality(scope), display(scope), item(scope)];
     quote!(#(#parts)*)
 }
 
@@ -25,10 +18,7 @@ fn definition(scope: &Scope<'_>) -> TokenStream {
     let (vis, generics, bounds) = (&head.vis, &head.generics, &head.generics.where_clause);
     let serde = format!("{support}::serde").replace(' ', "");
     let exact = (!generics.params.is_empty()).then(|| quote_spanned!(here=> #[serde(bound = "")]));
-    let about = format!(
-        "A work item of [`{}`]: a node and the input that it is to be run with.",
-        head.ident
-    );
+    let about = format!("A work item of [`{}`]: a node and the input that it is to be run with.", head.ident);
     let variants = scope.workflow.nodes.iter().map(|node| {
         let (variant, input) = (&node.variant, scope.input(node));
         let about = format!("Runs `{}`: the item's id, and the input.", plain(&node.ident));

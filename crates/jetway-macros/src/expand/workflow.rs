@@ -15,11 +15,7 @@ pub(crate) fn workflow(workflow: &Workflow) -> TokenStream {
     let definition = definition(workflow);
     let item = work_item::work_item(&scope);
     let implementation = implementation(&scope);
-    let warnings = workflow
-        .nodes
-        .iter()
-        .filter_map(|node| node.shadowed.as_ref())
-        .map(warning);
+    let warnings = workflow.nodes.iter().filter_map(|node| node.shadowed.as_ref()).map(warning);
     quote!(#definition #item #implementation #(#warnings)*)
 }
 
@@ -28,12 +24,7 @@ fn definition(workflow: &Workflow) -> TokenStream {
     let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
     let (derives, bounds) = (derives(attrs), &generics.where_clause);
     let fields = workflow.fields.iter().map(|field| {
-        let (attrs, ident, ty, vis) = (
-            &field.attrs,
-            &field.ident,
-            &field.ty,
-            field_visibility(&field.vis),
-        );
+        let (attrs, ident, ty, vis) = (&field.attrs, &field.ident, &field.ty, field_visibility(&field.vis));
         quote!(#(#attrs)* #vis #ident: #ty)
     });
     quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
@@ -110,12 +101,7 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
 fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     let (support, context, here) = (&scope.support, &scope.workflow.context, scope.here());
     let mut fits = Fits::default();
-    let arms: Vec<_> = scope
-        .workflow
-        .nodes
-        .iter()
-        .map(|node| attempt::arm(scope, node, &mut fits))
-        .collect();
+    let arms: Vec<_> = scope.workflow.nodes.iter().map(|node| attempt::arm(scope, node, &mut fits)).collect();
     let [item, id] = ["item", "id"].map(|name| local(name, here));
     // The lifetime must not be one of the user's.
     let engine = quote_spanned! {here=>

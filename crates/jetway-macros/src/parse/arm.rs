@@ -19,12 +19,7 @@ pub(crate) struct Arm<T> {
 impl<T> Arm<T> {
     /// The arm with other names for its successors.
     pub(crate) fn with<U>(self, to: Vec<U>) -> Arm<U> {
-        Arm {
-            pattern: self.pattern,
-            guard: self.guard,
-            to,
-            end: self.end,
-        }
+        Arm { pattern: self.pattern, guard: self.guard, to, end: self.end }
     }
 
     /// The pattern and the guard as text: `Verdict::Ok(v) if v > 9`.
@@ -64,11 +59,7 @@ pub(crate) struct Pattern {
 /// Parses the pattern and the guard of an arm, up to the `=>`.
 pub(crate) fn pattern_and_guard(input: ParseStream) -> syn::Result<(Pattern, Option<Expr>)> {
     let pattern = Pattern::new(Pat::parse_single(input)?)?;
-    let guard = if input.parse::<Option<Token![if]>>()?.is_some() {
-        Some(input.parse()?)
-    } else {
-        None
-    };
+    let guard = if input.parse::<Option<Token![if]>>()?.is_some() { Some(input.parse()?) } else { None };
     Ok((pattern, guard))
 }
 
@@ -109,14 +100,7 @@ impl Pattern {
             // Matches a unit variant as well as one with fields, and never binds a name.
             matches = parse_quote_spanned!(span=> #path { .. });
         }
-        Ok(Self {
-            matches,
-            payload,
-            bare,
-            variant,
-            text,
-            span,
-        })
+        Ok(Self { matches, payload, bare, variant, text, span })
     }
 }
 
@@ -134,10 +118,7 @@ fn named(position: &mut Pat, payload: &mut Vec<Ident>) -> syn::Result<()> {
             payload.push(name.ident.clone());
         }
         _ => {
-            return Err(syn::Error::new_spanned(
-                position,
-                "expected a name or `_` for the payload",
-            ));
+            return Err(syn::Error::new_spanned(position, "expected a name or `_` for the payload"));
         }
     }
     Ok(())
@@ -160,12 +141,7 @@ mod tests {
     fn parse(tokens: proc_macro2::TokenStream) -> Result<Arm<Ident>, String> {
         let parser = |input: ParseStream| {
             let (pattern, guard) = pattern_and_guard(input)?;
-            Ok(Arm {
-                pattern,
-                guard,
-                to: Vec::new(),
-                end: Span::call_site(),
-            })
+            Ok(Arm { pattern, guard, to: Vec::new(), end: Span::call_site() })
         };
         parser.parse2(tokens).map_err(|error| error.to_string())
     }
@@ -177,18 +153,8 @@ mod tests {
             (quote!(Done), "Done", "Done { .. }", ""),
             (quote!(V::A(v)), "V::A(v)", "V::A(v)", "v"),
             (quote!(V::A(_)), "V::A(_)", "V::A(payload_0)", "payload_0"),
-            (
-                quote!(V::P(a, _, ..)),
-                "V::P(a, _, ..)",
-                "V::P(a, payload_1, ..)",
-                "a payload_1",
-            ),
-            (
-                quote!(V::Q { a, b: _ }),
-                "V::Q { a, b: _ }",
-                "V::Q { a, b: payload_1 }",
-                "a payload_1",
-            ),
+            (quote!(V::P(a, _, ..)), "V::P(a, _, ..)", "V::P(a, payload_1, ..)", "a payload_1"),
+            (quote!(V::Q { a, b: _ }), "V::Q { a, b: _ }", "V::Q { a, b: payload_1 }", "a payload_1"),
             (
                 quote!(crate::kinds::V::<u8>::A(v)),
                 "crate::kinds::V::<u8>::A(v)",
@@ -214,17 +180,8 @@ mod tests {
 
     #[test]
     fn other_patterns_are_refused() {
-        for tokens in [
-            quote!(_),
-            quote!(1),
-            quote!((a, b)),
-            quote!(V::A(Some(v))),
-            quote!(V::A(ref v)),
-        ] {
-            assert!(
-                parse(tokens.clone()).is_err_and(|error| error.starts_with("expected a ")),
-                "{tokens}"
-            );
+        for tokens in [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v))] {
+            assert!(parse(tokens.clone()).is_err_and(|error| error.starts_with("expected a ")), "{tokens}");
         }
     }
 }

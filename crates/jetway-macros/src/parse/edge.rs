@@ -81,12 +81,7 @@ fn arms(content: ParseStream) -> syn::Result<Vec<Arm<Ident>>> {
             return Err(content.error("expected `[successors]`, or `[]` for an output of the run"));
         }
         let (to, end) = names_and_end(content)?;
-        arms.push(Arm {
-            pattern,
-            guard,
-            to,
-            end,
-        });
+        arms.push(Arm { pattern, guard, to, end });
         if !content.is_empty() {
             content.parse::<Token![;]>()?;
         }
@@ -117,11 +112,7 @@ mod tests {
     }
 
     fn text(names: &[Ident]) -> String {
-        names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
+        names.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -152,17 +143,9 @@ mod tests {
     fn arms_in_their_order() {
         let edge =
             parse(quote!(a => { V::A(v) if v > 1 => [b, c]; V::A(_) => [b]; V::Done => [] };)).unwrap();
-        let Kind::Match(arms) = edge.kind else {
-            panic!("not a composite edge")
-        };
-        let written: Vec<_> = arms
-            .iter()
-            .map(|arm| format!("{} => {}", arm.text(), text(&arm.to)))
-            .collect();
-        assert_eq!(
-            written,
-            ["V::A(v) if v > 1 => b c", "V::A(_) => b", "V::Done => "]
-        );
+        let Kind::Match(arms) = edge.kind else { panic!("not a composite edge") };
+        let written: Vec<_> = arms.iter().map(|arm| format!("{} => {}", arm.text(), text(&arm.to))).collect();
+        assert_eq!(written, ["V::A(v) if v > 1 => b c", "V::A(_) => b", "V::Done => "]);
     }
 
     #[test]
@@ -172,10 +155,7 @@ mod tests {
             (quote!(a => b;), "expected `[successors]`"),
             (quote!(a => [b]), "expected `;`"),
             (quote!(a => {[b] c};), "expected `}`"),
-            (
-                quote!(a on_failure => { V::A => [b]; };),
-                "a failure has no variants",
-            ),
+            (quote!(a on_failure => { V::A => [b]; };), "a failure has no variants"),
             (quote!(a => { V::A => b; };), "or `[]` for an output"),
         ] {
             let error = parse(tokens).err().unwrap_or_default();

@@ -22,12 +22,7 @@ impl Parse for Head {
         }
         let vis = input.parse()?;
         input.parse::<Token![struct]>()?;
-        Ok(Self {
-            attrs,
-            vis,
-            ident: input.parse()?,
-            generics: input.parse()?,
-        })
+        Ok(Self { attrs, vis, ident: input.parse()?, generics: input.parse()? })
     }
 }
 
@@ -37,10 +32,7 @@ pub(crate) fn named_fields(content: ParseStream) -> syn::Result<Vec<Field>> {
     while !content.is_empty() {
         let field = Field::parse_named(content)?;
         if let Some((eq, _)) = &field.default {
-            return Err(syn::Error::new(
-                eq.span,
-                "a field cannot have a default value here",
-            ));
+            return Err(syn::Error::new(eq.span, "a field cannot have a default value here"));
         }
         fields.push(field);
         content.parse::<Option<Token![,]>>()?;

@@ -44,18 +44,12 @@ impl Parse for NodeDef {
             let ty: Type = input.parse()?;
             input.parse::<Token![;]>()?;
             if clauses[slot].replace(ty).is_some() {
-                return Err(syn::Error::new(
-                    keyword.span(),
-                    format!("`{keyword}` is given twice"),
-                ));
+                return Err(syn::Error::new(keyword.span(), format!("`{keyword}` is given twice")));
             }
         }
         let missing = |what: &str| {
             let name = plain(&head.ident);
-            syn::Error::new(
-                head.ident.span(),
-                format!("node `{name}` has no `{what} = Type;`"),
-            )
+            syn::Error::new(head.ident.span(), format!("node `{name}` has no `{what} = Type;`"))
         };
         let [context, taken, given] = clauses;
         let taken = taken.ok_or_else(|| missing("input"))?;
@@ -119,11 +113,7 @@ fn body(input: ParseStream) -> syn::Result<Body> {
         Body::Expr(Box::new(input.parse()?))
     };
     input.parse::<Option<Token![;]>>()?;
-    if input.is_empty() {
-        Ok(body)
-    } else {
-        Err(input.error("nothing may follow the node's closure"))
-    }
+    if input.is_empty() { Ok(body) } else { Err(input.error("nothing may follow the node's closure")) }
 }
 
 #[cfg(test)]
@@ -169,23 +159,11 @@ mod tests {
     fn mistakes_are_named() {
         let closure = quote!(|_, _| { Ok(Transition::Hold) });
         for (tokens, message) in [
-            (
-                quote! { struct A; output = u8; #closure },
-                "node `A` has no `input = Type;`",
-            ),
-            (
-                quote! { struct A; input = u8; input = u8; #closure },
-                "`input` is given twice",
-            ),
+            (quote! { struct A; output = u8; #closure }, "node `A` has no `input = Type;`"),
+            (quote! { struct A; input = u8; input = u8; #closure }, "`input` is given twice"),
             (quote! { struct A; inptu = u8; #closure }, "did you mean `input`?"),
-            (
-                quote! { struct A; input = u8; output = u8; #closure struct B; },
-                "nothing may follow",
-            ),
-            (
-                quote! { struct A; input = u8; output = u8; { 1 } },
-                "expected a clause",
-            ),
+            (quote! { struct A; input = u8; output = u8; #closure struct B; }, "nothing may follow"),
+            (quote! { struct A; input = u8; output = u8; { 1 } }, "expected a clause"),
         ] {
             let error = parse(tokens).err().unwrap_or_default();
             assert!(error.contains(message), "{error:?} does not say {message:?}");

@@ -63,11 +63,7 @@ impl Parse for Definition {
         while !input.is_empty() {
             clauses.push(input.parse()?);
         }
-        Ok(Self {
-            head,
-            fields,
-            clauses,
-        })
+        Ok(Self { head, fields, clauses })
     }
 }
 
@@ -88,14 +84,8 @@ impl NodeField {
         let Some(ident) = field.ident else {
             return Err(syn::Error::new(field.ty.span(), "a node needs a name"));
         };
-        let mut node = Self {
-            attrs: Vec::new(),
-            vis: field.vis,
-            ident,
-            ty: field.ty,
-            retry: None,
-            gather: None,
-        };
+        let mut node =
+            Self { attrs: Vec::new(), vis: field.vis, ident, ty: field.ty, retry: None, gather: None };
         for attribute in field.attrs {
             node.attribute(attribute)?;
         }
@@ -121,14 +111,9 @@ impl NodeField {
                 "a node cannot depend on `cfg`: put it in front of the whole `workflow!`",
             ));
         } else {
-            let hint = path
-                .get_ident()
-                .map(|name| did_you_mean(&name.to_string(), ["retry", "gather"]));
+            let hint = path.get_ident().map(|name| did_you_mean(&name.to_string(), ["retry", "gather"]));
             if let (Some(name), Some(hint)) = (path.get_ident(), hint.filter(|hint| !hint.is_empty())) {
-                return Err(syn::Error::new_spanned(
-                    &attribute,
-                    format!("unknown attribute `{name}`{hint}"),
-                ));
+                return Err(syn::Error::new_spanned(&attribute, format!("unknown attribute `{name}`{hint}")));
             }
             self.attrs.push(attribute);
         }
@@ -161,10 +146,7 @@ impl Parse for Clause {
                 edges.push(content.parse()?);
             }
             input.parse::<Option<Token![;]>>()?;
-            return Ok(Self {
-                keyword,
-                value: Value::Edges(edges),
-            });
+            return Ok(Self { keyword, value: Value::Edges(edges) });
         }
         if !CLAUSES.iter().any(|known| keyword == known) {
             return Err(unknown_clause(&keyword, &CLAUSES));
@@ -211,20 +193,12 @@ mod tests {
         .unwrap();
         assert_eq!(definition.head.attrs.len(), 2);
         assert!(definition.head.generics.where_clause.is_some());
-        let fields: Vec<_> = definition
-            .fields
-            .iter()
-            .map(|field| field.ident.to_string())
-            .collect();
+        let fields: Vec<_> = definition.fields.iter().map(|field| field.ident.to_string()).collect();
         assert_eq!(fields, ["fetch", "backoff", "merge"]);
         assert_eq!(definition.fields[0].retry.as_ref().unwrap(), "backoff");
         assert_eq!(definition.fields[0].attrs.len(), 1);
         assert!(definition.fields[2].gather.is_some());
-        let keywords: Vec<_> = definition
-            .clauses
-            .iter()
-            .map(|clause| clause.keyword.to_string())
-            .collect();
+        let keywords: Vec<_> = definition.clauses.iter().map(|clause| clause.keyword.to_string()).collect();
         assert_eq!(keywords, ["edges", "context", "start", "name", "output"]);
     }
 
@@ -232,22 +206,10 @@ mod tests {
     fn mistakes_are_named() {
         let mistakes: [(TokenStream, &str); 7] = [
             (quote! { struct A { a: B } strat = a; }, "did you mean `start`?"),
-            (
-                quote! { struct A { #[retry(x)] a: B } },
-                "write `#[retry = policy]`",
-            ),
-            (
-                quote! { struct A { #[gathr] a: B } },
-                "unknown attribute `gathr`; did you mean `gather`?",
-            ),
-            (
-                quote! { struct A { #[gather] #[gather] a: B } },
-                "`#[gather]` is given twice",
-            ),
-            (
-                quote! { struct A { #[cfg(test)] a: B } },
-                "cannot depend on `cfg`",
-            ),
+            (quote! { struct A { #[retry(x)] a: B } }, "write `#[retry = policy]`"),
+            (quote! { struct A { #[gathr] a: B } }, "unknown attribute `gathr`; did you mean `gather`?"),
+            (quote! { struct A { #[gather] #[gather] a: B } }, "`#[gather]` is given twice"),
+            (quote! { struct A { #[cfg(test)] a: B } }, "cannot depend on `cfg`"),
             (quote! { struct A { a: B = 1 } }, "cannot have a default value"),
             (quote! { struct A { a: B } start = a }, "expected `;`"),
         ];

@@ -40,15 +40,9 @@ impl Clauses {
             }
         }
         let workflow = plain(&head.ident);
-        for (missing, clause) in [
-            (start.is_none(), "start = node;"),
-            (edges.is_none(), "edges { .. }"),
-        ] {
+        for (missing, clause) in [(start.is_none(), "start = node;"), (edges.is_none(), "edges { .. }")] {
             if missing {
-                errors.at(
-                    head.ident.span(),
-                    format!("workflow `{workflow}` has no `{clause}`"),
-                );
+                errors.at(head.ident.span(), format!("workflow `{workflow}` has no `{clause}`"));
             }
         }
         Self {
@@ -64,18 +58,13 @@ impl Clauses {
 fn checked_name(ident: &Ident, workflow: String, given: Option<LitStr>, errors: &mut Errors) -> String {
     let fits = |name: &str| {
         (1..=64).contains(&name.len())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
     };
     match given {
         Some(given) => {
             let name = given.value();
             if !fits(&name) {
-                errors.at(
-                    given.span(),
-                    format!("bad workflow name {name:?}: use {NAME_RULE}"),
-                );
+                errors.at(given.span(), format!("bad workflow name {name:?}: use {NAME_RULE}"));
             }
             name
         }
@@ -98,14 +87,8 @@ mod tests {
 
     #[test]
     fn every_clause_stands_there_once() {
-        refused(
-            &quote! { struct W { a: A } edges { a => []; } },
-            &["workflow `W` has no `start = node;`"],
-        );
-        refused(
-            &quote! { struct W { a: A } start = a; },
-            &["workflow `W` has no `edges { .. }`"],
-        );
+        refused(&quote! { struct W { a: A } edges { a => []; } }, &["workflow `W` has no `start = node;`"]);
+        refused(&quote! { struct W { a: A } start = a; }, &["workflow `W` has no `edges { .. }`"]);
         refused(
             &quote! { struct W { a: A } start = a; start = a; edges { a => []; } edges {} },
             &["`start` is given twice", "`edges` is given twice"],

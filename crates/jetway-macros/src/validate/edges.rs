@@ -27,37 +27,22 @@ pub(super) fn resolve(nodes: Vec<Declared>, edges: Vec<Edge>, errors: &mut Error
         // The successors are looked at even where the source is unknown: one mistake does not hide another.
         let node = position(&from, &nodes, errors);
         let mut nowhere = Edges::default();
-        let slot = node
-            .and_then(|node| by_node.get_mut(node))
-            .unwrap_or(&mut nowhere);
+        let slot = node.and_then(|node| by_node.get_mut(node)).unwrap_or(&mut nowhere);
         slot.add(&from, kind, &nodes, errors);
     }
-    nodes
-        .into_iter()
-        .zip(by_node)
-        .filter_map(|(node, edges)| joined(node, edges, errors))
-        .collect()
+    nodes.into_iter().zip(by_node).filter_map(|(node, edges)| joined(node, edges, errors)).collect()
 }
 
 impl Edges {
     fn add(&mut self, from: &Ident, kind: Kind, nodes: &[Declared], errors: &mut Errors) {
         let name = plain(from);
         let (again, kind) = match kind {
-            Kind::Direct(to) => (
-                self.direct.replace(targets(from, to, nodes, errors)).is_some(),
-                "direct",
-            ),
+            Kind::Direct(to) => (self.direct.replace(targets(from, to, nodes, errors)).is_some(), "direct"),
             Kind::Failure(to) => {
                 if to.is_empty() {
-                    errors.at(
-                        from.span(),
-                        format!("name the fallback: `{name} on_failure => [node];`"),
-                    );
+                    errors.at(from.span(), format!("name the fallback: `{name} on_failure => [node];`"));
                 }
-                (
-                    self.failure.replace(targets(from, to, nodes, errors)).is_some(),
-                    "`on_failure`",
-                )
+                (self.failure.replace(targets(from, to, nodes, errors)).is_some(), "`on_failure`")
             }
             Kind::Match(arms) => {
                 let arms = arms.into_iter().map(|mut arm| {
@@ -65,17 +50,11 @@ impl Edges {
                     arm.with(targets(from, to, nodes, errors))
                 });
                 let arms = arms.collect();
-                (
-                    self.composite.replace((from.clone(), arms)).is_some(),
-                    "composite",
-                )
+                (self.composite.replace((from.clone(), arms)).is_some(), "composite")
             }
         };
         if again {
-            errors.at(
-                from.span(),
-                format!("`{name}` has two {kind} edges: make them one"),
-            );
+            errors.at(from.span(), format!("`{name}` has two {kind} edges: make them one"));
         }
     }
 }
@@ -87,10 +66,7 @@ fn targets(from: &Ident, to: Vec<Ident>, nodes: &[Declared], errors: &mut Errors
             continue;
         };
         if targets.iter().any(|earlier| earlier.node == node) {
-            errors.at(
-                ident.span(),
-                format!("duplicate edge `{} => {}`", plain(from), plain(&ident)),
-            );
+            errors.at(ident.span(), format!("duplicate edge `{} => {}`", plain(from), plain(&ident)));
         }
         targets.push(Target { node, ident });
     }
@@ -98,11 +74,7 @@ fn targets(from: &Ident, to: Vec<Ident>, nodes: &[Declared], errors: &mut Errors
 }
 
 fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
-    let Edges {
-        direct,
-        failure,
-        composite,
-    } = edges;
+    let Edges { direct, failure, composite } = edges;
     let (success, shadowed) = match (direct, composite) {
         (None, None) if failure.is_none() => {
             let name = plain(&node.ident);
@@ -115,11 +87,7 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         (None, None) => (Success::Output, None),
         (None, Some((from, arms))) => (Success::Match { from, arms }, None),
         (Some(to), composite) => {
-            let success = if to.is_empty() {
-                Success::Output
-            } else {
-                Success::Direct(to)
-            };
+            let success = if to.is_empty() { Success::Output } else { Success::Direct(to) };
             (success, composite.map(|(from, arms)| Shadowed { from, arms }))
         }
     };
@@ -169,10 +137,7 @@ mod tests {
                 struct W { a: A, b: B } start = a;
                 edges { a => []; a on_failure => []; b => []; b on_failure => [a]; b on_failure => [a]; }
             },
-            &[
-                "name the fallback: `a on_failure => [node];`",
-                "`b` has two `on_failure` edges",
-            ],
+            &["name the fallback: `a on_failure => [node];`", "`b` has two `on_failure` edges"],
         );
     }
 

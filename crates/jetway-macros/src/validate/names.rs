@@ -52,10 +52,7 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
         });
     }
     if seen.is_empty() {
-        errors.at(
-            head.ident.span(),
-            format!("workflow `{}` has no nodes", plain(&head.ident)),
-        );
+        errors.at(head.ident.span(), format!("workflow `{}` has no nodes", plain(&head.ident)));
     }
     nodes
 }
@@ -79,10 +76,7 @@ fn variant(node: &Ident, nodes: &[Declared], errors: &mut Errors) -> Option<Iden
     let name = plain(node);
     let variant = camel_case(&name);
     let Ok(mut ident) = syn::parse_str::<Ident>(&variant) else {
-        errors.at(
-            node.span(),
-            format!("node `{name}` cannot be named a work item `{variant}`: rename it"),
-        );
+        errors.at(node.span(), format!("node `{name}` cannot be named a work item `{variant}`: rename it"));
         return None;
     };
     ident.set_span(node.span());
@@ -122,10 +116,7 @@ mod tests {
 
     #[test]
     fn nodes_have_names_of_their_own() {
-        refused(
-            &quote! { struct W {} start = a; edges {} },
-            &["workflow `W` has no nodes"],
-        );
+        refused(&quote! { struct W {} start = a; edges {} }, &["workflow `W` has no nodes"]);
         refused(
             &quote! { struct W { a: A, a: B } start = a; edges { a => []; } },
             &["`a` is declared twice"],

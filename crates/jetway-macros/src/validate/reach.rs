@@ -23,36 +23,23 @@ fn unreached(workflow: &Workflow, errors: &mut Errors) {
     let mut reached = BTreeSet::from([workflow.start]);
     let mut queue = vec![workflow.start];
     while let Some(node) = queue.pop() {
-        queue.extend(
-            workflow.nodes[node]
-                .successors()
-                .filter(|next| reached.insert(*next)),
-        );
+        queue.extend(workflow.nodes[node].successors().filter(|next| reached.insert(*next)));
     }
     let start = plain(&workflow.nodes[workflow.start].ident);
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
             let name = plain(&node.ident);
-            errors.at(
-                node.ident.span(),
-                format!("node `{name}` cannot be reached from `{start}`, the start"),
-            );
+            errors
+                .at(node.ident.span(), format!("node `{name}` cannot be reached from `{start}`, the start"));
         }
     }
 }
 
 fn idle_gatherers(workflow: &Workflow, errors: &mut Errors) {
     for (position, node) in workflow.nodes.iter().enumerate().filter(|(_, node)| node.gathers) {
-        if !workflow
-            .nodes
-            .iter()
-            .any(|other| other.successors().any(|next| next == position))
-        {
+        if !workflow.nodes.iter().any(|other| other.successors().any(|next| next == position)) {
             let name = plain(&node.ident);
-            errors.at(
-                node.ident.span(),
-                format!("nothing leads to `{name}`, so it has nothing to gather"),
-            );
+            errors.at(node.ident.span(), format!("nothing leads to `{name}`, so it has nothing to gather"));
         }
     }
 }
@@ -90,10 +77,7 @@ fn endless(workflow: &Workflow, errors: &mut Errors) {
     if let Some(first) = stuck.first() {
         let names: Vec<_> = stuck.iter().map(|node| plain(&nodes[*node].ident)).collect();
         let names = listed(names.iter().map(String::as_str));
-        errors.at(
-            nodes[*first].ident.span(),
-            format!("no way leads from {names} to an end of the run"),
-        );
+        errors.at(nodes[*first].ident.span(), format!("no way leads from {names} to an end of the run"));
     }
 }
 
@@ -106,10 +90,7 @@ mod tests {
     fn every_node_is_reached() {
         refused(
             &quote! { struct W { a: A, b: B, c: C } start = a; edges { a => []; b => [c]; c => []; } },
-            &[
-                "node `b` cannot be reached from `a`",
-                "node `c` cannot be reached from `a`",
-            ],
+            &["node `b` cannot be reached from `a`", "node `c` cannot be reached from `a`"],
         );
         refused(
             &quote! { struct W { #[gather] a: A, b: B } start = a; edges { a => [b]; b => []; } },
@@ -119,10 +100,7 @@ mod tests {
 
     #[test]
     fn every_node_leads_to_an_end() {
-        for edges in [
-            quote! { a => [b]; b => [a]; },
-            quote! { a => [b]; b => [b]; a on_failure => [b]; },
-        ] {
+        for edges in [quote! { a => [b]; b => [a]; }, quote! { a => [b]; b => [b]; a on_failure => [b]; }] {
             refused(
                 &quote! { struct W { a: A, b: B } start = a; edges { #edges } },
                 &["workflow `W` never ends: one of its nodes needs `node => [];`"],

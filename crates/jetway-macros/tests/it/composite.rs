@@ -90,14 +90,7 @@ workflow! {
 }
 
 fn judging(strict: bool) -> Judging {
-    Judging {
-        judge: Judge { strict },
-        unit: Unit,
-        text: Text,
-        more: Text,
-        both: Both,
-        area: Area,
-    }
+    Judging { judge: Judge { strict }, unit: Unit, text: Text, more: Text, both: Both, area: Area }
 }
 
 #[tokio::test]
@@ -105,14 +98,8 @@ async fn each_variant_takes_its_arm() {
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(0)));
     let start = |kind| workflow.start_work_item(vec![kind]);
     assert_eq!(attempt(&workflow, &ctx, start(0)).await, to(&["Unit(())"]));
-    assert_eq!(
-        attempt(&workflow, &ctx, start(1)).await,
-        to(&["Text(\"good\")", "More(\"good\")"])
-    );
-    assert_eq!(
-        attempt(&workflow, &ctx, start(2)).await,
-        to(&["Both((2, \"two\"))"])
-    );
+    assert_eq!(attempt(&workflow, &ctx, start(1)).await, to(&["Text(\"good\")", "More(\"good\")"]));
+    assert_eq!(attempt(&workflow, &ctx, start(2)).await, to(&["Both((2, \"two\"))"]));
     assert_eq!(attempt(&workflow, &ctx, start(3)).await, to(&["Area((3, 4))"]));
     assert_eq!(attempt(&workflow, &ctx, start(4)).await, out(["over".to_owned()]));
     assert_eq!(attempt(&workflow, &ctx, start(5)).await, to(&["Unit(())"]));
@@ -121,15 +108,9 @@ async fn each_variant_takes_its_arm() {
 #[tokio::test]
 async fn guards_see_the_payload_the_node_the_context_and_the_input() {
     let (workflow, ctx) = (judging(true), WorkflowCtx::new(Limit(0)));
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await,
-        to(&["More(\"strict\")"])
-    );
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await, to(&["More(\"strict\")"]));
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(2)));
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await,
-        out(["good".to_owned()])
-    );
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await, out(["good".to_owned()]));
 }
 
 #[tokio::test]
@@ -166,14 +147,7 @@ workflow! {
 
 #[tokio::test]
 async fn a_circle_ends_where_an_arm_leads_out() {
-    let (workflow, ctx) = (
-        Halving {
-            halve: Halve,
-            unwrap: Unwrap,
-            zero: Zero,
-        },
-        WorkflowCtx::new(()),
-    );
+    let (workflow, ctx) = (Halving { halve: Halve, unwrap: Unwrap, zero: Zero }, WorkflowCtx::new(()));
     assert_eq!(workflow.name(), "halving-2");
     assert_eq!(workflow.run(&ctx, 24).await, Ok(3));
     assert_eq!(workflow.run(&ctx, 4).await, Ok(0));

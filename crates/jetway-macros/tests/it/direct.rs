@@ -35,21 +35,14 @@ workflow! {
 }
 
 fn counting() -> Counting {
-    Counting {
-        count: Count,
-        show: Show,
-        r#type: Twice,
-    }
+    Counting { count: Count, show: Show, r#type: Twice }
 }
 
 #[tokio::test]
 async fn each_answer_takes_its_edges() {
     let (workflow, ctx) = (counting(), WorkflowCtx::new(()));
     let start = |x| workflow.start_work_item(x);
-    assert_eq!(
-        attempt(&workflow, &ctx, start(7)).await,
-        to(&["Show(70)", "Type(70)"])
-    );
+    assert_eq!(attempt(&workflow, &ctx, start(7)).await, to(&["Show(70)", "Type(70)"]));
     assert_eq!(
         attempt(&workflow, &ctx, start(3)).await,
         to(&["Show(30)", "Type(30)", "Show(31)", "Type(31)"])
@@ -69,10 +62,7 @@ async fn each_answer_takes_its_edges() {
 async fn every_value_of_a_terminal_node_is_an_output() {
     let (workflow, ctx) = (counting(), WorkflowCtx::new(()));
     let item = |item: fn(String, u16) -> CountingWorkItem| item("x".to_owned(), 9);
-    assert_eq!(
-        attempt(&workflow, &ctx, item(CountingWorkItem::Show)).await,
-        out(["9".to_owned()])
-    );
+    assert_eq!(attempt(&workflow, &ctx, item(CountingWorkItem::Show)).await, out(["9".to_owned()]));
     assert_eq!(
         attempt(&workflow, &ctx, item(CountingWorkItem::Type)).await,
         out(["9".to_owned(), "9".to_owned()])
@@ -83,10 +73,7 @@ async fn every_value_of_a_terminal_node_is_an_output() {
 async fn a_cancelled_context_stops_the_node() {
     let (workflow, ctx) = (counting(), WorkflowCtx::new(()));
     ctx.cancel();
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(7)).await.error,
-        Some(Error::Cancelled)
-    );
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(7)).await.error, Some(Error::Cancelled));
 }
 
 #[tokio::test]
@@ -94,18 +81,13 @@ async fn successors_are_queued_under_derived_ids() {
     let (workflow, ctx) = (counting(), WorkflowCtx::new(()));
     let mut queues = [const { std::collections::VecDeque::new() }; 2];
     for queue in &mut queues {
-        let output = workflow
-            .process_work_item(&ctx, workflow.start_work_item(7), queue)
-            .await;
+        let output = workflow.process_work_item(&ctx, workflow.start_work_item(7), queue).await;
         assert_eq!(output, Ok(None));
     }
     assert_eq!(queues[0], queues[1]);
     assert_ne!(queues[0][0].clone().with_id(), queues[0][1].clone().with_id());
     let show = queues[0].pop_front().unwrap();
-    assert_eq!(
-        workflow.process_work_item(&ctx, show, &mut queues[0]).await,
-        Ok(Some("70".to_owned()))
-    );
+    assert_eq!(workflow.process_work_item(&ctx, show, &mut queues[0]).await, Ok(Some("70".to_owned())));
 }
 
 trait WithId {

@@ -62,25 +62,12 @@ workflow! {
 }
 
 fn pages() -> Pages {
-    Pages {
-        parse: Parse,
-        store: Store,
-        note: Note,
-        quarantine: Quarantine,
-        report: Quarantine,
-    }
+    Pages { parse: Parse, store: Store, note: Note, quarantine: Quarantine, report: Quarantine }
 }
 
 fn caught(page: u8, error: Error) -> Came<()> {
-    let to = vec![
-        format!("Quarantine(Page({page}))"),
-        format!("Report(Page({page}))"),
-    ];
-    Came {
-        to,
-        outputs: Vec::new(),
-        error: Some(error),
-    }
+    let to = vec![format!("Quarantine(Page({page}))"), format!("Report(Page({page}))")];
+    Came { to, outputs: Vec::new(), error: Some(error) }
 }
 
 #[tokio::test]
@@ -101,42 +88,19 @@ async fn every_failure_takes_the_edge_with_the_input() {
 #[tokio::test]
 async fn cancellation_does_not_take_the_edge() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
-    let refused = Came {
-        to: Vec::new(),
-        outputs: Vec::new(),
-        error: Some(Error::Cancelled),
-    };
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(Page(4))).await,
-        refused
-    );
+    let refused = Came { to: Vec::new(), outputs: Vec::new(), error: Some(Error::Cancelled) };
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(4))).await, refused);
     ctx.cancel();
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(Page(0))).await,
-        refused
-    );
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(0))).await, refused);
 }
 
 #[tokio::test]
 async fn success_goes_its_own_way() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(Page(9))).await,
-        to(&["Store(9)"])
-    );
-    assert_eq!(
-        attempt(&workflow, &ctx, workflow.start_work_item(Page(5))).await,
-        to(&["Note(())"])
-    );
-    let direct = Direct {
-        plain: Plain,
-        store: Store,
-        quarantine: Quarantine,
-    };
-    assert_eq!(
-        attempt(&direct, &ctx, direct.start_work_item(Page(8))).await,
-        to(&["Store(8)"])
-    );
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(9))).await, to(&["Store(9)"]));
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(5))).await, to(&["Note(())"]));
+    let direct = Direct { plain: Plain, store: Store, quarantine: Quarantine };
+    assert_eq!(attempt(&direct, &ctx, direct.start_work_item(Page(8))).await, to(&["Store(8)"]));
 }
 
 #[tokio::test]

@@ -77,18 +77,8 @@ async fn a_direct_edge_wins_over_arms() {
     let came = crate::attempt(&workflow, &ctx, workflow.start_work_item(())).await;
     assert_eq!(came, crate::to(&["Second(())"]));
     assert_eq!(workflow.run(&ctx, ()).await, Ok(()));
-    assert!(
-        workflow
-            .to_dot()
-            .contains("  First -> Shown [label=\"Branch\"];\n")
-    );
-    assert!(
-        workflow
-            .graph()
-            .edges
-            .iter()
-            .all(|edge| edge.to.as_deref() != Some("shown"))
-    );
+    assert!(workflow.to_dot().contains("  First -> Shown [label=\"Branch\"];\n"));
+    assert!(workflow.graph().edges.iter().all(|edge| edge.to.as_deref() != Some("shown")));
     assert!(!workflow.to_dot().contains("Policy"));
     assert_eq!(step.name, "step");
 }

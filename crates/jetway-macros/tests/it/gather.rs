@@ -51,12 +51,7 @@ workflow! {
 }
 
 fn summing() -> Summing {
-    Summing {
-        split: Split,
-        check: Check,
-        ignore: Ignore,
-        sum: Sum,
-    }
+    Summing { split: Split, check: Check, ignore: Ignore, sum: Sum }
 }
 
 fn sum(id: &str, values: &[u8]) -> SummingWorkItem {
@@ -79,10 +74,7 @@ async fn every_kind_of_edge_brings_one_value() {
 #[test]
 fn parts_are_put_together_in_their_order() {
     let parts = vec![sum("a", &[3]), sum("b", &[1]), sum("c", &[]), sum("d", &[2, 2])];
-    assert_eq!(
-        SummingWorkItem::gathered("sum", parts),
-        Some(sum("", &[3, 1, 2, 2]))
-    );
+    assert_eq!(SummingWorkItem::gathered("sum", parts), Some(sum("", &[3, 1, 2, 2])));
     assert_eq!(SummingWorkItem::gathered("sum", Vec::new()), Some(sum("", &[])));
 }
 
@@ -105,8 +97,5 @@ fn the_graph_says_which_node_gathers() {
 async fn a_run_gathers_a_whole_fan_out_once() {
     let ctx = WorkflowCtx::new(());
     // Each digit comes twice, by itself and through the check, which drops the odd one; the nine is caught.
-    assert_eq!(
-        summing().run(&ctx, "4219".to_owned()).await,
-        Ok(2 * (4 + 2 + 9) + 1)
-    );
+    assert_eq!(summing().run(&ctx, "4219".to_owned()).await, Ok(2 * (4 + 2 + 9) + 1));
 }

@@ -59,13 +59,7 @@ workflow! {
 }
 
 fn repeating<T: Value>(times: u8) -> Repeating<T> {
-    Repeating {
-        repeat: Repeat {
-            source: Fixed(times),
-            kind: PhantomData,
-        },
-        take: Take(PhantomData),
-    }
+    Repeating { repeat: Repeat { source: Fixed(times), kind: PhantomData }, take: Take(PhantomData) }
 }
 
 #[tokio::test]
@@ -73,19 +67,13 @@ async fn inputs_and_outputs_follow_the_parameters() {
     let ctx = WorkflowCtx::new(());
     let words = repeating::<String>(2);
     let start = words.start_work_item("a".to_owned());
-    assert_eq!(
-        attempt(&words, &ctx, start.clone()).await,
-        to(&["Take([\"a\", \"a\"])"])
-    );
+    assert_eq!(attempt(&words, &ctx, start.clone()).await, to(&["Take([\"a\", \"a\"])"]));
     assert_eq!(words.run(&ctx, "a".to_owned()).await, Ok(Some("a".to_owned())));
     assert_eq!(repeating::<u8>(0).run(&ctx, 1).await, Ok(None));
 
     let json = serde_json::to_string(&start).unwrap();
     assert_eq!(json, r#"{"Repeat":["start","a"]}"#);
-    assert_eq!(
-        serde_json::from_str::<RepeatingWorkItem<String>>(&json).unwrap(),
-        start
-    );
+    assert_eq!(serde_json::from_str::<RepeatingWorkItem<String>>(&json).unwrap(), start);
     let take = RepeatingWorkItem::<String, Fixed>::Take("x".to_owned(), vec!["b".to_owned()]);
     assert_eq!(attempt(&words, &ctx, take).await, out([Some("b".to_owned())]));
 }
@@ -117,9 +105,7 @@ workflow! {
 
 #[tokio::test]
 async fn contexts_follow_the_parameters() {
-    let workflow = Remembering {
-        remember: Remember(PhantomData),
-    };
+    let workflow = Remembering { remember: Remember(PhantomData) };
     let ctx = WorkflowCtx::new(Seen::<u8>::default());
     assert_eq!(workflow.run(&ctx, 7).await, Ok(0));
     assert_eq!(workflow.run(&ctx, 8).await, Ok(7));
@@ -148,13 +134,8 @@ workflow! {
 #[tokio::test]
 async fn lifetimes_and_constants_are_parameters_too() {
     let mark = String::from("-");
-    let workflow = Prefixing::<'_, 3> {
-        prefix: Prefix(&mark),
-    };
-    assert_eq!(
-        workflow.run(&WorkflowCtx::new(()), "x".to_owned()).await,
-        Ok("---x".to_owned())
-    );
+    let workflow = Prefixing::<'_, 3> { prefix: Prefix(&mark) };
+    assert_eq!(workflow.run(&WorkflowCtx::new(()), "x".to_owned()).await, Ok("---x".to_owned()));
 }
 
 /// Only here so that the derive is seen with parameters as well.

@@ -13,19 +13,13 @@ workflow! {
 }
 
 fn corpus() -> Corpus {
-    Corpus {
-        fetch_page: Fetch,
-        store: Store,
-    }
+    Corpus { fetch_page: Fetch, store: Store }
 }
 
 #[test]
 fn the_start_item_has_a_fixed_id() {
     let item = corpus().start_work_item("a".to_owned());
-    assert_eq!(
-        item,
-        CorpusWorkItem::FetchPage("start".to_owned(), "a".to_owned())
-    );
+    assert_eq!(item, CorpusWorkItem::FetchPage("start".to_owned(), "a".to_owned()));
     assert_eq!(item.instance_id(), "start");
 }
 
@@ -33,10 +27,7 @@ fn the_start_item_has_a_fixed_id() {
 fn items_know_their_node() {
     let fetch = CorpusWorkItem::FetchPage("1".to_owned(), "a".to_owned());
     let store = CorpusWorkItem::Store("2".to_owned(), vec!["a".to_owned()]);
-    assert_eq!(
-        (fetch.node().as_str(), fetch.is_terminal()),
-        ("fetch_page", false)
-    );
+    assert_eq!((fetch.node().as_str(), fetch.is_terminal()), ("fetch_page", false));
     assert_eq!((store.node().as_str(), store.is_terminal()), ("store", true));
     assert_eq!(store.to_string(), "Store([\"a\"])");
     assert_eq!(format!("{store:?}"), "Store(\"2\", [\"a\"])");

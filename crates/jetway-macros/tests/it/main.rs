@@ -34,11 +34,7 @@ async fn attempt<C: Context, W: Workflow<C>>(
         Outcome::Caught { error, emission } => (vec![emission], Some(error)),
         Outcome::Failed(error) => (Vec::new(), Some(error)),
     };
-    let mut came = Came {
-        to: Vec::new(),
-        outputs: Vec::new(),
-        error,
-    };
+    let mut came = Came { to: Vec::new(), outputs: Vec::new(), error };
     for emission in emissions {
         came.to.extend(emission.items.iter().map(ToString::to_string));
         came.outputs.extend(emission.output);
@@ -48,18 +44,10 @@ async fn attempt<C: Context, W: Workflow<C>>(
 
 /// The successors as they print.
 fn to<O>(items: &[&str]) -> Came<O> {
-    Came {
-        to: items.iter().map(ToString::to_string).collect(),
-        outputs: Vec::new(),
-        error: None,
-    }
+    Came { to: items.iter().map(ToString::to_string).collect(), outputs: Vec::new(), error: None }
 }
 
 /// Outputs of the run.
 fn out<O>(outputs: impl IntoIterator<Item = O>) -> Came<O> {
-    Came {
-        to: Vec::new(),
-        outputs: outputs.into_iter().collect(),
-        error: None,
-    }
+    Came { to: Vec::new(), outputs: outputs.into_iter().collect(), error: None }
 }

@@ -32,10 +32,7 @@ struct Unit;
 struct Empty {}
 
 fn named(a: u32, b: u32, c: u32) -> Named<Sum> {
-    Named {
-        r#type: Sum(a),
-        inner: Pair(Sum(b), Sum(c)),
-    }
+    Named { r#type: Sum(a), inner: Pair(Sum(b), Sum(c)) }
 }
 
 #[test]

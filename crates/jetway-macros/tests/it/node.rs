@@ -87,37 +87,21 @@ mod shadowed {
 
 #[tokio::test]
 async fn fields_clauses_and_patterns() {
-    let scale = Scale {
-        by: 3,
-        offset: 1,
-        note: "overflow",
-    };
+    let scale = Scale { by: 3, offset: 1, note: "overflow" };
     let ctx = Limits { top: 100 };
     assert_eq!(scale.process(&ctx, 5).await, Ok(Transition::Next(16)));
     assert_eq!(scale.process(&ctx, 50).await, Ok(Transition::Hold));
-    assert_eq!(
-        scale.process(&ctx, i64::MAX).await,
-        Err(Error::Limit("overflow".to_owned()))
-    );
+    assert_eq!(scale.process(&ctx, i64::MAX).await, Err(Error::Limit("overflow".to_owned())));
     assert_eq!(scale.clone(), scale);
 
-    assert_eq!(
-        Unit.process(&(), (1, vec![2])).await,
-        Ok(Transition::Next("many"))
-    );
+    assert_eq!(Unit.process(&(), (1, vec![2])).await, Ok(Transition::Next("many")));
     assert_eq!(Empty {}.process(&(), ()).await, Ok(Transition::Hold));
-    assert_eq!(
-        Tuple(vec!["a", "b"], 1).process(&(), 0).await,
-        Ok(Transition::Next("b"))
-    );
+    assert_eq!(Tuple(vec!["a", "b"], 1).process(&(), 0).await, Ok(Transition::Next("b")));
     assert_eq!(format!("{:?}", Tuple::<u8>::default()), "Tuple([], 0)");
 }
 
 #[tokio::test]
 async fn names_of_the_user_do_not_reach_the_generated_code() {
     assert_eq!(shadowed::Alone.process(&(), 4).await, Ok(Transition::Next(8)));
-    assert_eq!(
-        shadowed::Alone.process(&(), 200).await,
-        Err(Error::Generic("too much".to_owned()))
-    );
+    assert_eq!(shadowed::Alone.process(&(), 200).await, Err(Error::Generic("too much".to_owned())));
 }

@@ -1,9 +1,6 @@
 //! What a workflow says of itself, and the places where one can be defined.
 
-#![expect(
-    unreachable_pub,
-    reason = "workflows are usually public, and so are their nodes then"
-)]
+#![expect(unreachable_pub, reason = "workflows are usually public, and so are their nodes then")]
 
 use jetway_core::{EdgeKind, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
@@ -46,11 +43,7 @@ workflow! {
 
 #[test]
 fn the_graph_is_in_the_order_of_the_declaration() {
-    let rating = Rating {
-        rate: Rate,
-        keep: Keep,
-        drop: Drop,
-    };
+    let rating = Rating { rate: Rate, keep: Keep, drop: Drop };
     assert_eq!(rating, rating.clone());
     let graph = rating.graph();
     assert_eq!((graph.name.as_str(), graph.start.as_str()), ("rating", "rate"));
@@ -61,17 +54,10 @@ fn the_graph_is_in_the_order_of_the_declaration() {
         .collect();
     assert_eq!(
         nodes,
-        [
-            ("rate", "Rate", false, "u8"),
-            ("keep", "Keep", true, "u8"),
-            ("drop", "Drop", false, "()")
-        ]
+        [("rate", "Rate", false, "u8"), ("keep", "Keep", true, "u8"), ("drop", "Drop", false, "()")]
     );
-    let edges: Vec<_> = graph
-        .edges
-        .iter()
-        .map(|e| (e.from.as_str(), e.to.as_deref(), e.kind.clone()))
-        .collect();
+    let edges: Vec<_> =
+        graph.edges.iter().map(|e| (e.from.as_str(), e.to.as_deref(), e.kind.clone())).collect();
     let arm = |text: &str| EdgeKind::Match(text.to_owned());
     assert_eq!(
         edges,
@@ -88,12 +74,7 @@ fn the_graph_is_in_the_order_of_the_declaration() {
 
 #[test]
 fn the_drawing_shows_the_same() {
-    let dot = Rating {
-        rate: Rate,
-        keep: Keep,
-        drop: Drop,
-    }
-    .to_dot();
+    let dot = Rating { rate: Rate, keep: Keep, drop: Drop }.to_dot();
     for line in [
         "digraph Rating {",
         "  Keep [peripheries=2];",
@@ -119,34 +100,9 @@ async fn several_workflows_in_one_function() {
         edges { keep => [rate]; rate => []; }
     }
     let ctx = WorkflowCtx::new(());
-    assert_eq!(
-        One {
-            rate: Rate,
-            keep: Keep,
-            drop: Drop
-        }
-        .run(&ctx, 3)
-        .await,
-        Ok(3)
-    );
-    assert_eq!(
-        Two {
-            rate: Keep,
-            keep: Keep
-        }
-        .run(&ctx, 4)
-        .await,
-        Ok(4)
-    );
-    assert_eq!(
-        One {
-            rate: Rate,
-            keep: Keep,
-            drop: Drop
-        }
-        .name(),
-        "One"
-    );
+    assert_eq!(One { rate: Rate, keep: Keep, drop: Drop }.run(&ctx, 3).await, Ok(3));
+    assert_eq!(Two { rate: Keep, keep: Keep }.run(&ctx, 4).await, Ok(4));
+    assert_eq!(One { rate: Rate, keep: Keep, drop: Drop }.name(), "One");
 }
 
 /// Nothing is imported here, and every name that generated code might lean on means something else.
@@ -203,11 +159,6 @@ mod hostile {
 
 #[tokio::test]
 async fn generated_code_leans_on_no_name_of_the_user() {
-    let alone = hostile::Alone {
-        rate: Rate,
-        keep: Keep,
-        drop: Drop,
-        all: hostile::All,
-    };
+    let alone = hostile::Alone { rate: Rate, keep: Keep, drop: Drop, all: hostile::All };
     assert_eq!(alone.run(&WorkflowCtx::new(()), 3).await, Ok(3));
 }

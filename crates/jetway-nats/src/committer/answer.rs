@@ -32,14 +32,8 @@ impl Answer {
             return Self::Nobody;
         }
         match serde_json::from_slice::<Ack>(&message.payload) {
-            Ok(Ack {
-                error: Some(error), ..
-            }) => Self::Refused(error),
-            Ok(Ack {
-                seq,
-                count,
-                error: None,
-            }) if seq > 0 => Self::Stored { sequence: seq, count },
+            Ok(Ack { error: Some(error), .. }) => Self::Refused(error),
+            Ok(Ack { seq, count, error: None }) if seq > 0 => Self::Stored { sequence: seq, count },
             Ok(_) => Self::Unreadable,
             Err(error) => {
                 tracing::warn!(%error, "an answer of the nats-server cannot be read");
@@ -70,30 +64,12 @@ mod tests {
     #[test]
     fn answers() {
         let stored = Answer::read(&message(r#"{"stream":"S","seq":7}"#, None));
-        assert_eq!(
-            stored,
-            Answer::Stored {
-                sequence: 7,
-                count: None
-            }
-        );
+        assert_eq!(stored, Answer::Stored { sequence: 7, count: None });
         let batch = Answer::read(&message(r#"{"stream":"S","seq":9,"batch":"b","count":3}"#, None));
-        assert_eq!(
-            batch,
-            Answer::Stored {
-                sequence: 9,
-                count: Some(3)
-            }
-        );
+        assert_eq!(batch, Answer::Stored { sequence: 9, count: Some(3) });
         let refused = r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 1"},"stream":"S","seq":0}"#;
-        assert!(matches!(
-            Answer::read(&message(refused, None)),
-            Answer::Refused(_)
-        ));
-        assert_eq!(
-            Answer::read(&message("", Some(StatusCode::NO_RESPONDERS))),
-            Answer::Nobody
-        );
+        assert!(matches!(Answer::read(&message(refused, None)), Answer::Refused(_)));
+        assert_eq!(Answer::read(&message("", Some(StatusCode::NO_RESPONDERS))), Answer::Nobody);
         assert_eq!(Answer::read(&message("hello", None)), Answer::Unreadable);
         assert_eq!(Answer::read(&message("{}", None)), Answer::Unreadable);
     }

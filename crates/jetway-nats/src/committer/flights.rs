@@ -19,11 +19,18 @@ pub(super) struct Flights {
 pub(super) struct Flight {
     pub(super) jobs: Flown,
     pub(super) sent: Instant,
-    /// How many writes were under way when it was sent, itself included.
-    pub(super) backlog: usize,
-    /// The contest that its answer is measured for.
-    pub(super) contest: Option<Size>,
+    /// What its answer is measured for.
+    pub(super) measured: Option<Measured>,
     overdue: Instant,
+}
+
+/// What an answer is measured for: a turn of a contest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measured {
+    /// So many single writes, of which this is the last.
+    Single(usize),
+    /// A batch.
+    Batch(Size),
 }
 
 #[derive(Debug)]
@@ -69,18 +76,12 @@ impl Flights {
         jobs: Flown,
         sent: Instant,
         answer_within: Duration,
-        contest: Option<Size>,
+        measured: Option<Measured>,
     ) -> u64 {
         self.latest += 1;
         self.writes += jobs.len();
         self.batches += usize::from(matches!(jobs, Flown::Batch(_)));
-        let flight = Flight {
-            jobs,
-            sent,
-            backlog: self.writes,
-            contest,
-            overdue: sent + answer_within,
-        };
+        let flight = Flight { jobs, sent, measured, overdue: sent + answer_within };
         self.flights.insert(self.latest, flight);
         self.latest
     }
@@ -121,11 +122,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     fn job() -> Job {
-        let write = Write {
-            subject: "s".into(),
-            payload: Bytes::new(),
-            body: Body::Once(None),
-        };
+        let write = Write { subject: "s".into(), payload: Bytes::new(), body: Body::Once(None) };
         Job {
             write,
             reply: oneshot::channel().0,
@@ -143,7 +140,7 @@ mod tests {
         let single = flights.add(Flown::Single(job()), now, second, None);
         let batch = flights.add(Flown::Batch(vec![job(), job()]), now, second, None);
         assert_eq!((flights.writes(), flights.has_batch()), (3, true));
-        assert_eq!(flights.take(batch).unwrap().backlog, 3);
+        assert_eq!(flights.take(batch).unwrap().jobs.into_jobs().len(), 2);
         assert_eq!((flights.writes(), flights.has_batch()), (1, false));
         assert!(flights.take(batch).is_none());
         assert_eq!(flights.take(single).unwrap().jobs.into_jobs().len(), 1);

@@ -26,11 +26,9 @@ pub(super) async fn find_out(link: &Link, stream: &str, job: &Job) -> Fate {
         return Fate::NotYet;
     };
     match jsapi::latest(link, stream, &job.write.subject).await {
-        Ok(latest) => judge(
-            latest.as_ref().map(|found| (found.sequence, commit_of(found))),
-            *expected,
-            *commit,
-        ),
+        Ok(latest) => {
+            judge(latest.as_ref().map(|found| (found.sequence, commit_of(found))), *expected, *commit)
+        }
         Err(failure) => Fate::Unknown(failure.to_string()),
     }
 }

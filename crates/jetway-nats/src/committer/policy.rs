@@ -1,26 +1,32 @@
 //! Which way a group of writes goes: one by one, or as one batch. Learned by measuring, with no clock of its own.
 //!
-//! Single writes cost the same whatever their number: nearly nothing where the server syncs now and then, a sync each
-//! where it syncs always. A batch costs a few milliseconds and one sync, so its worth grows with its size. So there is one
-//! contest for each size: the two ways take turns, alone on the connection, and the one with the better best time is
-//! taken until the next contest. The best time, because a pause of the server or of this machine says nothing about
-//! the way that happened to be under way. Contests become rare as long as they end in the same way.
+//! A single write costs the same whatever the others do: nearly nothing where the server syncs now and then, a sync where
+//! it syncs always. A batch costs a few milliseconds and one sync, so the cost of a write in it falls with its size. So
+//! there is one contest for each size of batch: the two ways take turns, alone on the connection, and the cheaper one is
+//! taken until the next contest. Contests become rare as long as they end in the same way. Of the turns of each way the
+//! best one counts: a pause of the server or of this machine makes a turn look dearer than it is, and nothing makes one
+//! look cheaper.
 
 use std::time::{Duration, Instant};
 
 /// Fewer writes than this never go as a batch.
 pub(super) const SMALLEST_BATCH: usize = 16;
 
-/// Sizes of groups: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and from 256 on.
+/// Sizes of batches: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and from 256 on.
 const SIZES: usize = 5;
 /// How often each way takes its turn, where the difference is not plain to see.
-const TURNS: u32 = 3;
-/// One turn is enough where one way is this much better.
+const TURNS: usize = 3;
+/// So many turns of each are enough where one way is this much cheaper.
+const ENOUGH: usize = 2;
 const PLAIN_TO_SEE: f64 = 3.0;
-/// Single writes need not wait for each other as they do in a contest, so they are worth more than they show there.
-const SINGLE_BONUS: f64 = 1.2;
+/// Outside of contests single writes overlap with the ones before and after them, which makes them cheaper by about this.
+const OVERLAP: f64 = 1.25;
+/// How many single writes make up a turn as long as nobody knows what one costs, and then: about as many as fit in this
+/// time. Many are needed to see through the time that one round trip takes, and few are wanted where each costs a sync.
+const FIRST_TURN: usize = 64;
+const TURN: Duration = Duration::from_millis(20);
 /// How long a verdict stands at first, and at last.
-const FIRST_REST: Duration = Duration::from_secs(1);
+const FIRST_REST: Duration = Duration::from_secs(2);
 const LAST_REST: Duration = Duration::from_secs(120);
 /// The weight of the latest batch in the share of batches that are refused.
 const REFUSAL_WEIGHT: f64 = 0.1;
@@ -49,38 +55,27 @@ pub(super) struct Choice {
 /// What has been measured.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
+    /// The latest turns of single writes, which count in the contests of all sizes: when, and the cost of a write.
+    singles: [Option<(Instant, f64)>; TURNS],
     contests: [Contest; SIZES],
 }
 
 #[derive(Debug, Clone)]
 struct Contest {
     verdict: Option<Way>,
-    /// When the next contest begins; `None` for at once.
-    due: Option<Instant>,
+    /// When it began, or is to begin; turns before then do not count. `None` before the first one.
+    begins: Option<Instant>,
     rest: Duration,
-    single: Turns,
-    batch: Turns,
+    batches: usize,
+    /// The best cost of a write in a batch.
+    best: f64,
     /// The share of batches that are refused.
     refused: f64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Turns {
-    taken: u32,
-    /// The best seconds for one write.
-    best: Option<f64>,
-}
-
 impl Default for Contest {
     fn default() -> Self {
-        Self {
-            verdict: None,
-            due: None,
-            rest: FIRST_REST,
-            single: Turns::default(),
-            batch: Turns::default(),
-            refused: 0.0,
-        }
+        Self { verdict: None, begins: None, rest: FIRST_REST, batches: 0, best: f64::INFINITY, refused: 0.0 }
     }
 }
 
@@ -88,33 +83,41 @@ impl Policy {
     /// How `writes` should go that wait or are under way.
     pub(super) fn choose(&self, writes: usize, now: Instant) -> Choice {
         if writes < SMALLEST_BATCH {
-            return Choice {
-                way: Way::Single,
-                contest: None,
-            };
+            return Choice { way: Way::Single, contest: None };
         }
         let size = size(writes);
         let contest = &self.contests[size.0];
         match contest.verdict {
-            Some(way) if contest.due.is_some_and(|due| now < due) => Choice { way, contest: None },
-            _ => Choice {
-                way: contest.next(),
-                contest: Some(size),
-            },
+            Some(way) if contest.begins.is_some_and(|begins| now < begins) => Choice { way, contest: None },
+            _ => {
+                let singles = self.singles_since(contest.begins).len();
+                let way = if singles <= contest.batches { Way::Single } else { Way::Batch };
+                Choice { way, contest: Some(size) }
+            }
         }
     }
 
-    /// A turn was taken: `writes` were stored within `took`.
-    pub(super) fn learn(&mut self, size: Size, way: Way, writes: usize, took: Duration, now: Instant) {
+    /// How many single writes make up the next turn.
+    pub(super) fn turn(&self) -> usize {
+        match self.singles_since(None).first() {
+            Some(cost) => ((TURN.as_secs_f64() / cost) as usize).max(FIRST_TURN),
+            None => FIRST_TURN,
+        }
+    }
+
+    /// Single writes took their turn: after so long all of them were stored.
+    pub(super) fn single(&mut self, writes: usize, took: Duration, now: Instant) {
+        self.singles.rotate_right(1);
+        self.singles[0] = Some((now, cost(writes, took)));
+        (0..SIZES).for_each(|size| self.judge(Size(size), now));
+    }
+
+    /// A batch took its turn.
+    pub(super) fn batch(&mut self, size: Size, writes: usize, took: Duration, now: Instant) {
         let contest = &mut self.contests[size.0];
-        let turns = match way {
-            Way::Single => &mut contest.single,
-            Way::Batch => &mut contest.batch,
-        };
-        let cost = took.as_secs_f64() / writes.max(1) as f64;
-        turns.taken += 1;
-        turns.best = Some(turns.best.map_or(cost, |best| best.min(cost)));
-        contest.judge(now);
+        contest.batches += 1;
+        contest.best = contest.best.min(cost(writes, took));
+        self.judge(size, now);
     }
 
     /// A batch was stored as it was, or refused whole for one of its writes.
@@ -131,53 +134,55 @@ impl Policy {
 
     /// Whether batches of some size are better, or nothing is known yet.
     pub(super) fn groups_pay(&self) -> bool {
-        let mut verdicts = self
-            .contests
-            .iter()
-            .filter_map(|contest| contest.verdict)
-            .peekable();
+        let mut verdicts = self.contests.iter().filter_map(|contest| contest.verdict).peekable();
         verdicts.peek().is_none() || verdicts.any(|way| way == Way::Batch)
+    }
+
+    /// The costs of a single write in the turns that count, the lowest first.
+    fn singles_since(&self, begins: Option<Instant>) -> Vec<f64> {
+        let counts = |(at, _): &(Instant, f64)| begins.is_none_or(|begins| *at >= begins);
+        let turns = self.singles.iter().flatten().filter(|turn| counts(turn));
+        let mut costs: Vec<f64> = turns.map(|(_, cost)| *cost).collect();
+        costs.sort_by(f64::total_cmp);
+        costs
+    }
+
+    fn judge(&mut self, size: Size, now: Instant) {
+        let Contest { begins, batches, best: batch, .. } = self.contests[size.0];
+        let singles = self.singles_since(begins);
+        let Some(single) = singles.first().map(|single| single / OVERLAP) else {
+            return;
+        };
+        let turns = batches.min(singles.len());
+        let plain = single > batch * PLAIN_TO_SEE || batch > single * PLAIN_TO_SEE;
+        if turns < ENOUGH || (turns < TURNS && !plain) {
+            return;
+        }
+        let way = if batch < single { Way::Batch } else { Way::Single };
+        tracing::debug!(size = size.0, single, batch, ?way, "the cheaper way to write, by the seconds for one write");
+        // The cost of a write in a batch falls with the batch's size, so the verdict holds for smaller ones as well, or
+        // for larger ones.
+        let others = match way {
+            Way::Single => 0..size.0 + 1,
+            Way::Batch => size.0..SIZES,
+        };
+        self.contests[others].iter_mut().for_each(|contest| contest.end(way, now));
     }
 }
 
 impl Contest {
-    fn next(&self) -> Way {
-        if self.single.taken <= self.batch.taken {
-            Way::Single
-        } else {
-            Way::Batch
-        }
-    }
-
-    fn judge(&mut self, now: Instant) {
-        let (Some(single), Some(batch)) = (self.single.best, self.batch.best) else {
-            return;
-        };
-        let single = single / SINGLE_BONUS;
-        let plain = single > batch * PLAIN_TO_SEE || batch > single * PLAIN_TO_SEE;
-        if plain || (self.single.taken >= TURNS && self.batch.taken >= TURNS) {
-            self.end(if batch < single { Way::Batch } else { Way::Single }, now);
-        }
-    }
-
     fn end(&mut self, way: Way, now: Instant) {
-        let (single, batch) = (self.single.best, self.batch.best);
-        tracing::debug!(
-            ?way,
-            single,
-            batch,
-            "the better way to write, by the seconds for one write"
-        );
-        self.rest = if self.verdict == Some(way) {
-            (self.rest * 2).min(LAST_REST)
-        } else {
-            FIRST_REST
-        };
+        self.rest = if self.verdict == Some(way) { (self.rest * 2).min(LAST_REST) } else { FIRST_REST };
         self.verdict = Some(way);
-        self.due = Some(now + self.rest);
-        self.single = Turns::default();
-        self.batch = Turns::default();
+        self.begins = Some(now + self.rest);
+        self.batches = 0;
+        self.best = f64::INFINITY;
     }
+}
+
+/// The seconds that one write took up.
+fn cost(writes: usize, took: Duration) -> f64 {
+    (took.as_secs_f64() / writes.max(1) as f64).max(1e-7)
 }
 
 fn size(writes: usize) -> Size {
@@ -200,19 +205,11 @@ mod tests {
 
     impl Server {
         fn synced() -> Self {
-            Self {
-                single: Duration::from_micros(185),
-                batch: 3 * MS,
-                each: Duration::from_micros(12),
-            }
+            Self { single: Duration::from_micros(185), batch: 3 * MS, each: Duration::from_micros(12) }
         }
 
         fn lazy() -> Self {
-            Self {
-                single: Duration::from_micros(12),
-                batch: 2 * MS,
-                each: Duration::from_micros(15),
-            }
+            Self { single: Duration::from_micros(12), batch: 2 * MS, each: Duration::from_micros(15) }
         }
 
         fn took(&self, way: Way, writes: usize) -> Duration {
@@ -235,12 +232,16 @@ mod tests {
             let (mut batches, mut all) = (Duration::ZERO, Duration::ZERO);
             for group in 0..groups {
                 let Choice { way, contest } = policy.choose(writes, *now);
+                let writes =
+                    if contest.is_some() && way == Way::Single { policy.turn().min(writes) } else { writes };
                 let took = self.took(way, writes) + noise(group);
                 *now += took;
                 all += took;
                 batches += if way == Way::Batch { took } else { Duration::ZERO };
-                if let Some(size) = contest {
-                    policy.learn(size, way, writes, took, *now);
+                match (way, contest) {
+                    (Way::Single, Some(_)) => policy.single(writes, took, *now),
+                    (Way::Batch, Some(size)) => policy.batch(size, writes, took, *now),
+                    (_, None) => {}
                 }
             }
             batches.as_secs_f64() / all.as_secs_f64()
@@ -265,41 +266,43 @@ mod tests {
     #[test]
     fn few_writes_never_go_as_a_batch() {
         let choice = Policy::default().choose(SMALLEST_BATCH - 1, Instant::now());
-        assert_eq!(
-            choice,
-            Choice {
-                way: Way::Single,
-                contest: None
-            }
-        );
+        assert_eq!(choice, Choice { way: Way::Single, contest: None });
+    }
+
+    /// A turn in which a write took so long.
+    fn turn(policy: &mut Policy, way: Way, cost: Duration, now: Instant) {
+        match way {
+            Way::Single => policy.single(64, cost * 64, now),
+            Way::Batch => policy.batch(size(64), 64, cost * 64, now),
+        }
     }
 
     #[test]
     fn both_ways_take_their_turns() {
         let (mut policy, now) = (Policy::default(), Instant::now());
         assert!(policy.groups_pay());
-        for turn in 0..2 * TURNS {
-            let way = if turn % 2 == 0 { Way::Single } else { Way::Batch };
-            assert_eq!(
-                policy.choose(64, now),
-                Choice {
-                    way,
-                    contest: Some(size(64))
-                }
-            );
-            policy.learn(size(64), way, 64, MS, now);
+        for way in [Way::Single, Way::Batch].repeat(TURNS) {
+            assert_eq!(policy.choose(64, now), Choice { way, contest: Some(size(64)) });
+            turn(&mut policy, way, MS, now);
         }
-        assert_eq!(
-            policy.choose(64, now),
-            Choice {
-                way: Way::Single,
-                contest: None
-            }
-        );
+        assert_eq!(policy.choose(64, now), Choice { way: Way::Single, contest: None });
         assert!(!policy.groups_pay());
-        // Other sizes have contests of their own.
-        assert_eq!(policy.choose(512, now).contest, Some(size(512)));
-        assert!(policy.choose(64, now + FIRST_REST).contest.is_some());
+        // The turns of single writes count for other sizes as well.
+        assert_eq!(policy.choose(512, now), Choice { way: Way::Batch, contest: Some(size(512)) });
+        assert_eq!(policy.choose(64, now + FIRST_REST), Choice { way: Way::Single, contest: Some(size(64)) });
+    }
+
+    #[test]
+    fn what_is_plain_to_see_takes_fewer_turns() {
+        for (single, batch, way) in [(4 * MS, MS, Way::Batch), (MS, 4 * MS, Way::Single)] {
+            let (mut policy, now) = (Policy::default(), Instant::now());
+            for _ in 0..ENOUGH {
+                assert!(policy.choose(64, now).contest.is_some());
+                turn(&mut policy, Way::Single, single, now);
+                turn(&mut policy, Way::Batch, batch, now);
+            }
+            assert_eq!(policy.choose(64, now), Choice { way, contest: None });
+        }
     }
 
     #[test]
@@ -325,10 +328,7 @@ mod tests {
     #[test]
     fn a_small_group_goes_singly_even_where_large_ones_go_as_batches() {
         let (mut policy, mut now) = (Policy::default(), Instant::now());
-        let server = Server {
-            single: Duration::from_micros(100),
-            ..Server::synced()
-        };
+        let server = Server { single: Duration::from_micros(100), ..Server::synced() };
         assert!(server.run(&mut policy, &mut now, 512, 1000, quiet) > 0.9);
         assert!(server.run(&mut policy, &mut now, 16, 1000, quiet) < 0.1);
         assert!(policy.groups_pay());
@@ -346,26 +346,16 @@ mod tests {
     #[test]
     fn batches_that_are_refused_again_and_again_are_given_up() {
         let (mut policy, now) = (Policy::default(), Instant::now());
-        policy.learn(size(64), Way::Single, 64, 9 * MS, now);
-        policy.learn(size(64), Way::Batch, 64, 2 * MS, now);
-        assert_eq!(
-            policy.choose(64, now),
-            Choice {
-                way: Way::Batch,
-                contest: None
-            }
-        );
+        for _ in 0..ENOUGH {
+            turn(&mut policy, Way::Single, 4 * MS, now);
+            turn(&mut policy, Way::Batch, MS, now);
+        }
+        assert_eq!(policy.choose(64, now), Choice { way: Way::Batch, contest: None });
         policy.batched(64, false, now);
         assert_eq!(policy.choose(64, now).way, Way::Batch);
         for _ in 0..10 {
             policy.batched(64, false, now);
         }
-        assert_eq!(
-            policy.choose(64, now),
-            Choice {
-                way: Way::Single,
-                contest: None
-            }
-        );
+        assert_eq!(policy.choose(64, now), Choice { way: Way::Single, contest: None });
     }
 }

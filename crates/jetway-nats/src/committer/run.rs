@@ -3,9 +3,9 @@
 use super::{
     Job,
     answer::Answer,
-    flights::{Flight, Flights, Flown},
+    flights::{Flight, Flights, Flown, Measured},
     lost::{Fate, find_out},
-    policy::{Choice, Policy, Way},
+    policy::{Choice, Policy},
 };
 use crate::{
     config::WriteConfig,
@@ -160,22 +160,16 @@ impl Run {
     }
 
     fn answered(&mut self, message: &Message) {
-        let token = message
-            .subject
-            .as_str()
-            .get(self.inbox.len()..)
-            .and_then(|token| token.parse().ok());
+        let token = message.subject.as_str().get(self.inbox.len()..).and_then(|token| token.parse().ok());
         let Some(flight) = token.and_then(|token| self.flights.take(token)) else {
             tracing::debug!(subject = %message.subject, "an answer came when it was not awaited any more");
             return;
         };
         let now = Instant::now();
-        let took = now.duration_since(flight.sent);
         match (flight.jobs, Answer::read(message)) {
             (Flown::Single(job), Answer::Stored { sequence, .. }) => {
-                if let Some(size) = flight.contest {
-                    self.policy
-                        .learn(size, Way::Single, flight.backlog, took, now.into_std());
+                if let Some(Measured::Single(writes)) = flight.measured {
+                    self.policy.single(writes, now.duration_since(flight.sent), now.into_std());
                 }
                 job.settle(Ok(sequence));
             }
@@ -183,9 +177,9 @@ impl Run {
             (Flown::Single(job), Answer::Nobody) => self.pause(job, Next::Send, "nobody listens there"),
             (Flown::Batch(jobs), Answer::Stored { sequence, count }) if count == Some(jobs.len()) => {
                 self.policy.batched(jobs.len(), true, now.into_std());
-                if let Some(size) = flight.contest {
-                    self.policy
-                        .learn(size, Way::Batch, jobs.len(), took, now.into_std());
+                if let Some(Measured::Batch(size)) = flight.measured {
+                    let took = now.duration_since(flight.sent);
+                    self.policy.batch(size, jobs.len(), took, now.into_std());
                 }
                 let first = sequence + 1 - jobs.len() as u64;
                 for (sequence, job) in (first..).zip(jobs) {
@@ -251,12 +245,7 @@ impl Run {
     /// The previous write of the subject is still being applied.
     fn pause_briefly(&mut self, job: Job) {
         let delay = (1_u64 << job.pauses.min(5)).min(20);
-        self.put_off(
-            job,
-            Next::Send,
-            delay,
-            "the previous write of the subject is still being applied",
-        );
+        self.put_off(job, Next::Send, delay, "the previous write of the subject is still being applied");
     }
 
     fn put_off(&mut self, mut job: Job, next: Next, delay: u64, reason: &str) {
@@ -272,10 +261,8 @@ impl Run {
 
     pub(super) fn give_up(&self, job: Job, reason: &str) {
         let within = self.config.give_up_after;
-        let reason = format!(
-            "no verdict of the nats-server within {within:?}, {reason}{}",
-            self.seen.refused()
-        );
+        let reason =
+            format!("no verdict of the nats-server within {within:?}, {reason}{}", self.seen.refused());
         job.settle(Err(NotStored::Unknown(reason)));
     }
 
@@ -284,11 +271,7 @@ impl Run {
         while let Some(Flight { jobs, .. }) = self.flights.take_overdue(now) {
             self.lost(jobs);
         }
-        while self
-            .later
-            .first_key_value()
-            .is_some_and(|((due, _), _)| *due <= now)
-        {
+        while self.later.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
             match self.later.pop_first() {
                 Some((_, (job, Next::Send))) => self.queue.push_front(job),
                 Some((_, (job, Next::FindOut))) => self.unresolved.push_back(job),
@@ -313,8 +296,7 @@ impl Run {
             let (over, rest) = self.queue.drain(..).partition(|job| job.give_up <= now);
             self.queue = rest;
             let over: VecDeque<Job> = over;
-            over.into_iter()
-                .for_each(|job| self.give_up(job, "there is no connection"));
+            over.into_iter().for_each(|job| self.give_up(job, "there is no connection"));
         }
     }
 
@@ -325,10 +307,7 @@ impl Run {
     fn next_wake(&self) -> Option<Instant> {
         let later = self.later.first_key_value().map(|((due, _), _)| *due);
         let stalled = (self.is_stalled() && !self.queue.is_empty()).then(|| Instant::now() + STALLED);
-        [self.flights.next_overdue(), later, self.stalled_until, stalled]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.flights.next_overdue(), later, self.stalled_until, stalled].into_iter().flatten().min()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Job,
-    flights::Flown,
+    flights::{Flown, Measured},
     policy::{SMALLEST_BATCH, Size, Way},
     run::Run,
 };
@@ -27,7 +27,7 @@ const STALL: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Wait,
-    Single { most: usize, contest: Option<Size> },
+    Single { most: usize, contest: bool },
     Batch { contest: Option<Size> },
 }
 
@@ -83,10 +83,7 @@ impl Run {
         let contest = choice.contest.filter(|_| self.queue.len() >= SMALLEST_BATCH);
         match choice.way {
             Way::Batch => Turn::Batch { contest },
-            Way::Single if contest.is_some() => Turn::Single {
-                most: self.config.max_group,
-                contest,
-            },
+            Way::Single if contest.is_some() => Turn::Single { most: self.policy.turn(), contest: true },
             Way::Single if self.policy.groups_pay() => self.single(SATURATING, usize::MAX),
             Way::Single => self.single(self.config.in_flight, usize::MAX),
         }
@@ -96,22 +93,21 @@ impl Run {
     fn single(&self, window: usize, most: usize) -> Turn {
         match window.saturating_sub(self.flights.writes()).min(most) {
             0 => Turn::Wait,
-            most => Turn::Single { most, contest: None },
+            most => Turn::Single { most, contest: false },
         }
     }
 
-    async fn send_singly(&mut self, most: usize, now: Instant, contest: Option<Size>) -> Result<(), Stalled> {
-        for left in (0..most.min(self.queue.len())).rev() {
+    async fn send_singly(&mut self, most: usize, now: Instant, contest: bool) -> Result<(), Stalled> {
+        let count = most.min(self.queue.len());
+        for index in 0..count {
             let Some(job) = self.next_job(now) else {
                 return Ok(());
             };
             let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
             let headers = job.write.headers();
             // The answer to the last one tells how long all of them took.
-            let measured = contest.filter(|_| left == 0);
-            let token = self
-                .flights
-                .add(Flown::Single(job), now, self.config.answer_within, measured);
+            let measured = (contest && index + 1 == count).then_some(Measured::Single(count));
+            let token = self.flights.add(Flown::Single(job), now, self.config.answer_within, measured);
             self.hand_over(token, subject, headers, payload).await?;
         }
         Ok(())
@@ -124,7 +120,7 @@ impl Run {
         };
         if last == 0 {
             self.queue.extend(jobs);
-            return self.send_singly(1, now, None).await;
+            return self.send_singly(1, now, false).await;
         }
         self.batches += 1;
         let name = format!("{}{}", self.batch_name, self.batches);
@@ -151,9 +147,8 @@ impl Run {
         let mut headers = job.write.headers();
         in_batch(&mut headers, &name, last + 1, true);
         let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
-        let token = self
-            .flights
-            .add(Flown::Batch(jobs), now, self.config.answer_within, contest);
+        let measured = contest.map(Measured::Batch);
+        let token = self.flights.add(Flown::Batch(jobs), now, self.config.answer_within, measured);
         self.hand_over(token, subject, headers, payload).await
     }
 
@@ -200,11 +195,7 @@ impl Run {
         let Err(not_sent) = publish(&self.link, subject, Some(reply), headers, payload).await else {
             return Ok(());
         };
-        let mut jobs = self
-            .flights
-            .take(token)
-            .map(|flight| flight.jobs.into_jobs())
-            .unwrap_or_default();
+        let mut jobs = self.flights.take(token).map(|flight| flight.jobs.into_jobs()).unwrap_or_default();
         match not_sent {
             NotSent::Stalled => {
                 jobs.into_iter().rev().for_each(|job| self.queue.push_front(job));
@@ -232,11 +223,7 @@ async fn publish(
     let bytes = payload.len();
     let sending = async {
         match reply {
-            Some(reply) => {
-                link.client
-                    .publish_with_reply_and_headers(subject, reply, headers, payload)
-                    .await
-            }
+            Some(reply) => link.client.publish_with_reply_and_headers(subject, reply, headers, payload).await,
             None => link.client.publish_with_headers(subject, headers, payload).await,
         }
     };
@@ -250,10 +237,9 @@ async fn publish(
         },
     };
     sent.map_err(|error| match error.kind() {
-        PublishErrorKind::MaxPayloadExceeded => NotSent::Refused(NotStored::TooLarge {
-            bytes,
-            most: super::largest(link),
-        }),
+        PublishErrorKind::MaxPayloadExceeded => {
+            NotSent::Refused(NotStored::TooLarge { bytes, most: super::largest(link) })
+        }
         PublishErrorKind::InvalidSubject => NotSent::Refused(NotStored::Unknown(error.to_string())),
         PublishErrorKind::Send => NotSent::Refused(NotStored::Closed),
     })

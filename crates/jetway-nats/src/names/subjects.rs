@@ -33,9 +33,7 @@ impl TicketTokens<'_> {
 /// `Refused` where the word is empty or holds a dot, a wildcard, white space or a control character.
 pub(crate) fn token<'a>(what: &str, word: &'a str) -> Result<&'a str, BackendError> {
     let fits = !word.is_empty()
-        && word
-            .chars()
-            .all(|c| !matches!(c, '.' | '*' | '>') && !c.is_whitespace() && !c.is_control());
+        && word.chars().all(|c| !matches!(c, '.' | '*' | '>') && !c.is_whitespace() && !c.is_control());
     if fits {
         return Ok(word);
     }
@@ -73,15 +71,8 @@ impl Names {
     /// `Refused` where the node's name cannot stand in a subject.
     pub(crate) fn ticket(&self, ticket: &Ticket) -> Result<String, BackendError> {
         let node = token("the node name", &ticket.node)?;
-        Ok(self.subject(
-            "work",
-            &[
-                ticket.workflow.as_str(),
-                node,
-                ticket.run_id.as_str(),
-                ticket.item.as_str(),
-            ],
-        ))
+        Ok(self
+            .subject("work", &[ticket.workflow.as_str(), node, ticket.run_id.as_str(), ticket.item.as_str()]))
     }
 
     /// The tickets of a workflow.
@@ -96,12 +87,7 @@ impl Names {
 
     pub(crate) fn ticket_tokens<'a>(&self, subject: &'a str) -> Option<TicketTokens<'a>> {
         let [workflow, node, run_id, item] = self.tokens("work", subject)?;
-        Some(TicketTokens {
-            workflow,
-            node,
-            run_id,
-            item,
-        })
+        Some(TicketTokens { workflow, node, run_id, item })
     }
 
     /// The item of a ticket's subject.
@@ -123,10 +109,7 @@ impl Names {
     pub(crate) fn run_of_snapshot(&self, subject: &str) -> Option<RunKey> {
         let key = self.strip_key(Stream::Runs, subject)?;
         let (workflow, run_id) = key.split_once('.')?;
-        Some(RunKey::new(
-            WorkflowName::new(workflow).ok()?,
-            RunId::new(run_id).ok()?,
-        ))
+        Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
     }
 
     /// A part of a chunk.
@@ -191,10 +174,7 @@ impl Names {
         verb: &str,
         subject: &'a str,
     ) -> Option<[&'a str; N]> {
-        let rest = self
-            .strip("api", subject)?
-            .strip_prefix(verb)?
-            .strip_prefix('.')?;
+        let rest = self.strip("api", subject)?.strip_prefix(verb)?.strip_prefix('.')?;
         exactly(rest)
     }
 
@@ -229,19 +209,13 @@ impl Names {
     }
 
     fn strip<'a>(&self, kind: &str, subject: &'a str) -> Option<&'a str> {
-        let rest = subject
-            .strip_prefix("jetway.")?
-            .strip_prefix(self.namespace().as_str())?;
+        let rest = subject.strip_prefix("jetway.")?.strip_prefix(self.namespace().as_str())?;
         rest.strip_prefix('.')?.strip_prefix(kind)?.strip_prefix('.')
     }
 
     fn strip_key<'a>(&self, stream: Stream, subject: &'a str) -> Option<&'a str> {
-        let rest = subject
-            .strip_prefix("$KV.JETWAY_")?
-            .strip_prefix(self.namespace().as_str())?;
-        rest.strip_prefix('_')?
-            .strip_prefix(stream.word())?
-            .strip_prefix('.')
+        let rest = subject.strip_prefix("$KV.JETWAY_")?.strip_prefix(self.namespace().as_str())?;
+        rest.strip_prefix('_')?.strip_prefix(stream.word())?.strip_prefix('.')
     }
 
     fn tokens<'a, const N: usize>(&self, kind: &str, subject: &'a str) -> Option<[&'a str; N]> {
@@ -262,13 +236,7 @@ fn cleaned(word: &str) -> String {
     let kept: String = word
         .chars()
         .take(64)
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') {
-                c
-            } else {
-                '_'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' })
         .collect();
     if kept.is_empty() { "_".to_owned() } else { kept }
 }
@@ -331,18 +299,11 @@ mod tests {
         let snapshot = names.snapshot(&run());
         assert_eq!(snapshot, "$KV.JETWAY_ns_RUNS.pay.order-1");
         assert_eq!(names.run_of_snapshot(&snapshot), Some(run()));
-        let chunk = ChunkRef {
-            commit: CommitId { writer: 1, number: 2 },
-            number: 3,
-            bytes: 9,
-        };
+        let chunk = ChunkRef { commit: CommitId { writer: 1, number: 2 }, number: 3, bytes: 9 };
         let part = names.chunk_part(&run(), chunk, 4);
         assert_eq!(part, "$KV.JETWAY_ns_RUNS.pay.order-1.00000000000000012.3.4");
         assert_eq!(names.run_of_snapshot(&part), None);
-        assert_eq!(
-            names.chunk_parts(&run(), chunk),
-            "$KV.JETWAY_ns_RUNS.pay.order-1.00000000000000012.3.>"
-        );
+        assert_eq!(names.chunk_parts(&run(), chunk), "$KV.JETWAY_ns_RUNS.pay.order-1.00000000000000012.3.>");
         assert_eq!(names.chunks_of_run(&run()), "$KV.JETWAY_ns_RUNS.pay.order-1.>");
         assert_eq!(names.snapshots(None), "$KV.JETWAY_ns_RUNS.*.*");
         assert_eq!(names.snapshots(Some(&run().workflow)), "$KV.JETWAY_ns_RUNS.pay.*");
@@ -364,10 +325,7 @@ mod tests {
 
     #[test]
     fn a_strangers_word_cannot_leave_its_place() {
-        assert_eq!(
-            names().dead("a.b>c", "unknown-workflow"),
-            "jetway.ns.dead.a_b_c.unknown-workflow"
-        );
+        assert_eq!(names().dead("a.b>c", "unknown-workflow"), "jetway.ns.dead.a_b_c.unknown-workflow");
         assert_eq!(names().dead("", "x"), "jetway.ns.dead._.x");
     }
 

@@ -31,9 +31,7 @@ pub(crate) async fn ensure_consumer(
     filter: &str,
 ) -> Result<ConsumerFacts, BackendError> {
     if config.provisioning == Provisioning::Trust {
-        return Ok(ConsumerFacts {
-            ack_wait: config.ack_wait,
-        });
+        return Ok(ConsumerFacts { ack_wait: config.ack_wait });
     }
     let what = || format!("use consumer {name} of stream {stream}{}", link.now().refused());
     let found = match jsapi::consumer_info(link, stream, name).await {
@@ -59,9 +57,7 @@ pub(crate) async fn ensure_consumer(
         Err(failure) => return Err(failure.cannot(what())),
     };
     check(&found, stream, name, filter)?;
-    Ok(ConsumerFacts {
-        ack_wait: found.ack_wait,
-    })
+    Ok(ConsumerFacts { ack_wait: found.ack_wait })
 }
 
 fn wanted(config: &NatsConfig, name: &str, filter: &str) -> Config {
@@ -81,11 +77,7 @@ fn wanted(config: &NatsConfig, name: &str, filter: &str) -> Config {
 fn check(found: &Config, stream: &str, name: &str, filter: &str) -> Result<(), BackendError> {
     let differences = [
         ("filter_subject", found.filter_subject.clone(), filter.to_owned()),
-        (
-            "ack_policy",
-            format!("{:?}", found.ack_policy),
-            format!("{:?}", AckPolicy::Explicit),
-        ),
+        ("ack_policy", format!("{:?}", found.ack_policy), format!("{:?}", AckPolicy::Explicit)),
         ("max_deliver", found.max_deliver.to_string(), "-1".to_owned()),
     ];
     for (field, is, should) in differences {
@@ -107,9 +99,7 @@ pub(crate) fn transient_consumer(name: String, filter: String, from: u64) -> Con
     Config {
         name: Some(name),
         filter_subject: filter,
-        deliver_policy: DeliverPolicy::ByStartSequence {
-            start_sequence: from.max(1),
-        },
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
         ack_policy: AckPolicy::None,
         headers_only: true,
         memory_storage: true,
@@ -131,9 +121,7 @@ mod tests {
         found.ack_wait = Duration::from_secs(1);
         assert!(check(&found, "S", "work_a", "jetway.ns.work.a.>").is_ok());
         found.max_deliver = 5;
-        let refusal = check(&found, "S", "work_a", "jetway.ns.work.a.>")
-            .unwrap_err()
-            .to_string();
+        let refusal = check(&found, "S", "work_a", "jetway.ns.work.a.>").unwrap_err().to_string();
         assert!(
             refusal.contains("max_deliver = 5") && refusal.contains("nats consumer rm S work_a"),
             "{refusal}"

@@ -31,20 +31,10 @@ enum Mend {
 
 macro_rules! check {
     ($field:literal, $value:ident, $weight:expr) => {
-        check!(
-            $field,
-            $value,
-            |found, wanted| found.$value == wanted.$value,
-            $weight
-        )
+        check!($field, $value, |found, wanted| found.$value == wanted.$value, $weight)
     };
     ($field:literal, $value:ident, $fits:expr, $weight:expr) => {
-        Check {
-            field: $field,
-            fits: $fits,
-            shown: |config| format!("{:?}", config.$value),
-            weight: $weight,
-        }
+        Check { field: $field, fits: $fits, shown: |config| format!("{:?}", config.$value), weight: $weight }
     };
 }
 
@@ -64,12 +54,7 @@ const CHECKS: &[Check] = &[
     check!("mirror", mirror, |found, _| found.mirror.is_none(), REMOVE),
     check!("sealed", sealed, REMOVE),
     check!("subjects", subjects, EDIT),
-    check!(
-        "num_replicas",
-        num_replicas,
-        |found, wanted| found.num_replicas >= wanted.num_replicas,
-        EDIT
-    ),
+    check!("num_replicas", num_replicas, |found, wanted| found.num_replicas >= wanted.num_replicas, EDIT),
     check!("max_msgs_per_subject", max_messages_per_subject, EDIT),
     check!("discard", discard, EDIT),
     check!("discard_new_per_subject", discard_new_per_subject, EDIT),
@@ -83,20 +68,10 @@ const CHECKS: &[Check] = &[
     check!("allow_msg_ttl", allow_message_ttl, EDIT),
     check!("allow_msg_schedules", allow_message_schedules, REMOVE),
     check!("allow_rollup_hdrs", allow_rollup, EDIT),
-    check!(
-        "allow_direct",
-        allow_direct,
-        |found, wanted| found.allow_direct || !wanted.allow_direct,
-        EDIT
-    ),
+    check!("allow_direct", allow_direct, |found, wanted| found.allow_direct || !wanted.allow_direct, EDIT),
     check!("deny_purge", deny_purge, REMOVE),
     // What is to stay must not expire. What may expire may do so earlier or later.
-    check!(
-        "max_age",
-        max_age,
-        |found, wanted| found.max_age.is_zero() || !wanted.max_age.is_zero(),
-        EDIT
-    ),
+    check!("max_age", max_age, |found, wanted| found.max_age.is_zero() || !wanted.max_age.is_zero(), EDIT),
     check!("max_age", max_age, Weight::Differs),
     check!(
         "num_replicas",
@@ -106,12 +81,7 @@ const CHECKS: &[Check] = &[
     ),
     check!("max_bytes", max_bytes, Weight::Differs),
     check!("max_msgs", max_messages, Weight::Differs),
-    check!(
-        "max_msg_size",
-        max_message_size,
-        |found, _| found.max_message_size <= 0,
-        Weight::Differs
-    ),
+    check!("max_msg_size", max_message_size, |found, _| found.max_message_size <= 0, Weight::Differs),
 ];
 
 /// Compares an existing stream with what is wanted.
@@ -125,10 +95,8 @@ pub(super) fn check(found: &Config, wanted: &Config) -> Result<(), BackendError>
             Weight::Breaks(mend) => {
                 let field = check.field;
                 let fix = mend.words(&found.name, field);
-                let sentence = format!(
-                    "stream {} has {field} = {is}, and Jetway needs {should}: {fix}",
-                    found.name
-                );
+                let sentence =
+                    format!("stream {} has {field} = {is}, and Jetway needs {should}: {fix}", found.name);
                 return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
             }
             Weight::Differs => tracing::warn!(
@@ -199,49 +167,26 @@ mod tests {
     fn what_breaks_a_promise_is_refused() {
         type Change = (Stream, &'static str, fn(&mut Config));
         let changes: [Change; 9] = [
-            (Stream::Starts, "retention", |found| {
-                found.retention = RetentionPolicy::Limits
-            }),
-            (Stream::Starts, "allow_rollup_hdrs", |found| {
-                found.allow_rollup = true
-            }),
-            (Stream::Starts, "allow_msg_ttl", |found| {
-                found.allow_message_ttl = true
-            }),
-            (Stream::Starts, "max_age", |found| {
-                found.max_age = Duration::from_secs(60)
-            }),
-            (Stream::Runs, "storage", |found| {
-                found.storage = StorageType::Memory
-            }),
+            (Stream::Starts, "retention", |found| found.retention = RetentionPolicy::Limits),
+            (Stream::Starts, "allow_rollup_hdrs", |found| found.allow_rollup = true),
+            (Stream::Starts, "allow_msg_ttl", |found| found.allow_message_ttl = true),
+            (Stream::Starts, "max_age", |found| found.max_age = Duration::from_secs(60)),
+            (Stream::Runs, "storage", |found| found.storage = StorageType::Memory),
             (Stream::Runs, "num_replicas", |found| found.num_replicas = 0),
-            (Stream::Runs, "allow_atomic", |found| {
-                found.allow_atomic_publish = false
-            }),
+            (Stream::Runs, "allow_atomic", |found| found.allow_atomic_publish = false),
             (Stream::Runs, "deny_purge", |found| found.deny_purge = true),
-            (Stream::Runs, "persist_mode", |found| {
-                found.persist_mode = Some(PersistenceMode::Async)
-            }),
+            (Stream::Runs, "persist_mode", |found| found.persist_mode = Some(PersistenceMode::Async)),
         ];
         for (stream, field, change) in changes {
             let refusal = refusal(stream, change).unwrap_or_default();
-            assert!(
-                refusal.contains(&format!("has {field} = ")),
-                "{field}: {refusal:?}"
-            );
+            assert!(refusal.contains(&format!("has {field} = ")), "{field}: {refusal:?}");
         }
     }
 
     #[test]
     fn what_only_keeps_data_otherwise_is_taken() {
-        assert_eq!(
-            refusal(Stream::Done, |found| found.max_age = Duration::from_secs(60)),
-            None
-        );
-        assert_eq!(
-            refusal(Stream::Dead, |found| found.max_age = Duration::ZERO),
-            None
-        );
+        assert_eq!(refusal(Stream::Done, |found| found.max_age = Duration::from_secs(60)), None);
+        assert_eq!(refusal(Stream::Dead, |found| found.max_age = Duration::ZERO), None);
         assert_eq!(refusal(Stream::Runs, |found| found.max_bytes = 1 << 30), None);
         assert_eq!(refusal(Stream::Runs, |found| found.num_replicas = 3), None);
     }

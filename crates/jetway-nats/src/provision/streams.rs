@@ -9,9 +9,7 @@ use std::time::Duration;
 
 /// How a stream is to be set up.
 pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream) -> Config {
-    let max_bytes = config
-        .max_stream_bytes
-        .map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
+    let max_bytes = config.max_stream_bytes.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
     let common = Config {
         name: names.stream(stream),
         subjects: vec![names.stream_subjects(stream)],

@@ -22,10 +22,7 @@ impl Janitor {
         let (sender, mut ended) = mpsc::channel::<Subscriber>(WAITING);
         let task = tokio::spawn(async move {
             while let Some(subscriber) = ended.recv().await {
-                if timeout(DRAINED_WITHIN, give_back(&link, subscriber))
-                    .await
-                    .is_err()
-                {
+                if timeout(DRAINED_WITHIN, give_back(&link, subscriber)).await.is_err() {
                     tracing::debug!(
                         "what an ended pull had on its way is left to be delivered after its lease"
                     );
@@ -51,12 +48,7 @@ async fn give_back(link: &Link, mut subscriber: Subscriber) {
         let Some(reply) = message.reply.filter(|_| message.status.is_none()) else {
             continue;
         };
-        if link
-            .client
-            .publish(reply, AckKind::Nak(None).into())
-            .await
-            .is_err()
-        {
+        if link.client.publish(reply, AckKind::Nak(None).into()).await.is_err() {
             return;
         }
     }

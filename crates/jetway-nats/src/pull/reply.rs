@@ -21,11 +21,7 @@ impl Origin {
         let delivered = words.next()?.parse().ok()?;
         let sequence = words.next()?.parse().ok()?;
         let published = words.nth(1)?.parse().ok()?;
-        Some(Self {
-            delivered,
-            sequence,
-            published,
-        })
+        Some(Self { delivered, sequence, published })
     }
 
     /// When it was stored, in milliseconds since 1970.
@@ -40,11 +36,7 @@ mod tests {
 
     #[test]
     fn both_forms_are_read() {
-        let origin = Origin {
-            delivered: 3,
-            sequence: 100,
-            published: 1_790_230_470_084_404_000,
-        };
+        let origin = Origin { delivered: 3, sequence: 100, published: 1_790_230_470_084_404_000 };
         for reply in [
             "$JS.ACK.S.work_a.3.100.7.1790230470084404000.42",
             "$JS.ACK._.szMpdrwD.S.work_a.3.100.7.1790230470084404000.42",

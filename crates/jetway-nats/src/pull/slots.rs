@@ -40,23 +40,13 @@ impl Held {
     }
 
     fn take(&mut self, count: usize) -> Option<OwnedSemaphorePermit> {
-        if count >= self.count() {
-            self.0.take()
-        } else {
-            self.0.as_mut()?.split(count)
-        }
+        if count >= self.count() { self.0.take() } else { self.0.as_mut()?.split(count) }
     }
 }
 
 impl Slots {
     pub(super) fn new(all: Arc<Semaphore>) -> Self {
-        Self {
-            all,
-            free: Held::default(),
-            asked: Held::default(),
-            seen: 0,
-            gather_until: None,
-        }
+        Self { all, free: Held::default(), asked: Held::default(), seen: 0, gather_until: None }
     }
 
     /// Takes what is free and tells whether it is time to ask for messages: when nothing is asked for, or when far more

@@ -21,10 +21,7 @@ impl Status {
     pub(super) fn of(message: &Message) -> Option<Self> {
         let status = message.status?;
         let words = message.description.as_deref().unwrap_or_default();
-        let pending = message
-            .headers
-            .as_ref()
-            .and_then(|headers| headers.get(PENDING_MESSAGES));
+        let pending = message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES));
         let pending = pending.and_then(|pending| pending.as_str().parse().ok());
         let said = || format!("{} {words}", status.as_u16());
         Some(match status {
@@ -63,19 +60,10 @@ mod tests {
     #[test]
     fn statuses() {
         assert_eq!(said(100, "Idle Heartbeat", None), Some(Status::Heartbeat));
-        assert_eq!(
-            said(408, "Request Timeout", Some("7")),
-            Some(Status::Ended(Some(7)))
-        );
+        assert_eq!(said(408, "Request Timeout", Some("7")), Some(Status::Ended(Some(7))));
         assert_eq!(said(404, "No Messages", None), Some(Status::Ended(None)));
-        assert_eq!(
-            said(409, "Batch Completed", Some("0")),
-            Some(Status::Ended(Some(0)))
-        );
-        assert!(matches!(
-            said(409, "Consumer Deleted", None),
-            Some(Status::Gone(_))
-        ));
+        assert_eq!(said(409, "Batch Completed", Some("0")), Some(Status::Ended(Some(0))));
+        assert!(matches!(said(409, "Consumer Deleted", None), Some(Status::Gone(_))));
         assert!(matches!(said(503, "", None), Some(Status::Gone(_))));
         assert_eq!(
             said(409, "Leadership Change", None),

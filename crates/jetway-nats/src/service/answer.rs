@@ -19,11 +19,7 @@ pub(super) struct Answerer {
 impl Answerer {
     pub(super) fn new(backend: Arc<NatsBackend>, api: Arc<dyn Api>) -> Self {
         let look_out = LookOut::new(Arc::clone(&backend), Arc::clone(&api));
-        Self {
-            backend,
-            api,
-            look_out,
-        }
+        Self { backend, api, look_out }
     }
 
     /// The answer to a request; `None` where somebody else answers it.
@@ -46,9 +42,8 @@ impl Answerer {
     async fn start(&self, request: &Message) -> Result<Value, ApiError> {
         let [workflow] = self.tokens("start", request)?;
         let wait = wait(word(request, names::WAIT))?;
-        let run_id = word(request, names::RUN_ID)
-            .map(|id| id.trim().to_owned())
-            .unwrap_or_else(random_run_id);
+        let run_id =
+            word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);
         let start = StartRequest {
             workflow: workflow.to_owned(),
             run_id,
@@ -85,10 +80,8 @@ impl Answerer {
             .map_err(|error| ApiError::new(500, format!("the answer cannot be written: {error}")))?;
         let most = largest(&self.backend.link);
         if bytes.len() > most {
-            let sentence = format!(
-                "the answer is {} bytes, and the server carries {most}: ask for less",
-                bytes.len()
-            );
+            let sentence =
+                format!("the answer is {} bytes, and the server carries {most}: ask for less", bytes.len());
             return Err(ApiError::new(500, sentence));
         }
         Ok(bytes.into())

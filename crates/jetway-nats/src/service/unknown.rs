@@ -28,11 +28,7 @@ pub(super) struct LookOut {
 
 impl LookOut {
     pub(super) fn new(backend: Arc<NatsBackend>, api: Arc<dyn Api>) -> Self {
-        Self {
-            backend,
-            api,
-            latest: Mutex::new(None),
-        }
+        Self { backend, api, latest: Mutex::new(None) }
     }
 
     /// The refusal of a start; `None` where somebody serves the workflow, and so answers.
@@ -51,10 +47,7 @@ impl LookOut {
             format!("no host serves workflow {workflow:?}, nor any other")
         } else {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            format!(
-                "no host serves workflow {workflow:?}; there are {}",
-                known.join(", ")
-            )
+            format!("no host serves workflow {workflow:?}; there are {}", known.join(", "))
         };
         Some(ApiError::new(404, sentence))
     }
@@ -68,9 +61,7 @@ impl LookOut {
         let look_up = async move {
             let hosts = backend.hosts().await?;
             let names = hosts.into_iter().flat_map(|host| host.workflows);
-            Ok(Arc::new(
-                names.map(|(workflow, _)| workflow.to_string()).collect(),
-            ))
+            Ok(Arc::new(names.map(|(workflow, _)| workflow.to_string()).collect()))
         };
         let served = look_up.boxed().shared();
         *latest = Some((Instant::now(), served.clone()));

@@ -14,10 +14,7 @@ pub(super) fn wait(words: Option<&str>) -> Result<Option<Duration>, ApiError> {
     let Some(words) = words else { return Ok(None) };
     let wait = parse(words.trim()).filter(|wait| *wait <= LONGEST);
     wait.map(Some).ok_or_else(|| {
-        ApiError::new(
-            400,
-            format!("Jetway-Wait is {words:?}: use a time up to 1h such as 30s, 500ms or 5m"),
-        )
+        ApiError::new(400, format!("Jetway-Wait is {words:?}: use a time up to 1h such as 30s, 500ms or 5m"))
     })
 }
 
@@ -41,35 +38,18 @@ mod tests {
 
     #[test]
     fn times() {
-        for (words, millis) in [
-            ("30s", 30_000),
-            ("500ms", 500),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-            (" 1s ", 1000),
-        ] {
-            assert_eq!(
-                wait(Some(words)),
-                Ok(Some(Duration::from_millis(millis))),
-                "{words}"
-            );
+        for (words, millis) in
+            [("30s", 30_000), ("500ms", 500), ("5m", 300_000), ("1h", 3_600_000), (" 1s ", 1000)]
+        {
+            assert_eq!(wait(Some(words)), Ok(Some(Duration::from_millis(millis))), "{words}");
         }
         assert_eq!(wait(None), Ok(None));
     }
 
     #[test]
     fn anything_else_is_refused_in_words() {
-        for words in [
-            "",
-            "30",
-            "s",
-            "-1s",
-            "1.5s",
-            "2h",
-            "1d",
-            "99999999999999999999s",
-            "99999999999999999h",
-        ] {
+        for words in ["", "30", "s", "-1s", "1.5s", "2h", "1d", "99999999999999999999s", "99999999999999999h"]
+        {
             let refusal = wait(Some(words)).unwrap_err();
             assert_eq!(refusal.code, 400, "{words}");
             assert!(refusal.message.contains("such as 30s"));

@@ -26,11 +26,7 @@ impl NatsBackend {
         for chunk in &chunks {
             for (number, range) in parts(chunk.bytes.len()).enumerate() {
                 let subject = self.names.chunk_part(run, chunk.name, number).into();
-                writes.push(Write {
-                    subject,
-                    payload: chunk.bytes.slice(range),
-                    body: Body::Once(None),
-                });
+                writes.push(Write { subject, payload: chunk.bytes.slice(range), body: Body::Once(None) });
             }
         }
         self.committers
@@ -42,15 +38,9 @@ impl NatsBackend {
 
     pub(super) async fn chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
         let total = chunk.bytes as usize;
-        let reads = parts(total)
-            .enumerate()
-            .map(|(number, _)| self.part(run, chunk, number));
-        let read: Option<Vec<Bytes>> = stream::iter(reads)
-            .buffered(AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?
-            .into_iter()
-            .collect();
+        let reads = parts(total).enumerate().map(|(number, _)| self.part(run, chunk, number));
+        let read: Option<Vec<Bytes>> =
+            stream::iter(reads).buffered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter().collect();
         Ok(read.and_then(|mut parts| match parts.len() {
             1 => parts.pop(),
             _ => Some(parts.iter().fold(BytesMut::with_capacity(total), joined).freeze()),
@@ -74,9 +64,7 @@ impl NatsBackend {
             return Ok(None);
         }
         let found = jsapi::latest(&self.link, &self.streams.runs, &subject).await;
-        Ok(found
-            .map_err(|failure| failure.cannot(what()))?
-            .map(|found| found.payload))
+        Ok(found.map_err(|failure| failure.cannot(what()))?.map(|found| found.payload))
     }
 
     pub(super) async fn purge_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {

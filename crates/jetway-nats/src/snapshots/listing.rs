@@ -31,10 +31,7 @@ impl NatsBackend {
             for message in read.messages {
                 cursor = message.sequence;
                 if fits(&message, query.status) {
-                    page.runs.push(Stored {
-                        bytes: message.payload,
-                        revision: message.sequence,
-                    });
+                    page.runs.push(Stored { bytes: message.payload, revision: message.sequence });
                 }
             }
             if count == 0 || !more {
@@ -61,10 +58,7 @@ fn fits(message: &StreamMessage, status: Option<Status>) -> bool {
         return false;
     }
     let Some(wanted) = status else { return true };
-    message
-        .headers
-        .get(STATUS)
-        .is_some_and(|found| found.as_str() == wanted.as_str())
+    message.headers.get(STATUS).is_some_and(|found| found.as_str() == wanted.as_str())
 }
 
 #[cfg(test)]

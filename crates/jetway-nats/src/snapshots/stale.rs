@@ -35,18 +35,14 @@ impl NatsBackend {
     ) -> Result<(Vec<StaleRun>, u64), BackendError> {
         let filter = self.names.snapshots(None);
         let unable = |failure: Failure| failure.cannot("look for stale runs");
-        let first = direct::next(&self.runs, filter.clone(), after + 1)
-            .await
-            .map_err(unable)?;
+        let first = direct::next(&self.runs, filter.clone(), after + 1).await.map_err(unable)?;
         let point = direct::point(before).map_err(unable)?;
         if first.is_none_or(|message| message.time >= point) {
             return Ok((Vec::new(), after));
         }
         let consumer = transient_consumer(format!("sweep_{:016x}", rand::random::<u64>()), filter, after + 1);
         let name = consumer.name.clone().unwrap_or_default();
-        jsapi::create_consumer(&self.link, &self.streams.runs, &consumer)
-            .await
-            .map_err(unable)?;
+        jsapi::create_consumer(&self.link, &self.streams.runs, &consumer).await.map_err(unable)?;
         let found = self.read_headers(&name, after, before).await;
         // It would go by itself a little later.
         if let Err(failure) = jsapi::delete_consumer(&self.link, &self.streams.runs, &name).await {
@@ -66,29 +62,15 @@ impl NatsBackend {
             BackendError::new(BackendErrorKind::Unavailable, sentence)
         };
         let inbox = self.link.client.new_inbox();
-        let mut messages = self
-            .link
-            .client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| unanswered(&error))?;
-        let mut scan = Scan {
-            before,
-            looked_at: after,
-            stale: Vec::new(),
-        };
+        let mut messages =
+            self.link.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
+        let mut scan = Scan { before, looked_at: after, stale: Vec::new() };
         let mut count = 0;
         while count < LOOKED_AT {
             let asked = serde_json::json!({ "batch": AT_ONCE, "no_wait": true });
-            let request = Request::new()
-                .inbox(inbox.clone())
-                .payload(asked.to_string().into());
+            let request = Request::new().inbox(inbox.clone()).payload(asked.to_string().into());
             let subject = jsapi::pull(&self.streams.runs, consumer);
-            self.link
-                .jetstream
-                .send_request(subject, request)
-                .await
-                .map_err(|error| unanswered(&error))?;
+            self.link.jetstream.send_request(subject, request).await.map_err(|error| unanswered(&error))?;
             for _ in 0..AT_ONCE {
                 let next = timeout(ANSWER_WITHIN, messages.next()).await.ok().flatten();
                 let message = next.ok_or_else(|| unanswered(&"the server did not answer in time"))?;
@@ -132,18 +114,13 @@ impl Scan {
             && !is_finished(headers)
             && let Some(run) = backend.names.run_of_snapshot(&message.subject)
         {
-            self.stale.push(StaleRun {
-                run,
-                revision: origin.sequence,
-            });
+            self.stale.push(StaleRun { run, revision: origin.sequence });
         }
         true
     }
 }
 
 fn is_finished(headers: &HeaderMap) -> bool {
-    let status = headers
-        .get(STATUS)
-        .and_then(|status| status.as_str().parse::<Status>().ok());
+    let status = headers.get(STATUS).and_then(|status| status.as_str().parse::<Status>().ok());
     status.is_some_and(Status::is_terminal)
 }

@@ -11,10 +11,7 @@ const ALL: [Grouping; 3] = [Grouping::Measure, Grouping::Never, Grouping::Always
 
 async fn grouping(grouping: Grouping) -> NatsBackend {
     let mut config = config("commits").await;
-    config.writes = WriteConfig {
-        grouping,
-        ..WriteConfig::default()
-    };
+    config.writes = WriteConfig { grouping, ..WriteConfig::default() };
     connect(config).await
 }
 
@@ -46,10 +43,7 @@ async fn many_runs_at_once_get_their_own_revisions_whichever_way_they_go() {
             async move {
                 let mut revision = 0;
                 for round in 0..rounds {
-                    revision = backend
-                        .commit(write(run, revision, &format!("{run} {round}")))
-                        .await
-                        .unwrap();
+                    revision = backend.commit(write(run, revision, &format!("{run} {round}"))).await.unwrap();
                 }
                 revision
             }
@@ -57,11 +51,7 @@ async fn many_runs_at_once_get_their_own_revisions_whichever_way_they_go() {
         let revisions: Vec<u64> = timeout(DEADLINE, commits.buffered(runs.len()).collect())
             .await
             .expect("the commits take too long");
-        assert_eq!(
-            revisions.iter().collect::<BTreeSet<_>>().len(),
-            runs.len(),
-            "{grouping:?}"
-        );
+        assert_eq!(revisions.iter().collect::<BTreeSet<_>>().len(), runs.len(), "{grouping:?}");
         for (run, revision) in runs.iter().zip(revisions) {
             let expected = Some((format!("{run} {}", rounds - 1), revision));
             assert_eq!(loaded(&backend, run).await, expected, "{grouping:?}");
@@ -79,15 +69,9 @@ async fn a_conflict_in_a_group_is_the_verdict_of_its_own_write_only() {
             let expected = if number % 7 == 3 { 999_999 } else { 0 };
             backend.commit(write(&runs[number], expected, "x"))
         };
-        let verdicts: Vec<_> = stream::iter(0..runs.len())
-            .map(commit)
-            .buffered(runs.len())
-            .collect()
-            .await;
+        let verdicts: Vec<_> = stream::iter(0..runs.len()).map(commit).buffered(runs.len()).collect().await;
         for (number, verdict) in verdicts.into_iter().enumerate() {
-            let there = loaded(&backend, &runs[number])
-                .await
-                .map(|(_, revision)| revision);
+            let there = loaded(&backend, &runs[number]).await.map(|(_, revision)| revision);
             match verdict {
                 Ok(revision) => {
                     assert_ne!(number % 7, 3, "{grouping:?}");
@@ -136,10 +120,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent() {
     assert!(most > 900_000, "{most}");
     let fits = backend.commit(write(&run("fits"), 0, &"x".repeat(most))).await;
     assert!(fits.is_ok(), "{fits:?}");
-    let refused = backend
-        .commit(write(&run("large"), 0, &"x".repeat(most + 1)))
-        .await
-        .unwrap_err();
+    let refused = backend.commit(write(&run("large"), 0, &"x".repeat(most + 1))).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::TooLarge);
     assert_eq!(loaded(&backend, &run("large")).await, None);
 }

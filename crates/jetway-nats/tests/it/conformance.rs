@@ -6,10 +6,7 @@ use jetway_testing::conformance::{LEASE, Subject};
 use std::sync::Arc;
 
 jetway_testing::conformance_suite!(async |case: &str| {
-    let config = NatsConfig {
-        ack_wait: LEASE,
-        ..config(case).await
-    };
+    let config = NatsConfig { ack_wait: LEASE, ..config(case).await };
     let backend = NatsBackend::connect(config).await.expect("the server is there");
     Subject::new(Arc::new(backend))
 });

@@ -8,11 +8,7 @@ use jetway_testing::NatsServer;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_server_is_said_with_what_to_do() {
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("nats://127.0.0.1:{port}");
     let error = NatsBackend::connect(NatsConfig::new(&url)).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Unavailable);
@@ -22,14 +18,8 @@ async fn no_server_is_said_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_jetstream_is_said() {
-    let server = NatsServer::builder()
-        .config("host: 127.0.0.1")
-        .start()
-        .await
-        .unwrap();
-    let error = NatsBackend::connect(NatsConfig::new(server.url()))
-        .await
-        .unwrap_err();
+    let server = NatsServer::builder().config("host: 127.0.0.1").start().await.unwrap();
+    let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("JetStream switched off"), "{error}");
 }
@@ -45,17 +35,10 @@ async fn logins_are_checked() {
     let refused = NatsBackend::connect(config.clone()).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Refused, "{refused}");
     assert!(refused.to_string().contains("refuses the login"), "{refused}");
-    let auth = NatsAuth::Password {
-        user: "ann".to_owned(),
-        password: "secret".to_owned(),
-    };
+    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
     let backend = NatsBackend::connect(config.with_auth(auth)).await.unwrap();
     backend.commit(write(&run("a"), 0, "x")).await.unwrap();
-    assert!(
-        backend.server().version.starts_with("2."),
-        "{:?}",
-        backend.server()
-    );
+    assert!(backend.server().version.starts_with("2."), "{:?}", backend.server());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,20 +50,11 @@ async fn a_refused_write_says_what_the_server_said() {
         .start()
         .await
         .unwrap();
-    let auth = NatsAuth::Password {
-        user: "ann".to_owned(),
-        password: "secret".to_owned(),
-    };
+    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
     let mut config = config_for(&server, "denied").with_auth(auth);
     config.writes.answer_within = std::time::Duration::from_millis(300);
     config.writes.give_up_after = std::time::Duration::from_secs(1);
     let backend = NatsBackend::connect(config).await.unwrap();
     let refused = backend.commit(write(&run("a"), 0, "x")).await.unwrap_err();
-    assert!(
-        refused
-            .to_string()
-            .to_lowercase()
-            .contains("permissions violation"),
-        "{refused}"
-    );
+    assert!(refused.to_string().to_lowercase().contains("permissions violation"), "{refused}");
 }

@@ -21,23 +21,8 @@ async fn hosts_come_and_go() {
     assert_eq!(backend.hosts().await.unwrap(), []);
     backend.announce(&host("b")).await.unwrap();
     backend.announce(&host("a")).await.unwrap();
-    backend
-        .announce(&HostInfo {
-            slots: 9,
-            ..host("b")
-        })
-        .await
-        .unwrap();
-    assert_eq!(
-        backend.hosts().await.unwrap(),
-        [
-            host("a"),
-            HostInfo {
-                slots: 9,
-                ..host("b")
-            }
-        ]
-    );
+    backend.announce(&HostInfo { slots: 9, ..host("b") }).await.unwrap();
+    assert_eq!(backend.hosts().await.unwrap(), [host("a"), HostInfo { slots: 9, ..host("b") }]);
     backend.leave("a").await.unwrap();
     assert_eq!(backend.hosts().await.unwrap().len(), 1);
     assert!(backend.announce(&host("a.b")).await.is_err());
@@ -51,8 +36,5 @@ async fn a_host_that_says_nothing_more_is_forgotten() {
     assert_eq!(backend.announce_every(), Duration::from_millis(500));
     backend.announce(&host("a")).await.unwrap();
     assert_eq!(backend.hosts().await.unwrap().len(), 1);
-    wait_until("the host is forgotten", DEADLINE, async || {
-        backend.hosts().await.unwrap().is_empty()
-    })
-    .await;
+    wait_until("the host is forgotten", DEADLINE, async || backend.hosts().await.unwrap().is_empty()).await;
 }

@@ -18,14 +18,8 @@ async fn an_idle_host_says_and_hears_less_than_two_messages_a_second() {
     let mut tasks = Vec::new();
     for name in ["pay", "ship"] {
         let workflow = WorkflowName::new(name).unwrap();
-        let mut tickets = backend
-            .tickets(&workflow, Arc::new(Semaphore::new(64)))
-            .await
-            .unwrap();
-        let mut starts = backend
-            .starts(&workflow, Arc::new(Semaphore::new(16)))
-            .await
-            .unwrap();
+        let mut tickets = backend.tickets(&workflow, Arc::new(Semaphore::new(64))).await.unwrap();
+        let mut starts = backend.starts(&workflow, Arc::new(Semaphore::new(16))).await.unwrap();
         tasks.push(tokio::spawn(async move { tickets.next().await.map(drop) }));
         tasks.push(tokio::spawn(async move { starts.next().await.map(drop) }));
     }
@@ -43,10 +37,7 @@ async fn an_idle_host_says_and_hears_less_than_two_messages_a_second() {
     let (began, before) = (Instant::now(), backend.traffic());
     let window = Duration::from_secs(6);
     let nothing = futures::future::select_all(&mut tasks);
-    assert!(
-        timeout(window, nothing).await.is_err(),
-        "an idle host got something"
-    );
+    assert!(timeout(window, nothing).await.is_err(), "an idle host got something");
     // One announcement and one sweep fall into such a time.
     backend.announce(&host).await.unwrap();
     backend.stale(0, Timestamp::now()).await.unwrap();
@@ -56,14 +47,7 @@ async fn an_idle_host_says_and_hears_less_than_two_messages_a_second() {
     let rate = messages as f64 / began.elapsed().as_secs_f64();
     assert!(rate < 2.0, "{rate} messages a second");
     // It was not deaf.
-    backend
-        .publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)])
-        .await
-        .unwrap();
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     let first = futures::future::select_all(tasks);
-    timeout(crate::support::DEADLINE, first)
-        .await
-        .expect("the ticket does not come")
-        .0
-        .unwrap();
+    timeout(crate::support::DEADLINE, first).await.expect("the ticket does not come").0.unwrap();
 }

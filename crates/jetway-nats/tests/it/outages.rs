@@ -40,10 +40,7 @@ async fn write_on(
 
 async fn survives(server: &mut NatsServer, grouping: Grouping, blow: impl AsyncFn(&mut NatsServer)) {
     let mut config = config_for(server, "outage");
-    config.writes = WriteConfig {
-        grouping,
-        ..WriteConfig::default()
-    };
+    config.writes = WriteConfig { grouping, ..WriteConfig::default() };
     let backend = Arc::new(connect(config).await);
     let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let writers: Vec<_> = (0..64)
@@ -58,25 +55,15 @@ async fn survives(server: &mut NatsServer, grouping: Grouping, blow: impl AsyncF
         .collect();
     for _ in 0..2 {
         let before = count.load(Ordering::Relaxed);
-        wait_until("writes go on", DEADLINE, async || {
-            count.load(Ordering::Relaxed) > before + 500
-        })
-        .await;
+        wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
         blow(server).await;
     }
     let before = count.load(Ordering::Relaxed);
-    wait_until("writes go on", DEADLINE, async || {
-        count.load(Ordering::Relaxed) > before + 500
-    })
-    .await;
+    wait_until("writes go on", DEADLINE, async || count.load(Ordering::Relaxed) > before + 500).await;
     stop.store(true, Ordering::Relaxed);
     for writer in writers {
         let (run, revision, text) = timeout(DEADLINE, writer).await.unwrap().unwrap();
-        assert_eq!(
-            loaded(&backend, &run).await,
-            Some((text, revision)),
-            "{grouping:?}"
-        );
+        assert_eq!(loaded(&backend, &run).await, Some((text, revision)), "{grouping:?}");
     }
 }
 
@@ -106,10 +93,7 @@ async fn writes_survive_a_server_that_freezes_for_longer_than_an_answer_may_take
     assert!(timeout(Duration::from_millis(1500), &mut writer).await.is_err());
     server.resume().unwrap();
     let second = timeout(DEADLINE, writer).await.unwrap().unwrap().unwrap();
-    assert_eq!(
-        loaded(&backend, &run("a")).await,
-        Some(("two".to_owned(), second))
-    );
+    assert_eq!(loaded(&backend, &run("a")).await, Some(("two".to_owned(), second)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,12 +108,8 @@ async fn a_server_that_stays_away_is_an_error_that_may_be_tried_again() {
         let backend = &backend;
         async move { backend.commit(write(&run(&format!("b{number}")), 0, "two")).await }
     });
-    let verdicts: Vec<_> = timeout(
-        Duration::from_secs(10),
-        stream::iter(commits).buffered(20).collect(),
-    )
-    .await
-    .unwrap();
+    let verdicts: Vec<_> =
+        timeout(Duration::from_secs(10), stream::iter(commits).buffered(20).collect()).await.unwrap();
     for verdict in verdicts {
         let error = verdict.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error}");
@@ -141,20 +121,14 @@ async fn a_server_that_stays_away_is_an_error_that_may_be_tried_again() {
 async fn tickets_and_waiting_for_results_survive_a_restart() {
     let mut server = NatsServer::start().await.unwrap();
     let backend = Arc::new(connect(config_for(&server, "restart")).await);
-    let mut tickets = backend
-        .tickets(&run("a").workflow, Arc::new(Semaphore::new(4)))
-        .await
-        .unwrap();
+    let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
     let (waiter, waited) = (Arc::clone(&backend), run("a"));
     let waiting = tokio::spawn(async move { waiter.done(&waited, DEADLINE).await });
     // Polled once, so that it asks for messages over the connection that is about to break.
     assert!(timeout(Duration::from_millis(200), tickets.next()).await.is_err());
     server.kill().await.unwrap();
     server.restart().await.unwrap();
-    backend
-        .publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)])
-        .await
-        .unwrap();
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     let delivery = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(delivery.ticket.item.as_str(), "i1");
     backend.publish_done(&run("a"), "{}".into()).await.unwrap();

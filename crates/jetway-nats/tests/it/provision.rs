@@ -8,13 +8,7 @@ use jetway_nats::{NatsBackend, NatsConfig, Provisioning, Synced};
 async fn edit(namespace: &str, stream: &str, change: impl FnOnce(&mut stream::Config)) {
     let jetstream = jetstream::new(client().await);
     let name = format!("JETWAY_{namespace}_{stream}");
-    let mut config = jetstream
-        .get_stream(name)
-        .await
-        .unwrap()
-        .cached_info()
-        .config
-        .clone();
+    let mut config = jetstream.get_stream(name).await.unwrap().cached_info().config.clone();
     change(&mut config);
     jetstream.update_stream(config).await.unwrap();
 }
@@ -33,10 +27,7 @@ async fn any_number_of_hosts_may_come_first() {
 async fn a_bucket_is_one_that_nats_tools_know() {
     let backend = connect(config("bucket").await).await;
     let jetstream = jetstream::new(client().await);
-    let bucket = jetstream
-        .get_key_value(format!("JETWAY_{}_RUNS", backend.namespace()))
-        .await
-        .unwrap();
+    let bucket = jetstream.get_key_value(format!("JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
     let status = bucket.status().await.unwrap();
     assert_eq!(status.history(), 1);
     bucket.put("pay.a", "x".into()).await.unwrap();
@@ -68,20 +59,14 @@ async fn a_stream_that_keeps_data_otherwise_is_taken_as_it_is() {
     edit(namespace, "DEAD", |config| config.max_bytes = 1 << 20).await;
     connect(config.clone()).await;
     let jetstream = jetstream::new(client().await);
-    let dead = jetstream
-        .get_stream(format!("JETWAY_{namespace}_DEAD"))
-        .await
-        .unwrap();
+    let dead = jetstream.get_stream(format!("JETWAY_{namespace}_DEAD")).await.unwrap();
     assert_eq!(dead.cached_info().config.max_bytes, 1 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_only_check_says_what_is_missing() {
     let config = config("check").await;
-    let checking = NatsConfig {
-        provisioning: Provisioning::Check,
-        ..config.clone()
-    };
+    let checking = NatsConfig { provisioning: Provisioning::Check, ..config.clone() };
     let refused = NatsBackend::connect(checking.clone()).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Misconfigured);
     assert!(refused.to_string().contains("there is no stream"), "{refused}");
@@ -91,16 +76,10 @@ async fn who_may_only_check_says_what_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_replicas_than_servers_is_an_error_that_says_so() {
-    let config = NatsConfig {
-        replicas: 3,
-        ..config("replicas").await
-    };
+    let config = NatsConfig { replicas: 3, ..config("replicas").await };
     let refused = NatsBackend::connect(config).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Misconfigured, "{refused}");
-    assert!(
-        refused.to_string().contains("3 replicas: that takes a cluster"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("3 replicas: that takes a cluster"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

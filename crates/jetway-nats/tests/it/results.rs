@@ -27,10 +27,7 @@ async fn a_result_that_is_yet_to_come_is_waited_for() {
         .collect();
     assert_eq!(backend.done(&run("r0"), Duration::ZERO).await.unwrap(), None);
     for number in 0..20 {
-        backend
-            .publish_done(&run(&format!("r{number}")), format!("{number}").into())
-            .await
-            .unwrap();
+        backend.publish_done(&run(&format!("r{number}")), format!("{number}").into()).await.unwrap();
     }
     for (number, waiter) in waiters.into_iter().enumerate() {
         let done = timeout(DEADLINE, waiter).await.unwrap().unwrap().unwrap();
@@ -42,10 +39,7 @@ async fn a_result_that_is_yet_to_come_is_waited_for() {
 async fn waiting_ends() {
     let backend = backend("never").await;
     let began = Instant::now();
-    assert_eq!(
-        backend.done(&run("a"), Duration::from_millis(300)).await.unwrap(),
-        None
-    );
+    assert_eq!(backend.done(&run("a"), Duration::from_millis(300)).await.unwrap(), None);
     assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
@@ -54,10 +48,7 @@ async fn the_first_result_of_a_run_stays() {
     let backend = backend("first").await;
     backend.publish_done(&run("a"), "1".into()).await.unwrap();
     backend.publish_done(&run("a"), "2".into()).await.unwrap();
-    assert_eq!(
-        backend.done(&run("a"), Duration::ZERO).await.unwrap().as_deref(),
-        Some(b"1".as_slice())
-    );
+    assert_eq!(backend.done(&run("a"), Duration::ZERO).await.unwrap().as_deref(), Some(b"1".as_slice()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,38 +59,20 @@ async fn a_dead_letter_is_kept_once_with_all_that_it_was() {
         why: "bad-input".to_owned(),
         reason: "no number".to_owned(),
         subject: "jetway.x.start.pay".to_owned(),
-        headers: vec![
-            ("Nats-Rollup".to_owned(), "all".to_owned()),
-            ("A".to_owned(), "b".to_owned()),
-        ],
+        headers: vec![("Nats-Rollup".to_owned(), "all".to_owned()), ("A".to_owned(), "b".to_owned())],
         payload: "bytes".into(),
         id: "start-7".to_owned(),
     };
     backend.dead_letter(letter.clone()).await.unwrap();
     backend.dead_letter(letter.clone()).await.unwrap();
-    backend
-        .dead_letter(DeadLetter {
-            id: "start-8".to_owned(),
-            ..letter
-        })
-        .await
-        .unwrap();
+    backend.dead_letter(DeadLetter { id: "start-8".to_owned(), ..letter }).await.unwrap();
     let jetstream = jetstream::new(client().await);
-    let dead = jetstream
-        .get_stream(format!("JETWAY_{}_DEAD", backend.namespace()))
-        .await
-        .unwrap();
+    let dead = jetstream.get_stream(format!("JETWAY_{}_DEAD", backend.namespace())).await.unwrap();
     assert_eq!(dead.cached_info().state.messages, 2);
     let kept = dead.get_raw_message(1).await.unwrap();
-    assert_eq!(
-        kept.subject.as_str(),
-        format!("jetway.{}.dead.p_y.bad-input", backend.namespace())
-    );
+    assert_eq!(kept.subject.as_str(), format!("jetway.{}.dead.p_y.bad-input", backend.namespace()));
     assert_eq!(kept.payload.as_ref(), b"bytes");
-    assert_eq!(
-        kept.headers.get("Jetway-Original-Nats-Rollup").unwrap().as_str(),
-        "all"
-    );
+    assert_eq!(kept.headers.get("Jetway-Original-Nats-Rollup").unwrap().as_str(), "all");
     assert_eq!(kept.headers.get("A").unwrap().as_str(), "b");
     assert_eq!(kept.headers.get("Jetway-Reason").unwrap().as_str(), "no number");
 }

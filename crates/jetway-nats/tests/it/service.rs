@@ -38,10 +38,7 @@ impl Api for Echo {
     }
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        Err(ApiError::new(
-            404,
-            format!("there is no run {workflow}/{run_id}\nat all"),
-        ))
+        Err(ApiError::new(404, format!("there is no run {workflow}/{run_id}\nat all")))
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
@@ -54,10 +51,7 @@ impl Api for Echo {
 }
 
 fn echo(serves: &[&str]) -> Arc<Echo> {
-    Arc::new(Echo {
-        serves: serves.iter().map(ToString::to_string).collect(),
-        ..Echo::default()
-    })
+    Arc::new(Echo { serves: serves.iter().map(ToString::to_string).collect(), ..Echo::default() })
 }
 
 async fn ask(
@@ -68,10 +62,7 @@ async fn ask(
     payload: &str,
 ) -> Message {
     let subject = format!("jetway.{}.api.{rest}", backend.namespace());
-    client
-        .request_with_headers(subject, headers, payload.to_owned().into())
-        .await
-        .unwrap()
+    client.request_with_headers(subject, headers, payload.to_owned().into()).await.unwrap()
 }
 
 fn json_of(message: &Message) -> Value {
@@ -79,16 +70,7 @@ fn json_of(message: &Message) -> Value {
 }
 
 fn error_of(message: &Message) -> (String, String) {
-    let header = |name: &str| {
-        message
-            .headers
-            .as_ref()
-            .unwrap()
-            .get(name)
-            .unwrap()
-            .as_str()
-            .to_owned()
-    };
+    let header = |name: &str| message.headers.as_ref().unwrap().get(name).unwrap().as_str().to_owned();
     (header("Nats-Service-Error-Code"), header("Nats-Service-Error"))
 }
 
@@ -105,9 +87,7 @@ fn host(name: &str, workflow: &WorkflowName) -> HostInfo {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_is_handed_over_with_its_headers() {
     let (backend, api, client) = (Arc::new(backend("start").await), echo(&["pay"]), client().await);
-    let service = serve(Arc::clone(&backend), api.clone(), &[workflow()])
-        .await
-        .unwrap();
+    let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("Jetway-Run-Id", "order-1");
     headers.insert("Jetway-Wait", "30s");
@@ -117,14 +97,8 @@ async fn a_start_is_handed_over_with_its_headers() {
     assert_eq!(json_of(&reply)["run_id"], "order-1");
     let (request, wait) = api.started.lock().unwrap()[0].clone();
     assert_eq!(wait, Some(Duration::from_secs(30)));
-    assert_eq!(
-        (request.workflow.as_str(), request.input.as_ref()),
-        ("pay", b"input".as_slice())
-    );
-    assert_eq!(
-        (request.encoding, request.trace.parent.as_deref()),
-        (Encoding::Cbor, Some("00-aa-bb-01"))
-    );
+    assert_eq!((request.workflow.as_str(), request.input.as_ref()), ("pay", b"input".as_slice()));
+    assert_eq!((request.encoding, request.trace.parent.as_deref()), (Encoding::Cbor, Some("00-aa-bb-01")));
     // Without a run id each request is a run of its own.
     let one = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
     let two = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
@@ -135,9 +109,7 @@ async fn a_start_is_handed_over_with_its_headers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_are_answered_and_errors_have_a_code_and_a_sentence() {
     let (backend, client) = (Arc::new(backend("ask").await), client().await);
-    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()])
-        .await
-        .unwrap();
+    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let runs = ask(&client, &backend, "runs", HeaderMap::new(), "{\"limit\":7}").await;
     assert_eq!(json_of(&runs)["limit"], 7);
     let runs = ask(&client, &backend, "runs", HeaderMap::new(), "").await;
@@ -146,36 +118,22 @@ async fn questions_are_answered_and_errors_have_a_code_and_a_sentence() {
     let (code, sentence) = error_of(&bad);
     assert_eq!(code, "400");
     assert!(sentence.contains("limmit"), "{sentence}");
-    assert_eq!(
-        json_of(&ask(&client, &backend, "workflows", HeaderMap::new(), "").await)[0]["name"],
-        "pay"
-    );
+    assert_eq!(json_of(&ask(&client, &backend, "workflows", HeaderMap::new(), "").await)[0]["name"], "pay");
     let missing = ask(&client, &backend, "status.pay.a", HeaderMap::new(), "").await;
-    assert_eq!(
-        error_of(&missing),
-        ("404".to_owned(), "there is no run pay/a at all".to_owned())
-    );
+    assert_eq!(error_of(&missing), ("404".to_owned(), "there is no run pay/a at all".to_owned()));
     let mut headers = HeaderMap::new();
     headers.insert("Jetway-Wait", "soon");
-    assert_eq!(
-        error_of(&ask(&client, &backend, "start.pay", headers, "1").await).0,
-        "400"
-    );
+    assert_eq!(error_of(&ask(&client, &backend, "start.pay", headers, "1").await).0, "400");
     service.stop(DEADLINE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_finds_the_service() {
     let (backend, client) = (Arc::new(backend("micro").await), client().await);
-    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()])
-        .await
-        .unwrap();
+    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let inbox = client.new_inbox();
     let mut replies = client.subscribe(inbox.clone()).await.unwrap();
-    client
-        .publish_with_reply("$SRV.INFO.jetway", inbox, "".into())
-        .await
-        .unwrap();
+    client.publish_with_reply("$SRV.INFO.jetway", inbox, "".into()).await.unwrap();
     let namespace = backend.namespace().to_string();
     let found = timeout(DEADLINE, async {
         // Other tests serve on this server too.
@@ -187,12 +145,8 @@ async fn nats_finds_the_service() {
         }
     });
     let info = found.await.unwrap();
-    let mut names: Vec<_> = info["endpoints"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| e["name"].as_str().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        info["endpoints"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["runs", "start", "start-pay", "status", "workflows"]);
     service.stop(DEADLINE).await;
@@ -203,23 +157,15 @@ async fn a_start_goes_to_a_host_that_serves_its_workflow() {
     let (pay, client) = (Arc::new(backend("two").await), client().await);
     let ship_name = WorkflowName::new("ship").unwrap();
     let ship = Arc::new(
-        NatsBackend::connect(
-            crate::support::config("x")
-                .await
-                .in_namespace(pay.namespace().clone()),
-        )
-        .await
-        .unwrap(),
+        NatsBackend::connect(crate::support::config("x").await.in_namespace(pay.namespace().clone()))
+            .await
+            .unwrap(),
     );
     pay.announce(&host("one", &workflow())).await.unwrap();
     pay.announce(&host("two", &ship_name)).await.unwrap();
     let services = [
-        serve(Arc::clone(&pay), echo(&["pay"]), &[workflow()])
-            .await
-            .unwrap(),
-        serve(Arc::clone(&ship), echo(&["ship"]), &[ship_name])
-            .await
-            .unwrap(),
+        serve(Arc::clone(&pay), echo(&["pay"]), &[workflow()]).await.unwrap(),
+        serve(Arc::clone(&ship), echo(&["ship"]), &[ship_name]).await.unwrap(),
     ];
     client.flush().await.unwrap();
     for _ in 0..10 {
@@ -243,9 +189,7 @@ async fn stopping_lets_requests_finish_and_hurries_those_that_wait_for_long() {
     let (backend, client) = (Arc::new(backend("stop").await), client().await);
     for grace in [DEADLINE, Duration::from_millis(100)] {
         let api = echo(&["pay"]);
-        let service = serve(Arc::clone(&backend), api.clone(), &[workflow()])
-            .await
-            .unwrap();
+        let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("Jetway-Run-Id", "held");
         let (asker, namespace) = (client.clone(), backend.namespace().clone());
@@ -267,9 +211,7 @@ async fn stopping_lets_requests_finish_and_hurries_those_that_wait_for_long() {
             assert_eq!(error_of(&asking.await.unwrap()).0, "503");
         }
         timeout(DEADLINE, stopping).await.unwrap().unwrap();
-        let gone = client
-            .request(format!("jetway.{}.api.runs", backend.namespace()), "".into())
-            .await;
+        let gone = client.request(format!("jetway.{}.api.runs", backend.namespace()), "".into()).await;
         assert!(gone.is_err(), "{gone:?}");
     }
 }

@@ -13,27 +13,18 @@ use jetway_testing::wait_until;
 use std::time::Duration;
 
 async fn put(backend: &NatsBackend, run: &RunKey, status: Status) -> u64 {
-    let write = SnapshotWrite {
-        status,
-        ..write(run, 0, &format!("{run} {status}"))
-    };
+    let write = SnapshotWrite { status, ..write(run, 0, &format!("{run} {status}")) };
     backend.commit(write).await.unwrap()
 }
 
 fn texts(runs: &[Stored]) -> Vec<String> {
-    runs.iter()
-        .map(|stored| String::from_utf8(stored.bytes.to_vec()).unwrap())
-        .collect()
+    runs.iter().map(|stored| String::from_utf8(stored.bytes.to_vec()).unwrap()).collect()
 }
 
 async fn put_all(backend: &NatsBackend) {
     let other = RunKey::new(WorkflowName::new("ship").unwrap(), run("x").run_id);
     for number in 0..6 {
-        let status = if number % 2 == 0 {
-            Status::Running
-        } else {
-            Status::Completed
-        };
+        let status = if number % 2 == 0 { Status::Running } else { Status::Completed };
         put(backend, &run(&format!("r{number}")), status).await;
     }
     put(backend, &other, Status::Running).await;
@@ -45,30 +36,14 @@ async fn runs_are_listed_by_workflow_status_and_page() {
     put_all(&backend).await;
     // Chunks are no runs.
     let chunks = vec![chunk(10, 0)];
-    backend
-        .commit(SnapshotWrite {
-            chunks,
-            ..write(&run("r6"), 0, "pay/r6 chunked")
-        })
-        .await
-        .unwrap();
+    backend.commit(SnapshotWrite { chunks, ..write(&run("r6"), 0, "pay/r6 chunked") }).await.unwrap();
     let all = backend.runs(&RunsQuery::default()).await.unwrap();
     assert_eq!((all.runs.len(), all.next), (8, None));
-    let query = RunsQuery {
-        workflow: Some(run("x").workflow),
-        ..RunsQuery::default()
-    };
+    let query = RunsQuery { workflow: Some(run("x").workflow), ..RunsQuery::default() };
     let mut pages = Vec::new();
     let mut after = None;
     loop {
-        let page = backend
-            .runs(&RunsQuery {
-                limit: 3,
-                after,
-                ..query.clone()
-            })
-            .await
-            .unwrap();
+        let page = backend.runs(&RunsQuery { limit: 3, after, ..query.clone() }).await.unwrap();
         pages.push(texts(&page.runs));
         after = page.next;
         if after.is_none() {
@@ -83,20 +58,10 @@ async fn runs_are_listed_by_workflow_status_and_page() {
             vec!["pay/r6 chunked"]
         ]
     );
-    let done = RunsQuery {
-        status: Some(Status::Completed),
-        limit: 2,
-        ..query
-    };
+    let done = RunsQuery { status: Some(Status::Completed), limit: 2, ..query };
     let page = backend.runs(&done).await.unwrap();
     assert_eq!(texts(&page.runs), ["pay/r1 completed", "pay/r3 completed"]);
-    let page = backend
-        .runs(&RunsQuery {
-            after: page.next,
-            ..done
-        })
-        .await
-        .unwrap();
+    let page = backend.runs(&RunsQuery { after: page.next, ..done }).await.unwrap();
     assert_eq!(texts(&page.runs), ["pay/r5 completed"]);
 }
 
@@ -105,14 +70,8 @@ async fn a_run_that_was_removed_by_hand_is_not_there() {
     let backend = backend("removed").await;
     put(&backend, &run("a"), Status::Running).await;
     let jetstream = jetstream::new(client().await);
-    let bucket = jetstream
-        .get_key_value(format!("JETWAY_{}_RUNS", backend.namespace()))
-        .await
-        .unwrap();
-    assert_eq!(
-        bucket.get("pay.a").await.unwrap().as_deref(),
-        Some(b"pay/a running".as_slice())
-    );
+    let bucket = jetstream.get_key_value(format!("JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
+    assert_eq!(bucket.get("pay.a").await.unwrap().as_deref(), Some(b"pay/a running".as_slice()));
     bucket.purge("pay.a").await.unwrap();
     assert_eq!(loaded(&backend, &run("a")).await, None);
     assert!(backend.runs(&RunsQuery::default()).await.unwrap().runs.is_empty());
@@ -127,32 +86,17 @@ async fn stale_runs_are_found_once() {
     put_all(&backend).await;
     // The clock is the server's own, a moment from now at the latest.
     let future = Timestamp(Timestamp::now().0 + 60_000);
-    assert_eq!(
-        backend
-            .stale(0, Timestamp(Timestamp::now().0 - 60_000))
-            .await
-            .unwrap(),
-        (vec![], 0)
-    );
+    assert_eq!(backend.stale(0, Timestamp(Timestamp::now().0 - 60_000)).await.unwrap(), (vec![], 0));
     let (stale, looked_at) = backend.stale(0, future).await.unwrap();
     let found: Vec<_> = stale.iter().map(|stale| stale.run.to_string()).collect();
     assert_eq!(found, ["pay/r0", "pay/r2", "pay/r4", "ship/x"]);
     assert_eq!(stale.last().map(|last| last.revision), Some(looked_at));
-    assert_eq!(
-        backend.stale(looked_at, future).await.unwrap(),
-        (vec![], looked_at)
-    );
+    assert_eq!(backend.stale(looked_at, future).await.unwrap(), (vec![], looked_at));
     // A run that is written again is young again, and is looked at again when it is old again.
     let first = stale[0].clone();
-    let revision = backend
-        .commit(write(&first.run, first.revision, "again"))
-        .await
-        .unwrap();
+    let revision = backend.commit(write(&first.run, first.revision, "again")).await.unwrap();
     let (stale, _) = backend.stale(looked_at, future).await.unwrap();
-    assert_eq!(
-        stale.iter().map(|stale| stale.revision).collect::<Vec<_>>(),
-        [revision]
-    );
+    assert_eq!(stale.iter().map(|stale| stale.revision).collect::<Vec<_>>(), [revision]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,16 +104,10 @@ async fn a_sweep_stops_at_the_first_young_run() {
     let backend = backend("young").await;
     put(&backend, &run("old"), Status::Running).await;
     let jetstream = jetstream::new(client().await);
-    let stream = jetstream
-        .get_stream(format!("KV_JETWAY_{}_RUNS", backend.namespace()))
-        .await
-        .unwrap();
+    let stream = jetstream.get_stream(format!("KV_JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
     let old = stream.get_raw_message(1).await.unwrap().time;
     let between = Timestamp(u64::try_from(old.unix_timestamp_nanos() / 1_000_000).unwrap() + 50);
-    wait_until("some time has passed", DEADLINE, async || {
-        Timestamp::now().0 > between.0 + 10
-    })
-    .await;
+    wait_until("some time has passed", DEADLINE, async || Timestamp::now().0 > between.0 + 10).await;
     put(&backend, &run("young"), Status::Running).await;
     let (stale, looked_at) = backend.stale(0, between).await.unwrap();
     assert_eq!(stale.len(), 1);
@@ -200,18 +138,9 @@ async fn a_sweep_over_many_runs_takes_them_all() {
 }
 
 fn chunk(bytes: usize, number: u16) -> Chunk {
-    let name = ChunkRef {
-        commit: commit_id(),
-        number,
-        bytes: u32::try_from(bytes).unwrap(),
-    };
-    let bytes: Vec<u8> = (0..bytes)
-        .map(|index| (index * 31 + usize::from(number)) as u8)
-        .collect();
-    Chunk {
-        name,
-        bytes: bytes.into(),
-    }
+    let name = ChunkRef { commit: commit_id(), number, bytes: u32::try_from(bytes).unwrap() };
+    let bytes: Vec<u8> = (0..bytes).map(|index| (index * 31 + usize::from(number)) as u8).collect();
+    Chunk { name, bytes: bytes.into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,66 +151,32 @@ async fn chunks_of_any_size_are_read_as_they_were_written() {
         .zip(0..)
         .map(|(bytes, number)| chunk(bytes, number))
         .collect();
-    let first = SnapshotWrite {
-        chunks: chunks.clone(),
-        ..write(&run("a"), 0, "x")
-    };
+    let first = SnapshotWrite { chunks: chunks.clone(), ..write(&run("a"), 0, "x") };
     let revision = backend.commit(first).await.unwrap();
     for chunk in &chunks {
         let read = backend.read_chunk(&run("a"), chunk.name).await.unwrap();
-        assert!(
-            read.as_ref() == Some(&chunk.bytes),
-            "a chunk of {} bytes",
-            chunk.bytes.len()
-        );
+        assert!(read.as_ref() == Some(&chunk.bytes), "a chunk of {} bytes", chunk.bytes.len());
     }
-    backend
-        .drop_chunks(&run("a"), &[chunks[2].name, chunks[4].name])
-        .await
-        .unwrap();
+    backend.drop_chunks(&run("a"), &[chunks[2].name, chunks[4].name]).await.unwrap();
     for (chunk, there) in chunks.iter().zip([true, true, false, true, false]) {
-        assert_eq!(
-            backend.read_chunk(&run("a"), chunk.name).await.unwrap().is_some(),
-            there
-        );
+        assert_eq!(backend.read_chunk(&run("a"), chunk.name).await.unwrap().is_some(), there);
     }
     backend.drop_all_chunks(&run("a")).await.unwrap();
     for chunk in &chunks {
-        assert_eq!(
-            backend.read_chunk(&run("a"), chunk.name).await.unwrap(),
-            None::<Bytes>
-        );
+        assert_eq!(backend.read_chunk(&run("a"), chunk.name).await.unwrap(), None::<Bytes>);
     }
-    assert_eq!(
-        loaded(&backend, &run("a")).await,
-        Some(("x".to_owned(), revision))
-    );
+    assert_eq!(loaded(&backend, &run("a")).await, Some(("x".to_owned(), revision)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_chunks_of_one_run_are_not_those_of_another() {
     let backend = backend("others").await;
     let (mine, other) = (chunk(100, 0), chunk(100, 0));
-    backend
-        .commit(SnapshotWrite {
-            chunks: vec![mine.clone()],
-            ..write(&run("a"), 0, "x")
-        })
-        .await
-        .unwrap();
-    backend
-        .commit(SnapshotWrite {
-            chunks: vec![other.clone()],
-            ..write(&run("ab"), 0, "x")
-        })
-        .await
-        .unwrap();
+    backend.commit(SnapshotWrite { chunks: vec![mine.clone()], ..write(&run("a"), 0, "x") }).await.unwrap();
+    backend.commit(SnapshotWrite { chunks: vec![other.clone()], ..write(&run("ab"), 0, "x") }).await.unwrap();
     backend.drop_all_chunks(&run("a")).await.unwrap();
     assert_eq!(backend.read_chunk(&run("a"), mine.name).await.unwrap(), None);
-    assert_eq!(
-        backend.read_chunk(&run("ab"), other.name).await.unwrap(),
-        Some(other.bytes)
-    );
+    assert_eq!(backend.read_chunk(&run("ab"), other.name).await.unwrap(), Some(other.bytes));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,16 +186,11 @@ async fn finished_runs_go_after_their_time_and_others_stay() {
     let backend = connect(config).await;
     let revision = put(&backend, &run("done"), Status::Running).await;
     put(&backend, &run("living"), Status::Running).await;
-    let finish = SnapshotWrite {
-        status: Status::Completed,
-        ..write(&run("done"), revision, "done")
-    };
+    let finish = SnapshotWrite { status: Status::Completed, ..write(&run("done"), revision, "done") };
     backend.commit(finish).await.unwrap();
     assert!(loaded(&backend, &run("done")).await.is_some());
-    wait_until("the finished run is gone", DEADLINE, async || {
-        loaded(&backend, &run("done")).await.is_none()
-    })
-    .await;
+    wait_until("the finished run is gone", DEADLINE, async || loaded(&backend, &run("done")).await.is_none())
+        .await;
     assert!(loaded(&backend, &run("living")).await.is_some());
     // The name is free again.
     put(&backend, &run("done"), Status::Running).await;
@@ -310,25 +200,12 @@ async fn finished_runs_go_after_their_time_and_others_stay() {
 async fn a_user_who_may_not_look_at_streams_reads_from_the_leader() {
     let config = config("trust").await;
     let first = connect(config.clone()).await;
-    let trusting = connect(jetway_nats::NatsConfig {
-        provisioning: Provisioning::Trust,
-        ..config
-    })
-    .await;
+    let trusting = connect(jetway_nats::NatsConfig { provisioning: Provisioning::Trust, ..config }).await;
     let revision = first.commit(write(&run("a"), 0, "x")).await.unwrap();
-    assert_eq!(
-        loaded(&trusting, &run("a")).await,
-        Some(("x".to_owned(), revision))
-    );
+    assert_eq!(loaded(&trusting, &run("a")).await, Some(("x".to_owned(), revision)));
     let chunk = chunk(1000, 0);
-    let next = SnapshotWrite {
-        chunks: vec![chunk.clone()],
-        ..write(&run("a"), revision, "y")
-    };
+    let next = SnapshotWrite { chunks: vec![chunk.clone()], ..write(&run("a"), revision, "y") };
     trusting.commit(next).await.unwrap();
-    assert_eq!(
-        trusting.read_chunk(&run("a"), chunk.name).await.unwrap(),
-        Some(chunk.bytes)
-    );
+    assert_eq!(trusting.read_chunk(&run("a"), chunk.name).await.unwrap(), Some(chunk.bytes));
     assert_eq!(loaded(&trusting, &run("b")).await, None);
 }

@@ -15,26 +15,16 @@ use tokio::{sync::Semaphore, time::timeout};
 type Deliveries = BoxStream<'static, Result<StartDelivery, BackendError>>;
 
 async fn open(backend: &NatsBackend) -> Deliveries {
-    backend
-        .starts(&workflow(), Arc::new(Semaphore::new(8)))
-        .await
-        .unwrap()
+    backend.starts(&workflow(), Arc::new(Semaphore::new(8))).await.unwrap()
 }
 
 async fn next(starts: &mut Deliveries) -> StartDelivery {
-    timeout(DEADLINE, starts.next())
-        .await
-        .expect("no start comes")
-        .unwrap()
-        .unwrap()
+    timeout(DEADLINE, starts.next()).await.expect("no start comes").unwrap().unwrap()
 }
 
 async fn messages(backend: &NatsBackend, stream: &str) -> u64 {
     let jetstream = jetstream::new(client().await);
-    let stream = jetstream
-        .get_stream(format!("JETWAY_{}_{stream}", backend.namespace()))
-        .await
-        .unwrap();
+    let stream = jetstream.get_stream(format!("JETWAY_{}_{stream}", backend.namespace())).await.unwrap();
     stream.cached_info().state.messages
 }
 
@@ -48,26 +38,16 @@ async fn a_start_comes_as_it_was_asked_for() {
             run_id: "order-1".to_owned(),
             input: "[1]".into(),
             encoding,
-            trace: TraceHeaders {
-                parent: Some("00-aa-bb-01".to_owned()),
-                state: None,
-            },
+            trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: None },
         };
         backend.publish_start(&request).await.unwrap();
         let delivery = next(&mut starts).await;
         assert_eq!(delivery.request, request);
         assert_eq!(delivery.original.payload, request.input);
-        assert!(
-            delivery.original.subject.ends_with(".start.pay"),
-            "{}",
-            delivery.original.subject
-        );
+        assert!(delivery.original.subject.ends_with(".start.pay"), "{}", delivery.original.subject);
         delivery.lease.settle().await.unwrap();
     }
-    wait_until("the starts are gone", DEADLINE, async || {
-        messages(&backend, "START").await == 0
-    })
-    .await;
+    wait_until("the starts are gone", DEADLINE, async || messages(&backend, "START").await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,10 +63,7 @@ async fn a_stranger_publishes_nothing_but_an_input() {
         (Encoding::Json, &TraceHeaders::default())
     );
     let run_id = delivery.request.run_id.clone();
-    assert!(
-        RunId::new(&run_id).is_ok() && run_id.starts_with("s1-"),
-        "{run_id}"
-    );
+    assert!(RunId::new(&run_id).is_ok() && run_id.starts_with("s1-"), "{run_id}");
     // The same message again is the same run.
     delivery.lease.give_back().await.unwrap();
     assert_eq!(next(&mut starts).await.request.run_id, run_id);
@@ -100,18 +77,11 @@ async fn a_strangers_headers_are_no_orders() {
     let backend = backend("orders").await;
     let jetstream = jetstream::new(client().await);
     let subject = format!("jetway.{}.start.pay", backend.namespace());
-    for (name, value) in [
-        ("Nats-Rollup", "all"),
-        ("Nats-TTL", "1s"),
-        ("Nats-Schedule", "@every 1s"),
-    ] {
+    for (name, value) in [("Nats-Rollup", "all"), ("Nats-TTL", "1s"), ("Nats-Schedule", "@every 1s")] {
         let mut headers = HeaderMap::new();
         headers.insert(name, value);
-        let refused = jetstream
-            .publish_with_headers(subject.clone(), headers, "1".into())
-            .await
-            .unwrap()
-            .await;
+        let refused =
+            jetstream.publish_with_headers(subject.clone(), headers, "1".into()).await.unwrap().await;
         assert!(refused.is_err(), "{name} was taken: {refused:?}");
     }
 }
@@ -126,24 +96,16 @@ async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
     let mut headers = HeaderMap::new();
     headers.insert("Jetway-Run-Id", "r1");
     let start = |workflow: &str| format!("jetway.{}.start.{workflow}", backend.namespace());
-    client
-        .publish_with_headers(start("nobody"), headers, "{\"a\":1}".into())
-        .await
-        .unwrap();
+    client.publish_with_headers(start("nobody"), headers, "{\"a\":1}".into()).await.unwrap();
     client.publish(start("nobody"), "2".into()).await.unwrap();
     client.publish(start("pay"), "3".into()).await.unwrap();
-    wait_until("the starts are stored", DEADLINE, async || {
-        messages(&backend, "START").await == 3
-    })
-    .await;
+    wait_until("the starts are stored", DEADLINE, async || messages(&backend, "START").await == 3).await;
     assert_eq!(backend.expel_unknown(Duration::from_secs(600)).await.unwrap(), 0);
     assert_eq!(messages(&backend, "START").await, 3);
     assert_eq!(backend.expel_unknown(Duration::ZERO).await.unwrap(), 2);
     assert_eq!(messages(&backend, "START").await, 1);
-    let dead = jetstream::new(client)
-        .get_stream(format!("JETWAY_{}_DEAD", backend.namespace()))
-        .await
-        .unwrap();
+    let dead =
+        jetstream::new(client).get_stream(format!("JETWAY_{}_DEAD", backend.namespace())).await.unwrap();
     assert_eq!(dead.cached_info().state.messages, 2);
     let letter = dead.get_raw_message(1).await.unwrap();
     assert_eq!(
@@ -152,14 +114,7 @@ async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
     );
     assert_eq!(letter.payload.as_ref(), b"{\"a\":1}");
     assert_eq!(letter.headers.get("Jetway-Run-Id").unwrap().as_str(), "r1");
-    assert!(
-        letter
-            .headers
-            .get("Jetway-Reason")
-            .unwrap()
-            .as_str()
-            .contains("\"nobody\"")
-    );
+    assert!(letter.headers.get("Jetway-Reason").unwrap().as_str().contains("\"nobody\""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,10 +129,7 @@ async fn looking_for_unknown_workflows_costs_one_request_when_there_are_no_start
 async fn a_workflow_name_that_is_no_word_is_refused() {
     let backend = backend("bad").await;
     for workflow in ["", "a.b", "*"] {
-        let request = StartRequest {
-            workflow: workflow.to_owned(),
-            ..StartRequest::default()
-        };
+        let request = StartRequest { workflow: workflow.to_owned(), ..StartRequest::default() };
         let refused = backend.publish_start(&request).await.unwrap_err();
         assert!(refused.to_string().contains("workflow name"), "{refused}");
     }

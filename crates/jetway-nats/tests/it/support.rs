@@ -51,10 +51,7 @@ pub(crate) fn run(id: &str) -> RunKey {
 /// A commit id that was never used before.
 pub(crate) fn commit_id() -> CommitId {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    CommitId {
-        writer: 7,
-        number: NUMBER.fetch_add(1, Ordering::Relaxed),
-    }
+    CommitId { writer: 7, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
 }
 
 pub(crate) fn write(run: &RunKey, expected: u64, text: &str) -> SnapshotWrite {
@@ -85,9 +82,6 @@ pub(crate) fn ticket(run: &RunKey, item: &str) -> Ticket {
         revision: 1,
         attempt: 1,
         at: Timestamp::now(),
-        trace: TraceHeaders {
-            parent: Some("00-aa-bb-01".to_owned()),
-            state: Some("vendor=x".to_owned()),
-        },
+        trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: Some("vendor=x".to_owned()) },
     }
 }

@@ -16,18 +16,11 @@ async fn publish(backend: &NatsBackend, tickets: impl IntoIterator<Item = Ticket
 }
 
 async fn open(backend: &NatsBackend, slots: usize) -> Tickets {
-    backend
-        .tickets(&workflow(), Arc::new(Semaphore::new(slots)))
-        .await
-        .unwrap()
+    backend.tickets(&workflow(), Arc::new(Semaphore::new(slots))).await.unwrap()
 }
 
 async fn next(tickets: &mut Tickets) -> Delivery {
-    timeout(DEADLINE, tickets.next())
-        .await
-        .expect("no ticket comes")
-        .unwrap()
-        .unwrap()
+    timeout(DEADLINE, tickets.next()).await.expect("no ticket comes").unwrap().unwrap()
 }
 
 async fn nothing_more(tickets: &mut Tickets) {
@@ -66,11 +59,7 @@ async fn a_ticket_carries_its_trace_in_headers() {
     client.flush().await.unwrap();
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     let message = timeout(DEADLINE, seen.next()).await.unwrap().unwrap();
-    assert!(
-        message.subject.ends_with(".work.pay.charge.a.i1"),
-        "{}",
-        message.subject
-    );
+    assert!(message.subject.ends_with(".work.pay.charge.a.i1"), "{}", message.subject);
     let headers = message.headers.unwrap();
     assert_eq!(headers.get("traceparent").unwrap().as_str(), "00-aa-bb-01");
     assert_eq!(headers.get("tracestate").unwrap().as_str(), "vendor=x");
@@ -93,18 +82,12 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
         for _ in 0..60 {
             let delivery = next(&mut tickets).await;
             assert_eq!(delivery.delivered, 1);
-            assert!(
-                items.insert(delivery.ticket.item.clone()),
-                "{:?} came twice",
-                delivery.ticket
-            );
+            assert!(items.insert(delivery.ticket.item.clone()), "{:?} came twice", delivery.ticket);
             delivery.lease.settle().await.unwrap();
         }
         nothing_more(&mut tickets).await;
-        wait_until("no ticket lives", DEADLINE, async || {
-            backend.live(&run("a")).await.unwrap().is_empty()
-        })
-        .await;
+        wait_until("no ticket lives", DEADLINE, async || backend.live(&run("a")).await.unwrap().is_empty())
+            .await;
         // After it was settled, the item may have a ticket again.
         publish(&backend, twice(0..1)).await;
         assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i0");
@@ -114,20 +97,9 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn live_names_the_items_of_one_run() {
     let backend = backend("live").await;
-    publish(
-        &backend,
-        [
-            ticket(&run("a"), "i1"),
-            ticket(&run("a"), "i2"),
-            ticket(&run("ab"), "i3"),
-        ],
-    )
-    .await;
+    publish(&backend, [ticket(&run("a"), "i1"), ticket(&run("a"), "i2"), ticket(&run("ab"), "i3")]).await;
     let live = backend.live(&run("a")).await.unwrap();
-    assert_eq!(
-        live.iter().map(|item| item.as_str()).collect::<Vec<_>>(),
-        ["i1", "i2"]
-    );
+    assert_eq!(live.iter().map(|item| item.as_str()).collect::<Vec<_>>(), ["i1", "i2"]);
     assert!(backend.live(&run("c")).await.unwrap().is_empty());
 }
 
@@ -162,11 +134,7 @@ async fn a_ticket_that_is_given_back_is_delivered_at_once() {
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     next(&mut tickets).await.lease.give_back().await.unwrap();
-    let again = timeout(Duration::from_secs(10), tickets.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let again = timeout(Duration::from_secs(10), tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(again.delivered, 2);
 }
 
@@ -175,11 +143,7 @@ async fn no_more_tickets_are_taken_than_there_are_slots() {
     let backend = short_leases("slots").await;
     let (mine, other) = (Arc::new(Semaphore::new(3)), Arc::new(Semaphore::new(100)));
     let mut tickets = backend.tickets(&workflow(), Arc::clone(&mine)).await.unwrap();
-    publish(
-        &backend,
-        (0..10).map(|number| ticket(&run("a"), &format!("i{number}"))),
-    )
-    .await;
+    publish(&backend, (0..10).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(next(&mut tickets).await);
@@ -190,10 +154,7 @@ async fn no_more_tickets_are_taken_than_there_are_slots() {
     let mut others = Vec::new();
     for _ in 0..7 {
         let delivery = timeout(Duration::from_millis(900), rest.next()).await;
-        let delivery = delivery
-            .expect("a ticket without a slot is held")
-            .unwrap()
-            .unwrap();
+        let delivery = delivery.expect("a ticket without a slot is held").unwrap().unwrap();
         assert_eq!(delivery.delivered, 1);
         delivery.lease.settle().await.unwrap();
         others.push(delivery);
@@ -215,11 +176,7 @@ async fn every_ticket_is_handed_out_once_under_load() {
             publish(&publisher, items).await;
         }
     });
-    let mut pulls = [
-        open(&backend, 20).await,
-        open(&backend, 7).await,
-        open(&backend, 1).await,
-    ];
+    let mut pulls = [open(&backend, 20).await, open(&backend, 7).await, open(&backend, 1).await];
     let mut items = BTreeSet::new();
     let collect = async {
         while items.len() < count {
@@ -235,9 +192,7 @@ async fn every_ticket_is_handed_out_once_under_load() {
             assert!(items.insert(delivery.ticket.item));
         }
     };
-    timeout(DEADLINE, collect)
-        .await
-        .expect("the tickets take too long");
+    timeout(DEADLINE, collect).await.expect("the tickets take too long");
     publishing.await.unwrap();
 }
 
@@ -245,21 +200,13 @@ async fn every_ticket_is_handed_out_once_under_load() {
 async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
     let backend = backend("dropped").await;
     let mut first = open(&backend, 50).await;
-    publish(
-        &backend,
-        (0..50).map(|number| ticket(&run("a"), &format!("i{number}"))),
-    )
-    .await;
+    publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
     next(&mut first).await.lease.settle().await.unwrap();
     drop(first);
     let mut second = open(&backend, 50).await;
     // Leases last thirty seconds; only what was given back comes sooner.
     for _ in 0..49 {
-        let delivery = timeout(Duration::from_secs(10), second.next())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let delivery = timeout(Duration::from_secs(10), second.next()).await.unwrap().unwrap().unwrap();
         delivery.lease.settle().await.unwrap();
     }
 }
@@ -271,10 +218,7 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     next(&mut tickets).await.lease.settle().await.unwrap();
     let jetstream = async_nats::jetstream::new(client().await);
-    let stream = jetstream
-        .get_stream(format!("JETWAY_{}_WORK", backend.namespace()))
-        .await
-        .unwrap();
+    let stream = jetstream.get_stream(format!("JETWAY_{}_WORK", backend.namespace())).await.unwrap();
     stream.delete_consumer("work_pay").await.unwrap();
     publish(&backend, [ticket(&run("a"), "i2")]).await;
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i2");
@@ -290,12 +234,7 @@ async fn what_is_no_ticket_becomes_a_dead_letter() {
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Sender", "mallory");
     let forged = format!("jetway.{namespace}.work.pay.charge.a.i1");
-    jetstream
-        .publish_with_headers(forged, headers, "rubbish".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    jetstream.publish_with_headers(forged, headers, "rubbish".into()).await.unwrap().await.unwrap();
     // A true ticket on the subject of another item.
     let sealed = jetway_core::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
     jetstream
@@ -306,40 +245,18 @@ async fn what_is_no_ticket_becomes_a_dead_letter() {
         .unwrap();
     publish(&backend, [ticket(&run("a"), "i4")]).await;
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i4");
-    let dead = jetstream
-        .get_stream(format!("JETWAY_{namespace}_DEAD"))
-        .await
-        .unwrap();
+    let dead = jetstream.get_stream(format!("JETWAY_{namespace}_DEAD")).await.unwrap();
     let first = dead.get_raw_message(1).await.unwrap();
-    assert_eq!(
-        first.subject.as_str(),
-        format!("jetway.{namespace}.dead.pay.undecodable-ticket")
-    );
+    assert_eq!(first.subject.as_str(), format!("jetway.{namespace}.dead.pay.undecodable-ticket"));
     assert_eq!(first.payload.as_ref(), b"rubbish");
-    let header = |name: &str| {
-        first
-            .headers
-            .get(name)
-            .map(|value| value.as_str().to_owned())
-            .unwrap_or_default()
-    };
+    let header =
+        |name: &str| first.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
     assert_eq!(header("X-Sender"), "mallory");
     assert_eq!(header("Jetway-Why"), "undecodable-ticket");
-    assert!(
-        header("Jetway-Reason").contains("not in Jetway's format"),
-        "{}",
-        header("Jetway-Reason")
-    );
+    assert!(header("Jetway-Reason").contains("not in Jetway's format"), "{}", header("Jetway-Reason"));
     assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1"));
     let second = dead.get_raw_message(2).await.unwrap();
-    assert!(
-        second
-            .headers
-            .get("Jetway-Reason")
-            .unwrap()
-            .as_str()
-            .contains("item i3 of run pay/a")
-    );
+    assert!(second.headers.get("Jetway-Reason").unwrap().as_str().contains("item i3 of run pay/a"));
     wait_until("they are gone from the queue", DEADLINE, async || {
         backend.live(&run("a")).await.unwrap().len() == 1
     })

@@ -56,18 +56,10 @@ async fn python(packages: &[&str]) -> Done {
 }
 
 async fn serve() -> Done {
-    let mut server = NatsServer::builder()
-        .progress(|note| tell(&format!("{note}\n")))
-        .start()
-        .await?;
+    let mut server = NatsServer::builder().progress(|note| tell(&format!("{note}\n"))).start().await?;
     let directory = server.log_path();
     let directory = directory.parent().unwrap_or(&directory);
-    print(&format!(
-        "{}\n{}\n{}\n",
-        server.url(),
-        server.pid().unwrap_or_default(),
-        directory.display()
-    ))?;
+    print(&format!("{}\n{}\n{}\n", server.url(), server.pid().unwrap_or_default(), directory.display()))?;
     tokio::signal::ctrl_c().await?;
     Ok(server.stop().await?)
 }
@@ -78,10 +70,7 @@ fn print(text: &str) -> Done {
     Ok(out.flush()?)
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "notes and errors of a command line program go to standard error"
-)]
+#[expect(clippy::print_stderr, reason = "notes and errors of a command line program go to standard error")]
 fn tell(text: &str) {
     eprint!("{text}");
 }

@@ -18,13 +18,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 async fn snapshot(host: &TestHost, run: &jetway_core::RunKey) -> Snapshot {
-    let stored = host
-        .engine
-        .backend()
-        .load(run)
-        .await
-        .expect("it can be read")
-        .expect("it is there");
+    let stored = host.engine.backend().load(run).await.expect("it can be read").expect("it is there");
     codec::open(&stored.bytes, "a snapshot").expect("it opens").0
 }
 
@@ -67,15 +61,8 @@ pub(super) async fn p1_a_second_start_with_another_input_is_refused(subject: Sub
     let host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("chain3", "r", &5).await;
     let before = snapshot(&host, &run).await;
-    let refused = host
-        .engine
-        .start(request("chain3", "r", &6))
-        .await
-        .expect_err("it is refused");
-    assert!(
-        matches!(&refused, StartError::OtherInput(of) if *of == run),
-        "{refused}"
-    );
+    let refused = host.engine.start(request("chain3", "r", &6)).await.expect_err("it is refused");
+    assert!(matches!(&refused, StartError::OtherInput(of) if *of == run), "{refused}");
     assert_eq!(snapshot(&host, &run).await, before);
 }
 
@@ -89,11 +76,7 @@ pub(super) async fn p2_a_failed_step_leaves_nothing_behind(subject: Subject) {
     assert_eq!(result["error"]["message"], "Generic error: as told");
     let shared: Shared =
         codec::decode(&snapshot(&host, &run).await.context, "the context").expect("it decodes");
-    assert_eq!(
-        shared.steps.get(),
-        0,
-        "the failed node's change of the context was kept"
-    );
+    assert_eq!(shared.steps.get(), 0, "the failed node's change of the context was kept");
 }
 
 pub(super) async fn p5_terminal_is_final(subject: Subject) {
@@ -105,12 +88,7 @@ pub(super) async fn p5_terminal_is_final(subject: Subject) {
     assert_eq!(host.result(&run).await, result);
     assert_eq!(snapshot(&host, &run).await, before);
     wait_until("the ticket is settled", DEADLINE, async || {
-        subject
-            .backend
-            .live(&run)
-            .await
-            .expect("it can be asked")
-            .is_empty()
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
     })
     .await;
 }
@@ -119,10 +97,7 @@ pub(super) async fn p5_a_run_without_an_output_has_failed(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     let run = host.start("trouble", "r", &Ends::Held).await;
     let result = host.result(&run).await;
-    assert_eq!(
-        (&result["status"], &result["error"]["kind"]),
-        (&json!("failed"), &json!("no_output"))
-    );
+    assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("no_output")));
 }
 
 pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
@@ -131,11 +106,7 @@ pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
     let here = TestHost::at_work(&subject, &first).await;
     let mut there = TestHost::idle(&subject, &second);
     there.work(8).await;
-    let input = FanInput {
-        branches: 100,
-        fail_every: Some(10),
-        ..FanInput::default()
-    };
+    let input = FanInput { branches: 100, fail_every: Some(10), ..FanInput::default() };
     let run = here.start("fan", "r", &input).await;
     let output: FanOutput = here.output(&run).await;
     assert_eq!(output.positions, (0..100).collect::<Vec<_>>());
@@ -159,22 +130,10 @@ pub(super) async fn p7_a_bad_start_goes_to_the_dead_letters(subject: Subject) {
         assert_eq!(refused.why(), why, "{refused}");
         assert!(!refused.is_retryable());
     }
-    subject
-        .backend
-        .publish_start(&request("chain3", "shape", &"text"))
-        .await
-        .expect("it is published");
-    subject
-        .backend
-        .publish_start(&request("chain3", "good", &1))
-        .await
-        .expect("it is published");
+    subject.backend.publish_start(&request("chain3", "shape", &"text")).await.expect("it is published");
+    subject.backend.publish_start(&request("chain3", "good", &1)).await.expect("it is published");
     assert_eq!(host.output::<u64>(&key("chain3", "good")).await, 4);
-    let shape = subject
-        .backend
-        .load(&key("chain3", "shape"))
-        .await
-        .expect("it can be read");
+    let shape = subject.backend.load(&key("chain3", "shape")).await.expect("it can be read");
     assert_eq!(shape, None, "a refused start left something behind");
 }
 
@@ -182,10 +141,7 @@ pub(super) async fn a_panic_is_a_failed_attempt(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     let run = host.start("trouble", "r", &Ends::Panic).await;
     let result = host.result(&run).await;
-    assert_eq!(
-        (&result["status"], &result["error"]["kind"]),
-        (&json!("failed"), &json!("panic"))
-    );
+    assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("panic")));
     let message = result["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("panicked as told"), "{message}");
     let run = host.start("trouble", "r2", &Ends::Well).await;
@@ -194,18 +150,12 @@ pub(super) async fn a_panic_is_a_failed_attempt(subject: Subject) {
 
 pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
-    let input = FanInput {
-        branches: 4,
-        fail_every: Some(1),
-        ..FanInput::default()
-    };
+    let input = FanInput { branches: 4, fail_every: Some(1), ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, [0, 1, 2, 3]);
-    let status = wait_until("the record says what was caught", DEADLINE, async || {
-        Some(host.status(&run).await)
-    })
-    .await;
+    let status =
+        wait_until("the record says what was caught", DEADLINE, async || Some(host.status(&run).await)).await;
     assert_eq!(status.caught, 4);
     assert_eq!(status.latest_caught[0].kind, "error");
 }
@@ -215,7 +165,8 @@ pub(super) async fn p10_a_waiting_run_says_why(subject: Subject) {
     let run = host.start("chain3", "r", &1).await;
     assert_eq!(host.status(&run).await.waiting_for, None);
     // Asked of a host that does not serve the workflow, while none that does is alive.
-    let other = Engine::builder(Arc::clone(&subject.backend)).workflow(Trouble::new()).build().expect("it is sound");
+    let other =
+        Engine::builder(Arc::clone(&subject.backend)).workflow(Trouble::new()).build().expect("it is sound");
     let status = Api::status(&other, "chain3", "r").await.expect("the run is there");
     let why = status["waiting_for"].as_str().unwrap_or_default();
     assert!(why.contains("chain3") && why.contains("host"), "{status:#}");

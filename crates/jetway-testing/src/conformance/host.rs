@@ -30,10 +30,7 @@ impl TestHost {
         Self::with(
             &subject.backend,
             probe,
-            EngineConfig {
-                stale_after: Duration::ZERO,
-                ..EngineConfig::default()
-            },
+            EngineConfig { stale_after: Duration::ZERO, ..EngineConfig::default() },
         )
     }
 
@@ -47,10 +44,7 @@ impl TestHost {
             .workflow(Nested::new())
             .workflow(Trouble::new())
             .build();
-        Self {
-            engine: Arc::new(engine.expect("the suite's workflows are sound")),
-            tasks: JoinSet::new(),
-        }
+        Self { engine: Arc::new(engine.expect("the suite's workflows are sound")), tasks: JoinSet::new() }
     }
 
     /// An engine at work.
@@ -66,10 +60,7 @@ impl TestHost {
             let slots = Arc::new(Semaphore::new(slots));
             let backend = self.engine.backend();
             let name = workflow.name();
-            let mut tickets = backend
-                .tickets(name, slots)
-                .await
-                .expect("tickets are handed out");
+            let mut tickets = backend.tickets(name, slots).await.expect("tickets are handed out");
             let engine = Arc::clone(&self.engine);
             self.tasks.spawn(async move {
                 let mut steps = JoinSet::new();
@@ -80,10 +71,8 @@ impl TestHost {
                     while steps.try_join_next().is_some() {}
                 }
             });
-            let mut starts = backend
-                .starts(name, Arc::new(Semaphore::new(64)))
-                .await
-                .expect("starts are handed out");
+            let mut starts =
+                backend.starts(name, Arc::new(Semaphore::new(64))).await.expect("starts are handed out");
             let engine = Arc::clone(&self.engine);
             self.tasks.spawn(async move {
                 while let Some(delivery) = starts.next().await {
@@ -95,24 +84,12 @@ impl TestHost {
 
     /// The next ticket of a workflow, held by nobody but the caller.
     pub async fn ticket(&self, workflow: &str) -> Delivery {
-        let workflow = self
-            .engine
-            .workflows()
-            .get(workflow)
-            .expect("a workflow of the suite");
+        let workflow = self.engine.workflows().get(workflow).expect("a workflow of the suite");
         let slots = Arc::new(Semaphore::new(1));
-        let mut tickets = self
-            .engine
-            .backend()
-            .tickets(workflow.name(), slots)
-            .await
-            .expect("tickets are handed out");
-        let delivery = tokio::time::timeout(DEADLINE, tickets.next())
-            .await
-            .expect("a ticket comes in time");
-        delivery
-            .expect("the stream goes on")
-            .expect("a ticket is delivered")
+        let mut tickets =
+            self.engine.backend().tickets(workflow.name(), slots).await.expect("tickets are handed out");
+        let delivery = tokio::time::timeout(DEADLINE, tickets.next()).await.expect("a ticket comes in time");
+        delivery.expect("the stream goes on").expect("a ticket is delivered")
     }
 
     /// Works off one ticket.
@@ -122,23 +99,13 @@ impl TestHost {
 
     /// Starts a run.
     pub async fn start(&self, workflow: &str, run_id: &str, input: &impl Serialize) -> RunKey {
-        self.engine
-            .start(request(workflow, run_id, input))
-            .await
-            .expect("the run is started")
+        self.engine.start(request(workflow, run_id, input)).await.expect("the run is started")
     }
 
     /// The result of a run.
     pub async fn result(&self, run: &RunKey) -> Value {
-        let result = self
-            .engine
-            .backend()
-            .done(run, DEADLINE)
-            .await
-            .expect("the result can be read");
-        let Some(result) = result else {
-            panic!("run {run} did not end: {:#?}", self.status(run).await)
-        };
+        let result = self.engine.backend().done(run, DEADLINE).await.expect("the result can be read");
+        let Some(result) = result else { panic!("run {run} did not end: {:#?}", self.status(run).await) };
         serde_json::from_slice(&result).expect("a result is JSON")
     }
 
@@ -158,9 +125,7 @@ impl TestHost {
 
 impl fmt::Debug for TestHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TestHost")
-            .field("engine", &self.engine)
-            .finish_non_exhaustive()
+        f.debug_struct("TestHost").field("engine", &self.engine).finish_non_exhaustive()
     }
 }
 

@@ -7,10 +7,7 @@ use super::{
 
 pub(super) async fn a_join_runs_once_in_order(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
-    let input = FanInput {
-        branches: 37,
-        ..FanInput::default()
-    };
+    let input = FanInput { branches: 37, ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, (0..37).collect::<Vec<_>>());
@@ -29,13 +26,7 @@ pub(super) async fn a_fan_out_of_nothing_is_joined(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     let run = host.start("fan", "r", &FanInput::default()).await;
     let output: FanOutput = host.output(&run).await;
-    assert_eq!(
-        output,
-        FanOutput {
-            positions: vec![],
-            counted: 2
-        }
-    );
+    assert_eq!(output, FanOutput { positions: vec![], counted: 2 });
 }
 
 pub(super) async fn a_held_join_goes_on_once(subject: Subject) {

@@ -10,24 +10,11 @@ pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(subject: Subject)
     let probe = Probe::closed();
     let mut host = TestHost::idle(&subject, &probe);
     host.work(256).await;
-    let input = FanInput {
-        branches: 3000,
-        bytes: 500,
-        ..FanInput::default()
-    };
+    let input = FanInput { branches: 3000, bytes: 500, ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     probe.arrived().await;
-    let stored = subject
-        .backend
-        .load(&run)
-        .await
-        .expect("it can be read")
-        .expect("it is there");
-    assert!(
-        stored.bytes.len() < 64 * 1024,
-        "the snapshot takes {} bytes",
-        stored.bytes.len()
-    );
+    let stored = subject.backend.load(&run).await.expect("it can be read").expect("it is there");
+    assert!(stored.bytes.len() < 64 * 1024, "the snapshot takes {} bytes", stored.bytes.len());
     probe.let_through(100_000);
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, (0..3000).collect::<Vec<_>>());
@@ -38,10 +25,7 @@ pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(subject: 
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     let run = host.start("trouble", "large", &Ends::Large(5_000_000)).await;
     let result = host.result(&run).await;
-    assert_eq!(
-        (&result["status"], &result["error"]["kind"]),
-        (&json!("failed"), &json!("limit"))
-    );
+    assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("limit")));
     let message = result["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("snapshot"), "{message}");
     let run = host.start("trouble", "small", &Ends::Large(10)).await;
@@ -51,11 +35,7 @@ pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(subject: 
 pub(super) async fn p9_large_values_travel(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     // Each value is larger than a message may be.
-    let input = FanInput {
-        branches: 3,
-        bytes: 1_500_000,
-        fail_every: Some(2),
-    };
+    let input = FanInput { branches: 3, bytes: 1_500_000, fail_every: Some(2) };
     let run = host.start("fan", "r", &input).await;
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, [0, 1, 2]);

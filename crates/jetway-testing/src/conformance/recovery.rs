@@ -36,12 +36,8 @@ pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject
     assert_eq!(host.output::<u64>(&run).await, 3);
     assert_eq!(host.status(&run).await.run.steps, 3, "a step was committed twice");
     assert!(probe.executed() >= 4);
-    let attempts: Vec<_> = probe
-        .seen()
-        .into_iter()
-        .filter(|(item, _)| item == "start")
-        .map(|(_, n)| n)
-        .collect();
+    let attempts: Vec<_> =
+        probe.seen().into_iter().filter(|(item, _)| item == "start").map(|(_, n)| n).collect();
     assert_eq!(attempts, [1, 2]);
 }
 
@@ -69,12 +65,9 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
     let run = host.start("chain3", "r", &0).await;
     host.result(&run).await;
     let before = host.status(&run).await;
-    for (id, item, revision) in [
-        ("r", "start", 1),
-        ("r", "start-0", 0),
-        ("r", "forged", u64::MAX),
-        ("nobody", "start", 1),
-    ] {
+    for (id, item, revision) in
+        [("r", "start", 1), ("r", "start-0", 0), ("r", "forged", u64::MAX), ("nobody", "start", 1)]
+    {
         let ticket = Ticket {
             workflow: run.workflow.clone(),
             run_id: key("chain3", id).run_id,
@@ -85,20 +78,11 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
             at: Timestamp::now(),
             trace: TraceHeaders::default(),
         };
-        subject
-            .backend
-            .publish(vec![(ticket, Fingerprint(1))])
-            .await
-            .expect("it is published");
+        subject.backend.publish(vec![(ticket, Fingerprint(1))]).await.expect("it is published");
     }
     for id in ["r", "nobody"] {
         wait_until("the forged tickets are gone", DEADLINE, async || {
-            subject
-                .backend
-                .live(&key("chain3", id))
-                .await
-                .expect("it can be asked")
-                .is_empty()
+            subject.backend.live(&key("chain3", id)).await.expect("it can be asked").is_empty()
         })
         .await;
     }
@@ -108,16 +92,7 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
 
 pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     let host = TestHost::idle(&subject, &Probe::open());
-    let run = host
-        .start(
-            "fan",
-            "r",
-            &FanInput {
-                branches: 5,
-                ..FanInput::default()
-            },
-        )
-        .await;
+    let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
     let worked = host.work_off(host.ticket("fan").await).await;
     assert!(matches!(worked, Worked::Done { steps: 1 }), "{worked:?}");
     // All five branches have a ticket; somebody loses two of them.
@@ -139,11 +114,7 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     host.work(8).await;
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, [0, 1, 2, 3, 4]);
-    let swept = host
-        .engine
-        .sweep(&mut Sweeper::default())
-        .await
-        .expect("it sweeps");
+    let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
     assert_eq!(swept.mended, 0, "a healthy run was mended");
 }
 
@@ -163,37 +134,19 @@ pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
     let host = TestHost::at_work(&subject, &second).await;
     assert_eq!(host.output::<u64>(&run).await, 3);
     assert_eq!((host.status(&run).await.run.steps, second.executed()), (3, 2));
-    assert_eq!(
-        second.seen()[0].1,
-        2,
-        "the second attempt at the second node does not say so"
-    );
+    assert_eq!(second.seen()[0].1, 2, "the second attempt at the second node does not say so");
 }
 
 pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) {
     // The coordinator wrote the snapshot and was lost before the ticket: as if it had been published and lost.
     let host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
-    host.ticket("chain3")
-        .await
-        .lease
-        .settle()
-        .await
-        .expect("it is lost");
+    host.ticket("chain3").await.lease.settle().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject
-            .backend
-            .live(&run)
-            .await
-            .expect("it can be asked")
-            .is_empty()
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
     })
     .await;
-    subject
-        .backend
-        .publish_start(&request("chain3", "r", &0))
-        .await
-        .expect("it is published");
+    subject.backend.publish_start(&request("chain3", "r", &0)).await.expect("it is published");
     let mut host = host;
     host.work(8).await;
     assert_eq!(host.output::<u64>(&run).await, 3);

@@ -8,36 +8,21 @@ use std::time::Duration;
 
 pub(super) async fn a_result_is_kept_and_waited_for(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    assert_eq!(
-        backend.done(&run, Duration::ZERO).await.expect("it can be asked"),
-        None
-    );
+    assert_eq!(backend.done(&run, Duration::ZERO).await.expect("it can be asked"), None);
     let waits = backend.done(&run, DEADLINE);
     let publishes = backend.publish_done(&run, Bytes::from_static(b"{}"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it is published");
     assert_eq!(waited.expect("it can be asked"), Some(Bytes::from_static(b"{}")));
-    let kept = backend
-        .done(&run, Duration::from_secs(5))
-        .await
-        .expect("it can be asked");
+    let kept = backend.done(&run, Duration::from_secs(5)).await.expect("it can be asked");
     assert_eq!(kept, Some(Bytes::from_static(b"{}")));
 }
 
 pub(super) async fn the_first_result_stays(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    backend
-        .publish_done(&run, Bytes::from_static(b"1"))
-        .await
-        .expect("it is published");
-    backend
-        .publish_done(&run, Bytes::from_static(b"2"))
-        .await
-        .expect("the second one is no error");
-    let kept = backend
-        .done(&run, Duration::from_secs(5))
-        .await
-        .expect("it can be asked");
+    backend.publish_done(&run, Bytes::from_static(b"1")).await.expect("it is published");
+    backend.publish_done(&run, Bytes::from_static(b"2")).await.expect("the second one is no error");
+    let kept = backend.done(&run, Duration::from_secs(5)).await.expect("it can be asked");
     assert_eq!(kept, Some(Bytes::from_static(b"1")));
 }
 
@@ -51,13 +36,7 @@ pub(super) async fn hosts_come_and_go(subject: Subject) {
         version: "0.1.0".to_owned(),
     };
     backend.announce(&host).await.expect("it is announced");
-    backend
-        .announce(&HostInfo {
-            slots: 5,
-            ..host.clone()
-        })
-        .await
-        .expect("it is announced again");
+    backend.announce(&HostInfo { slots: 5, ..host.clone() }).await.expect("it is announced again");
     let alive = backend.hosts().await.expect("it can be asked");
     assert_eq!((alive.len(), alive[0].slots), (1, 5));
     backend.leave("h1").await.expect("it leaves");

@@ -11,10 +11,7 @@ use jetway_core::{
 use std::sync::Arc;
 
 pub(super) fn key(workflow: &str, id: &str) -> RunKey {
-    RunKey::new(
-        WorkflowName::new(workflow).expect("a good name"),
-        RunId::new(id).expect("a good id"),
-    )
+    RunKey::new(WorkflowName::new(workflow).expect("a good name"), RunId::new(id).expect("a good id"))
 }
 
 fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u8]) -> SnapshotWrite {
@@ -29,41 +26,25 @@ fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u8]) -> Snap
 }
 
 async fn stored(backend: &Arc<dyn Backend>, run: &RunKey) -> (Bytes, u64) {
-    let stored = backend
-        .load(run)
-        .await
-        .expect("it can be read")
-        .expect("it is there");
+    let stored = backend.load(run).await.expect("it can be read").expect("it is there");
     (stored.bytes, stored.revision)
 }
 
 pub(super) async fn a_snapshot_is_read_as_it_was_written(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
     assert_eq!(backend.load(&run).await.expect("it can be read"), None);
-    let first = backend
-        .commit(write(&run, 0, 1, b"one"))
-        .await
-        .expect("it is written");
+    let first = backend.commit(write(&run, 0, 1, b"one")).await.expect("it is written");
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"one"), first));
-    let second = backend
-        .commit(write(&run, first, 2, b"two"))
-        .await
-        .expect("it is written");
+    let second = backend.commit(write(&run, first, 2, b"two")).await.expect("it is written");
     assert!(second > first);
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"two"), second));
 }
 
 pub(super) async fn a_write_that_lost_the_race_changes_nothing(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    let first = backend
-        .commit(write(&run, 0, 1, b"one"))
-        .await
-        .expect("it is written");
+    let first = backend.commit(write(&run, 0, 1, b"one")).await.expect("it is written");
     for expected in [0, first + 1] {
-        let lost = backend
-            .commit(write(&run, expected, 2, b"lost"))
-            .await
-            .expect_err("it is refused");
+        let lost = backend.commit(write(&run, expected, 2, b"lost")).await.expect_err("it is refused");
         assert_eq!(lost.kind(), BackendErrorKind::Conflict);
     }
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"one"), first));
@@ -80,15 +61,7 @@ pub(super) async fn many_runs_are_written_at_once(subject: Subject) {
     // Every third one names a revision that is not the latest: it loses, and takes nobody with it.
     let again = created.into_iter().enumerate().map(|(index, (run, revision))| {
         let revision = revision.expect("it is created");
-        commit(
-            run,
-            if index % 3 == 0 {
-                revision + 100_000
-            } else {
-                revision
-            },
-            2,
-        )
+        commit(run, if index % 3 == 0 { revision + 100_000 } else { revision }, 2)
     });
     let again = futures::future::join_all(again).await;
     for (index, (run, written)) in again.into_iter().enumerate() {
@@ -98,11 +71,7 @@ pub(super) async fn many_runs_are_written_at_once(subject: Subject) {
                 assert_eq!(stored(backend, &run).await.1, revision);
             }
             Err(error) => {
-                assert_eq!(
-                    (index % 3, error.kind()),
-                    (0, BackendErrorKind::Conflict),
-                    "{error}"
-                );
+                assert_eq!((index % 3, error.kind()), (0, BackendErrorKind::Conflict), "{error}");
             }
         }
     }
@@ -112,15 +81,8 @@ pub(super) async fn many_runs_are_written_at_once(subject: Subject) {
 fn two_chunks() -> [Chunk; 2] {
     let commit = CommitId { writer: 7, number: 1 };
     [(0, 10_u32), (1, 3_000_000)].map(|(number, bytes)| Chunk {
-        name: ChunkRef {
-            commit,
-            number,
-            bytes,
-        },
-        bytes: (0..bytes)
-            .map(|index| (index % 251) as u8)
-            .collect::<Vec<_>>()
-            .into(),
+        name: ChunkRef { commit, number, bytes },
+        bytes: (0..bytes).map(|index| (index % 251) as u8).collect::<Vec<_>>().into(),
     })
 }
 
@@ -129,28 +91,15 @@ pub(super) async fn chunks_live_beside_their_snapshot(subject: Subject) {
     let [small, large] = two_chunks();
     for run in [&run, &other] {
         let chunks = vec![small.clone(), large.clone()];
-        backend
-            .commit(SnapshotWrite {
-                chunks,
-                ..write(run, 0, 1, b"one")
-            })
-            .await
-            .expect("it is written");
+        backend.commit(SnapshotWrite { chunks, ..write(run, 0, 1, b"one") }).await.expect("it is written");
     }
     let read =
         async |run: &RunKey, chunk: &Chunk| backend.read_chunk(run, chunk.name).await.expect("it is read");
     for chunk in [&small, &large] {
         let found = read(&run, chunk).await;
-        assert!(
-            found.as_ref() == Some(&chunk.bytes),
-            "chunk {} is not what was written",
-            chunk.name.number
-        );
+        assert!(found.as_ref() == Some(&chunk.bytes), "chunk {} is not what was written", chunk.name.number);
     }
-    backend
-        .drop_chunks(&run, &[small.name])
-        .await
-        .expect("it is dropped");
+    backend.drop_chunks(&run, &[small.name]).await.expect("it is dropped");
     assert_eq!(read(&run, &small).await, None);
     assert!(read(&run, &large).await.is_some());
     backend.drop_all_chunks(&run).await.expect("they are dropped");
@@ -162,23 +111,13 @@ pub(super) async fn chunks_live_beside_their_snapshot(subject: Subject) {
 pub(super) async fn runs_are_listed_in_pages(subject: Subject) {
     let backend = &subject.backend;
     for number in 0..7 {
-        let status = if number % 2 == 0 {
-            Status::Completed
-        } else {
-            Status::Running
-        };
+        let status = if number % 2 == 0 { Status::Completed } else { Status::Running };
         let workflow = if number < 5 { "w" } else { "v" };
-        let write = SnapshotWrite {
-            status,
-            ..write(&key(workflow, &format!("r{number}")), 0, 1, b"x")
-        };
+        let write = SnapshotWrite { status, ..write(&key(workflow, &format!("r{number}")), 0, 1, b"x") };
         backend.commit(write).await.expect("it is written");
     }
-    let mut query = RunsQuery {
-        workflow: Some(WorkflowName::new("w").expect("good")),
-        limit: 2,
-        ..RunsQuery::default()
-    };
+    let mut query =
+        RunsQuery { workflow: Some(WorkflowName::new("w").expect("good")), limit: 2, ..RunsQuery::default() };
     let mut sizes = Vec::new();
     loop {
         let page = backend.runs(&query).await.expect("they are listed");
@@ -189,31 +128,14 @@ pub(super) async fn runs_are_listed_in_pages(subject: Subject) {
         }
     }
     assert_eq!(sizes.iter().sum::<usize>(), 5, "{sizes:?}");
-    let completed = RunsQuery {
-        status: Some(Status::Completed),
-        ..RunsQuery::default()
-    };
-    assert_eq!(
-        backend
-            .runs(&completed)
-            .await
-            .expect("they are listed")
-            .runs
-            .len(),
-        4
-    );
+    let completed = RunsQuery { status: Some(Status::Completed), ..RunsQuery::default() };
+    assert_eq!(backend.runs(&completed).await.expect("they are listed").runs.len(), 4);
 }
 
 pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
     let (backend, run, ended) = (&subject.backend, key("w", "r"), key("w", "ended"));
-    let revision = backend
-        .commit(write(&run, 0, 1, b"x"))
-        .await
-        .expect("it is written");
-    let write = SnapshotWrite {
-        status: Status::Completed,
-        ..write(&ended, 0, 2, b"x")
-    };
+    let revision = backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
+    let write = SnapshotWrite { status: Status::Completed, ..write(&ended, 0, 2, b"x") };
     backend.commit(write).await.expect("it is written");
     let (young, cursor) = backend.stale(0, Timestamp(1)).await.expect("it can be asked");
     assert_eq!((young.len(), cursor), (0, 0));
@@ -222,13 +144,7 @@ pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
         (!stale.is_empty()).then_some((stale, cursor))
     })
     .await;
-    assert_eq!(
-        (found.0.len(), &found.0[0].run, found.0[0].revision),
-        (1, &run, revision)
-    );
-    let (again, _) = backend
-        .stale(found.1, Timestamp::now())
-        .await
-        .expect("it can be asked");
+    assert_eq!((found.0.len(), &found.0[0].run, found.0[0].revision), (1, &run, revision));
+    let (again, _) = backend.stale(found.1, Timestamp::now()).await.expect("it can be asked");
     assert!(again.is_empty());
 }

@@ -27,19 +27,12 @@ fn ticket(run: &RunKey, item: &str) -> (Ticket, Fingerprint) {
 }
 
 async fn tickets(backend: &Arc<dyn Backend>, run: &RunKey, slots: usize) -> Tickets {
-    backend
-        .tickets(&run.workflow, Arc::new(Semaphore::new(slots)))
-        .await
-        .expect("tickets are handed out")
+    backend.tickets(&run.workflow, Arc::new(Semaphore::new(slots))).await.expect("tickets are handed out")
 }
 
 async fn next(tickets: &mut Tickets) -> Delivery {
-    let delivery = tokio::time::timeout(DEADLINE, tickets.next())
-        .await
-        .expect("a ticket comes in time");
-    delivery
-        .expect("the stream goes on")
-        .expect("a ticket is delivered")
+    let delivery = tokio::time::timeout(DEADLINE, tickets.next()).await.expect("a ticket comes in time");
+    delivery.expect("the stream goes on").expect("a ticket is delivered")
 }
 
 /// Whether nothing comes for longer than a lease.
@@ -53,42 +46,27 @@ async fn live(backend: &Arc<dyn Backend>, run: &RunKey) -> usize {
 
 pub(super) async fn a_ticket_is_published_once(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    backend
-        .publish(vec![ticket(&run, "a"), ticket(&run, "b")])
-        .await
-        .expect("they are published");
-    backend
-        .publish(vec![ticket(&run, "b"), ticket(&run, "c")])
-        .await
-        .expect("the second b is left out");
+    backend.publish(vec![ticket(&run, "a"), ticket(&run, "b")]).await.expect("they are published");
+    backend.publish(vec![ticket(&run, "b"), ticket(&run, "c")]).await.expect("the second b is left out");
     assert_eq!(live(backend, &run).await, 3);
     let mut stream = tickets(backend, &run, 10).await;
     let mut items = Vec::new();
     for _ in 0..3 {
         let delivery = next(&mut stream).await;
         assert_eq!((delivery.delivered, delivery.fingerprint), (1, Fingerprint(5)));
-        assert_eq!(
-            (delivery.ticket.run(), delivery.ticket.revision),
-            (run.clone(), 3)
-        );
+        assert_eq!((delivery.ticket.run(), delivery.ticket.revision), (run.clone(), 3));
         items.push(delivery.ticket.item.to_string());
         delivery.lease.settle().await.expect("it is settled");
     }
     items.sort();
     assert_eq!(items, ["a", "b", "c"]);
-    wait_until("no ticket is left", DEADLINE, async || {
-        live(backend, &run).await == 0
-    })
-    .await;
+    wait_until("no ticket is left", DEADLINE, async || live(backend, &run).await == 0).await;
     assert!(silent(&mut stream, LEASE + LEASE / 2).await);
 }
 
 pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    backend
-        .publish(vec![ticket(&run, "a")])
-        .await
-        .expect("it is published");
+    backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let mut first = tickets(backend, &run, 1).await;
     let lost = next(&mut first).await;
     drop(first);
@@ -99,18 +77,12 @@ pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(subject: Subject) 
 
 pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    backend
-        .publish(vec![ticket(&run, "a")])
-        .await
-        .expect("it is published");
+    backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let held = next(&mut tickets(backend, &run, 1).await).await;
     let mut other = tickets(backend, &run, 1).await;
     for _ in 0..6 {
         held.lease.keep_alive().await.expect("it is kept alive");
-        assert!(
-            silent(&mut other, LEASE / 3).await,
-            "the ticket was delivered to another"
-        );
+        assert!(silent(&mut other, LEASE / 3).await, "the ticket was delivered to another");
     }
     held.lease.settle().await.expect("it is settled");
     assert!(silent(&mut other, LEASE + LEASE / 2).await);
@@ -118,10 +90,7 @@ pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(subject: Subjec
 
 pub(super) async fn a_ticket_that_is_given_back_comes_at_once(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    backend
-        .publish(vec![ticket(&run, "a")])
-        .await
-        .expect("it is published");
+    backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let mut stream = tickets(backend, &run, 2).await;
     let held = next(&mut stream).await;
     let before = tokio::time::Instant::now();
@@ -132,19 +101,14 @@ pub(super) async fn a_ticket_that_is_given_back_comes_at_once(subject: Subject) 
 
 pub(super) async fn no_more_tickets_than_slots(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    let all: Vec<_> = (0..20)
-        .map(|number| ticket(&run, &format!("i{number}")))
-        .collect();
+    let all: Vec<_> = (0..20).map(|number| ticket(&run, &format!("i{number}"))).collect();
     backend.publish(all).await.expect("they are published");
     let mut stream = tickets(backend, &run, 3).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(next(&mut stream).await);
     }
-    assert!(
-        silent(&mut stream, LEASE / 4).await,
-        "a fourth ticket took up no slot"
-    );
+    assert!(silent(&mut stream, LEASE / 4).await, "a fourth ticket took up no slot");
     let mut others = tickets(backend, &run, 17).await;
     // What this worker has no slot for is there for others at once, not when some lease ends.
     let before = tokio::time::Instant::now();

@@ -31,14 +31,8 @@ impl Probe {
 
     /// Holds every node up until [`let_through`](Self::let_through).
     pub fn closed() -> Self {
-        let gate = Gate {
-            arrived: Notify::new(),
-            open: Semaphore::new(0),
-        };
-        Self {
-            gate: Some(Arc::new(gate)),
-            ..Self::default()
-        }
+        let gate = Gate { arrived: Notify::new(), open: Semaphore::new(0) };
+        Self { gate: Some(Arc::new(gate)), ..Self::default() }
     }
 
     /// Waits until a node is held up.
@@ -69,10 +63,7 @@ impl Probe {
         self.executed.fetch_add(1, Ordering::SeqCst);
         if let Some(step) = jetway_core::step() {
             let seen = (step.item_id().to_string(), step.attempt());
-            self.seen
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(seen);
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
         }
         if let Some(gate) = &self.gate {
             gate.arrived.notify_one();
@@ -118,11 +109,7 @@ impl Chain {
     /// A chain whose nodes pass `probe`.
     pub(super) fn new(probe: &Probe) -> Self {
         let add = || AddOne { probe: probe.clone() };
-        Self {
-            one: add(),
-            two: add(),
-            three: add(),
-        }
+        Self { one: add(), two: add(), three: add() }
     }
 }
 
@@ -274,13 +261,7 @@ workflow! {
 impl Nested {
     /// The workflow.
     pub(super) fn new() -> Self {
-        Self {
-            rows: Rows {},
-            columns: Columns {},
-            cell: Cell {},
-            row: Row {},
-            table: Table {},
-        }
+        Self { rows: Rows {}, columns: Columns {}, cell: Cell {}, row: Row {}, table: Table {} }
     }
 }
 
@@ -322,11 +303,7 @@ workflow! {
 impl Held {
     /// A held join whose branches pass `probe`.
     pub(super) fn new(probe: &Probe) -> Self {
-        Self {
-            split: Split {},
-            join: HeldJoin { probe: probe.clone() },
-            total: Total {},
-        }
+        Self { split: Split {}, join: HeldJoin { probe: probe.clone() }, total: Total {} }
     }
 }
 

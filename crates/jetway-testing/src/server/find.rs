@@ -50,9 +50,7 @@ impl Finder {
     /// When there is no place for a cache.
     pub fn from_env() -> Result<Self, ServerError> {
         Ok(Self {
-            named: std::env::var_os("NATS_SERVER_BIN")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from),
+            named: std::env::var_os("NATS_SERVER_BIN").filter(|value| !value.is_empty()).map(PathBuf::from),
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             cache_dir: cache_dir()?,
         })
@@ -60,11 +58,7 @@ impl Finder {
 
     /// Looks nowhere but in `cache_dir`, and installs there.
     pub fn in_cache(cache_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            named: None,
-            search_path: OsString::new(),
-            cache_dir: cache_dir.into(),
-        }
+        Self { named: None, search_path: OsString::new(), cache_dir: cache_dir.into() }
     }
 
     /// Takes the server at `path` and tries nothing else, as with `NATS_SERVER_BIN`.
@@ -102,41 +96,23 @@ impl Finder {
                 Err(unusable) => progress(&format!("passed over: {unusable}")),
             }
         }
-        install::install(&self.cache_dir, &installed, progress).map_err(|source| {
-            ServerError::Unavailable {
-                source: Box::new(source),
-            }
-        })?;
-        progress(&format!(
-            "installed nats-server {INSTALLED_VERSION} as {}",
-            installed.display()
-        ));
+        install::install(&self.cache_dir, &installed, progress)
+            .map_err(|source| ServerError::Unavailable { source: Box::new(source) })?;
+        progress(&format!("installed nats-server {INSTALLED_VERSION} as {}", installed.display()));
         checked(&installed, Origin::Installed)
     }
 }
 
 fn checked(path: &Path, origin: Origin) -> Result<ServerBinary, ServerError> {
-    let answer = run(Command::new(path).arg("--version")).map_err(|source| ServerError::NotAServer {
-        path: path.to_owned(),
-        source,
-    })?;
+    let answer = run(Command::new(path).arg("--version"))
+        .map_err(|source| ServerError::NotAServer { path: path.to_owned(), source })?;
     let Some(version) = parse_version(&answer) else {
-        return Err(ServerError::UnknownVersion {
-            path: path.to_owned(),
-            answer,
-        });
+        return Err(ServerError::UnknownVersion { path: path.to_owned(), answer });
     };
     if version < MIN_VERSION {
-        return Err(ServerError::TooOld {
-            path: path.to_owned(),
-            version,
-        });
+        return Err(ServerError::TooOld { path: path.to_owned(), version });
     }
-    Ok(ServerBinary {
-        path: path.to_owned(),
-        version,
-        origin,
-    })
+    Ok(ServerBinary { path: path.to_owned(), version, origin })
 }
 
 /// Reads `nats-server: v2.15.1`.
@@ -163,14 +139,8 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_server_writes_them() {
-        assert_eq!(
-            parse_version("nats-server: v2.15.1"),
-            Some(Version::new(2, 15, 1))
-        );
-        assert_eq!(
-            parse_version("nats-server: 2.12.0\n"),
-            Some(Version::new(2, 12, 0))
-        );
+        assert_eq!(parse_version("nats-server: v2.15.1"), Some(Version::new(2, 15, 1)));
+        assert_eq!(parse_version("nats-server: 2.12.0\n"), Some(Version::new(2, 12, 0)));
         assert!(parse_version("nats-server: v2.12.0-RC.1").unwrap() < MIN_VERSION);
         assert_eq!(parse_version("something else 1.2.3"), None);
     }
@@ -179,15 +149,9 @@ mod tests {
     fn a_named_server_that_is_too_old_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let path = fake_server(directory.path(), "nats-server: v2.11.9");
-        let error = Finder::in_cache(directory.path())
-            .named(&path)
-            .find_or_install(&mut |_| {})
-            .unwrap_err();
+        let error = Finder::in_cache(directory.path()).named(&path).find_or_install(&mut |_| {}).unwrap_err();
         assert!(matches!(&error, ServerError::TooOld { version, .. } if *version == Version::new(2, 11, 9)));
-        assert!(
-            error.to_string().contains("2.12.0 is the oldest that works"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("2.12.0 is the oldest that works"), "{error}");
     }
 
     #[test]
@@ -199,11 +163,8 @@ mod tests {
 
     #[test]
     fn an_old_server_on_the_path_is_passed_over_with_a_note() {
-        let (old, good, other) = (
-            tempfile::tempdir().unwrap(),
-            tempfile::tempdir().unwrap(),
-            tempfile::tempdir().unwrap(),
-        );
+        let (old, good, other) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fake_server(old.path(), "nats-server: v2.10.26");
         fake_server(other.path(), "no version at all");
         let expected = fake_server(good.path(), "nats-server: v2.12.4");
@@ -211,17 +172,11 @@ mod tests {
 
         let mut notes = Vec::new();
         let finder = Finder::in_cache(old.path()).search_path(path);
-        let found = finder
-            .find_or_install(&mut |note| notes.push(note.to_owned()))
-            .unwrap();
+        let found = finder.find_or_install(&mut |note| notes.push(note.to_owned())).unwrap();
 
         assert_eq!(
             found,
-            ServerBinary {
-                path: expected,
-                version: Version::new(2, 12, 4),
-                origin: Origin::SearchPath
-            }
+            ServerBinary { path: expected, version: Version::new(2, 12, 4), origin: Origin::SearchPath }
         );
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(

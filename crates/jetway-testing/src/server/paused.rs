@@ -12,9 +12,7 @@ use crate::command::run;
 pub(super) fn is_paused(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();
     match fs::read_dir(format!("/proc/{pid}/task")) {
-        Ok(threads) => threads
-            .filter_map(Result::ok)
-            .all(|thread| is_thread_paused(&thread.path())),
+        Ok(threads) => threads.filter_map(Result::ok).all(|thread| is_thread_paused(&thread.path())),
         // A system without /proc tells about the process as a whole.
         Err(_) => run(Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]))
             .is_ok_and(|state| state.starts_with('T')),
@@ -26,8 +24,7 @@ fn is_thread_paused(thread: &Path) -> bool {
     let Ok(stat) = fs::read_to_string(thread.join("stat")) else {
         return true;
     };
-    stat.rsplit_once(')')
-        .is_some_and(|(_, state)| state.trim_start().starts_with('T'))
+    stat.rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('T'))
 }
 
 #[cfg(test)]

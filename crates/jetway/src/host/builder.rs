@@ -80,8 +80,7 @@ impl HostBuilder {
         C: Context + Merge + 'static,
         W: Workflow<C> + 'static,
     {
-        self.workflows
-            .push(Box::new(move |engine| engine.workflow(workflow)));
+        self.workflows.push(Box::new(move |engine| engine.workflow(workflow)));
         self
     }
 
@@ -143,15 +142,7 @@ impl HostBuilder {
     /// A server that answers and is not what Jetway needs: too old, without JetStream, refusing the login; workflows
     /// or settings that cannot be served.
     pub async fn build(self) -> Result<Host, HostError> {
-        let Self {
-            nats,
-            bad_namespace,
-            workflows,
-            engine,
-            system,
-            tracer,
-            connect_within,
-        } = self;
+        let Self { nats, bad_namespace, workflows, engine, system, tracer, connect_within } = self;
         if let Some(bad) = bad_namespace {
             return Err(bad.into());
         }
@@ -170,29 +161,11 @@ impl HostBuilder {
             server_version: backend.server_version(),
             namespace: nats.namespace,
             durability: backend.durability().await,
-            workflows: engine
-                .workflows()
-                .iter()
-                .map(|workflow| workflow.name().clone())
-                .collect(),
+            workflows: engine.workflows().iter().map(|workflow| workflow.name().clone()).collect(),
             concurrency: system.concurrency,
         };
-        tracing::info!(
-            nats = facts.nats.join(","),
-            version = facts.server_version,
-            namespace = %facts.namespace,
-            workflows = facts.workflow_names(),
-            concurrency = facts.concurrency,
-            "connected"
-        );
         tracing::info!("durability: {}", facts.durability);
-        Ok(Host {
-            engine: Arc::new(engine),
-            backend,
-            system,
-            facts,
-            background,
-        })
+        Ok(Host { engine: Arc::new(engine), backend, system, facts, background })
     }
 }
 

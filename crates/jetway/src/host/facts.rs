@@ -2,7 +2,6 @@
 
 use jetway_core::{Namespace, WorkflowName};
 use serde::Serialize;
-use std::fmt;
 
 /// What a host is connected to, and what it serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,26 +26,6 @@ pub struct HostFacts {
 impl HostFacts {
     /// The names of the workflows, as a sentence lists them.
     pub fn workflow_names(&self) -> String {
-        self.workflows
-            .iter()
-            .map(WorkflowName::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-}
-
-impl fmt::Display for HostFacts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "host          {}", self.host)?;
-        writeln!(
-            f,
-            "nats-server   {} at {}",
-            self.server_version,
-            self.nats.join(", ")
-        )?;
-        writeln!(f, "durability    {}", self.durability)?;
-        writeln!(f, "namespace     {}", self.namespace)?;
-        writeln!(f, "workflows     {}", self.workflow_names())?;
-        write!(f, "concurrency   {}", self.concurrency)
+        self.workflows.iter().map(WorkflowName::as_str).collect::<Vec<_>>().join(", ")
     }
 }

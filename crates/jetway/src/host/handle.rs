@@ -27,24 +27,20 @@ pub struct HostHandle {
 
 impl HostHandle {
     pub(super) async fn start(host: Host) -> Result<Self, HostError> {
-        let Host {
-            engine,
-            backend,
-            system,
-            facts,
-            background,
-        } = host;
+        let Host { engine, backend, system, facts, background } = host;
         let system = ActorSystem::start(engine.clone(), system, Handle::current())?;
         let api: Arc<dyn Api> = engine;
         let service = backend.serve(&background, api, facts.workflows.clone()).await?;
-        tracing::info!(host = facts.host, "serving");
-        Ok(Self {
-            service,
-            system,
-            facts,
-            _backend: backend,
-            _background: background,
-        })
+        tracing::info!(
+            host = facts.host,
+            namespace = %facts.namespace,
+            concurrency = facts.concurrency,
+            "serving {} on nats-server {} at {}",
+            facts.workflow_names(),
+            facts.server_version,
+            facts.nats.join(", ")
+        );
+        Ok(Self { service, system, facts, _backend: backend, _background: background })
     }
 
     /// What the host is connected to, and what it serves.

@@ -13,12 +13,7 @@ pub(super) fn host_id() -> String {
 /// The first characters that a name may have.
 fn tidy(machine: &str) -> String {
     let fit = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
-    let name: String = machine
-        .chars()
-        .take_while(|c| *c != '.')
-        .filter(fit)
-        .take(40)
-        .collect();
+    let name: String = machine.chars().take_while(|c| *c != '.').filter(fit).take(40).collect();
     if name.is_empty() { "host".to_owned() } else { name }
 }
 
@@ -31,10 +26,7 @@ mod tests {
         let (one, other) = (host_id(), host_id());
         assert_ne!(one, other);
         assert!(
-            one.len() <= 64
-                && one
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'),
+            one.len() <= 64 && one.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'),
             "{one}"
         );
     }

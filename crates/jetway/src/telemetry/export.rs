@@ -9,6 +9,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, TracerProviderBuilder},
 };
 use std::{env, fmt, time::Duration};
+use uuid::Uuid;
 
 /// How long spans wait for others to go with them.
 const DELAY: Duration = Duration::from_millis(500);
@@ -44,23 +45,14 @@ impl Export {
         let runtime = BackgroundRuntime::new("jetway-otlp", 1)?;
         let exporter = {
             let _runtime_of_the_connection = runtime.enter();
-            SpanExporter::builder()
-                .with_tonic()
-                .with_endpoint(&endpoint)
-                .build()?
+            SpanExporter::builder().with_tonic().with_endpoint(&endpoint).build()?
         };
         let processor = BatchSpanProcessor::builder(Reported::new(exporter, &endpoint))
             .with_batch_config(batch_config())
             .build();
-        let provider = provider_builder()
-            .with_resource(resource(service_name))
-            .with_span_processor(processor)
-            .build();
-        Ok(Self {
-            endpoint,
-            provider,
-            _runtime: runtime,
-        })
+        let provider =
+            provider_builder().with_resource(resource(service_name)).with_span_processor(processor).build();
+        Ok(Self { endpoint, provider, _runtime: runtime })
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -82,9 +74,7 @@ impl Drop for Export {
 
 impl fmt::Debug for Export {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Export")
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Export").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 
@@ -112,13 +102,11 @@ fn batch_config() -> BatchConfig {
 fn resource(service_name: &str) -> Resource {
     let named = set("OTEL_SERVICE_NAME").is_some()
         || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="));
-    let builder =
-        Resource::builder().with_attribute(KeyValue::new("process.pid", i64::from(std::process::id())));
-    if named {
-        builder.build()
-    } else {
-        builder.with_service_name(service_name.to_owned()).build()
-    }
+    let builder = Resource::builder().with_attributes([
+        KeyValue::new("process.pid", i64::from(std::process::id())),
+        KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
+    ]);
+    if named { builder.build() } else { builder.with_service_name(service_name.to_owned()).build() }
 }
 
 /// A variable that is set to something.
@@ -142,22 +130,14 @@ mod tests {
         }
         let worked = began.elapsed();
         drop(export);
-        assert!(
-            began.elapsed() < worked + FLUSH + Duration::from_secs(2),
-            "{:?}",
-            began.elapsed()
-        );
+        assert!(began.elapsed() < worked + FLUSH + Duration::from_secs(2), "{:?}", began.elapsed());
         worked
     }
 
     #[tokio::test]
     async fn a_collector_that_is_not_there_holds_up_nothing() {
         // A port that was free a moment ago.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let worked = lose_spans(format!("http://127.0.0.1:{port}")).await;
         assert!(worked < Duration::from_secs(5), "{worked:?}");
     }
@@ -171,9 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_endpoint_that_is_none_is_an_error_in_words() {
-        let error = Export::to("not an address".to_owned(), "test")
-            .unwrap_err()
-            .to_string();
+        let error = Export::to("not an address".to_owned(), "test").unwrap_err().to_string();
         assert!(error.starts_with("traces cannot be exported: "), "{error}");
     }
 }

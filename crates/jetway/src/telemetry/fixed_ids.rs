@@ -44,14 +44,10 @@ impl Drop for LaidDown {
 
 impl IdGenerator for FixedIds {
     fn new_trace_id(&self) -> TraceId {
-        FIXED
-            .get()
-            .map_or_else(|| self.random.new_trace_id(), |(trace, _)| trace)
+        FIXED.get().map_or_else(|| self.random.new_trace_id(), |(trace, _)| trace)
     }
 
     fn new_span_id(&self) -> SpanId {
-        FIXED
-            .get()
-            .map_or_else(|| self.random.new_span_id(), |(_, span)| span)
+        FIXED.get().map_or_else(|| self.random.new_span_id(), |(_, span)| span)
     }
 }

@@ -93,10 +93,7 @@ mod tests {
             span.in_scope(|| tracing::info!(n = 1, "done"));
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(
-            text.contains("step{node=\"a\"}") && text.trim_end().ends_with("done n=1"),
-            "{text}"
-        );
+        assert!(text.contains("step{node=\"a\"}") && text.trim_end().ends_with("done n=1"), "{text}");
         assert!(!text.contains("otel."), "{text}");
     }
 }

@@ -30,9 +30,7 @@ impl OtelTracer {
     /// A tracer whose spans go where the provider sends them. The provider takes its ids from [`FixedIds`], or the
     /// span of a run is not the one that its steps name as their parent.
     pub fn new(provider: &SdkTracerProvider) -> Self {
-        Self {
-            tracer: provider.tracer("jetway"),
-        }
+        Self { tracer: provider.tracer("jetway") }
     }
 
     pub(super) fn sdk(&self) -> &SdkTracer {
@@ -104,10 +102,7 @@ fn place(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
     let started = context.span();
     if let Some(wait) = info.queue_wait {
         let waited = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        started.add_event(
-            "taken from the queue",
-            vec![KeyValue::new("jetway.queue_wait_ms", waited)],
-        );
+        started.add_event("taken from the queue", vec![KeyValue::new("jetway.queue_wait_ms", waited)]);
     }
     let id = started.span_context().span_id();
     (id != SpanId::INVALID).then(|| u64::from_be_bytes(id.to_bytes()))

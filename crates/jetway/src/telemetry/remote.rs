@@ -12,13 +12,7 @@ pub(super) fn span_context(trace: &Trace, span_id: u64) -> SpanContext {
     // A state that breaks the rules is dropped, as the W3C recommendation has it; the trace itself goes on.
     let state = TraceState::from_str(&trace.state).unwrap_or_default();
     let flags = TraceFlags::new(trace.flags);
-    SpanContext::new(
-        TraceId::from(trace.trace_id),
-        SpanId::from(span_id),
-        flags,
-        true,
-        state,
-    )
+    SpanContext::new(TraceId::from(trace.trace_id), SpanId::from(span_id), flags, true, state)
 }
 
 /// The parent of the run's span: the caller's span, or nothing.

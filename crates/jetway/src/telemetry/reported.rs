@@ -44,10 +44,7 @@ impl Losses {
         }
         self.failing = true;
         self.unreported += spans;
-        if self
-            .last_warning
-            .is_some_and(|last| now.duration_since(last) < EVERY)
-        {
+        if self.last_warning.is_some_and(|last| now.duration_since(last) < EVERY) {
             return None;
         }
         self.last_warning = Some(now);
@@ -57,11 +54,7 @@ impl Losses {
 
 impl<E> Reported<E> {
     pub(super) fn new(inner: E, endpoint: &str) -> Self {
-        Self {
-            inner,
-            endpoint: endpoint.to_owned(),
-            losses: Mutex::default(),
-        }
+        Self { inner, endpoint: endpoint.to_owned(), losses: Mutex::default() }
     }
 
     fn report(&self, spans: usize, failure: Option<&OTelSdkError>) {

@@ -2,7 +2,7 @@
 
 use crate::{
     output::{self, Column, bytes, count, table},
-    workflows::corpus::{CorpusReport, SkippedFiles, TermCount},
+    workflows::corpus::{CorpusReport, TermCount},
 };
 use jetway::run::DoneView;
 use std::fmt::Write;
@@ -19,8 +19,8 @@ pub(super) fn render(report: &CorpusReport, done: &DoneView) -> String {
     if !report.largest_files.is_empty() {
         sections.push(section("Largest files", &largest(report)));
     }
-    if report.skipped.count > 0 {
-        sections.push(skipped(&report.skipped));
+    if report.files_skipped > 0 {
+        sections.push(skipped(report));
     }
     sections.join("\n\n") + "\n"
 }
@@ -32,8 +32,8 @@ fn section(heading: &str, table: &str) -> String {
 fn totals(report: &CorpusReport, done: &DoneView) -> String {
     let mut rows = vec![
         ("files", count(report.files)),
-        ("analysed", count(report.analysed)),
-        ("skipped", count(report.skipped.count)),
+        ("analysed", count(report.files_analysed)),
+        ("skipped", count(report.files_skipped)),
         ("bytes", bytes(report.bytes)),
         ("lines", count(report.lines)),
         ("words", count(report.words)),
@@ -51,50 +51,35 @@ fn totals(report: &CorpusReport, done: &DoneView) -> String {
 }
 
 fn terms(terms: &[TermCount]) -> String {
-    let rows = terms
-        .iter()
-        .map(|term| vec![term.term.clone(), count(term.count)]);
+    let rows = terms.iter().map(|term| vec![term.term.clone(), count(term.count)]);
     table(&[Column::Left("TERM"), Column::Right("COUNT")], rows)
 }
 
 fn largest(report: &CorpusReport) -> String {
-    let columns = [
-        Column::Left("FILE"),
-        Column::Right("BYTES"),
-        Column::Right("LINES"),
-        Column::Right("WORDS"),
-    ];
-    let rows = report.largest_files.iter().map(|file| {
-        vec![
-            file.path.clone(),
-            count(file.bytes),
-            count(file.lines),
-            count(file.words),
-        ]
-    });
+    let columns =
+        [Column::Left("FILE"), Column::Right("BYTES"), Column::Right("LINES"), Column::Right("WORDS")];
+    let rows = report
+        .largest_files
+        .iter()
+        .map(|file| vec![file.path.clone(), count(file.bytes), count(file.lines), count(file.words)]);
     table(&columns, rows)
 }
 
-fn skipped(skipped: &SkippedFiles) -> String {
-    let reasons = skipped
-        .by_reason
-        .iter()
-        .map(|(reason, files)| vec![reason.clone(), count(*files)]);
-    let mut text = section(
-        "Skipped files",
-        &table(&[Column::Left("REASON"), Column::Right("FILES")], reasons),
-    );
+fn skipped(report: &CorpusReport) -> String {
+    let reasons = report.skipped_by_reason.iter().map(|(reason, files)| vec![reason.clone(), count(*files)]);
+    let mut text =
+        section("Skipped files", &table(&[Column::Left("REASON"), Column::Right("FILES")], reasons));
     text.push('\n');
-    for file in skipped.examples.iter().take(SKIPPED_SHOWN) {
+    for file in report.skipped_examples.iter().take(SKIPPED_SHOWN) {
         // Writing to a string cannot fail.
         write!(text, "\n  {}: {}", file.path, file.reason).unwrap_or_default();
     }
-    let shown = skipped.examples.len().min(SKIPPED_SHOWN) as u64;
-    if skipped.count > shown {
+    let shown = report.skipped_examples.len().min(SKIPPED_SHOWN) as u64;
+    if report.files_skipped > shown {
         write!(
             text,
             "\n  and {} more (jetway demo --json names the first 100)",
-            count(skipped.count - shown)
+            count(report.files_skipped - shown)
         )
         .unwrap_or_default();
     }
@@ -119,8 +104,8 @@ mod tests {
             .map(|n| serde_json::json!({ "path": format!("f{n}"), "reason": "binary" }))
             .collect();
         serde_json::from_value(serde_json::json!({
-            "path": "/data", "files": 1500, "analysed": 1500 - skipped,
-            "skipped": { "count": skipped, "by_reason": { "binary": skipped }, "examples": examples },
+            "path": "/data", "files": 1500, "files_analysed": 1500 - skipped, "files_skipped": skipped,
+            "skipped_by_reason": { "binary": skipped }, "skipped_examples": examples,
             "bytes": 2048, "lines": 3, "words": 4, "distinct_terms": 2,
             "top_terms": [{ "term": "fn", "count": 1200 }, { "term": "let", "count": 7 }],
             "largest_files": [{ "path": "a.rs", "bytes": 2000, "lines": 2, "words": 3 }],
@@ -148,9 +133,7 @@ mod tests {
             &["a.rs", "2,000", "2", "3"],
             &["binary", "12"],
             &["f9:", "binary"],
-            &[
-                "and", "2", "more", "(jetway", "demo", "--json", "names", "the", "first", "100)",
-            ],
+            &["and", "2", "more", "(jetway", "demo", "--json", "names", "the", "first", "100)"],
         ] {
             assert!(has(row), "{row:?} is missing in\n{text}");
         }
@@ -159,10 +142,7 @@ mod tests {
 
     #[test]
     fn an_empty_directory_has_no_empty_tables() {
-        let empty = CorpusReport {
-            path: "/data".into(),
-            ..CorpusReport::default()
-        };
+        let empty = CorpusReport { path: "/data".into(), ..CorpusReport::default() };
         let text = render(&empty, &done());
         assert!(!text.contains("TERM") && !text.contains("Skipped"), "{text}");
         assert!(text.lines().any(|line| words(line) == ["files", "0"]), "{text}");

@@ -5,7 +5,7 @@ use crate::{
     output::{bytes, count},
 };
 use jetway::{
-    Client, NatsConfig,
+    NatsConfig,
     client::{ClientError, HostInfo},
     nats::{NatsBackend, Provisioning, ServerFacts},
 };
@@ -40,20 +40,16 @@ impl State {
 }
 
 fn check(name: &'static str, state: State, found: impl Into<String>) -> Check {
-    Check {
-        name,
-        state,
-        found: found.into(),
-    }
+    Check { name, state, found: found.into() }
 }
 
 /// Looks at everything, from the server to the hosts; what cannot be looked at any more is left out.
-pub(super) async fn all(server: &ServerArgs) -> Vec<Check> {
+///
+/// # Errors
+/// There is no server to look at.
+pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     let config = server.config();
-    let client = match Client::connect_with(config.clone()).await {
-        Ok(client) => client,
-        Err(error) => return vec![check("server", State::Failed, error.to_string())],
-    };
+    let client = server.client().await?;
     let mut checks = server_checks(&config, client.server());
     let streams = streams(config).await;
     let there = streams.state == State::Ok;
@@ -61,7 +57,7 @@ pub(super) async fn all(server: &ServerArgs) -> Vec<Check> {
     if there {
         checks.extend(host_checks(client.hosts().await));
     }
-    checks
+    Ok(checks)
 }
 
 fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
@@ -69,19 +65,13 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
         Some(cluster) => format!("in cluster {cluster}"),
         None => "a single server".to_owned(),
     };
-    let found = format!(
-        "nats-server {} at {}, {place}",
-        facts.version,
-        config.urls.join(", ")
-    );
+    let found = format!("nats-server {} at {}, {place}", facts.version, config.urls.join(", "));
     let storage = match facts.max_storage {
         Some(most) => format!("{} of {}", bytes(facts.storage), bytes(most)),
         None => format!("{}, no limit for the account", bytes(facts.storage)),
     };
     // The server refuses what does not fit, so a nearly full account is worth a word before that.
-    let full = facts
-        .max_storage
-        .is_some_and(|most| facts.storage > most / 10 * 9);
+    let full = facts.max_storage.is_some_and(|most| facts.storage > most / 10 * 9);
     vec![
         check("server", State::Ok, found),
         check("largest message", State::Ok, bytes(facts.max_payload as u64)),
@@ -92,21 +82,12 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
 /// The streams of the namespace: there, and as this build needs them.
 async fn streams(config: NatsConfig) -> Check {
     let namespace = config.namespace.clone();
-    let config = NatsConfig {
-        provisioning: Provisioning::Check,
-        ..config
-    };
+    let config = NatsConfig { provisioning: Provisioning::Check, ..config };
     match NatsBackend::connect(config).await {
-        Ok(_) => check(
-            "streams",
-            State::Ok,
-            format!("those of namespace {namespace} are as they should be"),
-        ),
-        Err(error) => check(
-            "streams",
-            State::Failed,
-            format!("{error}; the first host of a namespace makes them"),
-        ),
+        Ok(_) => check("streams", State::Ok, format!("those of namespace {namespace} are as they should be")),
+        Err(error) => {
+            check("streams", State::Failed, format!("{error}; the first host of a namespace makes them"))
+        }
     }
 }
 
@@ -120,11 +101,7 @@ fn host_checks(hosts: Result<Vec<HostInfo>, ClientError>) -> Vec<Check> {
         return vec![check("hosts", State::Warning, found)];
     }
     let slots: usize = hosts.iter().map(|host| host.slots).sum();
-    let found = format!(
-        "{} alive, {} steps at once",
-        count(hosts.len() as u64),
-        count(slots as u64)
-    );
+    let found = format!("{} alive, {} steps at once", count(hosts.len() as u64), count(slots as u64));
     let mut checks = vec![check("hosts", State::Ok, found)];
     checks.extend(hosts.iter().map(|host| {
         let workflows: Vec<_> = host.workflows.iter().map(|(name, _)| name.as_str()).collect();
@@ -145,24 +122,15 @@ fn host_checks(hosts: Result<Vec<HostInfo>, ClientError>) -> Vec<Check> {
 fn builds(hosts: &[HostInfo]) -> Vec<Check> {
     let mut fingerprints: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for (workflow, fingerprint) in hosts.iter().flat_map(|host| &host.workflows) {
-        *fingerprints
-            .entry(workflow.as_str())
-            .or_default()
-            .entry(fingerprint)
-            .or_default() += 1;
+        *fingerprints.entry(workflow.as_str()).or_default().entry(fingerprint).or_default() += 1;
     }
     let differ = fingerprints.into_iter().filter(|(_, builds)| builds.len() > 1);
     differ
         .map(|(workflow, builds)| {
-            let builds: Vec<_> = builds
-                .into_iter()
-                .map(|(fingerprint, hosts)| format!("{fingerprint} ({hosts})"))
-                .collect();
-            let found = format!(
-                "{workflow} is served in {} different builds: {}",
-                builds.len(),
-                builds.join(", ")
-            );
+            let builds: Vec<_> =
+                builds.into_iter().map(|(fingerprint, hosts)| format!("{fingerprint} ({hosts})")).collect();
+            let found =
+                format!("{workflow} is served in {} different builds: {}", builds.len(), builds.join(", "));
             check("builds", State::Warning, found)
         })
         .collect()
@@ -186,21 +154,14 @@ mod tests {
         let checks = host_checks(Ok(vec![host("a", "1"), host("b", "1")]));
         assert_eq!(checks.len(), 3);
         assert_eq!(checks[0].found, "2 alive, 16 steps at once");
-        assert!(
-            checks[1].found.starts_with("a serves chain since"),
-            "{}",
-            checks[1].found
-        );
+        assert!(checks[1].found.starts_with("a serves chain since"), "{}", checks[1].found);
     }
 
     #[test]
     fn different_builds_of_a_workflow_are_a_warning() {
         let checks = builds(&[host("a", "1"), host("b", "2"), host("c", "2")]);
         assert_eq!(checks.len(), 1);
-        assert_eq!(
-            checks[0].found,
-            "chain is served in 2 different builds: 1 (1), 2 (2)"
-        );
+        assert_eq!(checks[0].found, "chain is served in 2 different builds: 1 (1), 2 (2)");
     }
 
     #[test]

@@ -57,9 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Counts, SkipReason> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(refused(path, &error)),
         };
-        counter
-            .take(&buffer[..length])
-            .map_err(|Binary| SkipReason::Binary)?;
+        counter.take(&buffer[..length]).map_err(|Binary| SkipReason::Binary)?;
         if counter.distinct_terms() > MOST_TERMS {
             return Err(SkipReason::TooManyTerms);
         }
@@ -90,10 +88,7 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         fs::write(at("text"), "two words\n").unwrap();
         fs::write(at("binary"), b"a\0b").unwrap();
-        File::create(at("huge"))
-            .unwrap()
-            .set_len(LARGEST_FILE + 1)
-            .unwrap();
+        File::create(at("huge")).unwrap().set_len(LARGEST_FILE + 1).unwrap();
 
         assert_eq!(read(&at("text")).unwrap().words, 2);
         assert_eq!(read(&at("binary")), Err(SkipReason::Binary));

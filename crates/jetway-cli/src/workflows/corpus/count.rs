@@ -68,11 +68,7 @@ impl Counter {
             bytes: self.bytes,
             lines: self.lines,
             words: self.words,
-            terms: self
-                .terms
-                .into_iter()
-                .map(|(term, count)| (text(term), count))
-                .collect(),
+            terms: self.terms.into_iter().map(|(term, count)| (text(term), count)).collect(),
         }
     }
 
@@ -144,25 +140,14 @@ mod tests {
     #[test]
     fn terms_are_identifiers_in_lower_case() {
         let found = terms("Fn fn_2 FN 3abc x-y _z 42 über");
-        let expected = [
-            ("_z", 1),
-            ("abc", 1),
-            ("ber", 1),
-            ("fn", 2),
-            ("fn_2", 1),
-            ("x", 1),
-            ("y", 1),
-        ];
+        let expected = [("_z", 1), ("abc", 1), ("ber", 1), ("fn", 2), ("fn_2", 1), ("x", 1), ("y", 1)];
         assert_eq!(found, expected.map(|(term, count)| (term.to_owned(), count)));
     }
 
     #[test]
     fn a_term_that_is_too_long_is_left_out() {
         let (fits, too_long) = ("a".repeat(LONGEST_TERM), "b".repeat(LONGEST_TERM + 1));
-        assert_eq!(
-            terms(&format!("{too_long} {fits} c")),
-            [(fits, 1), ("c".to_owned(), 1)]
-        );
+        assert_eq!(terms(&format!("{too_long} {fits} c")), [(fits, 1), ("c".to_owned(), 1)]);
     }
 
     #[test]

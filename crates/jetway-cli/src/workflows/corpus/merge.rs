@@ -2,9 +2,7 @@
 
 use super::{
     CorpusContext,
-    report::{
-        CorpusReport, FileCounts, FileReport, LargeFile, SkippedExample, SkippedFile, SkippedFiles, TermCount,
-    },
+    report::{CorpusReport, FileCounts, FileReport, LargeFile, SkippedExample, SkippedFile, TermCount},
 };
 use jetway::{Error, Transition, node};
 use std::collections::HashMap;
@@ -27,68 +25,43 @@ node! {
 }
 
 fn merge(files: Vec<FileReport>, top: usize) -> CorpusReport {
-    let mut report = CorpusReport {
-        files: files.len() as u64,
-        ..CorpusReport::default()
-    };
+    let mut report = CorpusReport { files: files.len() as u64, ..CorpusReport::default() };
     let mut terms: HashMap<String, u64> = HashMap::new();
     for file in files {
         match file {
             FileReport::Read(counts) => add(&mut report, &mut terms, counts),
-            FileReport::Skipped(file) => skip(&mut report.skipped, file),
+            FileReport::Skipped(file) => skip(&mut report, file),
         }
     }
     report.distinct_terms = terms.len() as u64;
     report.top_terms = most_frequent(terms, top);
-    report
-        .largest_files
-        .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
+    report.largest_files.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
     report.largest_files.truncate(top);
     report
 }
 
 fn add(report: &mut CorpusReport, terms: &mut HashMap<String, u64>, counts: FileCounts) {
-    let FileCounts {
-        path,
-        bytes,
-        lines,
-        words,
-        terms: in_file,
-    } = counts;
-    report.analysed += 1;
+    let FileCounts { path, bytes, lines, words, terms: in_file } = counts;
+    report.files_analysed += 1;
     report.bytes += bytes;
     report.lines += lines;
     report.words += words;
-    report.largest_files.push(LargeFile {
-        path,
-        bytes,
-        lines,
-        words,
-    });
+    report.largest_files.push(LargeFile { path, bytes, lines, words });
     for (term, count) in in_file {
         *terms.entry(term).or_default() += count;
     }
 }
 
-fn skip(skipped: &mut SkippedFiles, file: SkippedFile) {
-    skipped.count += 1;
-    *skipped
-        .by_reason
-        .entry(file.reason.kind().to_owned())
-        .or_default() += 1;
-    if skipped.examples.len() < SKIPPED_EXAMPLES {
-        skipped.examples.push(SkippedExample {
-            path: file.path,
-            reason: file.reason.to_string(),
-        });
+fn skip(report: &mut CorpusReport, file: SkippedFile) {
+    report.files_skipped += 1;
+    *report.skipped_by_reason.entry(file.reason.kind().to_owned()).or_default() += 1;
+    if report.skipped_examples.len() < SKIPPED_EXAMPLES {
+        report.skipped_examples.push(SkippedExample { path: file.path, reason: file.reason.to_string() });
     }
 }
 
 fn most_frequent(terms: HashMap<String, u64>, top: usize) -> Vec<TermCount> {
-    let mut all: Vec<TermCount> = terms
-        .into_iter()
-        .map(|(term, count)| TermCount { term, count })
-        .collect();
+    let mut all: Vec<TermCount> = terms.into_iter().map(|(term, count)| TermCount { term, count }).collect();
     let rank = |a: &TermCount, b: &TermCount| b.count.cmp(&a.count).then_with(|| a.term.cmp(&b.term));
     if (1..all.len()).contains(&top) {
         // There may be millions, of which only the top has to be sorted.
@@ -105,17 +78,8 @@ mod tests {
     use super::*;
 
     fn read(path: &str, bytes: u64, terms: &[(&str, u64)]) -> FileReport {
-        let terms = terms
-            .iter()
-            .map(|(term, count)| ((*term).to_owned(), *count))
-            .collect();
-        FileReport::Read(FileCounts {
-            path: path.to_owned(),
-            bytes,
-            lines: 1,
-            words: 2,
-            terms,
-        })
+        let terms = terms.iter().map(|(term, count)| ((*term).to_owned(), *count)).collect();
+        FileReport::Read(FileCounts { path: path.to_owned(), bytes, lines: 1, words: 2, terms })
     }
 
     #[test]
@@ -132,64 +96,34 @@ mod tests {
         ];
         let report = merge(files, 2);
         assert_eq!(
-            (
-                report.files,
-                report.analysed,
-                report.bytes,
-                report.lines,
-                report.words
-            ),
+            (report.files, report.files_analysed, report.bytes, report.lines, report.words),
             (3, 3, 23, 3, 6)
         );
         assert_eq!(report.distinct_terms, 4);
-        let top: Vec<_> = report
-            .top_terms
-            .iter()
-            .map(|term| (term.term.as_str(), term.count))
-            .collect();
+        let top: Vec<_> = report.top_terms.iter().map(|term| (term.term.as_str(), term.count)).collect();
         assert_eq!(top, [("x", 3), ("y", 3)]);
-        let largest: Vec<_> = report
-            .largest_files
-            .iter()
-            .map(|file| file.path.as_str())
-            .collect();
+        let largest: Vec<_> = report.largest_files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(largest, ["c", "a"]);
     }
 
     #[test]
     fn skipped_files_are_all_counted_and_the_first_are_named() {
         let skipped = |number: usize| {
-            let reason = if number == 0 {
-                SkipReason::Unreadable("x".to_owned())
-            } else {
-                SkipReason::Binary
-            };
-            FileReport::Skipped(SkippedFile {
-                path: number.to_string(),
-                reason,
-            })
+            let reason =
+                if number == 0 { SkipReason::Unreadable("x".to_owned()) } else { SkipReason::Binary };
+            FileReport::Skipped(SkippedFile { path: number.to_string(), reason })
         };
         let report = merge((0..150).map(skipped).collect(), 5);
-        assert_eq!(
-            (report.files, report.analysed, report.skipped.count),
-            (150, 0, 150)
-        );
-        assert_eq!(report.skipped.by_reason["binary"], 149);
-        assert_eq!(report.skipped.by_reason["unreadable"], 1);
-        assert_eq!(report.skipped.examples.len(), SKIPPED_EXAMPLES);
-        assert_eq!(report.skipped.examples[0].reason, "unreadable: x");
+        assert_eq!((report.files, report.files_analysed, report.files_skipped), (150, 0, 150));
+        assert_eq!(report.skipped_by_reason["binary"], 149);
+        assert_eq!(report.skipped_by_reason["unreadable"], 1);
+        assert_eq!(report.skipped_examples.len(), SKIPPED_EXAMPLES);
+        assert_eq!(report.skipped_examples[0].reason, "unreadable: x");
     }
 
     #[test]
     fn no_top_is_fine() {
         let report = merge(vec![read("a", 1, &[("x", 1)])], 0);
-        assert_eq!(
-            (
-                report.top_terms.len(),
-                report.largest_files.len(),
-                report.distinct_terms
-            ),
-            (0, 0, 1)
-        );
+        assert_eq!((report.top_terms.len(), report.largest_files.len(), report.distinct_terms), (0, 0, 1));
     }
 }

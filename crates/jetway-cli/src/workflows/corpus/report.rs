@@ -93,9 +93,13 @@ pub(crate) struct CorpusReport {
     /// How many files were found: those that were analysed and those that were skipped.
     pub(crate) files: u64,
     /// How many files were read.
-    pub(crate) analysed: u64,
-    /// The files that were not read.
-    pub(crate) skipped: SkippedFiles,
+    pub(crate) files_analysed: u64,
+    /// How many files were not read.
+    pub(crate) files_skipped: u64,
+    /// How many files were not read, for each kind of reason.
+    pub(crate) skipped_by_reason: BTreeMap<String, u64>,
+    /// The first files that were not read, in the order of the scan.
+    pub(crate) skipped_examples: Vec<SkippedExample>,
     /// Bytes of the files that were read.
     pub(crate) bytes: u64,
     /// Lines in them.
@@ -108,17 +112,6 @@ pub(crate) struct CorpusReport {
     pub(crate) top_terms: Vec<TermCount>,
     /// The largest files that were read, the largest first, equals by path.
     pub(crate) largest_files: Vec<LargeFile>,
-}
-
-/// The files that were not read.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct SkippedFiles {
-    /// How many.
-    pub(crate) count: u64,
-    /// How many for each kind of reason.
-    pub(crate) by_reason: BTreeMap<String, u64>,
-    /// The first of them, in the order of the scan.
-    pub(crate) examples: Vec<SkippedExample>,
 }
 
 /// A file that was not read, for people.

@@ -27,26 +27,15 @@ fn files_below(root: &Path) -> Result<Vec<FileToRead>, Error> {
         .metadata()
         .map_err(|error| Error::Generic(format!("cannot scan {}: {error}", root.display())))?;
     if !about.is_dir() {
-        return Err(Error::Generic(format!(
-            "cannot scan {}: it is not a directory",
-            root.display()
-        )));
+        return Err(Error::Generic(format!("cannot scan {}: it is not a directory", root.display())));
     }
-    let below = |path: &Path| {
-        path.strip_prefix(root)
-            .unwrap_or(path)
-            .to_string_lossy()
-            .into_owned()
-    };
+    let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
     let mut files = Vec::new();
     for entry in WalkDir::new(root).sort_by_file_name() {
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
                 let bytes = entry.metadata().map_or(0, |about| about.len());
-                files.push(FileToRead {
-                    path: below(entry.path()),
-                    bytes,
-                });
+                files.push(FileToRead { path: below(entry.path()), bytes });
             }
             Ok(_) => {}
             Err(error) if error.depth() == 0 => {
@@ -54,10 +43,7 @@ fn files_below(root: &Path) -> Result<Vec<FileToRead>, Error> {
             }
             Err(error) => {
                 if let Some(path) = error.path() {
-                    files.push(FileToRead {
-                        path: below(path),
-                        bytes: 0,
-                    });
+                    files.push(FileToRead { path: below(path), bytes: 0 });
                 }
             }
         }
@@ -75,33 +61,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         fs::create_dir_all(root.join("b/deep/empty")).unwrap();
-        for (name, text) in [
-            ("c.txt", "c"),
-            ("b/2", "22"),
-            ("b/deep/1", "1"),
-            ("a", ""),
-            (".hidden", "h"),
-        ] {
+        for (name, text) in [("c.txt", "c"), ("b/2", "22"), ("b/deep/1", "1"), ("a", ""), (".hidden", "h")] {
             fs::write(root.join(name), text).unwrap();
         }
         std::os::unix::fs::symlink(root, root.join("b/loop")).unwrap();
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
 
         let found = files_below(root).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|file| (file.path.as_str(), file.bytes))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                (".hidden", 1),
-                ("a", 0),
-                ("b/2", 2),
-                ("b/deep/1", 1),
-                ("c.txt", 1)
-            ]
-        );
+        let found: Vec<_> = found.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
+        assert_eq!(found, [(".hidden", 1), ("a", 0), ("b/2", 2), ("b/deep/1", 1), ("c.txt", 1)]);
     }
 
     #[test]
@@ -117,9 +85,7 @@ mod tests {
         fs::write(&file, "x").unwrap();
         let error = files_below(&file).unwrap_err().to_string();
         assert!(error.contains("file: it is not a directory"), "{error}");
-        let missing = files_below(&directory.path().join("missing"))
-            .unwrap_err()
-            .to_string();
+        let missing = files_below(&directory.path().join("missing")).unwrap_err().to_string();
         assert!(missing.contains("missing: No such file"), "{missing}");
     }
 }

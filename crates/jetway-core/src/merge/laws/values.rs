@@ -75,9 +75,7 @@ fn fixed() {
 
 #[test]
 fn list() {
-    obeys_the_laws(items(), |value: &mut List<u8>, _, items| {
-        value.extend(items.clone())
-    });
+    obeys_the_laws(items(), |value: &mut List<u8>, _, items| value.extend(items.clone()));
 }
 
 #[test]
@@ -112,17 +110,11 @@ impl Merge for Slots {
 
 #[test]
 fn vec_of_slots() {
-    obeys_the_laws(
-        hash_map(0..4_usize, 0..9_u8, 0..4),
-        |value: &mut Slots, seen, writes| {
-            for (slot, written) in writes
-                .iter()
-                .filter(|(slot, written)| seen.0[**slot] != **written)
-            {
-                value.0[*slot] = *written;
-            }
-        },
-    );
+    obeys_the_laws(hash_map(0..4_usize, 0..9_u8, 0..4), |value: &mut Slots, seen, writes| {
+        for (slot, written) in writes.iter().filter(|(slot, written)| seen.0[**slot] != **written) {
+            value.0[*slot] = *written;
+        }
+    });
 }
 
 #[test]

@@ -53,18 +53,9 @@ impl Step<'_> {
         let Some(closed) = self.snapshot.fan_outs.remove(id) else {
             return;
         };
-        let FanOut {
-            opener,
-            outer,
-            seeds,
-            mut arrivals,
-            mut fired,
-            ..
-        } = closed;
+        let FanOut { opener, outer, seeds, mut arrivals, mut fired, .. } = closed;
         if !seeds.chunks.is_empty() {
-            self.effects.push(Effect::DropChunks(
-                seeds.chunks.iter().map(|seed| seed.chunk).collect(),
-            ));
+            self.effects.push(Effect::DropChunks(seeds.chunks.iter().map(|seed| seed.chunk).collect()));
         }
         if arrivals.is_empty()
             && let Some(gather) = self.graph.gather_behind(&opener)
@@ -75,12 +66,7 @@ impl Step<'_> {
         let branches = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);
         fired.extend(arrivals.keys().cloned());
         for (node, values) in arrivals {
-            self.add_item(
-                ItemId::gathered(id, &node),
-                node,
-                Input::Gathered(values),
-                outer.clone(),
-            );
+            self.add_item(ItemId::gathered(id, &node), node, Input::Gathered(values), outer.clone());
         }
         let Some(outer) = outer else { return };
         if let Some(around) = self.snapshot.fan_outs.get_mut(&outer.fan_out) {

@@ -61,12 +61,7 @@ impl Step<'_> {
             opener: self.taken.node.clone(),
             outer: self.taken.branch.clone(),
             open: count,
-            seeds: Seeds {
-                count,
-                done: Positions::default(),
-                inline: BTreeMap::new(),
-                chunks: Vec::new(),
-            },
+            seeds: Seeds { count, done: Positions::default(), inline: BTreeMap::new(), chunks: Vec::new() },
             arrivals: BTreeMap::new(),
             fired: BTreeSet::new(),
             via: self.taken.via.clone(),
@@ -78,18 +73,10 @@ impl Step<'_> {
             if self.graph.gathers(&node) {
                 fan_out.seeds.done.insert(position);
                 fan_out.open -= 1;
-                let arrival = Arrival {
-                    position,
-                    from: id.clone(),
-                    span: self.taken.span,
-                    payload,
-                };
+                let arrival = Arrival { position, from: id.clone(), span: self.taken.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
-                let ticket = TicketFor {
-                    item: ItemId::branch(&id, position),
-                    node: node.clone(),
-                };
+                let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
                 self.effects.push(Effect::Ticket(ticket));
                 fan_out.seeds.inline.insert(position, Seeded { node, payload });
             }
@@ -102,10 +89,7 @@ impl Step<'_> {
     }
 
     pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
-        self.effects.push(Effect::Ticket(TicketFor {
-            item: id.clone(),
-            node: node.clone(),
-        }));
+        self.effects.push(Effect::Ticket(TicketFor { item: id.clone(), node: node.clone() }));
         let item = Item {
             node,
             input,

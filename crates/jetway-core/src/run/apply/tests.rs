@@ -58,12 +58,7 @@ fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
         },
     });
     let tickets = vec![("a".to_owned(), ItemId::start())];
-    Run {
-        snapshot,
-        graph: graph(edges, gathers),
-        tickets,
-        done: 0,
-    }
+    Run { snapshot, graph: graph(edges, gathers), tickets, done: 0 }
 }
 
 fn to(targets: &[(&str, &str)]) -> Emitted {
@@ -71,17 +66,11 @@ fn to(targets: &[(&str, &str)]) -> Emitted {
         node: (*node).to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     };
-    Emitted {
-        successors: targets.iter().map(successor).collect(),
-        output: None,
-    }
+    Emitted { successors: targets.iter().map(successor).collect(), output: None }
 }
 
 fn output(value: &str) -> Emitted {
-    Emitted {
-        successors: Vec::new(),
-        output: Some(Bytes::copy_from_slice(value.as_bytes())),
-    }
+    Emitted { successors: Vec::new(), output: Some(Bytes::copy_from_slice(value.as_bytes())) }
 }
 
 fn next(targets: &[(&str, &str)]) -> Produced {
@@ -93,13 +82,7 @@ fn all(node: &str, payloads: &[&str]) -> Produced {
 }
 
 fn error(message: &str) -> RunError {
-    RunError {
-        item: None,
-        node: None,
-        attempt: 1,
-        kind: "error".to_owned(),
-        message: message.to_owned(),
-    }
+    RunError { item: None, node: None, attempt: 1, kind: "error".to_owned(), message: message.to_owned() }
 }
 
 impl Run {
@@ -117,10 +100,7 @@ impl Run {
     }
 
     fn apply(&mut self, attempt: Attempt) -> bool {
-        let commit = CommitId {
-            writer: 1,
-            number: self.snapshot.steps,
-        };
+        let commit = CommitId { writer: 1, number: self.snapshot.steps };
         let Some(Applied { snapshot, effects }) = apply(self.snapshot.clone(), attempt, commit, &self.graph)
         else {
             return false;
@@ -141,10 +121,7 @@ impl Run {
         let index = self.tickets.iter().position(|(of, _)| of == node);
         let index = index.unwrap_or_else(|| panic!("no ticket for {node}: {:?}", self.tickets));
         let (_, item) = self.tickets.remove(index);
-        assert!(
-            self.apply(self.attempt(&item, node, produced)),
-            "{item} was discarded"
-        );
+        assert!(self.apply(self.attempt(&item, node, produced)), "{item} was discarded");
         item
     }
 
@@ -154,10 +131,7 @@ impl Run {
         };
         let mut arrived = arrivals.inline.clone();
         arrived.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
-        arrived
-            .into_iter()
-            .map(|arrival| String::from_utf8(arrival.payload.to_vec()).unwrap())
-            .collect()
+        arrived.into_iter().map(|arrival| String::from_utf8(arrival.payload.to_vec()).unwrap()).collect()
     }
 
     fn ticket(&self, node: &str) -> ItemId {
@@ -169,11 +143,7 @@ impl Run {
 
     fn outputs(&self) -> Vec<String> {
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        self.snapshot
-            .outputs
-            .iter()
-            .map(|output| text(&output.value))
-            .collect()
+        self.snapshot.outputs.iter().map(|output| text(&output.value)).collect()
     }
 }
 
@@ -206,10 +176,7 @@ fn a_run_that_ended_never_changes() {
     run.step("a", all("b", &["1", "2"]));
     let late = run.ticket_of("b", 1);
     run.step("b", Produced::Failed(error("no")));
-    assert_eq!(
-        (run.snapshot.status, run.done, run.snapshot.pending()),
-        (Status::Failed, 1, 0)
-    );
+    assert_eq!((run.snapshot.status, run.done, run.snapshot.pending()), (Status::Failed, 1, 0));
     let before = run.snapshot.clone();
     assert!(!run.apply(run.attempt(&late, "b", Produced::Next(output("late")))));
     assert_eq!(run.snapshot, before);
@@ -234,10 +201,7 @@ fn a_run_without_an_output_has_failed() {
         let mut run = start(&[("a", "b")], &[]);
         run.step("a", nothing);
         assert_eq!((run.snapshot.status, run.done), (Status::Failed, 1));
-        assert_eq!(
-            run.snapshot.error.as_ref().map(|error| error.kind.as_str()),
-            Some("no_output")
-        );
+        assert_eq!(run.snapshot.error.as_ref().map(|error| error.kind.as_str()), Some("no_output"));
     }
 }
 
@@ -245,10 +209,7 @@ fn a_run_without_an_output_has_failed() {
 fn a_caught_failure_goes_on() {
     let mut run = start(&[("a", "b")], &[]);
     run.step("a", Produced::Caught(error("no"), to(&[("b", "b0")])));
-    assert_eq!(
-        (run.snapshot.status, run.snapshot.caught.count),
-        (Status::Running, 1)
-    );
+    assert_eq!((run.snapshot.status, run.snapshot.caught.count), (Status::Running, 1));
     assert_eq!(run.snapshot.caught.latest[0].message, "no");
 }
 
@@ -353,28 +314,17 @@ fn a_lost_workers_ticket_finds_what_was_committed_under_it() {
     run.step("a", next(&[("b", "b0")]));
     let (_, b) = run.tickets.pop().unwrap();
     // The worker went on with b under the start's ticket.
-    let attempt = Attempt {
-        via: ItemId::start(),
-        ..run.attempt(&b, "b", all("c", &["1", "2"]))
-    };
+    let attempt = Attempt { via: ItemId::start(), ..run.attempt(&b, "b", all("c", &["1", "2"])) };
     assert!(run.apply(attempt));
-    let found: Vec<_> = tickets_under(&run.snapshot, &ItemId::start())
-        .into_iter()
-        .map(|want| want.item)
-        .collect();
+    let found: Vec<_> =
+        tickets_under(&run.snapshot, &ItemId::start()).into_iter().map(|want| want.item).collect();
     assert_eq!(found, [ItemId::branch(&b, 0), ItemId::branch(&b, 1)]);
     assert!(tickets_under(&run.snapshot, &b).is_empty());
 }
 
 impl Run {
     fn ticket_of(&self, node: &str, index: usize) -> ItemId {
-        self.tickets
-            .iter()
-            .filter(|(of, _)| of == node)
-            .nth(index)
-            .unwrap()
-            .1
-            .clone()
+        self.tickets.iter().filter(|(of, _)| of == node).nth(index).unwrap().1.clone()
     }
 }
 

@@ -3,8 +3,8 @@
 
 use super::{Failure, Taken};
 use crate::{
-    Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec, distributed::ItemProcessedOutcome,
-    workflow::WorkItem,
+    Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec,
+    distributed::ItemProcessedOutcome, workflow::WorkItem,
 };
 use std::collections::VecDeque;
 
@@ -40,11 +40,7 @@ where
     // A copy that shares nothing with the context: a clone of it might.
     let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
-    match taken
-        .workflow
-        .process_work_item(&ctx, taken.leased.item.clone(), &mut successors)
-        .await
-    {
+    match taken.workflow.process_work_item(&ctx, taken.leased.item.clone(), &mut successors).await {
         Ok(output) => {
             // Only the change is sent: merging two whole contexts counts their common past twice.
             taken.contexts.merge(run_id, ctx.store.rebase(&before, C::default())).await?;
@@ -61,9 +57,7 @@ where
             Ok(output)
         }
         Err(error) => {
-            taken
-                .processed(ItemProcessedOutcome::Error(error.clone()))
-                .await?;
+            taken.processed(ItemProcessedOutcome::Error(error.clone())).await?;
             Err(Failure::Node(error))
         }
     }

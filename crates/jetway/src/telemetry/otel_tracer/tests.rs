@@ -40,26 +40,17 @@ impl Exported {
     /// the exporter.
     fn new() -> Self {
         let kept = Kept::default();
-        let provider = provider_builder()
-            .with_span_processor(SimpleSpanProcessor::new(kept.clone()))
-            .build();
+        let provider = provider_builder().with_span_processor(SimpleSpanProcessor::new(kept.clone())).build();
         let tracer = OtelTracer::new(&provider);
         let silent = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
         let silent = tracing_subscriber::Layer::with_filter(silent, tracing::level_filters::LevelFilter::OFF);
         let subscriber = tracing_subscriber::registry().with(layer(&tracer)).with(silent);
-        Self {
-            kept,
-            tracer,
-            _subscriber: tracing::subscriber::set_default(subscriber),
-        }
+        Self { kept, tracer, _subscriber: tracing::subscriber::set_default(subscriber) }
     }
 
     fn spans(&self) -> BTreeMap<String, SpanData> {
         let spans = self.kept.0.lock().unwrap().clone();
-        spans
-            .into_iter()
-            .map(|span| (span.name.to_string(), span))
-            .collect()
+        spans.into_iter().map(|span| (span.name.to_string(), span)).collect()
     }
 }
 
@@ -67,13 +58,7 @@ const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
 const RUN_SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
 
 fn trace(parent_id: Option<u64>) -> Trace {
-    Trace {
-        trace_id: TRACE,
-        span_id: RUN_SPAN,
-        parent_id,
-        flags: 1,
-        state: "vendor=1".to_owned(),
-    }
+    Trace { trace_id: TRACE, span_id: RUN_SPAN, parent_id, flags: 1, state: "vendor=1".to_owned() }
 }
 
 fn run() -> RunKey {
@@ -104,15 +89,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
 
 fn info<'a>(run: &'a RunKey, trace: &'a Trace, item: &'a ItemId, links: Vec<u64>) -> StepInfo<'a> {
     let queue_wait = Some(Duration::from_millis(12));
-    StepInfo {
-        run,
-        trace,
-        node: "charge",
-        item,
-        attempt: 2,
-        queue_wait,
-        links,
-    }
+    StepInfo { run, trace, node: "charge", item, attempt: 2, queue_wait, links }
 }
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
@@ -125,9 +102,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 #[test]
 fn a_run_is_written_with_the_ids_and_times_that_were_fixed() {
     let exported = Exported::new();
-    exported
-        .tracer
-        .run_ended(&snapshot(Status::Completed, None, None));
+    exported.tracer.run_ended(&snapshot(Status::Completed, None, None));
     let spans = exported.spans();
     let span = &spans["run pay"];
     assert_eq!(span.span_context.trace_id(), TraceId::from(TRACE));
@@ -145,9 +120,7 @@ fn a_run_is_written_with_the_ids_and_times_that_were_fixed() {
 fn a_run_that_was_started_within_a_trace_is_below_its_caller() {
     let exported = Exported::new();
     let caller = 0xb7ad_6b71_6920_3331;
-    exported
-        .tracer
-        .run_ended(&snapshot(Status::Completed, None, Some(caller)));
+    exported.tracer.run_ended(&snapshot(Status::Completed, None, Some(caller)));
     let spans = exported.spans();
     let span = &spans["run pay"];
     assert_eq!(span.parent_span_id, SpanId::from(caller));
@@ -167,9 +140,7 @@ fn a_failed_run_says_why() {
         kind: "panic".to_owned(),
         message: "card declined".to_owned(),
     };
-    exported
-        .tracer
-        .run_ended(&snapshot(Status::Failed, Some(error), None));
+    exported.tracer.run_ended(&snapshot(Status::Failed, Some(error), None));
     let spans = exported.spans();
     let span = &spans["run pay"];
     assert_eq!(span.status, SpanStatus::error("card declined"));
@@ -194,11 +165,7 @@ fn a_step_is_below_its_run_and_links_to_what_led_to_it() {
     assert_eq!(span.parent_span_id, SpanId::from(RUN_SPAN));
     assert_eq!(span.span_kind, SpanKind::Consumer);
     assert_eq!(span.status, SpanStatus::Unset);
-    let links: Vec<_> = span
-        .links
-        .iter()
-        .map(|link| link.span_context.span_id())
-        .collect();
+    let links: Vec<_> = span.links.iter().map(|link| link.span_context.span_id()).collect();
     assert_eq!(links, [SpanId::from(7), SpanId::from(8)]);
     let events: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
     assert_eq!(events, ["taken from the queue", "commit conflict"]);
@@ -223,9 +190,7 @@ async fn spans_of_the_node_are_below_the_step_and_what_it_calls_joins_the_trace(
     let step = exported.tracer.step(&info(&run, &trace, &item, Vec::new()));
     let outgoing = async {
         tokio::task::yield_now().await;
-        async { current_trace() }
-            .instrument(tracing::info_span!("call the bank"))
-            .await
+        async { current_trace() }.instrument(tracing::info_span!("call the bank")).await
     };
     let headers = outgoing.instrument(step.span.clone()).await;
     exported.tracer.step_ended(&step, "failed");
@@ -248,25 +213,13 @@ async fn spans_of_the_node_are_below_the_step_and_what_it_calls_joins_the_trace(
 #[test]
 fn other_spans_get_random_ids_after_a_run_was_written() {
     let exported = Exported::new();
-    exported
-        .tracer
-        .run_ended(&snapshot(Status::Completed, None, None));
+    exported.tracer.run_ended(&snapshot(Status::Completed, None, None));
     let (run, trace, item) = (run(), trace(None), ItemId::start());
-    let ids: Vec<_> = (0..2)
-        .map(|_| {
-            exported
-                .tracer
-                .step(&info(&run, &trace, &item, Vec::new()))
-                .id
-                .unwrap()
-        })
-        .collect();
+    let ids: Vec<_> =
+        (0..2).map(|_| exported.tracer.step(&info(&run, &trace, &item, Vec::new())).id.unwrap()).collect();
     assert!(ids[0] != ids[1] && !ids.contains(&RUN_SPAN), "{ids:?}");
     tracing::info_span!("elsewhere").in_scope(|| {});
-    assert_ne!(
-        exported.spans()["elsewhere"].span_context.trace_id(),
-        TraceId::from(TRACE)
-    );
+    assert_ne!(exported.spans()["elsewhere"].span_context.trace_id(), TraceId::from(TRACE));
 }
 
 #[test]
@@ -276,9 +229,7 @@ fn a_run_that_its_caller_does_not_sample_is_not_exported() {
     unsampled.trace.flags = 0;
     exported.tracer.run_ended(&unsampled);
     let (run, item) = (run(), ItemId::start());
-    let step = exported
-        .tracer
-        .step(&info(&run, &unsampled.trace, &item, Vec::new()));
+    let step = exported.tracer.step(&info(&run, &unsampled.trace, &item, Vec::new()));
     assert!(step.id.is_some(), "steps still name each other");
     drop(step);
     assert!(exported.spans().is_empty());
@@ -288,11 +239,7 @@ fn a_run_that_its_caller_does_not_sample_is_not_exported() {
 fn a_fan_in_links_to_more_branches_than_the_sdk_allows_by_itself() {
     let exported = Exported::new();
     let (run, trace, item) = (run(), trace(None), ItemId::start());
-    drop(
-        exported
-            .tracer
-            .step(&info(&run, &trace, &item, (1..=2_000).collect())),
-    );
+    drop(exported.tracer.step(&info(&run, &trace, &item, (1..=2_000).collect())));
     assert_eq!(exported.spans()["step charge"].links.len(), 2_000);
 }
 
