@@ -36,7 +36,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Start(args) => commands::start::run(args).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
-        Command::Dot(args) => commands::dot::run(&args),
+        Command::Dot(args) => commands::dot::run(args).await,
         Command::Doctor(args) => commands::doctor::run(args).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     committer::Committer,
-    config::NatsConfig,
+    config::{Grouping, NatsConfig, WriteConfig},
     connect::{self, ServerFacts},
     dead_letters::DeadLetters,
     link::Link,
@@ -91,13 +91,16 @@ impl NatsBackend {
             hosts: name(Stream::Hosts),
         };
         let start = |stream: String| Committer::start(Arc::clone(&link), stream, config.writes.clone());
+        // These streams take no batches.
+        let singly = WriteConfig { grouping: Grouping::Never, ..config.writes.clone() };
+        let start_singly = |stream: String| Committer::start(Arc::clone(&link), stream, singly.clone());
         let committers = Committers {
-            starts: start(streams.starts.clone()).await.map_err(closed)?,
+            starts: start_singly(streams.starts.clone()).await.map_err(closed)?,
             tickets: start(streams.tickets.clone()).await.map_err(closed)?,
             runs: start(streams.runs.clone()).await.map_err(closed)?,
             done: start(streams.done.clone()).await.map_err(closed)?,
         };
-        let dead = Arc::new(start(name(Stream::Dead)).await.map_err(closed)?);
+        let dead = Arc::new(start_singly(name(Stream::Dead)).await.map_err(closed)?);
         let runs = link.jetstream.get_stream_no_info(&streams.runs).await.map_err(closed)?;
         let (janitor, janitor_task) = Janitor::start(Arc::clone(&link));
         tracing::info!(

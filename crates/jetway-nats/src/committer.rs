@@ -36,6 +36,9 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+/// The server's own limit.
+const LARGEST_BATCH: usize = 1000;
+
 /// One committer. Dropping it ends its task; writes that are under way are then reported as not stored, and may be.
 #[derive(Debug)]
 pub(crate) struct Committer {
@@ -78,6 +81,11 @@ impl Committer {
         stream: String,
         config: WriteConfig,
     ) -> Result<Self, SubscribeError> {
+        let config = WriteConfig {
+            max_group: config.max_group.clamp(1, LARGEST_BATCH),
+            in_flight: config.in_flight.max(1),
+            ..config
+        };
         let (jobs, waiting) = mpsc::channel(config.queue.max(1));
         let give_up_after = config.give_up_after;
         let task = run::Run::new(Arc::clone(&link), stream, config).await?;

@@ -34,7 +34,8 @@ pub struct NatsConfig {
     /// The most that each stream may take up on disk, in bytes. A stream that is full refuses what is new, and keeps
     /// what it has. Default: as much as the server gives to the account.
     pub max_stream_bytes: Option<u64>,
-    /// How long a message is held without a sign of life before it is delivered again. Default: 30 seconds.
+    /// How long a message is held without a sign of life before it is delivered again: how soon the work of a lost host goes
+    /// on. Default: 10 seconds.
     pub ack_wait: Duration,
     /// How many messages of one consumer may be held at once, by all hosts together. Default: 20,000.
     pub max_ack_pending: u32,
@@ -60,7 +61,7 @@ impl NatsConfig {
             keep_results: Duration::from_secs(7 * 24 * 3600),
             keep_dead_letters: Duration::from_secs(7 * 24 * 3600),
             max_stream_bytes: None,
-            ack_wait: Duration::from_secs(30),
+            ack_wait: Duration::from_secs(10),
             max_ack_pending: 20_000,
             announce_every: Duration::from_secs(15),
             writes: WriteConfig::default(),

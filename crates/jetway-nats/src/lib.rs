@@ -56,6 +56,7 @@ mod link;
 mod names;
 mod provision;
 mod pull;
+mod requests;
 mod results;
 mod service;
 mod snapshots;
@@ -68,4 +69,5 @@ pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteCon
 pub use connect::ServerFacts;
 pub use durability::{Durability, Synced};
 pub use names::start_subject;
+pub use requests::{NO_HOST, Remote};
 pub use service::{ServiceHandle, serve};

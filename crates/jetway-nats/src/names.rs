@@ -18,11 +18,11 @@ mod headers;
 mod subjects;
 
 pub(crate) use headers::*;
-pub(crate) use subjects::token;
+pub(crate) use subjects::{Ask, token};
 
 use jetway_core::Namespace;
 
-/// The five streams and buckets that Jetway writes to, and the bucket of the hosts.
+/// The streams and buckets of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stream {
     /// Start messages.
@@ -62,6 +62,10 @@ impl Stream {
 
 /// The name of the micro service, as `nats micro ls` shows it.
 pub(crate) const SERVICE: &str = "jetway";
+/// The hosts that share the requests.
+pub(crate) const SERVICE_QUEUE: &str = "jetway";
+/// The hosts that share the look-out for workflows that nobody serves.
+pub(crate) const LOOK_OUT_QUEUE: &str = "jetway-unknown";
 
 /// The names of one namespace.
 #[derive(Debug, Clone)]

@@ -19,10 +19,10 @@ use crate::{
     link::{Link, LinkState},
     provision::ensure_consumer,
 };
-use async_nats::{Message, Request, Subscriber};
+use async_nats::{Message, Request, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use janitor::Janitor;
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_core::backend::BackendError;
 use reply::Origin;
 use slots::Slots;
 use status::Status;
@@ -122,8 +122,8 @@ impl Pull {
             if self.messages.is_none()
                 && let Err(error) = self.subscribe().await
             {
-                self.pause().await;
-                return Some(Err(error));
+                tracing::debug!(%error, "a pull ends with its connection");
+                return None;
             }
             if self.slots.due(Instant::now()) {
                 self.ask().await;
@@ -136,8 +136,11 @@ impl Pull {
                     tracing::debug!(consumer = self.source.consumer, reason, "the pull begins anew");
                     self.restart();
                     self.pause().await;
-                    if let Err(error) = self.renew_consumer().await {
-                        return Some(Err(error));
+                    match self.renew_consumer().await {
+                        Ok(()) => {}
+                        // The server is not back yet.
+                        Err(error) if error.is_retryable() => tracing::debug!(%error, "the pull has to wait"),
+                        Err(error) => return Some(Err(error)),
                     }
                 }
             }
@@ -203,15 +206,10 @@ impl Pull {
         }
     }
 
-    async fn subscribe(&mut self) -> Result<(), BackendError> {
+    async fn subscribe(&mut self) -> Result<(), SubscribeError> {
         self.inbox = self.link.client.new_inbox();
         self.connects = self.state.borrow_and_update().connects;
-        let messages = self.link.client.subscribe(self.inbox.clone()).await.map_err(|error| {
-            let sentence =
-                format!("cannot pull from consumer {}: the connection is closed", self.source.consumer);
-            BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
-        })?;
-        self.messages = Some(messages);
+        self.messages = Some(self.link.client.subscribe(self.inbox.clone()).await?);
         self.heard = Instant::now();
         self.silence.as_mut().reset(self.heard + SILENCE);
         Ok(())

@@ -17,7 +17,7 @@ mod wait;
 
 use crate::{
     backend::NatsBackend,
-    names::{Names, SERVICE},
+    names::{Ask, LOOK_OUT_QUEUE, Names, SERVICE, SERVICE_QUEUE},
     write::one_line,
 };
 use answer::Answerer;
@@ -36,23 +36,16 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How many requests a host answers at once, those that wait for a result included.
 const AT_ONCE: usize = 4096;
-/// Which hosts share the requests.
-const QUEUE: &str = "jetway";
-/// Which hosts share the look-out for workflows that nobody serves.
-const LOOK_OUT: &str = "jetway-unknown";
 
-/// What a request asks for.
+/// By which endpoint a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Start,
-    /// Any start at all, to answer those that nobody serves.
-    AnyStart,
-    Status,
-    Runs,
-    Workflows,
+enum Door {
+    Ask(Ask),
+    /// That of any start at all, to answer those that nobody serves.
+    LookOut,
 }
 
-type Requests = SelectAll<futures::stream::BoxStream<'static, (Verb, Request)>>;
+type Requests = SelectAll<futures::stream::BoxStream<'static, (Door, Request)>>;
 
 /// A service that is running. Dropping it ends it at once; [`stop`](Self::stop) lets it finish.
 #[derive(Debug)]
@@ -79,7 +72,7 @@ pub async fn serve(
     let service = client
         .service_builder()
         .description("Jetway: starts workflows and tells about their runs")
-        .queue_group(QUEUE)
+        .queue_group(SERVICE_QUEUE)
         .metadata([("namespace".to_owned(), backend.namespace().to_string())].into())
         .start(SERVICE, env!("CARGO_PKG_VERSION"))
         .await
@@ -108,18 +101,19 @@ async fn endpoints(
 ) -> Result<Requests, async_nats::Error> {
     let mut requests = Requests::new();
     let mut add =
-        |verb: Verb, endpoint: Endpoint| requests.push(endpoint.map(move |request| (verb, request)).boxed());
+        |door: Door, endpoint: Endpoint| requests.push(endpoint.map(move |request| (door, request)).boxed());
     let endpoint = |name: &str| service.endpoint_builder().name(name);
     for workflow in workflows {
         let workflow = workflow.as_str();
-        let subject = names.api("start", &[workflow]);
-        add(Verb::Start, endpoint(&format!("start-{workflow}")).add(subject).await?);
+        let name = format!("{}-{workflow}", Ask::Start.verb());
+        add(Door::Ask(Ask::Start), endpoint(&name).add(names.api(Ask::Start, &[workflow])).await?);
     }
-    let any = endpoint("start").queue_group(LOOK_OUT).add(names.api("start", &["*"])).await?;
-    add(Verb::AnyStart, any);
-    add(Verb::Status, endpoint("status").add(names.api("status", &["*", "*"])).await?);
-    add(Verb::Runs, endpoint("runs").add(names.api("runs", &[])).await?);
-    add(Verb::Workflows, endpoint("workflows").add(names.api("workflows", &[])).await?);
+    let any = endpoint(Ask::Start.verb()).queue_group(LOOK_OUT_QUEUE);
+    add(Door::LookOut, any.add(names.api(Ask::Start, &["*"])).await?);
+    let others: [(Ask, &[&str]); 3] = [(Ask::Status, &["*", "*"]), (Ask::Runs, &[]), (Ask::Workflows, &[])];
+    for (ask, words) in others {
+        add(Door::Ask(ask), endpoint(ask.verb()).add(names.api(ask, words)).await?);
+    }
     Ok(requests)
 }
 
@@ -136,17 +130,17 @@ async fn run(
             () = closing.cancelled() => break,
             Some(ended) = answers.join_next() => report(ended),
             request = requests.next() => match request {
-                Some((verb, request)) if answers.len() < AT_ONCE => {
+                Some((door, request)) if answers.len() < AT_ONCE => {
                     let (answerer, hurry) = (Arc::clone(&answerer), hurry.clone());
                     answers.spawn(async move {
                         tokio::select! {
                             biased;
-                            answer = answerer.answer(verb, &request.message) => respond(&request, answer).await,
+                            answer = answerer.answer(door, &request.message) => respond(&request, answer).await,
                             () = hurry.cancelled() => respond(&request, Some(Err(stopping()))).await,
                         }
                     });
                 }
-                Some((Verb::AnyStart, _)) => {}
+                Some((Door::LookOut, _)) => {}
                 Some((_, request)) => respond(&request, Some(Err(busy()))).await,
                 None => break,
             },

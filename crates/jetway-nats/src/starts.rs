@@ -111,7 +111,7 @@ impl NatsBackend {
     }
 }
 
-fn headers(request: &StartRequest) -> HeaderMap {
+pub(crate) fn headers(request: &StartRequest) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let encoding = match request.encoding {
         Encoding::Json => names::JSON,

@@ -1,17 +1,11 @@
 //! `jetway dot`: draws a workflow.
 
-use crate::{
-    cli::ServerArgs,
-    exit::Exit,
-    output,
-    workflows::{chain::chain, corpus::corpus},
-};
+use crate::{cli::ServerArgs, exit::Exit, output};
 use clap::Args;
-use jetway::{Workflow, client::ClientError};
-use serde_json::json;
+use jetway::client::ClientError;
 
 const AFTER_HELP: &str = "\
-Knows the workflows of this program, which `jetway host` serves.
+Asks a host for its workflows.
 
 Example: with Graphviz installed
   jetway dot corpus | dot -Tsvg > corpus.svg";
@@ -28,18 +22,17 @@ pub(crate) struct DotArgs {
 }
 
 /// Runs the verb.
-pub(crate) fn run(args: &DotArgs) -> anyhow::Result<Exit> {
-    let (chain, corpus) = (chain(), corpus());
-    let all = [(chain.name(), chain.to_dot()), (corpus.name(), corpus.to_dot())];
-    let Some((name, dot)) = all.into_iter().find(|(name, _)| *name == args.workflow) else {
-        let names = all.map(|(name, _)| name).join(", ");
-        let message = format!("this program has no workflow {:?}; there are {names}", args.workflow);
-        return Err(ClientError::NotFound { message }.into());
-    };
+pub(crate) async fn run(args: DotArgs) -> anyhow::Result<Exit> {
+    let workflows = args.server.client().await?.workflows().await?;
+    let names: Vec<_> = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
+    let found = workflows.into_iter().find(|workflow| workflow.name.as_str() == args.workflow);
+    let workflow = found.ok_or_else(|| ClientError::NotFound {
+        message: format!("the host has no workflow {:?}; there are {}", args.workflow, names.join(", ")),
+    })?;
     if args.server.common.json {
-        output::json(&json!({ "name": name, "dot": dot }))?;
+        output::json(&workflow)?;
     } else {
-        output::data(dot)?;
+        output::data(&workflow.dot)?;
     }
     Ok(Exit::Done)
 }

@@ -101,7 +101,8 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Starts the run; where no host is up, the message for the first that comes is a start as well.
+/// Asks a host, which answers when the run exists and says what is wrong with the input; where none is up, leaves a
+/// start message for the first that comes.
 async fn start(
     client: &Client,
     workflow: &str,
@@ -109,7 +110,8 @@ async fn start(
     options: &StartOptions,
 ) -> anyhow::Result<RunKey> {
     match client.start(workflow, input, options).await {
-        Err(ClientError::NoHost { run }) => {
+        Err(ClientError::NoHost { .. }) => {
+            let run = client.publish_start(workflow, input, options).await?;
             output::say(&format!("no host is up: run {run} starts when one is"));
             Ok(run)
         }

@@ -159,7 +159,13 @@ impl Policy {
             return;
         }
         let way = if batch < single { Way::Batch } else { Way::Single };
-        tracing::debug!(size = size.0, single, batch, ?way, "the cheaper way to write, by the seconds for one write");
+        tracing::debug!(
+            size = size.0,
+            single,
+            batch,
+            ?way,
+            "the cheaper way to write, by the seconds for one write"
+        );
         // The cost of a write in a batch falls with the batch's size, so the verdict holds for smaller ones as well, or
         // for larger ones.
         let others = match way {

@@ -32,6 +32,8 @@ const LOOK_UPS: usize = 32;
 /// Answers that were on their way when the connection broke do not come any more; those to what was sent over the new
 /// one do, and soon.
 const AFTER_RECONNECT: Duration = Duration::from_millis(250);
+/// As good as never.
+const NO_ALARM: Duration = Duration::from_secs(3600);
 /// How often writes that cannot be sent are looked at for their deadline.
 const STALLED: Duration = Duration::from_millis(200);
 
@@ -104,7 +106,7 @@ impl Run {
         };
         let mut answers = answers.ready_chunks(ANSWERS);
         let mut link = self.link.state.clone();
-        let mut armed = Instant::now() + self.config.answer_within;
+        let mut armed = Instant::now() + NO_ALARM;
         let mut alarm = pin!(sleep_until(armed));
         let mut open = true;
         while open || self.has_work() {
@@ -124,7 +126,11 @@ impl Run {
                     Some(job) => self.queue.push_back(job),
                     None => open = false,
                 },
-                () = &mut alarm => armed = Instant::now() + Duration::from_secs(3600),
+                // Set anew at once: an alarm that has gone off would go off at every turn from now on.
+                () = &mut alarm => {
+                    armed = Instant::now() + NO_ALARM;
+                    alarm.as_mut().reset(armed);
+                }
             }
             while open && self.queue.len() < self.config.max_group {
                 let Ok(job) = waiting.try_recv() else { break };

@@ -27,6 +27,31 @@ impl TicketTokens<'_> {
     }
 }
 
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Takes a workflow.
+    Start,
+    /// Takes a workflow and a run id.
+    Status,
+    /// Takes nothing.
+    Runs,
+    /// Takes nothing.
+    Workflows,
+}
+
+impl Ask {
+    /// The word for it; also the name of its endpoint.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Status => "status",
+            Self::Runs => "runs",
+            Self::Workflows => "workflows",
+        }
+    }
+}
+
 /// Checks a word that is to stand between two dots of a subject.
 ///
 /// # Errors
@@ -158,24 +183,19 @@ impl Names {
         self.key(Stream::Hosts, &["*"])
     }
 
-    /// A request: `jetway.ns.api.<verb>` and what follows it.
-    pub(crate) fn api(&self, verb: &str, rest: &[&str]) -> String {
-        let mut subject = self.subject("api", &[verb]);
-        for word in rest {
+    /// The subject of a request: `jetway.ns.api.<verb>` and as many words as the verb takes.
+    pub(crate) fn api(&self, ask: Ask, words: &[&str]) -> String {
+        let mut subject = self.subject("api", &[ask.verb()]);
+        for word in words {
             subject.push('.');
             subject.push_str(word);
         }
         subject
     }
 
-    /// What follows the verb of a request.
-    pub(crate) fn api_tokens<'a, const N: usize>(
-        &self,
-        verb: &str,
-        subject: &'a str,
-    ) -> Option<[&'a str; N]> {
-        let rest = self.strip("api", subject)?.strip_prefix(verb)?.strip_prefix('.')?;
-        exactly(rest)
+    /// What follows the verb in the subject of a request.
+    pub(crate) fn api_words<'a, const N: usize>(&self, ask: Ask, subject: &'a str) -> Option<[&'a str; N]> {
+        exactly(self.strip("api", subject)?.strip_prefix(ask.verb())?.strip_prefix('.')?)
     }
 
     fn subject(&self, kind: &str, rest: &[&str]) -> String {
@@ -317,10 +337,10 @@ mod tests {
         assert_eq!(names.done(&run()), "jetway.ns.done.pay.order-1");
         assert_eq!(names.host("host-1").unwrap(), "$KV.JETWAY_ns_WORKERS.host-1");
         assert!(names.host("a.b").is_err());
-        let status = names.api("status", &["pay", "order-1"]);
+        let status = names.api(Ask::Status, &["pay", "order-1"]);
         assert_eq!(status, "jetway.ns.api.status.pay.order-1");
-        assert_eq!(names.api_tokens("status", &status), Some(["pay", "order-1"]));
-        assert_eq!(names.api_tokens::<1>("start", &status), None);
+        assert_eq!(names.api_words(Ask::Status, &status), Some(["pay", "order-1"]));
+        assert_eq!(names.api_words::<1>(Ask::Start, &status), None);
     }
 
     #[test]

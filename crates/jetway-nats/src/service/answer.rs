@@ -1,7 +1,12 @@
 //! Reading requests and answering them.
 
-use super::{Verb, unknown::LookOut, wait::wait};
-use crate::{backend::NatsBackend, committer::largest, names, write::trace_of};
+use super::{Door, unknown::LookOut, wait::wait};
+use crate::{
+    backend::NatsBackend,
+    committer::largest,
+    names::{self, Ask},
+    write::trace_of,
+};
 use async_nats::Message;
 use bytes::Bytes;
 use jetway_core::backend::{Api, ApiError, RunsQuery, StartRequest};
@@ -23,24 +28,24 @@ impl Answerer {
     }
 
     /// The answer to a request; `None` where somebody else answers it.
-    pub(super) async fn answer(&self, verb: Verb, request: &Message) -> Option<Result<Bytes, ApiError>> {
-        let answer = match verb {
-            Verb::AnyStart => return self.any_start(request).await.map(Err),
-            Verb::Start => self.start(request).await,
-            Verb::Status => self.status(request).await,
-            Verb::Runs => self.runs(request).await,
-            Verb::Workflows => self.api.workflows().await,
+    pub(super) async fn answer(&self, door: Door, request: &Message) -> Option<Result<Bytes, ApiError>> {
+        let answer = match door {
+            Door::LookOut => return self.any_start(request).await.map(Err),
+            Door::Ask(Ask::Start) => self.start(request).await,
+            Door::Ask(Ask::Status) => self.status(request).await,
+            Door::Ask(Ask::Runs) => self.runs(request).await,
+            Door::Ask(Ask::Workflows) => self.api.workflows().await,
         };
         Some(answer.and_then(|value| self.written(&value)))
     }
 
     async fn any_start(&self, request: &Message) -> Option<ApiError> {
-        let [workflow] = self.backend.names.api_tokens("start", &request.subject)?;
+        let [workflow] = self.backend.names.api_words(Ask::Start, &request.subject)?;
         self.look_out.refuse(workflow).await
     }
 
     async fn start(&self, request: &Message) -> Result<Value, ApiError> {
-        let [workflow] = self.tokens("start", request)?;
+        let [workflow] = self.words(Ask::Start, request)?;
         let wait = wait(word(request, names::WAIT))?;
         let run_id =
             word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);
@@ -55,7 +60,7 @@ impl Answerer {
     }
 
     async fn status(&self, request: &Message) -> Result<Value, ApiError> {
-        let [workflow, run_id] = self.tokens("status", request)?;
+        let [workflow, run_id] = self.words(Ask::Status, request)?;
         self.api.status(workflow, run_id).await
     }
 
@@ -70,9 +75,9 @@ impl Answerer {
         self.api.runs(query).await
     }
 
-    fn tokens<'a, const N: usize>(&self, verb: &str, request: &'a Message) -> Result<[&'a str; N], ApiError> {
-        let tokens = self.backend.names.api_tokens(verb, &request.subject);
-        tokens.ok_or_else(|| ApiError::new(400, format!("{} is no subject of this service", request.subject)))
+    fn words<'a, const N: usize>(&self, ask: Ask, request: &'a Message) -> Result<[&'a str; N], ApiError> {
+        let words = self.backend.names.api_words(ask, &request.subject);
+        words.ok_or_else(|| ApiError::new(400, format!("{} is no subject of this service", request.subject)))
     }
 
     fn written(&self, value: &Value) -> Result<Bytes, ApiError> {

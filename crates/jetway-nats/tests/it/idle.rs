@@ -1,19 +1,44 @@
-//! A host with nothing to do is nearly silent.
+//! A host with nothing to do is nearly silent, and asleep.
 
-use crate::support::{FINGERPRINT, backend, run, ticket};
+use crate::support::{FINGERPRINT, backend, config, connect, run, ticket, workflow, write};
 use futures::StreamExt as _;
 use jetway_core::{
     Timestamp, WorkflowName,
-    backend::{HostInfo, Hosts as _, SnapshotStore as _, Starts as _, TicketQueue as _},
+    backend::{HostInfo, Hosts as _, Results as _, SnapshotStore as _, Starts as _, TicketQueue as _},
 };
+use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
 
+/// What this thread has used of the processor.
+fn used() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap())
+}
+
+// On one thread, so that everything that the host does is done by this one.
+#[tokio::test]
+async fn an_idle_host_uses_no_processor() {
+    let mut config = config("asleep").await;
+    config.writes.answer_within = Duration::from_millis(500);
+    let backend = connect(config).await;
+    let mut tickets = backend.tickets(&workflow(), Arc::new(Semaphore::new(64))).await.unwrap();
+    // Everything that sets an alarm has been done before.
+    backend.commit(write(&run("a"), 0, "x")).await.unwrap();
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
+    backend.publish_done(&run("a"), "{}".into()).await.unwrap();
+    tickets.next().await.unwrap().unwrap().lease.settle().await.unwrap();
+    let before = used();
+    assert!(timeout(Duration::from_secs(3), tickets.next()).await.is_err(), "an idle host got something");
+    let used = used() - before;
+    assert!(used < Duration::from_millis(150), "{used:?} in three idle seconds");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_host_says_and_hears_less_than_two_messages_a_second() {
+async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
     let backend = Arc::new(backend("idle").await);
     let mut tasks = Vec::new();
     for name in ["pay", "ship"] {

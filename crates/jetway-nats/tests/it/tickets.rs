@@ -1,6 +1,8 @@
 //! Tickets: published once, held by one, delivered again.
 
 use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, run, ticket, workflow};
+use async_nats::jetstream::message::StreamMessage;
+use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway_core::backend::{BackendError, Delivery, Ticket, TicketQueue};
 use jetway_nats::{Grouping, NatsBackend};
@@ -224,41 +226,43 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i2");
 }
 
+/// Publishes as a stranger does.
+async fn forge(backend: &NatsBackend, item: &str, payload: Bytes) {
+    let jetstream = async_nats::jetstream::new(client().await);
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("X-Sender", "mallory");
+    let subject = format!("jetway.{}.work.pay.charge.a.{item}", backend.namespace());
+    jetstream.publish_with_headers(subject, headers, payload).await.unwrap().await.unwrap();
+}
+
+/// A dead letter and its headers.
+async fn dead_letter(backend: &NatsBackend, sequence: u64) -> (StreamMessage, impl Fn(&str) -> String) {
+    let jetstream = async_nats::jetstream::new(client().await);
+    let dead = jetstream.get_stream(format!("JETWAY_{}_DEAD", backend.namespace())).await.unwrap();
+    let letter = dead.get_raw_message(sequence).await.unwrap();
+    let headers = letter.headers.clone();
+    (letter, move |name| headers.get(name).map(ToString::to_string).unwrap_or_default())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_ticket_becomes_a_dead_letter() {
     let backend = backend("undecodable").await;
-    let client = client().await;
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let namespace = backend.namespace();
     let mut tickets = open(&backend, 4).await;
-    let mut headers = async_nats::HeaderMap::new();
-    headers.insert("X-Sender", "mallory");
-    let forged = format!("jetway.{namespace}.work.pay.charge.a.i1");
-    jetstream.publish_with_headers(forged, headers, "rubbish".into()).await.unwrap().await.unwrap();
+    forge(&backend, "i1", "rubbish".into()).await;
     // A true ticket on the subject of another item.
     let sealed = jetway_core::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
-    jetstream
-        .publish(format!("jetway.{namespace}.work.pay.charge.a.i2"), sealed)
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    forge(&backend, "i2", sealed).await;
     publish(&backend, [ticket(&run("a"), "i4")]).await;
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i4");
-    let dead = jetstream.get_stream(format!("JETWAY_{namespace}_DEAD")).await.unwrap();
-    let first = dead.get_raw_message(1).await.unwrap();
-    assert_eq!(first.subject.as_str(), format!("jetway.{namespace}.dead.pay.undecodable-ticket"));
-    assert_eq!(first.payload.as_ref(), b"rubbish");
-    let header =
-        |name: &str| first.headers.get(name).map(|value| value.as_str().to_owned()).unwrap_or_default();
+    let (first, header) = dead_letter(&backend, 1).await;
+    let subject = format!("jetway.{}.dead.pay.undecodable-ticket", backend.namespace());
+    assert_eq!((first.subject.as_str(), first.payload.as_ref()), (subject.as_str(), b"rubbish".as_slice()));
     assert_eq!(header("X-Sender"), "mallory");
     assert_eq!(header("Jetway-Why"), "undecodable-ticket");
     assert!(header("Jetway-Reason").contains("not in Jetway's format"), "{}", header("Jetway-Reason"));
     assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1"));
-    let second = dead.get_raw_message(2).await.unwrap();
-    assert!(second.headers.get("Jetway-Reason").unwrap().as_str().contains("item i3 of run pay/a"));
-    wait_until("they are gone from the queue", DEADLINE, async || {
-        backend.live(&run("a")).await.unwrap().len() == 1
-    })
-    .await;
+    let (_, header) = dead_letter(&backend, 2).await;
+    assert!(header("Jetway-Reason").contains("item i3 of run pay/a"), "{}", header("Jetway-Reason"));
+    let live = async || backend.live(&run("a")).await.unwrap().len() == 1;
+    wait_until("they are gone from the queue", DEADLINE, live).await;
 }

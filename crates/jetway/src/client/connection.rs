@@ -1,24 +1,20 @@
 //! The client itself.
 
-use super::{ClientError, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions};
+use super::{ClientError, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, WorkflowView};
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_core::{
     RunId, RunKey, WorkflowName,
-    backend::{BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
+    backend::{Api, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
     codec,
     run::{DoneView, Snapshot, StatusView},
 };
-use jetway_nats::{NatsBackend, Provisioning, ServerFacts};
-use serde::Serialize;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use jetway_nats::{NatsBackend, Provisioning, Remote, ServerFacts};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long a host may take to make a run of a start message.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(10);
-/// The shortest pause between two tries.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -26,6 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Client {
     backend: Arc<NatsBackend>,
+    hosts: Remote,
 }
 
 impl Client {
@@ -43,7 +40,8 @@ impl Client {
     /// As [`connect`](Self::connect).
     pub async fn connect_with(config: NatsConfig) -> Result<Self, ClientError> {
         let config = NatsConfig { provisioning: Provisioning::Trust, ..config };
-        Ok(Self { backend: Arc::new(NatsBackend::connect(config).await?) })
+        let backend = Arc::new(NatsBackend::connect(config).await?);
+        Ok(Self { hosts: Remote::new(Arc::clone(&backend)), backend })
     }
 
     /// What the server said about itself when the connection was made.
@@ -112,13 +110,13 @@ impl Client {
         Ok(RunsView { runs: runs.collect::<Result<_, ClientError>>()?, next: page.next })
     }
 
-    /// Leaves a start message and waits until a host has made the run. Starting twice with one run id and the same
-    /// input gives one run. The run joins the trace of the current span.
+    /// Asks a host to start a run. When this returns, the run exists. Asking twice with one run id and the same input
+    /// gives one run. The run joins the trace of the current span.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where hosts are up and none serves the workflow; nothing was left then.
-    /// [`ClientError::NoHost`] where no host is up, [`ClientError::Unconfirmed`] where none has made the run in time:
-    /// the message is kept.
+    /// [`ClientError::NotFound`] where hosts are up and none serves the workflow, [`ClientError::Refused`] where the
+    /// input is not what it takes or the run id is taken, [`ClientError::NoHost`] where no host is up at all:
+    /// [`publish_start`](Self::publish_start) then leaves a message for the first that comes.
     pub async fn start<I>(
         &self,
         workflow: &str,
@@ -128,35 +126,20 @@ impl Client {
     where
         I: Serialize + ?Sized + Sync,
     {
-        let hosts = self.hosts().await?;
-        let served: BTreeSet<&str> =
-            hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name.as_str()).collect();
-        if !hosts.is_empty() && !served.contains(workflow) {
-            let served: Vec<_> = served.into_iter().collect();
-            let message = format!("no host serves workflow {workflow:?}; there are {}", served.join(", "));
-            return Err(ClientError::NotFound { message });
-        }
-        let run = self.publish_start(workflow, input, options).await?;
-        if hosts.is_empty() {
-            return Err(ClientError::NoHost { run });
-        }
-        self.confirm(&run).await?;
+        let (run, request) = request(workflow, input, options)?;
+        self.hosts.start(request, None).await?;
         Ok(run)
     }
 
-    /// Waits until the run's record exists.
-    async fn confirm(&self, run: &RunKey) -> Result<(), ClientError> {
-        let look = || async {
-            let made = self.backend.load(run).await?.is_some();
-            made.then_some(()).ok_or_else(|| ClientError::Unconfirmed { run: run.clone() })
-        };
-        let backoff = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(SHORTEST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_total_delay(Some(CONFIRM_WITHIN));
-        look.retry(backoff).when(ClientError::is_retryable).await
+    /// The workflows of the host that answers.
+    ///
+    /// # Errors
+    /// [`ClientError::NoHost`] where no host is up.
+    pub async fn workflows(&self) -> Result<Vec<WorkflowView>, ClientError> {
+        let answer = self.hosts.workflows().await?;
+        let answer = serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { what: "the list of workflows", source });
+        answer.map(|WorkflowsView { workflows }| workflows)
     }
 
     /// The hosts that are alive, with the workflows that each serves.
@@ -166,6 +149,12 @@ impl Client {
     pub async fn hosts(&self) -> Result<Vec<HostInfo>, ClientError> {
         Ok(self.backend.hosts().await?)
     }
+}
+
+/// What a host answers to the question for its workflows.
+#[derive(Deserialize)]
+struct WorkflowsView {
+    workflows: Vec<WorkflowView>,
 }
 
 fn request<I>(

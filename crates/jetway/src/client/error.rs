@@ -1,6 +1,11 @@
 //! What goes wrong between a client and the hosts.
 
-use jetway_core::{BadName, RunKey, backend::BackendError, codec::EnvelopeError};
+use jetway_core::{
+    BadName, RunKey,
+    backend::{ApiError, BackendError},
+    codec::EnvelopeError,
+};
+use jetway_nats::NO_HOST;
 use std::time::Duration;
 
 /// What goes wrong between a client and the hosts.
@@ -10,23 +15,29 @@ pub enum ClientError {
     /// The server is out of reach, or refuses.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// No host is up. The start message is kept for the first that comes.
-    #[error("no host is up: run {run} starts when one is")]
+    /// No host is up.
+    #[error("{message}: start one, such as `jetway host`")]
     NoHost {
-        /// The run that will be.
-        run: RunKey,
-    },
-    /// No host has made the run yet. The start message is kept, unless a host has refused it.
-    #[error(
-        "no host has made run {run} yet: it is busy, or it refused the input; its log and the dead letters tell"
-    )]
-    Unconfirmed {
-        /// The run.
-        run: RunKey,
+        /// What was asked.
+        message: String,
     },
     /// There is no such run or workflow.
     #[error("{message}")]
     NotFound {
+        /// The host's own words.
+        message: String,
+    },
+    /// The host refuses: a bad input, a run id that is taken.
+    #[error("{message}")]
+    Refused {
+        /// In the manner of HTTP: 400 bad request, 409 conflict.
+        code: u16,
+        /// The host's own words.
+        message: String,
+    },
+    /// The host, or what it needs, is out of order now. The same call may succeed later.
+    #[error("{message}")]
+    Unavailable {
         /// The host's own words.
         message: String,
     },
@@ -62,12 +73,38 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Backend(error) => error.is_retryable(),
-            Self::NoHost { .. } | Self::Unconfirmed { .. } | Self::TimedOut { .. } => true,
+            Self::NoHost { .. } | Self::Unavailable { .. } | Self::TimedOut { .. } => true,
             Self::NotFound { .. }
+            | Self::Refused { .. }
             | Self::BadName(_)
             | Self::Input(_)
             | Self::Record(_)
             | Self::Answer { .. } => false,
         }
+    }
+}
+
+impl From<ApiError> for ClientError {
+    fn from(ApiError { code, message }: ApiError) -> Self {
+        match code {
+            NO_HOST => Self::NoHost { message },
+            404 => Self::NotFound { message },
+            400..500 => Self::Refused { code, message },
+            _ => Self::Unavailable { message },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_codes_become_kinds() {
+        let kind = |code| ClientError::from(ApiError::new(code, "x"));
+        assert!(matches!(kind(404), ClientError::NotFound { .. }));
+        assert!(matches!(kind(409), ClientError::Refused { code: 409, .. }));
+        assert!(matches!(kind(503), ClientError::Unavailable { .. }));
+        assert!(matches!(kind(NO_HOST), ClientError::NoHost { .. }));
     }
 }

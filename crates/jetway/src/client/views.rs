@@ -48,3 +48,14 @@ impl From<&Snapshot> for RunSummary {
         }
     }
 }
+
+/// A workflow that a host serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowView {
+    /// Its name.
+    pub name: WorkflowName,
+    /// Stands for its graph and the types of its inputs, in hexadecimal.
+    pub fingerprint: String,
+    /// Its graph in Graphviz's DOT language.
+    pub dot: String,
+}
