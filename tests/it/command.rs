@@ -19,7 +19,7 @@ async fn a_run_is_started_shown_and_listed() -> Result<()> {
     assert_eq!(status["pending"], json!([]));
     let runs = jetway_json(&url, &ns, &["runs"]).await?;
     assert_eq!(runs["runs"][0]["run_id"], "one");
-    let dot = jetway(&["dot", "chain"]).output().await?;
+    let dot = jetway(&["dot", "chain", "--nats", &url, "--namespace", &ns]).output().await?;
     assert!(String::from_utf8_lossy(&dot.stdout).starts_with("digraph"), "{dot:?}");
     let doctor = jetway_json(&url, &ns, &["doctor"]).await?;
     assert!(doctor.to_string().contains("2."), "{doctor:#}");

@@ -5,7 +5,7 @@ use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway_core::backend::{BackendError, Delivery, Ticket, TicketQueue};
-use jetway_nats::{Grouping, NatsBackend};
+use jetway_nats::{Grouping, NatsBackend, NatsConfig};
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -30,11 +30,18 @@ async fn nothing_more(tickets: &mut Tickets) {
     assert!(more.is_err(), "{more:?}");
 }
 
-/// A lease of one second instead of thirty.
+async fn leases(label: &str, ack_wait: Duration) -> NatsBackend {
+    connect(NatsConfig { ack_wait, ..config(label).await }).await
+}
+
+/// Leases that end while a test waits.
 async fn short_leases(label: &str) -> NatsBackend {
-    let mut config = config(label).await;
-    config.ack_wait = Duration::from_secs(1);
-    connect(config).await
+    leases(label, Duration::from_secs(1)).await
+}
+
+/// Leases that do not: what comes again has been given back.
+async fn long_leases(label: &str) -> NatsBackend {
+    leases(label, Duration::from_secs(600)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +53,7 @@ async fn a_ticket_comes_as_it_was_published() {
     let delivery = next(&mut tickets).await;
     assert_eq!(delivery.ticket, sent);
     assert_eq!((delivery.fingerprint, delivery.delivered), (FINGERPRINT, 1));
-    assert_eq!(delivery.lease.lasts(), Duration::from_secs(30));
+    assert_eq!(delivery.lease.lasts(), NatsConfig::default().ack_wait);
     delivery.lease.settle().await.unwrap();
     drop(delivery);
     nothing_more(&mut tickets).await;
@@ -132,11 +139,11 @@ async fn a_ticket_that_is_kept_alive_is_nobody_elses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_that_is_given_back_is_delivered_at_once() {
-    let backend = backend("back").await;
+    let backend = long_leases("back").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     next(&mut tickets).await.lease.give_back().await.unwrap();
-    let again = timeout(Duration::from_secs(10), tickets.next()).await.unwrap().unwrap().unwrap();
+    let again = next(&mut tickets).await;
     assert_eq!(again.delivered, 2);
 }
 
@@ -200,16 +207,14 @@ async fn every_ticket_is_handed_out_once_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
-    let backend = backend("dropped").await;
+    let backend = long_leases("dropped").await;
     let mut first = open(&backend, 50).await;
     publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
     next(&mut first).await.lease.settle().await.unwrap();
     drop(first);
     let mut second = open(&backend, 50).await;
-    // Leases last thirty seconds; only what was given back comes sooner.
     for _ in 0..49 {
-        let delivery = timeout(Duration::from_secs(10), second.next()).await.unwrap().unwrap().unwrap();
-        delivery.lease.settle().await.unwrap();
+        next(&mut second).await.lease.settle().await.unwrap();
     }
 }
 
