@@ -19,6 +19,8 @@ const TURNS: usize = 3;
 /// So many turns of each are enough where one way is this much cheaper.
 const ENOUGH: usize = 2;
 const PLAIN_TO_SEE: f64 = 3.0;
+/// By how much the other way has to be cheaper to overturn a verdict.
+const OVERTURN: f64 = 1.3;
 /// Outside of contests single writes overlap with the ones before and after them, which makes them cheaper by about this.
 const OVERLAP: f64 = 1.25;
 /// How many single writes make up a turn as long as nobody knows what one costs, and then: about as many as fit in this
@@ -148,7 +150,7 @@ impl Policy {
     }
 
     fn judge(&mut self, size: Size, now: Instant) {
-        let Contest { begins, batches, best: batch, .. } = self.contests[size.0];
+        let Contest { verdict, begins, batches, best: batch, .. } = self.contests[size.0];
         let singles = self.singles_since(begins);
         let Some(single) = singles.first().map(|single| single / OVERLAP) else {
             return;
@@ -158,7 +160,12 @@ impl Policy {
         if turns < ENOUGH || (turns < TURNS && !plain) {
             return;
         }
-        let way = if batch < single { Way::Batch } else { Way::Single };
+        let way = match verdict {
+            Some(Way::Single) if single <= batch * OVERTURN => Way::Single,
+            Some(Way::Batch) if batch <= single * OVERTURN => Way::Batch,
+            _ if batch < single => Way::Batch,
+            _ => Way::Single,
+        };
         tracing::debug!(
             size = size.0,
             single,
@@ -347,6 +354,20 @@ mod tests {
         now += LAST_REST;
         Server::synced().run(&mut policy, &mut now, 256, 10, quiet);
         assert!(Server::synced().run(&mut policy, &mut now, 256, 1000, quiet) > 0.9);
+    }
+
+    #[test]
+    fn a_verdict_is_not_overturned_for_a_trifle() {
+        let (mut policy, now) = (Policy::default(), Instant::now());
+        for (single, overturned) in [(MS, false), (3 * MS, false), (5 * MS, true)] {
+            let now = now + if single == MS { Duration::ZERO } else { LAST_REST * single.as_millis() as u32 };
+            for _ in 0..TURNS {
+                turn(&mut policy, Way::Single, single, now);
+                turn(&mut policy, Way::Batch, 2 * MS, now);
+            }
+            let way = if overturned { Way::Batch } else { Way::Single };
+            assert_eq!(policy.choose(64, now), Choice { way, contest: None }, "{single:?}");
+        }
     }
 
     #[test]
