@@ -93,3 +93,8 @@ pub use jetway_core::{
 };
 pub use jetway_macros::{Merge, node, workflow};
 pub use nats::{NatsAuth, NatsConfig};
+
+/// The README's example is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
