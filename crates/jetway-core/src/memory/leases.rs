@@ -57,7 +57,7 @@ impl<M: Clone + Send + 'static> Leases<M> {
         }
     }
 
-    /// Takes messages out of a lane: those that `expelled` picks.
+    /// Removes a lane and returns the messages that waited in it.
     pub(super) fn remove(&self, lane: &str) -> Vec<M> {
         let removed = locked(&self.lanes).remove(lane);
         removed.into_iter().flat_map(|lane| lane.waiting).map(|(message, _)| message).collect()

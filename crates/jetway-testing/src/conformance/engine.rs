@@ -114,7 +114,7 @@ pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
     assert_eq!(output.counted, 1 + 90 + 10 + 1);
 }
 
-pub(super) async fn p7_a_bad_start_goes_to_the_dead_letters(subject: Subject) {
+pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
     let garbage = jetway_core::backend::StartRequest {
         input: Bytes::from_static(b"{not json"),
