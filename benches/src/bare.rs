@@ -1,6 +1,6 @@
 //! What the server does without Jetway.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_nats::jetstream::{self, kv, stream};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream as streams};
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 256;
 /// How many writes are measured.
 const WRITES: usize = 12_000;
-/// How many publishes one after the other.
-const PUBLISHES: usize = 200;
+/// How many writes one after the other.
+const IN_A_ROW: usize = 200;
 
 /// The bare server's figures.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
@@ -20,8 +20,6 @@ pub(crate) struct Bare {
     pub(crate) swaps_per_second: f64,
     /// The same with one key, one write after the other.
     pub(crate) swaps_in_a_row_per_second: f64,
-    /// The time of one synchronous JetStream publish, half of them below.
-    pub(crate) publish_p50_ms: f64,
 }
 
 pub(crate) async fn measure(url: &str, namespace: &str, bytes: usize) -> Result<Bare> {
@@ -33,8 +31,7 @@ pub(crate) async fn measure(url: &str, namespace: &str, bytes: usize) -> Result<
     let swaps_per_second = swaps(&store, &value).await?;
     let swaps_in_a_row_per_second = in_a_row(&store, &value).await?;
     js.delete_key_value(&bucket).await?;
-    let publish_p50_ms = publishes(&js, namespace, &value).await?;
-    Ok(Bare { swaps_per_second, swaps_in_a_row_per_second, publish_p50_ms })
+    Ok(Bare { swaps_per_second, swaps_in_a_row_per_second })
 }
 
 async fn swaps(store: &kv::Store, value: &Bytes) -> Result<f64> {
@@ -58,26 +55,39 @@ async fn swaps(store: &kv::Store, value: &Bytes) -> Result<f64> {
 async fn in_a_row(store: &kv::Store, value: &Bytes) -> Result<f64> {
     let mut revision = store.create("row", value.clone()).await?;
     let began = Instant::now();
-    for _ in 0..PUBLISHES {
+    for _ in 0..IN_A_ROW {
         revision = store.update("row", value.clone(), revision).await?;
     }
-    Ok(PUBLISHES as f64 / began.elapsed().as_secs_f64())
+    Ok(IN_A_ROW as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn publishes(js: &jetstream::Context, namespace: &str, value: &Bytes) -> Result<f64> {
-    let name = format!("bare-publish-{namespace}");
-    let subject = format!("bare.{namespace}");
-    let config =
-        stream::Config { name: name.clone(), subjects: vec![subject.clone()], ..stream::Config::default() };
-    js.create_stream(config).await?;
-    let mut times = Vec::with_capacity(PUBLISHES);
-    for _ in 0..PUBLISHES {
-        let began = Instant::now();
-        js.publish(subject.clone(), value.clone()).await?.await?;
-        times.push(began.elapsed());
+/// A stream to publish to, one message after the other.
+pub(crate) struct Publisher {
+    js: jetstream::Context,
+    name: String,
+    subject: String,
+    value: Bytes,
+}
+
+impl Publisher {
+    pub(crate) async fn new(url: &str, namespace: &str, bytes: usize) -> Result<Self> {
+        let js = jetstream::new(async_nats::connect(url).await?);
+        let (name, subject) = (format!("bare-publish-{namespace}"), format!("bare.{namespace}"));
+        let subjects = vec![subject.clone()];
+        js.create_stream(stream::Config { name: name.clone(), subjects, ..stream::Config::default() })
+            .await?;
+        Ok(Self { js, name, subject, value: Bytes::from(vec![b'x'; bytes]) })
     }
-    js.delete_stream(&name).await?;
-    times.sort();
-    let half: Duration = *times.get(PUBLISHES / 2).context("nothing was published")?;
-    Ok(half.as_secs_f64() * 1000.0)
+
+    /// How long one synchronous publish takes.
+    pub(crate) async fn publish(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.js.publish(self.subject.clone(), self.value.clone()).await?.await?;
+        Ok(began.elapsed())
+    }
+
+    pub(crate) async fn remove(self) -> Result<()> {
+        self.js.delete_stream(&self.name).await?;
+        Ok(())
+    }
 }

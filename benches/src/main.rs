@@ -8,11 +8,12 @@ mod load;
 mod report;
 
 use anyhow::Result;
+use bare::Publisher;
 use chain::Chain10;
 use clap::Parser;
 use jetway::Host;
 use jetway_testing::NatsServer;
-use load::Load;
+use load::{Load, Start};
 use report::Report;
 
 /// How much Jetway can do: steps per second and the time of a run, and the bare server's own figures beside it.
@@ -31,6 +32,9 @@ struct Args {
     /// How many runs one after the other, for the time of an idle run
     #[arg(long, default_value_t = 200)]
     idle_runs: usize,
+    /// How runs are started; again for another way
+    #[arg(long, value_enum, default_values_t = [Start::Message, Start::Client, Start::Request])]
+    start: Vec<Start>,
     /// A server to use; one is started with the repository's nats.conf (every write synced) where none is given
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
@@ -75,10 +79,16 @@ async fn measure(args: &Args, url: &str) -> Result<Report> {
         .start()
         .await?;
     let mut load = Load::connect(url, &namespace).await?;
-    load.one_by_one(20).await?;
-    let idle = load.one_by_one(args.idle_runs).await?;
-    load.at_once(args.in_flight.min(args.runs), args.in_flight).await?;
-    let busy = load.at_once(args.runs, args.in_flight).await?;
+    let publisher = Publisher::new(url, &namespace, args.context_bytes).await?;
+    load.one_by_one(20, &publisher).await?;
+    let idle = load.one_by_one(args.idle_runs, &publisher).await?;
+    publisher.remove().await?;
+    let mut busy = Vec::new();
+    for start in args.start.iter().copied() {
+        // What the committers measure of the server is theirs to find out before, not while they are measured.
+        load.at_once(start, args.runs / 2, args.in_flight).await?;
+        busy.push((start, load.at_once(start, args.runs, args.in_flight).await?));
+    }
     host.drain().await;
     // Again, since a shared machine has other things to do now and then.
     let bare_after = bare::measure(url, &namespace, args.context_bytes).await?;

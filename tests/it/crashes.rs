@@ -5,7 +5,7 @@ use crate::support::{
     corpus::{Counts, directory},
     jetway_json,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -35,20 +35,14 @@ async fn in_the_middle(url: &str, ns: &str) -> Result<u64> {
 }
 
 async fn result(url: &str, ns: &str) -> Result<Value> {
-    let client = async_nats::connect(url).await?;
-    let mut done = client.subscribe(format!("jetway.{ns}.done.corpus.corpus-1")).await?;
-    client.flush().await?;
-    let js = async_nats::jetstream::new(client);
+    let js = async_nats::jetstream::new(async_nats::connect(url).await?);
     let stream = js.get_stream(format!("JETWAY_{ns}_DONE")).await?;
     let subject = format!("jetway.{ns}.done.corpus.corpus-1");
-    let payload = match stream.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => message.payload,
-        Err(_not_yet) => {
-            use futures::StreamExt;
-            tokio::time::timeout(DEADLINE * 2, done.next()).await?.context("the connection ended")?.payload
-        }
-    };
-    Ok(serde_json::from_slice(&payload)?)
+    let stored = wait_until("the run has ended", DEADLINE * 2, async || {
+        stream.get_last_raw_message_by_subject(&subject).await.ok()
+    })
+    .await;
+    Ok(serde_json::from_slice(&stored.payload)?)
 }
 
 /// Every file was counted once, whatever happened on the way.

@@ -8,7 +8,7 @@ use jetway_core::{
     engine::Engine,
 };
 use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The part of the backend's bound at which the host announces itself, with jitter still within the bound.
 const PART_OF_BOUND: f64 = 0.6;
@@ -32,7 +32,7 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
 pub(super) async fn announce(kit: CoordinatorKit) -> Infallible {
     let CoordinatorKit { engine, host, tally, .. } = kit;
     let every = engine.backend().announce_every().mul_f64(PART_OF_BOUND);
-    periodic::every("announcing the host", Duration::ZERO, every, async || {
+    periodic::every("announcing the host", Duration::ZERO, every, sleep, async || {
         engine.backend().announce(&host).await?;
         tally.announced.fetch_add(1, Relaxed);
         Ok(())

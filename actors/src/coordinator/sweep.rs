@@ -2,16 +2,33 @@
 
 use super::CoordinatorKit;
 use crate::periodic;
+use futures::{StreamExt, stream};
 use jetway_core::engine::Sweeper;
-use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{cell::Cell, convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
+use tokio::time::{sleep, timeout};
 
-/// Sweeps about every `every`.
+/// After a loss every host looks for what was lost, within this time of each other: the first one to find a run mends it.
+const AFTER_A_LOSS: Duration = Duration::from_secs(1);
+
+/// Sweeps about every `every`, and soon after tickets may have been lost.
 pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     let CoordinatorKit { engine, tally, .. } = kit;
     let mut sweeper = Sweeper::default();
     // Hosts that start together sweep at different times: the first one to find a run mends it.
     let first = every.mul_f64(rand::random());
-    periodic::every("the sweep", first, every, async || {
+    let mut losses = engine.backend().losses().chain(stream::pending());
+    let lost = Cell::new(false);
+    let pause = async |pause: Duration| {
+        if let Ok(Some(())) = timeout(pause, losses.next()).await {
+            tracing::info!("the nats-server was started again: looking for tickets that it may have lost");
+            lost.set(true);
+            sleep(AFTER_A_LOSS.mul_f64(rand::random())).await;
+        }
+    };
+    periodic::every("the sweep", first, every, pause, async || {
+        if lost.take() {
+            sweeper.doubt();
+        }
         let swept = engine.sweep(&mut sweeper).await?;
         tally.sweeps.fetch_add(1, Relaxed);
         tally.looked_at.fetch_add(swept.looked_at, Relaxed);
@@ -28,7 +45,7 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
 pub(super) async fn expel(kit: CoordinatorKit, every: Duration, grace: Duration) -> Infallible {
     let CoordinatorKit { engine, tally, .. } = kit;
     let first = every.mul_f64(rand::random());
-    periodic::every("expelling unknown starts", first, every, async || {
+    periodic::every("expelling unknown starts", first, every, sleep, async || {
         let expelled = engine.backend().expel_unknown(grace).await?;
         tally.expelled.fetch_add(expelled, Relaxed);
         if expelled > 0 {

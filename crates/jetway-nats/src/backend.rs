@@ -36,6 +36,8 @@ pub struct NatsBackend {
     pub(crate) runs: stream::Stream<()>,
     /// Whether snapshots are known to be on one server only.
     pub(crate) one_replica: bool,
+    /// Whether a server that crashes may lose tickets that it has acknowledged.
+    pub(crate) may_lose_tickets: bool,
     pub(crate) keep_finished: Duration,
     pub(crate) committers: Committers,
     pub(crate) dead: DeadLetters,
@@ -81,7 +83,7 @@ impl NatsBackend {
     pub async fn connect(config: NatsConfig) -> Result<Self, BackendError> {
         let (link, facts) = connect::connect(&config).await?;
         let names = Names::new(config.namespace.clone());
-        let replicas = provision(&link, &names, &config).await?;
+        let provisioned = provision(&link, &names, &config).await?;
         let name = |stream| names.stream(stream);
         let streams = StreamNames {
             starts: name(Stream::Starts),
@@ -90,17 +92,22 @@ impl NatsBackend {
             done: name(Stream::Done),
             hosts: name(Stream::Hosts),
         };
-        let start = |stream: String| Committer::start(Arc::clone(&link), stream, config.writes.clone());
-        // These streams take no batches.
-        let singly = WriteConfig { grouping: Grouping::Never, ..config.writes.clone() };
-        let start_singly = |stream: String| Committer::start(Arc::clone(&link), stream, singly.clone());
-        let committers = Committers {
-            starts: start_singly(streams.starts.clone()).await.map_err(closed)?,
-            tickets: start(streams.tickets.clone()).await.map_err(closed)?,
-            runs: start(streams.runs.clone()).await.map_err(closed)?,
-            done: start(streams.done.clone()).await.map_err(closed)?,
+        let start = async |stream| {
+            let grouping = match provisioned.takes_batches(stream) {
+                true => config.writes.grouping,
+                false => Grouping::Never,
+            };
+            let writes = WriteConfig { grouping, ..config.writes.clone() };
+            Committer::start(Arc::clone(&link), name(stream), writes).await.map_err(closed)
         };
-        let dead = Arc::new(start_singly(name(Stream::Dead)).await.map_err(closed)?);
+        let committers = Committers {
+            starts: start(Stream::Starts).await?,
+            tickets: start(Stream::Tickets).await?,
+            runs: start(Stream::Runs).await?,
+            done: start(Stream::Done).await?,
+        };
+        let dead = Arc::new(start(Stream::Dead).await?);
+        let replicas = provisioned.replicas();
         let runs = link.jetstream.get_stream_no_info(&streams.runs).await.map_err(closed)?;
         let (janitor, janitor_task) = Janitor::start(Arc::clone(&link));
         tracing::info!(
@@ -114,6 +121,7 @@ impl NatsBackend {
             dead: DeadLetters::new(names.clone(), dead),
             keep_finished: config.keep_finished,
             one_replica: replicas == Some(1),
+            may_lose_tickets: provisioned.may_lose_tickets(),
             config,
             names,
             streams,

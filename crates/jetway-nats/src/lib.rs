@@ -11,6 +11,7 @@
 //! | a step is committed once | `Nats-Expected-Last-Subject-Sequence`: the write names the revision it replaces, and any other latest revision refuses it |
 //! | a lost answer loses nothing | every snapshot carries the id of its commit (`Jetway-Commit`). Who got no answer reads the subject's latest message from the stream's leader: his own id means stored, the expected revision means send again, anything else is a conflict. Both of two copies cannot win, since they name the same revision |
 //! | an item has one ticket at a time | a ticket has a subject of its own, is published with expected sequence 0, and the stream takes one message for each subject. The second one counts as published |
+//! | a lost ticket costs a moment | a single server need not sync tickets (`persist_mode: async`, from 2.14 on), neither when they come nor when they go. When it was started again, every host looks at once for pending items without a ticket |
 //! | a ticket is nobody else's while it is held | explicit acknowledgement with `ack_wait`; `+WPI` renews it, `-NAK` gives it back, silence gives it to somebody else. `max_deliver` is unlimited, so that none is ever stranded |
 //! | a start is not lost, and not doubled | a work queue that keeps a message until it is acknowledged, which happens after its run exists; the run id comes from the caller or from the message's place in the stream |
 //! | nobody's header is an order | the stream that strangers publish to allows no rollup, no schedule and no time to live |

@@ -18,9 +18,38 @@ use async_nats::jetstream::{ErrorCode, stream};
 use futures::future::try_join_all;
 use jetway_core::backend::{BackendError, BackendErrorKind};
 
+/// How the streams of a namespace are set up.
+pub(crate) struct Provisioned {
+    streams: Vec<(Stream, stream::Config)>,
+    /// Else it is what they should be, since this user may not look.
+    seen: bool,
+}
+
+impl Provisioned {
+    /// On how many servers snapshots are stored; `None` where this user may not look.
+    pub(crate) fn replicas(&self) -> Option<usize> {
+        self.config(Stream::Runs).filter(|_| self.seen).map(|config| config.num_replicas)
+    }
+
+    pub(crate) fn takes_batches(&self, stream: Stream) -> bool {
+        self.config(stream).is_some_and(|config| config.allow_atomic_publish)
+    }
+
+    /// Whether a server that crashes may lose tickets that it has acknowledged.
+    pub(crate) fn may_lose_tickets(&self) -> bool {
+        let tickets = self.config(Stream::Tickets);
+        tickets.is_some_and(|config| config.persist_mode == Some(stream::PersistenceMode::Async))
+    }
+
+    fn config(&self, stream: Stream) -> Option<&stream::Config> {
+        self.streams.iter().find(|(name, _)| *name == stream).map(|(_, config)| config)
+    }
+}
+
+/// The oldest server whose consumers find their way when their stream has lost its youngest messages.
+const FINDS_ITS_WAY: (i64, i64) = (2, 14);
+
 /// Makes every stream and bucket of the namespace exist. Any number of hosts may do it at once.
-///
-/// Returns on how many servers snapshots are stored; `None` where this user may not look.
 ///
 /// # Errors
 /// `Misconfigured` names the stream, the field, what was found, what is wanted and the fix.
@@ -28,17 +57,18 @@ pub(crate) async fn provision(
     link: &Link,
     names: &Names,
     config: &NatsConfig,
-) -> Result<Option<usize>, BackendError> {
+) -> Result<Provisioned, BackendError> {
+    let (major, minor) = FINDS_ITS_WAY;
+    let lazy_tickets = link.client.is_server_compatible(major, minor, 0);
+    let wanted = Stream::ALL.map(|stream| wanted(names, config, stream, lazy_tickets));
     if config.provisioning == Provisioning::Trust {
-        return Ok(None);
+        return Ok(Provisioned { streams: Stream::ALL.into_iter().zip(wanted).collect(), seen: false });
     }
-    let wanted = Stream::ALL.map(|stream| wanted(names, config, stream));
     let found = try_join_all(wanted.iter().map(|wanted| ensure(link, config, wanted))).await?;
     for (wanted, found) in wanted.iter().zip(&found) {
         drift::check(found, wanted)?;
     }
-    let snapshots = names.stream(Stream::Runs);
-    Ok(found.iter().find(|found| found.name == snapshots).map(|found| found.num_replicas))
+    Ok(Provisioned { streams: Stream::ALL.into_iter().zip(found).collect(), seen: true })
 }
 
 async fn ensure(

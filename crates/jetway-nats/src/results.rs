@@ -16,6 +16,10 @@ use jetway_core::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
+/// How long a result that nobody told of is waited for before the next look, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 #[async_trait]
 impl Results for NatsBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
@@ -30,9 +34,12 @@ impl Results for NatsBackend {
         let mut links = self.link.state.clone();
         links.mark_unchanged();
         let mut seen = self.link.now().connects;
-        // First the subscription, then the look at what is there: a result in between is seen by one of them.
+        // The server hands a result to those who listen before it stores it. So one that came before the subscription may
+        // be stored after the look, and there is another look a little later, and again after longer and longer pauses.
         let mut news = if wait.is_zero() { None } else { Some(self.listen(run, &subject).await?) };
         let mut found = self.stored(run, &subject).await?;
+        let mut pause = FIRST_PAUSE;
+        let mut look = Instant::now() + pause;
         while found.is_none() {
             let Some(news) = news.as_mut() else { break };
             tokio::select! {
@@ -46,7 +53,14 @@ impl Results for NatsBackend {
                         found = self.stored(run, &subject).await?;
                     }
                 }
-                () = sleep_until(end) => break,
+                () = sleep_until(look.min(end)) => {
+                    found = self.stored(run, &subject).await?;
+                    if look >= end {
+                        break;
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    look = Instant::now() + pause.mul_f64(rand::random_range(0.8..1.0));
+                }
             }
         }
         Ok(found)

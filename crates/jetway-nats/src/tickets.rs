@@ -53,6 +53,26 @@ impl TicketQueue for NatsBackend {
         Ok(stream::unfold(taker, |mut taker| async move { Some((taker.next().await?, taker)) }).boxed())
     }
 
+    /// A server that was started again may have lost the tickets of its last moments.
+    fn losses(&self) -> BoxStream<'static, ()> {
+        if !self.may_lose_tickets {
+            return stream::pending().boxed();
+        }
+        let link = Arc::clone(&self.link);
+        let (connections, server) = (link.state.clone(), link.client.server_info().server_id);
+        stream::unfold((link, connections, server), |(link, mut connections, mut server)| async move {
+            loop {
+                connections.changed().await.ok()?;
+                let now = link.client.server_info().server_id;
+                if connections.borrow_and_update().connected && now != server {
+                    server = now;
+                    return Some(((), (link, connections, server)));
+                }
+            }
+        })
+        .boxed()
+    }
+
     async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         let filter = self.names.tickets_of_run(run);
         let found: Result<_, Failure> = jsapi::subjects(&self.link, &self.streams.tickets, &filter).await;

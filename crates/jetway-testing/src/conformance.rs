@@ -101,7 +101,7 @@ cases! {
         a_chain_runs_to_its_end, p10_a_waiting_run_says_why;
     joins: a_join_runs_once_in_order, joins_nest, a_fan_out_of_nothing_is_joined, a_held_join_goes_on_once;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
-        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_a_lost_worker_s_run_goes_on,
+        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on,
         p1_a_lost_coordinator_s_start_is_taken_up;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;

@@ -7,7 +7,10 @@ use super::{
 use crate::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, run::ChunkRef};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -58,6 +61,12 @@ pub trait TicketQueue: Send + Sync {
         workflow: &WorkflowName,
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError>;
+
+    /// Tells each time that tickets may have been lost although they were published: the run of a lost one has to be
+    /// found by a sweep. Says nothing where the backend keeps every ticket.
+    fn losses(&self) -> BoxStream<'static, ()> {
+        stream::pending().boxed()
+    }
 
     /// The items of a run that have a ticket.
     async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError>;

@@ -15,11 +15,24 @@ pub struct Sweeper {
     looked_at: u64,
     /// Runs that are waiting for something, and when to look again.
     waiting: BTreeMap<RunKey, Waiting>,
+    /// Tickets may have been lost, those of runs that go on as well.
+    doubt: bool,
+}
+
+impl Sweeper {
+    /// Tickets may have been lost: has the next sweep look at all runs, also at those that were written just now.
+    pub fn doubt(&mut self) {
+        self.doubt = true;
+        for waiting in self.waiting.values_mut() {
+            *waiting = Waiting { revision: None, due: Timestamp(0), ..*waiting };
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    revision: u64,
+    /// With another revision it goes on, and needs no look; `None` where it needs one all the same.
+    revision: Option<u64>,
     due: Timestamp,
     pause: Duration,
 }
@@ -31,6 +44,14 @@ pub struct Swept {
     pub looked_at: u64,
     /// Items that had lost their ticket and have one again.
     pub mended: u64,
+}
+
+/// What was done for a run.
+struct Mended {
+    /// So many items have their ticket again.
+    items: u64,
+    /// As of this revision, where it was looked at.
+    revision: Option<u64>,
 }
 
 /// A waiting run is looked at again after twice as long each time, up to this.
@@ -47,11 +68,17 @@ impl Engine {
     /// What the backend failed with; the next sweep goes on where this one stopped.
     pub async fn sweep(&self, sweeper: &mut Sweeper) -> Result<Swept, BackendError> {
         let now = Timestamp::now();
-        let before = Timestamp(now.0.saturating_sub(millis(self.config.stale_after)));
+        // In doubt to the very end, since a run with many branches is written all the time.
+        let before = match sweeper.doubt {
+            true => Timestamp(now.0 + millis(self.config.stale_after)),
+            false => Timestamp(now.0.saturating_sub(millis(self.config.stale_after))),
+        };
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+        let doubt = std::mem::take(&mut sweeper.doubt);
         for run in stale {
             let pause = self.config.stale_after;
-            sweeper.waiting.insert(run.run, Waiting { revision: run.revision, due: now, pause });
+            let revision = (!doubt).then_some(run.revision);
+            sweeper.waiting.insert(run.run, Waiting { revision, due: now, pause });
         }
         sweeper.looked_at = looked_at;
         let due: Vec<_> = sweeper
@@ -65,11 +92,11 @@ impl Engine {
         for (run, waiting) in due {
             swept.looked_at += 1;
             match self.mend(&run, waiting.revision).await? {
-                Some(mended) => {
-                    swept.mended += mended;
+                Some(Mended { items, revision }) => {
+                    swept.mended += items;
                     let pause = (waiting.pause * 2).min(LONGEST_PAUSE);
                     let due = Timestamp(now.0 + millis(pause));
-                    sweeper.waiting.insert(run, Waiting { due, pause, ..waiting });
+                    sweeper.waiting.insert(run, Waiting { revision, due, pause });
                 }
                 None => drop(sweeper.waiting.remove(&run)),
             }
@@ -77,19 +104,20 @@ impl Engine {
         Ok(swept)
     }
 
-    /// How many items of the run got their ticket again; `None` where the run went on or ended since.
-    async fn mend(&self, run: &RunKey, revision: u64) -> Result<Option<u64>, BackendError> {
+    /// Gives the items of a run their tickets again; `None` where the run ended, or went on since `revision`.
+    async fn mend(&self, run: &RunKey, revision: Option<u64>) -> Result<Option<Mended>, BackendError> {
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
-            return Ok(Some(0));
+            return Ok(Some(Mended { items: 0, revision }));
         };
         let Some(hand) = self.load(run).await? else {
             return Ok(None);
         };
-        if hand.snapshot.status.is_terminal() || hand.revision != revision {
+        if hand.snapshot.status.is_terminal() || revision.is_some_and(|revision| revision != hand.revision) {
             return Ok(None);
         }
+        let revision = Some(hand.revision);
         if hand.snapshot.status != Status::Running {
-            return Ok(Some(0));
+            return Ok(Some(Mended { items: 0, revision }));
         }
         let live = self.backend.live(run).await?;
         let stranded: Vec<_> = pending_tickets(&hand.snapshot)
@@ -97,12 +125,12 @@ impl Engine {
             .filter(|ticket| !live.contains(&ticket.item) && !live.contains(&ticket.via))
             .collect();
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
-        let mended = tickets.len() as u64;
-        if mended > 0 {
-            tracing::warn!(%run, mended, "pending items had lost their tickets");
+        let items = tickets.len() as u64;
+        if items > 0 {
+            tracing::warn!(%run, items, "pending items had lost their tickets");
             self.publish(&**workflow, run, &hand, tickets, 1).await?;
         }
-        Ok(Some(mended))
+        Ok(Some(Mended { items, revision }))
     }
 }
 

@@ -45,12 +45,7 @@ const REMOVE: Weight = Weight::Breaks(Mend::Remove);
 const CHECKS: &[Check] = &[
     check!("retention", retention, REMOVE),
     check!("storage", storage, REMOVE),
-    check!(
-        "persist_mode",
-        persist_mode,
-        |found, _| found.persist_mode != Some(PersistenceMode::Async),
-        REMOVE
-    ),
+    check!("persist_mode", persist_mode, |found, wanted| !is_lazy(found) || is_lazy(wanted), REMOVE),
     check!("mirror", mirror, |found, _| found.mirror.is_none(), REMOVE),
     check!("sealed", sealed, REMOVE),
     check!("subjects", subjects, EDIT),
@@ -83,6 +78,10 @@ const CHECKS: &[Check] = &[
     check!("max_msgs", max_messages, Weight::Differs),
     check!("max_msg_size", max_message_size, |found, _| found.max_message_size <= 0, Weight::Differs),
 ];
+
+fn is_lazy(config: &Config) -> bool {
+    config.persist_mode == Some(PersistenceMode::Async)
+}
 
 /// Compares an existing stream with what is wanted.
 ///
@@ -136,7 +135,7 @@ mod tests {
     use std::time::Duration;
 
     fn config(stream: Stream) -> Config {
-        wanted(&Names::new(Namespace::default()), &NatsConfig::default(), stream)
+        wanted(&Names::new(Namespace::default()), &NatsConfig::default(), stream, true)
     }
 
     fn refusal(stream: Stream, change: impl FnOnce(&mut Config)) -> Option<String> {
@@ -189,5 +188,6 @@ mod tests {
         assert_eq!(refusal(Stream::Dead, |found| found.max_age = Duration::ZERO), None);
         assert_eq!(refusal(Stream::Runs, |found| found.max_bytes = 1 << 30), None);
         assert_eq!(refusal(Stream::Runs, |found| found.num_replicas = 3), None);
+        assert_eq!(refusal(Stream::Tickets, |found| found.persist_mode = None), None);
     }
 }

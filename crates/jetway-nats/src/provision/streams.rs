@@ -4,11 +4,12 @@ use crate::{
     config::NatsConfig,
     names::{Names, Stream},
 };
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use std::time::Duration;
 
-/// How a stream is to be set up.
-pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream) -> Config {
+/// How a stream is to be set up. `lazy_tickets` where the server may lose its youngest tickets in a crash and finds its
+/// way afterwards.
+pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream, lazy_tickets: bool) -> Config {
     let max_bytes = config.max_stream_bytes.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
     let common = Config {
         name: names.stream(stream),
@@ -23,7 +24,7 @@ pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream) -> Conf
     };
     match stream {
         Stream::Starts => starts(common),
-        Stream::Tickets => tickets(common),
+        Stream::Tickets => tickets(common, lazy_tickets),
         Stream::Runs => runs(common),
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
@@ -38,19 +39,26 @@ fn starts(common: Config) -> Config {
         description: Some("Jetway: start messages".to_owned()),
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
+        allow_atomic_publish: true,
         ..common
     }
 }
 
 /// One message for each ticket: a second one is refused as long as the first one lives.
-fn tickets(common: Config) -> Config {
+///
+/// A ticket is a hint, the snapshot is the truth: a lost one is found by its run's pending items. So tickets need not be
+/// synced, neither when they come nor when they go, which would cost as much as the step itself. Copies on other servers
+/// keep them as well; these take batches instead.
+fn tickets(common: Config, lazy: bool) -> Config {
+    let lazy = lazy && common.num_replicas == 1;
     Config {
         description: Some("Jetway: tickets of pending work items".to_owned()),
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         discard_new_per_subject: true,
         max_messages_per_subject: 1,
-        allow_atomic_publish: true,
+        persist_mode: lazy.then_some(PersistenceMode::Async),
+        allow_atomic_publish: !lazy,
         ..common
     }
 }

@@ -4,11 +4,12 @@ use crate::support::{DEADLINE, FINGERPRINT, config_for, connect, loaded, run, ti
 use futures::{StreamExt as _, stream};
 use jetway_core::{
     RunKey,
-    backend::{BackendErrorKind, Results, SnapshotStore, TicketQueue},
+    backend::{BackendErrorKind, Delivery, Results, SnapshotStore, TicketQueue},
 };
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
 use jetway_testing::{NatsServer, wait_until};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -94,6 +95,40 @@ async fn writes_survive_a_server_that_freezes_for_longer_than_an_answer_may_take
     server.resume().unwrap();
     let second = timeout(DEADLINE, writer).await.unwrap().unwrap().unwrap();
     assert_eq!(loaded(&backend, &run("a")).await, Some(("two".to_owned(), second)));
+}
+
+/// A server that is killed may lose the youngest of the tickets that it acknowledged. It says so, and what is published
+/// again is delivered, although it has the numbers of what was lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_tickets_are_told_and_can_be_published_again() {
+    const TICKETS: usize = 4000;
+    let mut server = NatsServer::start().await.unwrap();
+    let backend = Arc::new(connect(config_for(&server, "losses")).await);
+    let mut losses = backend.losses();
+    let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(TICKETS))).await.unwrap();
+    let items: BTreeSet<String> = (0..TICKETS).map(|item| format!("i{item:04}")).collect();
+    let publish = async |items: BTreeSet<String>| {
+        let tickets = items.iter().map(|item| (ticket(&run("a"), item), FINGERPRINT));
+        backend.publish(tickets.collect()).await.unwrap();
+    };
+    publish(items.clone()).await;
+    let mut held: BTreeMap<String, Delivery> = BTreeMap::new();
+    let mut take = async |held: &mut BTreeMap<String, Delivery>| {
+        let delivery = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+        held.insert(delivery.ticket.item.to_string(), delivery);
+    };
+    while held.len() < TICKETS / 2 {
+        take(&mut held).await;
+    }
+    server.kill().await.unwrap();
+    server.restart().await.unwrap();
+    timeout(DEADLINE, losses.next()).await.unwrap().unwrap();
+    let live = backend.live(&run("a")).await.unwrap();
+    let lost = items.iter().filter(|item| !live.iter().any(|live| live.as_str() == *item)).cloned();
+    publish(lost.collect()).await;
+    while held.len() < TICKETS {
+        take(&mut held).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Results and dead letters.
 
 use crate::support::{DEADLINE, backend, client, run};
-use async_nats::jetstream;
+use async_nats::{HeaderMap, jetstream};
 use jetway_core::backend::{DeadLetter, Results};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
@@ -33,6 +33,35 @@ async fn a_result_that_is_yet_to_come_is_waited_for() {
         let done = timeout(DEADLINE, waiter).await.unwrap().unwrap().unwrap();
         assert_eq!(done.as_deref(), Some(number.to_string().as_bytes()));
     }
+}
+
+/// The first message of a batch reaches those who listen when it is published, and the stream when the batch is complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_was_told_before_it_was_stored_is_found() {
+    let backend = Arc::new(backend("early").await);
+    let client = client().await;
+    let namespace = backend.namespace().to_string();
+    let publish = async |run: &str, number: &str, headers: &[(&str, &str)]| {
+        let mut all = HeaderMap::new();
+        all.insert("Nats-Batch-Id", "early");
+        all.insert("Nats-Batch-Sequence", number);
+        headers.iter().for_each(|(name, value)| all.insert(*name, *value));
+        let subject = format!("jetway.{namespace}.done.{}.{run}", self::run("a").workflow);
+        client.publish_with_headers(subject, all, "1".into()).await.unwrap();
+        // The server has dealt with it when it answers what was asked afterwards.
+        jetstream::new(client.clone()).query_account().await.unwrap();
+    };
+    publish("a", "1", &[]).await;
+    let waiter = tokio::spawn({
+        let backend = Arc::clone(&backend);
+        async move { backend.done(&run("a"), DEADLINE).await }
+    });
+    tokio::pin!(waiter);
+    let early = timeout(Duration::from_millis(50), &mut waiter).await;
+    assert!(early.is_err(), "{early:?}");
+    publish("b", "2", &[("Nats-Batch-Commit", "1")]).await;
+    let done = timeout(DEADLINE / 2, waiter).await.unwrap().unwrap().unwrap();
+    assert_eq!(done.as_deref(), Some(b"1".as_slice()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use crate::wait_until;
 use jetway_core::{
     Fingerprint, ItemId, Timestamp,
     backend::{Ticket, TraceHeaders},
-    engine::{Sweeper, Worked},
+    engine::{EngineConfig, Sweeper, Worked},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -116,6 +116,27 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     assert_eq!(output.positions, [0, 1, 2, 3, 4]);
     let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
     assert_eq!(swept.mended, 0, "a healthy run was mended");
+}
+
+pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject) {
+    let patient = EngineConfig { stale_after: DEADLINE * 10, ..EngineConfig::default() };
+    let host = TestHost::with(&subject.backend, &Probe::open(), patient);
+    let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
+    host.work_off(host.ticket("fan").await).await;
+    host.ticket("fan").await.lease.settle().await.expect("it is lost");
+    wait_until("a ticket is gone", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").len() == 4
+    })
+    .await;
+    let mut sweeper = Sweeper::default();
+    let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert_eq!((swept.looked_at, swept.mended), (0, 0), "the run was written just now");
+    sweeper.doubt();
+    let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert_eq!((swept.looked_at, swept.mended), (1, 1));
+    let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert_eq!((swept.looked_at, swept.mended), (0, 0), "there is no doubt any more");
+    assert_eq!(subject.backend.live(&run).await.expect("it can be asked").len(), 5);
 }
 
 pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
