@@ -59,28 +59,6 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
     }
 }
 
-/// What an `on_failure` edge carries: each fallback takes of it what it asks for.
-#[derive(Debug)]
-pub struct Caught<I>(Failure<I>);
-
-impl<I> Caught<I> {
-    /// What `node` had as `input` when it failed with `error`.
-    pub fn new(input: I, node: &str, error: &Error) -> Self {
-        let (kind, message) = (error.kind().to_owned(), error.to_string());
-        Self(Failure { input, node: node.to_owned(), kind, message })
-    }
-
-    /// The input alone.
-    pub fn input(self) -> I {
-        self.0.input
-    }
-
-    /// All of it.
-    pub fn failure(self) -> Failure<I> {
-        self.0
-    }
-}
-
 /// The input of a gathering node.
 #[diagnostic::on_unimplemented(
     message = "a gathering node takes a `Vec`, not `{Self}`",
