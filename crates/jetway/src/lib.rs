@@ -87,9 +87,9 @@ pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     BadName, Checkpoint, CheckpointError, CheckpointStore, Context, ContextStore, EdgeKind, Error,
     Fingerprint, Fixed, FloxideError, Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId, Merge,
-    Namespace, Node, RunId, RunKey, SharedState, StepCallbacks, StepError, Timestamp, Transition, WorkItem,
-    WorkQueue, Workflow, WorkflowCtx, WorkflowName, checkpoint, context, distributed, engine, error,
-    event_log, memory, merge, node, run, step, transition, workflow,
+    Namespace, Node, NodeState, RunId, RunKey, SharedState, StepCallbacks, StepError, Timestamp, Transition,
+    WorkItem, WorkQueue, Workflow, WorkflowCtx, WorkflowName, checkpoint, context, distributed, engine,
+    error, event_log, memory, merge, node, run, step, transition, workflow,
 };
 pub use jetway_macros::{Merge, node, workflow};
 pub use nats::{NatsAuth, NatsConfig};
