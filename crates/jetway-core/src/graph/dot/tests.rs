@@ -1,3 +1,5 @@
+//! What is drawn, to the letter.
+
 use super::label;
 use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState};
 use std::collections::BTreeMap;
