@@ -41,7 +41,7 @@ pub use engine::step;
 pub use error::{Error, FloxideError};
 pub use event_log::{EventLog, LoggedEvent};
 pub use failure::Failure;
-pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode};
+pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
 pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;

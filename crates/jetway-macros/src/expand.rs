@@ -2,7 +2,6 @@
 //! user depends on, so that the code asks nothing of the user's imports and dependencies.
 
 mod attempt;
-mod dot;
 mod fit;
 mod graph;
 pub(crate) mod merge;

@@ -4,7 +4,7 @@ use super::{RunError, Snapshot, Status};
 use crate::{ItemId, RunId, Timestamp, WorkflowName, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of a run, published when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub struct StatusView {
     pub caught: u64,
     /// The latest of them.
     pub latest_caught: Vec<ErrorView>,
+    /// The nodes that gave an output, each once, in the order of their first one.
+    #[serde(default)]
+    pub output_nodes: Vec<String>,
     /// The trace, as 32 hexadecimal digits.
     pub trace_id: String,
 }
@@ -118,9 +121,15 @@ impl From<&Snapshot> for StatusView {
             waiting_for: None,
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
+            output_nodes: output_nodes(snapshot),
             trace_id: format!("{:032x}", snapshot.trace.trace_id),
         }
     }
+}
+
+fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    snapshot.outputs.iter().map(|output| &output.node).filter(|node| seen.insert(*node)).cloned().collect()
 }
 
 fn pending(snapshot: &Snapshot) -> Vec<PendingView> {

@@ -1,6 +1,6 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
-use super::{attempt, derives, dot, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
+use super::{attempt, derives, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
 use crate::{
     model::{Shadowed, Workflow},
     text::plain,
@@ -80,15 +80,15 @@ fn output(scope: &Scope<'_>) -> TokenStream {
 
 /// The methods that say what the workflow is.
 fn constants(scope: &Scope<'_>) -> TokenStream {
-    let (support, name, here) = (&scope.support, &scope.workflow.name, scope.here());
-    let (dot, graph) = (dot::dot(scope.workflow), graph::graph(scope));
+    let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
+    let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
     quote_spanned! {here=>
         fn name(&self) -> &'static str {
             #name
         }
 
         fn to_dot(&self) -> &'static str {
-            #dot
+            #support::drawn(&#support::Workflow::<#context>::graph(self))
         }
 
         fn graph(&self) -> #support::Graph {

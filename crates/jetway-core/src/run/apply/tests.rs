@@ -42,6 +42,7 @@ fn graph(edges: &[(&str, &str)], gathers: &[&str]) -> Graph {
                 kind: EdgeKind::Direct,
             })
             .collect(),
+        ..Graph::default()
     }
 }
 
