@@ -38,6 +38,9 @@ pub struct GraphNode {
     pub gathers: bool,
     /// The Rust type of the input, as written or resolved by the compiler. Part of the fingerprint.
     pub input: String,
+    /// How many of the node's items are in flight in one run at any time, where that is bounded: `#[at_most = 8]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
     /// Whether the node has a retry policy of its own: `#[retry = policy]`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
@@ -82,6 +85,11 @@ impl Graph {
     /// Whether the node gathers the values of a fan-out.
     pub fn gathers(&self, name: &str) -> bool {
         self.node(name).is_some_and(|node| node.gathers)
+    }
+
+    /// Whether only so many of the node's items are in flight at a time.
+    pub fn is_bounded(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|node| node.at_most.is_some())
     }
 
     /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by edges, the first

@@ -143,7 +143,12 @@ impl Drawing<'_> {
                 marks.push(mark.to_owned());
             }
         }
-        let words = node.retry.then_some("retry").into_iter().chain(state.map(|state| state.as_str()));
+        let bound = node.at_most.map(|most| format!("at most {most}"));
+        let words = bound
+            .as_deref()
+            .into_iter()
+            .chain(node.retry.then_some("retry"))
+            .chain(state.map(|state| state.as_str()));
         let words = words.collect::<Vec<_>>().join(", ");
         if !words.is_empty() {
             marks.push(format!("xlabel={}", quoted(&words)));

@@ -20,7 +20,7 @@ impl Graph {
     /// workflow by the same name but not necessarily its work items.
     ///
     /// It is made of the workflow's name, the start, of every node the name, the variant, whether it is terminal,
-    /// whether it gathers and the type of its input, and of every edge. Retry policies, nested workflows and shadowed
+    /// whether it gathers and the type of its input, and of every edge. Bounds, retry policies, nested workflows and shadowed
     /// arms are no part of it: they change nothing in the work items that a run is made of.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();

@@ -34,6 +34,10 @@ fn graph_node(scope: &Scope<'_>, node: &Node) -> TokenStream {
     let (support, here, input) = (&scope.support, scope.here(), scope.input(node));
     let (field, name, variant) = (&node.ident, plain(&node.ident), node.variant.to_string());
     let (terminal, gathers, retry) = (node.is_terminal(), node.gathers, node.policy.is_some());
+    let at_most = match &node.at_most {
+        Some(most) => quote_spanned!(here=> ::core::option::Option::Some(#most)),
+        None => quote_spanned!(here=> ::core::option::Option::None),
+    };
     let input = quote_spanned!(here=> ::core::any::type_name::<#input>());
     let of = scope.node(node);
     let nested = quote_spanned!(located(node.ty.span())=> #of::nested(&self.#field));
@@ -44,6 +48,7 @@ fn graph_node(scope: &Scope<'_>, node: &Node) -> TokenStream {
             terminal: #terminal,
             gathers: #gathers,
             input: ::std::string::String::from(#input),
+            at_most: #at_most,
             retry: #retry,
             nested: ::core::option::Option::map(#nested, ::std::boxed::Box::new),
         }

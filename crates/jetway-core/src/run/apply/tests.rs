@@ -1,5 +1,7 @@
 //! The table of the rules, row by row.
 
+mod bounded;
+
 use super::{Applied, apply};
 use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
