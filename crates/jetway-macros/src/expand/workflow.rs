@@ -24,7 +24,8 @@ fn definition(workflow: &Workflow) -> TokenStream {
     let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
     let (derives, bounds) = (derives(attrs), &generics.where_clause);
     let fields = workflow.fields.iter().map(|field| {
-        let (attrs, ident, ty, vis) = (&field.attrs, &field.ident, &field.ty, field_visibility(&field.vis));
+        let (attrs, ident, ty) = (&field.attrs, &field.ident, &field.ty);
+        let vis = field_visibility(&field.vis, ident.span());
         quote!(#(#attrs)* #vis #ident: #ty)
     });
     quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
