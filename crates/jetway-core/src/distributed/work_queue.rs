@@ -6,8 +6,9 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::Arc,
+    time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 /// What goes wrong with a work queue.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,9 +69,20 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Gives a leased item back.
+    /// Gives a leased item back, to be taken again at once.
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
+    }
+
+    /// Gives a leased item back, to be taken again after `delay`. The item is in the queue all the while, under the
+    /// same id: a process that is lost meanwhile takes nothing with it.
+    ///
+    /// A queue that cannot hold an item back gives it back at once, and then waits here, so that the caller at least
+    /// does not take it again before.
+    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+        self.give_back(leased).await?;
+        tokio::time::sleep(delay).await;
+        Ok(())
     }
 }
 
@@ -78,16 +90,39 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
 /// [`give_back`](WorkQueue::give_back) alone: a worker that is lost takes the process and its queue with it.
 pub struct InMemoryWorkQueue<WI: WorkItem>(Arc<Mutex<Queue<WI>>>);
 
+/// Stands for a delay that no clock can carry.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 struct Queue<WI> {
     waiting: VecDeque<(String, WI)>,
+    /// By when they may be taken, and by the lease under which they were given back.
+    held_back: BTreeMap<(Instant, u64), (String, WI)>,
     leased: BTreeMap<u64, (String, WI)>,
     leases: u64,
+}
+
+impl<WI: WorkItem> Queue<WI> {
+    fn new() -> Self {
+        Self { waiting: VecDeque::new(), held_back: BTreeMap::new(), leased: BTreeMap::new(), leases: 0 }
+    }
+
+    fn take(&mut self) -> Option<(String, WI)> {
+        let now = Instant::now();
+        while let Some(first) = self.held_back.first_entry().filter(|first| first.key().0 <= now) {
+            self.waiting.push_back(first.remove());
+        }
+        self.waiting.pop_front()
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &(String, WI)> {
+        self.waiting.iter().chain(self.held_back.values())
+    }
 }
 
 impl<WI: WorkItem> InMemoryWorkQueue<WI> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), leased: BTreeMap::new(), leases: 0 })))
+        Self(Arc::new(Mutex::new(Queue::new())))
     }
 }
 
@@ -115,19 +150,20 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         let mut queue = self.0.lock().await;
         let id = work.instance_id();
         let known = |(run, item): &(String, WI)| run == workflow_id && item.instance_id() == id;
-        if !queue.waiting.iter().any(known) {
+        if !queue.kept().any(known) {
             queue.waiting.push_back((workflow_id.to_owned(), work));
         }
         Ok(())
     }
 
     async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError> {
-        Ok(self.0.lock().await.waiting.pop_front())
+        Ok(self.0.lock().await.take())
     }
 
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError> {
         let mut queue = self.0.lock().await;
         queue.waiting.retain(|(run, _)| run != run_id);
+        queue.held_back.retain(|_, (run, _)| run != run_id);
         queue.leased.retain(|_, (run, _)| run != run_id);
         Ok(())
     }
@@ -135,12 +171,12 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let queue = self.0.lock().await;
         let of_run = |(run, item): &(String, WI)| (run == run_id).then(|| item.clone());
-        Ok(queue.waiting.iter().filter_map(of_run).collect())
+        Ok(queue.kept().filter_map(of_run).collect())
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
         let mut queue = self.0.lock().await;
-        let Some((run_id, item)) = queue.waiting.pop_front() else {
+        let Some((run_id, item)) = queue.take() else {
             return Ok(None);
         };
         queue.leases += 1;
@@ -158,6 +194,16 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         let mut queue = self.0.lock().await;
         if let Some(item) = queue.leased.remove(&leased.lease) {
             queue.waiting.push_front(item);
+        }
+        Ok(())
+    }
+
+    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+        let mut queue = self.0.lock().await;
+        if let Some(item) = queue.leased.remove(&leased.lease) {
+            let now = Instant::now();
+            let due = now.checked_add(delay).unwrap_or(now + FAR);
+            queue.held_back.insert((due, leased.lease), item);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub struct StepScope {
 }
 
 impl StepScope {
-    pub(super) fn new(
+    pub(crate) fn new(
         run: RunKey,
         item: ItemId,
         attempt: u32,
@@ -81,6 +81,6 @@ pub fn step() -> Option<Arc<StepScope>> {
     SCOPE.try_with(Arc::clone).ok()
 }
 
-pub(super) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
     SCOPE.scope(Arc::new(scope), future).await
 }
