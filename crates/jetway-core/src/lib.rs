@@ -33,7 +33,9 @@ pub mod transition;
 pub mod workflow;
 
 pub use batch::BatchNode;
-pub use checkpoint::{Checkpoint, CheckpointError, CheckpointStore, InMemoryCheckpointStore};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointStore, FileCheckpointStore, InMemoryCheckpointStore,
+};
 pub use composite::CompositeNode;
 pub use context::{Context, WorkflowCtx};
 pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};
