@@ -4,8 +4,8 @@ use super::{DistributedOrchestrator, OrchestratorBuilder};
 use crate::{
     Context, Counter, Error,
     distributed::{
-        ContextStore, InMemoryRunInfoStore, LivenessStatus, LivenessStore, RunInfoStore, RunMetrics,
-        RunStatus, WorkItemStatus, WorkQueue, WorkQueueError,
+        ContextStore, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore, LivenessStatus,
+        LivenessStore, RunInfoStore, RunMetrics, RunStatus, WorkItemStatus, WorkQueue, WorkQueueError,
         testing::{Fan, Item, Orchestrator, PlainContexts, World, drain, started},
     },
 };
@@ -161,7 +161,7 @@ async fn what_does_not_exist_is_an_error_and_nobody_waits_for_it() {
         assert_eq!(orchestrator.errors("x").await, Ok(Vec::new()));
         assert_eq!(orchestrator.pending_work("x").await, Ok(Vec::new()));
     }
-    unknown::<crate::distributed::InMemoryContextStore<Counter>>().await;
+    unknown::<InMemoryContextStore<Counter>>().await;
     unknown::<PlainContexts>().await;
 }
 
@@ -229,7 +229,7 @@ impl<C: Context> WorkQueue<C, Item> for Strict {
 }
 
 #[tokio::test]
-async fn a_run_is_listed_before_its_work_can_be_taken_and_failed_where_it_cannot_be_started() {
+async fn a_run_is_listed_before_its_work_can_be_taken_and_cancelled_where_it_cannot_be_started() {
     let (world, queue) = (<World>::default(), Strict::default());
     let orchestrator = DistributedOrchestrator::new(
         Fan::new(),
@@ -243,7 +243,8 @@ async fn a_run_is_listed_before_its_work_can_be_taken_and_failed_where_it_cannot
     );
     assert!(orchestrator.start_run(&started(), 1).await.unwrap_err().to_string().contains("full"));
     assert_eq!(*queue.unlisted.lock().unwrap(), [false]);
-    assert_eq!(orchestrator.list_runs(Some(RunStatus::Failed)).await.unwrap().len(), 1);
+    let listed = orchestrator.list_runs(Some(RunStatus::Cancelled)).await.unwrap();
+    assert_eq!(orchestrator.status(&listed[0].run_id).await, Ok(RunStatus::Cancelled));
 }
 
 #[tokio::test]
@@ -264,7 +265,7 @@ async fn the_error_that_ended_a_run_is_told_though_it_was_not_recorded() {
     let (world, fan) = (<World>::default(), Fan::doing(|_, _| async { Err(Error::Cancelled) }));
     let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
     drain(&world.worker(&fan)).await;
-    let forgetful = World { errors: crate::distributed::InMemoryErrorStore::new(), ..world.clone() };
+    let forgetful = World { errors: InMemoryErrorStore::new(), ..world.clone() };
     for world in [world, forgetful] {
         let errors = world.orchestrator().errors(&run).await.unwrap();
         assert_eq!(
