@@ -40,7 +40,7 @@ where
 pub(super) struct Once<O> {
     pub(super) result: Result<Option<(String, O)>, Error>,
     /// Whether a work item was found, and no store failed: then there may be more.
-    busy: bool,
+    pub(super) busy: bool,
 }
 
 impl<W, C, Q, CS> Turns<W, C, Q, CS>
