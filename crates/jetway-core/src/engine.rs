@@ -31,7 +31,10 @@ pub use work::Worked;
 
 pub(crate) mod steps {
     //! The pieces of a step that running over chosen stores shares with the engine.
-    pub(crate) use super::typed::{changed, encode_outcome, seed_of};
+    pub(crate) use super::{
+        scope::within,
+        typed::{changed, encode_outcome, seed_of},
+    };
 }
 
 use crate::{CommitId, backend::Backend};

@@ -1,9 +1,10 @@
 //! What the code that `node!`, `workflow!` and `derive(Merge)` generate calls. No interface: it changes without notice.
 
 pub use crate::{
-    EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId, Merge, Node, Transition, WorkItem, Workflow,
-    WorkflowCtx,
+    EdgeKind, Error, Failure, Graph, GraphEdge, GraphNode, ItemId, Merge, Node, Transition, WorkItem,
+    Workflow, WorkflowCtx,
     outcome::{Emission, Outcome},
+    retry::retried,
 };
 pub use {async_trait, serde};
 
@@ -44,16 +45,39 @@ pub fn follow<V, WI, O>(
 }
 
 /// Follows the `on_failure` edge where the node failed. A node that was cancelled did not fail.
-pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce() -> Vec<WI>) -> Outcome<WI, O> {
+pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> Vec<WI>) -> Outcome<WI, O> {
     match outcome {
         Outcome::Failed(error) if !matches!(error, Error::Cancelled) => {
-            Outcome::Caught { error, emission: Emission::to(fallbacks()) }
+            let emission = Emission::to(fallbacks(&error));
+            Outcome::Caught { error, emission }
         }
         Outcome::Next(_)
         | Outcome::NextAll(_)
         | Outcome::Hold
         | Outcome::Caught { .. }
         | Outcome::Failed(_) => outcome,
+    }
+}
+
+/// What an `on_failure` edge carries: each fallback takes of it what it asks for.
+#[derive(Debug)]
+pub struct Caught<I>(Failure<I>);
+
+impl<I> Caught<I> {
+    /// What `node` had as `input` when it failed with `error`.
+    pub fn new(input: I, node: &str, error: &Error) -> Self {
+        let (kind, message) = (error.kind().to_owned(), error.to_string());
+        Self(Failure { input, node: node.to_owned(), kind, message })
+    }
+
+    /// The input alone.
+    pub fn input(self) -> I {
+        self.0.input
+    }
+
+    /// All of it.
+    pub fn failure(self) -> Failure<I> {
+        self.0
     }
 }
 
@@ -121,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_failure_but_a_cancellation_is_caught() {
-        let fail = |error| caught::<&str, ()>(Outcome::Failed(error), || vec!["fallback"]);
+        let fail = |error| caught::<&str, ()>(Outcome::Failed(error), |_| vec!["fallback"]);
         assert!(matches!(fail(Error::Cancelled), Outcome::Failed(Error::Cancelled)));
         for error in
             [Error::Panicked(String::new()), Error::Timeout(std::time::Duration::ZERO), Error::NoOutput]
@@ -130,7 +154,7 @@ mod tests {
                 matches!(fail(error), Outcome::Caught { emission, .. } if emission.items == ["fallback"])
             );
         }
-        assert!(matches!(caught::<&str, ()>(Outcome::Hold, Vec::new), Outcome::Hold));
+        assert!(matches!(caught::<&str, ()>(Outcome::Hold, |_| Vec::new()), Outcome::Hold));
     }
 
     #[test]

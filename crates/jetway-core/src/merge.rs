@@ -33,6 +33,7 @@ mod counter;
 mod fixed;
 mod list;
 pub(crate) mod locked;
+pub(crate) use locked::sharing;
 mod map;
 mod register;
 mod set;

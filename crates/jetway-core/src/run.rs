@@ -6,6 +6,7 @@
 //! ```text
 //! begin(start)                    -> (snapshot, effects)
 //! apply(snapshot, attempt)        -> (snapshot', effects), or the attempt is discarded
+//! control::cancel, pause, ..(snapshot) -> (snapshot', effects), or the run is not in a state for it
 //! recover(snapshot, ticket)       -> the tickets that a lost worker may not have published
 //! spill(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
@@ -25,6 +26,7 @@
 mod apply;
 mod attempt;
 mod begin;
+pub mod control;
 mod effect;
 mod fan_out;
 mod positions;

@@ -160,7 +160,10 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// | `a => [b, c];` | to both |
 /// | `a => [];` | out of the run: `a` is terminal and its values are outputs |
 /// | `a => { arm; arm; };` | where the arm says that matches |
-/// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`; stands beside one of the edges above |
+/// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`, or a `Failure` of it, which tells the error, where that is what `f` takes; stands beside one of the edges above |
+///
+/// `#[retry = policy]` names a field of type `RetryPolicy`, which is no node: it says when the node is tried again within
+/// its step before it counts as failed.
 ///
 /// `{}` and `{[b]}` are other spellings of `[]` and `[b]`. A node fails by an error, `Abort`, a panic, or when it takes
 /// too long; one that is cancelled does not fail. Where there is nothing but an `on_failure` edge, `a` is terminal.

@@ -16,17 +16,20 @@ pub struct StepScope {
     attempt: u32,
     deadline: Option<Instant>,
     cancel: CancellationToken,
+    /// The key of the step that this one runs in.
+    outer: Option<String>,
 }
 
 impl StepScope {
-    pub(super) fn new(
+    pub(crate) fn new(
         run: RunKey,
         item: ItemId,
         attempt: u32,
         timeout: Option<Duration>,
         cancel: CancellationToken,
     ) -> Self {
-        Self { run, item, attempt, deadline: timeout.map(|limit| Instant::now() + limit), cancel }
+        let outer = step().map(|outer| outer.idempotency_key());
+        Self { run, item, attempt, deadline: timeout.map(|limit| Instant::now() + limit), cancel, outer }
     }
 
     /// The run.
@@ -45,9 +48,11 @@ impl StepScope {
     }
 
     /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
-    /// second call with the same key, the call takes effect once.
+    /// second call with the same key, the call takes effect once. The step of a workflow within a step (see
+    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one.
     pub fn idempotency_key(&self) -> String {
-        format!("{}/{}", self.run, self.item)
+        let key = format!("{}/{}", self.run, self.item);
+        self.outer.as_ref().map_or(key.clone(), |outer| format!("{outer}/{key}"))
     }
 
     /// When the attempt is stopped, where it has a time limit.
@@ -76,6 +81,6 @@ pub fn step() -> Option<Arc<StepScope>> {
     SCOPE.try_with(Arc::clone).ok()
 }
 
-pub(super) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
     SCOPE.scope(Arc::new(scope), future).await
 }

@@ -80,7 +80,7 @@ impl<T> FromIterator<T> for List<T> {
 
 impl<T> Merge for List<T> {
     fn merge(&mut self, other: Self) {
-        self.0.get_mut().extend(other.0.into_inner());
+        self.0.lock().extend(other.0.into_inner());
     }
 
     fn rebase(self, base: &Self, theirs: Self) -> Self {

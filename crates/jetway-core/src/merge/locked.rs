@@ -3,40 +3,57 @@
 use super::Merge;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
+    cell::Cell,
     fmt::{self, Debug, Formatter},
-    ptr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A value that is changed through `&self`. A clone is a copy that shares nothing. Printed and encoded as the
-/// value.
+thread_local! {
+    static SHARING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A clone that shares what can be changed through `&self` with the original, as the context of a workflow within a
+/// step has to.
+pub(crate) fn sharing<T: Clone>(original: &T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SHARING.set(self.0);
+        }
+    }
+    let _restore = Restore(SHARING.replace(true));
+    original.clone()
+}
+
+/// A value that is changed through `&self`. A clone is a copy that shares nothing, but for one by [`sharing`]. Printed
+/// and encoded as the value.
 ///
 /// A panic of another holder leaves the value usable: the step that panicked fails, and its context goes with
 /// it.
 #[derive(Default)]
-pub(crate) struct Locked<T>(Mutex<T>);
+pub(crate) struct Locked<T>(Arc<Mutex<T>>);
 
 impl<T> Locked<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Mutex::new(value))
+        Self(Arc::new(Mutex::new(value)))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn into_inner(self) -> T
+    where
+        T: Default,
+    {
+        mem::take(&mut *self.lock())
     }
 }
 
 impl<T: Clone> Clone for Locked<T> {
     fn clone(&self) -> Self {
-        Self::new(self.lock().clone())
+        if SHARING.get() { Self(Arc::clone(&self.0)) } else { Self::new(self.lock().clone()) }
     }
 }
 
@@ -48,14 +65,14 @@ impl<T: Debug> Debug for Locked<T> {
 
 impl<T: PartialEq> PartialEq for Locked<T> {
     fn eq(&self, other: &Self) -> bool {
-        if ptr::eq(self, other) {
+        if Arc::ptr_eq(&self.0, &other.0) {
             let value = self.lock();
             return T::eq(&value, &value);
         }
         // Always in the order of the addresses, so that `a == b` and `b == a` at once cannot wait for each
         // other.
         let (first, second) =
-            if ptr::from_ref(self) < ptr::from_ref(other) { (self, other) } else { (other, self) };
+            if Arc::as_ptr(&self.0) < Arc::as_ptr(&other.0) { (self, other) } else { (other, self) };
         *first.lock() == *second.lock()
     }
 }
@@ -76,7 +93,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Locked<T> {
 
 impl<T: Merge> Merge for Locked<T> {
     fn merge(&mut self, other: Self) {
-        self.get_mut().merge(other.into_inner());
+        self.lock().merge(other.into_inner());
     }
 
     fn rebase(self, base: &Self, theirs: Self) -> Self {
@@ -86,7 +103,7 @@ impl<T: Merge> Merge for Locked<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Locked;
+    use super::{Locked, sharing};
     use std::thread;
 
     #[test]
@@ -112,6 +129,17 @@ mod tests {
         let two = one.clone();
         *one.lock() += 1;
         assert_eq!(format!("{one:?} {two:?}"), "2 1");
+    }
+
+    #[test]
+    fn a_sharing_clone_shares() {
+        let one = Locked::new(1);
+        let two = sharing(&one);
+        *two.lock() += 1;
+        assert_eq!(format!("{one:?} {two:?} {:?}", one == two), "2 2 true");
+        let three = one.clone();
+        *three.lock() += 1;
+        assert_eq!(*one.lock(), 2, "it shares for that one clone alone");
     }
 
     #[test]

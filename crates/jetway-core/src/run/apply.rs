@@ -12,6 +12,8 @@ use super::{Attempt, Effect, Produced, Snapshot};
 use crate::{CommitId, Graph};
 use taken::Taken;
 
+pub(super) use end::ended;
+
 /// A run's record after an attempt, and what is to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {

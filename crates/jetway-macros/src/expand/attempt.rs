@@ -25,10 +25,13 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStrea
     let (keeps, outcome) = if node.fallbacks.is_empty() {
         (TokenStream::new(), followed)
     } else {
-        let items = items(scope, Parcel::Input(node), &node.fallbacks, &kept, fits);
+        let error = local("error", here);
+        let items = items(scope, &node.fallbacks, &kept, |target, value| {
+            fits.fallback(scope, node, target, value, &error)
+        });
         (
             quote_spanned!(here=> let #kept = ::core::clone::Clone::clone(&#input);),
-            quote_spanned!(here=> #support::caught(#followed, || #items)),
+            quote_spanned!(here=> #support::caught(#followed, |#error| #items)),
         )
     };
     quote_spanned! {here=>
@@ -51,14 +54,7 @@ fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
             quote_spanned!(here=> #of::process(&self.#field, &ctx.store, #input))
         }
         Some(policy) => quote_spanned! {here=>
-            #support::Node::<#context>::process(
-                &#support::with_retry(
-                    ::core::clone::Clone::clone(&self.#field),
-                    ::core::clone::Clone::clone(&self.#policy),
-                ),
-                &ctx.store,
-                #input,
-            )
+            #support::retried::<#context, _>(&self.#field, &self.#policy, &ctx.store, #input)
         },
     }
 }
@@ -75,7 +71,8 @@ fn route(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
         }
         Success::Direct(to) => {
             let value = local("value", node.ident.span());
-            let items = items(scope, Parcel::Output(node), to, &value, fits);
+            let parcel = Parcel::Output(node);
+            let items = items(scope, to, &value, |target, value| fits.input(scope, parcel, target, value));
             quote_spanned!(located(node.ident.span())=> |#value| #support::Emission::to(#items))
         }
         Success::Match { from, arms } => {
@@ -100,7 +97,7 @@ fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, fits: &mut Fits)
         let output = fits.output(scope, parcel, pattern.span, &payload.to_token_stream());
         quote_spanned!(here=> #support::Emission::output(#output))
     } else {
-        let items = items(scope, parcel, &arm.to, &payload, fits);
+        let items = items(scope, &arm.to, &payload, |target, value| fits.input(scope, parcel, target, value));
         quote_spanned!(here=> #support::Emission::to(#items))
     };
     let inner = quote_spanned!(here=> let #payload = #given; #emission);
@@ -112,10 +109,9 @@ fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, fits: &mut Fits)
 /// One work item for each target. All but the last get a clone of the value.
 fn items(
     scope: &Scope<'_>,
-    parcel: Parcel<'_>,
     to: &[Target],
     value: &Ident,
-    fits: &mut Fits,
+    mut fit: impl FnMut(&Target, &TokenStream) -> TokenStream,
 ) -> TokenStream {
     let last = to.len().saturating_sub(1);
     let items = to.iter().enumerate().map(|(position, target)| {
@@ -127,7 +123,7 @@ fn items(
         } else {
             quote_spanned!(here=> ::core::clone::Clone::clone(&#value))
         };
-        let input = fits.input(scope, parcel, target, &value);
+        let input = fit(target, &value);
         quote_spanned!(here=> #item::#variant(::std::string::String::new(), #input))
     });
     let items: Vec<_> = items.collect();
@@ -173,7 +169,6 @@ mod tests {
         workflow.nodes[0].policy = Some(format_ident!("backoff"));
         let call = process(&Scope::new(&workflow), &workflow.nodes[0], &format_ident!("input")).to_string();
         let call = call.replace(' ', "");
-        assert!(call.contains("with_retry(::core::clone::Clone::clone(&self.a)"), "{call}");
-        assert!(call.contains("Clone::clone(&self.backoff)"), "{call}");
+        assert!(call.contains("retried::<(),_>(&self.a,&self.backoff,"), "{call}");
     }
 }

@@ -22,8 +22,6 @@ pub(super) enum Parcel<'a> {
     Output(&'a Node),
     /// The payload of a variant of the output of a node.
     Payload(&'a Node, &'a Pattern),
-    /// The input of a node that failed.
-    Input(&'a Node),
 }
 
 /// What rustc says when a value does not fit: the message, the label at the value, and the note.
@@ -87,6 +85,43 @@ impl Fits {
         let name = Ident::new(&name.to_string(), span);
         quote_spanned!(span=> #name::<#wanted>::fit(#value))
     }
+
+    /// The input of the fallback `target`, made of the input of `from` and of what it failed with.
+    pub(super) fn fallback(
+        &mut self,
+        scope: &Scope<'_>,
+        from: &Node,
+        target: &Target,
+        input: &TokenStream,
+        error: &Ident,
+    ) -> TokenStream {
+        let node = scope.workflow.node(target);
+        let (support, failed, given) = (&scope.support, plain(&from.ident), scope.input(from));
+        let name = format_ident!("__JetwayEdge{}", self.traits.len());
+        let Words([message, label, note]) = Words::fallback(from, node);
+        self.traits.push(quote_spanned! {scope.here()=>
+            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
+            trait #name<Given, Wanted> {
+                fn fit(self) -> Wanted;
+            }
+            impl<Given> #name<Given, Given> for #support::Caught<Given> {
+                fn fit(self) -> Given {
+                    self.input()
+                }
+            }
+            impl<Given> #name<Given, #support::Failure<Given>> for #support::Caught<Given> {
+                fn fit(self) -> #support::Failure<Given> {
+                    self.failure()
+                }
+            }
+        });
+        let span = target.ident.span().resolved_at(Span::mixed_site());
+        let (name, wanted) = (Ident::new(&name.to_string(), span), scope.carried(node));
+        let fitted = quote_spanned! {span=>
+            #name::<#given, #wanted>::fit(#support::Caught::new(#input, #failed, #error))
+        };
+        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#fitted)) } else { fitted }
+    }
 }
 
 impl Words {
@@ -94,12 +129,17 @@ impl Words {
         let takes =
             format!("`{}` {} `{{Wanted}}`", plain(&to.ident), if to.gathers { "gathers" } else { "takes" });
         let (from, to) = (parcel.from(), plain(&to.ident));
-        let arrow = match parcel {
-            Parcel::Output(_) | Parcel::Payload(..) => "=>",
-            Parcel::Input(_) => "on_failure =>",
-        };
-        let message = format!("edge `{from} {arrow} {to}`: {} `{{Self}}`, {takes}", parcel.gives());
+        let message = format!("edge `{from} => {to}`: {} `{{Self}}`, {takes}", parcel.gives());
         Self([message, takes, parcel.note()])
+    }
+
+    fn fallback(from: &Node, to: &Node) -> Self {
+        let verb = if to.gathers { "gathers" } else { "takes" };
+        let (from, to) = (plain(&from.ident), plain(&to.ident));
+        let takes = format!("`{to}` {verb} `{{Wanted}}`");
+        let message = format!("edge `{from} on_failure => {to}`: `{from}` takes `{{Given}}`, {takes}");
+        let note = "a fallback is given the input of the node that failed, or a `Failure` of it".to_owned();
+        Self([message, takes, note])
     }
 
     fn end(parcel: Parcel<'_>, workflow: &str) -> Self {
@@ -113,7 +153,7 @@ impl Words {
 
 impl Parcel<'_> {
     fn from(self) -> String {
-        let (Self::Output(node) | Self::Payload(node, _) | Self::Input(node)) = self;
+        let (Self::Output(node) | Self::Payload(node, _)) = self;
         plain(&node.ident)
     }
 
@@ -122,7 +162,6 @@ impl Parcel<'_> {
         match self {
             Self::Output(node) => format!("`{}` gives", plain(&node.ident)),
             Self::Payload(_, pattern) => format!("`{}` carries", escaped(&pattern.text)),
-            Self::Input(node) => format!("`{}` takes", plain(&node.ident)),
         }
     }
 
@@ -137,7 +176,6 @@ impl Parcel<'_> {
             Self::Output(_) | Self::Payload(..) => {
                 "what a node gives and what its successor takes must be the same type".to_owned()
             }
-            Self::Input(_) => "a fallback is given the input of the node that failed".to_owned(),
         }
     }
 }

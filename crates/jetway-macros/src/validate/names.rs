@@ -36,10 +36,6 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
             }
             continue;
         }
-        if let Some(policy) = &field.retry {
-            // `expand::attempt` generates the call; this line is all that holds it back.
-            errors.at(policy.span(), "retry is not available yet");
-        }
         let Some(variant) = variant(&field.ident, &nodes, errors) else {
             continue;
         };
@@ -135,11 +131,11 @@ mod tests {
     fn policies_are_fields_but_no_nodes() {
         refused(
             &quote! { struct W { #[retry = pol] a: A, policy: P } start = a; edges { a => []; policy => []; } },
-            &["there is no field `pol`", "retry is not available yet"],
+            &["there is no field `pol`"],
         );
         refused(
             &quote! { struct W { #[retry = policy] a: A, policy: P } start = policy; edges { a => [policy]; } },
-            &["retry is not available yet"],
+            &["there is no node `policy` in this workflow", "there is no node `policy` in this workflow"],
         );
         refused(
             &quote! { struct W { #[retry = p] #[gather] p: P, a: A } start = a; edges { a => []; } },

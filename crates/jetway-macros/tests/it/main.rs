@@ -1,5 +1,6 @@
 //! What the macros generate, compiled and run.
 
+mod adaptors;
 mod composite;
 mod direct;
 mod failure;

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant, sleep_until},
+    time::{Duration, Instant, sleep_until, timeout_at},
 };
 
 /// How many answers are taken at once, at most.
@@ -161,6 +161,8 @@ impl Run {
     fn link_changed(&mut self, state: LinkState) {
         if state.connects != self.seen.connects {
             self.flights.hurry(Instant::now() + AFTER_RECONNECT);
+        } else if !state.connected {
+            self.flights.hurry(Instant::now());
         }
         self.seen = state;
     }
@@ -290,7 +292,10 @@ impl Run {
             };
             let (link, stream) = (Arc::clone(&self.link), self.stream.clone());
             let look_up = async move {
-                let fate = find_out(&link, &stream, &job).await;
+                let fate = match timeout_at(job.give_up, find_out(&link, &stream, &job)).await {
+                    Ok(fate) => fate,
+                    Err(_elapsed) => Fate::Unknown("the leader of the stream cannot be asked".to_owned()),
+                };
                 (job, fate)
             };
             self.look_ups.push(look_up.boxed());

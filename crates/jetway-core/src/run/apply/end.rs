@@ -2,8 +2,8 @@
 
 use super::Step;
 use crate::{
-    Error,
-    run::{Effect, RunError, Status},
+    Error, Timestamp,
+    run::{Effect, RunError, Snapshot, Status},
 };
 
 impl Step<'_> {
@@ -34,15 +34,19 @@ impl Step<'_> {
     }
 
     fn end(&mut self, status: Status) {
-        let snapshot = &mut *self.snapshot;
-        snapshot.status = status;
-        snapshot.finished_at = Some(self.taken.at);
-        snapshot.items.clear();
-        snapshot.fan_outs.clear();
-        self.effects.clear();
-        self.effects.push(Effect::Done);
-        if snapshot.chunked {
-            self.effects.push(Effect::DropAllChunks);
-        }
+        *self.effects = ended(self.snapshot, status, self.taken.at);
     }
+}
+
+/// Ends a run: nothing is pending any more, and what was to be done before is no longer.
+pub(in crate::run) fn ended(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec<Effect> {
+    snapshot.status = status;
+    snapshot.finished_at = Some(at);
+    snapshot.items.clear();
+    snapshot.fan_outs.clear();
+    let mut effects = vec![Effect::Done];
+    if snapshot.chunked {
+        effects.push(Effect::DropAllChunks);
+    }
+    effects
 }

@@ -1,10 +1,12 @@
 //! Steps over stores that keep contexts only. What such a store cannot do, this cannot promise: a crash between the
 //! merge and the queue can lose successors. The context is merged first, so that no successor sees an old one.
 
-use super::{Failure, Taken};
+use super::{Taken, Unfinished};
 use crate::{
     Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec,
-    distributed::ItemProcessedOutcome, workflow::WorkItem,
+    distributed::{Gate, ItemProcessedOutcome},
+    macro_support::guarded,
+    workflow::WorkItem,
 };
 use std::collections::VecDeque;
 
@@ -28,7 +30,7 @@ where
     Ok(())
 }
 
-pub(super) async fn step<C, W, CS, Q>(taken: &Taken<'_, C, W, CS, Q>) -> Result<Option<W::Output>, Failure>
+pub(super) async fn step<C, W, CS, Q>(taken: &Taken<'_, C, W, CS, Q>) -> Result<Option<W::Output>, Unfinished>
 where
     C: Context + Merge + Default + 'static,
     W: Workflow<C>,
@@ -36,29 +38,40 @@ where
     Q: WorkQueue<C, W::WorkItem> + Send + Sync,
 {
     let run_id = &taken.leased.run_id;
+    match taken.callbacks.gate(run_id).await? {
+        Gate::Open => {}
+        Gate::Paused => return Err(Unfinished::Paused),
+        Gate::Closed => return Ok(None),
+    }
+    taken.started().await?;
     let ctx = WorkflowCtx::new(taken.contexts.get(run_id).await?.ok_or(Error::NotStarted)?);
     // A copy that shares nothing with the context: a clone of it might.
     let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
-    match taken.workflow.process_work_item(&ctx, taken.leased.item.clone(), &mut successors).await {
-        Ok(output) => {
-            // Only the change is sent: merging two whole contexts counts their common past twice.
-            taken.contexts.merge(run_id, ctx.store.rebase(&before, C::default())).await?;
-            for successor in successors {
-                taken.queue.enqueue(run_id, successor).await?;
-            }
-            let outcome = match &output {
-                Some(output) => ItemProcessedOutcome::SuccessTerminal(
-                    serde_json::to_value(output).map_err(|error| Error::encode("an output", error))?,
-                ),
-                None => ItemProcessedOutcome::SuccessNonTerminal,
-            };
-            taken.processed(outcome).await?;
-            Ok(output)
-        }
+    let attempt = taken.workflow.process_work_item(&ctx, taken.leased.item.clone(), &mut successors);
+    let output = match guarded(attempt).await {
+        Ok(output) => output,
         Err(error) => {
+            taken.unless_retried(&error).await?;
             taken.processed(ItemProcessedOutcome::Error(error.clone())).await?;
-            Err(Failure::Node(error))
+            return Err(Unfinished::Failed(error));
         }
+    };
+    // Only the change is sent: merging two whole contexts counts their common past twice.
+    taken.contexts.merge(run_id, ctx.store.rebase(&before, C::default())).await?;
+    // The run may have been cancelled meanwhile: then it does not go on.
+    if taken.callbacks.gate(run_id).await? == Gate::Closed {
+        return Ok(None);
     }
+    for successor in successors {
+        taken.queue.enqueue(run_id, successor).await?;
+    }
+    let outcome = match &output {
+        Some(output) => ItemProcessedOutcome::SuccessTerminal(
+            serde_json::to_value(output).map_err(|error| Error::encode("an output", error))?,
+        ),
+        None => ItemProcessedOutcome::SuccessNonTerminal,
+    };
+    taken.processed(outcome).await?;
+    Ok(output)
 }

@@ -1,0 +1,94 @@
+//! The table of the rules: every command in every status.
+
+use super::{cancel, complete, pause, resume};
+use crate::{
+    CommitId, Graph, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    run::{
+        Applied, Attempt, Begin, Effect, Emitted, Produced, Seed, Snapshot, Status, Successor, TicketFor,
+        Trace, apply, begin,
+    },
+};
+use bytes::Bytes;
+
+type Command = fn(Snapshot, CommitId, Timestamp) -> Option<Applied>;
+
+const NOW: Timestamp = Timestamp(9);
+const COMMIT: CommitId = CommitId { writer: 7, number: 3 };
+
+fn run(status: Status) -> Snapshot {
+    let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
+    let seed = Seed { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
+    let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
+    let (snapshot, _) = begin(Begin { key, commit, at, trace, seed });
+    Snapshot { status, ..snapshot }
+}
+
+/// The first item answers with `produced`.
+fn stepped(snapshot: Snapshot, produced: Produced) -> Option<Applied> {
+    let (item, node) = (ItemId::start(), "a".to_owned());
+    let attempt =
+        Attempt { via: item.clone(), item, node, number: 1, at: NOW, span: None, produced, context: None };
+    apply(snapshot, attempt, COMMIT, &Graph::opaque("w"))
+}
+
+fn two_branches() -> Produced {
+    let successor = |payload| Successor { node: "b".to_owned(), payload: Bytes::from_static(payload) };
+    Produced::Next(Emitted { successors: vec![successor(b"b0"), successor(b"b1")], output: None })
+}
+
+fn output() -> Produced {
+    Produced::Next(Emitted { successors: Vec::new(), output: Some(Bytes::from_static(b"o")) })
+}
+
+#[test]
+fn every_command_in_every_status() {
+    use Status::{Cancelled, Completed, Failed, Paused, Running};
+    let table: [(&str, Command, [Option<Status>; 5]); 4] = [
+        ("cancel", cancel, [Some(Cancelled), Some(Cancelled), None, None, None]),
+        ("complete", complete, [Some(Completed), Some(Completed), None, None, None]),
+        ("pause", pause, [Some(Paused), None, None, None, None]),
+        ("resume", resume, [None, Some(Running), None, None, None]),
+    ];
+    for (name, command, expected) in table {
+        for (status, expected) in [Running, Paused, Completed, Failed, Cancelled].into_iter().zip(expected) {
+            let applied = command(run(status), COMMIT, NOW);
+            assert_eq!(applied.as_ref().map(|applied| applied.snapshot.status), expected, "{name} {status}");
+            if let Some(Applied { snapshot, .. }) = applied {
+                assert_eq!((snapshot.commit, snapshot.updated_at, snapshot.steps), (COMMIT, NOW, 0));
+                let ends = snapshot.status.is_terminal();
+                assert_eq!(snapshot.finished_at, ends.then_some(NOW), "{name} {status}");
+                assert_eq!(snapshot.pending(), usize::from(!ends), "{name} {status}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_end_is_told_and_leaves_nothing_beside_the_record() {
+    let chunked = Snapshot { chunked: true, ..run(Status::Running) };
+    let effects = |snapshot| cancel(snapshot, COMMIT, NOW).unwrap().effects;
+    assert_eq!(effects(run(Status::Paused)), [Effect::Done]);
+    assert_eq!(effects(chunked), [Effect::Done, Effect::DropAllChunks]);
+}
+
+#[test]
+fn an_attempt_under_way_is_thrown_away_by_a_cancelled_run_and_committed_by_a_paused_one() {
+    let cancelled = cancel(run(Status::Running), COMMIT, NOW).unwrap().snapshot;
+    assert_eq!(stepped(cancelled, two_branches()), None);
+    let paused = pause(run(Status::Running), COMMIT, NOW).unwrap().snapshot;
+    let stepped_on = stepped(paused.clone(), two_branches()).unwrap().snapshot;
+    assert_eq!((stepped_on.status, stepped_on.pending()), (Status::Paused, 2));
+    assert_eq!(stepped(paused, output()).unwrap().snapshot.status, Status::Completed);
+}
+
+#[test]
+fn resuming_names_every_pending_item() {
+    let stepped_on = stepped(run(Status::Running), two_branches()).unwrap().snapshot;
+    let paused = pause(stepped_on, COMMIT, NOW).unwrap();
+    assert_eq!(paused.effects, []);
+    let ticket = |position| {
+        let item = ItemId::branch(&ItemId::start(), position);
+        Effect::Ticket(TicketFor { item, node: "b".to_owned() })
+    };
+    assert_eq!(resume(paused.snapshot, COMMIT, NOW).unwrap().effects, [ticket(0), ticket(1)]);
+}

@@ -1,0 +1,146 @@
+//! Nodes made of nodes, functions and workflows, in a workflow.
+
+use jetway_core::{
+    BackoffStrategy, BatchNode, CompositeNode, Counter, Error, Failure, List, RetryError, RetryPolicy,
+    SplitNode, Transition, Workflow, WorkflowCtx,
+};
+use jetway_macros::{node, workflow};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, jetway_macros::Merge)]
+struct Notes {
+    steps: Counter,
+    words: List<String>,
+}
+
+node! {
+    /// Fails as often as it is told.
+    struct Flaky { failures: u32, runs: Arc<AtomicU32> };
+    context = Notes;
+    input = String;
+    output = String;
+    |ctx, word| {
+        ctx.steps.increment();
+        if self.runs.fetch_add(1, Relaxed) < self.failures {
+            return Err(Error::Generic("not yet".to_owned()));
+        }
+        ctx.words.push(word.clone());
+        Ok(Transition::Next(word))
+    }
+}
+
+node! {
+    struct Upper;
+    context = Notes;
+    input = String;
+    output = String;
+    |ctx, word| {
+        ctx.words.push(word.clone());
+        Ok(Transition::Next(word.to_uppercase()))
+    }
+}
+
+node! {
+    struct Explain;
+    context = Notes;
+    input = Failure<String>;
+    output = String;
+    |_, failure| Ok(Transition::Next(format!("{} {}: {failure}", failure.kind, failure.input)))
+}
+
+node! {
+    struct Both;
+    context = Notes;
+    input = Vec<String>;
+    output = String;
+    |_, words| Ok(Transition::Next(words.join("+")))
+}
+
+workflow! {
+    struct Tried {
+        #[retry = patience]
+        flaky: Flaky,
+        patience: RetryPolicy,
+        upper: Upper,
+        explain: Explain,
+    }
+    start = flaky;
+    context = Notes;
+    edges {
+        flaky => [upper];
+        flaky on_failure => [explain];
+        upper => [];
+        explain => [];
+    }
+}
+
+type Words = SplitNode<String, String, fn(String) -> Vec<String>>;
+
+workflow! {
+    struct Batched {
+        split: Words,
+        #[gather]
+        batch: BatchNode<Notes, Upper>,
+        both: Both,
+    }
+    start = split;
+    context = Notes;
+    edges { split => [batch]; batch => [both]; both => []; }
+}
+
+workflow! {
+    struct Nested { first: Upper, inner: CompositeNode<Notes, Tried> }
+    start = first;
+    context = Notes;
+    edges { first => [inner]; inner => []; }
+}
+
+fn tried(failures: u32) -> Tried {
+    let patience = RetryPolicy::new(
+        3,
+        Duration::from_millis(1),
+        Duration::from_millis(2),
+        BackoffStrategy::Linear,
+        RetryError::Generic,
+    );
+    let flaky = Flaky { failures, runs: Arc::default() };
+    Tried { flaky, patience, upper: Upper, explain: Explain }
+}
+
+#[tokio::test]
+async fn a_node_with_a_policy_is_tried_again() {
+    let ctx = WorkflowCtx::new(Notes::default());
+    assert_eq!(tried(2).run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
+    assert_eq!(ctx.store.steps.get(), 3);
+}
+
+#[tokio::test]
+async fn a_fallback_that_asks_is_told_the_error() {
+    let ctx = WorkflowCtx::new(Notes::default());
+    let explained = tried(9).run(&ctx, "word".to_owned()).await;
+    assert_eq!(explained, Ok("error word: node `flaky` failed: Generic error: not yet".to_owned()));
+}
+
+#[tokio::test]
+async fn split_and_batched() {
+    let split = |text: String| text.split(' ').map(ToOwned::to_owned).collect();
+    let batched = Batched { split: SplitNode::new(split), batch: BatchNode::new(Upper, 2), both: Both };
+    let ctx = WorkflowCtx::new(Notes::default());
+    assert_eq!(batched.run(&ctx, "a b c".to_owned()).await, Ok("A+B+C".to_owned()));
+    assert_eq!(ctx.store.words.to_vec(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn an_inner_workflow_changes_the_context_of_its_step() {
+    let ctx = WorkflowCtx::new(Notes::default());
+    let nested = Nested { first: Upper, inner: CompositeNode::new(tried(1), &ctx) };
+    assert_eq!(nested.run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
+    assert_eq!(ctx.store.words.to_vec(), ["word", "WORD", "WORD"]);
+    assert_eq!(ctx.store.steps.get(), 2);
+}
