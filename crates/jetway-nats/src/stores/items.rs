@@ -63,6 +63,9 @@ impl Items {
         committer: Committer,
         dead: DeadLetters,
     ) -> Result<Self, BackendError> {
+        // Every worker leases one item, so there is no flood to hold back; items that wait for their time must not keep
+        // the others from being handed out.
+        let config = NatsConfig { max_ack_pending: 150_000, ..config };
         let (consumer, filter) = (names.consumer(), names.items());
         let facts = ensure_consumer(&link, &config, &stream, &consumer, &filter).await?;
         let give_up_after = config.writes.give_up_after;
@@ -181,7 +184,6 @@ impl Items {
 }
 
 /// What came of asking for an item.
-#[expect(clippy::large_enum_variant, reason = "it lives for a moment")]
 enum Answer {
     Taken(Taken),
     Nothing,
