@@ -13,10 +13,14 @@ pub mod context_store;
 pub mod error_store;
 pub mod liveness_store;
 pub mod metrics_store;
+pub mod orchestrator;
 pub mod run_info_store;
+mod setters;
 pub mod types;
+mod views;
 pub mod work_item_store;
 pub mod work_queue;
+pub mod worker;
 
 pub use callbacks::*;
 pub use context_store::*;
@@ -24,9 +28,11 @@ pub use error_store::*;
 pub use event_log::*;
 pub use liveness_store::*;
 pub use metrics_store::*;
+pub use orchestrator::*;
 pub use run_info_store::*;
 pub use types::*;
 pub use work_item_store::*;
 pub use work_queue::*;
+pub use worker::*;
 
 pub use crate::event_log;

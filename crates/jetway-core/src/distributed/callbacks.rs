@@ -3,6 +3,7 @@
 use crate::{Context, Error, Workflow, run::Snapshot};
 use async_trait::async_trait;
 use std::{fmt::Debug, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// What a step failed with, and which one it was where that is known.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,7 +50,7 @@ pub enum Gate {
 /// struct Stubborn;
 ///
 /// #[async_trait::async_trait]
-/// impl<C: Context, W: Workflow<C>> StepCallbacks<C, W> for Stubborn {
+/// impl<C: Context, W: Workflow<C, WorkItem: 'static>> StepCallbacks<C, W> for Stubborn {
 ///     async fn on_started(&self, run_id: String, item: W::WorkItem) -> Result<(), Error> {
 ///         println!("{run_id}: {item}");
 ///         Ok(())
@@ -87,6 +88,17 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         item: W::WorkItem,
         outcome: ItemProcessedOutcome,
     ) -> Result<(), Error>;
+
+    /// An item of this run was taken from the queue; whether it can be executed is not known yet.
+    fn on_taken(&self, run_id: &str) {
+        let _nothing_depends_on_it = run_id;
+    }
+
+    /// Cancelled where a step under way is to be given up: its node is dropped, nothing of the attempt is committed,
+    /// and the item goes back into the queue.
+    fn give_up(&self) -> CancellationToken {
+        CancellationToken::new()
+    }
 
     /// Which attempt at the item that was started last this is, from 1.
     fn attempt(&self) -> u32 {

@@ -13,9 +13,11 @@ use crate::{
     codec,
     distributed::{ItemProcessedOutcome, Leased},
     engine::{local, steps, trace_of},
+    macro_support::guarded,
     run::{Begin, begin},
 };
 use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 /// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -85,14 +87,20 @@ where
     })?;
     let Some(leased) = leased else { return Ok(None) };
     tracing::debug!(worker, run_id = %leased.run_id, item_id = %leased.item.instance_id(), "a step begins");
+    callbacks.on_taken(&leased.run_id);
     let taken = Taken { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
-    let stepped = match contexts.keeps_snapshots() {
-        true => taken.step().await,
-        false => plain::step(&taken).await,
+    let stepping = async {
+        Ok(match contexts.keeps_snapshots() {
+            true => taken.step().await,
+            false => plain::step(&taken).await,
+        })
     };
+    // Whatever panics, a store or a merge, the item goes back.
+    let stepped = guarded(stepping).await.unwrap_or_else(|panic| Err(panic.into()));
     let (handed_over, result) = match stepped {
         Ok(output) => (queue.settle(&leased).await, Ok(output)),
         Err(Unfinished::Failed(error)) => (queue.settle(&leased).await, Err(error)),
+        Err(Unfinished::GivenUp) => (queue.give_back(&leased).await, Err(Error::Cancelled)),
         Err(Unfinished::Paused) => (queue.give_back_after(&leased, LOOK_AGAIN).await, Ok(None)),
         Err(Unfinished::TryAgain(error, pause)) => (queue.give_back_after(&leased, pause).await, Err(error)),
     };
@@ -109,6 +117,8 @@ where
 enum Unfinished {
     /// The node failed, and that is committed.
     Failed(Error),
+    /// The worker stops, and the node was dropped.
+    GivenUp,
     /// The run is paused.
     Paused,
     /// The attempt failed, or a store did: the item is to be taken again after that time.
@@ -140,7 +150,10 @@ where
     }
 
     /// Whether there is to be another attempt after this failure, before anything of it is committed.
-    async fn unless_retried(&self, error: &Error) -> Result<(), Unfinished> {
+    async fn unless_retried(&self, error: &Error, give_up: &CancellationToken) -> Result<(), Unfinished> {
+        if give_up.is_cancelled() && matches!(error, Error::Cancelled) {
+            return Err(Unfinished::GivenUp);
+        }
         let Leased { run_id, item, .. } = self.leased;
         match self.callbacks.on_failed_attempt(run_id, item, error).await? {
             Some(pause) => Err(Unfinished::TryAgain(error.clone(), pause)),

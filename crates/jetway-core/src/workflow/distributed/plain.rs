@@ -44,15 +44,16 @@ where
         Gate::Closed => return Ok(None),
     }
     taken.started().await?;
-    let ctx = WorkflowCtx::new(taken.contexts.get(run_id).await?.ok_or(Error::NotStarted)?);
+    let (context, give_up) = (taken.contexts.get(run_id).await?, taken.callbacks.give_up());
+    let ctx = WorkflowCtx::new(context.ok_or(Error::NotStarted)?).cancelled_by(give_up.clone());
     // A copy that shares nothing with the context: a clone of it might.
     let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
     let attempt = taken.workflow.process_work_item(&ctx, taken.leased.item.clone(), &mut successors);
-    let output = match guarded(attempt).await {
+    let output = match ctx.run_future(guarded(attempt)).await {
         Ok(output) => output,
         Err(error) => {
-            taken.unless_retried(&error).await?;
+            taken.unless_retried(&error, &give_up).await?;
             taken.processed(ItemProcessedOutcome::Error(error.clone())).await?;
             return Err(Unfinished::Failed(error));
         }

@@ -11,7 +11,6 @@ use crate::{
     run::{Applied, Attempt, Effect, Produced, RunError, Snapshot, Status, apply, tickets_under},
 };
 use bytes::Bytes;
-use tokio_util::sync::CancellationToken;
 
 /// An attempt, and what it started from.
 struct Tried {
@@ -73,11 +72,13 @@ where
         id: &ItemId,
         item: W::WorkItem,
     ) -> Result<Tried, Unfinished> {
-        let (node, number) = (item.node(), self.callbacks.attempt());
-        let ctx = WorkflowCtx::new(codec::decode::<C>(&snapshot.context, "the context")?);
-        let scope = StepScope::new(snapshot.key(), id.clone(), number, None, CancellationToken::new());
+        let (node, number, give_up) = (item.node(), self.callbacks.attempt(), self.callbacks.give_up());
+        let context = codec::decode::<C>(&snapshot.context, "the context")?;
+        let ctx = WorkflowCtx::new(context).cancelled_by(give_up.clone());
+        let scope = StepScope::new(snapshot.key(), id.clone(), number, None, give_up.clone());
         let attempt = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
-        let outcome = steps::within(scope, guarded(attempt)).await.unwrap_or_else(Outcome::Failed);
+        let outcome =
+            steps::within(scope, ctx.run_future(guarded(attempt))).await.unwrap_or_else(Outcome::Failed);
         let error = |error: &Error| RunError {
             item: Some(id.clone()),
             node: Some(node.clone()),
@@ -99,7 +100,7 @@ where
             (produced, None)
         });
         if let Some(error) = &failed {
-            self.unless_retried(error).await?;
+            self.unless_retried(error, &give_up).await?;
         }
         let (item, via, at) = (id.clone(), id.clone(), Timestamp::now());
         let attempt = Attempt { item, node, via, number, at, span: None, produced, context };
