@@ -19,6 +19,7 @@ mod errors;
 mod item_state;
 mod items;
 mod leases;
+mod leftovers;
 mod liveness;
 mod metrics;
 mod run_info;

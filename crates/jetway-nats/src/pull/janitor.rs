@@ -33,7 +33,7 @@ impl Janitor {
     }
 
     /// Ends a subscription in an orderly way.
-    pub(crate) fn take(&self, subscriber: Subscriber) {
+    pub(super) fn take(&self, subscriber: Subscriber) {
         if self.0.try_send(subscriber).is_err() {
             tracing::debug!("more pulls end than can be put in order");
         }

@@ -3,6 +3,7 @@
 use super::{
     bucket::{Pauses, values::sealed},
     leases::Leases,
+    leftovers::Leftovers,
 };
 use crate::{
     committer::Committer,
@@ -12,7 +13,7 @@ use crate::{
     link::Link,
     names::StoreNames,
     provision::ensure_consumer,
-    pull::{janitor::Janitor, reply::Origin, status::Status},
+    pull::{reply::Origin, status::Status},
     write::{Body, Write},
 };
 use async_nats::{Message, Request, Subscriber, jetstream::message::StreamMessage};
@@ -36,7 +37,7 @@ pub(super) struct Items {
     committer: Committer,
     pub(super) dead: DeadLetters,
     pub(super) leases: Arc<Leases>,
-    janitor: Janitor,
+    leftovers: Leftovers,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
@@ -63,16 +64,23 @@ impl Items {
         committer: Committer,
         dead: DeadLetters,
     ) -> Result<Self, BackendError> {
-        // Every worker leases one item, so there is no flood to hold back; items that wait for their time must not keep
-        // the others from being handed out.
-        let config = NatsConfig { max_ack_pending: 150_000, ..config };
         let (consumer, filter) = (names.consumer(), names.items());
         let facts = ensure_consumer(&link, &config, &stream, &consumer, &filter).await?;
         let give_up_after = config.writes.give_up_after;
         let leases = Arc::new(Leases::new(Arc::clone(&link), facts.ack_wait, give_up_after));
         let alive = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&leases).keep_alive()));
-        let (janitor, tidy) = Janitor::start(Arc::clone(&link));
-        Ok(Self { link, config, names, stream, committer, dead, leases, janitor, _tasks: [alive, tidy] })
+        let (leftovers, listening) = Leftovers::start(Arc::clone(&link));
+        Ok(Self {
+            link,
+            config,
+            names,
+            stream,
+            committer,
+            dead,
+            leases,
+            leftovers,
+            _tasks: [alive, listening],
+        })
     }
 
     /// Adds an item; one that is there already is left as it is.
@@ -119,7 +127,8 @@ impl Items {
         let inbox = self.link.client.new_inbox();
         let subscribed = self.link.client.subscribe(inbox.clone()).await;
         let subscriber = subscribed.map_err(|error| unanswered(&error))?;
-        let mut asking = Asking { subscriber: Some(subscriber), janitor: &self.janitor };
+        let end = Instant::now() + wait + GRACE;
+        let mut asking = Asking { subscriber: Some(subscriber), leftovers: &self.leftovers, end };
         let mut state = self.link.state.clone();
         let connects = state.borrow_and_update().connects;
         let asked = match wait.is_zero() {
@@ -129,7 +138,6 @@ impl Items {
         let request = Request::new().inbox(inbox).payload(asked.to_string().into());
         let subject = jsapi::pull(&self.stream, &self.names.consumer());
         self.link.jetstream.send_request(subject, request).await.map_err(|error| unanswered(&error))?;
-        let end = Instant::now() + wait + GRACE;
         let again = |reason: &str| Ok(Answer::Again(reason.to_owned()));
         loop {
             tokio::select! {
@@ -193,7 +201,9 @@ enum Answer {
 /// A request that is under way. Where it is dropped, what the server sends all the same is given back.
 struct Asking<'a> {
     subscriber: Option<Subscriber>,
-    janitor: &'a Janitor,
+    leftovers: &'a Leftovers,
+    /// When the request has surely ended.
+    end: Instant,
 }
 
 impl Asking<'_> {
@@ -224,7 +234,7 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         if let Some(subscriber) = self.subscriber.take() {
-            self.janitor.take(subscriber);
+            self.leftovers.take(subscriber, self.end);
         }
     }
 }

@@ -31,14 +31,16 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 ///   dropped at any time.
 /// * A lease lasts as long as this process and its stores: a task gives signs of life for it, up to
 ///   [`NatsStores::leases_last`]. Without them the item is handed out again after [`NatsConfig::ack_wait`].
-/// * [`give_back_after`](WorkQueue::give_back_after) leaves the item on the server, which holds it back. However many
-///   items wait so, the others are handed out. A server that is started again may hand them out sooner.
+/// * [`give_back_after`](WorkQueue::give_back_after) leaves the item on the server, which holds it back. Items that are
+///   held back or leased take up [`NatsConfig::max_ack_pending`] together: above that no other item is handed out. A
+///   server that crashes may hand out such an item sooner, or once more.
 /// * An item that no build can decode goes to the stream of dead letters. One that a newer build wrote is left to it.
 /// * An item larger than the server takes is refused with an error that names the limit.
 ///
 /// Run ids and item ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
 ///
 /// [`NatsConfig::ack_wait`]: crate::NatsConfig::ack_wait
+/// [`NatsConfig::max_ack_pending`]: crate::NatsConfig::max_ack_pending
 pub struct NatsWorkQueue<WI> {
     shared: Arc<Shared>,
     wait: Duration,

@@ -60,16 +60,17 @@ async fn what_is_given_back_is_there_at_once_or_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_that_wait_for_their_time_do_not_hold_up_the_others() {
-    let config = NatsConfig { max_ack_pending: 3, ..config("waiting").await };
-    let queue = connect(&config).await.waiting_for(Duration::from_secs(5)).work_queue();
-    for number in 0..10 {
+async fn many_items_may_wait_for_their_time() {
+    const WAITING: usize = 2000;
+    let queue = connect(&config("waiting").await).await.waiting_for(Duration::from_secs(5)).work_queue();
+    for number in 0..WAITING {
         enqueue(&queue, "r1", Job::new(format!("i{number}"))).await.unwrap();
         let held = lease(&queue).await.unwrap().unwrap();
         WorkQueue::<(), Job>::give_back_after(&queue, &held, Duration::from_secs(3600)).await.unwrap();
     }
     enqueue(&queue, "r1", Job::new("now")).await.unwrap();
     assert_eq!(next(&queue).await.as_deref(), Some("now"));
+    assert_eq!(pending(&queue, "r1").await.unwrap().len(), WAITING + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +83,7 @@ async fn a_lease_outlives_a_restart_of_the_server() {
     let held = lease(&queue).await.unwrap().unwrap();
     let waiting = queue.clone();
     let waiter = tokio::spawn(async move { next(&waiting).await });
-    server.kill().await.unwrap();
+    server.stop().await.unwrap();
     server.restart().await.unwrap();
     enqueue(&queue, "r1", Job::new("late")).await.unwrap();
     // Who waited before the restart gets what came after it.
