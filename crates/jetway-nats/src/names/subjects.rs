@@ -4,6 +4,7 @@ use super::{Names, Stream};
 use jetway_core::{
     ItemId, RunId, RunKey, WorkflowName,
     backend::{BackendError, BackendErrorKind, Ticket},
+    engine::Control,
     run::ChunkRef,
 };
 use std::fmt::Write as _;
@@ -34,6 +35,8 @@ pub(crate) enum Ask {
     Start,
     /// Takes a workflow and a run id.
     Status,
+    /// Takes a workflow and a run id.
+    Control(Control),
     /// Takes nothing.
     Runs,
     /// Takes nothing.
@@ -46,6 +49,7 @@ impl Ask {
         match self {
             Self::Start => "start",
             Self::Status => "status",
+            Self::Control(control) => control.verb(),
             Self::Runs => "runs",
             Self::Workflows => "workflows",
         }
