@@ -20,6 +20,7 @@ pub fn graph() -> Graph {
         start: "step".to_owned(),
         nodes: ["step", "scatter", "join"].map(node).to_vec(),
         edges: vec![edge("step", "step"), edge("scatter", "step"), edge("step", "join")],
+        ..Graph::default()
     }
 }
 

@@ -27,6 +27,66 @@ async fn a_run_is_started_shown_and_listed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_run_is_drawn_as_it_stands() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("drawn"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let input = r#"{"path": "/no/such/directory"}"#;
+    for arguments in [
+        ["start", "chain", "--input", "0", "--id", "well", "--wait"],
+        ["start", "corpus", "--input", input, "--id", "ill", "--wait"],
+    ] {
+        jetway(&arguments).args(["--nats", &url, "--namespace", &ns]).output().await?;
+    }
+    let well = jetway_json(&url, &ns, &["dot", "chain", "--run", "well"]).await?;
+    assert!(well["nodes"].as_object().expect("nodes").values().all(|state| state == "done"), "{well:#}");
+    let ill = jetway_json(&url, &ns, &["dot", "corpus", "--run", "ill"]).await?;
+    assert_eq!((&ill["nodes"]["scan"], &ill["nodes"]["merge"]), (&json!("failed"), &json!("not_reached")));
+    let drawn =
+        jetway(&["dot", "corpus", "--run", "ill", "--nats", &url, "--namespace", &ns]).output().await?;
+    let drawn = String::from_utf8_lossy(&drawn.stdout);
+    assert!(drawn.contains("corpus/ill is failed") && drawn.contains("fillcolor=tomato"), "{drawn}");
+    let plain = jetway_json(&url, &ns, &["dot", "corpus"]).await?;
+    assert!(plain["nodes"].is_null() && !plain["dot"].to_string().contains("fillcolor"), "{plain:#}");
+    let unknown =
+        jetway(&["dot", "chain", "--run", "nobody", "--nats", &url, "--namespace", &ns]).output().await?;
+    assert_eq!(unknown.status.code(), Some(4), "{unknown:?}");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn svg_comes_from_graphviz_where_there_is_one() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (url, ns) = (shared_server().await.url(), unique_namespace("svg"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let programs = tempfile::tempdir()?;
+    let draw = async || {
+        let arguments = ["dot", "chain", "--svg", "--nats", &url, "--namespace", &ns];
+        let ended = jetway(&arguments).env("PATH", programs.path()).output().await?;
+        let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        anyhow::Ok((ended.status.code(), said))
+    };
+    let (code, [_, said]) = draw().await?;
+    assert_eq!(code, Some(6), "{said}");
+    assert!(said.contains("Graphviz") && said.contains("install"), "{said}");
+
+    // What it is called with and given, as Graphviz would see it.
+    let stand_in = programs.path().join("dot");
+    std::fs::write(&stand_in, "#!/bin/sh\necho \"<svg $1>\"\nwhile read -r line; do echo \"$line\"; done\n")?;
+    std::fs::set_permissions(&stand_in, std::fs::Permissions::from_mode(0o755))?;
+    let (code, [svg, said]) = draw().await?;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(svg.starts_with("<svg -Tsvg>\ndigraph chain {"), "{svg}");
+
+    std::fs::write(&stand_in, "#!/bin/sh\necho broken >&2\nexit 3\n")?;
+    let (code, [_, said]) = draw().await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Graphviz") && said.contains("broken"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_server_is_said_in_a_sentence() -> Result<()> {
     for verb in [&["runs"][..], &["status", "chain", "x"], &["start", "chain", "--input", "0"], &["doctor"]] {
         let mut arguments = verb.to_vec();

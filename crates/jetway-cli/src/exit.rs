@@ -1,5 +1,6 @@
 //! The exit codes of `jetway`.
 
+use crate::commands::dot::NoGraphviz;
 use jetway::client::ClientError;
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ pub(crate) enum Exit {
     NotFound = 4,
     /// The run had not ended when the time was up.
     TimedOut = 5,
+    /// A program that is needed is not installed.
+    NoProgram = 6,
 }
 
 impl Exit {
@@ -33,10 +36,14 @@ Exit codes:
   2  wrong command line
   3  the run failed or was cancelled
   4  no such run or workflow
-  5  the run had not ended when the time was up";
+  5  the run had not ended when the time was up
+  6  a program that is needed is not installed: Graphviz, for dot --svg";
 
     /// The code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
+        if error.is::<NoGraphviz>() {
+            return Self::NoProgram;
+        }
         match error.downcast_ref::<ClientError>() {
             Some(ClientError::NotFound { .. }) => Self::NotFound,
             Some(ClientError::TimedOut { .. }) => Self::TimedOut,
@@ -57,7 +64,15 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_code() {
-        let all = [Exit::Done, Exit::Failed, Exit::Usage, Exit::RunFailed, Exit::NotFound, Exit::TimedOut];
+        let all = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::RunFailed,
+            Exit::NotFound,
+            Exit::TimedOut,
+            Exit::NoProgram,
+        ];
         let listed: Vec<_> =
             Exit::HELP.lines().skip(1).filter_map(|line| line.trim().chars().next()).collect();
         let codes: Vec<_> = all.iter().filter_map(|exit| char::from_digit(*exit as u32, 10)).collect();

@@ -1,6 +1,6 @@
 //! Many inputs in one step.
 
-use crate::{Context, Error, Node, Transition};
+use crate::{Context, Error, Graph, Node, Transition};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::marker::PhantomData;
@@ -78,6 +78,10 @@ impl<C: Context, N: Node<C>> Node<C> for BatchNode<C, N> {
 
     async fn process(&self, ctx: &C, inputs: Self::Input) -> Result<Transition<Self::Output>, Error> {
         Ok(Transition::Next(self.all(ctx, inputs).await?))
+    }
+
+    fn nested(&self) -> Option<Graph> {
+        self.node.nested()
     }
 }
 

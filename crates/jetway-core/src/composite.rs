@@ -1,6 +1,6 @@
 //! A workflow as one step of another one.
 
-use crate::{Context, Error, Node, Transition, Workflow, WorkflowCtx, merge::sharing, step};
+use crate::{Context, Error, Graph, Node, Transition, Workflow, WorkflowCtx, merge::sharing, step};
 use async_trait::async_trait;
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -68,5 +68,9 @@ where
             inner.set_timeout(limit);
         }
         Ok(Transition::Next(self.workflow.run(&inner, input).await?))
+    }
+
+    fn nested(&self) -> Option<Graph> {
+        Some(self.workflow.graph())
     }
 }

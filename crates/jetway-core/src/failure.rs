@@ -1,5 +1,6 @@
 //! What a fallback node can be told.
 
+use crate::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -54,6 +55,13 @@ pub struct Failure<I> {
     pub kind: String,
     /// The error in words.
     pub message: String,
+}
+
+impl<I> Failure<I> {
+    /// What `node` had as `input` when it failed with `error`.
+    pub fn new(input: I, node: &str, error: &Error) -> Self {
+        Self { input, node: node.to_owned(), kind: error.kind().to_owned(), message: error.to_string() }
+    }
 }
 
 impl<I> fmt::Display for Failure<I> {

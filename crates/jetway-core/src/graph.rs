@@ -1,7 +1,12 @@
 //! The directed graph of a workflow, as data.
 
+mod dot;
+mod fingerprint;
+
+pub use dot::NodeState;
+pub use fingerprint::Fingerprint;
+
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, VecDeque};
 
 /// A workflow's nodes and edges, in the order in which they were declared.
@@ -15,6 +20,9 @@ pub struct Graph {
     pub nodes: Vec<GraphNode>,
     /// Every edge.
     pub edges: Vec<GraphEdge>,
+    /// Edges that are shown and never taken: the arms of a node that has a direct edge as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<GraphEdge>,
 }
 
 /// A node of a [`Graph`].
@@ -30,6 +38,15 @@ pub struct GraphNode {
     pub gathers: bool,
     /// The Rust type of the input, as written or resolved by the compiler. Part of the fingerprint.
     pub input: String,
+    /// How many of the node's items are in flight in one run at any time, where that is bounded: `#[at_most = 8]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
+    /// Whether the node has a retry policy of its own: `#[retry = policy]`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry: bool,
+    /// The workflow that the node runs within one step of its own, where it is such a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<Box<Graph>>,
 }
 
 /// An edge of a [`Graph`].
@@ -70,6 +87,11 @@ impl Graph {
         self.node(name).is_some_and(|node| node.gathers)
     }
 
+    /// Whether only so many of the node's items are in flight at a time.
+    pub fn is_bounded(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|node| node.at_most.is_some())
+    }
+
     /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by edges, the first
     /// declared where two are equally near.
     pub fn gather_behind(&self, opener: &str) -> Option<&str> {
@@ -87,27 +109,6 @@ impl Graph {
             }
         }
         None
-    }
-
-    /// A number that changes when the graph or the type of an input does. Builds with another fingerprint know the
-    /// workflow by the same name but not necessarily its work items.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let mut hash = Sha256::new();
-        hash.update(format!("{self:?}"));
-        let digest = hash.finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        Fingerprint(u64::from_be_bytes(first))
-    }
-}
-
-/// A number that stands for a workflow's graph and the types of its inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Fingerprint(pub u64);
-
-impl std::fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -136,6 +137,7 @@ mod tests {
                     kind: EdgeKind::Direct,
                 })
                 .collect(),
+            shadowed: Vec::new(),
         }
     }
 
@@ -152,14 +154,5 @@ mod tests {
     fn loops_do_not_confuse_the_search() {
         let looped = graph(&[("a", "b"), ("b", "a"), ("b", "c")], &[]);
         assert_eq!(looped.gather_behind("a"), None);
-    }
-
-    #[test]
-    fn the_fingerprint_tells_graphs_and_input_types_apart() {
-        let one = graph(&[("a", "b")], &[]);
-        let mut other = one.clone();
-        assert_eq!(one.fingerprint(), other.fingerprint());
-        other.nodes[1].input = "u64".to_owned();
-        assert_ne!(one.fingerprint(), other.fingerprint());
     }
 }

@@ -33,7 +33,9 @@ pub mod transition;
 pub mod workflow;
 
 pub use batch::BatchNode;
-pub use checkpoint::{Checkpoint, CheckpointError, CheckpointStore, InMemoryCheckpointStore};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointStore, FileCheckpointStore, InMemoryCheckpointStore,
+};
 pub use composite::CompositeNode;
 pub use context::{Context, WorkflowCtx};
 pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};
@@ -41,7 +43,7 @@ pub use engine::step;
 pub use error::{Error, FloxideError};
 pub use event_log::{EventLog, LoggedEvent};
 pub use failure::Failure;
-pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode};
+pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
 pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;

@@ -9,7 +9,13 @@ pub use crate::{
 pub use {async_trait, serde};
 
 use futures::FutureExt;
-use std::{any::Any, future::Future, panic::AssertUnwindSafe};
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
+};
 
 /// Turns a panic of a node into its error.
 ///
@@ -59,28 +65,6 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
     }
 }
 
-/// What an `on_failure` edge carries: each fallback takes of it what it asks for.
-#[derive(Debug)]
-pub struct Caught<I>(Failure<I>);
-
-impl<I> Caught<I> {
-    /// What `node` had as `input` when it failed with `error`.
-    pub fn new(input: I, node: &str, error: &Error) -> Self {
-        let (kind, message) = (error.kind().to_owned(), error.to_string());
-        Self(Failure { input, node: node.to_owned(), kind, message })
-    }
-
-    /// The input alone.
-    pub fn input(self) -> I {
-        self.0.input
-    }
-
-    /// All of it.
-    pub fn failure(self) -> Failure<I> {
-        self.0
-    }
-}
-
 /// The input of a gathering node.
 #[diagnostic::on_unimplemented(
     message = "a gathering node takes a `Vec`, not `{Self}`",
@@ -109,20 +93,21 @@ impl<T> Gathers for Vec<T> {
     }
 }
 
-/// A workflow's graph.
-pub fn graph(name: &str, start: &str, nodes: Vec<GraphNode>, edges: Vec<GraphEdge>) -> Graph {
-    Graph { name: name.to_owned(), start: start.to_owned(), nodes, edges }
-}
-
-/// A node of a graph.
-pub fn graph_node(name: &str, variant: &str, terminal: bool, gathers: bool, input: &str) -> GraphNode {
-    GraphNode {
-        name: name.to_owned(),
-        variant: variant.to_owned(),
-        terminal,
-        gathers,
-        input: input.to_owned(),
+/// A graph's drawing, for the life of the process.
+///
+/// Drawings are told apart by their text: every type of workflow has its own, every instance of a generic one too, and
+/// drawing one again takes no further memory.
+pub fn drawn(graph: &Graph) -> &'static str {
+    static DRAWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let dot = graph.to_dot();
+    // Whoever panicked with the lock in hand has left a whole set behind.
+    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = drawn.get(dot.as_str()) {
+        return kept;
     }
+    let kept: &'static str = Box::leak(dot.into_boxed_str());
+    drawn.insert(kept);
+    kept
 }
 
 /// An edge of a graph.
@@ -155,6 +140,13 @@ mod tests {
             );
         }
         assert!(matches!(caught::<&str, ()>(Outcome::Hold, |_| Vec::new()), Outcome::Hold));
+    }
+
+    #[test]
+    fn a_drawing_is_kept_once() {
+        let drawing = |name: &str| drawn(&Graph { nodes: vec![GraphNode::default()], ..Graph::opaque(name) });
+        assert!(std::ptr::eq(drawing("one"), drawing("one")));
+        assert_ne!(drawing("one"), drawing("other"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One step's code.
 
-use crate::{Context, Error, Transition};
+use crate::{Context, Error, Graph, Transition};
 use async_trait::async_trait;
 
 /// One step's code: takes an input, may change the context, answers with a [`Transition`].
@@ -24,4 +24,10 @@ pub trait Node<C: Context = ()>: Send + Sync {
     /// # Errors
     /// An error fails the step: the run takes the node's `on_failure` edge where it has one, and is Failed otherwise.
     async fn process(&self, ctx: &C, input: Self::Input) -> Result<Transition<Self::Output>, Error>;
+
+    /// The graph of the workflow that the node runs within one step, to be drawn inside of it. Most nodes run none; a
+    /// node that wraps another one passes its answer on.
+    fn nested(&self) -> Option<Graph> {
+        None
+    }
 }

@@ -3,7 +3,7 @@
 //! The attempts of a [`RetryNode`] are one attempt of the step: they share its lease, its time limit and its
 //! cancellation, and a crash between two of them starts again at the first.
 
-use crate::{Context, Error, Node, Transition, WorkflowCtx, macro_support::guarded, step};
+use crate::{Context, Error, Graph, Node, Transition, WorkflowCtx, macro_support::guarded, step};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -212,6 +212,10 @@ where
 
     async fn process(&self, ctx: &C, input: N::Input) -> Result<Transition<N::Output>, Error> {
         retried(&self.inner, &self.policy, ctx, input).await
+    }
+
+    fn nested(&self) -> Option<Graph> {
+        self.inner.nested()
     }
 }
 

@@ -78,7 +78,7 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         queue: &mut VecDeque<Self::WorkItem>,
     ) -> Result<Option<Self::Output>, Error>;
 
-    /// The graph in Graphviz's DOT language.
+    /// The graph in Graphviz's DOT language: see [`Graph::to_dot`].
     fn to_dot(&self) -> &'static str;
 
     /// The graph as data. Where it is not overridden only the name is known: nothing gathers.

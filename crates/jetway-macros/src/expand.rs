@@ -2,7 +2,6 @@
 //! user depends on, so that the code asks nothing of the user's imports and dependencies.
 
 mod attempt;
-mod dot;
 mod fit;
 mod graph;
 pub(crate) mod merge;
@@ -13,7 +12,7 @@ mod work_item;
 pub(crate) mod workflow;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{Attribute, Meta, Path, Token, Visibility, parse_quote, punctuated::Punctuated};
 
 /// The span of generated code that rustc shows at `span`. To lints it stays generated code.
@@ -49,10 +48,12 @@ fn derived(attribute: &Attribute) -> Vec<Ident> {
 }
 
 /// A field is public unless its visibility is given. One that the macro makes public needs no docs.
-fn field_visibility(vis: &Visibility) -> TokenStream {
+///
+/// What rustc has to say of the field it shows at `shown`.
+fn field_visibility(vis: &Visibility, shown: Span) -> TokenStream {
     match vis {
         Visibility::Inherited => {
-            quote!(#[allow(missing_docs, reason = "the macro makes it public")] pub)
+            quote_spanned!(located(shown)=> #[allow(missing_docs, reason = "the macro makes it public")] pub)
         }
         _ => quote!(#vis),
     }

@@ -143,7 +143,7 @@ pub fn node(input: TokenStream) -> TokenStream {
 ///
 /// ```text
 /// [attributes] [pub] struct Name [<generics>] [where ..] {
-///     [attributes] [#[gather]] [#[retry = policy]] [pub] node: Type,
+///     [attributes] [#[gather]] [#[retry = policy]] [#[at_most = 8]] [pub] node: Type,
 /// }
 /// start = node;
 /// edges { edge .. }
@@ -164,6 +164,9 @@ pub fn node(input: TokenStream) -> TokenStream {
 ///
 /// `#[retry = policy]` names a field of type `RetryPolicy`, which is no node: it says when the node is tried again within
 /// its step before it counts as failed.
+///
+/// `#[at_most = 8]` bounds how many of a node's items are in flight in one run at any time, whichever hosts they are on:
+/// the others wait, and cost nothing while they do.
 ///
 /// `{}` and `{[b]}` are other spellings of `[]` and `[b]`. A node fails by an error, `Abort`, a panic, or when it takes
 /// too long; one that is cancelled does not fail. Where there is nothing but an `on_failure` edge, `a` is terminal.

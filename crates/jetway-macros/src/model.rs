@@ -2,7 +2,7 @@
 
 use crate::parse::{arm::Arm, head::Head, workflow::NodeField};
 use proc_macro2::Ident;
-use syn::Type;
+use syn::{LitInt, Type};
 
 /// A checked workflow.
 pub(crate) struct Workflow {
@@ -26,6 +26,8 @@ pub(crate) struct Node {
     /// The variant of the work item enum.
     pub(crate) variant: Ident,
     pub(crate) gathers: bool,
+    /// How many of its items are in flight in one run at any time.
+    pub(crate) at_most: Option<LitInt>,
     /// The field with the node's retry policy.
     pub(crate) policy: Option<Ident>,
     pub(crate) success: Success,

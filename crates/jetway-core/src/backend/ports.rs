@@ -143,7 +143,7 @@ pub trait Api: Send + Sync + fmt::Debug {
     /// A page of runs: `{"runs": [...], "next": ...}`.
     async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;
 
-    /// The workflows of this host: names, fingerprints, DOT.
+    /// The workflows of this host: names, fingerprints, graphs, also in DOT.
     async fn workflows(&self) -> Result<serde_json::Value, ApiError>;
 }
 

@@ -59,6 +59,7 @@ impl Api for Engine {
                 "name": workflow.name(),
                 "fingerprint": workflow.fingerprint().to_string(),
                 "dot": workflow.to_dot(),
+                "graph": workflow.graph(),
             })
         });
         Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))

@@ -38,13 +38,16 @@ pub(super) struct Ready {
 }
 
 impl Engine {
-    /// The node and the input of a pending item; `None` where it is not pending.
+    /// The node and the input of a pending item; `None` where it is not pending, or has no place at its node.
     pub(super) async fn ready(
         &self,
         run: &RunKey,
         snapshot: &Snapshot,
         id: &ItemId,
     ) -> Result<Option<Ready>, BackendError> {
+        if snapshot.waits(id) {
+            return Ok(None);
+        }
         if let Some(item) = snapshot.items.get(id) {
             let mut from: Vec<u64> = item.from_span.into_iter().collect();
             let input = match &item.input {

@@ -75,6 +75,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
                 input: Input::One(Payload::Inline(seed.payload)),
                 branch: None,
                 via: id.clone(),
+                waits: false,
                 from_span: None,
                 since: self.snapshot.started_at,
             };

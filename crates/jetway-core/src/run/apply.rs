@@ -1,5 +1,6 @@
 //! What an attempt does to a run.
 
+mod admit;
 mod branch;
 mod emit;
 mod end;
@@ -51,6 +52,7 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
         Produced::Failed(error) => step.fail(error),
     }
     step.end_run_if_nothing_is_left();
+    step.admit();
     Some(Applied { snapshot, effects })
 }
 

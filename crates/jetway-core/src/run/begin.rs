@@ -51,6 +51,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         input: Input::One(Payload::Inline(seed.payload)),
         branch: None,
         via: id.clone(),
+        waits: false,
         from_span: None,
         since: at,
     };

@@ -50,12 +50,24 @@ pub struct Seeds {
     pub count: u32,
     /// The positions that were taken up and committed.
     pub done: Positions,
+    /// The branches of nodes that take only so many items at a time, by node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounded: BTreeMap<String, Bounded>,
     /// Payloads that are here, by position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inline: BTreeMap<u32, Seeded>,
     /// Payloads that are in chunks, in the order of their positions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<SeedChunk>,
+}
+
+/// The branches of one node that takes only so many items at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bounded {
+    /// The positions that wait for a place: they have no ticket.
+    pub waiting: Positions,
+    /// The positions that have a place, each with the ticket under which it got it.
+    pub in_flight: BTreeMap<u32, ItemId>,
 }
 
 /// The node and the encoded work item of a branch.
@@ -90,6 +102,26 @@ impl Seeds {
     /// The positions that have not been taken up.
     pub fn open_positions(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.count).filter(|position| !self.done.contains(*position))
+    }
+
+    /// Whether the branch at `position` waits for a place at its node.
+    pub fn waits(&self, position: u32) -> bool {
+        self.bounded.values().any(|bounded| bounded.waiting.contains(position))
+    }
+
+    /// The ticket under which the branch at `position` got its place; `None` where its node has places for all.
+    pub fn admitted_under(&self, position: u32) -> Option<&ItemId> {
+        self.bounded.values().find_map(|bounded| bounded.in_flight.get(&position))
+    }
+
+    /// The branch at `position` is taken up.
+    pub(super) fn take(&mut self, position: u32) {
+        self.done.insert(position);
+        self.inline.remove(&position);
+        for bounded in self.bounded.values_mut() {
+            bounded.in_flight.remove(&position);
+            bounded.waiting.remove(position);
+        }
     }
 
     /// The chunk that holds the payload at `position`.

@@ -28,6 +28,22 @@ impl Positions {
         self.bits.get(byte).is_some_and(|bits| bits & bit != 0)
     }
 
+    /// Takes a position out; `false` where it was not in.
+    pub fn remove(&mut self, position: u32) -> bool {
+        let (byte, bit) = split(position);
+        let Some(bits) = self.bits.get_mut(byte).filter(|bits| **bits & bit != 0) else {
+            return false;
+        };
+        *bits &= !bit;
+        true
+    }
+
+    /// The lowest position.
+    pub fn first(&self) -> Option<u32> {
+        let byte = self.bits.iter().position(|bits| *bits != 0)?;
+        Some(u32::try_from(byte).ok()? * 8 + self.bits[byte].trailing_zeros())
+    }
+
     /// How many positions are in.
     pub fn len(&self) -> u32 {
         self.bits.iter().map(|bits| bits.count_ones()).sum()
@@ -58,6 +74,11 @@ mod tests {
                 prop_assert_eq!(positions.insert(number), model.insert(number));
             }
             prop_assert_eq!(positions.len() as usize, model.len());
+            prop_assert_eq!(positions.first(), model.first().copied());
+            for number in (0..510).step_by(3) {
+                prop_assert_eq!(positions.remove(number), model.remove(&number));
+            }
+            prop_assert_eq!(positions.first(), model.first().copied());
             for number in 0..510 {
                 prop_assert_eq!(positions.contains(number), model.contains(&number));
             }

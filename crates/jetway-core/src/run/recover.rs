@@ -1,6 +1,6 @@
 //! Which tickets a run wants.
 
-use super::{Seeds, Snapshot, TicketFor};
+use super::{Snapshot, TicketFor};
 use crate::ItemId;
 
 /// The tickets that the holder of `ticket` may not have published: those of the items that were committed under it
@@ -12,7 +12,7 @@ pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId) -> Vec<TicketWanted> 
     wanted(snapshot, |via| via == ticket)
 }
 
-/// The tickets of every pending item.
+/// The tickets of every pending item. One that waits for a place at its node has none.
 pub fn pending_tickets(snapshot: &Snapshot) -> Vec<TicketWanted> {
     wanted(snapshot, |_| true)
 }
@@ -42,23 +42,22 @@ fn wanted(snapshot: &Snapshot, under: impl Fn(&ItemId) -> bool) -> Vec<TicketWan
     let mut tickets: Vec<_> = snapshot
         .items
         .iter()
-        .filter(|(_, item)| under(&item.via))
+        .filter(|(_, item)| !item.waits && under(&item.via))
         .map(|(id, item)| TicketWanted {
             item: id.clone(),
             node: Some(item.node.clone()),
             via: item.via.clone(),
         })
         .collect();
-    for (id, fan_out) in snapshot.fan_outs.iter().filter(|(_, fan_out)| under(&fan_out.via)) {
-        tickets.extend(fan_out.seeds.open_positions().map(|position| TicketWanted {
-            item: ItemId::branch(id, position),
-            node: node_at(&fan_out.seeds, position),
-            via: fan_out.via.clone(),
-        }));
+    for (id, fan_out) in &snapshot.fan_outs {
+        let seeds = &fan_out.seeds;
+        let open = seeds.open_positions().filter(|position| !seeds.waits(*position));
+        let wanted = open.filter_map(|position| {
+            let via = seeds.admitted_under(position).unwrap_or(&fan_out.via);
+            let node = seeds.inline.get(&position).map(|seed| seed.node.clone());
+            under(via).then(|| TicketWanted { item: ItemId::branch(id, position), node, via: via.clone() })
+        });
+        tickets.extend(wanted);
     }
     tickets
-}
-
-fn node_at(seeds: &Seeds, position: u32) -> Option<String> {
-    seeds.inline.get(&position).map(|seed| seed.node.clone())
 }

@@ -75,6 +75,16 @@ impl Snapshot {
                 self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.seeds.is_open(position))
             })
     }
+
+    /// Whether the item is pending and waits for a place at its node.
+    pub fn waits(&self, id: &ItemId) -> bool {
+        match self.items.get(id) {
+            Some(item) => item.waits,
+            None => id.as_branch().is_some_and(|(fan_out, position)| {
+                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.seeds.waits(position))
+            }),
+        }
+    }
 }
 
 /// Where a run stands.
@@ -143,6 +153,9 @@ pub struct Item {
     /// The ticket that was held when the item was committed. If its holder is lost, the redelivery of that ticket
     /// finds the item by this.
     pub via: ItemId,
+    /// Whether the item waits for a place at its node, which takes only so many at a time. It has no ticket then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     /// The span of the step that begot the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_span: Option<u64>,

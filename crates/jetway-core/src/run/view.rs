@@ -4,7 +4,7 @@ use super::{RunError, Snapshot, Status};
 use crate::{ItemId, RunId, Timestamp, WorkflowName, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of a run, published when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub struct StatusView {
     pub caught: u64,
     /// The latest of them.
     pub latest_caught: Vec<ErrorView>,
+    /// The nodes that gave an output, each once, in the order of their first one.
+    #[serde(default)]
+    pub output_nodes: Vec<String>,
     /// The trace, as 32 hexadecimal digits.
     pub trace_id: String,
 }
@@ -72,6 +75,9 @@ pub struct PendingView {
     pub node: Option<String>,
     /// How many of its items are pending.
     pub items: usize,
+    /// How many of them wait for a place at the node, which takes only so many at a time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: usize,
     /// Since when the oldest is, in RFC 3339.
     pub since: String,
 }
@@ -118,32 +124,67 @@ impl From<&Snapshot> for StatusView {
             waiting_for: None,
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
+            output_nodes: output_nodes(snapshot),
             trace_id: format!("{:032x}", snapshot.trace.trace_id),
         }
     }
 }
 
+fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    snapshot.outputs.iter().map(|output| &output.node).filter(|node| seen.insert(*node)).cloned().collect()
+}
+
 fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
-    let mut by_node: BTreeMap<Option<String>, (usize, Timestamp)> = BTreeMap::new();
-    let mut add = |node: Option<String>, items: usize, since: Timestamp| {
-        let entry = by_node.entry(node).or_insert((0, since));
-        entry.0 += items;
-        entry.1 = entry.1.min(since);
+    let mut by_node: BTreeMap<Option<String>, Pending> = BTreeMap::new();
+    let mut add = |node: Option<&str>, items: usize, waiting: usize, since: Timestamp| {
+        let entry =
+            by_node.entry(node.map(ToOwned::to_owned)).or_insert(Pending { items: 0, waiting: 0, since });
+        entry.items += items;
+        entry.waiting += waiting;
+        entry.since = entry.since.min(since);
     };
     for item in snapshot.items.values() {
-        add(Some(item.node.clone()), 1, item.since);
+        add(Some(&item.node), 1, usize::from(item.waits), item.since);
     }
     for fan_out in snapshot.fan_outs.values() {
-        for seed in fan_out.seeds.inline.values() {
-            add(Some(seed.node.clone()), 1, fan_out.since);
+        let (seeds, since) = (&fan_out.seeds, fan_out.since);
+        let mut named = 0;
+        for (node, bounded) in &seeds.bounded {
+            let waiting = bounded.waiting.len() as usize;
+            let items = waiting + bounded.in_flight.len();
+            if items > 0 {
+                add(Some(node), items, waiting, since);
+            }
+            named += items;
         }
-        let elsewhere = (fan_out.seeds.open() as usize).saturating_sub(fan_out.seeds.inline.len());
+        for seed in seeds.inline.values().filter(|seed| !seeds.bounded.contains_key(&seed.node)) {
+            add(Some(&seed.node), 1, 0, since);
+            named += 1;
+        }
+        let elsewhere = (seeds.open() as usize).saturating_sub(named);
         if elsewhere > 0 {
-            add(None, elsewhere, fan_out.since);
+            add(None, elsewhere, 0, since);
         }
     }
     by_node
         .into_iter()
-        .map(|(node, (items, since))| PendingView { node, items, since: since.to_string() })
+        .map(|(node, Pending { items, waiting, since })| PendingView {
+            node,
+            items,
+            waiting,
+            since: since.to_string(),
+        })
         .collect()
+}
+
+struct Pending {
+    items: usize,
+    waiting: usize,
+    since: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

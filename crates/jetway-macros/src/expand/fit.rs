@@ -6,7 +6,7 @@ use crate::{
     parse::arm::Pattern,
     text::plain,
 };
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote_spanned};
 
 /// The traits behind the edges of one workflow: one for each edge, since the message of each names its nodes.
@@ -96,7 +96,9 @@ impl Fits {
         error: &Ident,
     ) -> TokenStream {
         let node = scope.workflow.node(target);
-        let (support, failed, given) = (&scope.support, plain(&from.ident), scope.input(from));
+        let (support, failed) = (&scope.support, plain(&from.ident));
+        let span = target.ident.span().resolved_at(Span::mixed_site());
+        let given = shown_at(scope.input(from), span);
         let name = format_ident!("__JetwayEdge{}", self.traits.len());
         let Words([message, label, note]) = Words::fallback(from, node);
         self.traits.push(quote_spanned! {scope.here()=>
@@ -104,22 +106,20 @@ impl Fits {
             trait #name<Given, Wanted> {
                 fn fit(self) -> Wanted;
             }
-            impl<Given> #name<Given, Given> for #support::Caught<Given> {
+            impl<Given> #name<Given, Given> for (Given, &#support::Error) {
                 fn fit(self) -> Given {
-                    self.input()
+                    self.0
                 }
             }
-            impl<Given> #name<Given, #support::Failure<Given>> for #support::Caught<Given> {
+            impl<Given> #name<Given, #support::Failure<Given>> for (Given, &#support::Error) {
                 fn fit(self) -> #support::Failure<Given> {
-                    self.failure()
+                    #support::Failure::new(self.0, #failed, self.1)
                 }
             }
         });
-        let span = target.ident.span().resolved_at(Span::mixed_site());
         let (name, wanted) = (Ident::new(&name.to_string(), span), scope.carried(node));
-        let fitted = quote_spanned! {span=>
-            #name::<#given, #wanted>::fit(#support::Caught::new(#input, #failed, #error))
-        };
+        let error = Ident::new(&error.to_string(), span);
+        let fitted = quote_spanned!(span=> #name::<#given, #wanted>::fit((#input, #error)));
         if node.gathers { quote_spanned!(span=> #support::Gathers::one(#fitted)) } else { fitted }
     }
 }
@@ -178,6 +178,20 @@ impl Parcel<'_> {
             }
         }
     }
+}
+
+/// The same code, which rustc shows at `span` when it does not compile.
+fn shown_at(tokens: TokenStream, span: Span) -> TokenStream {
+    let shown = |token: TokenTree| {
+        let span = span.resolved_at(token.span());
+        let mut token = match token {
+            TokenTree::Group(group) => Group::new(group.delimiter(), shown_at(group.stream(), span)).into(),
+            token => token,
+        };
+        token.set_span(span);
+        token
+    };
+    tokens.into_iter().map(shown).collect()
 }
 
 /// Text in which braces stand for themselves.

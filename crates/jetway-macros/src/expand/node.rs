@@ -2,9 +2,9 @@
 
 use super::{derives, field_visibility, root};
 use crate::parse::node::{Body, NodeDef};
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use syn::{Field, Fields};
+use syn::{Field, Fields, spanned::Spanned};
 
 /// Everything that `node!` generates.
 pub(crate) fn node(node: &NodeDef) -> TokenStream {
@@ -54,7 +54,8 @@ fn definition(node: &NodeDef) -> TokenStream {
 }
 
 fn field(field: &Field) -> TokenStream {
-    let (attrs, vis, ty) = (&field.attrs, field_visibility(&field.vis), &field.ty);
+    let (attrs, ty) = (&field.attrs, &field.ty);
+    let vis = field_visibility(&field.vis, field.ident.as_ref().map_or_else(|| ty.span(), Ident::span));
     let name = field.ident.iter();
     quote!(#(#attrs)* #vis #(#name:)* #ty)
 }

@@ -57,7 +57,43 @@ impl<'a> Scope<'a> {
 
     /// `impl<T: Bound> Trait for Type<T> where ..` for the enum or the struct.
     pub(super) fn implement(&self, trait_: impl ToTokens, ty: &Ident) -> TokenStream {
-        let (generics, args, bounds) = self.workflow.head.generics.split_for_impl();
-        quote_spanned!(self.here()=> #[automatically_derived] impl #generics #trait_ for #ty #args #bounds)
+        let (generics, args, _) = self.workflow.head.generics.split_for_impl();
+        let (allow, bounds) = (self.allow_bounds(), self.bounds());
+        quote_spanned! {self.here()=>
+            #[automatically_derived]
+            #allow
+            impl #generics #trait_ for #ty #args #bounds
+        }
+    }
+
+    /// The `where` clause of everything generated: the user's, and what is asked of every node.
+    ///
+    /// With what is asked as a premise, rustc reports a field that is no node, or an input that cannot be stored, in
+    /// one place instead of wherever generated code makes use of it. Where there are parameters a premise would hide
+    /// what rustc knows about them.
+    pub(super) fn bounds(&self) -> TokenStream {
+        let generics = &self.workflow.head.generics;
+        if !generics.params.is_empty() {
+            return generics.where_clause.to_token_stream();
+        }
+        let context = &self.workflow.context;
+        let nodes = self.workflow.nodes.iter().map(|node| {
+            // rustc shows the whole path of the trait.
+            let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
+            quote_spanned! {ty.span()=>
+                #ty: #support::Node<#context>,
+                #input: ::core::fmt::Debug + ::core::clone::Clone + ::core::cmp::PartialEq
+                    + #support::serde::Serialize + #support::serde::de::DeserializeOwned,
+            }
+        });
+        let given = generics.where_clause.iter().flat_map(|given| &given.predicates);
+        quote_spanned!(self.here()=> where #(#nodes)* #(#given),*)
+    }
+
+    /// What [`bounds`](Self::bounds) would be warned of.
+    pub(super) fn allow_bounds(&self) -> TokenStream {
+        quote_spanned! {self.here()=>
+            #[allow(trivial_bounds, private_bounds, reason = "they are what is asked of every node")]
+        }
     }
 }

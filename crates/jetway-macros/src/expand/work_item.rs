@@ -15,7 +15,8 @@ pub(super) fn work_item(scope: &Scope<'_>) -> TokenStream {
 /// Only serde's traits are derived. The others would bound the type parameters, not the inputs.
 fn definition(scope: &Scope<'_>) -> TokenStream {
     let (item, support, head, here) = (&scope.item, &scope.support, &scope.workflow.head, scope.here());
-    let (vis, generics, bounds) = (&head.vis, &head.generics, &head.generics.where_clause);
+    let (vis, generics) = (&head.vis, &head.generics);
+    let (allow, bounds) = (scope.allow_bounds(), scope.bounds());
     let serde = format!("{support}::serde").replace(' ', "");
     let exact = (!generics.params.is_empty()).then(|| quote_spanned!(here=> #[serde(bound = "")]));
     let about = format!("A work item of [`{}`]: a node and the input that it is to be run with.", head.ident);
@@ -29,6 +30,7 @@ fn definition(scope: &Scope<'_>) -> TokenStream {
         #[derive(#support::serde::Serialize, #support::serde::Deserialize)]
         #[serde(crate = #serde)]
         #exact
+        #allow
         #vis enum #item #generics #bounds { #(#variants),* }
     }
 }

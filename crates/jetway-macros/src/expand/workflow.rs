@@ -1,6 +1,6 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
-use super::{attempt, derives, dot, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
+use super::{attempt, derives, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
 use crate::{
     model::{Shadowed, Workflow},
     text::plain,
@@ -24,7 +24,8 @@ fn definition(workflow: &Workflow) -> TokenStream {
     let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
     let (derives, bounds) = (derives(attrs), &generics.where_clause);
     let fields = workflow.fields.iter().map(|field| {
-        let (attrs, ident, ty, vis) = (&field.attrs, &field.ident, &field.ty, field_visibility(&field.vis));
+        let (attrs, ident, ty) = (&field.attrs, &field.ident, &field.ty);
+        let vis = field_visibility(&field.vis, ident.span());
         quote!(#(#attrs)* #vis #ident: #ty)
     });
     quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
@@ -80,15 +81,15 @@ fn output(scope: &Scope<'_>) -> TokenStream {
 
 /// The methods that say what the workflow is.
 fn constants(scope: &Scope<'_>) -> TokenStream {
-    let (support, name, here) = (&scope.support, &scope.workflow.name, scope.here());
-    let (dot, graph) = (dot::dot(scope.workflow), graph::graph(scope));
+    let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
+    let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
     quote_spanned! {here=>
         fn name(&self) -> &'static str {
             #name
         }
 
         fn to_dot(&self) -> &'static str {
-            #dot
+            #support::drawn(&#support::Workflow::<#context>::graph(self))
         }
 
         fn graph(&self) -> #support::Graph {

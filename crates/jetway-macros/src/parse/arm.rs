@@ -24,18 +24,9 @@ impl<T> Arm<T> {
 
     /// The pattern and the guard as text: `Verdict::Ok(v) if v > 9`.
     pub(crate) fn text(&self) -> String {
-        self.with_guard(self.pattern.text.clone())
-    }
-
-    /// The variant alone and the guard: `Ok if v > 9`.
-    pub(crate) fn label(&self) -> String {
-        self.with_guard(self.pattern.variant.to_string())
-    }
-
-    fn with_guard(&self, text: String) -> String {
         match &self.guard {
-            Some(guard) => format!("{text} if {}", one_line(guard)),
-            None => text,
+            Some(guard) => format!("{} if {}", self.pattern.text, one_line(guard)),
+            None => self.pattern.text.clone(),
         }
     }
 }
@@ -49,8 +40,6 @@ pub(crate) struct Pattern {
     pub(crate) payload: Vec<Ident>,
     /// Whether it was written without parentheses and braces.
     pub(crate) bare: bool,
-    /// The last segment of the path.
-    pub(crate) variant: Ident,
     /// As it was written.
     pub(crate) text: String,
     pub(crate) span: Span,
@@ -93,14 +82,11 @@ impl Pattern {
             }
             _ => return Err(unexpected(&matches)),
         };
-        let Some(variant) = path.segments.last().map(|segment| segment.ident.clone()) else {
-            return Err(unexpected(&matches));
-        };
         if bare {
             // Matches a unit variant as well as one with fields, and never binds a name.
             matches = parse_quote_spanned!(span=> #path { .. });
         }
-        Ok(Self { matches, payload, bare, variant, text, span })
+        Ok(Self { matches, payload, bare, text, span })
     }
 }
 
@@ -175,7 +161,6 @@ mod tests {
     fn guards_are_part_of_the_text() {
         let arm = parse(quote!(V::A(v) if v > 9 && self.on)).unwrap();
         assert_eq!(arm.text(), "V::A(v) if v > 9 && self.on");
-        assert_eq!(arm.label(), "A if v > 9 && self.on");
     }
 
     #[test]

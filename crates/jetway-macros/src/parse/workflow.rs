@@ -8,7 +8,7 @@ use super::{
 use crate::{errors::Errors, text::did_you_mean};
 use proc_macro2::Span;
 use syn::{
-    Attribute, Expr, Ident, LitStr, Meta, Token, Type, Visibility, braced,
+    Attribute, Expr, Ident, Lit, LitInt, LitStr, Meta, Token, Type, Visibility, braced,
     ext::IdentExt,
     parse::{Parse, ParseStream},
     spanned::Spanned,
@@ -34,6 +34,8 @@ pub(crate) struct NodeField {
     pub(crate) retry: Option<Ident>,
     /// Where `#[gather]` stands.
     pub(crate) gather: Option<Span>,
+    /// The number of `#[at_most = 8]`.
+    pub(crate) at_most: Option<LitInt>,
 }
 
 /// One clause behind the struct.
@@ -84,8 +86,15 @@ impl NodeField {
         let Some(ident) = field.ident else {
             return Err(syn::Error::new(field.ty.span(), "a node needs a name"));
         };
-        let mut node =
-            Self { attrs: Vec::new(), vis: field.vis, ident, ty: field.ty, retry: None, gather: None };
+        let mut node = Self {
+            attrs: Vec::new(),
+            vis: field.vis,
+            ident,
+            ty: field.ty,
+            retry: None,
+            gather: None,
+            at_most: None,
+        };
         for attribute in field.attrs {
             node.attribute(attribute)?;
         }
@@ -105,13 +114,18 @@ impl NodeField {
             if self.gather.replace(attribute.span()).is_some() {
                 return Err(twice("gather"));
             }
+        } else if path.is_ident("at_most") {
+            if self.at_most.replace(bound(&attribute.meta)?).is_some() {
+                return Err(twice("at_most"));
+            }
         } else if path.is_ident("cfg") || path.is_ident("cfg_attr") {
             return Err(syn::Error::new_spanned(
                 &attribute,
                 "a node cannot depend on `cfg`: put it in front of the whole `workflow!`",
             ));
         } else {
-            let hint = path.get_ident().map(|name| did_you_mean(&name.to_string(), ["retry", "gather"]));
+            let hint =
+                path.get_ident().map(|name| did_you_mean(&name.to_string(), ["retry", "gather", "at_most"]));
             if let (Some(name), Some(hint)) = (path.get_ident(), hint.filter(|hint| !hint.is_empty())) {
                 return Err(syn::Error::new_spanned(&attribute, format!("unknown attribute `{name}`{hint}")));
             }
@@ -119,6 +133,18 @@ impl NodeField {
         }
         Ok(())
     }
+}
+
+/// `8` out of `at_most = 8`.
+fn bound(meta: &Meta) -> syn::Result<LitInt> {
+    if let Meta::NameValue(pair) = meta
+        && let Expr::Lit(literal) = &pair.value
+        && let Lit::Int(number) = &literal.lit
+        && number.base10_parse::<u32>().is_ok_and(|number| number > 0)
+    {
+        return Ok(number.clone());
+    }
+    Err(syn::Error::new_spanned(meta, "write `#[at_most = 8]`, with a whole number of one or more"))
 }
 
 /// `backoff` out of `retry = backoff`.
@@ -204,9 +230,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let mistakes: [(TokenStream, &str); 7] = [
+        let mistakes: [(TokenStream, &str); 10] = [
             (quote! { struct A { a: B } strat = a; }, "did you mean `start`?"),
             (quote! { struct A { #[retry(x)] a: B } }, "write `#[retry = policy]`"),
+            (quote! { struct A { #[at_most = 0] a: B } }, "write `#[at_most = 8]`"),
+            (quote! { struct A { #[at_most(3)] a: B } }, "write `#[at_most = 8]`"),
+            (quote! { struct A { #[at_most = 3] #[at_most = 4] a: B } }, "`#[at_most]` is given twice"),
             (quote! { struct A { #[gathr] a: B } }, "unknown attribute `gathr`; did you mean `gather`?"),
             (quote! { struct A { #[gather] #[gather] a: B } }, "`#[gather]` is given twice"),
             (quote! { struct A { #[cfg(test)] a: B } }, "cannot depend on `cfg`"),

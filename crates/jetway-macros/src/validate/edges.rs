@@ -96,6 +96,7 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         ty: node.ty,
         variant: node.variant,
         gathers: node.gather.is_some(),
+        at_most: node.at_most,
         policy: node.policy,
         success,
         fallbacks: failure.unwrap_or_default(),

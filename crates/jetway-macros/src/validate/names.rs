@@ -7,7 +7,7 @@ use crate::{
 };
 use proc_macro2::{Ident, Span};
 use std::collections::BTreeMap;
-use syn::Type;
+use syn::{LitInt, Type};
 
 /// A node before its edges are known.
 pub(super) struct Declared {
@@ -17,6 +17,7 @@ pub(super) struct Declared {
     /// Where `#[gather]` stands.
     pub(super) gather: Option<Span>,
     pub(super) policy: Option<Ident>,
+    pub(super) at_most: Option<LitInt>,
 }
 
 /// The nodes among the fields: all but those that some `#[retry]` names.
@@ -34,6 +35,9 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
             if let Some(span) = field.gather {
                 errors.at(span, "a retry policy cannot gather");
             }
+            if let Some(bound) = &field.at_most {
+                errors.at(bound.span(), "a retry policy is no node, so there is nothing to bound");
+            }
             continue;
         }
         let Some(variant) = variant(&field.ident, &nodes, errors) else {
@@ -45,6 +49,7 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
             variant,
             gather: field.gather,
             policy: field.retry.clone(),
+            at_most: field.at_most.clone(),
         });
     }
     if seen.is_empty() {

@@ -29,8 +29,11 @@ fn unreached(workflow: &Workflow, errors: &mut Errors) {
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
             let name = plain(&node.ident);
-            errors
-                .at(node.ident.span(), format!("node `{name}` cannot be reached from `{start}`, the start"));
+            let message = format!(
+                "node `{name}` cannot be reached from `{start}`, the start: name it in an edge, such as \
+                 `{start} => [{name}];`, or remove it"
+            );
+            errors.at(node.ident.span(), message);
         }
     }
 }
@@ -77,7 +80,11 @@ fn endless(workflow: &Workflow, errors: &mut Errors) {
     if let Some(first) = stuck.first() {
         let names: Vec<_> = stuck.iter().map(|node| plain(&nodes[*node].ident)).collect();
         let names = listed(names.iter().map(String::as_str));
-        errors.at(nodes[*first].ident.span(), format!("no way leads from {names} to an end of the run"));
+        let message = format!(
+            "no way leads from {names} to an end of the run: one of them needs an edge to a node that does, or \
+             `node => [];` where the run is to end"
+        );
+        errors.at(nodes[*first].ident.span(), message);
     }
 }
 

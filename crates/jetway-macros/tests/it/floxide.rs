@@ -79,6 +79,9 @@ async fn a_direct_edge_wins_over_arms() {
     assert_eq!(workflow.run(&ctx, ()).await, Ok(()));
     assert!(workflow.to_dot().contains("  First -> Shown [label=\"Branch\"];\n"));
     assert!(workflow.graph().edges.iter().all(|edge| edge.to.as_deref() != Some("shown")));
+    let shadowed = workflow.graph().shadowed;
+    let shadowed: Vec<_> = shadowed.iter().map(|edge| (edge.from.as_str(), edge.to.as_deref())).collect();
+    assert_eq!(shadowed, [("first", Some("shown")), ("first", Some("last"))]);
     assert!(!workflow.to_dot().contains("Policy"));
     assert_eq!(step.name, "step");
 }

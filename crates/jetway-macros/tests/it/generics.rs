@@ -2,7 +2,7 @@
 
 use crate::{attempt, out, to};
 use async_trait::async_trait;
-use jetway_core::{Error, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx};
+use jetway_core::{Error, Graph, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, marker::PhantomData};
@@ -162,4 +162,39 @@ fn merge_bounds_what_the_fields_use() {
     let mut both = Both::<(), ()>::default();
     both.merge(Both::default());
     assert_eq!(both, Both::default());
+}
+
+/// A node that runs a workflow within its step.
+#[derive(Debug, Clone)]
+struct Within<W>(W);
+
+#[async_trait]
+impl<W: Workflow<()>> Node for Within<W> {
+    type Input = u8;
+    type Output = u8;
+
+    async fn process(&self, _ctx: &(), _input: u8) -> Result<Transition<u8>, Error> {
+        Ok(Transition::Hold)
+    }
+
+    fn nested(&self) -> Option<Graph> {
+        Some(self.0.graph())
+    }
+}
+
+workflow! {
+    struct Outer<W: Workflow<()>> { within: Within<W> }
+    start = within;
+    edges { within => []; }
+}
+
+#[test]
+fn every_instance_has_a_drawing_of_its_own() {
+    let mark = String::from("-");
+    let prefixing = Outer { within: Within(Prefixing::<'_, 3> { prefix: Prefix(&mark) }) };
+    let repeating = Outer { within: Within(repeating::<u8>(1)) };
+    assert!(prefixing.to_dot().contains(r#"label="Within: Prefixing""#), "{}", prefixing.to_dot());
+    assert!(repeating.to_dot().contains(r#"Within -> "Within/Repeat" [style="dashed" label="runs"];"#));
+    assert!(std::ptr::eq(prefixing.to_dot(), prefixing.clone().to_dot()));
+    assert_eq!(repeating.graph().fingerprint(), prefixing.graph().fingerprint());
 }

@@ -76,8 +76,10 @@ fn the_graph_is_in_the_order_of_the_declaration() {
 fn the_drawing_shows_the_same() {
     let dot = Rating { rate: Rate, keep: Keep, drop: Drop }.to_dot();
     for line in [
-        "digraph Rating {",
+        "digraph rating {",
+        "  Rate [penwidth=2 style=\"filled,bold\"];",
         "  Keep [peripheries=2];",
+        "  Rate -> \"Rate output\" [label=\"Good\"];",
         "  Rate -> Keep [label=\"Good if x > 5\"];",
         "  Rate -> Keep [style=\"dotted\" color=\"red\" label=\"fallback\"];",
         "  Drop -> Keep;",

@@ -6,6 +6,8 @@ use async_nats::HeaderName;
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
 /// The run's status, so that a listing need not open the snapshot.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
+/// How many bytes a store's value has that is kept in parts.
+pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// How long a request waits for the result, such as `30s`.

@@ -2,7 +2,7 @@
 
 use super::{
     DEADLINE, Subject,
-    workflows::{Chain, Fan, Held, Nested, Probe, Trouble},
+    workflows::{Chain, Fan, Held, Narrow, Nested, Probe, Trouble},
 };
 use futures::StreamExt;
 use jetway_core::{
@@ -41,6 +41,7 @@ impl TestHost {
             .workflow(Chain::new(probe))
             .workflow(Fan::new(probe))
             .workflow(Held::new(probe))
+            .workflow(Narrow::new(probe))
             .workflow(Nested::new())
             .workflow(Trouble::new())
             .build();

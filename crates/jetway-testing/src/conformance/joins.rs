@@ -1,9 +1,10 @@
 //! Joins, by the engine and by hand.
 
 use super::{
-    Subject, TestHost,
+    DEADLINE, Subject, TestHost,
     workflows::{FanInput, FanOutput, Probe},
 };
+use crate::wait_until;
 
 pub(super) async fn a_join_runs_once_in_order(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
@@ -41,4 +42,23 @@ pub(super) async fn a_held_join_goes_on_once(subject: Subject) {
     assert_eq!(host.output::<u32>(&run).await, (0..12).sum::<u32>());
     let status = host.status(&run).await;
     assert_eq!((status.run.steps, status.run.outputs.len()), (1 + 12 + 1, 1));
+}
+
+pub(super) async fn a_bounded_node_takes_only_so_many(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let mut other = TestHost::idle(&subject, &probe);
+    other.work(8).await;
+    // Wide enough that the payloads are beside the snapshot.
+    let input = FanInput { branches: 90, bytes: 1000, ..FanInput::default() };
+    let run = host.start("narrow", "r", &input).await;
+    wait_until("as many as may are at work", DEADLINE, async || probe.executed() == 3).await;
+    let status = host.status(&run).await;
+    let [pending] = status.pending.as_slice() else { panic!("{:?}", status.pending) };
+    assert_eq!((pending.node.as_deref(), pending.items, pending.waiting), (Some("visit"), 90, 87));
+    assert_eq!(subject.backend.live(&run).await.expect("it can be asked").len(), 3);
+    probe.let_through(100_000);
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, (0..90).collect::<Vec<_>>());
+    assert_eq!((probe.executed(), probe.most()), (90, 3));
 }

@@ -15,6 +15,8 @@ pub struct Probe {
     executed: Arc<AtomicU32>,
     gate: Option<Arc<Gate>>,
     seen: Arc<Mutex<Vec<(String, u32)>>>,
+    inside: Arc<AtomicU32>,
+    most: Arc<AtomicU32>,
 }
 
 #[derive(Debug)]
@@ -59,8 +61,14 @@ impl Probe {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many nodes were held up at the same time, at most.
+    pub fn most(&self) -> u32 {
+        self.most.load(Ordering::SeqCst)
+    }
+
     async fn pass(&self) {
         self.executed.fetch_add(1, Ordering::SeqCst);
+        self.most.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         if let Some(step) = jetway_core::step() {
             let seen = (step.item_id().to_string(), step.attempt());
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
@@ -71,6 +79,9 @@ impl Probe {
                 permit.forget();
             }
         }
+        // Others get their turn to come in.
+        tokio::task::yield_now().await;
+        self.inside.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -216,6 +227,22 @@ impl Fan {
             rescue: Rescue {},
             gather: Gather {},
         }
+    }
+}
+
+workflow! {
+    /// A fan-out of which few branches are worked on at a time.
+    pub(super) struct Narrow { pub(super) scatter: Scatter, #[at_most = 3] pub(super) visit: Visit, #[gather] pub(super) gather: Gather }
+    name = "narrow";
+    context = Shared;
+    start = scatter;
+    edges { scatter => [visit]; visit => [gather]; gather => []; }
+}
+
+impl Narrow {
+    /// A fan-out whose branches pass `probe`.
+    pub(super) fn new(probe: &Probe) -> Self {
+        Self { scatter: Scatter {}, visit: Visit { probe: probe.clone() }, gather: Gather {} }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What hosts answer.
 
 use jetway_core::{
-    RunId, WorkflowName,
+    Graph, RunId, WorkflowName,
     run::{Snapshot, Status},
 };
 use serde::{Deserialize, Serialize};
@@ -58,4 +58,7 @@ pub struct WorkflowView {
     pub fingerprint: String,
     /// Its graph in Graphviz's DOT language.
     pub dot: String,
+    /// Its graph as data. `None` where the host is of a build that does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Graph>,
 }

@@ -4,8 +4,8 @@ use super::Step;
 use crate::{
     ItemId,
     run::{
-        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, Positions, Seeds, Successor,
-        TicketFor, fan_out::Seeded,
+        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, Seeds, Successor, TicketFor,
+        fan_out::Seeded,
     },
 };
 use bytes::Bytes;
@@ -61,7 +61,7 @@ impl Step<'_> {
             opener: self.taken.node.clone(),
             outer: self.taken.branch.clone(),
             open: count,
-            seeds: Seeds { count, done: Positions::default(), inline: BTreeMap::new(), chunks: Vec::new() },
+            seeds: Seeds { count, ..Seeds::default() },
             arrivals: BTreeMap::new(),
             fired: BTreeSet::new(),
             via: self.taken.via.clone(),
@@ -76,8 +76,12 @@ impl Step<'_> {
                 let arrival = Arrival { position, from: id.clone(), span: self.taken.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
-                let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
-                self.effects.push(Effect::Ticket(ticket));
+                if self.graph.is_bounded(&node) {
+                    fan_out.seeds.bounded.entry(node.clone()).or_default().waiting.insert(position);
+                } else {
+                    let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
+                    self.effects.push(Effect::Ticket(ticket));
+                }
                 fan_out.seeds.inline.insert(position, Seeded { node, payload });
             }
         }
@@ -89,12 +93,16 @@ impl Step<'_> {
     }
 
     pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
-        self.effects.push(Effect::Ticket(TicketFor { item: id.clone(), node: node.clone() }));
+        let waits = self.graph.is_bounded(&node);
+        if !waits {
+            self.effects.push(Effect::Ticket(TicketFor { item: id.clone(), node: node.clone() }));
+        }
         let item = Item {
             node,
             input,
             branch,
             via: self.taken.via.clone(),
+            waits,
             from_span: self.taken.span,
             since: self.taken.at,
         };

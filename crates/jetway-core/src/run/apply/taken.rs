@@ -47,8 +47,7 @@ fn take_seed(snapshot: &mut Snapshot, id: &ItemId) -> Option<Branch> {
     if !seeds.is_open(position) {
         return None;
     }
-    seeds.done.insert(position);
-    seeds.inline.remove(&position);
+    seeds.take(position);
     Some(Branch { fan_out, position })
 }
 

@@ -1,5 +1,7 @@
 //! The table of the rules, row by row.
 
+mod bounded;
+
 use super::{Applied, apply};
 use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
@@ -42,6 +44,7 @@ fn graph(edges: &[(&str, &str)], gathers: &[&str]) -> Graph {
                 kind: EdgeKind::Direct,
             })
             .collect(),
+        ..Graph::default()
     }
 }
 

@@ -1,27 +1,21 @@
-//! Nodes that no run comes to, and nodes that no run comes out of.
+//! Workflows that never end, or whose end does not say what the output is.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};
 
 node! { struct Step; input = u8; output = u8; |_, x| Ok(Transition::Next(x)) }
 
-workflow! {
-    struct Lost { fetch: Step, retry: Step, again: Step, end: Step, island: Step }
-    start = fetch;
-    edges { fetch => [retry, end]; retry => [again]; again => [retry]; end => []; island => [end]; }
-}
-
-workflow! {
-    struct Endless { fetch: Step }
-    start = fetch;
-    edges { fetch => [fetch]; }
-}
-
 enum Kind {
     Good(u8),
 }
 
 node! { struct Judge; input = u8; output = Kind; |_, x| Ok(Transition::Next(Kind::Good(x))) }
+
+workflow! {
+    struct Endless { fetch: Step, parse: Step }
+    start = fetch;
+    edges { fetch => [parse]; parse => [fetch]; }
+}
 
 workflow! {
     struct Untold { judge: Judge }

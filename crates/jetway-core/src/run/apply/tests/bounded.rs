@@ -1,0 +1,100 @@
+//! Nodes that take only so many items at a time.
+
+use super::*;
+
+/// `a` fans out to the bounded node `b`, which a gathering node follows.
+fn bounded(at_most: u32, branches: usize) -> Run {
+    let mut run = start(&[("a", "b"), ("b", "g")], &["g"]);
+    let node = run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap();
+    node.at_most = Some(at_most);
+    let payloads: Vec<String> = (0..branches).map(|branch| branch.to_string()).collect();
+    let payloads: Vec<&str> = payloads.iter().map(String::as_str).collect();
+    run.step("a", all("b", &payloads));
+    run
+}
+
+fn out(run: &Run) -> usize {
+    run.tickets.iter().filter(|(node, _)| node == "b").count()
+}
+
+#[test]
+fn places_are_given_in_the_order_of_the_fan_out() {
+    let mut run = bounded(2, 4);
+    assert_eq!((out(&run), run.snapshot.pending()), (2, 4));
+    let waiting = ItemId::branch(&ItemId::start(), 2);
+    assert!(run.snapshot.is_pending(&waiting) && run.snapshot.waits(&waiting));
+    let second = run.tickets[1].1.clone();
+    run.tickets.remove(1);
+    assert!(run.apply(run.attempt(&second, "b", next(&[("g", "1")]))));
+    assert_eq!(run.tickets.last().unwrap().1, waiting);
+    assert!(!run.snapshot.waits(&waiting));
+    for value in ["0", "2", "3"] {
+        run.step("b", next(&[("g", value)]));
+    }
+    assert_eq!(run.gathered(&run.ticket("g")), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn an_item_outside_of_a_fan_out_waits_as_well() {
+    let mut run = start(&[("a", "c"), ("c", "b"), ("b", "out")], &[]);
+    run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
+    run.step("a", all("c", &["0", "1"]));
+    run.step("c", next(&[("b", "0")]));
+    run.step("c", next(&[("b", "1")]));
+    assert_eq!(out(&run), 1);
+    run.step("b", Produced::Hold);
+    assert_eq!(out(&run), 1);
+    run.step("b", Produced::Next(output("end")));
+    assert_eq!((run.snapshot.status, run.done), (Status::Completed, 1));
+}
+
+#[test]
+fn a_lost_holder_leaves_its_successors_to_be_found() {
+    let mut run = bounded(2, 4);
+    let (first, second) = (run.tickets[0].1.clone(), run.tickets[1].1.clone());
+    run.step("b", next(&[("g", "0")]));
+    let third = ItemId::branch(&ItemId::start(), 2);
+    let items = |wanted: Vec<crate::run::TicketWanted>| {
+        wanted.into_iter().map(|wanted| wanted.item).collect::<Vec<_>>()
+    };
+    // Whoever held the first ticket may not have published that of the third branch.
+    assert_eq!(items(tickets_under(&run.snapshot, &first)), std::slice::from_ref(&third));
+    assert_eq!(items(tickets_under(&run.snapshot, &ItemId::start())), std::slice::from_ref(&second));
+    assert_eq!(
+        items(pending_tickets(&run.snapshot)),
+        [second, third],
+        "what waits for a place wants no ticket"
+    );
+}
+
+#[test]
+fn a_run_that_fails_lets_nobody_in() {
+    let mut run = bounded(1, 3);
+    run.step("b", Produced::Failed(error("no")));
+    assert_eq!((out(&run), run.snapshot.status, run.snapshot.pending()), (0, Status::Failed, 0));
+}
+
+proptest! {
+    /// Whatever the order in which branches end, no more than the bound are out, and all of them run once.
+    #[test]
+    fn never_more_than_the_bound(
+        at_most in 1_u32..6,
+        branches in 0_usize..30,
+        order in prop::collection::vec(0_usize..100, 30),
+    ) {
+        let mut run = bounded(at_most, branches);
+        for pick in order.into_iter().take(branches) {
+            prop_assert!(out(&run) <= at_most as usize);
+            let index = pick % run.tickets.len();
+            let (node, item) = run.tickets.remove(index);
+            prop_assert_eq!(&node, "b");
+            prop_assert!(run.apply(run.attempt(&item, "b", next(&[("g", item.as_str())]))));
+        }
+        prop_assert_eq!(out(&run), 0);
+        let gathered = run.gathered(&run.ticket("g"));
+        let expected: Vec<String> = (0..u32::try_from(branches).unwrap())
+            .map(|position| ItemId::branch(&ItemId::start(), position).to_string())
+            .collect();
+        prop_assert_eq!(gathered, expected);
+    }
+}

@@ -1,0 +1,14 @@
+//! A run that comes into a circle and never out of it, though the workflow has an end.
+
+use jetway_core::Transition;
+use jetway_macros::{node, workflow};
+
+node! { struct Step; input = u8; output = u8; |_, x| Ok(Transition::Next(x)) }
+
+workflow! {
+    struct Pages { fetch: Step, wait: Step, again: Step, store: Step }
+    start = fetch;
+    edges { fetch => [wait, store]; wait => [again]; again => [wait]; store => []; }
+}
+
+fn main() {}

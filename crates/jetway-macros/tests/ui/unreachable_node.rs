@@ -1,0 +1,14 @@
+//! A node that no run comes to.
+
+use jetway_core::Transition;
+use jetway_macros::{node, workflow};
+
+node! { struct Step; input = u8; output = u8; |_, x| Ok(Transition::Next(x)) }
+
+workflow! {
+    struct Pages { fetch: Step, store: Step, island: Step }
+    start = fetch;
+    edges { fetch => [store]; store => []; island => [store]; }
+}
+
+fn main() {}
