@@ -19,6 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::sync::Notify;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Item {
@@ -74,6 +75,21 @@ impl Fan {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         Self { script: Arc::new(move |item, attempt| Box::pin(script(item, attempt))), calls: Arc::default() }
+    }
+
+    /// Nodes that say when they begin, and wait until they may go on.
+    pub(crate) fn held() -> (Self, Arc<Notify>, Arc<Notify>) {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let both = (Arc::clone(&begun), Arc::clone(&go_on));
+        let fan = Self::doing(move |_, _| {
+            let (begun, go_on) = both.clone();
+            async move {
+                begun.notify_one();
+                go_on.notified().await;
+                Ok(())
+            }
+        });
+        (fan, begun, go_on)
     }
 
     /// Nodes that fail so many times for each item.

@@ -15,34 +15,16 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{sync::Notify, time::advance};
+use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Nodes that say when they begin, and wait until they may go on.
-fn held() -> (Fan, Arc<Notify>, Arc<Notify>) {
-    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let both = (Arc::clone(&begun), Arc::clone(&go_on));
-    let fan = Fan::doing(move |_, _| {
-        let (begun, go_on) = both.clone();
-        async move {
-            begun.notify_one();
-            go_on.notified().await;
-            Ok(())
-        }
-    });
-    (fan, begun, go_on)
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_run_never_goes_on() {
-    let (world, (fan, begun, go_on)) = (<World>::default(), held());
+    let (world, (fan, begun, go_on)) = (<World>::default(), Fan::held());
     let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
     let run = orchestrator.start_run(&started(), 3).await.unwrap();
-    let step = tokio::spawn({
-        let worker = worker.clone();
-        async move { worker.run_once(0).await }
-    });
+    let step = tokio::spawn(async move { worker.run_once(0).await });
     begun.notified().await;
     orchestrator.cancel(&run).await.unwrap();
     go_on.notify_one();
@@ -50,7 +32,9 @@ async fn a_cancelled_run_never_goes_on() {
     // Also not where an item is left in a queue, or comes into it late.
     let late = Item::Branch("start-1".to_owned(), 1);
     WorkQueue::<Counter, _>::enqueue(&world.queue, &run, late).await.unwrap();
-    assert_eq!(drain(&worker).await, []);
+    let others = Fan::new();
+    assert_eq!(drain(&world.worker(&others)).await, []);
+    assert_eq!(others.calls(), []);
     assert_eq!(orchestrator.pending_work(&run).await.unwrap(), []);
     assert_eq!(fan.calls().len(), 1);
     assert_eq!(orchestrator.context(&run).await.unwrap().get(), 0);
@@ -103,7 +87,7 @@ async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn a_step_under_way_is_committed_by_a_paused_run_and_queues_what_follows() {
-    let (world, (fan, begun, go_on)) = (<World>::default(), held());
+    let (world, (fan, begun, go_on)) = (<World>::default(), Fan::held());
     let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
     let run = orchestrator.start_run(&started(), 2).await.unwrap();
     let step = tokio::spawn(async move { worker.run_once(0).await });

@@ -249,18 +249,7 @@ async fn many_workers_on_one_run_count_exactly() {
 
 #[tokio::test]
 async fn a_pool_that_stops_finishes_the_step_under_way_and_takes_no_other() {
-    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let fan = Fan::doing({
-        let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-        move |_, _| {
-            let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-            async move {
-                begun.notify_one();
-                go_on.notified().await;
-                Ok(())
-            }
-        }
-    });
+    let (fan, begun, go_on) = Fan::held();
     let world = <World>::default();
     let run = world.orchestrator().start_run(&started(), 2).await.unwrap();
     let mut pool = WorkerPool::new(world.worker(&fan), 1);
@@ -272,6 +261,22 @@ async fn a_pool_that_stops_finishes_the_step_under_way_and_takes_no_other() {
     timeout(5 * SECOND, pool.stop()).await.unwrap();
     assert_eq!(fan.calls(), [("start 2".to_owned(), 1)]);
     assert_eq!(pending(&world, &run).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_pool_that_is_dropped_cuts_no_step_in_half() {
+    let (fan, begun, go_on) = Fan::held();
+    let world = <World>::default();
+    let orchestrator = world.orchestrator();
+    let run = orchestrator.start_run(&started(), 0).await.unwrap();
+    let mut pool = WorkerPool::new(world.worker(&fan), 1);
+    pool.start();
+    begun.notified().await;
+    drop(pool);
+    go_on.notify_one();
+    let end = orchestrator.wait_for_completion(&run, Duration::from_millis(1));
+    let end = timeout(5 * SECOND, end).await.unwrap().unwrap();
+    assert_eq!((end.status, fan.calls().len()), (RunStatus::Failed, 1));
 }
 
 #[tokio::test]
