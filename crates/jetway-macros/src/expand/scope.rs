@@ -72,9 +72,9 @@ impl<'a> Scope<'a> {
     /// one place instead of wherever generated code makes use of it. Where there are parameters a premise would hide
     /// what rustc knows about them.
     pub(super) fn bounds(&self) -> TokenStream {
-        let generics = &self.workflow.head.generics;
-        if !generics.params.is_empty() {
-            return generics.where_clause.to_token_stream();
+        let given = &self.workflow.head.generics.where_clause;
+        if self.is_generic() {
+            return given.to_token_stream();
         }
         let context = &self.workflow.context;
         let nodes = self.workflow.nodes.iter().map(|node| {
@@ -88,13 +88,17 @@ impl<'a> Scope<'a> {
                 #gathers
             }
         });
-        let given = generics.where_clause.iter().flat_map(|given| &given.predicates);
+        let given = given.iter().flat_map(|given| &given.predicates);
         quote_spanned!(self.here()=> where #(#nodes)* #(#given),*)
+    }
+
+    fn is_generic(&self) -> bool {
+        !self.workflow.head.generics.params.is_empty()
     }
 
     /// Says of an input that cannot be stored which node takes it, before the bounds say what it lacks.
     pub(super) fn inputs(&self) -> Option<TokenStream> {
-        if !self.workflow.head.generics.params.is_empty() {
+        if self.is_generic() {
             return None;
         }
         let context = &self.workflow.context;
@@ -107,7 +111,7 @@ impl<'a> Scope<'a> {
             const _: () = {
                 #allow
                 #[allow(dead_code, reason = "its bounds are what is looked at")]
-                struct Inputs where #(#inputs),*;
+                struct __JetwayInputs where #(#inputs),*;
             };
         })
     }
