@@ -233,3 +233,6 @@ impl RunInfoStore for InMemoryRunInfoStore {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;
