@@ -5,7 +5,7 @@
 //!
 //! | what | where | what it rests on |
 //! |---|---|---|
-//! | contexts, snapshots, checkpoints, infos, numbers, errors, item states, signs of life | the bucket `JETWAY_ns_STORE_STATE` | each change is a compare-and-swap on the key's revision; a lost answer is made up for by the id of its write |
+//! | contexts, snapshots, checkpoints, infos, numbers, errors, item states, signs of life | the bucket `JETWAY_ns_STORE_STATE` | each change is a compare-and-swap on the key's revision; a lost answer is made up for by the id of its write, which the next 31 values of the key remember |
 //! | work items | the stream `JETWAY_ns_STORE_ITEMS` | one message for each item, handed out under a lease, gone when it is settled |
 //! | items that no build can decode | the stream `JETWAY_ns_DEAD` | with the reason and their bytes |
 //!

@@ -2,7 +2,7 @@
 
 use crate::{
     error,
-    names::{COMMIT, PARTS, STATUS, TRACE_PARENT, TRACE_STATE, TTL},
+    names::{COMMIT, PARTS, PAST, STATUS, TRACE_PARENT, TRACE_STATE, TTL},
 };
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue, Subject,
@@ -38,7 +38,7 @@ pub(crate) enum Body {
     Snapshot { expected: u64, commit: CommitId, status: Status, keep: Duration },
     /// A value of a store: stored if `expected` is the subject's latest sequence. It expires after `keep`, and where it
     /// is kept in parts it says how many bytes they have.
-    Value { expected: u64, commit: CommitId, keep: Option<Duration>, parts: Option<usize> },
+    Value { expected: u64, commit: CommitId, past: String, keep: Option<Duration>, parts: Option<usize> },
     /// A message of which there is one for its subject: stored if there is none, and a second one counts as stored.
     Once(Option<TraceHeaders>),
     /// Any other message. Its headers make storing it twice harmless.
@@ -64,10 +64,13 @@ impl Write {
                 }
                 headers
             }
-            Body::Value { expected, commit, keep, parts } => {
+            Body::Value { expected, commit, past, keep, parts } => {
                 let mut headers = HeaderMap::new();
                 headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(*expected));
                 headers.insert(COMMIT, commit.to_string());
+                if !past.is_empty() {
+                    headers.insert(PAST, past.as_str());
+                }
                 if let Some(bytes) = parts {
                     headers.insert(PARTS, HeaderValue::from(*bytes));
                 }
@@ -223,12 +226,13 @@ mod tests {
         let value = |keep, parts| Write {
             subject: "s".into(),
             payload: Bytes::new(),
-            body: Body::Value { expected: 7, commit, keep, parts },
+            body: Body::Value { expected: 7, commit, past: "p q".to_owned(), keep, parts },
         };
         let headers = value(Some(Duration::from_millis(10)), Some(5)).headers();
         assert_eq!(header(&headers, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE), Some("7"));
         assert_eq!(header(&headers, COMMIT), Some("00000000000000012"));
         assert_eq!((header(&headers, TTL), header(&headers, PARTS)), (Some("1s"), Some("5")));
+        assert_eq!(header(&headers, PAST), Some("p q"));
         let headers = value(None, None).headers();
         assert_eq!((header(&headers, TTL), header(&headers, PARTS)), (None, None));
     }

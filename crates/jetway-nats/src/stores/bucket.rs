@@ -10,10 +10,13 @@ use crate::{
     error::Failure,
     jsapi,
     link::Link,
-    names::{COMMIT, KV_OPERATION, PARTS, StoreNames},
+    names::{COMMIT, KV_OPERATION, PARTS, PAST, StoreNames},
     write::{Body, NotStored, Write},
 };
-use async_nats::jetstream::{message::StreamMessage, stream};
+use async_nats::{
+    HeaderMap,
+    jetstream::{message::StreamMessage, stream},
+};
 use bytes::Bytes;
 use jetway_core::{
     CommitId,
@@ -31,6 +34,8 @@ use tokio::time::{Instant, sleep};
 
 /// How often a value is read again that is replaced while its parts are read.
 const READS: u32 = 20;
+/// How many commits a value remembers.
+const REMEMBERED: usize = 32;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -56,6 +61,8 @@ pub(super) struct Bucket {
 pub(super) struct Found {
     pub(super) bytes: Bytes,
     pub(super) revision: u64,
+    /// The commits that it was made by, youngest first.
+    past: String,
 }
 
 /// What to write in place of what was found.
@@ -112,7 +119,17 @@ impl Bucket {
     /// Replaces the value whose revision is `expected`, 0 where there must be none. Returns the new revision; `None`
     /// where another value is the latest.
     pub(super) async fn swap(&self, key: &str, expected: u64, new: New) -> Result<Option<u64>, BackendError> {
-        let commit = self.commit_id();
+        self.write(key, expected, self.commit_id(), String::new(), new).await
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        expected: u64,
+        commit: CommitId,
+        past: String,
+        new: New,
+    ) -> Result<Option<u64>, BackendError> {
         let New { bytes, keep } = new;
         let in_parts = bytes.len() > largest(&self.link);
         let (payload, parts, first_part) = if in_parts {
@@ -122,7 +139,7 @@ impl Bucket {
             (bytes, None, None)
         };
         let write =
-            Write { subject: key.into(), payload, body: Body::Value { expected, commit, keep, parts } };
+            Write { subject: key.into(), payload, body: Body::Value { expected, commit, past, keep, parts } };
         match self.committer.write(write).await {
             Ok(revision) => {
                 let had_parts = self.note_parts(key, in_parts);
@@ -149,14 +166,28 @@ impl Bucket {
         mut change: impl FnMut(Option<Bytes>) -> Result<(Option<New>, R), BackendError> + Send,
     ) -> Result<R, BackendError> {
         let mut pauses = Pauses::until(self.give_up_after);
+        let mut lost: Option<(String, R)> = None;
         loop {
-            let found = self.read(key).await?;
-            let (revision, bytes) = found.map_or((0, None), |found| (found.revision, Some(found.bytes)));
-            let (new, answer) = change(bytes)?;
-            let Some(new) = new else { return Ok(answer) };
-            if self.swap(key, revision, new).await?.is_some() {
+            let found = match self.read(key).await {
+                // The server's restart: what was written before may be there, which only a later answer tells.
+                Err(error) if error.is_retryable() && pauses.pause().await => continue,
+                found => found?,
+            };
+            let (revision, bytes, past) = found
+                .map_or((0, None, String::new()), |found| (found.revision, Some(found.bytes), found.past));
+            // A write whose answer was lost may have been stored, and others have built on it.
+            if let Some((commit, answer)) = lost.take()
+                && past.split(' ').any(|made_by| made_by == commit)
+            {
                 return Ok(answer);
             }
+            let (new, answer) = change(bytes)?;
+            let Some(new) = new else { return Ok(answer) };
+            let commit = self.commit_id();
+            if self.write(key, revision, commit, past, new).await?.is_some() {
+                return Ok(answer);
+            }
+            lost = Some((commit.to_string(), answer));
             if !pauses.pause().await {
                 let within = self.give_up_after;
                 let sentence =
@@ -218,9 +249,9 @@ impl Bucket {
 
     /// The value of a message; `None` where parts of it are gone, since it was replaced.
     async fn whole(&self, key: &str, message: StreamMessage) -> Result<Option<Found>, BackendError> {
-        let revision = message.sequence;
+        let (revision, past) = (message.sequence, past_of(&message.headers));
         let Some(bytes) = message.headers.get(PARTS) else {
-            return Ok(Some(Found { bytes: message.payload, revision }));
+            return Ok(Some(Found { bytes: message.payload, revision, past }));
         };
         let size = bytes.as_str().parse().ok().zip(message.headers.get(COMMIT));
         let (size, commit) = size.ok_or_else(|| {
@@ -229,7 +260,7 @@ impl Bucket {
         })?;
         self.note_parts(key, true);
         let joined = self.read_parts(key, commit.as_str(), size).await?;
-        Ok(joined.map(|bytes| Found { bytes, revision }))
+        Ok(joined.map(|bytes| Found { bytes, revision, past }))
     }
 
     fn commit_id(&self) -> CommitId {
@@ -246,6 +277,13 @@ impl Bucket {
     fn part_key(key: &str, commit: &str, number: usize) -> String {
         StoreNames::part(key, commit, number)
     }
+}
+
+/// The commits that a value was made by, youngest first.
+fn past_of(headers: &HeaderMap) -> String {
+    let words = [COMMIT, PAST].into_iter().filter_map(|name| headers.get(name));
+    let commits = words.flat_map(|word| word.as_str().split(' ')).take(REMEMBERED);
+    commits.collect::<Vec<_>>().join(" ")
 }
 
 /// Growing pauses, with an end.
@@ -268,5 +306,22 @@ impl Pauses {
         sleep(self.next.mul_f64(rand::random_range(0.2..=1.0))).await;
         self.next = (self.next * 2).min(LONGEST_PAUSE);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_remembers_the_latest_commits() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(past_of(&headers), "");
+        headers.insert(COMMIT, "c0");
+        assert_eq!(past_of(&headers), "c0");
+        let older: Vec<String> = (1..100).map(|number| format!("c{number}")).collect();
+        headers.insert(PAST, older.join(" ").as_str());
+        let past = past_of(&headers);
+        assert!(past.starts_with("c0 c1 c2 ") && past.ends_with(" c31"), "{past}");
     }
 }

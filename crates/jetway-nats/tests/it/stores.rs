@@ -6,6 +6,7 @@ mod leases;
 mod queue;
 mod runs;
 mod views;
+mod workers;
 
 use crate::support::config;
 use jetway_core::{

@@ -38,7 +38,7 @@ impl Bucket {
             let write = Write {
                 subject: Self::part_key(key, &owner, number).into(),
                 payload: bytes.slice(range),
-                body: Body::Value { expected: 0, commit, keep, parts: None },
+                body: Body::Value { expected: 0, commit, past: String::new(), keep, parts: None },
             };
             self.committer.write(write)
         });

@@ -1,7 +1,7 @@
 //! What people ask about runs and workers.
 
 use super::{Job, connect, stores};
-use crate::support::config;
+use crate::support::{DEADLINE, config, config_for};
 use chrono::{DateTime, TimeDelta, Utc};
 use jetway_core::distributed::{
     ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfo, RunInfoError, RunInfoStore as _,
@@ -9,8 +9,16 @@ use jetway_core::distributed::{
     WorkflowError,
 };
 use jetway_nats::{NatsStores, NatsWorkItemStateStore};
+use jetway_testing::{NatsServer, wait_until};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+use tokio_util::sync::CancellationToken;
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -179,4 +187,36 @@ async fn no_two_attempts_have_one_number() {
     assert_eq!(store.get_attempts("r1", &item).await.unwrap(), 0);
     assert!(store.get_status("r1", &Job::new("a.b")).await.is_err());
     assert!(store.get_all("r1.*").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_addition_counts_twice_when_answers_are_lost() {
+    let mut server = NatsServer::start().await.unwrap();
+    let config = config_for(&server, "twice");
+    let both = [connect(&config).await, connect(&config).await];
+    let (added, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+    let adders: Vec<_> = (0..6)
+        .map(|number: usize| {
+            let (store, added, stop) = (both[number % 2].metrics_store(), Arc::clone(&added), stop.clone());
+            tokio::spawn(async move {
+                while !stop.is_cancelled() {
+                    let one = RunMetrics { completed: 1, ..RunMetrics::default() };
+                    store.add_metrics("r1", one).await.unwrap();
+                    added.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..4 {
+        let before = added.load(Ordering::SeqCst);
+        wait_until("additions go on", DEADLINE, async || added.load(Ordering::SeqCst) > before + 50).await;
+        server.kill().await.unwrap();
+        server.restart().await.unwrap();
+    }
+    stop.cancel();
+    for adder in adders {
+        adder.await.unwrap();
+    }
+    let metrics = both[0].metrics_store().get_metrics("r1").await.unwrap().unwrap();
+    assert_eq!(metrics.completed, added.load(Ordering::SeqCst));
 }
