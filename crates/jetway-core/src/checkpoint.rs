@@ -32,7 +32,6 @@ impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
 
 /// What goes wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CheckpointError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

@@ -8,7 +8,6 @@ use tokio::sync::Mutex;
 
 /// What goes wrong with a context store.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum ContextStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

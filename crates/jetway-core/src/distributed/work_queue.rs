@@ -12,7 +12,6 @@ use tokio::{sync::Mutex, time::Instant};
 
 /// What goes wrong with a work queue.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum WorkQueueError {
     /// The queue could not be read or written.
     #[error("I/O error: {0}")]
