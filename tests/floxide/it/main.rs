@@ -1,0 +1,14 @@
+//! A crate written against floxide 3.2. Jetway stands behind the names `floxide`, `floxide-core` and `floxide-macros`
+//! in `Cargo.toml`, and nothing else was changed for it.
+
+mod adaptors;
+mod by_hand;
+mod checkpoints;
+mod contexts;
+mod edges;
+mod names;
+mod nodes;
+mod orchestrated;
+mod plain_stores;
+mod stepping;
+mod stopping;
