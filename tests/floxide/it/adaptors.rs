@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use floxide::{
-    node, node::Node, retry::RetryDelay, source, split::SplitNode, transition::Transition, with_retry, workflow,
-    BackoffStrategy, BatchNode, CompositeNode, FloxideError, RetryError, RetryNode, RetryPolicy, Workflow, WorkflowCtx,
+    node, node::Node, retry::RetryDelay, source, split::SplitNode, transition::Transition, with_retry,
+    workflow, BackoffStrategy, BatchNode, CompositeNode, FloxideError, RetryError, RetryNode, RetryPolicy,
+    Workflow, WorkflowCtx,
 };
 use std::{
     sync::{
@@ -136,7 +137,8 @@ workflow! {
 
 #[tokio::test]
 async fn a_node_is_tried_again() {
-    let policy = RetryPolicy::new(3, ms(1), ms(3), BackoffStrategy::Linear, RetryError::All).with_jitter(ms(1));
+    let policy =
+        RetryPolicy::new(3, ms(1), ms(3), BackoffStrategy::Linear, RetryError::All).with_jitter(ms(1));
     let node = with_retry(Third::default(), policy.clone());
     assert!(matches!(node.process(&(), 5).await, Ok(Transition::Next(5))));
     assert_eq!(node.policy.max_attempts, 3);
@@ -151,7 +153,12 @@ fn a_policy_says_when() {
     let policy = RetryPolicy::new(4, ms(10), ms(25), BackoffStrategy::Exponential, RetryError::Timeout);
     let pauses: Vec<_> = (1..4).map(|attempt| policy.backoff_duration(attempt)).collect();
     assert_eq!(pauses, [ms(10), ms(20), ms(25)]);
-    let linear = RetryPolicy { strategy: BackoffStrategy::Linear, max_backoff: ms(99), jitter: None, ..policy.clone() };
+    let linear = RetryPolicy {
+        strategy: BackoffStrategy::Linear,
+        max_backoff: ms(99),
+        jitter: None,
+        ..policy.clone()
+    };
     assert_eq!(linear.backoff_duration(3), ms(30));
     assert!(policy.should_retry(&FloxideError::Timeout(ms(1)), 3));
     assert!(!policy.should_retry(&FloxideError::Timeout(ms(1)), 4));

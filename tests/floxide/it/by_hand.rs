@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use floxide::{
-    distributed::{ContextStore, InMemoryContextStore, InMemoryWorkQueue, ItemProcessedOutcome, StepCallbacks, WorkQueue},
+    distributed::{
+        ContextStore, InMemoryContextStore, InMemoryWorkQueue, ItemProcessedOutcome, StepCallbacks, WorkQueue,
+    },
     merge::Merge,
     FloxideError, InMemoryCheckpointStore, SharedState, WorkItem, Workflow, WorkflowCtx,
 };

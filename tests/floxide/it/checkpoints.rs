@@ -62,7 +62,8 @@ pub struct JsonStore(Arc<Mutex<HashMap<String, String>>>);
 #[async_trait]
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for JsonStore {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
-        let json = serde_json::to_string(checkpoint).map_err(|error| CheckpointError::Store(error.to_string()))?;
+        let json =
+            serde_json::to_string(checkpoint).map_err(|error| CheckpointError::Store(error.to_string()))?;
         self.0.lock().unwrap().insert(workflow_id.to_string(), json);
         Ok(())
     }

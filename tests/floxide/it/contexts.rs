@@ -81,12 +81,18 @@ async fn nodes_write_and_later_nodes_see_it() {
     assert_eq!(summing.run(&ctx, 7).await.unwrap(), 7);
     assert_eq!(ctx.store.highest.get().await.0, 17);
     let events: Vec<LoggedEvent<Event>> = ctx.with_store(|store| store.log.iter());
-    assert_eq!(events.iter().map(|e| e.event.clone()).collect::<Vec<_>>(), [Event::Added(7), Event::Finished]);
+    assert_eq!(
+        events.iter().map(|e| e.event.clone()).collect::<Vec<_>>(),
+        [Event::Added(7), Event::Finished]
+    );
     assert!(events[0].timestamp <= events[1].timestamp && events[0].uuid != events[1].uuid);
     let mut seen = 0;
     ctx.store.log.apply_all(&mut seen, |_event, seen: &mut u32| *seen += 1);
     assert_eq!(seen, 2);
-    assert_eq!(summing.run(&ctx.clone(), 200).await.unwrap_err().to_string(), "Generic error: 207 is too much");
+    assert_eq!(
+        summing.run(&ctx.clone(), 200).await.unwrap_err().to_string(),
+        "Generic error: 207 is too much"
+    );
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 
 mod at_the_root {
     use floxide::{
-        batch, checkpoint, composite, context, distributed, error, merge, node, retry, source, split, transition,
-        with_retry, workflow, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, CompositeNode,
-        FloxideError, InMemoryCheckpointStore, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source,
-        SplitNode, Transition, WorkItem, Workflow, WorkflowCtx,
+        batch, checkpoint, composite, context, distributed, error, merge, node, retry, source, split,
+        transition, with_retry, workflow, BackoffStrategy, BatchNode, Checkpoint, CheckpointError,
+        CheckpointStore, CompositeNode, FloxideError, InMemoryCheckpointStore, Merge, Node, RetryError,
+        RetryNode, RetryPolicy, SharedState, Source, SplitNode, Transition, WorkItem, Workflow, WorkflowCtx,
     };
 }
 
@@ -19,9 +19,7 @@ mod by_module {
     use floxide::error::FloxideError;
     use floxide::merge::{Fixed, Merge};
     use floxide::node::Node;
-    use floxide::retry::{
-        with_retry, BackoffStrategy, RetryDelay, RetryError, RetryNode, RetryPolicy,
-    };
+    use floxide::retry::{with_retry, BackoffStrategy, RetryDelay, RetryError, RetryNode, RetryPolicy};
     use floxide::source::{source, Source};
     use floxide::split::SplitNode;
     use floxide::transition::Transition;
@@ -30,13 +28,13 @@ mod by_module {
 
 mod distributed_flat {
     use floxide::distributed::{
-        ContextStore, ContextStoreError, DistributedOrchestrator, DistributedWorker, ErrorStore, ErrorStoreError,
-        EventLog, InMemoryContextStore, InMemoryErrorStore, InMemoryLivenessStore, InMemoryMetricsStore,
-        InMemoryRunInfoStore, InMemoryWorkItemStateStore, InMemoryWorkQueue, ItemProcessedOutcome, LivenessStatus,
-        LivenessStore, LivenessStoreError, LoggedEvent, MetricsError, MetricsStore, OrchestratorBuilder, RunInfo,
-        RunInfoError, RunInfoStore, RunMetrics, RunStatus, StepCallbacks, StepError, WorkItemState,
-        WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus, WorkQueue, WorkQueueError, WorkerBuilder,
-        WorkerHealth, WorkerPool, WorkerStatus, WorkflowError,
+        ContextStore, ContextStoreError, DistributedOrchestrator, DistributedWorker, ErrorStore,
+        ErrorStoreError, EventLog, InMemoryContextStore, InMemoryErrorStore, InMemoryLivenessStore,
+        InMemoryMetricsStore, InMemoryRunInfoStore, InMemoryWorkItemStateStore, InMemoryWorkQueue,
+        ItemProcessedOutcome, LivenessStatus, LivenessStore, LivenessStoreError, LoggedEvent, MetricsError,
+        MetricsStore, OrchestratorBuilder, RunInfo, RunInfoError, RunInfoStore, RunMetrics, RunStatus,
+        StepCallbacks, StepError, WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus,
+        WorkQueue, WorkQueueError, WorkerBuilder, WorkerHealth, WorkerPool, WorkerStatus, WorkflowError,
     };
 }
 
@@ -51,11 +49,12 @@ mod distributed_by_module {
     use floxide::distributed::orchestrator::{DistributedOrchestrator, OrchestratorBuilder};
     use floxide::distributed::run_info_store::{InMemoryRunInfoStore, RunInfoError, RunInfoStore};
     use floxide::distributed::types::{
-        ErrorStoreError, ItemProcessedOutcome, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics, RunStatus,
-        StepCallbacks, StepError, WorkflowError,
+        ErrorStoreError, ItemProcessedOutcome, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics,
+        RunStatus, StepCallbacks, StepError, WorkflowError,
     };
     use floxide::distributed::work_item_store::{
-        InMemoryWorkItemStateStore, WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus,
+        InMemoryWorkItemStateStore, WorkItemState, WorkItemStateStore, WorkItemStateStoreError,
+        WorkItemStatus,
     };
     use floxide::distributed::work_queue::{InMemoryWorkQueue, WorkQueue, WorkQueueError};
     use floxide::distributed::worker::{DistributedWorker, WorkerBuilder, WorkerPool};
@@ -64,9 +63,9 @@ mod distributed_by_module {
 mod core_and_macros {
     use floxide_core::distributed::{ContextStore, InMemoryWorkQueue, StepCallbacks};
     use floxide_core::{
-        batch::BatchNode, checkpoint::Checkpoint, composite::CompositeNode, context::Context, error::FloxideError,
-        merge::Fixed, node::Node, retry::RetryDelay, source::source, split::SplitNode, transition::Transition,
-        workflow::Workflow, WorkflowCtx,
+        batch::BatchNode, checkpoint::Checkpoint, composite::CompositeNode, context::Context,
+        error::FloxideError, merge::Fixed, node::Node, retry::RetryDelay, source::source, split::SplitNode,
+        transition::Transition, workflow::Workflow, WorkflowCtx,
     };
     use floxide_core::{
         BackoffStrategy, CheckpointError, CheckpointStore, InMemoryCheckpointStore, Merge as _, RetryError,
@@ -107,8 +106,8 @@ mod one_name_twice {
 /// Matches that leave nothing out, on the errors whose kinds are all known.
 mod exhaustive {
     use floxide::distributed::{
-        ContextStoreError, ErrorStoreError, LivenessStoreError, MetricsError, RunInfoError, WorkItemStateStoreError,
-        WorkQueueError,
+        ContextStoreError, ErrorStoreError, LivenessStoreError, MetricsError, RunInfoError,
+        WorkItemStateStoreError, WorkQueueError,
     };
     use floxide::CheckpointError;
 

@@ -3,10 +3,10 @@
 use chrono::Utc;
 use floxide::{
     distributed::{
-        DistributedOrchestrator, DistributedWorker, InMemoryContextStore, InMemoryErrorStore, InMemoryLivenessStore,
-        InMemoryMetricsStore, InMemoryRunInfoStore, InMemoryWorkItemStateStore, InMemoryWorkQueue, LivenessStatus,
-        LivenessStore, OrchestratorBuilder, RunInfo, RunStatus, WorkItemStatus, WorkerBuilder, WorkerHealth,
-        WorkerPool, WorkerStatus,
+        DistributedOrchestrator, DistributedWorker, InMemoryContextStore, InMemoryErrorStore,
+        InMemoryLivenessStore, InMemoryMetricsStore, InMemoryRunInfoStore, InMemoryWorkItemStateStore,
+        InMemoryWorkQueue, LivenessStatus, LivenessStore, OrchestratorBuilder, RunInfo, RunStatus,
+        WorkItemStatus, WorkerBuilder, WorkerHealth, WorkerPool, WorkerStatus,
     },
     node, workflow, BackoffStrategy, FloxideError, Merge, RetryError, RetryPolicy, Transition, WorkflowCtx,
 };
@@ -197,7 +197,10 @@ async fn workers_give_signs_of_life() {
     let threshold = Duration::from_secs(30);
     let checked: Vec<(usize, LivenessStatus)> = orchestrator.check_worker_liveness(&[4, 5], threshold).await;
     assert_eq!(checked, [(4, LivenessStatus::Alive), (5, LivenessStatus::Dead)]);
-    assert_eq!(orchestrator.liveness().await.unwrap().len(), orchestrator.list_worker_health().await.unwrap().len());
+    assert_eq!(
+        orchestrator.liveness().await.unwrap().len(),
+        orchestrator.list_worker_health().await.unwrap().len()
+    );
 
     let store = InMemoryLivenessStore::default();
     let mut health = WorkerHealth::default();

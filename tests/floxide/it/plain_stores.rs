@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use floxide::{
     context::Context,
     distributed::{
-        ContextStore, ContextStoreError, DistributedOrchestrator, DistributedWorker, ErrorStore, ErrorStoreError,
-        LivenessStore, LivenessStoreError, MetricsError, MetricsStore, RunInfo, RunInfoError, RunInfoStore,
-        RunMetrics, RunStatus, WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus, WorkQueue,
-        WorkQueueError, WorkerHealth, WorkflowError,
+        ContextStore, ContextStoreError, DistributedOrchestrator, DistributedWorker, ErrorStore,
+        ErrorStoreError, LivenessStore, LivenessStoreError, MetricsError, MetricsStore, RunInfo,
+        RunInfoError, RunInfoStore, RunMetrics, RunStatus, WorkItemState, WorkItemStateStore,
+        WorkItemStateStoreError, WorkItemStatus, WorkQueue, WorkQueueError, WorkerHealth, WorkflowError,
     },
     node, workflow, FloxideError, Merge, Transition, WorkItem, WorkflowCtx,
 };
@@ -48,7 +48,9 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for Queue {
         let queue = self.0.lock().unwrap();
         let of_the_run = queue.iter().filter(|(run, _)| run == run_id);
         of_the_run
-            .map(|(_, json)| serde_json::from_str(json).map_err(|error| WorkQueueError::Io(error.to_string())))
+            .map(|(_, json)| {
+                serde_json::from_str(json).map_err(|error| WorkQueueError::Io(error.to_string()))
+            })
             .collect()
     }
 }
@@ -108,7 +110,11 @@ impl RunInfoStore for Runs {
 
     async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
         let runs = self.0.lock().unwrap();
-        Ok(runs.values().filter(|run| filter.as_ref().is_none_or(|status| run.status == *status)).cloned().collect())
+        Ok(runs
+            .values()
+            .filter(|run| filter.as_ref().is_none_or(|status| run.status == *status))
+            .cloned()
+            .collect())
     }
 
     async fn update_output(&self, run_id: &str, output: serde_json::Value) -> Result<(), RunInfoError> {
@@ -184,7 +190,8 @@ struct Items<W: WorkItem>(Shared<HashMap<(String, String), WorkItemState<W>>>);
 
 impl<W: WorkItem> Items<W> {
     fn with<R>(&self, run_id: &str, item: &W, change: impl FnOnce(&mut WorkItemState<W>) -> R) -> R {
-        let new = || WorkItemState { status: WorkItemStatus::default(), attempts: 0, work_item: item.clone() };
+        let new =
+            || WorkItemState { status: WorkItemStatus::default(), attempts: 0, work_item: item.clone() };
         let mut items = self.0.lock().unwrap();
         change(items.entry((run_id.to_string(), item.instance_id())).or_insert_with(new))
     }
@@ -196,7 +203,12 @@ impl<W: WorkItem> WorkItemStateStore<W> for Items<W> {
         Ok(self.with(run_id, item, |state| state.status.clone()))
     }
 
-    async fn set_status(&self, run_id: &str, item: &W, to: WorkItemStatus) -> Result<(), WorkItemStateStoreError> {
+    async fn set_status(
+        &self,
+        run_id: &str,
+        item: &W,
+        to: WorkItemStatus,
+    ) -> Result<(), WorkItemStateStoreError> {
         self.with(run_id, item, |state| state.status = to);
         Ok(())
     }
@@ -249,9 +261,19 @@ workflow! {
     edges { one => [two]; two => [three]; three => []; }
 }
 
-type Orchestrator =
-    DistributedOrchestrator<Stairs, Log, Queue, Runs, Metrics, Errors, Liveness, Items<StairsWorkItem>, Contexts>;
-type Worker = DistributedWorker<Stairs, Log, Queue, Runs, Metrics, Errors, Liveness, Items<StairsWorkItem>, Contexts>;
+type Orchestrator = DistributedOrchestrator<
+    Stairs,
+    Log,
+    Queue,
+    Runs,
+    Metrics,
+    Errors,
+    Liveness,
+    Items<StairsWorkItem>,
+    Contexts,
+>;
+type Worker =
+    DistributedWorker<Stairs, Log, Queue, Runs, Metrics, Errors, Liveness, Items<StairsWorkItem>, Contexts>;
 
 fn both() -> (Orchestrator, Worker) {
     let step = || Step { fails_at: 50 };

@@ -78,7 +78,8 @@ impl<C: Context, W: Workflow<C, WorkItem: 'static>> StepCallbacks<C, W> for Sile
 #[tokio::test]
 async fn workers_join_by_holding() {
     let fan = Fan { open: Open {}, join: Join { all: 3 } };
-    let (contexts, queue) = (InMemoryContextStore::<Log>::default(), InMemoryWorkQueue::<FanWorkItem>::default());
+    let (contexts, queue) =
+        (InMemoryContextStore::<Log>::default(), InMemoryWorkQueue::<FanWorkItem>::default());
     let ctx = WorkflowCtx::new(Log::default());
     fan.start_distributed(&ctx, 3, &contexts, &queue, "fan").await.unwrap();
     // The same start again is the same run.
