@@ -29,6 +29,12 @@ pub(crate) enum Command {
     Start(commands::start::StartArgs),
     Status(commands::status::StatusArgs),
     Runs(commands::runs::RunsArgs),
+    /// Stop a run for good: what is pending is pending no more
+    Cancel(commands::control::ControlArgs),
+    /// Take up nothing more of a run until it is resumed
+    Pause(commands::control::ControlArgs),
+    /// Let a paused run go on
+    Resume(commands::control::ControlArgs),
     Dot(commands::dot::DotArgs),
     Doctor(commands::doctor::DoctorArgs),
 }
@@ -42,6 +48,9 @@ impl Command {
             | Self::Start(_)
             | Self::Status(_)
             | Self::Runs(_)
+            | Self::Cancel(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
             | Self::Dot(_)
             | Self::Doctor(_) => "warn",
         }

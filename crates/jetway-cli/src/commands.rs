@@ -1,5 +1,6 @@
 //! The verbs, one in each file.
 
+pub(crate) mod control;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;

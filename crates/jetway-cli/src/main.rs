@@ -11,6 +11,7 @@ mod workflows;
 use clap::Parser;
 use cli::{Cli, Command};
 use exit::Exit;
+use jetway::engine::Control;
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -36,6 +37,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Start(args) => commands::start::run(args).await,
         Command::Status(args) => commands::status::run(args).await,
         Command::Runs(args) => commands::runs::run(args).await,
+        Command::Cancel(args) => commands::control::run(args, Control::Cancel).await,
+        Command::Pause(args) => commands::control::run(args, Control::Pause).await,
+        Command::Resume(args) => commands::control::run(args, Control::Resume).await,
         Command::Dot(args) => commands::dot::run(args).await,
         Command::Doctor(args) => commands::doctor::run(args).await,
     }

@@ -1,5 +1,9 @@
 //! Saving a run within a process, so that it can go on after a crash.
 
+mod files;
+
+pub use files::FileCheckpointStore;
+
 use crate::{Context, WorkItem, run::Snapshot};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -16,6 +16,8 @@ pub mod metrics_store;
 pub mod orchestrator;
 pub mod run_info_store;
 mod setters;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod types;
 mod views;
 pub mod work_item_store;

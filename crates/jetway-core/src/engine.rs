@@ -9,7 +9,9 @@
 mod api;
 mod builder;
 mod cell;
+mod children;
 mod commit;
+mod control;
 mod effects;
 mod inputs;
 pub(crate) mod local;
@@ -22,7 +24,9 @@ mod typed;
 mod work;
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig};
-pub use registry::{AnyWorkflow, Registry, Task, TaskInput, Tried};
+pub(crate) use children::ChildSpec;
+pub use control::{Control, Controlled};
+pub use registry::{AnyWorkflow, ChildEnd, Registry, Task, TaskInput, Tried};
 pub use scope::{StepScope, step};
 pub use start::{StartError, StartTaken};
 pub use sweep::{Sweeper, Swept};

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod batch;
 pub mod checkpoint;
+mod child;
 pub mod codec;
 pub mod composite;
 pub mod context;
@@ -33,7 +34,10 @@ pub mod transition;
 pub mod workflow;
 
 pub use batch::BatchNode;
-pub use checkpoint::{Checkpoint, CheckpointError, CheckpointStore, InMemoryCheckpointStore};
+pub use checkpoint::{
+    Checkpoint, CheckpointError, CheckpointStore, FileCheckpointStore, InMemoryCheckpointStore,
+};
+pub use child::ChildRun;
 pub use composite::CompositeNode;
 pub use context::{Context, WorkflowCtx};
 pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};

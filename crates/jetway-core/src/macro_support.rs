@@ -9,9 +9,11 @@ pub use crate::{
 pub use {async_trait, serde};
 
 use futures::FutureExt;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     any::Any,
     collections::BTreeSet,
+    fmt::Debug,
     future::Future,
     panic::AssertUnwindSafe,
     sync::{Mutex, PoisonError},
@@ -64,6 +66,17 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
         | Outcome::Failed(_) => outcome,
     }
 }
+
+/// The input of a node of type `N`: what a work item is made of.
+#[diagnostic::on_unimplemented(
+    message = "node `{N}` takes `{Self}`, which cannot be kept in the record of a run",
+    label = "`{Self}` lacks one of Debug, Clone, PartialEq, Serialize and Deserialize",
+    note = "add `#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]` to `{Self}`"
+)]
+pub trait InputOf<N: ?Sized> {}
+
+#[diagnostic::do_not_recommend]
+impl<N: ?Sized, T: Debug + Clone + PartialEq + Serialize + DeserializeOwned> InputOf<N> for T {}
 
 /// The input of a gathering node.
 #[diagnostic::on_unimplemented(

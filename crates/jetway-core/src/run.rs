@@ -18,6 +18,7 @@
 //! | `Next` to a gathering node | the branch arrives; the last open branch fires the node | discarded |
 //! | an output | the output is kept; the branch ends | discarded |
 //! | `Hold` | the branch ends | discarded |
+//! | `Await` | the item stays, and waits for a child run | discarded |
 //! | `Caught` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
@@ -26,6 +27,7 @@
 mod apply;
 mod attempt;
 mod begin;
+mod children;
 pub mod control;
 mod effect;
 mod fan_out;
@@ -39,6 +41,7 @@ mod view;
 pub use apply::{Applied, apply};
 pub use attempt::{Attempt, Emitted, Produced, Successor};
 pub use begin::{Begin, Seed, begin};
+pub use children::Parent;
 pub use effect::{Effect, TicketFor};
 pub use fan_out::{Arrival, Arrivals, Branch, FanOut, SeedChunk, Seeded, Seeds};
 pub use node_states::node_states;

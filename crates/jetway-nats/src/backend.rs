@@ -83,7 +83,7 @@ impl NatsBackend {
     pub async fn connect(config: NatsConfig) -> Result<Self, BackendError> {
         let (link, facts) = connect::connect(&config).await?;
         let names = Names::new(config.namespace.clone());
-        let provisioned = provision(&link, &names, &config).await?;
+        let provisioned = provision(&link, &names, &config, &Stream::ALL).await?;
         let name = |stream| names.stream(stream);
         let streams = StreamNames {
             starts: name(Stream::Starts),

@@ -126,7 +126,21 @@ pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> 
 
 /// Removes every message whose subject matches `filter`. Returns how many there were.
 pub(crate) async fn purge(link: &Link, stream: &str, filter: String) -> Result<u64, Failure> {
-    let asked = PurgeRequest { filter: Some(filter), ..PurgeRequest::default() };
+    purge_with(link, stream, PurgeRequest { filter: Some(filter), ..PurgeRequest::default() }).await
+}
+
+/// Removes every message below a sequence whose subject matches `filter`. Returns how many there were.
+pub(crate) async fn purge_before(
+    link: &Link,
+    stream: &str,
+    filter: String,
+    sequence: u64,
+) -> Result<u64, Failure> {
+    let asked = PurgeRequest { filter: Some(filter), sequence: Some(sequence), ..PurgeRequest::default() };
+    purge_with(link, stream, asked).await
+}
+
+async fn purge_with(link: &Link, stream: &str, asked: PurgeRequest) -> Result<u64, Failure> {
     let purged: PurgeResponse = link.api(format!("STREAM.PURGE.{stream}"), &asked).await?;
     Ok(purged.purged)
 }

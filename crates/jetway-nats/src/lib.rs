@@ -2,6 +2,7 @@
 //!
 //! [`NatsBackend`] implements every port of [`jetway_core::backend`] on JetStream. This is the only crate that names a
 //! stream or a subject, and all of them stand in one file of it. [`serve`] offers the micro service `jetway`.
+//! [`NatsStores`] is for runs without hosts.
 //!
 //! # What each promise rests on
 //!
@@ -62,6 +63,7 @@ mod results;
 mod service;
 mod snapshots;
 mod starts;
+pub mod stores;
 mod tickets;
 mod write;
 
@@ -72,3 +74,7 @@ pub use durability::{Durability, Synced};
 pub use names::start_subject;
 pub use requests::{NO_HOST, Remote};
 pub use service::{ServiceHandle, serve};
+pub use stores::{
+    NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,
+    NatsRunInfoStore, NatsStores, NatsWorkItemStateStore, NatsWorkQueue,
+};

@@ -13,11 +13,17 @@
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_WORKERS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
+//! | item of a work queue | `jetway.ns.item.<application>.<run_id>.<item_id>` |
+//! | what a store keeps of a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<what>[.<item_id>]` |
+//! | what a store keeps of a worker | `$KV.JETWAY_ns_STORE_STATE.<application>.worker.<number>.<what>` |
+//! | part of a large value of a store | the value's subject and `.<commit>.<part>` |
 
 mod headers;
+mod stores;
 mod subjects;
 
 pub(crate) use headers::*;
+pub(crate) use stores::{Kept, StoreNames};
 pub(crate) use subjects::{Ask, token};
 
 use jetway_core::Namespace;
@@ -37,12 +43,19 @@ pub(crate) enum Stream {
     Dead,
     /// Hosts that are alive.
     Hosts,
+    /// What the stores for runs without hosts keep.
+    StoreState,
+    /// The work items of runs without hosts.
+    StoreItems,
 }
 
 impl Stream {
-    /// All of them.
+    /// Those that hosts need.
     pub(crate) const ALL: [Self; 6] =
         [Self::Starts, Self::Tickets, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
+
+    /// Those that the stores for runs without hosts need.
+    pub(crate) const STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
 
     fn word(self) -> &'static str {
         match self {
@@ -52,11 +65,13 @@ impl Stream {
             Self::Done => "DONE",
             Self::Dead => "DEAD",
             Self::Hosts => "WORKERS",
+            Self::StoreState => "STORE_STATE",
+            Self::StoreItems => "STORE_ITEMS",
         }
     }
 
     fn is_bucket(self) -> bool {
-        matches!(self, Self::Runs | Self::Hosts)
+        matches!(self, Self::Runs | Self::Hosts | Self::StoreState)
     }
 }
 
@@ -134,5 +149,17 @@ mod tests {
         assert_eq!(names.bucket(Stream::Runs), "JETWAY_team-a_RUNS");
         assert_eq!(Names::work_consumer("pay"), "work_pay");
         assert_eq!(Names::start_consumer("pay"), "start_pay");
+        let stores = Stream::STORES.map(|stream| names.stream(stream));
+        let expected = ["KV_JETWAY_team-a_STORE_STATE", "JETWAY_team-a_STORE_ITEMS", "JETWAY_team-a_DEAD"];
+        assert_eq!(stores, expected);
+    }
+
+    /// Else the stream of one namespace would be that of another, whose name ends with a word.
+    #[test]
+    fn no_word_is_the_end_of_another() {
+        let words: Vec<_> = Stream::ALL.into_iter().chain(Stream::STORES).map(Stream::word).collect();
+        for (one, other) in words.iter().flat_map(|one| words.iter().map(move |other| (one, other))) {
+            assert!(!one.ends_with(&format!("_{other}")), "{one} ends with {other}");
+        }
     }
 }

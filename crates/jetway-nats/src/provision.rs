@@ -26,9 +26,10 @@ pub(crate) struct Provisioned {
 }
 
 impl Provisioned {
-    /// On how many servers snapshots are stored; `None` where this user may not look.
+    /// On how many servers snapshots, or what stores keep, are stored; `None` where this user may not look.
     pub(crate) fn replicas(&self) -> Option<usize> {
-        self.config(Stream::Runs).filter(|_| self.seen).map(|config| config.num_replicas)
+        let snapshots = self.config(Stream::Runs).or_else(|| self.config(Stream::StoreState));
+        snapshots.filter(|_| self.seen).map(|config| config.num_replicas)
     }
 
     pub(crate) fn takes_batches(&self, stream: Stream) -> bool {
@@ -49,7 +50,7 @@ impl Provisioned {
 /// The oldest server whose consumers find their way when their stream has lost its youngest messages.
 const FINDS_ITS_WAY: (i64, i64) = (2, 14);
 
-/// Makes every stream and bucket of the namespace exist. Any number of hosts may do it at once.
+/// Makes streams and buckets of the namespace exist. Any number of hosts may do it at once.
 ///
 /// # Errors
 /// `Misconfigured` names the stream, the field, what was found, what is wanted and the fix.
@@ -57,18 +58,19 @@ pub(crate) async fn provision(
     link: &Link,
     names: &Names,
     config: &NatsConfig,
+    streams: &[Stream],
 ) -> Result<Provisioned, BackendError> {
     let (major, minor) = FINDS_ITS_WAY;
     let lazy_tickets = link.client.is_server_compatible(major, minor, 0);
-    let wanted = Stream::ALL.map(|stream| wanted(names, config, stream, lazy_tickets));
+    let wanted: Vec<_> = streams.iter().map(|stream| wanted(names, config, *stream, lazy_tickets)).collect();
     if config.provisioning == Provisioning::Trust {
-        return Ok(Provisioned { streams: Stream::ALL.into_iter().zip(wanted).collect(), seen: false });
+        return Ok(Provisioned { streams: streams.iter().copied().zip(wanted).collect(), seen: false });
     }
     let found = try_join_all(wanted.iter().map(|wanted| ensure(link, config, wanted))).await?;
     for (wanted, found) in wanted.iter().zip(&found) {
         drift::check(found, wanted)?;
     }
-    Ok(Provisioned { streams: Stream::ALL.into_iter().zip(found).collect(), seen: true })
+    Ok(Provisioned { streams: streams.iter().copied().zip(found).collect(), seen: true })
 }
 
 async fn ensure(

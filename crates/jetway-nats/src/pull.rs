@@ -10,7 +10,7 @@
 pub(crate) mod janitor;
 pub(crate) mod reply;
 mod slots;
-mod status;
+pub(crate) mod status;
 
 use crate::{
     config::NatsConfig,

@@ -12,7 +12,10 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_core::backend::{Api, ApiError, RunsQuery, StartRequest};
+use jetway_core::{
+    backend::{Api, ApiError, RunsQuery, StartRequest},
+    engine::Control,
+};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
@@ -69,6 +72,10 @@ impl Api for Remote {
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
         self.ask(Ask::Status, &[workflow, run_id], HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        self.ask(Ask::Control(control), &[workflow, run_id], HeaderMap::new(), Bytes::new(), None).await
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {

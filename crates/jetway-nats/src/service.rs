@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s`, `traceparent` | `{"run_id"}`, or the result |
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the run as it stands |
+//! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; an error 409 where the run has ended |
 //! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs |
 //! | `jetway.ns.api.workflows` | - | the workflows of the host that answers |
 //!
@@ -29,6 +30,7 @@ use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
 use jetway_core::{
     WorkflowName,
     backend::{Api, ApiError, BackendError, BackendErrorKind},
+    engine::Control,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -110,7 +112,16 @@ async fn endpoints(
     }
     let any = endpoint(Ask::Start.verb()).queue_group(LOOK_OUT_QUEUE);
     add(Door::LookOut, any.add(names.api(Ask::Start, &["*"])).await?);
-    let others: [(Ask, &[&str]); 3] = [(Ask::Status, &["*", "*"]), (Ask::Runs, &[]), (Ask::Workflows, &[])];
+    let run: &[&str] = &["*", "*"];
+    let control = |control| (Ask::Control(control), run);
+    let others = [
+        (Ask::Status, run),
+        control(Control::Cancel),
+        control(Control::Pause),
+        control(Control::Resume),
+        (Ask::Runs, &[]),
+        (Ask::Workflows, &[]),
+    ];
     for (ask, words) in others {
         add(Door::Ask(ask), endpoint(ask.verb()).add(names.api(ask, words)).await?);
     }

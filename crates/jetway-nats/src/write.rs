@@ -2,7 +2,7 @@
 
 use crate::{
     error,
-    names::{COMMIT, STATUS, TRACE_PARENT, TRACE_STATE, TTL},
+    names::{COMMIT, PARTS, PAST, STATUS, TRACE_PARENT, TRACE_STATE, TTL},
 };
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue, Subject,
@@ -36,6 +36,9 @@ pub(crate) struct Write {
 pub(crate) enum Body {
     /// A snapshot: stored if `expected` is the subject's latest sequence. The commit's id tells whose write it is.
     Snapshot { expected: u64, commit: CommitId, status: Status, keep: Duration },
+    /// A value of a store: stored if `expected` is the subject's latest sequence. It expires after `keep`, and where it
+    /// is kept in parts it says how many bytes they have.
+    Value { expected: u64, commit: CommitId, past: String, keep: Option<Duration>, parts: Option<usize> },
     /// A message of which there is one for its subject: stored if there is none, and a second one counts as stored.
     Once(Option<TraceHeaders>),
     /// Any other message. Its headers make storing it twice harmless.
@@ -57,7 +60,22 @@ impl Write {
                 headers.insert(COMMIT, commit.to_string());
                 headers.insert(STATUS, status.as_str());
                 if status.is_terminal() {
-                    headers.insert(TTL, format!("{}s", keep.as_secs().max(1)));
+                    headers.insert(TTL, time_to_live(*keep));
+                }
+                headers
+            }
+            Body::Value { expected, commit, past, keep, parts } => {
+                let mut headers = HeaderMap::new();
+                headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(*expected));
+                headers.insert(COMMIT, commit.to_string());
+                if !past.is_empty() {
+                    headers.insert(PAST, past.as_str());
+                }
+                if let Some(bytes) = parts {
+                    headers.insert(PARTS, HeaderValue::from(*bytes));
+                }
+                if let Some(keep) = keep {
+                    headers.insert(TTL, time_to_live(*keep));
                 }
                 headers
             }
@@ -77,6 +95,11 @@ impl Write {
     pub(crate) fn is_once(&self) -> bool {
         matches!(self.body, Body::Once(_))
     }
+}
+
+/// In whole seconds, of which the server wants one at least.
+fn time_to_live(keep: Duration) -> String {
+    format!("{}s", keep.as_secs().max(1))
 }
 
 /// Adds what makes a message part of a batch.
@@ -195,6 +218,23 @@ mod tests {
             assert_eq!(ttl.is_some(), expires, "{status}");
             assert!(ttl.is_none_or(|ttl| ttl == "3600s"));
         }
+    }
+
+    #[test]
+    fn a_value_of_a_store_says_what_it_replaces_and_how_long_it_stays() {
+        let commit = CommitId { writer: 1, number: 2 };
+        let value = |keep, parts| Write {
+            subject: "s".into(),
+            payload: Bytes::new(),
+            body: Body::Value { expected: 7, commit, past: "p q".to_owned(), keep, parts },
+        };
+        let headers = value(Some(Duration::from_millis(10)), Some(5)).headers();
+        assert_eq!(header(&headers, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE), Some("7"));
+        assert_eq!(header(&headers, COMMIT), Some("00000000000000012"));
+        assert_eq!((header(&headers, TTL), header(&headers, PARTS)), (Some("1s"), Some("5")));
+        assert_eq!(header(&headers, PAST), Some("p q"));
+        let headers = value(None, None).headers();
+        assert_eq!((header(&headers, TTL), header(&headers, PARTS)), (None, None));
     }
 
     #[test]

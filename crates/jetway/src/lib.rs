@@ -86,10 +86,10 @@ pub use client::Client;
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     BackoffStrategy, BadName, BatchNode, Checkpoint, CheckpointError, CheckpointStore, CompositeNode,
-    Context, ContextStore, Counter, EdgeKind, Error, EventLog, Failure, Fingerprint, Fixed, FloxideError,
-    Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId, LoggedEvent, Merge, Namespace, Node,
-    NodeState, RetryError, RetryNode, RetryPolicy, RunId, RunKey, SharedState, Source, SplitNode,
-    StepCallbacks, StepError, Timestamp, Transition, WorkItem, WorkQueue, Workflow, WorkflowCtx,
+    Context, ContextStore, Counter, EdgeKind, Error, EventLog, Failure, FileCheckpointStore, Fingerprint,
+    Fixed, FloxideError, Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId, LoggedEvent, Merge,
+    Namespace, Node, NodeState, RetryError, RetryNode, RetryPolicy, RunId, RunKey, SharedState, Source,
+    SplitNode, StepCallbacks, StepError, Timestamp, Transition, WorkItem, WorkQueue, Workflow, WorkflowCtx,
     WorkflowName, batch, checkpoint, composite, context, distributed, engine, error, event_log, memory,
     merge, node, retry, run, source, split, step, transition, with_retry, workflow,
 };

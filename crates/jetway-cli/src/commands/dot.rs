@@ -101,7 +101,7 @@ fn coloured(mut workflow: WorkflowView, status: &StatusView) -> anyhow::Result<D
     })?;
     let run = &status.run;
     let nodes = node_states(graph, status);
-    let title = format!("{}/{} is {} after {} steps", run.workflow, run.run_id, run.status, run.steps);
+    let title = format!("{}/{} is {}, steps: {}", run.workflow, run.run_id, run.status, run.steps);
     workflow.dot = graph.to_dot_of_run(&title, &nodes);
     Ok(DotView { workflow, run: Some(RunStates { run_id: run.run_id.clone(), nodes }) })
 }
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!(view["nodes"], json!({ "check": "done", "charge": "pending" }));
         assert_eq!((&view["name"], &view["run_id"]), (&json!("pay"), &json!("r-1")));
         let dot = view["dot"].as_str().unwrap();
-        assert!(dot.contains(r#"label="pay/r-1 is running after 1 steps""#), "{dot}");
-        assert!(dot.contains(r#"xlabel="pending" color=gray fillcolor=khaki"#), "{dot}");
+        assert!(dot.contains(r#"label="pay/r-1 is running, steps: 1""#), "{dot}");
+        assert!(dot.contains(r#"xlabel="pending" fillcolor=khaki"#), "{dot}");
     }
 
     #[test]

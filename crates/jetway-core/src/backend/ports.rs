@@ -4,7 +4,7 @@ use super::{
     BackendError, DeadLetter, Delivery, HostInfo, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
     StartDelivery, StartRequest, Stored, Ticket,
 };
-use crate::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, run::ChunkRef};
+use crate::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, engine::Control, run::ChunkRef};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{
@@ -139,6 +139,15 @@ pub trait Api: Send + Sync + fmt::Debug {
 
     /// The status of a run.
     async fn status(&self, workflow: &str, run_id: &str) -> Result<serde_json::Value, ApiError>;
+
+    /// Tells a run to stop, to wait or to go on. Replies `{"run_id", "status", "changed"}`; 409 where it has ended
+    /// otherwise.
+    async fn control(
+        &self,
+        control: Control,
+        workflow: &str,
+        run_id: &str,
+    ) -> Result<serde_json::Value, ApiError>;
 
     /// A page of runs: `{"runs": [...], "next": ...}`.
     async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;

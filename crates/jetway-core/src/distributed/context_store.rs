@@ -24,15 +24,35 @@ impl From<ContextStoreError> for crate::Error {
 }
 
 /// Keeps the contexts of runs and, where it can, their snapshots.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use jetway_core::{Counter, distributed::{ContextStore, InMemoryContextStore}};
+///
+/// let store = InMemoryContextStore::default();
+/// store.set("r1", Counter::new(2)).await?;
+/// store.merge("r1", Counter::new(3)).await?;
+/// assert_eq!(store.get("r1").await?, Some(Counter::new(5)));
+/// # Ok::<_, jetway_core::distributed::ContextStoreError>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
     /// The context of a run; `None` where there is none.
+    ///
+    /// # Errors
+    /// What the store failed with.
     async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError>;
 
     /// Replaces the context of a run.
+    ///
+    /// # Errors
+    /// What the store failed with.
     async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
 
     /// Merges a context into the one that is kept.
+    ///
+    /// # Errors
+    /// What the store failed with.
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
 
     /// Whether the store keeps snapshots: then steps are committed whole and once.
@@ -41,12 +61,18 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
     }
 
     /// The latest snapshot of a run and its revision.
+    ///
+    /// # Errors
+    /// What the store failed with; where it keeps no snapshots, that.
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
         Err(ContextStoreError::Other(format!("this store keeps no snapshots, so none of run {run_id:?}")))
     }
 
     /// Replaces the snapshot of a run where its revision is still `expected`; 0 where there must be none. Returns
     /// whether it did.
+    ///
+    /// # Errors
+    /// What the store failed with; where it keeps no snapshots, that.
     async fn swap_snapshot(
         &self,
         run_id: &str,

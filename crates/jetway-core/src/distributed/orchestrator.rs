@@ -2,7 +2,7 @@
 
 mod ask;
 mod builder;
-mod control;
+mod command;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +13,10 @@ use super::{
     WorkItemStateStore, WorkQueue,
     views::{Views, written},
 };
-use crate::{Context, Error, Merge, Workflow, WorkflowCtx, run::Snapshot};
+use crate::{
+    Context, Error, Merge, Workflow, WorkflowCtx,
+    run::{Snapshot, control},
+};
 use chrono::Utc;
 use std::{fmt, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
@@ -81,7 +84,7 @@ where
     /// Starts a run and returns its id. The run is listed before any worker can take up its work.
     ///
     /// # Errors
-    /// What the stores failed with: then the run does not exist, or is listed as failed.
+    /// What the stores failed with: then the run does not exist, or is cancelled.
     pub async fn start_run(&self, ctx: &WorkflowCtx<C>, input: W::Input) -> Result<String, Error> {
         let run_id = Uuid::new_v4().to_string();
         let (started_at, status) = (Utc::now(), RunStatus::Running);
@@ -89,11 +92,22 @@ where
         self.views.runs.insert_run(run).await?;
         let started = self.workflow.start_distributed(ctx, input, &self.contexts, &self.queue, &run_id).await;
         if let Err(error) = started {
-            let ended = self.views.runs.finish_run(&run_id, RunStatus::Failed, None, Utc::now()).await;
-            written(&ended.map(drop), "that a run could not be started", &run_id);
+            written(&self.call_off(&run_id).await, "that a run could not be started", &run_id);
             return Err(error);
         }
         Ok(run_id)
+    }
+
+    /// Ends a run that could not be started: nobody knows its id.
+    async fn call_off(&self, run_id: &str) -> Result<(), Error> {
+        match self.swap(run_id, control::cancel).await {
+            Ok(Some(snapshot)) => self.views.follow(&snapshot).await,
+            Ok(None) | Err(Error::NotStarted) => {
+                let ended = self.views.runs.finish_run(run_id, RunStatus::Cancelled, None, Utc::now()).await;
+                Ok(ended.map(drop)?)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The record of a run and its revision; `None` where the context store keeps no records.

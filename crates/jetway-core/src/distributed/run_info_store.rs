@@ -232,3 +232,6 @@ impl RunInfoStore for InMemoryRunInfoStore {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,6 @@ pub(super) fn written<E: std::fmt::Display>(written: &Result<(), E>, what: &str,
     }
     written.is_ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,33 +42,83 @@ pub struct Leased<WI> {
 }
 
 /// Keeps work items until workers take them.
+///
+/// ```
+/// # use jetway_core::WorkItem;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// # struct Item(String);
+/// # impl std::fmt::Display for Item {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.0) }
+/// # }
+/// # impl WorkItem for Item {
+/// #     fn instance_id(&self) -> String { self.0.clone() }
+/// #     fn is_terminal(&self) -> bool { false }
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// use jetway_core::distributed::{InMemoryWorkQueue, WorkQueue, WorkQueueError};
+/// use std::time::Duration;
+///
+/// async fn look<Q: WorkQueue<(), Item>>(queue: Q) -> Result<(), WorkQueueError> {
+///     queue.enqueue("r1", Item("start".into())).await?;
+///     let leased = queue.lease().await?.expect("an item waits");
+///     // Not now: it stays in the queue, and nobody takes it within the next minute.
+///     queue.give_back_after(&leased, Duration::from_secs(60)).await?;
+///     assert!(queue.lease().await?.is_none());
+///     assert_eq!(queue.pending_work("r1").await?, [Item("start".into())]);
+///     Ok(())
+/// }
+/// look(InMemoryWorkQueue::new()).await
+/// # }).unwrap();
+/// ```
 #[async_trait]
 pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
-    /// Adds an item.
+    /// Adds an item; one that waits under the same run and id need not be there twice.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError>;
 
-    /// Takes an item out for good.
+    /// Takes an item out for good; `None` where none waits.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError>;
 
     /// Removes the items of a run.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError>;
 
-    /// The items of a run that wait.
+    /// The items of a run that wait, those held back included; none where the run is not known.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError>;
 
     /// Takes an item under a lease: it comes back when it is not settled. A queue without leases takes it out.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
         let taken = self.dequeue().await?;
         Ok(taken.map(|(run_id, item)| Leased { run_id, item, lease: 0 }))
     }
 
     /// Settles a leased item: it is gone from the queue.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         let _taken_out_already = leased;
         Ok(())
     }
 
     /// Gives a leased item back, to be taken again at once.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
@@ -78,6 +128,9 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     ///
     /// A queue that cannot hold an item back gives it back at once, and then waits here, so that the caller at least
     /// does not take it again before.
+    ///
+    /// # Errors
+    /// What the queue failed with.
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         self.give_back(leased).await?;
         tokio::time::sleep(delay).await;
@@ -205,5 +258,62 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
             queue.held_back.insert((due, leased.lease), item);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distributed::testing::Item;
+    use tokio::time::advance;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn item(id: &str) -> Item {
+        Item::Branch(id.to_owned(), 0)
+    }
+
+    async fn taken(queue: &impl WorkQueue<(), Item>) -> Option<String> {
+        queue.lease().await.unwrap().map(|leased| leased.item.instance_id())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_item_that_is_held_back_stays_in_the_queue_once_and_comes_when_it_is_due() {
+        held_back(&InMemoryWorkQueue::new()).await;
+    }
+
+    async fn held_back(queue: &impl WorkQueue<(), Item>) {
+        queue.enqueue("r", item("a")).await.unwrap();
+        let leased = queue.lease().await.unwrap().unwrap();
+        queue.give_back_after(&leased, MINUTE).await.unwrap();
+        queue.enqueue("r", item("a")).await.unwrap();
+        queue.enqueue("r", item("b")).await.unwrap();
+        assert_eq!(queue.pending_work("r").await.unwrap(), [item("b"), item("a")]);
+        assert_eq!(taken(queue).await.as_deref(), Some("b"));
+        advance(MINUTE - Duration::from_millis(1)).await;
+        assert_eq!(taken(queue).await, None);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(taken(queue).await.as_deref(), Some("a"));
+        // Given back twice is given back once, also for as long as no clock can tell.
+        queue.give_back_after(&leased, Duration::MAX).await.unwrap();
+        assert_eq!(taken(queue).await, None);
+    }
+
+    #[tokio::test]
+    async fn purging_takes_what_waits_what_is_held_back_and_what_is_leased() {
+        async fn purge(queue: &impl WorkQueue<(), Item>) {
+            for id in ["a", "b", "c"] {
+                queue.enqueue("r", item(id)).await.unwrap();
+            }
+            queue.enqueue("other", item("a")).await.unwrap();
+            let held = queue.lease().await.unwrap().unwrap();
+            queue.give_back_after(&held, Duration::ZERO).await.unwrap();
+            let leased = queue.lease().await.unwrap().unwrap();
+            queue.purge_run("r").await.unwrap();
+            queue.give_back(&leased).await.unwrap();
+            assert_eq!(queue.pending_work("r").await.unwrap(), []);
+            assert_eq!(queue.dequeue().await.unwrap(), Some(("other".to_owned(), item("a"))));
+        }
+        purge(&InMemoryWorkQueue::new()).await;
     }
 }

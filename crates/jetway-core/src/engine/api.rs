@@ -1,6 +1,6 @@
 //! What a host answers to requests.
 
-use super::Engine;
+use super::{Control, Controlled, Engine};
 use crate::{
     RunId, RunKey, WorkflowName,
     backend::{Api, ApiError, RunsQuery, StartRequest},
@@ -33,18 +33,23 @@ impl Api for Engine {
     }
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        let bad = |error: crate::BadName| ApiError::new(400, error.to_string());
-        let run = RunKey::new(WorkflowName::new(workflow).map_err(bad)?, RunId::new(run_id).map_err(bad)?);
-        let stored = self.backend().load(&run).await?;
-        let stored = stored.ok_or_else(|| {
-            ApiError::new(
-                404,
-                format!("there is no run {run}: it never was, or ended so long ago that it is forgotten"),
-            )
-        })?;
-        let mut view = StatusView::from(&opened(&stored.bytes)?);
-        view.waiting_for = self.waiting_for(&run, view.run.status).await?;
+        let run = key(workflow, run_id)?;
+        let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
+        let snapshot = opened(&stored.bytes)?;
+        let mut view = StatusView::from(&snapshot);
+        view.waiting_for = self.waiting_for(&run, &snapshot).await?;
         Ok(json!(view))
+    }
+
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        let run = key(workflow, run_id)?;
+        let told = Self::control(self, &run, control).await?;
+        let Controlled { status, changed } = told.ok_or_else(|| not_found(&run))?;
+        if !changed && !control.is_heeded_by(status) {
+            let verb = control.verb();
+            return Err(ApiError::new(409, format!("run {run} cannot {verb}: it has ended, {status}")));
+        }
+        Ok(json!({ "run_id": run.run_id, "status": status, "changed": changed }))
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
@@ -68,8 +73,16 @@ impl Api for Engine {
 
 impl Engine {
     /// Why a run with pending items does not go on, where that can be told from outside.
-    async fn waiting_for(&self, run: &RunKey, status: Status) -> Result<Option<String>, ApiError> {
-        match status {
+    async fn waiting_for(&self, run: &RunKey, snapshot: &Snapshot) -> Result<Option<String>, ApiError> {
+        match snapshot.status {
+            Status::Running if snapshot.waits_for_children() => {
+                let children = snapshot.children.len();
+                let first = snapshot.children.values().next().map(ToString::to_string).unwrap_or_default();
+                Ok(Some(match children {
+                    1 => format!("child run {first} goes on"),
+                    _ => format!("{children} child runs go on, {first} among them"),
+                }))
+            }
             Status::Running => {
                 let hosts = self.backend().hosts().await?;
                 let served = self.serves(run.workflow.as_str())
@@ -80,6 +93,16 @@ impl Engine {
             Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
         }
     }
+}
+
+fn key(workflow: &str, run_id: &str) -> Result<RunKey, ApiError> {
+    let bad = |error: crate::BadName| ApiError::new(400, error.to_string());
+    Ok(RunKey::new(WorkflowName::new(workflow).map_err(bad)?, RunId::new(run_id).map_err(bad)?))
+}
+
+fn not_found(run: &RunKey) -> ApiError {
+    let sentence = format!("there is no run {run}: it never was, or ended so long ago that it is forgotten");
+    ApiError::new(404, sentence)
 }
 
 fn opened(bytes: &[u8]) -> Result<Snapshot, ApiError> {

@@ -5,7 +5,7 @@ use super::{
     cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
 };
 use crate::{
-    CommitId, Error, RunKey,
+    CommitId, Error, Fingerprint, RunKey,
     backend::{BackendError, BackendErrorKind, SnapshotWrite},
     codec,
     run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
@@ -80,7 +80,7 @@ impl Engine {
             let Some((snapshot, chunks)) = write else {
                 return Ok((verdicts, hand));
             };
-            match self.write(workflow, &snapshot, chunks, hand.revision).await {
+            match self.write(workflow.fingerprint(), &snapshot, chunks, hand.revision).await {
                 Ok(revision) => {
                     let latest = InHand { snapshot: Arc::new(snapshot), revision };
                     cell.keep(&latest);
@@ -158,13 +158,13 @@ impl Engine {
     /// Writes a snapshot over the revision `expected`; 0 where the run must not exist.
     pub(super) async fn write(
         &self,
-        workflow: &dyn AnyWorkflow,
+        build: Fingerprint,
         snapshot: &Snapshot,
         chunks: Vec<Chunk>,
         expected: u64,
     ) -> Result<u64, BackendError> {
         let run = snapshot.key();
-        let bytes = codec::seal(snapshot, workflow.fingerprint(), "the snapshot").map_err(|error| {
+        let bytes = codec::seal(snapshot, build, "the snapshot").map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be written"))
                 .caused_by(error)
         })?;
@@ -184,13 +184,9 @@ impl Engine {
 
     /// Reads the latest snapshot and keeps it in hand.
     pub(super) async fn load(&self, run: &RunKey) -> Result<Option<InHand>, BackendError> {
-        let Some(stored) = self.backend.load(run).await? else {
+        let Some((hand, _build)) = self.load_any(run).await? else {
             return Ok(None);
         };
-        let (snapshot, _) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").map_err(|error| {
-            BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be read")).caused_by(error)
-        })?;
-        let hand = InHand { snapshot: Arc::new(snapshot), revision: stored.revision };
         self.cells.of(run).keep(&hand);
         Ok(Some(hand))
     }

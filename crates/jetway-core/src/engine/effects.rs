@@ -1,8 +1,8 @@
 //! Carrying out what a commit asks for. Every effect can be carried out more than once.
 
-use super::{AnyWorkflow, Engine, cell::InHand, inputs::seed_at};
+use super::{Control, Engine, cell::InHand, inputs::seed_at};
 use crate::{
-    ItemId, RunKey, Timestamp,
+    Fingerprint, ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, Ticket},
     run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted},
 };
@@ -10,7 +10,7 @@ use crate::{
 impl Engine {
     pub(super) async fn carry_out(
         &self,
-        workflow: &dyn AnyWorkflow,
+        build: Fingerprint,
         run: &RunKey,
         hand: &InHand,
         effects: Vec<Effect>,
@@ -23,12 +23,17 @@ impl Engine {
                 other => rest.push(other),
             }
         }
-        self.publish(workflow, run, hand, tickets, 1).await?;
+        self.publish(build, run, hand, tickets, 1).await?;
         for effect in rest {
             match effect {
                 Effect::Ticket(_) => {}
                 Effect::Done => self.publish_result(run, &hand.snapshot).await?,
                 Effect::DropChunks(chunks) => self.backend.drop_chunks(run, &chunks).await?,
+                Effect::Wake(parent) => self.wake(hand, parent).await?,
+                // Boxed, since the child may have children.
+                Effect::CancelChild(child) => {
+                    Box::pin(self.control(&child, Control::Cancel)).await?;
+                }
                 Effect::DropAllChunks => self.backend.drop_all_chunks(run).await?,
             }
         }
@@ -38,7 +43,7 @@ impl Engine {
     /// Publishes tickets whose first delivery is attempt number `attempt`.
     pub(super) async fn publish(
         &self,
-        workflow: &dyn AnyWorkflow,
+        build: Fingerprint,
         run: &RunKey,
         hand: &InHand,
         tickets: Vec<TicketFor>,
@@ -59,7 +64,7 @@ impl Engine {
                 at,
                 trace: trace.clone(),
             };
-            (ticket, workflow.fingerprint())
+            (ticket, build)
         });
         self.backend.publish(tickets.collect()).await
     }

@@ -135,7 +135,11 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             self.snapshot = applied.snapshot;
             self.order.extend(applied.effects.into_iter().filter_map(|effect| match effect {
                 Effect::Ticket(ticket) => Some(ticket.item),
-                Effect::Done | Effect::DropChunks(_) | Effect::DropAllChunks => None,
+                Effect::Done
+                | Effect::Wake(_)
+                | Effect::CancelChild(_)
+                | Effect::DropChunks(_)
+                | Effect::DropAllChunks => None,
             }));
         }
         Ok(!self.snapshot.status.is_terminal())

@@ -1,6 +1,6 @@
 //! Workflows by name, with their types erased.
 
-use super::BuildError;
+use super::{BuildError, ChildSpec};
 use crate::{
     Error, Fingerprint, Graph, ItemId, RunKey, WorkflowName,
     backend::Encoding,
@@ -64,7 +64,12 @@ pub struct Task {
     pub timeout: Option<Duration>,
     /// Cancels the attempt.
     pub cancel: CancellationToken,
+    /// How the child run ended that the item has waited for.
+    pub child: Option<ChildEnd>,
 }
+
+/// The encoded output of a child run that has ended, or why there is none.
+pub type ChildEnd = Result<Bytes, String>;
 
 /// What a node is to be run with, encoded.
 #[derive(Debug, Clone)]
@@ -84,6 +89,8 @@ pub struct Tried {
     pub context: Option<Bytes>,
     /// Whether the attempt ended because its token was cancelled.
     pub cancelled: bool,
+    /// The child run that the node asks for; it answered `Hold` then.
+    pub(crate) asked: Option<ChildSpec>,
 }
 
 /// The workflows of an engine, by name.

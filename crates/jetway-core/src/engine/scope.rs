@@ -1,7 +1,12 @@
 //! What a node can know about the step that it runs in.
 
+use super::{ChildSpec, registry::ChildEnd};
 use crate::{ItemId, RunKey};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +23,35 @@ pub struct StepScope {
     cancel: CancellationToken,
     /// The key of the step that this one runs in.
     outer: Option<String>,
+    /// Where a child run is asked for, on a host.
+    child: Option<Arc<ChildSlot>>,
+}
+
+/// Where a node asks for a child run, and is told how it ended.
+#[derive(Debug)]
+pub(crate) struct ChildSlot {
+    end: Option<ChildEnd>,
+    asked: Mutex<Option<ChildSpec>>,
+}
+
+impl ChildSlot {
+    pub(super) fn new(end: Option<ChildEnd>) -> Self {
+        Self { end, asked: Mutex::new(None) }
+    }
+
+    /// How the child ended that the item has waited for.
+    pub(crate) fn end(&self) -> Option<ChildEnd> {
+        self.end.clone()
+    }
+
+    /// Asks for a child; the node answers `Hold`.
+    pub(crate) fn ask(&self, spec: ChildSpec) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(spec);
+    }
+
+    pub(super) fn asked(&self) -> Option<ChildSpec> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl StepScope {
@@ -29,7 +63,23 @@ impl StepScope {
         cancel: CancellationToken,
     ) -> Self {
         let outer = step().map(|outer| outer.idempotency_key());
-        Self { run, item, attempt, deadline: timeout.map(|limit| Instant::now() + limit), cancel, outer }
+        Self {
+            run,
+            item,
+            attempt,
+            deadline: timeout.map(|limit| Instant::now() + limit),
+            cancel,
+            outer,
+            child: None,
+        }
+    }
+
+    pub(super) fn with_child(self, child: Arc<ChildSlot>) -> Self {
+        Self { child: Some(child), ..self }
+    }
+
+    pub(crate) fn child(&self) -> Option<&ChildSlot> {
+        self.child.as_deref()
     }
 
     /// The run.

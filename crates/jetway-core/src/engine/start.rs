@@ -3,8 +3,8 @@
 use super::{AnyWorkflow, Engine, cell::InHand};
 use crate::{
     BadName, Error, RunId, RunKey, Timestamp,
-    backend::{BackendError, DeadLetter, StartDelivery, StartRequest},
-    run::{Begin, Seed, begin, pending_tickets, spill},
+    backend::{BackendError, DeadLetter, StartDelivery, StartRequest, TraceHeaders},
+    run::{Begin, Parent, Seed, begin, pending_tickets, spill},
 };
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ impl Engine {
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let seed = workflow.seed(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        match self.create(&*workflow, &run, seed.clone(), &request).await {
+        match self.create(&*workflow, &run, seed.clone(), &request.trace, None).await {
             Ok(()) => {}
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 self.join_existing(&*workflow, &run, &seed).await?;
@@ -98,31 +98,33 @@ impl Engine {
         Ok(run)
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
         seed: Seed,
-        request: &StartRequest,
+        trace: &TraceHeaders,
+        parent: Option<Parent>,
     ) -> Result<(), StartError> {
         let commit = self.next_commit();
         let (mut snapshot, effects) = begin(Begin {
             key: run.clone(),
             commit,
             at: Timestamp::now(),
-            trace: self.tracer.begin(&request.trace),
+            trace: self.tracer.begin(trace),
             seed,
         });
+        snapshot.parent = parent;
         let chunks = spill(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
-        let revision = self.write(workflow, &snapshot, chunks, 0).await?;
+        let revision = self.write(workflow.fingerprint(), &snapshot, chunks, 0).await?;
         let hand = InHand { snapshot: Arc::new(snapshot), revision };
         self.cells.of(run).keep(&hand);
-        Ok(self.carry_out(workflow, run, &hand, effects).await?)
+        Ok(self.carry_out(workflow.fingerprint(), run, &hand, effects).await?)
     }
 
     /// The run exists: this is a redelivery, or somebody else's run. A coordinator may have been lost between the
     /// snapshot and the ticket, so the ticket is published again.
-    async fn join_existing(
+    pub(super) async fn join_existing(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
@@ -136,7 +138,7 @@ impl Engine {
         }
         if hand.snapshot.steps == 0 {
             let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(workflow, run, &hand, tickets, 1).await?;
+            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
         }
         Ok(())
     }

@@ -120,15 +120,25 @@ impl Engine {
             return Ok(Some(Mended { items: 0, revision }));
         }
         let live = self.backend.live(run).await?;
-        let stranded: Vec<_> = pending_tickets(&hand.snapshot)
-            .into_iter()
-            .filter(|ticket| !live.contains(&ticket.item) && !live.contains(&ticket.via))
-            .collect();
+        let mut stranded = Vec::new();
+        for ticket in pending_tickets(&hand.snapshot) {
+            if live.contains(&ticket.item) || live.contains(&ticket.via) {
+                continue;
+            }
+            let child = hand.snapshot.children.get(&ticket.item);
+            let waits = match child {
+                Some(child) => self.child_end(child).await?.is_none(),
+                None => false,
+            };
+            if !waits {
+                stranded.push(ticket);
+            }
+        }
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
             tracing::warn!(%run, items, "pending items had lost their tickets");
-            self.publish(&**workflow, run, &hand, tickets, 1).await?;
+            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
         }
         Ok(Some(Mended { items, revision }))
     }

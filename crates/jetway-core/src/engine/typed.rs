@@ -1,6 +1,9 @@
 //! A workflow with its types erased.
 
-use super::{AnyWorkflow, StepScope, Task, TaskInput, Tried, scope};
+use super::{
+    AnyWorkflow, StepScope, Task, TaskInput, Tried,
+    scope::{self, ChildSlot},
+};
 use crate::{
     BadName, Context, Emission, Error, Fingerprint, Graph, Merge, Outcome, WorkItem, Workflow, WorkflowCtx,
     WorkflowName,
@@ -12,7 +15,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::Serialize;
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 pub(super) struct Typed<C, W> {
     workflow: W,
@@ -94,7 +97,9 @@ where
         }
         let scope =
             StepScope::new(task.run, task.item.clone(), task.attempt, task.timeout, task.cancel.clone());
-        let outcome = self.outcome(&ctx, item, scope).await;
+        let child = Arc::new(ChildSlot::new(task.child));
+        let outcome = self.outcome(&ctx, item, scope.with_child(Arc::clone(&child))).await;
+        let asked = child.asked().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let error = |error: &Error| RunError {
             item: Some(task.item.clone()),
@@ -108,7 +113,7 @@ where
             Ok((produced, context))
         });
         let (produced, context) = tried.unwrap_or_else(|unfit| (Produced::Failed(error(&unfit)), None));
-        Ok(Tried { produced, context, cancelled })
+        Ok(Tried { produced, context, cancelled, asked })
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

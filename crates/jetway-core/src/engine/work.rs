@@ -8,14 +8,15 @@
 //! | settling the ticket | done | - |
 
 use super::{
-    AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
+    AnyWorkflow, Control, Engine, StepInfo, StepSpan, Task, Tried,
     cell::{Finished, InHand, Verdict},
     inputs::Ready,
+    registry::ChildEnd,
 };
 use crate::{
     ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
-    run::{Attempt, Effect, Produced, RunError, TicketFor, tickets_under},
+    run::{Attempt, Effect, Produced, RunError, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -67,6 +68,8 @@ struct Next {
 enum Then {
     Attempt(Next),
     Settle,
+    /// The item stays pending without a ticket, and is looked at again when the ticket is settled.
+    Park(ItemId),
     GiveBack,
 }
 
@@ -89,9 +92,13 @@ impl Engine {
             steps: 0,
         };
         match self.work_under(&mut under, &delivery).await {
-            Ok(Then::Settle | Then::Attempt(_)) => match delivery.lease.settle().await {
-                Ok(()) => Worked::Done { steps: under.steps },
-                Err(error) => Worked::Abandoned { steps: under.steps, error },
+            Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
+            Ok(Then::Park(item)) => match settle(&*delivery.lease, under.steps).await {
+                Worked::Done { steps } => match self.look_again(&run, &item).await {
+                    Ok(()) => Worked::Done { steps },
+                    Err(error) => Worked::Abandoned { steps, error },
+                },
+                unsettled => unsettled,
             },
             Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
@@ -130,14 +137,23 @@ impl Engine {
         next: Next,
         delivered: u32,
     ) -> Result<Then, BackendError> {
-        let ready = if next.hand.snapshot.status == crate::run::Status::Running {
-            self.ready(under.run, &next.hand.snapshot, &next.item).await?
+        let snapshot = &next.hand.snapshot;
+        let ready = if snapshot.status == Status::Running {
+            self.ready(under.run, snapshot, &next.item).await?
         } else {
             None
         };
         let Some(ready) = ready else {
             self.recover(under, &next.hand, delivered).await?;
-            return Ok(Then::Settle);
+            let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
+            return Ok(if paused { Then::Park(next.item) } else { Then::Settle });
+        };
+        let child = match snapshot.children.get(&next.item) {
+            Some(child) => match self.child_end(child).await? {
+                None => return Ok(Then::Park(next.item)),
+                end => end,
+            },
+            None => None,
         };
         let span = self.tracer.step(&StepInfo {
             run: under.run,
@@ -148,12 +164,12 @@ impl Engine {
             queue_wait: next.waited,
             links: ready.from.clone(),
         });
-        let tried = self.attempt_once(under, &next, ready, &span).await?;
+        let tried = self.attempt_once(under, &next, ready, child, &span).await?;
         let Some(attempt) = tried else {
             self.tracer.step_ended(&span, "given_back");
             return Ok(Then::GiveBack);
         };
-        let outcome = word(&attempt.produced);
+        let (outcome, awaits) = (word(&attempt.produced), awaited(&attempt.produced));
         let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
         let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
         let ended = match &verdict {
@@ -162,11 +178,15 @@ impl Engine {
         };
         self.tracer.step_ended(&span, ended);
         match verdict? {
+            Verdict::Committed(..) if awaits.is_some() => Ok(Then::Park(next.item)),
             Verdict::Committed(hand, effects) => {
                 under.steps += 1;
                 self.after_commit(under, hand, effects).await
             }
             Verdict::Discarded(hand) => {
+                if let Some(child) = awaits {
+                    self.control(&child, Control::Cancel).await?;
+                }
                 self.recover(under, &hand, delivered).await?;
                 Ok(Then::Settle)
             }
@@ -180,6 +200,7 @@ impl Engine {
         under: &Under<'_>,
         next: &Next,
         ready: Ready,
+        child: Option<ChildEnd>,
         span: &StepSpan,
     ) -> Result<Option<Attempt>, BackendError> {
         let node = ready.node.clone();
@@ -195,6 +216,7 @@ impl Engine {
                 context: next.hand.snapshot.context.clone(),
                 timeout: self.config.step_timeout,
                 cancel: under.cancel.child_token(),
+                child,
             };
             let attempt = under.workflow.attempt(task).instrument(span.span.clone()).await;
             attempt.map_err(|error| {
@@ -205,6 +227,13 @@ impl Engine {
         if tried.cancelled {
             return Ok(None);
         }
+        let produced = match tried.asked {
+            None => tried.produced,
+            Some(spec) => {
+                let parent = Self::parent(under.run, &next.item, &node, under.workflow.fingerprint());
+                Produced::Await(self.start_child(spec, parent, &next.hand.snapshot.trace, span).await?)
+            }
+        };
         Ok(Some(Attempt {
             item: next.item.clone(),
             node,
@@ -212,7 +241,7 @@ impl Engine {
             number: next.attempt,
             at: Timestamp::now(),
             span: span.id,
-            produced: tried.produced,
+            produced,
             context: tried.context,
         }))
     }
@@ -229,7 +258,7 @@ impl Engine {
         if effects.contains(&Effect::Done) {
             self.tracer.run_ended(&hand.snapshot);
         }
-        self.carry_out(under.workflow, under.run, &hand, effects).await?;
+        self.carry_out(under.workflow.fingerprint(), under.run, &hand, effects).await?;
         Ok(match go_on {
             Some(TicketFor { item, .. }) => Then::Attempt(Next { item, attempt: 1, waited: None, hand }),
             None => Then::Settle,
@@ -251,6 +280,9 @@ impl Engine {
         let snapshot = &hand.snapshot;
         if snapshot.status.is_terminal() {
             self.publish_result(under.run, snapshot).await?;
+            if let Some(parent) = &snapshot.parent {
+                self.wake(hand, parent.clone()).await?;
+            }
             if snapshot.chunked {
                 self.backend.drop_all_chunks(under.run).await?;
             }
@@ -259,7 +291,7 @@ impl Engine {
         let wanted = tickets_under(snapshot, &under.via);
         let tickets = self.named(under.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
-        self.publish(under.workflow, under.run, hand, tickets, 2).await
+        self.publish(under.workflow.fingerprint(), under.run, hand, tickets, 2).await
     }
 
     /// A snapshot that is not older than `revision`: the one in hand, or the latest.
@@ -297,6 +329,13 @@ impl Engine {
     }
 }
 
+async fn settle(lease: &dyn Lease, steps: u64) -> Worked {
+    match lease.settle().await {
+        Ok(()) => Worked::Done { steps },
+        Err(error) => Worked::Abandoned { steps, error },
+    }
+}
+
 async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
     match lease.give_back().await {
         Ok(()) => Worked::GivenBack { steps },
@@ -313,7 +352,11 @@ fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
     }
     match effects.remove(index) {
         Effect::Ticket(ticket) => Some(ticket),
-        Effect::Done | Effect::DropChunks(_) | Effect::DropAllChunks => None,
+        Effect::Done
+        | Effect::Wake(_)
+        | Effect::CancelChild(_)
+        | Effect::DropChunks(_)
+        | Effect::DropAllChunks => None,
     }
 }
 
@@ -327,7 +370,14 @@ fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
             "{most} attempts ended with the loss of their worker: the node seems to take its host down"
         ),
     };
-    Tried { produced: Produced::Failed(error), context: None, cancelled: false }
+    Tried { produced: Produced::Failed(error), context: None, cancelled: false, asked: None }
+}
+
+fn awaited(produced: &Produced) -> Option<RunKey> {
+    match produced {
+        Produced::Await(child) => Some(child.clone()),
+        _ => None,
+    }
 }
 
 fn word(produced: &Produced) -> &'static str {
@@ -335,6 +385,7 @@ fn word(produced: &Produced) -> &'static str {
         Produced::Next(_) => "next",
         Produced::NextAll(_) => "next_all",
         Produced::Hold => "hold",
+        Produced::Await(_) => "awaits",
         Produced::Caught(..) => "caught",
         Produced::Failed(_) => "failed",
     }

@@ -135,7 +135,7 @@ impl Drawing<'_> {
             marks.push(format!("label={}", quoted(&node.variant)));
         }
         for (set, mark) in [
-            (graph.start == node.name, "penwidth=2 style=\"filled,bold\""),
+            (graph.start == node.name, "penwidth=2 style=\"filled,bold\" color=black"),
             (node.terminal, "peripheries=2"),
             (node.gathers, "shape=invtrapezium"),
         ] {
@@ -153,8 +153,11 @@ impl Drawing<'_> {
         if !words.is_empty() {
             marks.push(format!("xlabel={}", quoted(&words)));
         }
-        if let Some(state) = state {
-            marks.push(format!("color=gray fillcolor={}", state.colour()));
+        // An outline in the colour of the filling is not to be seen, so the start has another one.
+        match state {
+            Some(state) => marks.push(format!("fillcolor={}", state.colour())),
+            None if graph.start == node.name => marks.push("fillcolor=lightgray".to_owned()),
+            None => {}
         }
         let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(" ")) };
         self.line(indent, &format!("{}{marks}", level.id(node)));

@@ -9,7 +9,7 @@ mod taken;
 #[cfg(test)]
 mod tests;
 
-use super::{Attempt, Effect, Produced, Snapshot};
+use super::{Attempt, Effect, Produced, Snapshot, children::awaits};
 use crate::{CommitId, Graph};
 use taken::Taken;
 
@@ -32,6 +32,10 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     if snapshot.status.is_terminal() {
         return None;
     }
+    if let Produced::Await(child) = &attempt.produced {
+        let child = child.clone();
+        return awaits(snapshot, attempt, child, commit);
+    }
     let mut effects = Vec::new();
     let taken = Taken::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
@@ -44,7 +48,7 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     match attempt.produced {
         Produced::Next(emitted) => step.next(emitted),
         Produced::NextAll(emitted) => step.next_all(emitted),
-        Produced::Hold => step.end_branch(),
+        Produced::Hold | Produced::Await(_) => step.end_branch(),
         Produced::Caught(error, emitted) => {
             step.snapshot.caught.record(error);
             step.next(emitted);

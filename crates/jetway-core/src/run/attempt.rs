@@ -1,7 +1,7 @@
 //! What came of one attempt at a work item, encoded.
 
 use super::RunError;
-use crate::{ItemId, Timestamp};
+use crate::{ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 
 /// One attempt at a work item, as a worker reports it.
@@ -34,6 +34,8 @@ pub enum Produced {
     NextAll(Vec<Emitted>),
     /// Nothing.
     Hold,
+    /// Nothing yet: the item waits for this child run.
+    Await(RunKey),
     /// The node failed, and its fallback goes on.
     Caught(RunError, Emitted),
     /// The node failed.

@@ -72,6 +72,8 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         finished_at: None,
         trace,
         input_digest,
+        children: BTreeMap::new(),
+        parent: None,
         chunked: false,
     };
     (snapshot, vec![Effect::Ticket(TicketFor { item: id, node: seed.node })])

@@ -1,7 +1,7 @@
 //! What a commit asks the rest of the engine to do.
 
-use super::ChunkRef;
-use crate::ItemId;
+use super::{ChunkRef, Parent};
+use crate::{ItemId, RunKey};
 
 /// What is to be done after a commit. Every effect may be carried out more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,10 @@ pub enum Effect {
     Ticket(TicketFor),
     /// Publish the result of the run: it has ended.
     Done,
+    /// Tell the parent of the run that it has ended.
+    Wake(Parent),
+    /// Cancel a child run that nobody waits for any more.
+    CancelChild(RunKey),
     /// Remove chunks that nothing names any more.
     DropChunks(Vec<ChunkRef>),
     /// Remove every chunk of the run.

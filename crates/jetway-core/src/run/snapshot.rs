@@ -1,6 +1,6 @@
 //! The durable record of a run.
 
-use super::{Branch, FanOut, fan_out::Arrivals};
+use super::{Branch, FanOut, Parent, fan_out::Arrivals};
 use crate::{CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,12 @@ pub struct Snapshot {
     /// Stands for the input, so that a second start with another one can be told.
     #[serde(with = "serde_bytes")]
     pub input_digest: Vec<u8>,
+    /// The items that wait for child runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<ItemId, RunKey>,
+    /// The item that waits for this run to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
     /// Whether chunks were ever written beside this snapshot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chunked: bool,

@@ -54,6 +54,9 @@ pub struct StatusView {
     pub updated_at: String,
     /// What is to be run, by node.
     pub pending: Vec<PendingView>,
+    /// The child runs that items wait for, as `workflow/run_id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<String>,
     /// Why the run does not go on, where that is known: nobody serves it, or it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
@@ -121,6 +124,7 @@ impl From<&Snapshot> for StatusView {
             run: DoneView::from(snapshot),
             updated_at: snapshot.updated_at.to_string(),
             pending: pending(snapshot),
+            children: snapshot.children.values().map(ToString::to_string).collect(),
             waiting_for: None,
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),

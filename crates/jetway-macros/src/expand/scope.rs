@@ -72,22 +72,48 @@ impl<'a> Scope<'a> {
     /// one place instead of wherever generated code makes use of it. Where there are parameters a premise would hide
     /// what rustc knows about them.
     pub(super) fn bounds(&self) -> TokenStream {
-        let generics = &self.workflow.head.generics;
-        if !generics.params.is_empty() {
-            return generics.where_clause.to_token_stream();
+        let given = &self.workflow.head.generics.where_clause;
+        if self.is_generic() {
+            return given.to_token_stream();
         }
         let context = &self.workflow.context;
         let nodes = self.workflow.nodes.iter().map(|node| {
             // rustc shows the whole path of the trait.
             let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
+            let gathers = node.gathers.then(|| quote_spanned!(ty.span()=> #input: #support::Gathers,));
             quote_spanned! {ty.span()=>
                 #ty: #support::Node<#context>,
                 #input: ::core::fmt::Debug + ::core::clone::Clone + ::core::cmp::PartialEq
                     + #support::serde::Serialize + #support::serde::de::DeserializeOwned,
+                #gathers
             }
         });
-        let given = generics.where_clause.iter().flat_map(|given| &given.predicates);
+        let given = given.iter().flat_map(|given| &given.predicates);
         quote_spanned!(self.here()=> where #(#nodes)* #(#given),*)
+    }
+
+    fn is_generic(&self) -> bool {
+        !self.workflow.head.generics.params.is_empty()
+    }
+
+    /// Says of an input that cannot be stored which node takes it, before the bounds say what it lacks.
+    pub(super) fn inputs(&self) -> Option<TokenStream> {
+        if self.is_generic() {
+            return None;
+        }
+        let context = &self.workflow.context;
+        let inputs = self.workflow.nodes.iter().map(|node| {
+            let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
+            quote_spanned!(ty.span()=> #ty: #support::Node<#context>, #input: #support::InputOf<#ty>)
+        });
+        let allow = self.allow_bounds();
+        Some(quote_spanned! {self.here()=>
+            const _: () = {
+                #allow
+                #[allow(dead_code, reason = "its bounds are what is looked at")]
+                struct __JetwayInputs where #(#inputs),*;
+            };
+        })
     }
 
     /// What [`bounds`](Self::bounds) would be warned of.

@@ -16,7 +16,8 @@ pub(crate) fn workflow(workflow: &Workflow) -> TokenStream {
     let item = work_item::work_item(&scope);
     let implementation = implementation(&scope);
     let warnings = workflow.nodes.iter().filter_map(|node| node.shadowed.as_ref()).map(warning);
-    quote!(#definition #item #implementation #(#warnings)*)
+    let inputs = scope.inputs();
+    quote!(#definition #inputs #item #implementation #(#warnings)*)
 }
 
 fn definition(workflow: &Workflow) -> TokenStream {

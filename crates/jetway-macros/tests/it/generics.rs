@@ -188,6 +188,12 @@ workflow! {
     edges { within => []; }
 }
 
+workflow! {
+    struct Around { within: Within<Outer<Repeating<u8>>> }
+    start = within;
+    edges { within => []; }
+}
+
 #[test]
 fn every_instance_has_a_drawing_of_its_own() {
     let mark = String::from("-");
@@ -196,5 +202,7 @@ fn every_instance_has_a_drawing_of_its_own() {
     assert!(prefixing.to_dot().contains(r#"label="Within: Prefixing""#), "{}", prefixing.to_dot());
     assert!(repeating.to_dot().contains(r#"Within -> "Within/Repeat" [style="dashed" label="runs"];"#));
     assert!(std::ptr::eq(prefixing.to_dot(), prefixing.clone().to_dot()));
+    let around = Around { within: Within(repeating.clone()) };
+    assert!(around.to_dot().contains(r#"      "Within/Within/Take" ["#), "{}", around.to_dot());
     assert_eq!(repeating.graph().fingerprint(), prefixing.graph().fingerprint());
 }

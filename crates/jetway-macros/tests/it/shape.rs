@@ -77,7 +77,7 @@ fn the_drawing_shows_the_same() {
     let dot = Rating { rate: Rate, keep: Keep, drop: Drop }.to_dot();
     for line in [
         "digraph rating {",
-        "  Rate [penwidth=2 style=\"filled,bold\"];",
+        "  Rate [penwidth=2 style=\"filled,bold\" color=black fillcolor=lightgray];",
         "  Keep [peripheries=2];",
         "  Rate -> \"Rate output\" [label=\"Good\"];",
         "  Rate -> Keep [label=\"Good if x > 5\"];",

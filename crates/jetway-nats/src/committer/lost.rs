@@ -22,7 +22,8 @@ pub(super) enum Fate {
 ///
 /// Never a direct get, which a follower may answer: it may not have what the leader has acknowledged.
 pub(super) async fn find_out(link: &Link, stream: &str, job: &Job) -> Fate {
-    let Body::Snapshot { expected, commit, .. } = &job.write.body else {
+    let (Body::Snapshot { expected, commit, .. } | Body::Value { expected, commit, .. }) = &job.write.body
+    else {
         return Fate::NotYet;
     };
     match jsapi::latest(link, stream, &job.write.subject).await {

@@ -6,6 +6,11 @@ use async_nats::HeaderName;
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
 /// The run's status, so that a listing need not open the snapshot.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
+/// The commits that a store's value was made by before, youngest first, so that a writer who got no answer finds his
+/// own below those of others.
+pub(crate) const PAST: HeaderName = HeaderName::from_static("Jetway-Past");
+/// How many bytes a store's value has that is kept in parts.
+pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// How long a request waits for the result, such as `30s`.

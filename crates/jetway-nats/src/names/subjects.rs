@@ -4,6 +4,7 @@ use super::{Names, Stream};
 use jetway_core::{
     ItemId, RunId, RunKey, WorkflowName,
     backend::{BackendError, BackendErrorKind, Ticket},
+    engine::Control,
     run::ChunkRef,
 };
 use std::fmt::Write as _;
@@ -34,6 +35,8 @@ pub(crate) enum Ask {
     Start,
     /// Takes a workflow and a run id.
     Status,
+    /// Takes a workflow and a run id.
+    Control(Control),
     /// Takes nothing.
     Runs,
     /// Takes nothing.
@@ -46,6 +49,7 @@ impl Ask {
         match self {
             Self::Start => "start",
             Self::Status => "status",
+            Self::Control(control) => control.verb(),
             Self::Runs => "runs",
             Self::Workflows => "workflows",
         }
@@ -76,7 +80,8 @@ impl Names {
             Stream::Tickets => self.subject("work", &[">"]),
             Stream::Done => self.subject("done", &[">"]),
             Stream::Dead => self.subject("dead", &[">"]),
-            Stream::Runs | Stream::Hosts => self.key(stream, &[">"]),
+            Stream::StoreItems => self.subject("item", &[">"]),
+            Stream::Runs | Stream::Hosts | Stream::StoreState => self.key(stream, &[">"]),
         }
     }
 
@@ -198,7 +203,7 @@ impl Names {
         exactly(self.strip("api", subject)?.strip_prefix(ask.verb())?.strip_prefix('.')?)
     }
 
-    fn subject(&self, kind: &str, rest: &[&str]) -> String {
+    pub(super) fn subject(&self, kind: &str, rest: &[&str]) -> String {
         let ns = self.namespace().as_str();
         let length = rest.iter().map(|word| word.len() + 1).sum::<usize>();
         let mut subject = String::with_capacity("jetway..".len() + ns.len() + kind.len() + length);
@@ -213,7 +218,7 @@ impl Names {
         subject
     }
 
-    fn key(&self, stream: Stream, rest: &[&str]) -> String {
+    pub(super) fn key(&self, stream: Stream, rest: &[&str]) -> String {
         let ns = self.namespace().as_str();
         let length = rest.iter().map(|word| word.len() + 1).sum::<usize>();
         let mut subject = String::with_capacity("$KV.JETWAY__WORKERS".len() + ns.len() + length);
@@ -233,17 +238,17 @@ impl Names {
         rest.strip_prefix('.')?.strip_prefix(kind)?.strip_prefix('.')
     }
 
-    fn strip_key<'a>(&self, stream: Stream, subject: &'a str) -> Option<&'a str> {
+    pub(super) fn strip_key<'a>(&self, stream: Stream, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix("$KV.JETWAY_")?.strip_prefix(self.namespace().as_str())?;
         rest.strip_prefix('_')?.strip_prefix(stream.word())?.strip_prefix('.')
     }
 
-    fn tokens<'a, const N: usize>(&self, kind: &str, subject: &'a str) -> Option<[&'a str; N]> {
+    pub(super) fn tokens<'a, const N: usize>(&self, kind: &str, subject: &'a str) -> Option<[&'a str; N]> {
         exactly(self.strip(kind, subject)?)
     }
 }
 
-fn exactly<const N: usize>(rest: &str) -> Option<[&str; N]> {
+pub(super) fn exactly<const N: usize>(rest: &str) -> Option<[&str; N]> {
     let mut words = rest.split('.');
     let mut found = [""; N];
     for place in &mut found {

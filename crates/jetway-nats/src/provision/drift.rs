@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_fits() {
-        for stream in Stream::ALL {
+        for stream in Stream::ALL.into_iter().chain(Stream::STORES) {
             assert_eq!(refusal(stream, |_| {}), None, "{stream:?}");
         }
     }

@@ -29,6 +29,8 @@ pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream, lazy_ti
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
         Stream::Hosts => hosts(common, config.announce_every),
+        Stream::StoreState => store_state(common),
+        Stream::StoreItems => store_items(common),
     }
 }
 
@@ -115,5 +117,19 @@ fn hosts(common: Config, announce_every: Duration) -> Config {
         allow_rollup: true,
         deny_delete: true,
         ..common
+    }
+}
+
+/// A key-value bucket: what the stores for runs without hosts keep, with a time to live for what has ended.
+fn store_state(common: Config) -> Config {
+    Config { description: Some("Jetway: what stores keep of runs and workers".to_owned()), ..runs(common) }
+}
+
+/// The work items of runs without hosts. Nobody looks for lost ones, so that they are synced as anything else.
+fn store_items(common: Config) -> Config {
+    Config {
+        description: Some("Jetway: work items of stores".to_owned()),
+        allow_direct: true,
+        ..tickets(common, false)
     }
 }

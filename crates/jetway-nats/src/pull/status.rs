@@ -5,7 +5,7 @@ use async_nats::{Message, StatusCode};
 
 /// What the server says to a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// It is still there, and has nothing.
     Heartbeat,
     /// A request has ended, with so many messages still to come; `None` where it does not say.
@@ -18,7 +18,7 @@ pub(super) enum Status {
 
 impl Status {
     /// What a message says; `None` where it is one that is delivered.
-    pub(super) fn of(message: &Message) -> Option<Self> {
+    pub(crate) fn of(message: &Message) -> Option<Self> {
         let status = message.status?;
         let words = message.description.as_deref().unwrap_or_default();
         let pending = message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES));

@@ -9,7 +9,10 @@ use crate::{
 };
 use async_nats::Message;
 use bytes::Bytes;
-use jetway_core::backend::{Api, ApiError, RunsQuery, StartRequest};
+use jetway_core::{
+    backend::{Api, ApiError, RunsQuery, StartRequest},
+    engine::Control,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -33,6 +36,7 @@ impl Answerer {
             Door::LookOut => return self.any_start(request).await.map(Err),
             Door::Ask(Ask::Start) => self.start(request).await,
             Door::Ask(Ask::Status) => self.status(request).await,
+            Door::Ask(ask @ Ask::Control(control)) => self.control(ask, control, request).await,
             Door::Ask(Ask::Runs) => self.runs(request).await,
             Door::Ask(Ask::Workflows) => self.api.workflows().await,
         };
@@ -62,6 +66,11 @@ impl Answerer {
     async fn status(&self, request: &Message) -> Result<Value, ApiError> {
         let [workflow, run_id] = self.words(Ask::Status, request)?;
         self.api.status(workflow, run_id).await
+    }
+
+    async fn control(&self, ask: Ask, control: Control, request: &Message) -> Result<Value, ApiError> {
+        let [workflow, run_id] = self.words(ask, request)?;
+        self.api.control(control, workflow, run_id).await
     }
 
     async fn runs(&self, request: &Message) -> Result<Value, ApiError> {

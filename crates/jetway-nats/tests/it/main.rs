@@ -12,5 +12,6 @@ mod results;
 mod service;
 mod snapshots;
 mod starts;
+mod stores;
 mod support;
 mod tickets;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jetway_core::{
     WorkflowName,
     backend::{Api, ApiError, Encoding, HostInfo, Hosts as _, RunsQuery, StartRequest},
+    engine::Control,
 };
 use jetway_nats::{NatsBackend, serve};
 use serde_json::{Value, json};
@@ -39,6 +40,10 @@ impl Api for Echo {
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
         Err(ApiError::new(404, format!("there is no run {workflow}/{run_id}\nat all")))
+    }
+
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        Ok(json!({ "told": control.verb(), "run": [workflow, run_id] }))
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
@@ -148,7 +153,7 @@ async fn nats_finds_the_service() {
     let mut names: Vec<_> =
         info["endpoints"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["runs", "start", "start-pay", "status", "workflows"]);
+    assert_eq!(names, ["cancel", "pause", "resume", "runs", "start", "start-pay", "status", "workflows"]);
     service.stop(DEADLINE).await;
 }
 

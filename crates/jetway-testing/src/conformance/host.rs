@@ -2,7 +2,7 @@
 
 use super::{
     DEADLINE, Subject,
-    workflows::{Chain, Fan, Held, Narrow, Nested, Probe, Trouble},
+    workflows::{Chain, Family, Fan, Held, Narrow, Nested, Offspring, Probe, Trouble},
 };
 use futures::StreamExt;
 use jetway_core::{
@@ -42,6 +42,8 @@ impl TestHost {
             .workflow(Fan::new(probe))
             .workflow(Held::new(probe))
             .workflow(Narrow::new(probe))
+            .workflow(Family::new(probe))
+            .workflow(Offspring::new(probe))
             .workflow(Nested::new())
             .workflow(Trouble::new())
             .build();

@@ -1,6 +1,6 @@
 //! The workflows that the suite runs.
 
-use jetway_core::{Counter, Error, SharedState, Transition};
+use jetway_core::{ChildRun, Counter, Error, Failure, SharedState, Transition};
 use jetway_macros::{Merge, node, workflow};
 use serde::{Deserialize, Serialize};
 use std::sync::{
@@ -243,6 +243,81 @@ impl Narrow {
     /// A fan-out whose branches pass `probe`.
     pub(super) fn new(probe: &Probe) -> Self {
         Self { scatter: Scatter {}, visit: Visit { probe: probe.clone() }, gather: Gather {} }
+    }
+}
+
+node! {
+    pub(super) struct Numbers {};
+    context = Shared; input = Vec<u64>; output = u64;
+    |_ctx, numbers| { Ok(Transition::NextAll(numbers)) }
+}
+
+node! {
+    pub(super) struct Lost {};
+    context = Shared; input = Failure<u64>; output = u64;
+    |_ctx, failure| {
+        let Failure { input, message, .. } = failure;
+        if message.contains("child run") { Ok(Transition::Next(1000 + input)) } else { Err(Error::Generic(message)) }
+    }
+}
+
+node! {
+    pub(super) struct Sum {};
+    context = Shared; input = Vec<u64>; output = Vec<u64>;
+    |_ctx, numbers| { Ok(Transition::Next(numbers)) }
+}
+
+workflow! {
+    /// A child run for each number, which may fail.
+    pub(super) struct Family {
+        pub(super) numbers: Numbers,
+        pub(super) child: ChildRun<Shared, Offspring>,
+        pub(super) lost: Lost,
+        #[gather]
+        pub(super) sum: Sum,
+    }
+    name = "family";
+    context = Shared;
+    start = numbers;
+    edges {
+        numbers => [child];
+        child => [sum];
+        child on_failure => [lost];
+        lost => [sum];
+        sum => [];
+    }
+}
+
+node! {
+    /// Fails on seven.
+    pub(super) struct Picky { pub(super) probe: Probe };
+    context = Shared; input = u64; output = u64;
+    |_ctx, number| {
+        self.probe.pass().await;
+        if number == 7 { Err(Error::Generic("not seven".to_owned())) } else { Ok(Transition::Next(number)) }
+    }
+}
+
+workflow! {
+    /// What a child run does.
+    pub(super) struct Offspring { pub(super) picky: Picky, pub(super) one: AddOne }
+    name = "offspring";
+    context = Shared;
+    start = picky;
+    edges { picky => [one]; one => []; }
+}
+
+impl Offspring {
+    /// A child whose nodes pass `probe`.
+    pub(super) fn new(probe: &Probe) -> Self {
+        Self { picky: Picky { probe: probe.clone() }, one: AddOne { probe: probe.clone() } }
+    }
+}
+
+impl Family {
+    /// A family whose children pass `probe`.
+    pub(super) fn new(probe: &Probe) -> Self {
+        Self { numbers: Numbers {}, child: ChildRun::new(Offspring::new(probe)), lost: Lost {}, sum: Sum {} }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The client itself.
 
-use super::{ClientError, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, WorkflowView};
+use super::{
+    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, WorkflowView,
+};
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use jetway_core::{
     RunId, RunKey, WorkflowName,
     backend::{Api, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
     codec,
+    engine::Control,
     run::{DoneView, Snapshot, StatusView},
 };
 use jetway_nats::{NatsBackend, Provisioning, Remote, ServerFacts};
@@ -98,6 +101,18 @@ impl Client {
             ),
         })?;
         Ok(StatusView::from(&snapshot(&stored.bytes)?))
+    }
+
+    /// Tells a run to stop for good, to wait, or to go on, by asking a host. Telling it what it does already changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] where there is no such run, [`ClientError::Refused`] where it has ended otherwise,
+    /// [`ClientError::NoHost`] where no host is up.
+    pub async fn control(&self, run: &RunKey, control: Control) -> Result<ControlView, ClientError> {
+        let told = self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?;
+        serde_json::from_value(told)
+            .map_err(|source| ClientError::Answer { what: "what the run was told", source })
     }
 
     /// A page of runs.

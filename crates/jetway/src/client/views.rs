@@ -62,3 +62,14 @@ pub struct WorkflowView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Graph>,
 }
+
+/// What came of telling a run to stop, to wait or to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlView {
+    /// The run.
+    pub run_id: RunId,
+    /// How it stands now.
+    pub status: Status,
+    /// Whether it stood otherwise before.
+    pub changed: bool,
+}

@@ -18,7 +18,7 @@ where
     worker: DistributedWorker<W, C, Q, RIS, MS, ES, LS, WISS, CS>,
     num_workers: usize,
     first_id: usize,
-    tasks: JoinSet<()>,
+    pub(super) tasks: JoinSet<()>,
     stop: CancellationToken,
     give_up: CancellationToken,
 }

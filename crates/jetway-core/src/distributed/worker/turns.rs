@@ -40,7 +40,7 @@ where
 pub(super) struct Once<O> {
     pub(super) result: Result<Option<(String, O)>, Error>,
     /// Whether a work item was found, and no store failed: then there may be more.
-    busy: bool,
+    pub(super) busy: bool,
 }
 
 impl<W, C, Q, CS> Turns<W, C, Q, CS>
@@ -100,18 +100,14 @@ where
 
     /// Executes one item, or waits: until there may be one, or until `stop`.
     pub(super) async fn turn(&self, worker: usize, stop: &CancellationToken, give_up: &CancellationToken) {
-        let mut failures = 0;
-        loop {
+        for failures in 0_u32.. {
             let once = self.once(worker, give_up).await;
-            if once.busy {
-                return;
-            }
             let pause = match once.result {
+                _ if once.busy => return,
                 Ok(_) => self.idle,
-                Err(error) => {
+                Err(ref error) => {
                     tracing::warn!(worker, %error, "a worker cannot work");
-                    failures += 1;
-                    self.idle.saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE.max(self.idle))
+                    self.idle.saturating_mul(2 << failures.min(10)).min(LONGEST_PAUSE.max(self.idle))
                 }
             };
             let spread = self.jitter.mul_f64(rand::random());
@@ -121,7 +117,7 @@ where
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            if failures == 0 {
+            if once.result.is_ok() {
                 return;
             }
         }

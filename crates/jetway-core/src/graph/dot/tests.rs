@@ -54,7 +54,7 @@ fn everything_is_marked_and_stands_in_the_order_of_the_declaration() {
   rankdir=LR;
   node [shape=box style=filled fontname="Helvetica" color=lightgray];
   edge [fontname="Helvetica" arrowhead=vee];
-  Fetch [penwidth=2 style="filled,bold" xlabel="retry"];
+  Fetch [penwidth=2 style="filled,bold" color=black xlabel="retry" fillcolor=lightgray];
   "Fetch output" [shape=point];
   "Node";
   "Node output" [shape=point];
@@ -80,15 +80,15 @@ fn nested_workflows_stand_in_frames_within_frames() {
   rankdir=LR;
   node [shape=box style=filled fontname="Helvetica" color=lightgray];
   edge [fontname="Helvetica" arrowhead=vee];
-  Begin [penwidth=2 style="filled,bold"];
+  Begin [penwidth=2 style="filled,bold" color=black fillcolor=lightgray];
   subgraph "cluster_End" {
     label="End: middle" style=dashed fontname="Helvetica";
     End [peripheries=2];
-    "End/Begin" [label="Begin" penwidth=2 style="filled,bold"];
+    "End/Begin" [label="Begin" penwidth=2 style="filled,bold" color=black fillcolor=lightgray];
     subgraph "cluster_End/End" {
       label="End: inner" style=dashed fontname="Helvetica";
       "End/End" [label="End" peripheries=2];
-      "End/End/Begin" [label="Begin" penwidth=2 style="filled,bold"];
+      "End/End/Begin" [label="Begin" penwidth=2 style="filled,bold" color=black fillcolor=lightgray];
       "End/End/End" [label="End" peripheries=2];
       "End/End/Begin" -> "End/End/End";
       "End/End" -> "End/End/Begin" [style="dashed" label="runs"];
@@ -111,8 +111,8 @@ fn a_run_colours_its_own_nodes_and_says_their_states() {
     let dot = graph.to_dot_of_run("outer/r-1 is \"running\"", &states);
     for line in [
         r#"label="outer/r-1 is \"running\"" labelloc=t fontname="Helvetica";"#,
-        r#"Begin [penwidth=2 style="filled,bold" xlabel="retry, done" color=gray fillcolor=palegreen];"#,
-        r#"End [peripheries=2 xlabel="pending" color=gray fillcolor=khaki];"#,
+        r#"Begin [penwidth=2 style="filled,bold" color=black xlabel="retry, done" fillcolor=palegreen];"#,
+        r#"End [peripheries=2 xlabel="pending" fillcolor=khaki];"#,
         r#""End/End" [label="End" peripheries=2];"#,
         "Begin -> End;",
     ] {

@@ -3,7 +3,7 @@
 use super::Step;
 use crate::{
     Error, Timestamp,
-    run::{Effect, RunError, Snapshot, Status},
+    run::{Effect, RunError, Snapshot, Status, children::at_the_end},
 };
 
 impl Step<'_> {
@@ -45,6 +45,7 @@ pub(in crate::run) fn ended(snapshot: &mut Snapshot, status: Status, at: Timesta
     snapshot.items.clear();
     snapshot.fan_outs.clear();
     let mut effects = vec![Effect::Done];
+    effects.extend(at_the_end(snapshot));
     if snapshot.chunked {
         effects.push(Effect::DropAllChunks);
     }

@@ -23,6 +23,7 @@ impl Taken {
         attempt: &Attempt,
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
+        snapshot.children.remove(&attempt.item);
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
                 drop_chunks_of(item.input, effects);

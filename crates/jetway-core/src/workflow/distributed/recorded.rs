@@ -174,5 +174,5 @@ fn rebased<C: Context + Merge>(tried: Tried, latest: &Bytes) -> Option<Tried> {
     // What cannot be re-applied is tried anew: the latest context decodes for the node too, or fails there in words.
     let context = rebase().ok()?;
     let attempt = Attempt { context: Some(context), ..tried.attempt };
-    Some(Tried { attempt, ..tried })
+    Some(Tried { attempt, base: latest.clone(), ..tried })
 }

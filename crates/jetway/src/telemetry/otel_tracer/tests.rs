@@ -83,6 +83,8 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         finished_at: Some(Timestamp(1_700_000_002_500)),
         trace: trace(parent_id),
         input_digest: Vec::new(),
+        children: BTreeMap::new(),
+        parent: None,
         chunked: false,
     }
 }

@@ -108,7 +108,7 @@ where
 
     /// Changes the record of a run by a rule, where the rule applies. Returns the record as it is then; `None` where
     /// the context store keeps no records.
-    async fn swap(&self, run_id: &str, rule: Rule) -> Result<Option<Snapshot>, Error> {
+    pub(super) async fn swap(&self, run_id: &str, rule: Rule) -> Result<Option<Snapshot>, Error> {
         for attempt in 0..TRIES {
             let Some((snapshot, revision)) = self.record(run_id).await? else {
                 return Ok(None);

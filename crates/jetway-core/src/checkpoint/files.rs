@@ -1,0 +1,213 @@
+//! Checkpoints in a directory of files.
+
+use super::{Checkpoint, CheckpointError, CheckpointStore, store};
+use crate::{Context, Fingerprint, RunId, WorkItem, codec};
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use std::{
+    fmt::{self, Write as _},
+    fs, io,
+    io::Write as _,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+const WHAT: &str = "a checkpoint";
+/// A checkpoint names no graph: any build that decodes it may go on from it.
+const NO_GRAPH: Fingerprint = Fingerprint(0);
+
+/// Checkpoints in a directory, one file for each run. Clones share the directory.
+///
+/// A file is written beside its place, synced, and moved there: after a crash there is the old checkpoint or the new
+/// one, never half of one. When [`save`](CheckpointStore::save) returns it survives a power cut.
+///
+/// ```
+/// use jetway_core::{FileCheckpointStore, Transition, Workflow, WorkflowCtx};
+/// # extern crate jetway_core as jetway;
+/// # use jetway_macros::{node, workflow};
+///
+/// node! { pub struct Double; input = u64; output = u64; |_, x| Ok(Transition::Next(x * 2)) }
+/// workflow! { pub struct Doubling { double: Double } start = double; edges { double => []; } }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let store = FileCheckpointStore::new(directory);
+/// let (doubling, ctx) = (Doubling { double: Double }, WorkflowCtx::new(()));
+/// assert_eq!(doubling.run_with_checkpoint(&ctx, 21, &store, "answer").await?, 42);
+/// // The run has ended: nothing is executed again.
+/// assert_eq!(doubling.run_with_checkpoint(&ctx, 21, &store, "answer").await?, 42);
+/// # Ok(())
+/// # }
+/// # fn main() {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// # runtime.block_on(example()).expect("it runs");
+/// # }
+/// ```
+pub struct FileCheckpointStore<C, WI> {
+    directory: PathBuf,
+    types: PhantomData<fn() -> (C, WI)>,
+}
+
+impl<C, WI> FileCheckpointStore<C, WI> {
+    /// A store in `directory`, which is made when the first checkpoint is saved.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), types: PhantomData }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Removes the checkpoint of a run, where there is one.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub async fn remove(&self, workflow_id: &str) -> Result<(), CheckpointError> {
+        let path = self.path(workflow_id);
+        blocking(move || match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
+        .await
+    }
+
+    /// An id that is a run id is the file's name. Any other text is hashed, to a name that no run id is long enough for.
+    fn path(&self, workflow_id: &str) -> PathBuf {
+        let name = match RunId::new(workflow_id) {
+            Ok(_) => workflow_id.to_owned(),
+            Err(_unfit) => {
+                let digest = Sha256::digest(workflow_id.as_bytes());
+                digest.iter().fold("x".to_owned(), |mut name, byte| {
+                    // Writing to a string does not fail.
+                    write!(name, "{byte:02x}").unwrap_or_default();
+                    name
+                })
+            }
+        };
+        self.directory.join(format!("{name}.checkpoint"))
+    }
+}
+
+#[async_trait]
+impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for FileCheckpointStore<C, WI> {
+    async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
+        let bytes = codec::seal(checkpoint, NO_GRAPH, WHAT).map_err(|error| store(&error))?;
+        let (directory, path) = (self.directory.clone(), self.path(workflow_id));
+        blocking(move || replace(&directory, &path, &bytes)).await
+    }
+
+    async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
+        let path = self.path(workflow_id);
+        let shown = path.display().to_string();
+        let bytes = blocking(move || match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        })
+        .await?;
+        let opened = bytes.map(|bytes| codec::open(&bytes, WHAT)).transpose();
+        let opened = opened.map_err(|error| CheckpointError::Store(format!("{shown}: {error}")))?;
+        Ok(opened.map(|(checkpoint, _graph)| checkpoint))
+    }
+}
+
+fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let mut file = NamedTempFile::with_prefix_in(".saving-", directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    // The move itself is on the disk when the directory is. Only Unix can open one.
+    #[cfg(unix)]
+    fs::File::open(directory)?.sync_all()?;
+    Ok(())
+}
+
+/// Disk work, where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, CheckpointError> {
+    match spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(panicked) => Err(CheckpointError::Store(panicked.to_string())),
+    }
+}
+
+impl<C, WI> Clone for FileCheckpointStore<C, WI> {
+    fn clone(&self) -> Self {
+        Self::new(self.directory.clone())
+    }
+}
+
+impl<C, WI> fmt::Debug for FileCheckpointStore<C, WI> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileCheckpointStore").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::macro_support::serde::{Deserialize, Serialize};
+    use std::{collections::VecDeque, fmt::Display};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(crate = "crate::macro_support::serde")]
+    struct Item(u32);
+
+    impl Display for Item {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "item {}", self.0)
+        }
+    }
+
+    impl WorkItem for Item {
+        fn instance_id(&self) -> String {
+            self.0.to_string()
+        }
+
+        fn is_terminal(&self) -> bool {
+            false
+        }
+    }
+
+    fn checkpoint(number: u32) -> Checkpoint<String, Item> {
+        Checkpoint::new(number.to_string(), VecDeque::from([Item(number)]))
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_replaces_the_one_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileCheckpointStore::new(directory.path().join("made/when/needed"));
+        for id in ["run-1", "any text / at all", "x".repeat(65).as_str()] {
+            assert!(CheckpointStore::<String, Item>::load(&store, id).await.unwrap().is_none());
+            store.save(id, &checkpoint(1)).await.unwrap();
+            store.save(id, &checkpoint(2)).await.unwrap();
+            // Another process has another store in the same directory.
+            let loaded = FileCheckpointStore::new(store.directory()).load(id).await.unwrap().unwrap();
+            let Checkpoint { context, queue, .. }: Checkpoint<String, Item> = loaded;
+            assert_eq!((context.as_str(), queue), ("2", VecDeque::from([Item(2)])));
+        }
+        let names: Vec<_> =
+            fs::read_dir(store.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "nothing else is left in the directory: {names:?}");
+        store.remove("run-1").await.unwrap();
+        store.remove("run-1").await.unwrap();
+        assert!(store.load("run-1").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let store: FileCheckpointStore<String, Item> = FileCheckpointStore::new(directory.path());
+        fs::write(directory.path().join("run-1.checkpoint"), "half of").unwrap();
+        let error = store.load("run-1").await.unwrap_err().to_string();
+        assert!(error.contains("run-1.checkpoint"), "{error}");
+        let unwritable: FileCheckpointStore<String, Item> =
+            FileCheckpointStore::new(directory.path().join("run-1.checkpoint"));
+        assert!(matches!(unwritable.save("r", &checkpoint(1)).await, Err(CheckpointError::Io(_))));
+    }
+}

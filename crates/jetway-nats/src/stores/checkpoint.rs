@@ -1,0 +1,61 @@
+//! Checkpoints of runs within a process.
+
+use super::{NatsStores, Shared};
+use crate::names::Kept;
+use async_trait::async_trait;
+use jetway_core::{
+    Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem,
+    backend::{BackendError, BackendErrorKind},
+};
+use std::{fmt, io, marker::PhantomData, sync::Arc};
+
+const WHAT: &str = "a checkpoint";
+
+/// Checkpoints on JetStream: a run goes on in another process, on another machine. Clones share the store.
+///
+/// A checkpoint is as durable as the server makes an acknowledged write when [`save`](CheckpointStore::save) returns.
+/// One that is too large for one message is kept in parts. It stays until
+/// [`forget_run`](NatsStores::forget_run). Ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
+pub struct NatsCheckpointStore<C, WI> {
+    shared: Arc<Shared>,
+    types: PhantomData<fn() -> (C, WI)>,
+}
+
+impl<C, WI> NatsCheckpointStore<C, WI> {
+    /// The store of these stores' application.
+    pub fn new(stores: &NatsStores) -> Self {
+        Self { shared: stores.shared(), types: PhantomData }
+    }
+}
+
+impl<C, WI> Clone for NatsCheckpointStore<C, WI> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), types: PhantomData }
+    }
+}
+
+impl<C, WI> fmt::Debug for NatsCheckpointStore<C, WI> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.named(f, "NatsCheckpointStore")
+    }
+}
+
+#[async_trait]
+impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for NatsCheckpointStore<C, WI> {
+    async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
+        let key = self.shared.names.of_run(workflow_id, Kept::Checkpoint).map_err(|error| failed(&error))?;
+        self.shared.bucket.put(&key, checkpoint, None, WHAT).await.map_err(|error| failed(&error))
+    }
+
+    async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
+        let key = self.shared.names.of_run(workflow_id, Kept::Checkpoint).map_err(|error| failed(&error))?;
+        self.shared.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))
+    }
+}
+
+fn failed(error: &BackendError) -> CheckpointError {
+    match error.kind() {
+        BackendErrorKind::Unavailable => CheckpointError::Io(io::Error::other(error.clone())),
+        _ => CheckpointError::Store(error.to_string()),
+    }
+}

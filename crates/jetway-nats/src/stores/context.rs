@@ -1,0 +1,202 @@
+//! Contexts and snapshots of runs.
+
+use super::{
+    NatsStores, Shared,
+    bucket::{
+        New,
+        values::{Change, corrupt, sealed},
+    },
+    sorted,
+};
+use crate::names::Kept;
+use async_trait::async_trait;
+use bytes::Bytes;
+use jetway_core::{
+    Context, Merge,
+    backend::BackendError,
+    codec,
+    distributed::{ContextStore, ContextStoreError},
+    run::Snapshot,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+const WHAT: &str = "a run's record";
+
+/// The contexts of runs and their snapshots, on JetStream. Clones share the store.
+///
+/// It [keeps snapshots](ContextStore::keeps_snapshots): steps over it are committed whole and once, by
+/// compare-and-swap. A run that has ended is kept for as long as [`NatsConfig::keep_finished`] says, one that has not
+/// stays. What is too large for one message is kept in parts. Run ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
+///
+/// [`NatsConfig::keep_finished`]: crate::NatsConfig::keep_finished
+pub struct NatsContextStore<C> {
+    shared: Arc<Shared>,
+    context: PhantomData<fn() -> C>,
+}
+
+/// What is kept of a run. A snapshot has its context within: there are never two that could differ.
+#[derive(Debug, Serialize, Deserialize)]
+enum Record {
+    Context(Bytes),
+    Snapshot(Box<Snapshot>),
+}
+
+impl Record {
+    fn context(&self) -> &Bytes {
+        match self {
+            Self::Context(context) => context,
+            Self::Snapshot(snapshot) => &snapshot.context,
+        }
+    }
+
+    fn with_context(found: Option<Self>, context: Bytes) -> Self {
+        match found {
+            Some(Self::Snapshot(snapshot)) => Self::Snapshot(Box::new(Snapshot { context, ..*snapshot })),
+            Some(Self::Context(_)) | None => Self::Context(context),
+        }
+    }
+
+    /// How long it is kept from now on.
+    fn keep(&self, finished: Duration) -> Option<Duration> {
+        match self {
+            Self::Snapshot(snapshot) if snapshot.status.is_terminal() => Some(finished),
+            Self::Snapshot(_) | Self::Context(_) => None,
+        }
+    }
+
+    fn set(self, finished: Duration) -> Change<Self> {
+        match self.keep(finished) {
+            Some(keep) => Change::SetFor(self, keep),
+            None => Change::Set(self),
+        }
+    }
+}
+
+impl<C> NatsContextStore<C> {
+    /// The store of these stores' application.
+    pub fn new(stores: &NatsStores) -> Self {
+        Self { shared: stores.shared(), context: PhantomData }
+    }
+
+    fn key(&self, run_id: &str) -> Result<String, BackendError> {
+        self.shared.names.of_run(run_id, Kept::Context)
+    }
+
+    async fn swap(&self, run_id: &str, expected: u64, snapshot: &Snapshot) -> Result<bool, BackendError> {
+        let key = self.key(run_id)?;
+        let record = Record::Snapshot(Box::new(snapshot.clone()));
+        let (bytes, keep) = (sealed(&record, WHAT)?, record.keep(self.shared.keep_finished));
+        let new = || New { bytes: bytes.clone(), keep };
+        if self.shared.bucket.swap(&key, expected, new()).await?.is_some() {
+            return Ok(true);
+        }
+        if expected != 0 {
+            return Ok(false);
+        }
+        // There may be a context without a snapshot, which a first snapshot replaces.
+        self.shared
+            .bucket
+            .change(&key, WHAT, |found| match found {
+                Some(Record::Snapshot(_)) => Ok((Change::Nothing, false)),
+                Some(Record::Context(_)) | None => {
+                    let record = Record::Snapshot(Box::new(snapshot.clone()));
+                    Ok((record.set(self.shared.keep_finished), true))
+                }
+            })
+            .await
+    }
+}
+
+impl<C: Context + Merge + Default> NatsContextStore<C> {
+    async fn change(
+        &self,
+        run_id: &str,
+        mut changed: impl FnMut(Option<&Bytes>) -> Result<Bytes, BackendError> + Send,
+    ) -> Result<(), BackendError> {
+        let key = self.key(run_id)?;
+        let finished = self.shared.keep_finished;
+        self.shared
+            .bucket
+            .change(&key, WHAT, |found: Option<Record>| {
+                let context = changed(found.as_ref().map(Record::context))?;
+                Ok((Record::with_context(found, context).set(finished), ()))
+            })
+            .await
+    }
+}
+
+impl<C> Clone for NatsContextStore<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), context: PhantomData }
+    }
+}
+
+impl<C> fmt::Debug for NatsContextStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.named(f, "NatsContextStore")
+    }
+}
+
+#[async_trait]
+impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
+    async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
+        let key = self.key(run_id).map_err(|error| failed(&error))?;
+        let record = self.shared.bucket.get::<Record>(&key, WHAT).await.map_err(|error| failed(&error))?;
+        record.map(|record| decode(record.context())).transpose().map_err(|error| failed(&error))
+    }
+
+    async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        let context = encode(&ctx).map_err(|error| failed(&error))?;
+        self.change(run_id, |_| Ok(context.clone())).await.map_err(|error| failed(&error))
+    }
+
+    async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        // Decoded anew for each attempt: a clone of a context may share what is within.
+        let other = encode(&ctx).map_err(|error| failed(&error))?;
+        let merged = |found: Option<&Bytes>| {
+            let mut context: C = found.map(|found| decode(found)).transpose()?.unwrap_or_default();
+            context.merge(decode(&other)?);
+            encode(&context)
+        };
+        self.change(run_id, merged).await.map_err(|error| failed(&error))
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        true
+    }
+
+    async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
+        let key = self.key(run_id).map_err(|error| failed(&error))?;
+        let Some(found) = self.shared.bucket.read(&key).await.map_err(|error| failed(&error))? else {
+            return Ok(None);
+        };
+        match super::bucket::values::opened(&found.bytes, WHAT).map_err(|error| failed(&error))? {
+            Record::Snapshot(snapshot) => Ok(Some((*snapshot, found.revision))),
+            Record::Context(_) => Ok(None),
+        }
+    }
+
+    async fn swap_snapshot(
+        &self,
+        run_id: &str,
+        expected: u64,
+        snapshot: &Snapshot,
+    ) -> Result<bool, ContextStoreError> {
+        self.swap(run_id, expected, snapshot).await.map_err(|error| failed(&error))
+    }
+}
+
+fn encode<C: Context>(context: &C) -> Result<Bytes, BackendError> {
+    codec::encode(context, "the context")
+        .map_err(|error| corrupt("the context cannot be written".to_owned(), error))
+}
+
+fn decode<C: Context>(bytes: &[u8]) -> Result<C, BackendError> {
+    codec::decode(bytes, "the context")
+        .map_err(|error| corrupt("the context cannot be read".to_owned(), error))
+}
+
+fn failed(error: &BackendError) -> ContextStoreError {
+    sorted(error, ContextStoreError::Io, ContextStoreError::Other)
+}

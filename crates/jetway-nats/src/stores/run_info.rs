@@ -1,0 +1,198 @@
+//! The list of runs.
+
+use super::{
+    NatsStores, Shared,
+    bucket::values::{Change, corrupt},
+    sorted,
+};
+use crate::names::Kept;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use jetway_core::{
+    backend::BackendError,
+    distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{fmt, sync::Arc};
+
+const WHAT: &str = "a run's info";
+
+/// The list of runs, on JetStream. Clones share the store. Each change is one compare-and-swap: what has ended stays
+/// ended where the caller asks for that. A run that has ended is listed for as long as [`NatsConfig::keep_finished`]
+/// says.
+///
+/// [`NatsConfig::keep_finished`]: crate::NatsConfig::keep_finished
+#[derive(Clone)]
+pub struct NatsRunInfoStore(Arc<Shared>);
+
+/// How an info is kept. The output is JSON text: an output of `null` is one, and no output is none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    run_id: String,
+    status: RunStatus,
+    started_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    output: Option<String>,
+}
+
+impl From<RunInfo> for Record {
+    fn from(info: RunInfo) -> Self {
+        let RunInfo { run_id, status, started_at, finished_at, output } = info;
+        Self { run_id, status, started_at, finished_at, output: output.as_ref().map(Value::to_string) }
+    }
+}
+
+impl Record {
+    fn info(self) -> Result<RunInfo, BackendError> {
+        let Self { run_id, status, started_at, finished_at, output } = self;
+        let output = output.map(|output| serde_json::from_str(&output)).transpose();
+        let output =
+            output.map_err(|error| corrupt(format!("the output of run {run_id:?} is no JSON"), error))?;
+        Ok(RunInfo { run_id, status, started_at, finished_at, output })
+    }
+}
+
+impl NatsRunInfoStore {
+    /// The store of these stores' application.
+    pub fn new(stores: &NatsStores) -> Self {
+        Self(stores.shared())
+    }
+}
+
+impl fmt::Debug for NatsRunInfoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.named(f, "NatsRunInfoStore")
+    }
+}
+
+impl NatsRunInfoStore {
+    fn set(&self, record: Record) -> Change<Record> {
+        match record.status.is_terminal() {
+            true => Change::SetFor(record, self.0.keep_finished),
+            false => Change::Set(record),
+        }
+    }
+
+    /// Writes an info in place of what `place` takes.
+    async fn insert(&self, info: RunInfo, place: fn(Option<&Record>) -> bool) -> Result<bool, RunInfoError> {
+        let key = self.0.names.of_run(&info.run_id, Kept::Info).map_err(|error| failed(&error))?;
+        let record = Record::from(info);
+        let change = |found: Option<Record>| match place(found.as_ref()) {
+            true => Ok((self.set(record.clone()), true)),
+            false => Ok((Change::Nothing, false)),
+        };
+        self.0.bucket.change(&key, WHAT, change).await.map_err(|error| failed(&error))
+    }
+
+    /// Changes a run that there is. Returns whether `change` did.
+    async fn change(
+        &self,
+        run_id: &str,
+        change: impl Fn(&mut Record) -> bool + Send + Sync,
+    ) -> Result<bool, RunInfoError> {
+        let key = self.0.names.of_run(run_id, Kept::Info).map_err(|error| failed(&error))?;
+        let changed = |found: Option<Record>| {
+            let Some(mut record) = found else {
+                return Ok((Change::Nothing, None));
+            };
+            Ok(match change(&mut record) {
+                true => (self.set(record), Some(true)),
+                false => (Change::Nothing, Some(false)),
+            })
+        };
+        let changed = self.0.bucket.change(&key, WHAT, changed).await.map_err(|error| failed(&error))?;
+        changed.ok_or(RunInfoError::NotFound)
+    }
+
+    /// Changes a run that has not ended. Returns whether it did.
+    async fn change_open(
+        &self,
+        run_id: &str,
+        change: impl Fn(&mut Record) + Send + Sync,
+    ) -> Result<bool, RunInfoError> {
+        let changed = |record: &mut Record| {
+            let open = !record.status.is_terminal();
+            if open {
+                change(record);
+            }
+            open
+        };
+        self.change(run_id, changed).await
+    }
+}
+
+#[async_trait]
+impl RunInfoStore for NatsRunInfoStore {
+    async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
+        self.insert(info, |_| true).await.map(drop)
+    }
+
+    async fn update_status(&self, run_id: &str, status: RunStatus) -> Result<(), RunInfoError> {
+        let changed = |record: &mut Record| {
+            record.status = status;
+            true
+        };
+        self.change(run_id, changed).await.map(drop)
+    }
+
+    async fn update_finished_at(&self, run_id: &str, finished_at: DateTime<Utc>) -> Result<(), RunInfoError> {
+        let changed = |record: &mut Record| {
+            record.finished_at = Some(finished_at);
+            true
+        };
+        self.change(run_id, changed).await.map(drop)
+    }
+
+    async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError> {
+        let key = self.0.names.of_run(run_id, Kept::Info).map_err(|error| failed(&error))?;
+        let record: Option<Record> = self.0.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))?;
+        record.map(Record::info).transpose().map_err(|error| failed(&error))
+    }
+
+    /// By the time when they began, then by their ids.
+    async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
+        let all = self.0.names.of_all_runs(Kept::Info);
+        let found = self.0.bucket.all::<Record>(&all, WHAT).await.map_err(|error| failed(&error))?;
+        let wanted = |record: &Record| filter.is_none_or(|status| record.status == status);
+        let mut listed: Vec<Record> = found.into_iter().map(|(_, record)| record).filter(wanted).collect();
+        listed.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
+        listed.into_iter().map(|record| record.info().map_err(|error| failed(&error))).collect()
+    }
+
+    async fn update_output(&self, run_id: &str, output: Value) -> Result<(), RunInfoError> {
+        let changed = |record: &mut Record| {
+            record.output = Some(output.to_string());
+            true
+        };
+        self.change(run_id, changed).await.map(drop)
+    }
+
+    async fn insert_new_run(&self, info: RunInfo) -> Result<bool, RunInfoError> {
+        self.insert(info, |found| found.is_none()).await
+    }
+
+    async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {
+        self.change_open(run_id, |record| record.status = status).await
+    }
+
+    async fn finish_run(
+        &self,
+        run_id: &str,
+        status: RunStatus,
+        output: Option<Value>,
+        finished_at: DateTime<Utc>,
+    ) -> Result<bool, RunInfoError> {
+        let output = output.as_ref().map(Value::to_string);
+        let finish = |record: &mut Record| {
+            record.status = status;
+            record.output.clone_from(&output);
+            record.finished_at = Some(finished_at);
+        };
+        self.change_open(run_id, finish).await
+    }
+}
+
+fn failed(error: &BackendError) -> RunInfoError {
+    sorted(error, RunInfoError::Io, RunInfoError::Other)
+}

@@ -1,0 +1,177 @@
+//! Contexts and snapshots: nothing is lost, and nothing counts twice.
+
+use super::{connect, stores};
+use crate::support::{DEADLINE, client, config};
+use bytes::Bytes;
+use futures::{TryStreamExt as _, stream};
+use jetway_core::{
+    CommitId, Counter, RunId, RunKey, Timestamp, WorkflowName, codec,
+    distributed::{ContextStore, ContextStoreError},
+    run::{Begin, Seed, Snapshot, Status, Trace, begin},
+};
+use jetway_nats::{NatsConfig, NatsContextStore};
+use jetway_testing::wait_until;
+use std::time::Duration;
+
+/// A number that adds up, and ballast.
+type Ctx = (Counter, String);
+
+fn counted(number: i64) -> Ctx {
+    (Counter::new(number), String::new())
+}
+
+fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
+    let context = codec::encode(ctx, "the context").unwrap();
+    let seed = Seed { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
+    let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
+    let (commit, at, trace) = (CommitId::default(), Timestamp::now(), Trace::default());
+    begin(Begin { key, commit, at, trace, seed }).0
+}
+
+async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {
+    store.get(run_id).await.unwrap().map(|ctx| ctx.0.get())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contexts_are_set_and_merged() {
+    let store = stores("contexts").await.context_store::<Ctx>();
+    assert!(store.keeps_snapshots());
+    assert_eq!(number(&store, "r1").await, None);
+    store.merge("r1", counted(2)).await.unwrap();
+    store.merge("r1", counted(3)).await.unwrap();
+    assert_eq!(number(&store, "r1").await, Some(5));
+    store.set("r1", counted(1)).await.unwrap();
+    assert_eq!(number(&store, "r1").await, Some(1));
+    assert_eq!(number(&store, "r2").await, None);
+    assert!(store.snapshot("r1").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merges_that_meet_lose_nothing() {
+    let config = config("merges").await;
+    let (one, two) = (connect(&config).await, connect(&config).await);
+    let merges = (0..100).map(|number| {
+        let store = if number % 2 == 0 { one.context_store::<Ctx>() } else { two.context_store() };
+        async move { store.merge("r1", counted(number)).await }
+    });
+    stream::iter(merges.map(Ok::<_, ContextStoreError>))
+        .try_for_each_concurrent(50, |merge| merge)
+        .await
+        .unwrap();
+    assert_eq!(number(&one.context_store(), "r1").await, Some((0..100).sum()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_swapped_by_one_alone() {
+    let config = config("swap").await;
+    let (one, two) = (connect(&config).await.context_store(), connect(&config).await.context_store());
+    let store: &NatsContextStore<Ctx> = &one;
+    let first = snapshot("r1", &counted(1));
+    assert!(store.swap_snapshot("r1", 0, &first).await.unwrap());
+    assert!(!store.swap_snapshot("r1", 0, &first).await.unwrap());
+    let (found, revision) = store.snapshot("r1").await.unwrap().unwrap();
+    assert_eq!(found, first);
+    assert!(revision > 0);
+    let swaps = (0..20).map(|number| {
+        let store: &NatsContextStore<Ctx> = if number % 2 == 0 { &one } else { &two };
+        async move { store.swap_snapshot("r1", revision, &snapshot("r1", &counted(number))).await.unwrap() }
+    });
+    let won = futures::future::join_all(swaps).await.into_iter().filter(|won| *won).count();
+    assert_eq!(won, 1);
+    assert!(!store.swap_snapshot("r1", revision, &first).await.unwrap());
+    assert!(!store.swap_snapshot("r2", revision, &first).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_and_its_context_are_one() {
+    let store = stores("one").await.context_store::<Ctx>();
+    // A context that was there before gives way to the first snapshot.
+    store.set("r1", counted(9)).await.unwrap();
+    assert!(store.swap_snapshot("r1", 0, &snapshot("r1", &counted(1))).await.unwrap());
+    assert_eq!(number(&store, "r1").await, Some(1));
+    let (before, revision) = store.snapshot("r1").await.unwrap().unwrap();
+    store.merge("r1", counted(4)).await.unwrap();
+    let (after, merged) = store.snapshot("r1").await.unwrap().unwrap();
+    let expected = Snapshot { context: codec::encode(&counted(5), "it").unwrap(), ..before };
+    assert_eq!(after, expected);
+    assert!(!store.swap_snapshot("r1", revision, &expected).await.unwrap());
+    assert!(store.swap_snapshot("r1", merged, &expected).await.unwrap());
+    store.set("r1", counted(7)).await.unwrap();
+    let (set, _) = store.snapshot("r1").await.unwrap().unwrap();
+    assert_eq!(set.context, codec::encode(&counted(7), "it").unwrap());
+    assert_eq!(number(&store, "r1").await, Some(7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_context_is_kept_in_parts_and_leaves_none_behind() {
+    let config = config("large").await;
+    let (one, two) = (connect(&config).await.context_store(), connect(&config).await.context_store());
+    let stream = format!("KV_JETWAY_{}_STORE_STATE", config.namespace);
+    let stream = async_nats::jetstream::new(client().await).get_stream(stream).await.unwrap();
+    let messages = async || stream.get_info().await.unwrap().state.messages;
+    let large = |letter: &str| -> Ctx { (Counter::new(1), letter.repeat(3 << 20)) };
+    one.set("r1", large("a")).await.unwrap();
+    assert_eq!(messages().await, 8);
+    let found: Ctx = two.get("r1").await.unwrap().unwrap();
+    assert_eq!(found.1, large("a").1);
+    two.set("r1", large("b")).await.unwrap();
+    assert_eq!(messages().await, 8);
+    assert!(one.get("r1").await.unwrap().unwrap().1 == large("b").1);
+    // Who loses takes his parts with him.
+    assert!(!one.swap_snapshot("r1", 1, &snapshot("r1", &large("c"))).await.unwrap());
+    assert_eq!(messages().await, 8);
+    two.set("r1", counted(1)).await.unwrap();
+    assert_eq!(messages().await, 1);
+    let found: Ctx = one.get("r1").await.unwrap().unwrap();
+    assert_eq!(found.1, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_context_can_be_read_while_it_is_replaced() {
+    let config = config("replaced").await;
+    let (one, two) = (connect(&config).await.context_store(), connect(&config).await.context_store());
+    let large = |letter: char| -> Ctx { (Counter::new(1), letter.to_string().repeat(2 << 20)) };
+    one.set("r1", large('a')).await.unwrap();
+    let writing = tokio::spawn(async move {
+        for letter in 'b'..='m' {
+            one.set("r1", large(letter)).await.unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let (_, text): Ctx = two.get("r1").await.unwrap().unwrap();
+        let first = text.chars().next().unwrap();
+        assert!(text == large(first).1, "a mixture of two values");
+    }
+    writing.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_has_ended_is_forgotten_after_its_time() {
+    let config = NatsConfig { keep_finished: Duration::from_secs(1), ..config("ended").await };
+    let store = connect(&config).await.context_store::<Ctx>();
+    let ended = Snapshot { status: Status::Completed, ..snapshot("r1", &counted(1)) };
+    assert!(store.swap_snapshot("r1", 0, &ended).await.unwrap());
+    assert!(store.swap_snapshot("r2", 0, &snapshot("r2", &counted(1))).await.unwrap());
+    assert_eq!(number(&store, "r1").await, Some(1));
+    wait_until("the run is forgotten", DEADLINE, async || number(&store, "r1").await.is_none()).await;
+    assert_eq!(number(&store, "r2").await, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_names_are_refused() {
+    let store = stores("names").await.context_store::<Ctx>();
+    for bad in ["", "a.b", "*", ">", "a b", "r1.context"] {
+        let refusals = [
+            store.get(bad).await.map(drop),
+            store.set(bad, counted(1)).await,
+            store.merge(bad, counted(1)).await,
+            store.snapshot(bad).await.map(drop),
+            store.swap_snapshot(bad, 0, &snapshot("r1", &counted(1))).await.map(drop),
+        ];
+        for refusal in refusals {
+            let error = refusal.unwrap_err();
+            assert!(matches!(error, ContextStoreError::Other(_)), "{bad:?}: {error}");
+            assert!(error.to_string().contains("bad run id"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! An item is nobody else's while it is held, and comes back.
+
+use super::{Job, connect, enqueue, lease, next, pending, settle, short_leases};
+use crate::support::{DEADLINE, config, config_for};
+use jetway_core::distributed::WorkQueue;
+use jetway_nats::NatsConfig;
+use jetway_testing::NatsServer;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_stays_with_its_worker_and_comes_back_when_that_is_lost() {
+    let config = short_leases("lost").await;
+    let doomed = connect(&config).await;
+    let queue = doomed.work_queue();
+    enqueue(&queue, "r1", Job::new("a")).await.unwrap();
+    let held = lease(&queue).await.unwrap().unwrap();
+    let others = connect(&config).await;
+    // Three times as long as a lease lasts without a sign of life.
+    let patient = others.clone().waiting_for(Duration::from_secs(3)).work_queue();
+    assert_eq!(next(&patient).await, None);
+    drop((doomed, queue));
+    let again = lease(&others.waiting_for(DEADLINE).work_queue()).await.unwrap().unwrap();
+    assert_eq!(again.item, held.item);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_a_living_process_has_forgotten_comes_back() {
+    let stores = connect(&short_leases("forgotten").await).await.leases_last(Duration::from_millis(200));
+    let queue = stores.waiting_for(DEADLINE).work_queue();
+    enqueue(&queue, "r1", Job::new("a")).await.unwrap();
+    let forgotten = lease(&queue).await.unwrap().unwrap();
+    let again = lease(&queue).await.unwrap().unwrap();
+    assert_eq!(again.item, forgotten.item);
+    // The old lease is nobody's any more: it cannot take the item from its new holder.
+    WorkQueue::<(), Job>::give_back(&queue, &forgotten).await.unwrap();
+    settle(&queue, &again).await.unwrap();
+    assert_eq!(pending(&queue, "r1").await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_back_is_there_at_once_or_after_its_time() {
+    let queue = connect(&config("back").await).await.waiting_for(DEADLINE).work_queue();
+    enqueue(&queue, "r1", Job::new("a")).await.unwrap();
+    let first = lease(&queue).await.unwrap().unwrap();
+    let began = Instant::now();
+    WorkQueue::<(), Job>::give_back(&queue, &first).await.unwrap();
+    let second = lease(&queue).await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let delay = Duration::from_millis(700);
+    let began = Instant::now();
+    WorkQueue::<(), Job>::give_back_after(&queue, &second, delay).await.unwrap();
+    assert_eq!(pending(&queue, "r1").await.unwrap(), [Job::new("a")]);
+    enqueue(&queue, "r1", Job::new("b")).await.unwrap();
+    assert_eq!(next(&queue).await.as_deref(), Some("b"));
+    assert_eq!(next(&queue).await.as_deref(), Some("a"));
+    // The server counts from when it heard of it, in milliseconds of its own.
+    assert!(began.elapsed() >= delay - Duration::from_millis(20), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_items_may_wait_for_their_time() {
+    const WAITING: usize = 2000;
+    let queue = connect(&config("waiting").await).await.waiting_for(Duration::from_secs(5)).work_queue();
+    for number in 0..WAITING {
+        enqueue(&queue, "r1", Job::new(format!("i{number}"))).await.unwrap();
+        let held = lease(&queue).await.unwrap().unwrap();
+        WorkQueue::<(), Job>::give_back_after(&queue, &held, Duration::from_secs(3600)).await.unwrap();
+    }
+    enqueue(&queue, "r1", Job::new("now")).await.unwrap();
+    assert_eq!(next(&queue).await.as_deref(), Some("now"));
+    assert_eq!(pending(&queue, "r1").await.unwrap().len(), WAITING + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_outlives_a_restart_of_the_server() {
+    let mut server = NatsServer::start().await.unwrap();
+    let config = NatsConfig { ack_wait: Duration::from_secs(2), ..config_for(&server, "restart") };
+    let stores = connect(&config).await;
+    let queue = stores.clone().waiting_for(DEADLINE).work_queue();
+    enqueue(&queue, "r1", Job::new("held")).await.unwrap();
+    let held = lease(&queue).await.unwrap().unwrap();
+    let waiting = queue.clone();
+    let waiter = tokio::spawn(async move { next(&waiting).await });
+    server.stop().await.unwrap();
+    server.restart().await.unwrap();
+    enqueue(&queue, "r1", Job::new("late")).await.unwrap();
+    // Who waited before the restart gets what came after it.
+    let late = timeout(DEADLINE, waiter).await.unwrap().unwrap();
+    assert_eq!(late.as_deref(), Some("late"));
+    settle(&queue, &held).await.unwrap();
+    assert_eq!(pending(&queue, "r1").await.unwrap(), [Job::new("late")]);
+}

@@ -1,0 +1,90 @@
+//! Runs that start other runs and wait for them.
+
+use super::{DEADLINE, Subject, TestHost, workflows::Probe};
+use crate::wait_until;
+use jetway_core::{
+    RunKey, WorkflowName,
+    backend::RunsQuery,
+    codec,
+    engine::{Control, Sweeper, Worked},
+    run::{Snapshot, Status},
+};
+
+/// The runs of the children's workflow.
+async fn offspring(host: &TestHost) -> Vec<RunKey> {
+    let query = RunsQuery {
+        workflow: Some(WorkflowName::new("offspring").expect("a good name")),
+        ..RunsQuery::default()
+    };
+    let page = host.engine.backend().runs(&query).await.expect("runs are listed");
+    let opened =
+        page.runs.iter().map(|run| codec::open::<Snapshot>(&run.bytes, "a snapshot").expect("it opens"));
+    opened.map(|(snapshot, _)| snapshot.key()).collect()
+}
+
+pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("family", "r", &vec![1_u64, 7, 3]).await;
+    wait_until("the parent waits for its children", DEADLINE, async || {
+        let status = host.status(&run).await;
+        status.children.len() == 3 && status.waiting_for.is_some_and(|why| why.contains("3 child runs"))
+    })
+    .await;
+    // While it waits it has no ticket, so that it takes no slot.
+    wait_until("the parent has no ticket", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    probe.let_through(100_000);
+    assert_eq!(host.output::<Vec<u64>>(&run).await, [2, 1007, 4]);
+    let parent = host.status(&run).await;
+    assert_eq!((parent.run.steps, parent.caught, parent.children.len()), (1 + 3 + 1 + 1, 1, 0));
+    let mut ends = Vec::new();
+    for child in offspring(&host).await {
+        assert!(child.run_id.as_str().starts_with("r-"), "{child} does not say whose child it is");
+        let status = host.status(&child).await;
+        assert_eq!(status.trace_id, parent.trace_id, "{child} is in another trace");
+        ends.push(status.run.status.as_str());
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, ["completed", "completed", "failed"]);
+}
+
+pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("family", "r", &vec![1_u64]).await;
+    // The fan-out, and under the same ticket the start of its only child.
+    let waits = host.work_off(host.ticket("family").await).await;
+    assert!(matches!(waits, Worked::Done { steps: 1 }), "{waits:?}");
+    assert!(matches!(host.work_off(host.ticket("offspring").await).await, Worked::Done { steps: 2 }));
+    // Somebody loses the ticket that wakes the parent.
+    host.ticket("family").await.lease.settle().await.expect("it is lost");
+    wait_until("the ticket is gone", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep mends the run", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps").mended == 1
+    })
+    .await;
+    assert!(matches!(host.work_off(host.ticket("family").await).await, Worked::Done { .. }));
+    assert_eq!(host.output::<Vec<u64>>(&run).await, [2]);
+}
+
+pub(super) async fn the_end_of_a_run_cancels_its_children(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("family", "r", &vec![1_u64, 2]).await;
+    wait_until("the children run", DEADLINE, async || host.status(&run).await.children.len() == 2).await;
+    let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");
+    assert!(told.is_some_and(|told| told.changed && told.status == Status::Cancelled), "{told:?}");
+    let children = offspring(&host).await;
+    assert_eq!(children.len(), 2);
+    for child in children {
+        assert_eq!(host.status(&child).await.run.status, Status::Cancelled);
+    }
+    probe.let_through(100_000);
+    assert_eq!(host.status(&run).await.run.status, Status::Cancelled);
+}

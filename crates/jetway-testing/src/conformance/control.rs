@@ -1,0 +1,83 @@
+//! Telling runs to stop, to wait, to go on.
+
+use super::{
+    DEADLINE, Subject, TestHost,
+    workflows::{FanInput, FanOutput, Probe},
+};
+use crate::wait_until;
+use jetway_core::{
+    backend::Api,
+    engine::{Control, Controlled},
+    run::Status,
+};
+
+async fn tell(host: &TestHost, run: &jetway_core::RunKey, control: Control) -> Controlled {
+    let told = host.engine.control(run, control).await.expect("it can be told");
+    told.expect("the run is there")
+}
+
+pub(super) async fn p5_a_cancelled_run_stops(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("chain3", "r", &0).await;
+    probe.arrived().await;
+    let told = tell(&host, &run, Control::Cancel).await;
+    assert_eq!(told, Controlled { status: Status::Cancelled, changed: true });
+    assert_eq!(host.result(&run).await["status"], "cancelled");
+    // The step that was under way ends, and changes nothing.
+    probe.let_through(100);
+    wait_until("no ticket is left", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    let status = host.status(&run).await;
+    assert_eq!((status.run.status, status.run.steps, probe.executed()), (Status::Cancelled, 0, 1));
+}
+
+pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
+    let probe = Probe::closed();
+    let mut host = TestHost::idle(&subject, &probe);
+    host.work(4).await;
+    // Wide enough that the payloads are beside the snapshot.
+    let input = FanInput { branches: 60, bytes: 2000, ..FanInput::default() };
+    let run = host.start("fan", "r", &input).await;
+    probe.arrived().await;
+    assert_eq!(tell(&host, &run, Control::Pause).await.status, Status::Paused);
+    assert!(host.status(&run).await.waiting_for.is_some_and(|why| why.contains("paused")));
+    probe.let_through(100_000);
+    wait_until("every ticket is given up", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    let (executed, status) = (probe.executed(), host.status(&run).await);
+    assert_eq!(status.run.status, Status::Paused);
+    assert_eq!(status.pending.iter().map(|pending| pending.items).sum::<usize>(), 60 - executed as usize);
+    assert_eq!(
+        tell(&host, &run, Control::Resume).await,
+        Controlled { status: Status::Running, changed: true }
+    );
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, (0..60).collect::<Vec<_>>());
+    assert_eq!(probe.executed(), 60);
+}
+
+pub(super) async fn a_run_is_told_again_and_again(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &0).await;
+    for (control, status, changed) in [
+        (Control::Resume, Status::Running, false),
+        (Control::Pause, Status::Paused, true),
+        (Control::Pause, Status::Paused, false),
+        (Control::Resume, Status::Running, true),
+        (Control::Cancel, Status::Cancelled, true),
+        (Control::Cancel, Status::Cancelled, false),
+        (Control::Resume, Status::Cancelled, false),
+    ] {
+        assert_eq!(tell(&host, &run, control).await, Controlled { status, changed }, "{control:?}");
+    }
+    let api = &*host.engine;
+    let refused = Api::control(api, Control::Pause, "chain3", "r").await.expect_err("it has ended");
+    assert_eq!(refused.code, 409, "{refused}");
+    let unknown = Api::control(api, Control::Cancel, "chain3", "nobody").await.expect_err("there is none");
+    assert_eq!(unknown.code, 404, "{unknown}");
+}
