@@ -1,6 +1,8 @@
 //! A crate written against floxide 3.2. Jetway stands behind the names `floxide`, `floxide-core` and `floxide-macros`
 //! in `Cargo.toml`, and nothing else was changed for it.
 
+#![allow(clippy::clone_on_copy, reason = "some types can be copied here that could only be cloned there")]
+
 mod adaptors;
 mod by_hand;
 mod checkpoints;
