@@ -72,8 +72,11 @@
 //!   made safe with [`StepScope::idempotency_key`](engine::StepScope::idempotency_key).
 //! * A run that has ended never changes again.
 
+#![deny(missing_docs)]
+
 mod background;
 pub mod client;
+pub mod guide;
 pub mod host;
 pub mod nats;
 pub mod prelude;
@@ -85,13 +88,13 @@ pub use jetway_core::macro_support;
 pub use client::Client;
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
-    BackoffStrategy, BadName, BatchNode, Checkpoint, CheckpointError, CheckpointStore, CompositeNode,
-    Context, ContextStore, Counter, EdgeKind, Error, EventLog, Failure, FileCheckpointStore, Fingerprint,
-    Fixed, FloxideError, Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId, LoggedEvent, Merge,
-    Namespace, Node, NodeState, RetryError, RetryNode, RetryPolicy, RunId, RunKey, SharedState, Source,
-    SplitNode, StepCallbacks, StepError, Timestamp, Transition, WorkItem, WorkQueue, Workflow, WorkflowCtx,
-    WorkflowName, batch, checkpoint, composite, context, distributed, engine, error, event_log, memory,
-    merge, node, retry, run, source, split, step, transition, with_retry, workflow,
+    BackoffStrategy, BadName, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun,
+    CompositeNode, Context, ContextStore, Counter, EdgeKind, Error, EventLog, Failure, FileCheckpointStore,
+    Fingerprint, Fixed, FloxideError, Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId,
+    LoggedEvent, Merge, Namespace, Node, NodeState, RetryError, RetryNode, RetryPolicy, RunId, RunKey,
+    SharedState, Source, SplitNode, StepCallbacks, StepError, Timestamp, Transition, WorkItem, WorkQueue,
+    Workflow, WorkflowCtx, WorkflowName, batch, checkpoint, composite, context, distributed, engine, error,
+    event_log, memory, merge, node, retry, run, source, split, step, transition, with_retry, workflow,
 };
 pub use jetway_macros::{Merge, node, workflow};
 pub use nats::{NatsAuth, NatsConfig};

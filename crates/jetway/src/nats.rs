@@ -1,8 +1,9 @@
 //! The connection to the NATS server, and how data is kept on it.
 
 pub use jetway_nats::{
-    Grouping, NatsAuth, NatsBackend, NatsConfig, NatsTls, Provisioning, ServerFacts, WriteConfig,
-    start_subject,
+    Grouping, NatsAuth, NatsBackend, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore,
+    NatsLivenessStore, NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore,
+    NatsWorkQueue, Provisioning, ServerFacts, WriteConfig, start_subject,
 };
 
 use jetway_core::{BadName, Namespace};

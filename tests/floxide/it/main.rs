@@ -2,6 +2,11 @@
 //! in `Cargo.toml`, and nothing else was changed for it.
 
 #![allow(clippy::clone_on_copy, reason = "some types can be copied here that could only be cloned there")]
+#![allow(
+    clippy::field_reassign_with_default,
+    clippy::type_complexity,
+    reason = "as users of the interface write it"
+)]
 
 mod adaptors;
 mod by_hand;
