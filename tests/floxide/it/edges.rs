@@ -316,3 +316,50 @@ async fn a_graph_may_have_circles() {
     let counting = Counting { down: Down {}, landed: Landed {} };
     assert_eq!(counting.run(&WorkflowCtx::new(()), 30).await.unwrap(), "0");
 }
+
+/// One terminal node with nothing but a fallback, and a variant whose value is not looked at.
+mod only_a_fallback {
+    use super::{Judge, Note, Reject, Trail, Transition, Verdict};
+    use floxide::{workflow, Node, Workflow, WorkflowCtx};
+
+    workflow! {
+        struct Falling { reject: Reject, judge: Judge, note: Note, refuse: Reject, pass: Pass }
+        start = pass;
+        context = Trail;
+        edges {
+            pass => [judge];
+            judge => {
+                Verdict::Large(_) => [note];
+                Verdict::Small(_) => [note];
+                Verdict::Bad(_) => [refuse];
+            };
+            refuse => [];
+            refuse on_failure => { [reject] };
+            reject => [];
+            note => {[]};
+        }
+    }
+
+    floxide::node! {
+        struct Pass {};
+        context = Trail;
+        input = u64;
+        output = u64;
+        |_ctx, x| { Ok(Transition::Next(x)) }
+    }
+
+    #[tokio::test]
+    async fn the_fallback_is_taken_and_fails_too() {
+        let falling = Falling {
+            reject: Reject {},
+            judge: Judge {},
+            note: Note { name: "note" },
+            refuse: Reject {},
+            pass: Pass {},
+        };
+        let ctx = WorkflowCtx::new(Trail::default());
+        assert_eq!(falling.run(&ctx, 3).await.unwrap(), 3);
+        assert_eq!(falling.run(&ctx, 0).await.unwrap_err().to_string(), "Generic error: zero");
+        assert!(matches!(falling.pass.process(&ctx.store, 1).await, Ok(Transition::Next(1))));
+    }
+}

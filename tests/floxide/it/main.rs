@@ -19,3 +19,4 @@ mod orchestrated;
 mod plain_stores;
 mod stepping;
 mod stopping;
+mod views;
