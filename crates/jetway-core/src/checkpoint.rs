@@ -36,7 +36,6 @@ impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
 
 /// What goes wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CheckpointError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
@@ -53,12 +52,45 @@ impl From<CheckpointError> for crate::Error {
 }
 
 /// Keeps checkpoints by the id of their run.
+///
+/// ```
+/// use jetway_core::{Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem};
+/// use std::{collections::HashMap, sync::Mutex};
+///
+/// /// Checkpoints as JSON.
+/// #[derive(Default)]
+/// struct Saved(Mutex<HashMap<String, String>>);
+///
+/// fn said(error: impl ToString) -> CheckpointError {
+///     CheckpointError::Store(error.to_string())
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for Saved {
+///     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
+///         let json = serde_json::to_string(checkpoint).map_err(said)?;
+///         self.0.lock().map_err(said)?.insert(workflow_id.to_owned(), json);
+///         Ok(())
+///     }
+///
+///     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
+///         let json = self.0.lock().map_err(said)?.get(workflow_id).cloned();
+///         json.map(|json| serde_json::from_str(&json).map_err(said)).transpose()
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait CheckpointStore<C: Context, WI: WorkItem> {
     /// Replaces the checkpoint of a run. Durable when this returns.
+    ///
+    /// # Errors
+    /// What the store failed with: then the run stops where the last checkpoint stands.
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError>;
 
     /// The last checkpoint of a run; `None` where there is none.
+    ///
+    /// # Errors
+    /// What the store failed with, and a checkpoint that cannot be decoded.
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError>;
 }
 

@@ -8,6 +8,25 @@ use tokio_util::sync::CancellationToken;
 pub use crate::shared_state::SharedState;
 
 /// What a type needs so that runs can carry it as their context. Every type that has these traits is a context.
+///
+/// ```
+/// use jetway_core::{Context, Counter, SharedState, WorkflowCtx};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// struct Seen {
+///     pages: Counter,
+///     title: SharedState<String>,
+/// }
+///
+/// fn carried<C: Context>(context: C) -> WorkflowCtx<C> {
+///     WorkflowCtx::new(context)
+/// }
+///
+/// assert!(!carried(Seen::default()).is_cancelled());
+/// ```
+///
+/// Runs on hosts and over stores also ask for [`Merge`](crate::Merge).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the context of a workflow",
     note = "a context is `Default + Debug + Clone + Send + Sync` and implements serde's `Serialize` and `Deserialize`"

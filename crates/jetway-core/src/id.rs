@@ -27,6 +27,24 @@ fn checked(what: &'static str, longest: usize, name: &str) -> Result<String, Bad
     }
 }
 
+fn fit(longest: usize, name: &str) -> String {
+    let digest = digest_text(&[name.as_bytes()]);
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    let kept: String = name.chars().take(longest - digest.len() - 1).map(allowed).collect();
+    format!("{kept}-{digest}")
+}
+
+/// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
+fn digest_text(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]))
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal) => {
         $(#[$doc])*
@@ -90,6 +108,20 @@ name!(
     ItemId, "work item id", 64
 );
 
+macro_rules! fitted {
+    ($($type:ident, $longest:literal;)+) => {$(
+        impl $type {
+            /// The name itself where it is fit, else one that is: `_` for what is not allowed, cut off, and a digest
+            /// behind it, so that two names stay two. For names that are told, and are no part of a subject or a key.
+            pub(crate) fn fitted(name: &str) -> Self {
+                Self::new(name).unwrap_or_else(|_| Self(fit($longest, name)))
+            }
+        }
+    )+};
+}
+
+fitted! { WorkflowName, 64; RunId, 64; }
+
 impl Default for Namespace {
     fn default() -> Self {
         Self("default".to_owned())
@@ -132,16 +164,8 @@ impl ItemId {
         (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
     }
 
-    /// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
     fn derived(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        let text = ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]));
-        Self(text)
+        Self(digest_text(parts))
     }
 }
 
@@ -194,6 +218,15 @@ mod tests {
             assert!(RunId::new(bad).is_err(), "{bad:?} passed");
         }
         assert!(serde_json::from_str::<RunId>("\"a.b\"").is_err());
+    }
+
+    #[test]
+    fn names_are_made_to_fit() {
+        assert_eq!(WorkflowName::fitted("orders").as_str(), "orders");
+        let fitted: Vec<_> = ["an order", "an_order", "", "ä/b", &"x".repeat(90)].map(RunId::fitted).into();
+        assert!(fitted[0].as_str().starts_with("an_order-"));
+        assert!(fitted.iter().all(|name| RunId::new(name.as_str()).is_ok()), "{fitted:?}");
+        assert_ne!(RunId::fitted(&"x".repeat(90)), RunId::fitted(&"x".repeat(91)));
     }
 
     #[test]

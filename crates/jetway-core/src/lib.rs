@@ -3,6 +3,8 @@
 //! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no NATS
 //! and no actors; [`run`] within it is pure.
 
+#![deny(missing_docs)]
+
 pub mod backend;
 pub mod batch;
 pub mod checkpoint;

@@ -8,6 +8,37 @@ use async_trait::async_trait;
 /// A node may run more than once for one step (after a crash, or when a commit has lost a race); only one of these
 /// attempts is committed. [`step()`](crate::step()) tells which attempt this is and gives a key that makes calls to
 /// other systems idempotent.
+///
+/// The `node!` macro writes the same in fewer lines.
+///
+/// ```
+/// use jetway_core::{Error, Node, SharedState, Transition};
+///
+/// /// Splits a text, and counts the texts that were split.
+/// #[derive(Debug, Clone)]
+/// struct Split;
+///
+/// #[async_trait::async_trait]
+/// impl Node<SharedState<u32>> for Split {
+///     type Input = String;
+///     type Output = String;
+///
+///     async fn process(&self, count: &SharedState<u32>, text: String) -> Result<Transition<String>, Error> {
+///         if text.is_empty() {
+///             return Err(Error::Generic("there is nothing to split".to_owned()));
+///         }
+///         *count.get().await += 1;
+///         Ok(Transition::NextAll(text.split(' ').map(str::to_owned).collect()))
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// let count = SharedState::new(0);
+/// let answer = Split.process(&count, "to be".to_owned()).await;
+/// assert_eq!(answer, Ok(Transition::NextAll(vec!["to".to_owned(), "be".to_owned()])));
+/// assert_eq!(*count.get().await, 1);
+/// # });
+/// ```
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a node for the context `{C}`",

@@ -16,6 +16,52 @@ use std::{
 };
 
 /// A node plus the input that it is to be run with. `workflow!` generates one enum of these for each workflow.
+///
+/// By hand:
+///
+/// ```
+/// use jetway_core::WorkItem;
+/// use serde::{Deserialize, Serialize};
+/// use std::fmt;
+///
+/// #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// enum Item {
+///     Fetch(String, u32),
+///     Store(String, Vec<u8>),
+/// }
+///
+/// impl fmt::Display for Item {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         match self {
+///             Self::Fetch(_, page) => write!(f, "Fetch({page})"),
+///             Self::Store(_, bytes) => write!(f, "Store({} bytes)", bytes.len()),
+///         }
+///     }
+/// }
+///
+/// impl WorkItem for Item {
+///     fn instance_id(&self) -> String {
+///         match self {
+///             Self::Fetch(id, _) | Self::Store(id, _) => id.clone(),
+///         }
+///     }
+///
+///     fn is_terminal(&self) -> bool {
+///         matches!(self, Self::Store(..))
+///     }
+///
+///     // Provided, and worth having: the engine's ids are the same when a step is repeated.
+///     fn with_instance_id(self, id: String) -> Self {
+///         match self {
+///             Self::Fetch(_, page) => Self::Fetch(id, page),
+///             Self::Store(_, bytes) => Self::Store(id, bytes),
+///         }
+///     }
+/// }
+///
+/// let item = Item::Fetch("1".to_owned(), 7).with_instance_id("start".to_owned());
+/// assert_eq!((item.instance_id(), item.node()), ("start".to_owned(), "Fetch".to_owned()));
+/// ```
 pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned + Clone + PartialEq {
     /// The item's id, unique within its run.
     fn instance_id(&self) -> String;
@@ -29,7 +75,8 @@ pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned
         text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
     }
 
-    /// The same item under another id. Where it is not overridden the item keeps its own.
+    /// The same item under another id. Where it is not overridden the item keeps its own; over stores that keep
+    /// snapshots each step then decodes the run's pending items to find it.
     #[must_use]
     fn with_instance_id(self, id: String) -> Self {
         let _the_item_names_itself = id;
@@ -45,6 +92,29 @@ pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned
 }
 
 /// A typed graph of nodes with a name, a start node and a context of type `C`.
+///
+/// The `workflow!` macro writes it. [`run`](Self::run) runs it in the calling task:
+///
+/// ```
+/// use jetway_core::{Transition, Workflow, WorkflowCtx};
+/// # extern crate jetway_core as jetway;
+/// # use jetway_macros::{node, workflow};
+///
+/// node! { pub struct Double; input = u64; output = u64; |_, x| Ok(Transition::Next(x * 2)) }
+/// workflow! {
+///     pub struct Twice { first: Double, second: Double }
+///     start = first;
+///     edges { first => [second]; second => []; }
+/// }
+///
+/// # fn main() {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
+/// let twice = Twice { first: Double, second: Double };
+/// assert_eq!(twice.run(&WorkflowCtx::new(()), 3).await, Ok(12));
+/// assert!(twice.to_dot().contains("First -> Second;"));
+/// # });
+/// # }
+/// ```
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a workflow with the context `{C}`",

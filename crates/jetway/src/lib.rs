@@ -72,8 +72,11 @@
 //!   made safe with [`StepScope::idempotency_key`](engine::StepScope::idempotency_key).
 //! * A run that has ended never changes again.
 
+#![deny(missing_docs)]
+
 mod background;
 pub mod client;
+pub mod guide;
 pub mod host;
 pub mod nats;
 pub mod prelude;

@@ -8,7 +8,6 @@ use tokio::sync::Mutex;
 
 /// What goes wrong with a context store.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum ContextStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
@@ -35,6 +34,23 @@ impl From<ContextStoreError> for crate::Error {
 /// store.merge("r1", Counter::new(3)).await?;
 /// assert_eq!(store.get("r1").await?, Some(Counter::new(5)));
 /// # Ok::<_, jetway_core::distributed::ContextStoreError>(()) }).unwrap();
+/// ```
+///
+/// The first three methods make a store. With snapshots, steps over it are committed whole and once.
+///
+/// ```
+/// use jetway_core::{Counter, ContextStore, distributed::{ContextStoreError, InMemoryContextStore}};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+/// let store = InMemoryContextStore::<Counter>::new();
+/// let two = Counter::default();
+/// two.add(2);
+/// store.set("run-1", two.clone()).await?;
+/// // What is merged is added to what is kept.
+/// store.merge("run-1", two).await?;
+/// assert_eq!(store.get("run-1").await?.map(|kept| kept.get()), Some(4));
+/// assert!(store.get("run-2").await?.is_none());
+/// # Ok::<_, ContextStoreError>(()) }).expect("the store is in memory");
 /// ```
 #[async_trait]
 pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {

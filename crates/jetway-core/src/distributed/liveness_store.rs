@@ -8,7 +8,6 @@ use tokio::sync::Mutex;
 
 /// What goes wrong with a store of signs of life.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum LivenessStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

@@ -7,7 +7,6 @@ use tokio::sync::Mutex;
 
 /// What goes wrong with a store of metrics.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MetricsError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

@@ -11,7 +11,6 @@ use tokio::sync::Mutex;
 
 /// What goes wrong with a store of run infos.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum RunInfoError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

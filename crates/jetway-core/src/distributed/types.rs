@@ -8,6 +8,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+// Where code written against the interface looks for them as well.
+pub use super::{
+    callbacks::{ItemProcessedOutcome, StepCallbacks, StepError},
+    error_store::ErrorStoreError,
+    liveness_store::LivenessStoreError,
+};
+
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunStatus {

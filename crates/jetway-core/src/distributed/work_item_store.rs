@@ -29,7 +29,6 @@ pub enum WorkItemStatus {
 
 /// What goes wrong with a store of work item states.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum WorkItemStateStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]

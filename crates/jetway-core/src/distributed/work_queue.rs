@@ -12,7 +12,6 @@ use tokio::{sync::Mutex, time::Instant};
 
 /// What goes wrong with a work queue.
 #[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
 pub enum WorkQueueError {
     /// The queue could not be read or written.
     #[error("I/O error: {0}")]
@@ -71,6 +70,34 @@ pub struct Leased<WI> {
 /// }
 /// look(InMemoryWorkQueue::new()).await
 /// # }).unwrap();
+/// ```
+///
+/// The first four methods make a queue. With leases, an item that a lost worker had taken comes back.
+///
+/// ```
+/// use jetway_core::{Transition, WorkQueue, Workflow, distributed::{InMemoryWorkQueue, WorkQueueError}};
+/// # extern crate jetway_core as jetway;
+/// # use jetway_macros::{node, workflow};
+///
+/// node! { pub struct Double; input = u64; output = u64; |_, x| Ok(Transition::Next(x * 2)) }
+/// workflow! { pub struct Doubling { double: Double } start = double; edges { double => []; } }
+///
+/// # fn main() {
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
+/// /// Takes one item, and gives it back.
+/// async fn look(queue: &impl WorkQueue<(), DoublingWorkItem>) -> Result<Option<String>, WorkQueueError> {
+///     let Some(leased) = queue.lease().await? else { return Ok(None) };
+///     queue.give_back(&leased).await?;
+///     Ok(Some(format!("{}: {}", leased.run_id, leased.item)))
+/// }
+///
+/// let queue = InMemoryWorkQueue::new();
+/// let item = Doubling { double: Double }.start_work_item(21);
+/// WorkQueue::<(), _>::enqueue(&queue, "run-1", item).await?;
+/// assert_eq!(look(&queue).await?.as_deref(), Some("run-1: Double(21)"));
+/// assert_eq!(WorkQueue::<(), _>::pending_work(&queue, "run-1").await?.len(), 1);
+/// # Ok::<_, WorkQueueError>(()) }).expect("the queue is in memory");
+/// # }
 /// ```
 #[async_trait]
 pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {

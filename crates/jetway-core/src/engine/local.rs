@@ -42,10 +42,8 @@ pub(crate) async fn run<C: Context, W: Workflow<C>>(
 impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     /// A run that begins with `item`.
     pub(crate) fn begin(workflow: &'a W, item: W::WorkItem, id: &str) -> Result<Self, Error> {
-        let name = |error: crate::BadName| Error::Generic(error.to_string());
-        // The id of a checkpoint is the user's own text, and no part of a subject here.
-        let run_id = RunId::new(id).or_else(|_| RunId::new("local")).map_err(name)?;
-        let key = RunKey::new(WorkflowName::new(workflow.name()).map_err(name)?, run_id);
+        // Names are the user's own text, and no part of a subject here.
+        let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let seed = typed::seed_of(item, Bytes::new())?;
         let (snapshot, _) =

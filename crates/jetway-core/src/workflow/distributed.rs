@@ -1,6 +1,7 @@
 //! Steps over stores that the caller chooses, by the same rules as the engine's.
 
 mod plain;
+mod queued;
 mod recorded;
 #[cfg(test)]
 mod tests;
@@ -40,11 +41,13 @@ where
     if !contexts.keeps_snapshots() {
         return plain::start(ctx, item, contexts, queue, id).await;
     }
-    let name = |error: crate::BadName| Error::Generic(error.to_string());
+    let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
+    // An id that the item itself made up is another one each time.
+    let repeats = !queued::keeps_its_id(&item);
     let seed = steps::seed_of(item, codec::encode(&ctx.store, "the context")?)?;
     let digest = seed.digest();
     let (snapshot, _) = begin(Begin {
-        key: RunKey::new(WorkflowName::new(workflow.name()).map_err(name)?, RunId::new(id).map_err(name)?),
+        key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
         commit: CommitId::default(),
         at: Timestamp::now(),
         trace: trace_of(&TraceHeaders::default(), 1, 1),
@@ -54,7 +57,7 @@ where
         snapshot
     } else {
         let (existing, _) = contexts.snapshot(id).await?.ok_or(Error::NotStarted)?;
-        if existing.input_digest != digest {
+        if repeats && existing.input_digest != digest {
             return Err(Error::Generic(format!("run {id:?} exists and was started with another input")));
         }
         existing

@@ -1,6 +1,9 @@
 //! Steps over stores that keep snapshots: a step is committed whole and once.
 
-use super::{Taken, Unfinished};
+use super::{
+    Taken, Unfinished,
+    queued::{begotten_by, pending},
+};
 use crate::{
     CommitId, Context, ContextStore, Error, ItemId, Merge, Outcome, Timestamp, WorkItem, WorkQueue, Workflow,
     WorkflowCtx, codec,
@@ -8,7 +11,7 @@ use crate::{
     engine::{StepScope, local, steps},
     json,
     macro_support::guarded,
-    run::{Applied, Attempt, Effect, Produced, RunError, Snapshot, Status, apply, tickets_under},
+    run::{Applied, Attempt, Effect, Produced, RunError, Snapshot, Status, apply},
 };
 use bytes::Bytes;
 
@@ -28,15 +31,12 @@ where
 {
     pub(super) async fn step(&self) -> Result<Option<W::Output>, Unfinished> {
         let run_id = &self.leased.run_id;
-        let id = ItemId::new(&self.leased.item.instance_id())
-            .map_err(|error| Error::Generic(error.to_string()))?;
         let graph = self.workflow.graph();
         let (mut started, mut tried): (bool, Option<Tried>) = (false, None);
         loop {
             let (snapshot, revision) = self.contexts.snapshot(run_id).await?.ok_or(Error::NotStarted)?;
-            let item: Option<W::WorkItem> = local::item_in(&snapshot, &id)?;
-            let Some(item) = item.filter(|_| snapshot.is_pending(&id)) else {
-                self.requeue(&snapshot, &id).await?;
+            let Some((id, item)) = pending(&snapshot, &self.leased.item)? else {
+                self.requeue(&snapshot).await?;
                 self.callbacks.on_recorded(&snapshot).await?;
                 return Ok(None);
             };
@@ -117,8 +117,8 @@ where
     }
 
     /// The item is done: a worker that was lost may not have queued what it begot.
-    async fn requeue(&self, snapshot: &Snapshot, id: &ItemId) -> Result<(), Unfinished> {
-        for want in tickets_under(snapshot, id) {
+    async fn requeue(&self, snapshot: &Snapshot) -> Result<(), Unfinished> {
+        for want in begotten_by(snapshot, &self.leased.item)? {
             self.enqueue_item(snapshot, &want.item).await?;
         }
         Ok(())
