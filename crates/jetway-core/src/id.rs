@@ -132,17 +132,27 @@ impl ItemId {
         (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
     }
 
-    /// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
     fn derived(parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let digest = hash.finalize();
-        let text = ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]));
-        Self(text)
+        Self(digest(parts))
     }
+}
+
+impl RunId {
+    /// The text itself where it is a name, and what is derived from it where it is not.
+    pub(crate) fn of(text: &str) -> Self {
+        Self::new(text).unwrap_or_else(|_| Self(digest(&[text.as_bytes()])))
+    }
+}
+
+/// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
+fn digest(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]))
 }
 
 /// Which run: a workflow's name and a run id.
