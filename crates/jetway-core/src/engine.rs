@@ -23,6 +23,7 @@ mod work;
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig};
 pub use registry::{AnyWorkflow, Registry, Task, TaskInput, Tried};
+pub(crate) use scope::within_part;
 pub use scope::{StepScope, step};
 pub use start::{StartError, StartTaken};
 pub use sweep::{Sweeper, Swept};

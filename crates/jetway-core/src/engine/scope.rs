@@ -18,6 +18,8 @@ pub struct StepScope {
     cancel: CancellationToken,
     /// The key of the step that this one runs in.
     outer: Option<String>,
+    /// Which of the inputs of a batch, and of the batches that it is in.
+    parts: Vec<usize>,
 }
 
 impl StepScope {
@@ -29,7 +31,29 @@ impl StepScope {
         cancel: CancellationToken,
     ) -> Self {
         let outer = step().map(|outer| outer.idempotency_key());
-        Self { run, item, attempt, deadline: timeout.map(|limit| Instant::now() + limit), cancel, outer }
+        Self {
+            run,
+            item,
+            attempt,
+            deadline: timeout.map(|limit| Instant::now() + limit),
+            cancel,
+            outer,
+            parts: Vec::new(),
+        }
+    }
+
+    /// The scope of one input of a batch.
+    fn part(&self, position: usize) -> Self {
+        let parts = self.parts.iter().copied().chain([position]).collect();
+        Self {
+            run: self.run.clone(),
+            item: self.item.clone(),
+            attempt: self.attempt,
+            deadline: self.deadline,
+            cancel: self.cancel.clone(),
+            outer: self.outer.clone(),
+            parts,
+        }
     }
 
     /// The run.
@@ -49,10 +73,12 @@ impl StepScope {
 
     /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
     /// second call with the same key, the call takes effect once. The step of a workflow within a step (see
-    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one.
+    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one, and so has each input of a
+    /// [`BatchNode`](crate::BatchNode).
     pub fn idempotency_key(&self) -> String {
-        let key = format!("{}/{}", self.run, self.item);
-        self.outer.as_ref().map_or(key.clone(), |outer| format!("{outer}/{key}"))
+        let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
+        let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();
+        format!("{outer}{}/{}{parts}", self.run, self.item)
     }
 
     /// When the attempt is stopped, where it has a time limit.
@@ -83,4 +109,12 @@ pub fn step() -> Option<Arc<StepScope>> {
 
 pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
     SCOPE.scope(Arc::new(scope), future).await
+}
+
+/// Runs `future` for one input of a batch, where there is a step at all.
+pub(crate) async fn within_part<F: Future>(position: usize, future: F) -> F::Output {
+    match step() {
+        Some(step) => within(step.part(position), future).await,
+        None => future.await,
+    }
 }

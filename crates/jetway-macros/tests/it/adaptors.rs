@@ -188,3 +188,22 @@ async fn a_run_that_is_resumed_has_the_keys_that_it_had() {
     let again = InMemoryCheckpointStore::new();
     assert_eq!(key(0).run_with_checkpoint(&ctx, 1, &again, "a name").await, Ok(one));
 }
+
+workflow! {
+    struct Keys { batch: BatchNode<(), CompositeNode<(), Key>>, }
+    start = batch;
+    edges { batch => []; }
+}
+
+#[tokio::test]
+async fn every_input_of_a_batch_has_a_key_of_its_own_in_all_attempts() {
+    let (ctx, store) = (WorkflowCtx::new(()), InMemoryCheckpointStore::new());
+    let keys = |failures| Keys { batch: BatchNode::new(CompositeNode::new(key(failures), &ctx), 2) };
+    assert!(keys(1).run_with_checkpoint(&ctx, vec![7, 7, 7], &store, "first").await.is_err());
+    let first = keys(0).resume(&store, "first").await.unwrap();
+    assert_eq!(
+        first,
+        [0, 1, 2].map(|position| format!("Keys/first/start/{position}/Key/local/start")),
+        "the run, the step, the input, and the run and the step within"
+    );
+}
