@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Within this process the run is saved to a store of checkpoints, to which the second call goes back. On a server there
-//! is nothing to be done for it: the second host takes over.
+//! is nothing to be done for it: the second host takes over when the lease of the first one has ended, which is after ten
+//! seconds.
 //!
 //! ```sh
 //! cargo run -p jetway --example checkpoint_resume
@@ -102,9 +103,7 @@ async fn with_checkpoints(dark: Arc<Notify>) -> Result<String> {
     Ok(baking(None).run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum").await?)
 }
 
-async fn with_hosts(dark: Arc<Notify>, mut nats: NatsConfig) -> Result<String> {
-    // How long a step of a host that says nothing any more is left to it; by default, ten seconds.
-    nats.ack_wait = Duration::from_secs(2);
+async fn with_hosts(dark: Arc<Notify>, nats: NatsConfig) -> Result<String> {
     let host = async |workflow| {
         let host = Host::builder().nats_config(nats.clone()).workflow(workflow).build().await?;
         anyhow::Ok(host.start().await?)
@@ -114,7 +113,7 @@ async fn with_hosts(dark: Arc<Notify>, mut nats: NatsConfig) -> Result<String> {
     let run = client.start("checkpoint-resume", "plum cake", &StartOptions::default()).await?;
     dark.notified().await;
     println!("it all goes dark");
-    drop(first); // It does not drain, and tells nobody.
+    drop(first); // It does not drain: what it was at is taken up again when its lease has ended.
 
     let second = host(baking(None)).await?;
     let done = client.result(&run, Duration::from_secs(60)).await?;

@@ -4,7 +4,7 @@
 //!                 ┌──────────┐ Again
 //!                 ▼          │
 //! 1764 ──▶ first ──▶ improve ┤
-//!                            └─ Done ──▶ report ──▶ "the root of 1764 is 42, found in 10 rounds"
+//!                            └─ Done ──▶ report ──▶ "the root of 1764 is 42, found in 7 rounds"
 //! ```
 //!
 //! Each round is a step of its own: after a crash the loop goes on with the round that it was in.
@@ -17,8 +17,8 @@
 //! It prints:
 //!
 //! ```text
-//! the root of 1764 is 42, found in 10 rounds
-//! the root of 2 is 1, found in 1 rounds
+//! the root of 1764 is 42, found in 7 rounds
+//! the root of 144 is 12, found in 5 rounds
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example says what it does")]
@@ -92,7 +92,7 @@ workflow! {
 #[tokio::main]
 async fn main() -> Result<()> {
     let root = Root { first: First, improve: Improve, report: Report };
-    for line in support::run(root, [1764, 2]).await? {
+    for line in support::run(root, [1764, 144]).await? {
         println!("{line}");
     }
     Ok(())

@@ -1,11 +1,14 @@
 //! An order that is carried out whole or undone: what was done before a step that fails is taken back, last thing first.
 //!
 //! ```text
-//! order ──▶ reserve ──▶ charge ──▶ ship ──▶ "shipped"
+//! order ──▶ reserve ──▶ charge ──▶ ship ──▶ "shipped to Oslo"
 //!              ┆           ┆         ┆
-//!              ┆           ┆         └┄┄▶ refund ─┐
-//!              ┆           └┄┄┄┄┄┄▶ release ◀─────┘         ┄┄▶ on_failure
-//!              └┄┄┄┄┄┄┄┄▶ reject ◀────┘ ──▶ "rejected: ..."
+//!              ┆           ┆         ▼
+//!              ┆           ┆       refund
+//!              ┆           ▼         │
+//!              ┆        release ◀────┘
+//!              ┆           │
+//!              └┄▶ reject ◀┘ ──▶ "rejected: ..."         ┄ where the step fails
 //! ```
 //!
 //! A step may be executed more than once (here: the bank loses its answer, and `charge` is tried again). Each call out of
@@ -95,10 +98,10 @@ node! {
 node! {
     struct Ship; input = Order; output = String;
     |_ctx, order| {
-        if order.to == "Atlantis" {
-            return Err(Error::Generic("nobody drives to Atlantis".to_owned()));
+        match order.to.as_str() {
+            "Atlantis" => Err(Error::Generic("nobody drives to Atlantis".to_owned())),
+            to => Ok(Transition::Next(format!("shipped to {to}"))),
         }
-        Ok(Transition::Next(format!("shipped to {}", order.to)))
     }
 }
 
