@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! order ──▶ reserve ──▶ charge ──▶ ship ──▶ "shipped to Oslo"
-//!              ┆           ┆         ┆
 //!              ┆           ┆         ▼
 //!              ┆           ┆       refund
 //!              ┆           ▼         │
