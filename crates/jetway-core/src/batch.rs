@@ -1,6 +1,6 @@
 //! Many inputs in one step.
 
-use crate::{Context, Error, Graph, Node, Transition};
+use crate::{Context, Error, Graph, Node, Transition, engine::within_part};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use std::marker::PhantomData;
@@ -56,7 +56,8 @@ impl<C: Context, N: Node<C>> BatchNode<C, N> {
 
     async fn all(&self, ctx: &C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
         // Boxed by `async_trait` anyway; collected so that no closure's lifetime gets in the way of `Send`.
-        let under_way: Vec<_> = inputs.into_iter().map(|input| self.node.process(ctx, input)).collect();
+        let begun = inputs.into_iter().map(|input| self.node.process(ctx, input)).enumerate();
+        let under_way: Vec<_> = begun.map(|(position, answer)| within_part(position, answer)).collect();
         let mut answers = stream::iter(under_way).buffered(self.batch_size.max(1));
         let mut outputs = Vec::new();
         while let Some(answer) = answers.try_next().await? {

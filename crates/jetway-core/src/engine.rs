@@ -27,6 +27,7 @@ pub use builder::{BuildError, EngineBuilder, EngineConfig};
 pub(crate) use children::ChildSpec;
 pub use control::{Control, Controlled};
 pub use registry::{AnyWorkflow, ChildEnd, Registry, Task, TaskInput, Tried};
+pub(crate) use scope::within_part;
 pub use scope::{StepScope, step};
 pub use start::{StartError, StartTaken};
 pub use sweep::{Sweeper, Swept};

@@ -1,6 +1,6 @@
 //! Running a workflow within one process, by the same rules.
 
-use super::{StepScope, TaskInput, scope, trace_of, typed};
+use super::{StepScope, TaskInput, scope, step, trace_of, typed};
 use crate::{
     CommitId, Context, Error, Graph, ItemId, Outcome, RunId, RunKey, Timestamp, WorkItem, Workflow,
     WorkflowCtx, WorkflowName,
@@ -18,6 +18,10 @@ use std::{
     collections::{BTreeSet, VecDeque},
     marker::PhantomData,
 };
+use uuid::Uuid;
+
+/// The id of a run within a step, which has the step's own key before it.
+const WITHIN_A_STEP: &str = "local";
 
 /// A run within this process: its record, and the order in which its items were begotten.
 pub(crate) struct LocalRun<'a, C: Context, W: Workflow<C>> {
@@ -34,7 +38,10 @@ pub(crate) async fn run<C: Context, W: Workflow<C>>(
     ctx: &WorkflowCtx<C>,
     input: W::Input,
 ) -> Result<W::Output, Error> {
-    let mut run = LocalRun::begin(workflow, workflow.start_work_item(input), "local")?;
+    // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
+    // that this run is within, one.
+    let id = if step().is_some() { WITHIN_A_STEP.to_owned() } else { Uuid::new_v4().simple().to_string() };
+    let mut run = LocalRun::begin(workflow, workflow.start_work_item(input), &id)?;
     while run.step(ctx).await? {}
     run.output()
 }

@@ -25,6 +25,8 @@ pub struct StepScope {
     outer: Option<String>,
     /// Where a child run is asked for, on a host.
     child: Option<Arc<ChildSlot>>,
+    /// Which of the inputs of a batch, and of the batches that it is in.
+    parts: Vec<usize>,
 }
 
 /// Where a node asks for a child run, and is told how it ended.
@@ -71,6 +73,7 @@ impl StepScope {
             cancel,
             outer,
             child: None,
+            parts: Vec::new(),
         }
     }
 
@@ -80,6 +83,21 @@ impl StepScope {
 
     pub(crate) fn child(&self) -> Option<&ChildSlot> {
         self.child.as_deref()
+    }
+
+    /// The scope of one input of a batch. A child run is one for the whole step, so what asks for it here gets none.
+    fn part(&self, position: usize) -> Self {
+        let parts = self.parts.iter().copied().chain([position]).collect();
+        Self {
+            run: self.run.clone(),
+            item: self.item.clone(),
+            attempt: self.attempt,
+            deadline: self.deadline,
+            cancel: self.cancel.clone(),
+            outer: self.outer.clone(),
+            child: None,
+            parts,
+        }
     }
 
     /// The run.
@@ -99,10 +117,12 @@ impl StepScope {
 
     /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
     /// second call with the same key, the call takes effect once. The step of a workflow within a step (see
-    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one.
+    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one, and so has each input of a
+    /// [`BatchNode`](crate::BatchNode).
     pub fn idempotency_key(&self) -> String {
-        let key = format!("{}/{}", self.run, self.item);
-        self.outer.as_ref().map_or(key.clone(), |outer| format!("{outer}/{key}"))
+        let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
+        let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();
+        format!("{outer}{}/{}{parts}", self.run, self.item)
     }
 
     /// When the attempt is stopped, where it has a time limit.
@@ -133,4 +153,12 @@ pub fn step() -> Option<Arc<StepScope>> {
 
 pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
     SCOPE.scope(Arc::new(scope), future).await
+}
+
+/// Runs `future` for one input of a batch, where there is a step at all.
+pub(crate) async fn within_part<F: Future>(position: usize, future: F) -> F::Output {
+    match step() {
+        Some(step) => within(step.part(position), future).await,
+        None => future.await,
+    }
 }

@@ -1,8 +1,8 @@
 //! Nodes made of nodes, functions and workflows, in a workflow.
 
 use jetway_core::{
-    BackoffStrategy, BatchNode, CompositeNode, Counter, Error, Failure, List, RetryError, RetryPolicy,
-    SplitNode, Transition, Workflow, WorkflowCtx,
+    BackoffStrategy, BatchNode, CompositeNode, Counter, Error, Failure, InMemoryCheckpointStore, List,
+    RetryError, RetryPolicy, SplitNode, Transition, Workflow, WorkflowCtx, step,
 };
 use jetway_macros::{node, workflow};
 use std::{
@@ -143,4 +143,67 @@ async fn an_inner_workflow_changes_the_context_of_its_step() {
     assert_eq!(nested.run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
     assert_eq!(ctx.store.words.to_vec(), ["word", "WORD", "WORD"]);
     assert_eq!(ctx.store.steps.get(), 2);
+}
+
+node! {
+    /// Gives the key of its step, of the last attempt.
+    struct Keyed { failures: u32, runs: Arc<AtomicU32> };
+    input = u32;
+    output = String;
+    |_, _number| {
+        if self.runs.fetch_add(1, Relaxed) < self.failures {
+            return Err(Error::Generic("not yet".to_owned()));
+        }
+        let step = step().ok_or(Error::NotStarted)?;
+        Ok(Transition::Next(step.idempotency_key()))
+    }
+}
+
+workflow! {
+    struct Key { keyed: Keyed }
+    start = keyed;
+    edges { keyed => []; }
+}
+
+fn key(failures: u32) -> Key {
+    Key { keyed: Keyed { failures, runs: Arc::default() } }
+}
+
+#[tokio::test]
+async fn every_run_within_a_process_has_keys_of_its_own() {
+    let ctx = WorkflowCtx::new(());
+    let (one, two) = (key(0).run(&ctx, 1).await.unwrap(), key(0).run(&ctx, 1).await.unwrap());
+    assert!(one.starts_with("Key/") && one != two, "{one} {two}");
+}
+
+#[tokio::test]
+async fn a_run_that_is_resumed_has_the_keys_that_it_had() {
+    let (ctx, store) = (WorkflowCtx::new(()), InMemoryCheckpointStore::new());
+    for id in ["a name", "another name"] {
+        assert!(key(1).run_with_checkpoint(&ctx, 1, &store, id).await.is_err());
+    }
+    let one = key(0).resume(&store, "a name").await.unwrap();
+    let two = key(0).resume(&store, "another name").await.unwrap();
+    assert_ne!(one, two);
+    let again = InMemoryCheckpointStore::new();
+    assert_eq!(key(0).run_with_checkpoint(&ctx, 1, &again, "a name").await, Ok(one));
+}
+
+workflow! {
+    struct Keys { batch: BatchNode<(), CompositeNode<(), Key>>, }
+    start = batch;
+    edges { batch => []; }
+}
+
+#[tokio::test]
+async fn every_input_of_a_batch_has_a_key_of_its_own_in_all_attempts() {
+    let (ctx, store) = (WorkflowCtx::new(()), InMemoryCheckpointStore::new());
+    let keys = |failures| Keys { batch: BatchNode::new(CompositeNode::new(key(failures), &ctx), 2) };
+    assert!(keys(1).run_with_checkpoint(&ctx, vec![7, 7, 7], &store, "first").await.is_err());
+    let first = keys(0).resume(&store, "first").await.unwrap();
+    assert_eq!(
+        first,
+        [0, 1, 2].map(|position| format!("Keys/first/start/{position}/Key/local/start")),
+        "the run, the step, the input, and the run and the step within"
+    );
 }

@@ -1,0 +1,66 @@
+//! Runs the workflow of an example where the command line says: within this process, or on a NATS server.
+//!
+//! The example `hello` does the same without this file, step by step.
+
+#[path = "arguments.rs"]
+mod arguments;
+
+use anyhow::{Context as _, Result, anyhow};
+use jetway::{Client, Context, Host, Merge, NatsConfig, Workflow, WorkflowCtx, client::StartOptions};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Starts a run for each input, one after the other, and gives their outputs. Each begins with an empty context.
+pub(crate) async fn run<C, W, const RUNS: usize>(
+    workflow: W,
+    inputs: [W::Input; RUNS],
+) -> Result<[W::Output; RUNS]>
+where
+    C: Context + Merge + 'static,
+    W: Workflow<C> + 'static,
+{
+    let outputs = match arguments::nats()? {
+        None => in_memory(&workflow, inputs).await?,
+        Some(nats) => {
+            let name = workflow.name();
+            let host = Host::builder().nats_config(nats.clone()).workflow(workflow).build().await?;
+            let host = host.start().await?;
+            let outputs = by_hosts::<C, W>(nats, name, inputs).await;
+            host.drain().await;
+            outputs?
+        }
+    };
+    outputs.try_into().map_err(|_outputs| anyhow!("a run has no output"))
+}
+
+async fn in_memory<C, W>(workflow: &W, inputs: impl IntoIterator<Item = W::Input>) -> Result<Vec<W::Output>>
+where
+    C: Context,
+    W: Workflow<C>,
+{
+    let mut outputs = Vec::new();
+    for input in inputs {
+        outputs.push(workflow.run(&WorkflowCtx::new(C::default()), input).await?);
+    }
+    Ok(outputs)
+}
+
+async fn by_hosts<C, W>(
+    nats: NatsConfig,
+    workflow: &str,
+    inputs: impl IntoIterator<Item = W::Input>,
+) -> Result<Vec<W::Output>>
+where
+    C: Context,
+    W: Workflow<C>,
+{
+    let client = Client::connect_with(nats).await?;
+    let mut outputs = Vec::new();
+    for input in inputs {
+        let run = client.start(workflow, &input, &StartOptions::default()).await?;
+        let done = client.result(&run, Duration::from_secs(60)).await?;
+        let output = done.output.with_context(|| format!("{run} is {}: {:?}", done.status, done.error))?;
+        outputs.push(W::Output::deserialize(output)?);
+    }
+    Ok(outputs)
+}
