@@ -1,6 +1,10 @@
 //! The command's verbs, their messages and exit codes.
 
-use crate::support::{DEADLINE, HostProcess, jetway, jetway_json};
+use crate::support::{
+    DEADLINE, HostProcess,
+    corpus::{Counts, directory},
+    jetway, jetway_json,
+};
 use anyhow::Result;
 use jetway_testing::{NatsServer, shared_server, unique_namespace, wait_until};
 use serde_json::json;
@@ -46,7 +50,7 @@ async fn a_run_is_drawn_as_it_stands() -> Result<()> {
     let drawn = String::from_utf8_lossy(&drawn.stdout);
     assert!(drawn.contains("corpus/ill is failed") && drawn.contains("fillcolor=tomato"), "{drawn}");
     let plain = jetway_json(&url, &ns, &["dot", "corpus"]).await?;
-    assert!(plain["nodes"].is_null() && !plain["dot"].to_string().contains("fillcolor"), "{plain:#}");
+    assert!(plain["nodes"].is_null() && !plain["dot"].to_string().contains("xlabel"), "{plain:#}");
     let unknown =
         jetway(&["dot", "chain", "--run", "nobody", "--nats", &url, "--namespace", &ns]).output().await?;
     assert_eq!(unknown.status.code(), Some(4), "{unknown:?}");
@@ -155,5 +159,39 @@ async fn a_host_that_is_asked_to_stop_drains() -> Result<()> {
     assert!(told.success());
     let ended = tokio::time::timeout(DEADLINE, host.wait()).await??;
     assert!(ended.success(), "{ended}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_paused_resumed_and_cancelled() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("control"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let (_kept, root) = directory(1500)?;
+    let input = json!({ "path": root, "top": 5 }).to_string();
+    jetway_json(&url, &ns, &["start", "corpus", "--input", &input, "--id", "long"]).await?;
+    let steps = async || {
+        let status = jetway_json(&url, &ns, &["status", "corpus", "long"]).await.ok()?;
+        status["steps"].as_u64()
+    };
+    wait_until("the run is in the middle", DEADLINE, async || steps().await.filter(|steps| *steps > 20))
+        .await;
+    let paused = jetway_json(&url, &ns, &["pause", "corpus", "long"]).await?;
+    assert_eq!(paused, json!({ "run_id": "long", "status": "paused", "changed": true }));
+    let status = jetway_json(&url, &ns, &["status", "corpus", "long"]).await?;
+    assert_eq!(status["waiting_for"], "the run is paused: resume it to go on");
+    let resume = jetway(&["resume", "corpus", "long", "--nats", &url, "--namespace", &ns]).output().await?;
+    assert_eq!(String::from_utf8(resume.stdout)?, "run corpus/long is running\n");
+    let ended = wait_until("the run has ended", DEADLINE, async || {
+        let status = jetway_json(&url, &ns, &["status", "corpus", "long"]).await.ok()?;
+        (status["status"] != "running").then_some(status)
+    })
+    .await;
+    assert_eq!(Counts::of_report(&ended["output"])?, Counts::by_wc(&root)?);
+    let late = jetway(&["cancel", "corpus", "long", "--nats", &url, "--namespace", &ns]).output().await?;
+    assert_eq!(late.status.code(), Some(1));
+    let said = String::from_utf8(late.stderr)?;
+    assert!(said.contains("run corpus/long cannot cancel: it has ended, completed"), "{said}");
+    let nobody = jetway(&["cancel", "corpus", "nobody", "--nats", &url, "--namespace", &ns]).output().await?;
+    assert_eq!(nobody.status.code(), Some(4));
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::{
     RunId, RunKey, WorkflowName,
     backend::{Api, ApiError, RunsQuery, StartRequest},
     codec,
-    run::{Snapshot, Status, StatusView},
+    run::{Snapshot, StatusView},
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -37,7 +37,10 @@ impl Api for Engine {
         let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
         let snapshot = opened(&stored.bytes)?;
         let mut view = StatusView::from(&snapshot);
-        view.waiting_for = self.waiting_for(&run, &snapshot).await?;
+        if !self.serves(workflow) {
+            let hosts = self.backend().hosts().await?;
+            view = view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name));
+        }
         Ok(json!(view))
     }
 
@@ -68,30 +71,6 @@ impl Api for Engine {
             })
         });
         Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))
-    }
-}
-
-impl Engine {
-    /// Why a run with pending items does not go on, where that can be told from outside.
-    async fn waiting_for(&self, run: &RunKey, snapshot: &Snapshot) -> Result<Option<String>, ApiError> {
-        match snapshot.status {
-            Status::Running if snapshot.waits_for_children() => {
-                let children = snapshot.children.len();
-                let first = snapshot.children.values().next().map(ToString::to_string).unwrap_or_default();
-                Ok(Some(match children {
-                    1 => format!("child run {first} goes on"),
-                    _ => format!("{children} child runs go on, {first} among them"),
-                }))
-            }
-            Status::Running => {
-                let hosts = self.backend().hosts().await?;
-                let served = self.serves(run.workflow.as_str())
-                    || hosts.iter().any(|host| host.workflows.iter().any(|(name, _)| *name == run.workflow));
-                Ok((!served).then(|| format!("no live host serves the workflow {:?}", run.workflow.as_str())))
-            }
-            Status::Paused => Ok(Some("the run is paused: resume it to go on".to_owned())),
-            Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
-        }
     }
 }
 

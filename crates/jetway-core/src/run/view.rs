@@ -125,7 +125,7 @@ impl From<&Snapshot> for StatusView {
             updated_at: snapshot.updated_at.to_string(),
             pending: pending(snapshot),
             children: snapshot.children.values().map(ToString::to_string).collect(),
-            waiting_for: None,
+            waiting_for: waiting_for(snapshot),
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
             output_nodes: output_nodes(snapshot),
@@ -137,6 +137,35 @@ impl From<&Snapshot> for StatusView {
 fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
     let mut seen = BTreeSet::new();
     snapshot.outputs.iter().map(|output| &output.node).filter(|node| seen.insert(*node)).cloned().collect()
+}
+
+impl StatusView {
+    /// Says that the run waits for a host, where none of those that are alive serves its workflow and nothing else is known
+    /// to hold it up.
+    #[must_use]
+    pub fn served_by<'a>(mut self, served: impl IntoIterator<Item = &'a WorkflowName>) -> Self {
+        let waits = self.run.status == Status::Running && self.waiting_for.is_none();
+        if waits && !served.into_iter().any(|name| *name == self.run.workflow) {
+            let workflow = self.run.workflow.as_str();
+            self.waiting_for = Some(format!("no live host serves the workflow {workflow:?}"));
+        }
+        self
+    }
+}
+
+/// Why the run does not go on, as far as its record says.
+fn waiting_for(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.status {
+        Status::Paused => Some("the run is paused: resume it to go on".to_owned()),
+        Status::Running if snapshot.waits_for_children() => {
+            let first = snapshot.children.values().next()?;
+            Some(match snapshot.children.len() {
+                1 => format!("child run {first} goes on"),
+                children => format!("{children} child runs go on, {first} among them"),
+            })
+        }
+        Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
+    }
 }
 
 fn pending(snapshot: &Snapshot) -> Vec<PendingView> {

@@ -100,7 +100,9 @@ impl Client {
                 "there is no run {run}: it never was, or ended so long ago that it is forgotten"
             ),
         })?;
-        Ok(StatusView::from(&snapshot(&stored.bytes)?))
+        let hosts = self.backend.hosts().await?;
+        let view = StatusView::from(&snapshot(&stored.bytes)?);
+        Ok(view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name)))
     }
 
     /// Tells a run to stop for good, to wait, or to go on, by asking a host. Telling it what it does already changes
