@@ -151,6 +151,8 @@ async fn it_runs_step_by_step_over_stores() {
     let told = Arc::new(Told::default());
     let ctx = WorkflowCtx::new(Seen::default());
     Counting.start_distributed(&ctx, 1, &contexts, &queue, "r1").await.unwrap();
+    // Starting it again is no second run, though the item has made up another id.
+    Counting.start_distributed(&ctx, 1, &contexts, &queue, "r1").await.unwrap();
     let pending = WorkQueue::<Seen, Item>::pending_work(&queue, "r1").await.unwrap();
     assert!(matches!(pending[..], [Item::Count(_, 1)]));
     let mut ended = None;
