@@ -1,6 +1,6 @@
 //! Results and dead letters.
 
-use crate::support::{DEADLINE, backend, client, run};
+use crate::support::{DEADLINE, backend, client, heard, run};
 use async_nats::{HeaderMap, jetstream};
 use jetway_core::backend::{DeadLetter, Results};
 use std::{sync::Arc, time::Duration};
@@ -48,8 +48,7 @@ async fn a_result_that_was_told_before_it_was_stored_is_found() {
         headers.iter().for_each(|(name, value)| all.insert(*name, *value));
         let subject = format!("jetway.{namespace}.done.{}.{run}", self::run("a").workflow);
         client.publish_with_headers(subject, all, "1".into()).await.unwrap();
-        // The server has dealt with it when it answers what was asked afterwards.
-        jetstream::new(client.clone()).query_account().await.unwrap();
+        heard(&client).await;
     };
     publish("a", "1", &[]).await;
     let waiter = tokio::spawn({

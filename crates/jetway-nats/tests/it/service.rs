@@ -1,6 +1,6 @@
 //! The micro service, asked by a plain NATS client.
 
-use crate::support::{DEADLINE, backend, client, workflow};
+use crate::support::{DEADLINE, backend, client, heard, workflow};
 use async_nats::{Client, HeaderMap, Message};
 use async_trait::async_trait;
 use jetway_core::{
@@ -172,7 +172,7 @@ async fn a_start_goes_to_a_host_that_serves_its_workflow() {
         serve(Arc::clone(&pay), echo(&["pay"]), &[workflow()]).await.unwrap(),
         serve(Arc::clone(&ship), echo(&["ship"]), &[ship_name]).await.unwrap(),
     ];
-    client.flush().await.unwrap();
+    heard(&client).await;
     for _ in 0..10 {
         for name in ["pay", "ship"] {
             let reply = ask(&client, &pay, &format!("start.{name}"), HeaderMap::new(), "1").await;

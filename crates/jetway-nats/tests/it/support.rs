@@ -40,6 +40,11 @@ pub(crate) async fn client() -> async_nats::Client {
     async_nats::connect(shared_server().await.url()).await.unwrap()
 }
 
+/// Waits until the server has dealt with all that the client said before: flushing a connection only hands it over.
+pub(crate) async fn heard(client: &async_nats::Client) {
+    async_nats::jetstream::new(client.clone()).query_account().await.unwrap();
+}
+
 pub(crate) fn workflow() -> WorkflowName {
     WorkflowName::new("pay").unwrap()
 }

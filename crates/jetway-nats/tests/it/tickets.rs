@@ -1,6 +1,6 @@
 //! Tickets: published once, held by one, delivered again.
 
-use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, run, ticket, workflow};
+use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, heard, run, ticket, workflow};
 use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
@@ -65,7 +65,7 @@ async fn a_ticket_carries_its_trace_in_headers() {
     let client = client().await;
     let subject = format!("jetway.{}.work.>", backend.namespace());
     let mut seen = client.subscribe(subject).await.unwrap();
-    client.flush().await.unwrap();
+    heard(&client).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     let message = timeout(DEADLINE, seen.next()).await.unwrap().unwrap();
     assert!(message.subject.ends_with(".work.pay.charge.a.i1"), "{}", message.subject);

@@ -1,7 +1,7 @@
 //! Items go in once and come out once.
 
 use super::{Job, connect, enqueue, lease, next, pending, settle, stores};
-use crate::support::{DEADLINE, client, config};
+use crate::support::{DEADLINE, client, config, heard};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jetway_core::distributed::{WorkQueue, WorkQueueError};
 use jetway_nats::{NatsConfig, NatsStores};
@@ -169,7 +169,7 @@ async fn what_nobody_can_decode_becomes_a_dead_letter() {
     let ns = &config.namespace;
     let mut letters = client.subscribe(format!("jetway.{ns}.dead.>")).await.unwrap();
     client.publish(format!("jetway.{ns}.item.pay.r1.bad"), "garbage".into()).await.unwrap();
-    client.flush().await.unwrap();
+    heard(&client).await;
     wait_until("the garbage is stored", DEADLINE, async || pending(&queue, "r1").await.is_err()).await;
     enqueue(&queue, "r1", Job::new("good")).await.unwrap();
     assert_eq!(next(&queue).await.as_deref(), Some("good"));
