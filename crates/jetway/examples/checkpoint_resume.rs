@@ -5,9 +5,9 @@
 //!                         ╳ here it dies
 //! ```
 //!
-//! Within this process the run is saved to a store of checkpoints, to which the second call goes back. On a server there
-//! is nothing to be done for it: the second host takes over when the lease of the first one has ended, which is after ten
-//! seconds.
+//! Without a server the run is saved to a directory of checkpoints, to which the second call goes back: it could as well be
+//! another process. On a server there is nothing to be done for it: the second host takes over when the lease of the
+//! first one has ended, which is after ten seconds.
 //!
 //! ```sh
 //! cargo run -p jetway --example checkpoint_resume
@@ -28,7 +28,7 @@
 #![expect(clippy::print_stdout, reason = "an example says what it does")]
 
 use anyhow::{Context as _, Result, bail};
-use jetway::{InMemoryCheckpointStore, NatsConfig, client::StartOptions, merge::List, prelude::*};
+use jetway::{FileCheckpointStore, NatsConfig, client::StartOptions, merge::List, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -92,15 +92,18 @@ async fn main() -> Result<()> {
 }
 
 async fn with_checkpoints(dark: Arc<Notify>) -> Result<String> {
-    let (store, ctx, cake) =
-        (InMemoryCheckpointStore::new(), WorkflowCtx::new(Kitchen::default()), "plum cake");
+    let directory = std::env::temp_dir().join(format!("jetway-plum-{}", std::process::id()));
+    let store = FileCheckpointStore::new(&directory);
+    let (ctx, cake) = (WorkflowCtx::new(Kitchen::default()), "plum cake");
     let first = baking(Some(Arc::clone(&dark)));
     tokio::select! {
         ended = first.run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum") => bail!("too early: {ended:?}"),
         () = dark.notified() => println!("it all goes dark"),
     }
     // The checkpoint that bears this name wins over the input. `resume` does the same and takes no input at all.
-    Ok(baking(None).run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum").await?)
+    let output = baking(None).run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum").await?;
+    std::fs::remove_dir_all(directory)?;
+    Ok(output)
 }
 
 async fn with_hosts(dark: Arc<Notify>, nats: NatsConfig) -> Result<String> {

@@ -53,6 +53,7 @@ examples! {
     retry,
     checkpoint_resume,
     nested,
+    child_runs,
     order_saga,
     batch,
     timer_source,
