@@ -12,7 +12,8 @@ use std::{fmt, marker::PhantomData};
 /// On hosts the child has a run id, a snapshot and a span of its own, below the step that started it. The step holds
 /// nothing while it waits: no worker, no slot, no ticket. A child that fails fails the step, so an `on_failure` edge
 /// catches it; the end of the parent, whatever it is, cancels a child that still goes on. Some host has to serve the
-/// child's workflow. The child's context is its own, and begins as `C::default()`.
+/// child's workflow. Each child that is waited for takes a line in the parent's snapshot: a fan-out over thousands of them
+/// wants `#[at_most]`. The child's context is its own, and begins as `C::default()`.
 ///
 /// Within one process (see [`Workflow::run`]) the child runs inside of the step, as in a
 /// [`CompositeNode`](crate::CompositeNode), with a context of its own.

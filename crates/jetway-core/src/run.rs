@@ -46,7 +46,7 @@ pub use effect::{Effect, TicketFor};
 pub use fan_out::{Arrival, Arrivals, Branch, FanOut, SeedChunk, Seeded, Seeds};
 pub use node_states::node_states;
 pub use positions::Positions;
-pub use recover::{TicketWanted, pending_tickets, tickets_under};
+pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use snapshot::{Caught, ChunkRef, Input, Item, Output, Payload, RunError, Snapshot, Status, Trace};
 pub use spill::{Chunk, ChunkEntry, Limits, spill};
 pub use view::{DoneView, ErrorView, PendingView, StatusView};

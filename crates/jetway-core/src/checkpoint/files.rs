@@ -3,11 +3,9 @@
 use super::{Checkpoint, CheckpointError, CheckpointStore, store};
 use crate::{Context, Fingerprint, RunId, WorkItem, codec};
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use std::{
-    fmt::{self, Write as _},
-    fs, io,
-    io::Write as _,
+    fmt, fs,
+    io::{self, Write as _},
     marker::PhantomData,
     path::{Path, PathBuf},
 };
@@ -75,20 +73,9 @@ impl<C, WI> FileCheckpointStore<C, WI> {
         .await
     }
 
-    /// An id that is a run id is the file's name. Any other text is hashed, to a name that no run id is long enough for.
+    /// An id is any text; the file's name is one that fits.
     fn path(&self, workflow_id: &str) -> PathBuf {
-        let name = match RunId::new(workflow_id) {
-            Ok(_) => workflow_id.to_owned(),
-            Err(_unfit) => {
-                let digest = Sha256::digest(workflow_id.as_bytes());
-                digest.iter().fold("x".to_owned(), |mut name, byte| {
-                    // Writing to a string does not fail.
-                    write!(name, "{byte:02x}").unwrap_or_default();
-                    name
-                })
-            }
-        };
-        self.directory.join(format!("{name}.checkpoint"))
+        self.directory.join(format!("{}.checkpoint", RunId::fitted(workflow_id)))
     }
 }
 

@@ -50,7 +50,10 @@ impl Api for Engine {
         let Controlled { status, changed } = told.ok_or_else(|| not_found(&run))?;
         if !changed && !control.is_heeded_by(status) {
             let verb = control.verb();
-            return Err(ApiError::new(409, format!("run {run} cannot {verb}: it has ended, {status}")));
+            return Err(ApiError::new(
+                409,
+                format!("run {run} cannot be told to {verb}: it has ended, {status}"),
+            ));
         }
         Ok(json!({ "run_id": run.run_id, "status": status, "changed": changed }))
     }

@@ -2,12 +2,11 @@
 
 use super::{AnyWorkflow, Engine, StepSpan, cell::InHand, registry::ChildEnd, typed::Typed};
 use crate::{
-    Context, Error, Fingerprint, ItemId, Merge, RunId, RunKey, Timestamp, Workflow,
+    Context, Error, ItemId, Merge, RunId, RunKey, Timestamp, Workflow,
     backend::{BackendError, BackendErrorKind, Ticket},
     codec,
-    run::{Parent, Seed, Snapshot, Status, Trace, pending_tickets},
+    run::{Parent, Seed, Snapshot, Status, Trace, pending_ticket},
 };
-use sha2::{Digest, Sha256};
 use std::{fmt, sync::Arc};
 
 /// A child run that a node asks for.
@@ -45,7 +44,7 @@ impl Engine {
         trace: &Trace,
         span: &StepSpan,
     ) -> Result<RunKey, BackendError> {
-        let run = RunKey::new(spec.workflow.name().clone(), child_id(&parent)?);
+        let run = RunKey::new(spec.workflow.name().clone(), child_id(&parent));
         let trace = Trace { span_id: span.id.unwrap_or(trace.span_id), ..trace.clone() }.headers();
         match self.create(&*spec.workflow, &run, spec.seed.clone(), &trace, Some(parent)).await {
             Ok(()) => Ok(run),
@@ -69,20 +68,25 @@ impl Engine {
 
     /// The ticket that was held is settled, and the item is still pending: its run is paused, or it waits for a child.
     /// What it waits for may have come about before the ticket was settled, when no other ticket could be published.
-    pub(super) async fn look_again(&self, run: &RunKey, item: &ItemId) -> Result<(), BackendError> {
+    pub(super) async fn look_again(
+        &self,
+        run: &RunKey,
+        item: &ItemId,
+        child: Option<&RunKey>,
+    ) -> Result<(), BackendError> {
+        if let Some(child) = child
+            && self.child_end(child).await?.is_none()
+        {
+            return Ok(());
+        }
         let Some((hand, build)) = self.load_any(run).await? else {
             return Ok(());
         };
         if hand.snapshot.status != Status::Running {
             return Ok(());
         }
-        if let Some(child) = hand.snapshot.children.get(item)
-            && self.child_end(child).await?.is_none()
-        {
-            return Ok(());
-        }
-        let wanted = pending_tickets(&hand.snapshot).into_iter().filter(|ticket| ticket.item == *item);
-        let tickets = self.named(run, &hand.snapshot, wanted.collect()).await?;
+        let wanted = pending_ticket(&hand.snapshot, item).into_iter().collect();
+        let tickets = self.named(run, &hand.snapshot, wanted).await?;
         self.publish(build, run, &hand, tickets, 1).await
     }
 
@@ -102,11 +106,6 @@ impl Engine {
         };
         self.backend.publish(vec![(ticket, build)]).await
     }
-
-    /// The item as the parent of a child.
-    pub(super) fn parent(run: &RunKey, item: &ItemId, node: &str, build: Fingerprint) -> Parent {
-        Parent { run: run.clone(), item: item.clone(), node: node.to_owned(), build }
-    }
 }
 
 fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildEnd> {
@@ -124,17 +123,9 @@ fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildEnd> {
     }
 }
 
-/// As much of the parent's id as fits, and what tells its items apart.
-fn child_id(parent: &Parent) -> Result<RunId, BackendError> {
-    let digest = Sha256::digest(format!("{}/{}", parent.run, parent.item));
-    let mut number = [0; 8];
-    number.copy_from_slice(&digest[..8]);
-    let text = parent.run.run_id.as_str();
-    let id = format!("{}-{:016x}", text.get(..47).unwrap_or(text), u64::from_be_bytes(number));
-    RunId::new(&id).map_err(|error| {
-        BackendError::new(BackendErrorKind::Corrupt, format!("run {}: a child cannot be named", parent.run))
-            .caused_by(error)
-    })
+/// As much of the parent's id as fits, and a digest that tells its items, and runs of other workflows, apart.
+fn child_id(parent: &Parent) -> RunId {
+    RunId::fitted(&format!("{}/{}/{}", parent.run.run_id, parent.item, parent.run.workflow))
 }
 
 fn not_started(run: &RunKey, error: super::StartError) -> BackendError {

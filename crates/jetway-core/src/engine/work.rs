@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
-    run::{Attempt, Effect, Produced, RunError, Status, TicketFor, tickets_under},
+    run::{Attempt, Effect, Parent, Produced, RunError, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -68,8 +68,9 @@ struct Next {
 enum Then {
     Attempt(Next),
     Settle,
-    /// The item stays pending without a ticket, and is looked at again when the ticket is settled.
-    Park(ItemId),
+    /// The item stays pending without a ticket, for the child run or until its run is resumed. It is looked at again when
+    /// the ticket is settled.
+    Park(ItemId, Option<RunKey>),
     GiveBack,
 }
 
@@ -93,8 +94,8 @@ impl Engine {
         };
         match self.work_under(&mut under, &delivery).await {
             Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
-            Ok(Then::Park(item)) => match settle(&*delivery.lease, under.steps).await {
-                Worked::Done { steps } => match self.look_again(&run, &item).await {
+            Ok(Then::Park(item, child)) => match settle(&*delivery.lease, under.steps).await {
+                Worked::Done { steps } => match self.look_again(&run, &item, child.as_ref()).await {
                     Ok(()) => Worked::Done { steps },
                     Err(error) => Worked::Abandoned { steps, error },
                 },
@@ -146,11 +147,11 @@ impl Engine {
         let Some(ready) = ready else {
             self.recover(under, &next.hand, delivered).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
-            return Ok(if paused { Then::Park(next.item) } else { Then::Settle });
+            return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
         };
         let child = match snapshot.children.get(&next.item) {
             Some(child) => match self.child_end(child).await? {
-                None => return Ok(Then::Park(next.item)),
+                None => return Ok(Then::Park(next.item.clone(), Some(child.clone()))),
                 end => end,
             },
             None => None,
@@ -178,7 +179,7 @@ impl Engine {
         };
         self.tracer.step_ended(&span, ended);
         match verdict? {
-            Verdict::Committed(..) if awaits.is_some() => Ok(Then::Park(next.item)),
+            Verdict::Committed(..) if awaits.is_some() => Ok(Then::Park(next.item, awaits)),
             Verdict::Committed(hand, effects) => {
                 under.steps += 1;
                 self.after_commit(under, hand, effects).await
@@ -230,7 +231,12 @@ impl Engine {
         let produced = match tried.asked {
             None => tried.produced,
             Some(spec) => {
-                let parent = Self::parent(under.run, &next.item, &node, under.workflow.fingerprint());
+                let parent = Parent {
+                    run: under.run.clone(),
+                    item: next.item.clone(),
+                    node: node.clone(),
+                    build: under.workflow.fingerprint(),
+                };
                 Produced::Await(self.start_child(spec, parent, &next.hand.snapshot.trace, span).await?)
             }
         };

@@ -17,6 +17,23 @@ pub fn pending_tickets(snapshot: &Snapshot) -> Vec<TicketWanted> {
     wanted(snapshot, |_| true)
 }
 
+/// The ticket of one item; `None` where it is not pending, or waits for a place at its node.
+pub fn pending_ticket(snapshot: &Snapshot, id: &ItemId) -> Option<TicketWanted> {
+    if !snapshot.is_pending(id) || snapshot.waits(id) {
+        return None;
+    }
+    let (node, via) = match snapshot.items.get(id) {
+        Some(item) => (Some(item.node.clone()), &item.via),
+        None => {
+            let (fan_out, position) = id.as_branch()?;
+            let fan_out = snapshot.fan_outs.get(&fan_out)?;
+            let node = fan_out.seeds.inline.get(&position).map(|seed| seed.node.clone());
+            (node, fan_out.seeds.admitted_under(position).unwrap_or(&fan_out.via))
+        }
+    };
+    Some(TicketWanted { item: id.clone(), node, via: via.clone() })
+}
+
 /// A pending item that wants a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketWanted {

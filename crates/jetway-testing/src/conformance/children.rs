@@ -42,7 +42,7 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
     assert_eq!((parent.run.steps, parent.caught, parent.children.len()), (1 + 3 + 1 + 1, 1, 0));
     let mut ends = Vec::new();
     for child in offspring(&host).await {
-        assert!(child.run_id.as_str().starts_with("r-"), "{child} does not say whose child it is");
+        assert!(child.run_id.as_str().starts_with("r_"), "{child} does not say whose child it is");
         let status = host.status(&child).await;
         assert_eq!(status.trace_id, parent.trace_id, "{child} is in another trace");
         ends.push(status.run.status.as_str());

@@ -1,6 +1,7 @@
 //! Nodes that take only so many items at a time.
 
 use super::*;
+use crate::run::pending_ticket;
 
 /// `a` fans out to the bounded node `b`, which a gathering node follows.
 fn bounded(at_most: u32, branches: usize) -> Run {
@@ -53,6 +54,15 @@ fn a_lost_holder_leaves_its_successors_to_be_found() {
     let mut run = bounded(2, 4);
     let (first, second) = (run.tickets[0].1.clone(), run.tickets[1].1.clone());
     run.step("b", next(&[("g", "0")]));
+    assert_eq!(pending_ticket(&run.snapshot, &first), None, "it is done");
+    for wanted in pending_tickets(&run.snapshot) {
+        assert_eq!(pending_ticket(&run.snapshot, &wanted.item), Some(wanted));
+    }
+    assert_eq!(
+        pending_ticket(&run.snapshot, &ItemId::branch(&ItemId::start(), 3)),
+        None,
+        "it waits for a place"
+    );
     let third = ItemId::branch(&ItemId::start(), 2);
     let items = |wanted: Vec<crate::run::TicketWanted>| {
         wanted.into_iter().map(|wanted| wanted.item).collect::<Vec<_>>()
