@@ -5,6 +5,7 @@ use crate::{
     Context, Error, ItemId, Merge, RunId, RunKey, Timestamp, Workflow,
     backend::{BackendError, BackendErrorKind, Ticket},
     codec,
+    fail_point::{FailPoint, reach},
     run::{Parent, Seed, Snapshot, Status, Trace, pending_ticket},
 };
 use std::{fmt, sync::Arc};
@@ -104,7 +105,9 @@ impl Engine {
             at: Timestamp::now(),
             trace: hand.snapshot.trace.headers(),
         };
-        self.backend.publish(vec![(ticket, build)]).await
+        self.backend.publish(vec![(ticket, build)]).await?;
+        reach(FailPoint::ParentWoken);
+        Ok(())
     }
 }
 

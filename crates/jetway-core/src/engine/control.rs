@@ -1,10 +1,11 @@
 //! Telling a run from outside to stop, to wait, or to go on.
 
-use super::{Engine, cell::InHand};
+use super::{Engine, cell::InHand, effects::apart_from_tickets};
 use crate::{
     CommitId, Fingerprint, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind},
     codec,
+    fail_point::{FailPoint, reach},
     run::{Applied, Effect, Snapshot, Status, control, pending_tickets},
 };
 use std::sync::Arc;
@@ -38,6 +39,14 @@ impl Control {
             Self::Cancel => control::cancel(snapshot, commit, at),
             Self::Pause => control::pause(snapshot, commit, at),
             Self::Resume => control::resume(snapshot, commit, at),
+        }
+    }
+
+    fn committed(self) -> FailPoint {
+        match self {
+            Self::Cancel => FailPoint::CancelCommitted,
+            Self::Pause => FailPoint::PauseCommitted,
+            Self::Resume => FailPoint::ResumeCommitted,
         }
     }
 
@@ -81,6 +90,7 @@ impl Engine {
                 Ok(revision) => {
                     let hand = InHand { snapshot: Arc::new(snapshot), revision };
                     self.cells.of(run).keep(&hand);
+                    reach(control.committed());
                     self.told(run, &hand, build, effects).await?;
                     return Ok(Some(Controlled { status: hand.snapshot.status, changed: true }));
                 }
@@ -105,13 +115,12 @@ impl Engine {
         if effects.contains(&Effect::Done) {
             self.tracer.run_ended(&hand.snapshot);
         }
-        let (_, rest): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Ticket(_)));
+        let (_, rest) = apart_from_tickets(effects);
         self.carry_out(build, run, hand, rest).await?;
         if hand.snapshot.status == Status::Running {
             // The nodes of branches whose payloads are in chunks are named there.
             let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(build, run, hand, tickets, 1).await?;
+            self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::{
     RunKey, Timestamp,
     backend::BackendError,
+    fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Status, pending_tickets},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -67,6 +68,9 @@ impl Engine {
     /// # Errors
     /// What the backend failed with; the next sweep goes on where this one stopped.
     pub async fn sweep(&self, sweeper: &mut Sweeper) -> Result<Swept, BackendError> {
+        if mutant(Mutant::NoSweep) {
+            return Ok(Swept::default());
+        }
         let now = Timestamp::now();
         // In doubt to the very end, since a run with many branches is written all the time.
         let before = match sweeper.doubt {
@@ -138,7 +142,10 @@ impl Engine {
         let items = tickets.len() as u64;
         if items > 0 {
             tracing::warn!(%run, items, "pending items had lost their tickets");
-            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+            reach(FailPoint::SweepFound);
+            let build = workflow.fingerprint();
+            self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 1).await?;
+            reach(FailPoint::SweepMended);
         }
         Ok(Some(Mended { items, revision }))
     }

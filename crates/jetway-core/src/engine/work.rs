@@ -16,6 +16,7 @@ use super::{
 use crate::{
     ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
+    fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Attempt, Effect, Parent, Produced, RunError, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
@@ -84,6 +85,12 @@ impl Engine {
         let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
             return give_back(&*delivery.lease, 0).await;
         };
+        reach(FailPoint::TicketTaken);
+        if mutant(Mutant::AckBeforeCommit)
+            && let Err(error) = delivery.lease.settle().await
+        {
+            return Worked::Abandoned { steps: 0, error };
+        }
         let mut under = Under {
             workflow: &*workflow,
             run: &run,
@@ -115,6 +122,7 @@ impl Engine {
             // The run was removed, so there is nothing left to do or to lose.
             return Ok(Then::Settle);
         };
+        reach(FailPoint::SnapshotLoaded);
         let mut next = Next {
             item: ticket.item.clone(),
             attempt: ticket.attempt.saturating_add(delivery.delivered.saturating_sub(1)),
@@ -170,6 +178,7 @@ impl Engine {
             self.tracer.step_ended(&span, "given_back");
             return Ok(Then::GiveBack);
         };
+        reach(FailPoint::NodeRun);
         let (outcome, awaits) = (word(&attempt.produced), awaited(&attempt.produced));
         let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
         let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
@@ -178,8 +187,23 @@ impl Engine {
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
         };
         self.tracer.step_ended(&span, ended);
-        match verdict? {
-            Verdict::Committed(..) if awaits.is_some() => Ok(Then::Park(next.item, awaits)),
+        self.follow(under, next, verdict?, awaits, delivered).await
+    }
+
+    /// What the verdict on an attempt leads to.
+    async fn follow(
+        &self,
+        under: &mut Under<'_>,
+        next: Next,
+        verdict: Verdict,
+        awaits: Option<RunKey>,
+        delivered: u32,
+    ) -> Result<Then, BackendError> {
+        match verdict {
+            Verdict::Committed(..) if awaits.is_some() => {
+                reach(FailPoint::ChildRecorded);
+                Ok(Then::Park(next.item, awaits))
+            }
             Verdict::Committed(hand, effects) => {
                 under.steps += 1;
                 self.after_commit(under, hand, effects).await
@@ -262,6 +286,7 @@ impl Engine {
     ) -> Result<Then, BackendError> {
         let go_on = self.may_go_on(under).then(|| only_ticket(&mut effects)).flatten();
         if effects.contains(&Effect::Done) {
+            reach(FailPoint::RunEnded);
             self.tracer.run_ended(&hand.snapshot);
         }
         self.carry_out(under.workflow.fingerprint(), under.run, &hand, effects).await?;
@@ -290,14 +315,15 @@ impl Engine {
                 self.wake(hand, parent.clone()).await?;
             }
             if snapshot.chunked {
-                self.backend.drop_all_chunks(under.run).await?;
+                self.drop_all_chunks(under.run).await?;
             }
             return Ok(());
         }
         let wanted = tickets_under(snapshot, &under.via);
         let tickets = self.named(under.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
-        self.publish(under.workflow.fingerprint(), under.run, hand, tickets, 2).await
+        let build = under.workflow.fingerprint();
+        self.publish_reaching(FailPoint::TicketPublished, build, under.run, hand, tickets, 2).await
     }
 
     /// A snapshot that is not older than `revision`: the one in hand, or the latest.
@@ -336,8 +362,12 @@ impl Engine {
 }
 
 async fn settle(lease: &dyn Lease, steps: u64) -> Worked {
+    reach(FailPoint::TicketUnsettled);
     match lease.settle().await {
-        Ok(()) => Worked::Done { steps },
+        Ok(()) => {
+            reach(FailPoint::TicketSettled);
+            Worked::Done { steps }
+        }
         Err(error) => Worked::Abandoned { steps, error },
     }
 }
