@@ -46,6 +46,7 @@ mod command;
 pub mod conformance;
 mod namespace;
 mod python;
+mod resident;
 pub mod server;
 mod wait;
 
@@ -53,5 +54,6 @@ pub use cache::{CacheError, cache_dir};
 pub use command::CommandError;
 pub use namespace::unique_namespace;
 pub use python::{PythonError, python_with};
+pub use resident::resident_bytes;
 pub use server::{NatsServer, NatsServerBuilder, ServerError, shared_server};
 pub use wait::{Finding, WaitError, try_wait_until, wait_until};
