@@ -45,13 +45,17 @@ mod command;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod namespace;
+mod proxy;
 mod python;
+mod resident;
 pub mod server;
 mod wait;
 
 pub use cache::{CacheError, cache_dir};
 pub use command::CommandError;
 pub use namespace::unique_namespace;
+pub use proxy::Proxy;
 pub use python::{PythonError, python_with};
+pub use resident::resident_bytes;
 pub use server::{NatsServer, NatsServerBuilder, ServerError, shared_server};
 pub use wait::{Finding, WaitError, try_wait_until, wait_until};
