@@ -1,7 +1,9 @@
 //! Holding what was recorded against what must be.
 
+mod act;
 mod run;
 
+pub use act::{Evidence, Finding, Judged};
 pub use run::{Observed, judge};
 
 use serde::Serialize;

@@ -5,7 +5,7 @@ use crate::{
     RunKey, Timestamp,
     backend::BackendError,
     fail_point::{FailPoint, Mutant, mutant, reach},
-    run::{Status, pending_tickets},
+    run::{Status, TicketFor, pending_tickets},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -57,6 +57,9 @@ struct Mended {
 
 /// A waiting run is looked at again after twice as long each time, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// How many mended items of a run the log names, at most.
+const MOST_NAMED: usize = 50;
 
 /// How many runs one sweep looks at, at most: the rest is for the next one.
 const RUNS_A_SWEEP: usize = 1000;
@@ -141,7 +144,7 @@ impl Engine {
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
-            tracing::warn!(%run, items, "pending items had lost their tickets");
+            tracing::warn!(%run, items, lost = names(&tickets), "pending items had lost their tickets");
             reach(FailPoint::SweepFound);
             let build = workflow.fingerprint();
             self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 1).await?;
@@ -149,6 +152,12 @@ impl Engine {
         }
         Ok(Some(Mended { items, revision }))
     }
+}
+
+/// The first of the items, as `node/item`.
+fn names(tickets: &[TicketFor]) -> String {
+    let names = tickets.iter().take(MOST_NAMED).map(|ticket| format!("{}/{}", ticket.node, ticket.item));
+    names.collect::<Vec<_>>().join(",")
 }
 
 fn millis(duration: Duration) -> u64 {
