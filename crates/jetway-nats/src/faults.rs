@@ -1,11 +1,6 @@
 //! Looking at everything that the streams hold, and taking tickets away: for those who put Jetway to the test.
 
-use crate::{
-    NatsBackend,
-    error::Failure,
-    jsapi,
-    names::Stream,
-};
+use crate::{NatsBackend, error::Failure, jsapi, names::Stream};
 use jetway_core::{RunKey, backend::BackendError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,8 +47,8 @@ impl NatsBackend {
     /// # Errors
     /// The server is out of reach.
     pub async fn lose_tickets(&self, run: &RunKey) -> Result<u64, BackendError> {
-        let filter = self.names.tickets_of_run(run);
-        let purged: Result<u64, Failure> = jsapi::purge(&self.link, &self.streams.tickets, filter).await;
-        purged.map_err(|failure| failure.cannot(format!("take the tickets of run {run} away")))
+        let tickets = self.names.tickets_of_run(run);
+        let removed = jsapi::remove_each(&self.link, &self.streams.tickets, &tickets).await;
+        removed.map_err(|failure| failure.cannot(format!("take the tickets of run {run} away")))
     }
 }

@@ -27,4 +27,4 @@ pub use error::Error;
 pub use fleet::HostCommand;
 pub use serve::serve;
 pub use summary::{Failure, Summary};
-pub use verify::{Options, Progress, verify};
+pub use verify::{Options, Progress, acts, verify};

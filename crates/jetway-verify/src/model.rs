@@ -92,10 +92,10 @@ impl Expected {
     }
 
     fn commit(&mut self, step: String, item: Option<&ItemId>, touches: Vec<Touch>) {
-        let planned = self.steps.entry(step).or_insert_with(|| Planned {
-            items: Some(BTreeSet::new()),
-            ..Planned::default()
-        });
+        let planned = self
+            .steps
+            .entry(step)
+            .or_insert_with(|| Planned { items: Some(BTreeSet::new()), ..Planned::default() });
         planned.times += 1;
         planned.touches = touches;
         planned.items = match (planned.items.take(), item) {

@@ -149,8 +149,7 @@ impl<'a, R: Rng> Nemesis<'a, R> {
             }
             _ => {}
         }
-        let up: Vec<usize> =
-            (0..fleet.hosts.len()).filter(|index| fleet.hosts[*index].is_up()).collect();
+        let up: Vec<usize> = (0..fleet.hosts.len()).filter(|index| fleet.hosts[*index].is_up()).collect();
         let Some(index) = up.choose(&mut self.rng).copied() else {
             return Ok(0);
         };

@@ -10,8 +10,8 @@ pub use ledger::{Comparable, Entry, Ledger, PlainLedger};
 use crate::program::{Closing, Turn};
 use jetway::{BackoffStrategy, ChildRun, RetryError, RetryPolicy, workflow};
 use nodes::{
-    Adopt, Again, Bereft, Doomed, Fan, Held, Join, Joined, Linger, Narrow, Next, NoChild, Rescue, Risky, Round,
-    Shaky, Work,
+    Adopt, Again, Bereft, Doomed, Fan, Held, Join, Joined, Linger, Narrow, Next, NoChild, Rescue, Risky,
+    Round, Shaky, Work,
 };
 use std::time::Duration;
 

@@ -26,6 +26,8 @@ pub struct Options {
     pub runs: u64,
     /// No act begins after this.
     pub time: Duration,
+    /// Only this act is played, again and again; one of [`acts`].
+    pub act: Option<String>,
     /// How many hosts there are.
     pub hosts: usize,
     /// How a host is started.
@@ -63,11 +65,7 @@ const ACTS: [Act; 5] = [
         faults: &[Fault::LoseTickets, Fault::DoubleTickets, Fault::DoubleTickets, Fault::KillHost],
         lasts: Duration::from_secs(12),
     },
-    Act {
-        name: "server",
-        faults: &[Fault::KillServer, Fault::StopServer],
-        lasts: Duration::from_secs(15),
-    },
+    Act { name: "server", faults: &[Fault::KillServer, Fault::StopServer], lasts: Duration::from_secs(15) },
     Act {
         name: "everything",
         faults: &[
@@ -86,6 +84,11 @@ const ACTS: [Act; 5] = [
     },
 ];
 
+/// The names of the acts, from the harmless to everything at once.
+pub fn acts() -> impl Iterator<Item = &'static str> {
+    ACTS.iter().map(|act| act.name)
+}
+
 /// How long the runs of an act may take after everything works again: sweeps look after what lost its tickets by then.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -98,7 +101,12 @@ pub async fn verify(options: Options, progress: impl Fn(Progress<'_>)) -> Result
     let mut rng = StdRng::seed_from_u64(options.seed);
     let mut summary = Summary::new(options.seed);
     let mut fleet = Fleet::start(options.host.clone()).await?;
-    let mut acts = ACTS.iter().chain(std::iter::repeat(&ACTS[ACTS.len() - 1]));
+    let only = options.act.as_ref().and_then(|name| ACTS.iter().find(|act| act.name == name));
+    let (first, rest) = match only {
+        Some(act) => (&ACTS[..0], act),
+        None => (&ACTS[..], &ACTS[ACTS.len() - 1]),
+    };
+    let mut acts = first.iter().chain(std::iter::repeat(rest));
     while began.elapsed() < options.time && summary.runs < options.runs && summary.is_clean() {
         let Some(act) = acts.next() else { break };
         progress(Progress { act: act.name, summary: &summary });
@@ -123,18 +131,13 @@ async fn play(
 ) -> Result<(), Error> {
     let namespace = namespace(summary.acts);
     fleet.begin(&namespace, options.hosts).await?;
-    let config = NatsConfig {
-        provisioning: Provisioning::Trust,
-        ..nats_config(&fleet.server.url(), namespace)
-    };
+    let config =
+        NatsConfig { provisioning: Provisioning::Trust, ..nats_config(&fleet.server.url(), namespace) };
     let backend = NatsBackend::connect(config.clone()).await?;
     let end = Instant::now() + lasts;
     let runs = Arc::new(Runs::default());
-    let driver = Driver {
-        client: Client::connect_with(config).await?,
-        runs: Arc::clone(&runs),
-        give_up: end + GRACE,
-    };
+    let driver =
+        Driver { client: Client::connect_with(config).await?, runs: Arc::clone(&runs), give_up: end + GRACE };
     let mut nemesis = Nemesis::new(StdRng::seed_from_u64(seed), act.faults, &backend, &runs);
     let torment = async {
         nemesis.torment(fleet, end).await?;
@@ -188,7 +191,7 @@ async fn report(
     ended: &[Ended],
 ) -> Result<Failure, Error> {
     let run = judged.findings.iter().find_map(|finding| finding.run.clone());
-    let of_run = |finding: &&Finding| run.is_none() || finding.run == run;
+    let of_run = |finding: &&Finding| finding.run.is_none() || finding.run == run;
     let violations = judged.findings.iter().filter(of_run).map(|finding| finding.violation.to_string());
     let mut failure = Failure { act: act.to_owned(), violations: violations.collect(), ..Failure::default() };
     failure.hosts = fleet.hosts.iter_mut().filter_map(|host| host.died()).collect();

@@ -41,6 +41,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 2.0)]
     minutes: f64,
 
+    /// Play only this act, again and again: calm, hosts, tickets, server or everything
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(jetway_verify::acts()))]
+    act: Option<String>,
+
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 3)]
     hosts: usize,
@@ -68,6 +72,7 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
         seed: args.seed.unwrap_or_else(rand::random),
         runs: args.runs.unwrap_or(u64::MAX),
         time: Duration::try_from_secs_f64(args.minutes * 60.0)?,
+        act: args.act,
         hosts: args.hosts.max(1),
         host: HostCommand { program: env::current_exe()?, arguments: vec!["verify-host".into()] },
     };

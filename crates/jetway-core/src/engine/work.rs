@@ -153,7 +153,7 @@ impl Engine {
             None
         };
         let Some(ready) = ready else {
-            self.recover(under, &next.hand, delivered).await?;
+            self.recover(under, delivered).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
         };
@@ -208,11 +208,11 @@ impl Engine {
                 under.steps += 1;
                 self.after_commit(under, hand, effects).await
             }
-            Verdict::Discarded(hand) => {
+            Verdict::Discarded(_) => {
                 if let Some(child) = awaits {
                     self.control(&child, Control::Cancel).await?;
                 }
-                self.recover(under, &hand, delivered).await?;
+                self.recover(under, delivered).await?;
                 Ok(Then::Settle)
             }
             Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
@@ -304,15 +304,21 @@ impl Engine {
 
     /// The item of this ticket is done. Where the ticket was held before, its holder may have been lost: does what it
     /// may have left undone. Whoever committed the item under another ticket answers for it by that one.
-    async fn recover(&self, under: &Under<'_>, hand: &InHand, delivered: u32) -> Result<(), BackendError> {
+    ///
+    /// The snapshot in hand will not do: other hosts may have gone on under this ticket since, and what is pending by now is
+    /// pending under it.
+    async fn recover(&self, under: &Under<'_>, delivered: u32) -> Result<(), BackendError> {
         if delivered <= 1 {
             return Ok(());
         }
+        let Some(hand) = self.load(under.run).await? else {
+            return Ok(());
+        };
         let snapshot = &hand.snapshot;
         if snapshot.status.is_terminal() {
             self.publish_result(under.run, snapshot).await?;
             if let Some(parent) = &snapshot.parent {
-                self.wake(hand, parent.clone()).await?;
+                self.wake(&hand, parent.clone()).await?;
             }
             if snapshot.chunked {
                 self.drop_all_chunks(under.run).await?;
@@ -323,7 +329,7 @@ impl Engine {
         let tickets = self.named(under.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
         let build = under.workflow.fingerprint();
-        self.publish_reaching(FailPoint::TicketPublished, build, under.run, hand, tickets, 2).await
+        self.publish_reaching(FailPoint::TicketPublished, build, under.run, &hand, tickets, 2).await
     }
 
     /// A snapshot that is not older than `revision`: the one in hand, or the latest.

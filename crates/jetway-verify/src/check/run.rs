@@ -114,9 +114,9 @@ fn completed(expected: &Expected, observed: &Observed) -> Vec<Violation> {
 fn failed(expected: &Expected, observed: &Observed) -> Vec<Violation> {
     let error = observed.error.as_deref().unwrap_or("no reason is given");
     // A name may begin like another one, so the word behind it is looked for as well.
-    let as_told = |step: &String| [" fails as told", " panics as told"]
-        .iter()
-        .any(|told| error.contains(&format!("{step}{told}")));
+    let as_told = |step: &String| {
+        [" fails as told", " panics as told"].iter().any(|told| error.contains(&format!("{step}{told}")))
+    };
     if expected.doomed.iter().any(as_told) {
         return Vec::new();
     }

@@ -191,9 +191,7 @@ impl VerifyHost {
     fn signal(&self, signal: Signal) -> Result<(), Error> {
         let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| Pid::from_raw(pid.cast_signed()));
         match pid {
-            Some(pid) => {
-                kill_process(pid, signal).map_err(|errno| Error::io("signal a host")(errno.into()))
-            }
+            Some(pid) => kill_process(pid, signal).map_err(|errno| Error::io("signal a host")(errno.into())),
             None => Ok(()),
         }
     }

@@ -14,7 +14,8 @@ use std::{
 
 /// Takes note of an execution, in the journal and, where it is committed, in the trail.
 fn enter(ctx: &Ledger, step_name: &str) -> Result<(), Error> {
-    Journal::note(step_name).map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
+    Journal::note(step_name)
+        .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
     let item = step().map_or_else(String::new, |step| step.item_id().to_string());
     ctx.trail.push(Entry { step: step_name.to_owned(), item });
     Ok(())
