@@ -45,7 +45,7 @@ pub struct Failure {
     /// The run, as `workflow/run_id`; none where what is wrong belongs to no run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong, of this run and of others.
     pub violations: Vec<String>,
     /// Its program.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -92,6 +92,9 @@ pub fn acts() -> impl Iterator<Item = &'static str> {
 /// How long the runs of an act may take after everything works again: sweeps look after what lost its tickets by then.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// How many violations are told, at most.
+const MOST_TOLD: usize = 40;
+
 /// Verifies, and stops after the first act in which something is wrong.
 ///
 /// # Errors
@@ -191,8 +194,9 @@ async fn report(
     ended: &[Ended],
 ) -> Result<Failure, Error> {
     let run = judged.findings.iter().find_map(|finding| finding.run.clone());
-    let of_run = |finding: &&Finding| finding.run.is_none() || finding.run == run;
-    let violations = judged.findings.iter().filter(of_run).map(|finding| finding.violation.to_string());
+    let violations = judged.findings.iter().take(MOST_TOLD).map(|Finding { run, violation }| {
+        format!("{}: {violation}", run.as_deref().unwrap_or("no run in particular"))
+    });
     let mut failure = Failure { act: act.to_owned(), violations: violations.collect(), ..Failure::default() };
     failure.hosts = fleet.hosts.iter_mut().filter_map(|host| host.died()).collect();
     let Some(run) = run else {

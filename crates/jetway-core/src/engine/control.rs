@@ -74,7 +74,7 @@ impl Engine {
     /// does not serve is told as well.
     ///
     /// # Errors
-    /// What the backend failed with. Telling it again is safe.
+    /// What the backend failed with. Telling it again is safe, and mends what a lost host has left undone.
     pub async fn control(&self, run: &RunKey, control: Control) -> Result<Option<Controlled>, BackendError> {
         for _ in 0..MAX_CONFLICTS {
             let Some((hand, build)) = self.load_any(run).await? else {
@@ -83,6 +83,9 @@ impl Engine {
             let before = hand.snapshot.status;
             let snapshot = Snapshot::clone(&hand.snapshot);
             let Some(applied) = control.decide(snapshot, self.next_commit(), Timestamp::now()) else {
+                if before == Status::Cancelled && control == Control::Cancel {
+                    self.end_again(build, run, &hand).await?;
+                }
                 return Ok(Some(Controlled { status: before, changed: false }));
             };
             let Applied { snapshot, effects } = applied;

@@ -5,7 +5,7 @@ use crate::{
     Fingerprint, ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, Ticket},
     fail_point::{FailPoint, apart, reach},
-    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted},
+    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted, at_the_end},
 };
 
 impl Engine {
@@ -35,16 +35,27 @@ impl Engine {
                     Box::pin(self.control(&child, Control::Cancel)).await?;
                     reach(FailPoint::ChildCancelled);
                 }
-                Effect::DropAllChunks => self.drop_all_chunks(run).await?,
+                Effect::PreventChild(child) => {
+                    Box::pin(self.prevent(build, run, hand, &child)).await?;
+                    reach(FailPoint::ChildCancelled);
+                }
+                Effect::DropAllChunks => {
+                    self.backend.drop_all_chunks(run).await?;
+                    reach(FailPoint::ChunksDropped);
+                }
             }
         }
         Ok(())
     }
 
-    pub(super) async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        self.backend.drop_all_chunks(run).await?;
-        reach(FailPoint::ChunksDropped);
-        Ok(())
+    /// Carries out what the end of a run asks for, again: whoever ended it may have been lost in the middle of that.
+    pub(super) async fn end_again(
+        &self,
+        build: Fingerprint,
+        run: &RunKey,
+        hand: &InHand,
+    ) -> Result<(), BackendError> {
+        self.carry_out(build, run, hand, at_the_end(&hand.snapshot)).await
     }
 
     /// Publishes tickets; a host may be lost behind each of them.

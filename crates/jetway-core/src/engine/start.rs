@@ -128,7 +128,7 @@ impl Engine {
 
     /// The run exists: this is a redelivery, or somebody else's run. A coordinator may have been lost between the
     /// snapshot and the ticket, so the ticket is published again.
-    pub(super) async fn join_existing(
+    async fn join_existing(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
@@ -140,9 +140,19 @@ impl Engine {
         if hand.snapshot.input_digest != seed.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }
+        Ok(self.ticket_again(workflow, run, &hand).await?)
+    }
+
+    /// Publishes the first ticket of a run again, where nothing is committed yet.
+    pub(super) async fn ticket_again(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        hand: &InHand,
+    ) -> Result<(), BackendError> {
         if hand.snapshot.steps == 0 {
             let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+            self.publish(workflow.fingerprint(), run, hand, tickets, 1).await?;
         }
         Ok(())
     }

@@ -66,7 +66,8 @@ const RUNS_A_SWEEP: usize = 1000;
 
 impl Engine {
     /// Looks at the runs that were not written for a while: a pending item that has no ticket, nor one under which it
-    /// was committed, gets one again. Costs nothing for runs that go on, and one look for each that ended.
+    /// was committed, gets one again. What the end of a cancelled run asks for is carried out again, once: who cancelled
+    /// it held no ticket that would come back. Costs nothing for runs that go on.
     ///
     /// # Errors
     /// What the backend failed with; the next sweep goes on where this one stopped.
@@ -81,8 +82,14 @@ impl Engine {
             false => Timestamp(now.0.saturating_sub(millis(self.config.stale_after))),
         };
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+        let mut swept = Swept::default();
         let doubt = std::mem::take(&mut sweeper.doubt);
         for run in stale {
+            if run.cancelled {
+                swept.looked_at += 1;
+                self.end_cancelled(&run.run).await?;
+                continue;
+            }
             let pause = self.config.stale_after;
             let revision = (!doubt).then_some(run.revision);
             sweeper.waiting.insert(run.run, Waiting { revision, due: now, pause });
@@ -95,7 +102,6 @@ impl Engine {
             .map(|(run, waiting)| (run.clone(), *waiting))
             .take(RUNS_A_SWEEP)
             .collect();
-        let mut swept = Swept::default();
         for (run, waiting) in due {
             swept.looked_at += 1;
             match self.mend(&run, waiting.revision).await? {
@@ -109,6 +115,15 @@ impl Engine {
             }
         }
         Ok(swept)
+    }
+
+    async fn end_cancelled(&self, run: &RunKey) -> Result<(), BackendError> {
+        match self.load_any(run).await? {
+            Some((hand, build)) if hand.snapshot.status == Status::Cancelled => {
+                self.end_again(build, run, &hand).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives the items of a run their tickets again; `None` where the run ended, or went on since `revision`.
@@ -134,8 +149,10 @@ impl Engine {
             }
             let child = hand.snapshot.children.get(&ticket.item);
             let waits = match child {
-                Some(child) => self.child_end(child).await?.is_none(),
-                None => false,
+                Some(child) if !hand.snapshot.unstarted.contains(&ticket.item) => {
+                    self.child_end(child).await?.is_none()
+                }
+                _ => false,
             };
             if !waits {
                 stranded.push(ticket);

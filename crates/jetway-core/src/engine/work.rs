@@ -8,8 +8,9 @@
 //! | settling the ticket | done | - |
 
 use super::{
-    AnyWorkflow, Control, Engine, StepInfo, StepSpan, Task, Tried,
+    AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
     cell::{Finished, InHand, Verdict},
+    children::NewChild,
     inputs::Ready,
     registry::ChildEnd,
 };
@@ -158,6 +159,8 @@ impl Engine {
             return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
         };
         let child = match snapshot.children.get(&next.item) {
+            // Whoever recorded it may have been lost before it was started: the node says again what it is.
+            Some(_) if snapshot.unstarted.contains(&next.item) => None,
             Some(child) => match self.child_end(child).await? {
                 None => return Ok(Then::Park(next.item.clone(), Some(child.clone()))),
                 end => end,
@@ -174,12 +177,12 @@ impl Engine {
             links: ready.from.clone(),
         });
         let tried = self.attempt_once(under, &next, ready, child, &span).await?;
-        let Some(attempt) = tried else {
+        let Some((attempt, asked)) = tried else {
             self.tracer.step_ended(&span, "given_back");
             return Ok(Then::GiveBack);
         };
         reach(FailPoint::NodeRun);
-        let (outcome, awaits) = (word(&attempt.produced), awaited(&attempt.produced));
+        let outcome = word(&attempt.produced);
         let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
         let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
         let ended = match &verdict {
@@ -187,7 +190,7 @@ impl Engine {
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
         };
         self.tracer.step_ended(&span, ended);
-        self.follow(under, next, verdict?, awaits, delivered).await
+        self.follow(under, next, verdict?, asked, delivered).await
     }
 
     /// What the verdict on an attempt leads to.
@@ -196,22 +199,18 @@ impl Engine {
         under: &mut Under<'_>,
         next: Next,
         verdict: Verdict,
-        awaits: Option<RunKey>,
+        asked: Option<NewChild>,
         delivered: u32,
     ) -> Result<Then, BackendError> {
         match verdict {
-            Verdict::Committed(..) if awaits.is_some() => {
-                reach(FailPoint::ChildRecorded);
-                Ok(Then::Park(next.item, awaits))
-            }
-            Verdict::Committed(hand, effects) => {
-                under.steps += 1;
-                self.after_commit(under, hand, effects).await
-            }
-            Verdict::Discarded(_) => {
-                if let Some(child) = awaits {
-                    self.control(&child, Control::Cancel).await?;
+            Verdict::Committed(hand, effects) => match asked {
+                Some(child) => self.start_recorded(under, next, hand, effects, child).await,
+                None => {
+                    under.steps += 1;
+                    self.after_commit(under, hand, effects).await
                 }
+            },
+            Verdict::Discarded(_) => {
                 self.recover(under, delivered).await?;
                 Ok(Then::Settle)
             }
@@ -227,7 +226,7 @@ impl Engine {
         ready: Ready,
         child: Option<ChildEnd>,
         span: &StepSpan,
-    ) -> Result<Option<Attempt>, BackendError> {
+    ) -> Result<Option<(Attempt, Option<NewChild>)>, BackendError> {
         let node = ready.node.clone();
         let tried = if next.attempt > self.config.max_attempts {
             lost_too_often(next, &node, self.config.max_attempts)
@@ -252,19 +251,20 @@ impl Engine {
         if tried.cancelled {
             return Ok(None);
         }
-        let produced = match tried.asked {
+        let asked = tried.asked.map(|spec| {
+            let (run, item, build) = (under.run.clone(), next.item.clone(), under.workflow.fingerprint());
+            NewChild::new(
+                spec,
+                Parent { run, item, node: node.clone(), build },
+                &next.hand.snapshot.trace,
+                span,
+            )
+        });
+        let produced = match &asked {
             None => tried.produced,
-            Some(spec) => {
-                let parent = Parent {
-                    run: under.run.clone(),
-                    item: next.item.clone(),
-                    node: node.clone(),
-                    build: under.workflow.fingerprint(),
-                };
-                Produced::Await(self.start_child(spec, parent, &next.hand.snapshot.trace, span).await?)
-            }
+            Some(child) => Produced::Await(child.run.clone()),
         };
-        Ok(Some(Attempt {
+        let attempt = Attempt {
             item: next.item.clone(),
             node,
             via: under.via.clone(),
@@ -273,7 +273,42 @@ impl Engine {
             span: span.id,
             produced,
             context: tried.context,
-        }))
+        };
+        Ok(Some((attempt, asked)))
+    }
+
+    /// The record names the child that the item waits for: makes it exist, and the record say so.
+    async fn start_recorded(
+        &self,
+        under: &Under<'_>,
+        next: Next,
+        hand: InHand,
+        effects: Vec<Effect>,
+        child: NewChild,
+    ) -> Result<Then, BackendError> {
+        reach(FailPoint::ChildRecorded);
+        let build = under.workflow.fingerprint();
+        self.carry_out(build, under.run, &hand, effects).await?;
+        self.start_child(&child).await?;
+        let attempt = Attempt {
+            item: next.item.clone(),
+            node: child.parent.node,
+            via: under.via.clone(),
+            number: next.attempt,
+            at: Timestamp::now(),
+            span: None,
+            produced: Produced::Started,
+            context: None,
+        };
+        let finished = Finished { attempt, base: hand.snapshot.context.clone() };
+        match self.commit(under.workflow, under.run, finished).await? {
+            Verdict::Discarded(hand) if hand.snapshot.status.is_terminal() => {
+                // Whoever ended the run may have been lost before it came to the child.
+                self.end_again(build, under.run, &hand).await?;
+                Ok(Then::Settle)
+            }
+            _ => Ok(Then::Park(next.item, Some(child.run))),
+        }
     }
 
     /// Carries out the effects of a commit. The only successor goes on under the same ticket, which stays unsettled
@@ -316,14 +351,7 @@ impl Engine {
         };
         let snapshot = &hand.snapshot;
         if snapshot.status.is_terminal() {
-            self.publish_result(under.run, snapshot).await?;
-            if let Some(parent) = &snapshot.parent {
-                self.wake(&hand, parent.clone()).await?;
-            }
-            if snapshot.chunked {
-                self.drop_all_chunks(under.run).await?;
-            }
-            return Ok(());
+            return self.end_again(under.workflow.fingerprint(), under.run, &hand).await;
         }
         let wanted = tickets_under(snapshot, &under.via);
         let tickets = self.named(under.run, snapshot, wanted).await?;
@@ -397,6 +425,7 @@ fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
         Effect::Done
         | Effect::Wake(_)
         | Effect::CancelChild(_)
+        | Effect::PreventChild(_)
         | Effect::DropChunks(_)
         | Effect::DropAllChunks => None,
     }
@@ -415,19 +444,12 @@ fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
     Tried { produced: Produced::Failed(error), context: None, cancelled: false, asked: None }
 }
 
-fn awaited(produced: &Produced) -> Option<RunKey> {
-    match produced {
-        Produced::Await(child) => Some(child.clone()),
-        _ => None,
-    }
-}
-
 fn word(produced: &Produced) -> &'static str {
     match produced {
         Produced::Next(_) => "next",
         Produced::NextAll(_) => "next_all",
         Produced::Hold => "hold",
-        Produced::Await(_) => "awaits",
+        Produced::Await(_) | Produced::Started => "awaits",
         Produced::Caught(..) => "caught",
         Produced::Failed(_) => "failed",
     }
