@@ -5,7 +5,7 @@ use crate::{
     RunKey, Timestamp,
     backend::BackendError,
     fail_point::{FailPoint, Mutant, mutant, reach},
-    run::{Status, TicketFor, pending_tickets},
+    run::{Status, TicketFor},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -141,30 +141,15 @@ impl Engine {
         if hand.snapshot.status != Status::Running {
             return Ok(Some(Mended { items: 0, revision }));
         }
-        let live = self.backend.live(run).await?;
-        let mut stranded = Vec::new();
-        for ticket in pending_tickets(&hand.snapshot) {
-            if live.contains(&ticket.item) || live.contains(&ticket.via) {
-                continue;
-            }
-            let child = hand.snapshot.children.get(&ticket.item);
-            let waits = match child {
-                Some(child) if !hand.snapshot.unstarted.contains(&ticket.item) => {
-                    self.child_end(child).await?.is_none()
-                }
-                _ => false,
-            };
-            if !waits {
-                stranded.push(ticket);
-            }
-        }
+        let stranded = self.stranded(run, &hand.snapshot, None).await?;
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
             tracing::warn!(%run, items, lost = names(&tickets), "pending items had lost their tickets");
             reach(FailPoint::SweepFound);
             let build = workflow.fingerprint();
-            self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 1).await?;
+            // Somebody may be in the middle of one of these without a ticket, so this is the second attempt at it.
+            self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 2).await?;
             reach(FailPoint::SweepMended);
         }
         Ok(Some(Mended { items, revision }))

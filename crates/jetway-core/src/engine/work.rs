@@ -51,11 +51,21 @@ pub enum Worked {
 struct Under<'a> {
     workflow: &'a dyn AnyWorkflow,
     run: &'a RunKey,
+    delivery: &'a Delivery,
     /// The ticket's own item: what is committed is found again by it.
     via: ItemId,
     cancel: &'a CancellationToken,
     began: Instant,
     steps: u64,
+}
+
+impl Under<'_> {
+    /// Whether nobody else can have been handed this ticket, nor have been at work on its item without it. One that was
+    /// handed over long ago may have been handed to others since: a message can be late by more than its lease.
+    fn holds_it_alone(&self) -> bool {
+        let Delivery { ticket, delivered, lease, .. } = self.delivery;
+        *delivered <= 1 && ticket.attempt <= 1 && Timestamp::now().since(ticket.at) < lease.lasts() / 2
+    }
 }
 
 /// The next attempt to be made.
@@ -95,12 +105,13 @@ impl Engine {
         let mut under = Under {
             workflow: &*workflow,
             run: &run,
+            delivery: &delivery,
             via: delivery.ticket.item.clone(),
             cancel: &cancel,
             began: Instant::now(),
             steps: 0,
         };
-        match self.work_under(&mut under, &delivery).await {
+        match self.work_under(&mut under).await {
             Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
             Ok(Then::Park(item, child)) => match settle(&*delivery.lease, under.steps).await {
                 Worked::Done { steps } => match self.look_again(&run, &item, child.as_ref()).await {
@@ -117,8 +128,8 @@ impl Engine {
         }
     }
 
-    async fn work_under(&self, under: &mut Under<'_>, delivery: &Delivery) -> Result<Then, BackendError> {
-        let ticket = &delivery.ticket;
+    async fn work_under(&self, under: &mut Under<'_>) -> Result<Then, BackendError> {
+        let Delivery { ticket, delivered, .. } = under.delivery;
         let Some(hand) = self.at_least(under.run, ticket.revision).await? else {
             // The run was removed, so there is nothing left to do or to lose.
             return Ok(Then::Settle);
@@ -126,7 +137,7 @@ impl Engine {
         reach(FailPoint::SnapshotLoaded);
         let mut next = Next {
             item: ticket.item.clone(),
-            attempt: ticket.attempt.saturating_add(delivery.delivered.saturating_sub(1)),
+            attempt: ticket.attempt.saturating_add(delivered.saturating_sub(1)),
             waited: Some(Timestamp::now().since(ticket.at)),
             hand,
         };
@@ -134,19 +145,14 @@ impl Engine {
             if under.cancel.is_cancelled() {
                 return Ok(Then::GiveBack);
             }
-            match self.attempt_next(under, next, delivery.delivered).await? {
+            match self.attempt_next(under, next).await? {
                 Then::Attempt(following) => next = following,
                 end => return Ok(end),
             }
         }
     }
 
-    async fn attempt_next(
-        &self,
-        under: &mut Under<'_>,
-        next: Next,
-        delivered: u32,
-    ) -> Result<Then, BackendError> {
+    async fn attempt_next(&self, under: &mut Under<'_>, next: Next) -> Result<Then, BackendError> {
         let snapshot = &next.hand.snapshot;
         let ready = if snapshot.status == Status::Running {
             self.ready(under.run, snapshot, &next.item).await?
@@ -154,7 +160,7 @@ impl Engine {
             None
         };
         let Some(ready) = ready else {
-            self.recover(under, delivered).await?;
+            self.recover(under).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
         };
@@ -190,7 +196,7 @@ impl Engine {
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
         };
         self.tracer.step_ended(&span, ended);
-        self.follow(under, next, verdict?, asked, delivered).await
+        self.follow(under, next, verdict?, asked).await
     }
 
     /// What the verdict on an attempt leads to.
@@ -200,7 +206,6 @@ impl Engine {
         next: Next,
         verdict: Verdict,
         asked: Option<NewChild>,
-        delivered: u32,
     ) -> Result<Then, BackendError> {
         match verdict {
             Verdict::Committed(hand, effects) => match asked {
@@ -211,7 +216,7 @@ impl Engine {
                 }
             },
             Verdict::Discarded(_) => {
-                self.recover(under, delivered).await?;
+                self.recover(under).await?;
                 Ok(Then::Settle)
             }
             Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
@@ -337,13 +342,12 @@ impl Engine {
             && !under.cancel.is_cancelled()
     }
 
-    /// The item of this ticket is done. Where the ticket was held before, its holder may have been lost: does what it
-    /// may have left undone. Whoever committed the item under another ticket answers for it by that one.
+    /// The item of this ticket is done, by somebody else. Who that was may be lost, or may go on without a lease that
+    /// brings its work back: gives what is pending tickets of its own before this one is settled.
     ///
-    /// The snapshot in hand will not do: other hosts may have gone on under this ticket since, and what is pending by now is
-    /// pending under it.
-    async fn recover(&self, under: &Under<'_>, delivered: u32) -> Result<(), BackendError> {
-        if delivered <= 1 {
+    /// The snapshot in hand will not do: other hosts may have gone on under this ticket since.
+    async fn recover(&self, under: &Under<'_>) -> Result<(), BackendError> {
+        if under.holds_it_alone() {
             return Ok(());
         }
         let Some(hand) = self.load(under.run).await? else {
@@ -353,7 +357,11 @@ impl Engine {
         if snapshot.status.is_terminal() {
             return self.end_again(under.workflow.fingerprint(), under.run, &hand).await;
         }
-        let wanted = tickets_under(snapshot, &under.via);
+        let wanted = match under.delivery.ticket.attempt {
+            1 => tickets_under(snapshot, &under.via),
+            // A ticket that was published in doubt: who has done its item may have held one that is settled by now.
+            _ => self.stranded(under.run, snapshot, Some(&under.via)).await?,
+        };
         let tickets = self.named(under.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
         let build = under.workflow.fingerprint();
