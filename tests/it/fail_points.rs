@@ -61,6 +61,12 @@ async fn crash_p5_a_host_dies_while_it_tells_runs_what_to_do() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn crash_p5_a_child_that_is_recorded_is_not_started_when_its_parent_has_ended() -> Result<()> {
+    let server = NatsServer::start().await?;
+    play::cancelled_before_the_child_is_started(&server.url()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crash_p4_a_host_dies_while_it_mends() -> Result<()> {
     all(&[Play::Sweep]).await
 }

@@ -21,6 +21,7 @@ const fn case(point: FailPoint, play: Play, in_vain: u64, truth: &'static str, m
 
 const START_AGAIN: &str = "the start message is delivered again";
 const START_JOINS: &str = "the start message is delivered again, and gives the same run";
+const TICKET_AGAIN: &str = "the ticket is delivered again";
 const RUN_AGAIN: &str = "the ticket is delivered again, and the node runs again";
 const GO_ON: &str = "the ticket is delivered again: its item is done, so what it begot gets tickets";
 const END_AGAIN: &str =
@@ -37,8 +38,8 @@ pub(super) const CASES: &[Case] = &[
     case(At::StartTicketed, Play::Chain, 1, "the run goes on, its start is not acknowledged", START_JOINS),
     case(At::StartUnsettled, Play::Chain, 1, "the run goes on, its start is not acknowledged", START_JOINS),
     case(At::StartSettled, Play::Chain, 1, "the run goes on", "nobody has to"),
-    case(At::TicketTaken, Play::Chain, 0, "nothing has changed", RUN_AGAIN),
-    case(At::SnapshotLoaded, Play::Chain, 0, "nothing has changed", RUN_AGAIN),
+    case(At::TicketTaken, Play::Chain, 0, "nothing has changed", TICKET_AGAIN),
+    case(At::SnapshotLoaded, Play::Chain, 0, "nothing has changed", TICKET_AGAIN),
     case(At::NodeRun, Play::Chain, 1, "nothing has changed but what the node did outside", RUN_AGAIN),
     case(At::ChunksWritten, Play::Wide, 1, "nothing has changed; no snapshot names the chunks", RUN_AGAIN),
     case(At::SnapshotUnsent, Play::Chain, 1, "nothing has changed but what the node did outside", RUN_AGAIN),

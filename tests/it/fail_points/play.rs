@@ -176,6 +176,13 @@ async fn cancelled(stage: &Stage, run: &RunKey) -> Result<()> {
     }
     let done = stage.client.result(run, DEADLINE).await.context("the run has no result")?;
     ensure!(done.status == Status::Cancelled && done.steps == 1, "{done:#?}");
+    children_cancelled(stage, run).await?;
+    // The attempts that are under way end, and change nothing.
+    stage.open(run, &["first", "second", "third"])
+}
+
+/// The only child of the run is cancelled, and nothing of it is committed.
+async fn children_cancelled(stage: &Stage, run: &RunKey) -> Result<()> {
     let children = RunsQuery { workflow: Some(WorkflowName::new("gated")?), ..RunsQuery::default() };
     wait_until("the children are cancelled", DEADLINE, async || {
         let found = stage.client.runs(&children).await.ok()?.runs;
@@ -185,8 +192,26 @@ async fn cancelled(stage: &Stage, run: &RunKey) -> Result<()> {
         (states == [(Status::Cancelled, 0)]).then_some(())
     })
     .await;
-    // The attempts that are under way end, and change nothing.
-    stage.open(run, &["first", "second", "third"])
+    Ok(())
+}
+
+/// A host records a child run and dies before it starts it; then the parent is cancelled.
+pub(super) async fn cancelled_before_the_child_is_started(url: &str) -> Result<()> {
+    let stage = Stage::new(url, "never begun").await?;
+    let run = Play::Cancel.start(&stage, 0).await?;
+    stage.host(Some(FailPoint::ChildRecorded.as_str()))?.dies_at(FailPoint::ChildRecorded).await?;
+    let waits = stage.client.status(&run).await?;
+    let child = waits.children.first().context("no child is recorded")?;
+    ensure!(stage.attempts(&run) == ["split"], "the child {child} is started");
+    let _host = stage.host(None)?;
+    tell(&stage, &run, Control::Cancel).await;
+    let done = stage.client.result(&run, DEADLINE).await?;
+    ensure!(done.status == Status::Cancelled, "{done:#?}");
+    children_cancelled(&stage, &run).await?;
+    // The parent's ticket comes again, to whoever would start the child.
+    stage.open(&run, &["first", "second", "third"])?;
+    stage.is_tidy().await?;
+    children_cancelled(&stage, &run).await
 }
 
 /// Makes hosts die, one after the other, and one that lives carry on.
@@ -226,7 +251,7 @@ pub(super) async fn play(url: &str, case: &Case, deaths: usize) -> Result<()> {
     for run in &runs {
         executed += stage.attempts(run).len() as u64;
     }
-    // Each death may cost every run attempts that was under way; the sweep's play begins with one more.
+    // Each death may cost every run the attempts that were under way; the sweep's play begins with one more.
     let (count, alive) = (deaths as u64, (1..=deaths as u64).sum::<u64>());
     let before = if play == Play::Sweep { case.in_vain * (count - 1) } else { 0 };
     let (least, most) = (play.executed() * count, play.executed() * count + case.in_vain * alive + before);

@@ -92,14 +92,14 @@ impl Stage {
         wait_until(&what, DEADLINE, async || self.attempts(run).iter().any(|ran| ran == node)).await;
     }
 
-    /// Starts a host, which dies at `arm` where there is one.
+    /// Starts a host, which dies at `arm` where there is one. It breaks the rule that `JETWAY_MUTANT` names to the test,
+    /// which is how to see that a test finds it.
     pub(super) fn host(&self, arm: Option<&str>) -> Result<Host> {
         let child = Command::new(crash_host())
             .env("NATS_URL", &self.url)
             .env("JETWAY_NAMESPACE", &self.namespace)
             .env("JETWAY_FAIL_POINT", arm.unwrap_or_default())
             .env("RUST_LOG", "warn")
-            .env_remove("JETWAY_MUTANT")
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
