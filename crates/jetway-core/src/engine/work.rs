@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | taking the ticket, running the node | nothing changed | redelivery runs the node again |
 //! | the commit | the step is committed, its successors have no ticket | redelivery finds the item done and publishes the tickets of what was committed under this one |
+//! | the commit that records a child run | the child is not there, or not known to be | redelivery runs the node again, which names the child, and starts it |
 //! | the effects | as above, and the tickets exist twice | the second one finds its item done |
 //! | settling the ticket | done | - |
 
