@@ -6,6 +6,7 @@ mod crashes;
 mod demo;
 mod golden;
 mod idle;
+mod resources;
 mod support;
 mod tidy;
 mod traces;

@@ -13,7 +13,7 @@ use crate::{
     link::{Link, LinkState},
     write::NotStored,
 };
-use async_nats::{Message, SubscribeError, Subscriber, jetstream::ErrorCode};
+use async_nats::{Message, SubscribeError, Subscriber, jetstream, jetstream::ErrorCode};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -214,14 +214,15 @@ impl Run {
         }
     }
 
-    fn refused(&mut self, job: Job, refusal: async_nats::jetstream::Error) {
+    fn refused(&mut self, job: Job, refusal: jetstream::Error) {
         match refusal.error_code() {
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.write.is_once() => job.settle(Ok(0)),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.uncertain => self.unresolved.push_back(job),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE => job.settle(Err(NotStored::Conflict)),
             ErrorCode::STREAM_STORE_FAILED if job.write.is_once() && is_second(&refusal) => job.settle(Ok(0)),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => self.pause_briefly(job),
-            _ if refusal.code() == 503 && !error::no_room(&refusal) => {
+            _ if error::no_room(&refusal) => self.no_room(job, refusal),
+            _ if refusal.code() == 503 => {
                 let reason = refusal.to_string();
                 self.pause(job, Next::Send, &reason);
             }
@@ -229,17 +230,33 @@ impl Run {
         }
     }
 
+    /// There may be room again in a while.
+    fn no_room(&mut self, mut job: Job, refusal: jetstream::Error) {
+        let first = job.no_room.replace(refusal).is_none();
+        if first && job.uncertain {
+            return self.unresolved.push_back(job);
+        }
+        let delay = (100_u64 << job.pauses.min(5)).min(2000);
+        self.put_off(job, Next::Send, delay, "there is no room");
+    }
+
     fn lost(&mut self, jobs: Flown) {
         for mut job in jobs.into_jobs() {
             job.uncertain = true;
+            job.no_room = None;
             self.unresolved.push_back(job);
         }
     }
 
-    fn found_out(&mut self, job: Job, fate: Fate) {
+    fn found_out(&mut self, mut job: Job, fate: Fate) {
         match fate {
             Fate::Stored(sequence) => job.settle(Ok(sequence)),
             Fate::Overtaken => job.settle(Err(NotStored::Conflict)),
+            // The server has answered the latest sending of it: nothing of it is on its way.
+            Fate::NotYet if job.no_room.is_some() => {
+                job.uncertain = false;
+                self.pause(job, Next::Send, "there is no room");
+            }
             Fate::NotYet => self.pause(job, Next::Send, "the connection is not good enough for an answer"),
             Fate::Unknown(reason) => self.pause(job, Next::FindOut, &reason),
         }
@@ -267,7 +284,10 @@ impl Run {
         self.later.insert((due, self.put_off), (job, next));
     }
 
-    pub(super) fn give_up(&self, job: Job, reason: &str) {
+    pub(super) fn give_up(&self, mut job: Job, reason: &str) {
+        if let (false, Some(refusal)) = (job.uncertain, job.no_room.take()) {
+            return job.settle(Err(NotStored::Refused(refusal)));
+        }
         let within = self.config.give_up_after;
         let reason =
             format!("no verdict of the nats-server within {within:?}, {reason}{}", self.seen.refused());
@@ -323,6 +343,6 @@ impl Run {
 }
 
 /// Whether a message was refused because its subject has one already.
-fn is_second(refusal: &async_nats::jetstream::Error) -> bool {
+fn is_second(refusal: &jetstream::Error) -> bool {
     refusal.to_string().contains("per subject")
 }
