@@ -72,7 +72,7 @@ pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteCon
 pub use connect::ServerFacts;
 pub use durability::{Durability, Synced};
 pub use names::start_subject;
-pub use requests::{BUSY, NO_HOST, Remote};
+pub use requests::{BUSY, NO_ANSWER, NO_HOST, Remote};
 pub use service::{ServiceHandle, serve};
 pub use stores::{
     NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,

@@ -30,6 +30,9 @@ pub const NO_HOST: u16 = 502;
 /// The code of the error for a request that a host has no place for now.
 pub const BUSY: u16 = 429;
 
+/// The code of the error for a request that a host heard and did not answer in time.
+pub const NO_ANSWER: u16 = 504;
+
 /// The hosts of a namespace, as a client asks them. Which host answers is the server's choice.
 #[derive(Debug, Clone)]
 pub struct Remote {
@@ -118,7 +121,7 @@ fn unanswered(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiErr
             ApiError::new(NO_HOST, format!("no host answers {subject}: none is up in this namespace"))
         }
         RequestErrorKind::TimedOut => {
-            ApiError::new(503, format!("no answer from {subject} within {within:?}"))
+            ApiError::new(NO_ANSWER, format!("no answer from {subject} within {within:?}"))
         }
         RequestErrorKind::MaxPayloadExceeded => {
             ApiError::new(413, format!("the request to {subject} is larger than the server carries"))

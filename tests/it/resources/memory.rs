@@ -49,7 +49,7 @@ async fn p9_a_node_that_takes_its_host_down_fails_its_run_and_no_other() -> Resu
     let error = done.error.context("a failed run has an error")?;
     assert_eq!((done.status, error.kind.as_str()), (Status::Failed, "worker_lost"), "{error:?}");
     assert_eq!(error.node.as_deref(), Some("devour"));
-    assert!(error.message.contains("takes its host down"), "{error:?}");
+    assert!(error.message.contains("take its host down"), "{error:?}");
     assert_eq!(deaths.load(Ordering::SeqCst), 3);
     // The host that was lost serves again.
     setup.publish_start("hungry", &1, &named("modest")?).await?;
@@ -101,13 +101,17 @@ async fn p9_ten_thousand_starts_at_once_complete_in_bounded_memory() -> Result<(
             let result: Value = serde_json::from_slice(&result.context("the connection is open")?.payload)?;
             anyhow::ensure!(result["status"] == "completed", "{result}");
             let id = result["run_id"].as_str().context("a result names its run")?.to_owned();
-            anyhow::ensure!(ended.insert(id), "a run ended twice: {result}");
+            // Told again where a host could not know whether it was heard; the stream keeps one for each.
+            ended.insert(id);
             most = most.max(memory()?);
         }
         anyhow::Ok(())
     };
     tokio::try_join!(left, asked, ended)?;
     println!("a host of {} MiB took up {} MiB at most", before >> 20, most >> 20);
+    let stream = async_nats::jetstream::new(plain).get_stream(format!("JETWAY_{ns}_DONE")).await?;
+    // All of them, and the one before.
+    assert_eq!(stream.get_info().await?.state.messages, 2 * EACH as u64 + 1);
     assert!(most < before + ROOM, "{before} bytes before, {most} at most");
     goes_on(&client, "after").await
 }

@@ -3,7 +3,7 @@
 use super::support::{Setup, completes, goes_on, host, impatient, publish};
 use crate::support::DEADLINE;
 use anyhow::Result;
-use jetway::Client;
+use jetway::{Client, engine::EngineConfig};
 use jetway_testing::{NatsServer, Proxy, unique_namespace, wait_until};
 use jetway_tests::resources::Job;
 use std::{
@@ -32,7 +32,7 @@ async fn runs_survive_a_bad_line_between_host_and_server() -> Result<()> {
     let server = NatsServer::start().await?;
     let ns = unique_namespace("line");
     let proxy = Proxy::start(&server.url()).await?;
-    let host = host(impatient(&proxy.url(), &ns)?).await?;
+    let host = host(impatient(&proxy.url(), &ns)?, EngineConfig::default()).await?;
     let client = Client::connect_with(impatient(&server.url(), &ns)?).await?;
     let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
     let job = Job { branches: 20, ..Job::ordinary() };

@@ -33,22 +33,21 @@ pub(crate) fn impatient(url: &str, ns: &str) -> Result<NatsConfig> {
 }
 
 /// A host in this process, of the workflows that do not take it down.
-pub(crate) async fn host(config: NatsConfig) -> Result<HostHandle> {
-    // A host that were lost over a ticket more than once would fail its run.
-    let engine = EngineConfig { max_attempts: 2, ..EngineConfig::default() };
+pub(crate) async fn host(config: NatsConfig, engine: EngineConfig) -> Result<HostHandle> {
     let builder = Host::builder().nats_config(config).engine_config(engine);
     Ok(builder.workflow(work()).workflow(grow()).build().await?.start().await?)
 }
 
 impl Setup {
     pub(crate) async fn new(label: &str) -> Result<Self> {
-        Self::on(NatsServer::start().await?, label).await
+        Self::with(label, EngineConfig::default()).await
     }
 
-    pub(crate) async fn on(server: NatsServer, label: &str) -> Result<Self> {
+    pub(crate) async fn with(label: &str, engine: EngineConfig) -> Result<Self> {
+        let server = NatsServer::start().await?;
         let (url, ns) = (server.url(), unique_namespace(label));
         let config = impatient(&url, &ns)?;
-        let host = host(config.clone()).await?;
+        let host = host(config.clone(), engine).await?;
         let client = Client::connect_with(config).await?;
         let jetstream = async_nats::jetstream::new(async_nats::connect(&url).await?);
         Ok(Self { _host: host, client, jetstream, ns, server })

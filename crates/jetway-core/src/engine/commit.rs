@@ -192,12 +192,17 @@ impl Engine {
         self.backend.commit(SnapshotWrite { run, commit, expected, status, bytes, chunks }).await
     }
 
-    /// Reads the latest snapshot and keeps it in hand.
+    /// Reads the latest snapshot and keeps it in hand, as long as the run goes on.
     pub(super) async fn load(&self, run: &RunKey) -> Result<Option<InHand>, BackendError> {
         let Some((hand, _build)) = self.load_any(run).await? else {
             return Ok(None);
         };
-        self.cells.of(run).keep(&hand);
+        if hand.snapshot.status.is_terminal() {
+            // A late ticket asked for it, and nothing will ask again.
+            self.cells.forget(run);
+        } else {
+            self.cells.of(run).keep(&hand);
+        }
         Ok(Some(hand))
     }
 }

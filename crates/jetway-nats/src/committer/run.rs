@@ -36,6 +36,8 @@ const AFTER_RECONNECT: Duration = Duration::from_millis(250);
 const NO_ALARM: Duration = Duration::from_secs(3600);
 /// How often writes that cannot be sent are looked at for their deadline.
 const STALLED: Duration = Duration::from_millis(200);
+/// How often it is told that writes wait for room.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the committer's task knows.
 pub(super) struct Run {
@@ -61,6 +63,8 @@ pub(super) struct Run {
     /// Nothing can be sent before then.
     pub(super) stalled_until: Option<Instant>,
     seen: LinkState,
+    /// When it was last told that there is no room.
+    told_of_no_room: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +100,7 @@ impl Run {
             planned: None,
             stalled_until: None,
             seen,
+            told_of_no_room: None,
         })
     }
 
@@ -232,6 +237,14 @@ impl Run {
 
     /// There may be room again in a while.
     fn no_room(&mut self, mut job: Job, refusal: jetstream::Error) {
+        let now = Instant::now();
+        if self.told_of_no_room.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            self.told_of_no_room = Some(now);
+            tracing::warn!(
+                stream = self.stream, %refusal,
+                "writes wait for want of room: raise the limit, or remove what is not needed"
+            );
+        }
         let first = job.no_room.replace(refusal).is_none();
         if first && job.uncertain {
             return self.unresolved.push_back(job);
