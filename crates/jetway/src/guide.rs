@@ -9,6 +9,7 @@
 //! | [`errors`] | failures, fallbacks, retries |
 //! | [`checkpoints`] | going on in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
+//! | [`limits`] | how large things may become, and what happens at the limits |
 //! | [`from_floxide`] | for code that was written against floxide |
 
 #[doc = include_str!("../docs/concepts.md")]
@@ -31,6 +32,9 @@ pub mod checkpoints {}
 
 #[doc = include_str!("../docs/distributed.md")]
 pub mod distributed {}
+
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
 
 #[doc = include_str!("../docs/from-floxide.md")]
 pub mod from_floxide {}

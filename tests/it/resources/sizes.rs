@@ -33,6 +33,7 @@ async fn p9_large_inputs_and_values_go_beside_the_snapshot() -> Result<()> {
     let large = [
         ("input", Job { ballast: "i".repeat(MIB * 9 / 10), ..Job::ordinary() }),
         ("value", Job { branches: 2, branch_bytes: 3 * MIB / 2, ..Job::ordinary() }),
+        ("very-large", Job { branches: 1, branch_bytes: 32 * MIB, ..Job::ordinary() }),
         ("sum", Job { branches: 40, branch_bytes: MIB / 8, ..Job::ordinary() }),
     ];
     for (id, job) in large {

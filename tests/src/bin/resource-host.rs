@@ -14,7 +14,6 @@ async fn main() -> Result<()> {
     let mut argument = || arguments.next().context("usage: resource-host NATS_URL NAMESPACE");
     let mut config = NatsConfig::new(argument()?).in_namespace(argument()?.parse()?);
     config.ack_wait = Duration::from_secs(2);
-    config.writes.give_up_after = Duration::from_secs(2);
     let engine = EngineConfig { max_attempts: 3, ..EngineConfig::default() };
     let host = Host::builder()
         .nats_config(config)
