@@ -161,7 +161,7 @@ async fn p9_a_full_server_is_told_of_and_survived() -> Result<()> {
     };
     fill(500_000).await?;
     filler.delete_message(1).await?;
-    let run = client.start("grow", &Growth { bytes: 10, steps: 1_000 }, &named("grows")?).await?;
+    let run = client.start("grow", &Growth { bytes: 10, steps: 500 }, &named("grows")?).await?;
     for bytes in [50_000, 5_000, 100] {
         fill(bytes).await?;
     }
@@ -173,6 +173,6 @@ async fn p9_a_full_server_is_told_of_and_survived() -> Result<()> {
     assert_eq!(held.run.status, Status::Running, "{held:?}");
     jetstream.delete_stream("FILLER").await?;
     let done = client.result(&run, DEADLINE).await?;
-    assert_eq!((done.status, done.output), (Status::Completed, Some(1_000.into())), "{:?}", done.error);
+    assert_eq!((done.status, done.output), (Status::Completed, Some(500.into())), "{:?}", done.error);
     goes_on(&client, "after").await
 }
