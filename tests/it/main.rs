@@ -7,6 +7,7 @@ mod demo;
 mod fail_points;
 mod golden;
 mod idle;
+mod resources;
 mod support;
 mod tidy;
 mod traces;

@@ -1,1 +1,3 @@
-//! Nothing: the tests of Jetway as a whole are in `it/`, and a package needs a library to hold them.
+//! What tests of Jetway as a whole share with the processes that they start. The tests themselves are in `it/`.
+
+pub mod resources;

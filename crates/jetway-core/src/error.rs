@@ -83,5 +83,8 @@ impl Error {
     }
 }
 
+/// What to do where a value is larger than it may be, as the end of a sentence.
+pub const STORE_ELSEWHERE: &str = "store large values elsewhere, and pass on where they are";
+
 /// The name of [`Error`] in code written against floxide.
 pub type FloxideError = Error;

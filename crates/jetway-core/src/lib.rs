@@ -45,7 +45,7 @@ pub use composite::CompositeNode;
 pub use context::{Context, WorkflowCtx};
 pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};
 pub use engine::step;
-pub use error::{Error, FloxideError};
+pub use error::{Error, FloxideError, STORE_ELSEWHERE};
 pub use event_log::{EventLog, LoggedEvent};
 pub use failure::Failure;
 pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};

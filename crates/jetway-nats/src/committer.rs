@@ -13,6 +13,7 @@
 //! | 10164 wrong last sequence, without a number | the previous write of the subject is still being applied: again within milliseconds |
 //! | a batch is refused, for whatever reason | its messages are sent again one by one, each for its own verdict |
 //! | nobody listens, or no quorum | again, with growing pauses |
+//! | there is no room | again, with growing pauses; refused where there is still none at the deadline |
 //! | none in time, or the connection broke | the leader is asked: our commit id means stored, the expected sequence means again, anything else is a conflict |
 //! | nothing helped until the deadline | unknown: the write may have happened, or may yet happen |
 
@@ -28,7 +29,7 @@ use crate::{
     link::Link,
     write::{NotStored, OVERHEAD, Write},
 };
-use async_nats::SubscribeError;
+use async_nats::{SubscribeError, jetstream};
 use std::sync::Arc;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -59,6 +60,8 @@ struct Job {
     uncertain: bool,
     /// It was in a batch that was refused.
     alone: bool,
+    /// There was no room for it when it was last sent.
+    no_room: Option<jetstream::Error>,
     /// How often it has been put off.
     pauses: u32,
 }
@@ -124,7 +127,7 @@ impl Committer {
         }
         let (reply, verdict) = oneshot::channel();
         let give_up = Instant::now() + self.give_up_after;
-        let job = Job { write, reply, give_up, uncertain: false, alone: false, pauses: 0 };
+        let job = Job { write, reply, give_up, uncertain: false, alone: false, no_room: None, pauses: 0 };
         let Err(full) = self.jobs.try_send(job) else {
             return Ok(verdict);
         };

@@ -5,6 +5,8 @@ use crate::{
     error::Failure,
     jsapi,
     link::{Follower, Link},
+    snapshots::PART,
+    write::OVERHEAD,
 };
 use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, jetstream::context::ContextBuilder};
 use jetway_core::backend::{BackendError, BackendErrorKind};
@@ -12,6 +14,8 @@ use std::{sync::Arc, time::Duration};
 
 /// The oldest server that has atomic batches.
 const OLDEST: (i64, i64) = (2, 12);
+/// Large values are divided into parts that have to be carried whole.
+const SMALLEST_PAYLOAD: usize = PART + OVERHEAD;
 /// A silent connection is asked for a sign of life after so long; it is given up after three times as long.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long one attempt to connect may take.
@@ -170,6 +174,15 @@ async fn facts(link: &Link, config: &NatsConfig) -> Result<ServerFacts, BackendE
                 info.version
             ),
         ));
+    }
+    if info.max_payload < SMALLEST_PAYLOAD {
+        let sentence = format!(
+            "the nats-server at {} has max_payload = {}, and Jetway needs {SMALLEST_PAYLOAD} or more: raise it, \
+             the server's default is 1MB",
+            config.addresses(),
+            info.max_payload
+        );
+        return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
     }
     let account = jsapi::account(link).await.map_err(|failure| no_jetstream(link, config, failure))?;
     Ok(ServerFacts {

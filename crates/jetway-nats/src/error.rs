@@ -95,7 +95,8 @@ pub(crate) fn kind(error: &jetstream::Error) -> BackendErrorKind {
         | ErrorCode::ATOMIC_PUBLISH_DISABLED
         | ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => BackendErrorKind::Misconfigured,
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => BackendErrorKind::Unavailable,
-        _ if no_room(error) || error.code() >= 500 || error.code() == 429 => BackendErrorKind::Unavailable,
+        _ if no_room(error) => BackendErrorKind::NoRoom,
+        _ if error.code() >= 500 || error.code() == 429 => BackendErrorKind::Unavailable,
         _ => BackendErrorKind::Refused,
     }
 }
@@ -127,8 +128,8 @@ mod tests {
             (10071, 400, BackendErrorKind::Conflict),
             (10164, 400, BackendErrorKind::Unavailable),
             (10054, 400, BackendErrorKind::TooLarge),
-            (10077, 503, BackendErrorKind::Unavailable),
-            (10002, 400, BackendErrorKind::Unavailable),
+            (10077, 503, BackendErrorKind::NoRoom),
+            (10002, 400, BackendErrorKind::NoRoom),
             (10008, 503, BackendErrorKind::Unavailable),
             (10210, 429, BackendErrorKind::Unavailable),
             (10059, 404, BackendErrorKind::Misconfigured),

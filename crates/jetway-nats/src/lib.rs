@@ -74,7 +74,7 @@ pub use connect::ServerFacts;
 pub use durability::{Durability, Synced};
 pub use faults::Census;
 pub use names::start_subject;
-pub use requests::{NO_HOST, Remote};
+pub use requests::{BUSY, NO_ANSWER, NO_HOST, Remote};
 pub use service::{ServiceHandle, serve};
 pub use stores::{
     NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,

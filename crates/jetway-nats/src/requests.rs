@@ -2,6 +2,7 @@
 
 use crate::{
     backend::NatsBackend,
+    committer::largest,
     names::{self, Ask, token},
     starts,
     write::insert,
@@ -13,6 +14,7 @@ use async_nats::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_core::{
+    STORE_ELSEWHERE,
     backend::{Api, ApiError, RunsQuery, StartRequest},
     engine::Control,
 };
@@ -24,6 +26,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// The code of the error for a request that no host hears.
 pub const NO_HOST: u16 = 502;
+
+/// The code of the error for a request that a host has no place for now.
+pub const BUSY: u16 = 429;
+
+/// The code of the error for a request that a host heard and did not answer in time.
+pub const NO_ANSWER: u16 = 504;
 
 /// The hosts of a namespace, as a client asks them. Which host answers is the server's choice.
 #[derive(Debug, Clone)]
@@ -49,6 +57,13 @@ impl Remote {
             token("a request for", word).map_err(|error| ApiError::new(400, error.to_string()))?;
         }
         let subject = self.backend.names.api(ask, rest);
+        let (bytes, most) = (payload.len(), largest(&self.backend.link));
+        if bytes > most {
+            let sentence = format!(
+                "the request to {subject} is {bytes} bytes, and the server carries {most}: {STORE_ELSEWHERE}"
+            );
+            return Err(ApiError::new(413, sentence));
+        }
         let within = wait.unwrap_or_default().saturating_add(ANSWER_WITHIN);
         let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
         let answer = self.backend.link.client.send_request(subject.clone(), request).await;
@@ -106,10 +121,10 @@ fn unanswered(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiErr
             ApiError::new(NO_HOST, format!("no host answers {subject}: none is up in this namespace"))
         }
         RequestErrorKind::TimedOut => {
-            ApiError::new(503, format!("no answer from {subject} within {within:?}"))
+            ApiError::new(NO_ANSWER, format!("no answer from {subject} within {within:?}"))
         }
         RequestErrorKind::MaxPayloadExceeded => {
-            ApiError::new(400, format!("the request to {subject} is larger than the server carries"))
+            ApiError::new(413, format!("the request to {subject} is larger than the server carries"))
         }
         RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
             ApiError::new(503, format!("{subject} cannot be asked: {kind}"))

@@ -19,6 +19,7 @@ mod wait;
 use crate::{
     backend::NatsBackend,
     names::{Ask, LOOK_OUT_QUEUE, Names, SERVICE, SERVICE_QUEUE},
+    requests::BUSY,
     write::one_line,
 };
 use answer::Answerer;
@@ -183,7 +184,7 @@ fn stopping() -> ApiError {
 
 fn busy() -> ApiError {
     ApiError::new(
-        503,
+        BUSY,
         format!("the host that has this request answers {AT_ONCE} others: ask again in a moment"),
     )
 }

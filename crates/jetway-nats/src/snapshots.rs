@@ -8,6 +8,8 @@ mod chunks;
 mod listing;
 mod stale;
 
+pub(crate) use chunks::PART;
+
 use crate::{
     backend::NatsBackend,
     committer::largest,

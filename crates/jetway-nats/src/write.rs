@@ -14,7 +14,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use jetway_core::{
-    CommitId,
+    CommitId, STORE_ELSEWHERE,
     backend::{BackendError, BackendErrorKind, TraceHeaders},
     fail_point::{FailPoint, reach},
     run::Status,
@@ -166,11 +166,12 @@ impl NotStored {
             Self::Conflict => {
                 error(BackendErrorKind::Conflict, "was written by somebody else in the meantime".to_owned())
             }
-            Self::TooLarge { bytes, most } => {
-                error(BackendErrorKind::TooLarge, format!("is {bytes} bytes, and the server takes {most}"))
-            }
+            Self::TooLarge { bytes, most } => error(
+                BackendErrorKind::TooLarge,
+                format!("is {bytes} bytes, and the server takes {most}: {STORE_ELSEWHERE}"),
+            ),
             Self::Refused(refusal) if error::no_room(&refusal) => error(
-                BackendErrorKind::Unavailable,
+                BackendErrorKind::NoRoom,
                 format!(
                     "was not stored for want of room: {refusal}; raise the limit, or remove what is not needed"
                 ),

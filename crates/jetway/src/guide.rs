@@ -10,6 +10,7 @@
 //! | [`checkpoints`] | going on in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
 //! | [`crash_points`] | what is true when a host dies between any two operations |
+//! | [`limits`] | how large things may become, and what happens at the limits |
 //! | [`from_floxide`] | for code that was written against floxide |
 
 #[doc = include_str!("../docs/concepts.md")]
@@ -35,6 +36,8 @@ pub mod distributed {}
 
 #[doc = include_str!("../docs/crash-points.md")]
 pub mod crash_points {}
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
 
 #[doc = include_str!("../docs/from-floxide.md")]
 pub mod from_floxide {}

@@ -16,8 +16,10 @@ pub struct BackendError {
 pub enum BackendErrorKind {
     /// The compare-and-swap lost: somebody else has written. Load again.
     Conflict,
-    /// The backend did not answer, or has no room now. The same call may succeed later.
+    /// The backend did not answer, or not in a way that tells what became of the call. The same call may succeed later.
     Unavailable,
+    /// A limit of the backend is reached: nothing was stored, and the same call succeeds once somebody has made room.
+    NoRoom,
     /// The value is larger than the backend can keep. It will never succeed.
     TooLarge,
     /// What was read is not what this build can read.
@@ -48,7 +50,7 @@ impl BackendError {
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, BackendErrorKind::Unavailable)
+        matches!(self.kind, BackendErrorKind::Unavailable | BackendErrorKind::NoRoom)
     }
 
     /// Whether a compare-and-swap lost.

@@ -26,6 +26,8 @@ pub struct EngineConfig {
     pub limits: Limits,
     /// How many runs are kept in hand, so that their next step reads nothing.
     pub runs_in_hand: usize,
+    /// About how many bytes the snapshots of the runs in hand may take up together.
+    pub bytes_in_hand: usize,
 }
 
 impl Default for EngineConfig {
@@ -38,6 +40,7 @@ impl Default for EngineConfig {
             stale_after: Duration::from_secs(60),
             limits: Limits::default(),
             runs_in_hand: 8192,
+            bytes_in_hand: 256 * 1024 * 1024,
         }
     }
 }
@@ -113,9 +116,9 @@ impl EngineBuilder {
     pub fn build(self) -> Result<Engine, BuildError> {
         let Self { backend, workflows, mut config, tracer } = self;
         let registry = Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?;
-        config.limits.snapshot = config.limits.snapshot.min(backend.max_snapshot());
+        config.limits = config.limits.within(backend.max_snapshot());
         Ok(Engine {
-            cells: Cells::new(config.runs_in_hand),
+            cells: Cells::new(config.runs_in_hand, config.bytes_in_hand),
             chunks: Chunks::default(),
             writer: rand::random(),
             commits: AtomicU64::new(1),

@@ -5,15 +5,15 @@ use super::{
     cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
 };
 use crate::{
-    CommitId, Error, Fingerprint, RunKey,
+    CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE,
     backend::{BackendError, BackendErrorKind, SnapshotWrite},
     codec,
     fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
 };
 use bytes::Bytes;
-use std::sync::Arc;
-use tokio::sync::oneshot;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::oneshot, time::sleep};
 
 /// A run that loses more races than this in a row is under attack or broken; an ordinary fan-in never comes near.
 const MAX_CONFLICTS: usize = 256;
@@ -29,6 +29,7 @@ impl Engine {
         let cell = self.cells.of(run);
         let attempt = Arc::new(finished);
         let mut handed_over = None;
+        let mut pauses = 0;
         loop {
             let (reply, told) = oneshot::channel();
             let own = Waiting { attempt: Arc::clone(&attempt), reply };
@@ -41,6 +42,13 @@ impl Engine {
                 drop(lead);
             }
             match told.await {
+                // Nothing was stored and the attempt is as good as before: it waits with its ticket, whose lease goes on,
+                // and with its slot, so that no more work is taken than there is room for.
+                Ok(Reply::Settled(Err(error))) if error.kind() == BackendErrorKind::NoRoom => {
+                    tracing::warn!(%run, %error, "a commit waits for room");
+                    sleep(pause(pauses)).await;
+                    pauses += 1;
+                }
                 Ok(Reply::Settled(verdict)) => return verdict,
                 Ok(Reply::Lead(lead)) => handed_over = Some(lead),
                 // The leader was dropped in the middle of its write: the attempt is still here.
@@ -168,8 +176,9 @@ impl Engine {
         if measure {
             let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
             if size > self.config.limits.snapshot {
+                let (culprit, bytes) = applied.snapshot.heaviest();
                 return Err(Error::Limit(format!(
-                    "the snapshot would be {size} bytes and may be {}: keep large values out of the context",
+                    "the snapshot would be {size} bytes and may be {}; most of it is {culprit} ({bytes} bytes): {STORE_ELSEWHERE}",
                     self.config.limits.snapshot
                 )));
             }
@@ -191,26 +200,32 @@ impl Engine {
             BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be written"))
                 .caused_by(error)
         })?;
-        if bytes.len() > self.config.limits.snapshot {
-            return Err(BackendError::new(
-                BackendErrorKind::TooLarge,
-                format!(
-                    "the snapshot of run {run} is {} bytes and may be {}",
-                    bytes.len(),
-                    self.config.limits.snapshot
-                ),
-            ));
+        let most = self.config.limits.most(snapshot.status);
+        if bytes.len() > most {
+            let sentence = format!("the snapshot of run {run} is {} bytes and may be {most}", bytes.len());
+            return Err(BackendError::new(BackendErrorKind::TooLarge, sentence));
+        }
+        if bytes.len() > most / 2 && self.cells.of(&run).is_first_warning() {
+            let ((culprit, _), bytes) = (snapshot.heaviest(), bytes.len());
+            tracing::warn!(
+                %run, bytes, most, "the snapshot is more than half as large as it may be, mostly for its {culprit}"
+            );
         }
         let (commit, status) = (snapshot.commit, snapshot.status);
         self.backend.commit(SnapshotWrite { run, commit, expected, status, bytes, chunks }).await
     }
 
-    /// Reads the latest snapshot and keeps it in hand.
+    /// Reads the latest snapshot and keeps it in hand, as long as the run goes on.
     pub(super) async fn load(&self, run: &RunKey) -> Result<Option<InHand>, BackendError> {
         let Some((hand, _build)) = self.load_any(run).await? else {
             return Ok(None);
         };
-        self.cells.of(run).keep(&hand);
+        if hand.snapshot.status.is_terminal() {
+            // A late ticket asked for it, and nothing will ask again.
+            self.cells.forget(run);
+        } else {
+            self.cells.of(run).keep(&hand);
+        }
         Ok(Some(hand))
     }
 }
@@ -277,6 +292,13 @@ fn applied(
             apply(snapshot.clone(), failed, commit, workflow.graph())
         }
     }
+}
+
+/// How long a commit waits for room, beyond the time that the backend itself has waited: up to half a minute, and a half
+/// of it by chance. It waits until there is room, or until its worker is told to stop.
+fn pause(pauses: u32) -> Duration {
+    let most = Duration::from_millis(250 << pauses.min(7));
+    most.mul_f64(rand::random_range(0.5..1.0))
 }
 
 fn gone(run: &RunKey) -> BackendError {

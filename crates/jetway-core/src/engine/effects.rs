@@ -2,7 +2,7 @@
 
 use super::{Control, Engine, cell::InHand, inputs::seed_at};
 use crate::{
-    Fingerprint, ItemId, RunKey, Timestamp,
+    Fingerprint, ItemId, RunKey, STORE_ELSEWHERE, Timestamp,
     backend::{BackendError, BackendErrorKind, Ticket},
     fail_point::{FailPoint, apart, reach},
     run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted, at_the_end},
@@ -186,7 +186,7 @@ fn result_of(snapshot: &Snapshot, most: usize) -> Result<Vec<u8>, serde_json::Er
         attempt: 1,
         kind: "limit".to_owned(),
         message: format!(
-            "the output is {} bytes of JSON and a message may be {most}: it is not sent",
+            "the output is {} bytes of JSON and a message may be {most}, so that it is not sent: {STORE_ELSEWHERE}",
             once.len()
         ),
     });

@@ -17,6 +17,9 @@ use std::{
 /// How many chunks are kept: a fan-out's branches are taken up one after the other, so few are in use at a time.
 const CHUNKS_IN_HAND: usize = 64;
 
+/// The largest chunk that is kept, in bytes: above that of a chunk of branches, and small enough for all of them.
+const LARGEST_IN_HAND: usize = 1024 * 1024;
+
 /// The chunks that were lately read. A chunk never changes, so it is never out of date.
 pub(super) struct Chunks(Mutex<LruCache<(RunKey, ChunkRef), Entries>>);
 
@@ -133,7 +136,10 @@ impl Engine {
         let entries =
             codec::decode(&bytes, "a chunk of payloads").map_err(|error: Error| corrupt(run, error))?;
         let entries = Arc::new(entries);
-        locked(&self.chunks.0).put(name, Arc::clone(&entries));
+        // A larger one is the input of one item, which is run once.
+        if bytes.len() <= LARGEST_IN_HAND {
+            locked(&self.chunks.0).put(name, Arc::clone(&entries));
+        }
         Ok(entries)
     }
 }

@@ -1,6 +1,8 @@
 //! Keeping snapshots small: payloads beyond a bound go into chunks beside the snapshot.
 
-use super::{Arrival, Arrivals, ChunkRef, Input, Payload, SeedChunk, Seeds, Snapshot, fan_out::Seeded};
+use super::{
+    Arrival, Arrivals, ChunkRef, Input, Payload, SeedChunk, Seeds, Snapshot, Status, fan_out::Seeded,
+};
 use crate::{CommitId, Error, codec};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,22 @@ pub struct Limits {
     pub chunk: usize,
     /// A whole encoded snapshot.
     pub snapshot: usize,
+}
+
+/// The record of how a run ended has to fit where the record of the run just did.
+const ROOM_FOR_THE_END: usize = 4 * 1024;
+
+impl Limits {
+    /// How large a snapshot of that status may be.
+    pub(crate) fn most(&self, status: Status) -> usize {
+        if status.is_terminal() { self.snapshot + ROOM_FOR_THE_END } else { self.snapshot }
+    }
+
+    /// The same for a backend that keeps snapshots of up to `largest` bytes.
+    #[must_use]
+    pub(crate) fn within(self, largest: usize) -> Self {
+        Self { snapshot: self.snapshot.min(largest.saturating_sub(ROOM_FOR_THE_END)), ..self }
+    }
 }
 
 impl Default for Limits {
@@ -83,6 +101,29 @@ pub fn spill(
     }
     snapshot.chunked |= !writer.chunks.is_empty();
     Ok(writer.chunks)
+}
+
+impl Snapshot {
+    /// What it consists of, in words, with about so many bytes each.
+    fn parts(&self) -> [(&'static str, usize); 4] {
+        let errors = self.error.iter().chain(&self.caught.latest);
+        [
+            ("context", self.context.len()),
+            ("outputs", self.outputs.iter().map(|output| output.value.len() + 64).sum()),
+            ("pending work", inline_bytes(self) + 128 * (self.items.len() + self.fan_outs.len())),
+            ("errors", errors.map(|error| error.message.len() + 128).sum()),
+        ]
+    }
+
+    /// The part that takes up most, with about its size in bytes.
+    pub(crate) fn heaviest(&self) -> (&'static str, usize) {
+        self.parts().into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
+    }
+
+    /// About how many bytes it takes up in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.parts().iter().map(|(_, bytes)| bytes).sum::<usize>() + 512
+    }
 }
 
 fn inline_bytes(snapshot: &Snapshot) -> usize {

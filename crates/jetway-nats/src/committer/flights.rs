@@ -133,6 +133,7 @@ mod tests {
             give_up: Instant::now(),
             uncertain: false,
             alone: false,
+            no_room: None,
             pauses: 0,
         }
     }

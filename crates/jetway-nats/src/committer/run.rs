@@ -13,7 +13,7 @@ use crate::{
     link::{Link, LinkState},
     write::NotStored,
 };
-use async_nats::{Message, SubscribeError, Subscriber, jetstream::ErrorCode};
+use async_nats::{Message, SubscribeError, Subscriber, jetstream, jetstream::ErrorCode};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use jetway_core::fail_point::FailPoint;
 use std::{
@@ -37,6 +37,8 @@ const AFTER_RECONNECT: Duration = Duration::from_millis(250);
 const NO_ALARM: Duration = Duration::from_secs(3600);
 /// How often writes that cannot be sent are looked at for their deadline.
 const STALLED: Duration = Duration::from_millis(200);
+/// How often it is told that writes wait for room.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What the committer's task knows.
 pub(super) struct Run {
@@ -62,6 +64,8 @@ pub(super) struct Run {
     /// Nothing can be sent before then.
     pub(super) stalled_until: Option<Instant>,
     seen: LinkState,
+    /// When it was last told that there is no room.
+    told_of_no_room: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +101,7 @@ impl Run {
             planned: None,
             stalled_until: None,
             seen,
+            told_of_no_room: None,
         })
     }
 
@@ -218,14 +223,15 @@ impl Run {
         }
     }
 
-    fn refused(&mut self, job: Job, refusal: async_nats::jetstream::Error) {
+    fn refused(&mut self, job: Job, refusal: jetstream::Error) {
         match refusal.error_code() {
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.write.is_once() => job.settle(Ok(0)),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.uncertain => self.unresolved.push_back(job),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE => job.settle(Err(NotStored::Conflict)),
             ErrorCode::STREAM_STORE_FAILED if job.write.is_once() && is_second(&refusal) => job.settle(Ok(0)),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => self.pause_briefly(job),
-            _ if refusal.code() == 503 && !error::no_room(&refusal) => {
+            _ if error::no_room(&refusal) => self.no_room(job, refusal),
+            _ if refusal.code() == 503 => {
                 let reason = refusal.to_string();
                 self.pause(job, Next::Send, &reason);
             }
@@ -233,17 +239,41 @@ impl Run {
         }
     }
 
+    /// There may be room again in a while.
+    fn no_room(&mut self, mut job: Job, refusal: jetstream::Error) {
+        let now = Instant::now();
+        if self.told_of_no_room.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            self.told_of_no_room = Some(now);
+            tracing::warn!(
+                stream = self.stream, %refusal,
+                "writes wait for want of room: raise the limit, or remove what is not needed"
+            );
+        }
+        let first = job.no_room.replace(refusal).is_none();
+        if first && job.uncertain {
+            return self.unresolved.push_back(job);
+        }
+        let delay = (100_u64 << job.pauses.min(5)).min(2000);
+        self.put_off(job, Next::Send, delay, "there is no room");
+    }
+
     fn lost(&mut self, jobs: Flown) {
         for mut job in jobs.into_jobs() {
             job.uncertain = true;
+            job.no_room = None;
             self.unresolved.push_back(job);
         }
     }
 
-    fn found_out(&mut self, job: Job, fate: Fate) {
+    fn found_out(&mut self, mut job: Job, fate: Fate) {
         match fate {
             Fate::Stored(sequence) => job.settle(Ok(sequence)),
             Fate::Overtaken => job.settle(Err(NotStored::Conflict)),
+            // The server has answered the latest sending of it: nothing of it is on its way.
+            Fate::NotYet if job.no_room.is_some() => {
+                job.uncertain = false;
+                self.pause(job, Next::Send, "there is no room");
+            }
             Fate::NotYet => self.pause(job, Next::Send, "the connection is not good enough for an answer"),
             Fate::Unknown(reason) => self.pause(job, Next::FindOut, &reason),
         }
@@ -271,7 +301,10 @@ impl Run {
         self.later.insert((due, self.put_off), (job, next));
     }
 
-    pub(super) fn give_up(&self, job: Job, reason: &str) {
+    pub(super) fn give_up(&self, mut job: Job, reason: &str) {
+        if let (false, Some(refusal)) = (job.uncertain, job.no_room.take()) {
+            return job.settle(Err(NotStored::Refused(refusal)));
+        }
         let within = self.config.give_up_after;
         let reason =
             format!("no verdict of the nats-server within {within:?}, {reason}{}", self.seen.refused());
@@ -327,6 +360,6 @@ impl Run {
 }
 
 /// Whether a message was refused because its subject has one already.
-fn is_second(refusal: &async_nats::jetstream::Error) -> bool {
+fn is_second(refusal: &jetstream::Error) -> bool {
     refusal.to_string().contains("per subject")
 }

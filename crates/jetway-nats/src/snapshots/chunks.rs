@@ -15,7 +15,7 @@ use jetway_core::{
 use std::ops::Range;
 
 /// The bytes of one part. Fixed for ever: by it a reader knows how many parts a chunk has.
-const PART: usize = 512 * 1024;
+pub(crate) const PART: usize = 512 * 1024;
 /// How many parts are read, or chunks removed, at once.
 const AT_ONCE: usize = 8;
 

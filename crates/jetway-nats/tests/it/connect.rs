@@ -3,7 +3,7 @@
 use crate::support::{config_for, run, write};
 use jetway_core::backend::{BackendErrorKind, SnapshotStore as _};
 use jetway_nats::{NatsAuth, NatsBackend, NatsConfig};
-use jetway_testing::NatsServer;
+use jetway_testing::{NatsServer, server::NATS_CONF};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_server_is_said_with_what_to_do() {
@@ -22,6 +22,16 @@ async fn a_server_without_jetstream_is_said() {
     let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("JetStream switched off"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_messages_are_too_small_is_said() {
+    let config = NATS_CONF.replace("max_payload: 1MB", "max_payload: 256KB");
+    let server = NatsServer::builder().config(config).start().await.unwrap();
+    let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Misconfigured, "{error}");
+    let sentence = error.to_string();
+    assert!(sentence.contains("max_payload = 262144, and Jetway needs 528384"), "{sentence}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

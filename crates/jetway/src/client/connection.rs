@@ -8,18 +8,22 @@ use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_core::{
     RunId, RunKey, WorkflowName,
-    backend::{Api, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
+    backend::{Api, ApiError, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
     codec,
     engine::Control,
     run::{DoneView, Snapshot, StatusView},
 };
-use jetway_nats::{NatsBackend, Provisioning, Remote, ServerFacts};
+use jetway_nats::{BUSY, NO_ANSWER, NatsBackend, Provisioning, Remote, ServerFacts};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The longest pause between two tries.
+/// The pauses between two tries, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// For how long a host that has no place for a request now, or does not answer, is asked again.
+const ASK_AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Starts runs and asks about them. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
@@ -127,7 +131,8 @@ impl Client {
         Ok(RunsView { runs: runs.collect::<Result<_, ClientError>>()?, next: page.next })
     }
 
-    /// Asks a host to start a run. When this returns, the run exists. Asking twice with one run id and the same input
+    /// Asks a host to start a run. When this returns, the run exists. Hosts that have no place for the request, or do
+    /// not answer, are asked again for half a minute. Asking twice with one run id and the same input
     /// gives one run. The run joins the trace of the current span.
     ///
     /// # Errors
@@ -144,7 +149,16 @@ impl Client {
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
-        self.hosts.start(request, None).await?;
+        // The run has its id already, so that a start that is asked for again is the same run.
+        let ask = || self.hosts.start(request.clone(), None);
+        let end = Instant::now() + ASK_AGAIN_WITHIN;
+        let backoff = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .without_max_times();
+        let again = |refused: &ApiError| [BUSY, NO_ANSWER].contains(&refused.code) && Instant::now() < end;
+        ask.retry(backoff).when(again).await?;
         Ok(run)
     }
 

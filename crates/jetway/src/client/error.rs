@@ -5,7 +5,7 @@ use jetway_core::{
     backend::{ApiError, BackendError},
     codec::EnvelopeError,
 };
-use jetway_nats::NO_HOST;
+use jetway_nats::{BUSY, NO_HOST};
 use std::time::Duration;
 
 /// What goes wrong between a client and the hosts.
@@ -88,6 +88,7 @@ impl From<ApiError> for ClientError {
     fn from(ApiError { code, message }: ApiError) -> Self {
         match code {
             NO_HOST => Self::NoHost { message },
+            BUSY => Self::Unavailable { message },
             404 => Self::NotFound { message },
             400..500 => Self::Refused { code, message },
             _ => Self::Unavailable { message },
@@ -105,6 +106,7 @@ mod tests {
         assert!(matches!(kind(404), ClientError::NotFound { .. }));
         assert!(matches!(kind(409), ClientError::Refused { code: 409, .. }));
         assert!(matches!(kind(503), ClientError::Unavailable { .. }));
+        assert!(matches!(kind(BUSY), ClientError::Unavailable { .. }));
         assert!(matches!(kind(NO_HOST), ClientError::NoHost { .. }));
     }
 }
