@@ -77,9 +77,11 @@ pub(super) async fn a_batch_fails_as_one<S: Stores>(stores: S) {
     assert_eq!((answer, ctx.steps.get()), (Err(failure("nine")), 0));
 }
 
+type Splitter = SplitNode<u64, u64, fn(u64) -> Vec<u64>>;
+
 workflow! {
     /// A function that splits.
-    struct Splitting { split: SplitNode<u64, u64, fn(u64) -> Vec<u64>>, branch: Act }
+    struct Splitting { split: Splitter, branch: Act }
     name = "splitting";
     context = Ctx;
     start = split;

@@ -10,6 +10,9 @@ use jetway_core::{
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::Instant;
 
+/// Sooner than any lease ends.
+const SOON: Duration = Duration::from_secs(5);
+
 /// A queue whose context does not matter.
 trait Queue: WorkQueue<(), LineWorkItem> {}
 impl<Q: WorkQueue<(), LineWorkItem>> Queue for Q {}
@@ -98,7 +101,9 @@ pub(super) async fn a_run_is_purged_alone<S: Stores>(stores: S) {
     let leased = next(&queue).await;
     queue.purge_run("r1").await.unwrap();
     // Whoever holds one of them cannot bring it back, and is not kept waiting.
+    let began = Instant::now();
     queue.give_back(&leased).await.unwrap();
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(pending(&queue, "r1").await.is_empty());
     assert_eq!(pending(&queue, "r2").await, ["a", "b"]);
     for id in ["a", "b"] {
@@ -113,8 +118,10 @@ pub(super) async fn what_is_given_back_comes_at_once_or_after_its_time<S: Stores
     add(&queue, "r", &["a"]).await;
     let first = next(&queue).await;
     assert!(queue.lease().await.unwrap().is_none(), "a leased item is nobody else's");
+    let began = Instant::now();
     queue.give_back(&first).await.unwrap();
     let second = next(&queue).await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     let (delay, began) = (Duration::from_millis(700), Instant::now());
     queue.give_back_after(&second, delay).await.unwrap();
     assert_eq!(pending(&queue, "r").await, ["a"]);
