@@ -1,5 +1,8 @@
 //! One suite of behaviour that every backend passes: the in-memory one and JetStream alike.
 //!
+//! This part is about the engine of hosts, over a [`Backend`]. [`model`] is about runs within a process and over stores,
+//! without hosts.
+//!
 //! A backend of your own instantiates it with [`conformance_suite!`](crate::conformance_suite):
 //!
 //! ```
@@ -16,6 +19,7 @@ mod engine;
 mod host;
 mod joins;
 mod limits;
+pub mod model;
 mod recovery;
 mod results;
 mod snapshots;
@@ -121,7 +125,11 @@ cases! {
 pub async fn run(name: &str, subject: Subject) {
     let case = CASES.iter().find(|(case, _)| *case == name).map(|(_, case)| *case);
     let case = case.unwrap_or_else(|| panic!("there is no case named {name}"));
-    // A case that hangs says so, instead of hanging the whole suite.
-    let ended = tokio::time::timeout(DEADLINE * 3, case(subject)).await;
+    within_time(name, case(subject)).await;
+}
+
+/// A case that hangs says so, instead of hanging the whole suite.
+async fn within_time(name: &str, case: impl Future<Output = ()>) {
+    let ended = tokio::time::timeout(DEADLINE * 3, case).await;
     assert!(ended.is_ok(), "the case {name} did not come to an end");
 }
