@@ -5,6 +5,7 @@ mod command;
 mod crashes;
 mod demo;
 mod golden;
+mod hostile;
 mod idle;
 mod support;
 mod tidy;

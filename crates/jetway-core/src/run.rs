@@ -35,6 +35,7 @@ mod node_states;
 mod positions;
 mod recover;
 mod snapshot;
+mod sound;
 mod spill;
 mod view;
 

@@ -51,6 +51,8 @@ mod dead_letters;
 mod direct;
 mod durability;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod jsapi;
 mod lease;

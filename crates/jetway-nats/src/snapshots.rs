@@ -4,7 +4,7 @@
 //! Chunks are values with longer keys, written before the snapshot that names them, never changed, and removed with the
 //! run.
 
-mod chunks;
+pub(crate) mod chunks;
 mod listing;
 mod stale;
 
@@ -37,7 +37,7 @@ impl SnapshotStore for NatsBackend {
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
         Ok(found
             .filter(|message| !is_removed(&message.headers))
-            .map(|message| Stored { bytes: message.payload, revision: message.sequence }))
+            .map(|message| Stored { run: run.clone(), bytes: message.payload, revision: message.sequence }))
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
