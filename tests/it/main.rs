@@ -6,6 +6,7 @@ mod crashes;
 mod demo;
 mod fail_points;
 mod golden;
+mod hostile;
 mod idle;
 mod resources;
 mod support;

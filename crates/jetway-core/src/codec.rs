@@ -58,7 +58,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Err
 /// # Errors
 /// [`Error::Codec`] where the bytes are not that value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
-    ciborium::from_reader(bytes).map_err(|error| Error::decode(what, error))
+    whole(bytes).map_err(|reason| Error::decode(what, reason))
 }
 
 /// Encodes a value into an envelope: mark, format number, the workflow's fingerprint, CBOR.
@@ -92,13 +92,25 @@ pub fn open<T: DeserializeOwned>(
         return Err(foreign);
     }
     let found = u16::from_be_bytes([*f0, *f1]);
-    if found > FORMAT || found == 0 {
+    // Formats are counted from 1.
+    if found == 0 {
+        return Err(foreign);
+    }
+    if found > FORMAT {
         return Err(EnvelopeError::Newer { what, found });
     }
     let fingerprint = fingerprint.try_into().map(u64::from_be_bytes).map_err(|_short| foreign)?;
-    let value = ciborium::from_reader(body)
-        .map_err(|error| EnvelopeError::Corrupt { what, reason: error.to_string() })?;
+    let value = whole(body).map_err(|reason| EnvelopeError::Corrupt { what, reason })?;
     Ok((value, Fingerprint(fingerprint)))
+}
+
+/// The one value that the bytes are.
+fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String> {
+    let value = ciborium::from_reader(&mut bytes).map_err(|error| error.to_string())?;
+    match bytes.len() {
+        0 => Ok(value),
+        more => Err(format!("{more} bytes follow its end")),
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +131,21 @@ mod tests {
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
         assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 2 });
         assert!(refused.to_string().contains("update this host"));
+    }
+
+    #[test]
+    fn what_was_never_a_format_is_not_a_newer_one() {
+        let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
+        sealed[3] = 0;
+        assert!(matches!(open::<u8>(&sealed, "a snapshot"), Err(EnvelopeError::Foreign { .. })));
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_not_passed_over() {
+        let sealed = [&seal(&1_u8, Fingerprint(0), "x").unwrap()[..], b"ab"].concat();
+        let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
+        assert!(refused.to_string().contains("2 bytes follow its end"), "{refused}");
+        assert!(decode::<u8>(&[1, 2], "x").is_err());
     }
 
     proptest! {

@@ -137,6 +137,9 @@ static ALPHABET: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 });
 
 impl ItemId {
+    /// Leaves room for `-` and any position.
+    const LONGEST_FAN_OUT: usize = 64 - 1 - 10;
+
     /// The item that a run starts with.
     pub fn start() -> Self {
         Self("start".to_owned())
@@ -147,9 +150,13 @@ impl ItemId {
         Self::derived(&[parent.as_bytes(), b"next", &position.to_be_bytes()])
     }
 
-    /// The fan-out that an item opens.
-    pub fn fan_out(opener: &Self) -> Self {
-        if mutant(Mutant::RandomItemIds) { Self::derived(&[]) } else { opener.clone() }
+    /// The fan-out that `item` opens: of the item's own name, or of one that is derived from it where the names of its
+    /// branches would be too long. Fan-outs within fan-outs have ever longer names.
+    pub fn fan_out(item: &Self) -> Self {
+        if item.0.len() <= Self::LONGEST_FAN_OUT && !mutant(Mutant::RandomItemIds) {
+            return item.clone();
+        }
+        Self::derived(&[item.0.as_bytes(), b"fan-out"])
     }
 
     /// The branch of a fan-out at `position`.
@@ -164,7 +171,7 @@ impl ItemId {
 
     /// The fan-out and the position of a branch; `None` for every other item.
     pub fn as_branch(&self) -> Option<(Self, u32)> {
-        let (fan_out, position) = self.0.rsplit_once('-')?;
+        let (fan_out, position) = self.0.rsplit_once('-').filter(|(fan_out, _)| !fan_out.is_empty())?;
         // One spelling for each position, or one branch would have many ids.
         let number: u32 = position.parse().ok()?;
         (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
@@ -256,5 +263,19 @@ mod tests {
         assert_eq!(ItemId::start().as_branch(), None);
         assert_eq!(ItemId::new("start-03").unwrap().as_branch(), None);
         assert_eq!(ItemId::successor("start", 0).as_branch(), None);
+        assert_eq!(ItemId::new("-7").unwrap().as_branch(), None);
+    }
+
+    #[test]
+    fn fan_outs_within_fan_outs_keep_names_that_fit() {
+        let mut item = ItemId::start();
+        for depth in 0..200 {
+            let fan_out = ItemId::fan_out(&item);
+            assert_eq!(fan_out, ItemId::fan_out(&item), "at depth {depth}");
+            item = ItemId::branch(&fan_out, u32::MAX - depth);
+            assert!(ItemId::new(item.as_str()).is_ok(), "{item} at depth {depth}");
+            assert_eq!(item.as_branch(), Some((fan_out, u32::MAX - depth)));
+        }
+        assert_eq!(ItemId::fan_out(&ItemId::new("start-3").unwrap()).as_str(), "start-3");
     }
 }

@@ -36,6 +36,7 @@ mod node_states;
 mod positions;
 mod recover;
 mod snapshot;
+mod sound;
 mod spill;
 mod view;
 

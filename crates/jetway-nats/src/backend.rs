@@ -106,10 +106,10 @@ impl NatsBackend {
             runs: start(Stream::Runs).await?,
             done: start(Stream::Done).await?,
         };
-        let dead = Arc::new(start(Stream::Dead).await?);
+        let dead = DeadLetters::new(names.clone(), Arc::new(start(Stream::Dead).await?));
         let replicas = provisioned.replicas();
         let runs = link.jetstream.get_stream_no_info(&streams.runs).await.map_err(closed)?;
-        let (janitor, janitor_task) = Janitor::start(Arc::clone(&link));
+        let (janitor, janitor_task) = Janitor::start(Arc::clone(&link), dead.clone());
         tracing::info!(
             server = facts.version,
             namespace = %config.namespace,
@@ -118,7 +118,7 @@ impl NatsBackend {
             config.addresses()
         );
         Ok(Self {
-            dead: DeadLetters::new(names.clone(), dead),
+            dead,
             keep_finished: config.keep_finished,
             one_replica: replicas == Some(1),
             may_lose_tickets: provisioned.may_lose_tickets(),

@@ -38,7 +38,7 @@ impl DeadLetters {
     }
 }
 
-fn letter_headers(
+pub(crate) fn letter_headers(
     why: &str,
     reason: &str,
     subject: &str,

@@ -33,6 +33,28 @@ pub(crate) struct StreamState {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ConsumerInfo {
     pub(crate) config: consumer::Config,
+    /// The last message that it handed out.
+    #[serde(default)]
+    pub(crate) delivered: Place,
+    /// The last message up to which all are acknowledged.
+    #[serde(default)]
+    pub(crate) ack_floor: Place,
+}
+
+/// Where a consumer stands.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct Place {
+    #[serde(default)]
+    pub(crate) stream_seq: u64,
+}
+
+/// A message of a stream, whatever its headers are.
+#[derive(Debug)]
+pub(crate) struct Any {
+    /// Without headers where they cannot be read.
+    pub(crate) message: StreamMessage,
+    /// The headers as base64, where they cannot be read.
+    pub(crate) unreadable: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,22 +113,38 @@ pub(crate) async fn latest(
     get(link, stream, &json!({ "last_by_subj": subject })).await
 }
 
-/// The first message of a subject, wildcards allowed, from a sequence on, as the leader of the stream has it.
-pub(crate) async fn next(
+/// The first message of a subject, wildcards allowed, from a sequence on, as the leader of the stream has it. One whose
+/// headers cannot be read is a message all the same.
+pub(crate) async fn next_any(
     link: &Link,
     stream: &str,
     subject: &str,
     from: u64,
-) -> Result<Option<StreamMessage>, Failure> {
-    get(link, stream, &json!({ "seq": from.max(1), "next_by_subj": subject })).await
+) -> Result<Option<Any>, Failure> {
+    let asked = json!({ "seq": from.max(1), "next_by_subj": subject });
+    let Some(mut raw) = get_raw(link, stream, &asked).await? else { return Ok(None) };
+    if let Ok(message) = raw.clone().try_into() {
+        return Ok(Some(Any { message, unreadable: None }));
+    }
+    let unreadable = Some(raw.headers.take().unwrap_or_default());
+    Ok(Some(Any { message: read(raw)?, unreadable }))
 }
 
 async fn get(link: &Link, stream: &str, asked: &serde_json::Value) -> Result<Option<StreamMessage>, Failure> {
+    get_raw(link, stream, asked).await?.map(read).transpose()
+}
+
+fn read(raw: RawMessage) -> Result<StreamMessage, Failure> {
+    raw.try_into().map_err(|error: async_nats::Error| Failure::NoAnswer(error.to_string()))
+}
+
+async fn get_raw(
+    link: &Link,
+    stream: &str,
+    asked: &serde_json::Value,
+) -> Result<Option<RawMessage>, Failure> {
     match link.api::<_, Found>(format!("STREAM.MSG.GET.{stream}"), asked).await {
-        Ok(Found { message }) => message
-            .try_into()
-            .map(Some)
-            .map_err(|error: async_nats::Error| Failure::NoAnswer(error.to_string())),
+        Ok(Found { message }) => Ok(Some(message)),
         Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -130,7 +168,7 @@ pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> 
 /// (observed with nats-server 2.15), so that a message whose holder is lost is in the stream and never comes again.
 pub(crate) async fn remove_each(link: &Link, stream: &str, filter: &str) -> Result<u64, Failure> {
     let (mut from, mut removed) = (1, 0);
-    while let Some(message) = next(link, stream, filter, from).await? {
+    while let Some(Any { message, .. }) = next_any(link, stream, filter, from).await? {
         from = message.sequence + 1;
         delete_message(link, stream, message.sequence).await?;
         removed += 1;

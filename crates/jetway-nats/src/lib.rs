@@ -52,6 +52,8 @@ mod direct;
 mod durability;
 mod error;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hosts;
 mod jsapi;
 mod lease;

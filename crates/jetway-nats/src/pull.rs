@@ -11,6 +11,7 @@ pub(crate) mod janitor;
 pub(crate) mod reply;
 mod slots;
 pub(crate) mod status;
+mod unreadable;
 
 use crate::{
     config::NatsConfig,
@@ -47,6 +48,8 @@ pub(crate) struct Source {
     pub(crate) stream: String,
     pub(crate) consumer: String,
     pub(crate) filter: String,
+    /// The workflow that its messages are of.
+    pub(crate) workflow: String,
 }
 
 /// A message, its lease, and the slot that it takes up.
@@ -85,6 +88,8 @@ enum Heard {
     Message(Held),
     Nothing,
     Again,
+    /// Over another connection than before.
+    Reconnected,
     Gone(String),
 }
 
@@ -132,6 +137,10 @@ impl Pull {
                 Heard::Message(held) => return Some(Ok(held)),
                 Heard::Nothing => {}
                 Heard::Again => self.restart(),
+                Heard::Reconnected => {
+                    self.restart();
+                    self.janitor.look(&self.source);
+                }
                 Heard::Gone(reason) => {
                     tracing::debug!(consumer = self.source.consumer, reason, "the pull begins anew");
                     self.restart();
@@ -164,7 +173,7 @@ impl Pull {
                 changed.ok()?;
                 let now = self.state.borrow_and_update().connects;
                 // Requests that went over another connection may be void, and nobody says so.
-                Some(if now == self.connects { Heard::Nothing } else { Heard::Again })
+                Some(if now == self.connects { Heard::Nothing } else { Heard::Reconnected })
             }
             () = self.silence.as_mut() => {
                 let until = self.heard + SILENCE;
@@ -239,7 +248,7 @@ impl Pull {
     }
 
     async fn renew_consumer(&mut self) -> Result<(), BackendError> {
-        let Source { stream, consumer, filter } = &self.source;
+        let Source { stream, consumer, filter, .. } = &self.source;
         let facts = ensure_consumer(&self.link, &self.config, stream, consumer, filter).await?;
         self.lease = facts.ack_wait;
         Ok(())

@@ -105,7 +105,8 @@ impl Api for Remote {
     }
 }
 
-fn read(answer: &Message) -> Result<Value, ApiError> {
+/// What a host answered.
+pub(crate) fn read(answer: &Message) -> Result<Value, ApiError> {
     let word = |name| answer.headers.as_ref()?.get(name).map(|value| value.as_str());
     if let Some(sentence) = word(NATS_SERVICE_ERROR) {
         let code = word(NATS_SERVICE_ERROR_CODE).and_then(|code| code.parse().ok()).unwrap_or(500);

@@ -5,14 +5,14 @@
 //! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s`, `traceparent` | `{"run_id"}`, or the result |
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the run as it stands |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; an error 409 where the run has ended |
-//! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs |
+//! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs; `unreadable` names those whose records cannot be read |
 //! | `jetway.ns.api.workflows` | - | the workflows of the host that answers |
 //!
 //! Each workflow has an endpoint of its own, so that a request reaches a host that serves it. One more endpoint hears
 //! the starts of every workflow and answers those that nobody serves; it is in another queue group, since members of one
 //! queue group share messages whatever their subjects are.
 
-mod answer;
+pub(crate) mod answer;
 mod unknown;
 mod wait;
 

@@ -4,7 +4,7 @@
 //! Chunks are values with longer keys, written before the snapshot that names them, never changed, and removed with the
 //! run.
 
-mod chunks;
+pub(crate) mod chunks;
 mod listing;
 mod stale;
 
@@ -38,9 +38,11 @@ impl SnapshotStore for NatsBackend {
             jsapi::latest(&self.link, &self.streams.runs, &subject).await
         };
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
-        Ok(found
-            .filter(|message| !is_removed(&message.headers))
-            .map(|message| Stored { bytes: message.payload, revision: message.sequence }))
+        Ok(found.filter(|message| !is_removed(&message.headers)).map(|message| Stored {
+            run: run.clone(),
+            bytes: message.payload,
+            revision: message.sequence,
+        }))
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {

@@ -43,6 +43,7 @@ impl Starts for NatsBackend {
             stream: self.streams.starts.clone(),
             consumer: Names::start_consumer(workflow.as_str()),
             filter: self.names.start(workflow.as_str()),
+            workflow: workflow.to_string(),
         };
         let pull = self.pull(source, slots).await?;
         let workflow = workflow.to_string();
@@ -85,20 +86,23 @@ impl NatsBackend {
         let end = Timestamp(Timestamp::now().0.saturating_sub(grace_millis));
         let end = crate::direct::point(end).map_err(unable)?;
         let (mut expelled, mut from) = (0, 1);
-        while let Some(message) = jsapi::next(&self.link, stream, subject, from).await.map_err(unable)? {
+        let next = async |from| jsapi::next_any(&self.link, stream, subject, from).await.map_err(unable);
+        while let Some(jsapi::Any { message, unreadable }) = next(from).await? {
             if message.time > end {
                 break;
             }
             let reason = format!(
                 "no host has ever served a workflow named {workflow:?}: check the name, or start a host that serves it"
             );
+            let mut headers = headers_of(Some(&message.headers));
+            headers.extend(unreadable.map(|headers| (names::ORIGINAL_HEADERS.to_string(), headers)));
             self.dead
                 .keep(DeadLetter {
                     workflow: workflow.to_owned(),
                     why: UNKNOWN.to_owned(),
                     reason,
                     subject: subject.to_owned(),
-                    headers: headers_of(Some(&message.headers)),
+                    headers,
                     payload: message.payload,
                     id: format!("start-{}", message.sequence),
                 })
@@ -135,7 +139,8 @@ fn delivery(held: Held, workflow: &str) -> StartDelivery {
     StartDelivery { request: request(message, &origin, workflow), lease, slot, original }
 }
 
-fn request(message: Message, origin: &Origin, workflow: &str) -> StartRequest {
+/// The start that a message is.
+pub(crate) fn request(message: Message, origin: &Origin, workflow: &str) -> StartRequest {
     let headers = message.headers.as_ref();
     let word = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str());
     let run_id = match word(names::RUN_ID) {

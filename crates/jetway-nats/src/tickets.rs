@@ -47,6 +47,7 @@ impl TicketQueue for NatsBackend {
             stream: self.streams.tickets.clone(),
             consumer: Names::work_consumer(workflow.as_str()),
             filter: self.names.tickets_of_workflow(workflow),
+            workflow: workflow.to_string(),
         };
         let pull = self.pull(source, slots).await?;
         let taker = Taker { pull, names: self.names.clone(), dead: self.dead.clone() };
@@ -105,7 +106,7 @@ impl Taker {
                 Ok(held) => held,
                 Err(error) => return Some(Err(error)),
             };
-            match self.read(&held.message) {
+            match read(&self.names, &held.message) {
                 Ok((ticket, fingerprint)) => {
                     let Held { origin, lease, slot, .. } = held;
                     let delivered = origin.delivered;
@@ -124,26 +125,6 @@ impl Taker {
         }
     }
 
-    fn read(&self, message: &Message) -> Result<(Ticket, Fingerprint), Unread> {
-        let tokens = self.names.ticket_tokens(&message.subject);
-        let never = |reason: String| {
-            let workflow = tokens.map_or("", |tokens| tokens.workflow);
-            let letter = letter_of(message, workflow, String::new());
-            Unread::Never(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
-        };
-        match codec::open::<Ticket>(&message.payload, "a ticket") {
-            // Whoever forges a ticket may only do so for the items that he may publish tickets of.
-            Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.agree_with(&ticket)) => {
-                Ok((ticket, fingerprint))
-            }
-            Ok((ticket, _)) => {
-                Err(never(format!("the ticket is for item {} of run {}", ticket.item, ticket.run())))
-            }
-            Err(error @ EnvelopeError::Newer { .. }) => Err(Unread::Newer(error)),
-            Err(error) => Err(never(error.to_string())),
-        }
-    }
-
     async fn bury(&self, held: &Held, letter: DeadLetter) -> Result<(), BackendError> {
         let id = format!("ticket-{}-{}", held.origin.sequence, held.origin.published);
         self.dead.keep(DeadLetter { id, ..letter }).await?;
@@ -151,8 +132,29 @@ impl Taker {
     }
 }
 
+/// The ticket that a message is.
+pub(crate) fn read(names: &Names, message: &Message) -> Result<(Ticket, Fingerprint), Unread> {
+    let tokens = names.ticket_tokens(&message.subject);
+    let never = |reason: String| {
+        let workflow = tokens.map_or("", |tokens| tokens.workflow);
+        let letter = letter_of(message, workflow, String::new());
+        Unread::Never(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
+    };
+    match codec::open::<Ticket>(&message.payload, "a ticket") {
+        // Whoever forges a ticket may only do so for the items that he may publish tickets of.
+        Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.agree_with(&ticket)) => {
+            Ok((ticket, fingerprint))
+        }
+        Ok((ticket, _)) => {
+            Err(never(format!("the ticket is for item {} of run {}", ticket.item, ticket.run())))
+        }
+        Err(error @ EnvelopeError::Newer { .. }) => Err(Unread::Newer(error)),
+        Err(error) => Err(never(error.to_string())),
+    }
+}
+
 /// Why a ticket cannot be read.
-enum Unread {
+pub(crate) enum Unread {
     /// By this build.
     Newer(EnvelopeError),
     /// By any.

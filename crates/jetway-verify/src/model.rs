@@ -209,16 +209,17 @@ impl Expected {
         let mut unused = opener.clone();
         self.step(&mut frame, "fan", &mut unused, Vec::new());
         let count = branches.len();
+        let fan_out = opener.as_ref().map(ItemId::fan_out);
         let (mut arrived, mut failed, mut inside) = (Vec::new(), false, false);
         for (branch, position) in frame.branches(branches, join).into_iter().zip(0..) {
-            let id = opener.as_ref().map(|opener| ItemId::branch(opener, position));
+            let id = fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position));
             match self.branch(branch, id, &mut inside) {
                 End::Arrived(frame) => arrived.push(*frame),
                 End::Elsewhere => {}
                 End::Failed => failed = true,
             }
         }
-        let gathered = opener.as_ref().map(|opener| ItemId::gathered(opener, "join"));
+        let gathered = fan_out.as_ref().map(|fan_out| ItemId::gathered(fan_out, "join"));
         let on = match join {
             Join::Gathered => self.gather(arrived, gathered, failed, inside),
             Join::Held => self.hold(arrived, count, gathered, &mut failed, inside),

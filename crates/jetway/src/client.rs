@@ -26,4 +26,4 @@ pub use connection::Client;
 pub use error::ClientError;
 pub use jetway_core::backend::{HostInfo, RunsQuery};
 pub use options::StartOptions;
-pub use views::{ControlView, RunSummary, RunsView, WorkflowView};
+pub use views::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView};

@@ -8,7 +8,7 @@ use crate::{
 use clap::Args;
 use jetway::{
     WorkflowName,
-    client::{RunSummary, RunsQuery},
+    client::{RunSummary, RunsQuery, UnreadableRun},
     run::Status,
 };
 
@@ -50,6 +50,9 @@ pub(crate) async fn run(args: RunsArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     output::data(&render(&page.runs))?;
+    for UnreadableRun { error, .. } in &page.unreadable {
+        output::say(error);
+    }
     if let Some(next) = page.next {
         output::say(&format!("there are more: --after {next}"));
     }

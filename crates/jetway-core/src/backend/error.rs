@@ -22,8 +22,10 @@ pub enum BackendErrorKind {
     NoRoom,
     /// The value is larger than the backend can keep. It will never succeed.
     TooLarge,
-    /// What was read is not what this build can read.
+    /// What was read is not what any build can read.
     Corrupt,
+    /// What was read was written by a newer build: this one leaves it alone.
+    Newer,
     /// The backend is set up in a way that this build cannot work with.
     Misconfigured,
     /// The backend refused: permissions, a bad name.

@@ -1,7 +1,11 @@
 //! What crosses the line between the engine and its backend.
 
-use super::BackendError;
-use crate::{CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName, run::Chunk, run::Status};
+use super::{BackendError, BackendErrorKind};
+use crate::{
+    CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    codec::EnvelopeError,
+    run::{Chunk, Snapshot, Status},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,11 +15,46 @@ use tokio::sync::OwnedSemaphorePermit;
 /// A snapshot as it is kept: an envelope of [`codec`](crate::codec), and the revision that the next write names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
+    /// Whose snapshot it is, by the place where it is kept.
+    pub run: RunKey,
     /// The enveloped snapshot.
     pub bytes: Bytes,
     /// Grows with every write of the run; never 0.
     pub revision: u64,
 }
+
+impl Stored {
+    /// The snapshot, and the build that it is written for.
+    ///
+    /// # Errors
+    /// `Newer` where a newer build wrote it, `Corrupt` where it is none, or another run's.
+    pub fn open(&self) -> Result<(Snapshot, Fingerprint), BackendError> {
+        let run = &self.run;
+        let (snapshot, build) = Snapshot::open(&self.bytes).map_err(|error| match error {
+            EnvelopeError::Newer { .. } => {
+                BackendError::new(BackendErrorKind::Newer, format!("run {run} cannot be read by this host"))
+                    .caused_by(error)
+            }
+            EnvelopeError::Foreign { .. } | EnvelopeError::Corrupt { .. } => corrupt(run).caused_by(error),
+        })?;
+        // Else what is made of it would be written over another run.
+        if snapshot.key() != *run {
+            return Err(corrupt(run).caused_by(NotItsOwn(snapshot.key())));
+        }
+        Ok((snapshot, build))
+    }
+}
+
+fn corrupt(run: &RunKey) -> BackendError {
+    let sentence = format!(
+        "the record of run {run} cannot be read, and is left as it is (restore it, or remove it and start the run again)"
+    );
+    BackendError::new(BackendErrorKind::Corrupt, sentence)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("it is the record of run {0}")]
+struct NotItsOwn(RunKey);
 
 /// One compare-and-swap write of a run.
 #[derive(Debug, Clone)]

@@ -149,7 +149,7 @@ pub trait Api: Send + Sync + fmt::Debug {
         run_id: &str,
     ) -> Result<serde_json::Value, ApiError>;
 
-    /// A page of runs: `{"runs": [...], "next": ...}`.
+    /// A page of runs: `{"runs": [...], "next": ...}`, and `"unreadable"` where the records of some cannot be read.
     async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;
 
     /// The workflows of this host: names, fingerprints, graphs, also in DOT.

@@ -4,7 +4,6 @@ use super::{Control, Controlled, Engine};
 use crate::{
     RunId, RunKey, WorkflowName,
     backend::{Api, ApiError, RunsQuery, StartRequest},
-    codec,
     run::{Snapshot, StatusView},
 };
 use async_trait::async_trait;
@@ -35,7 +34,7 @@ impl Api for Engine {
     async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
         let run = key(workflow, run_id)?;
         let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
-        let snapshot = opened(&stored.bytes)?;
+        let (snapshot, _) = stored.open()?;
         let mut view = StatusView::from(&snapshot);
         if !self.serves(workflow) {
             let hosts = self.backend().hosts().await?;
@@ -60,8 +59,22 @@ impl Api for Engine {
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
         let page = self.backend().runs(&query).await?;
-        let runs = page.runs.iter().map(|stored| opened(&stored.bytes).map(|snapshot| summary(&snapshot)));
-        Ok(json!({ "runs": runs.collect::<Result<Vec<_>, _>>()?, "next": page.next }))
+        let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
+        for stored in &page.runs {
+            match stored.open() {
+                Ok((snapshot, _)) => runs.push(summary(&snapshot)),
+                Err(error) => unreadable.push(json!({
+                    "workflow": stored.run.workflow,
+                    "run_id": stored.run.run_id,
+                    "error": error.to_string(),
+                })),
+            }
+        }
+        let mut view = json!({ "runs": runs, "next": page.next });
+        if !unreadable.is_empty() {
+            view["unreadable"] = json!(unreadable);
+        }
+        Ok(view)
     }
 
     async fn workflows(&self) -> Result<Value, ApiError> {
@@ -85,12 +98,6 @@ fn key(workflow: &str, run_id: &str) -> Result<RunKey, ApiError> {
 fn not_found(run: &RunKey) -> ApiError {
     let sentence = format!("there is no run {run}: it never was, or ended so long ago that it is forgotten");
     ApiError::new(404, sentence)
-}
-
-fn opened(bytes: &[u8]) -> Result<Snapshot, ApiError> {
-    codec::open(bytes, "a snapshot")
-        .map(|(snapshot, _)| snapshot)
-        .map_err(|error| ApiError::new(500, error.to_string()))
 }
 
 fn summary(snapshot: &Snapshot) -> Value {

@@ -4,7 +4,6 @@ use super::{Engine, cell::InHand, effects::apart_from_tickets};
 use crate::{
     CommitId, Fingerprint, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind},
-    codec,
     fail_point::{FailPoint, reach},
     run::{Applied, Effect, Snapshot, Status, control, pending_tickets},
 };
@@ -133,9 +132,7 @@ impl Engine {
         let Some(stored) = self.backend.load(run).await? else {
             return Ok(None);
         };
-        let (snapshot, build) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").map_err(|error| {
-            BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be read")).caused_by(error)
-        })?;
+        let (snapshot, build) = stored.open()?;
         Ok(Some((InHand { snapshot: Arc::new(snapshot), revision: stored.revision }, build)))
     }
 }

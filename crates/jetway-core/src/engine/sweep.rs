@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{
     RunKey, Timestamp,
-    backend::BackendError,
+    backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Status, TicketFor},
 };
@@ -104,7 +104,16 @@ impl Engine {
             .collect();
         for (run, waiting) in due {
             swept.looked_at += 1;
-            match self.mend(&run, waiting.revision).await? {
+            let mended = match self.mend(&run, waiting.revision).await {
+                Ok(mended) => mended,
+                // One broken record must not keep those behind it from being looked at.
+                Err(error) if matches!(error.kind(), BackendErrorKind::Corrupt | BackendErrorKind::Newer) => {
+                    tracing::warn!(%run, %error, "the sweep passes over a run");
+                    Some(Mended { items: 0, revision: None })
+                }
+                Err(error) => return Err(error),
+            };
+            match mended {
                 Some(Mended { items, revision }) => {
                     swept.mended += items;
                     let pause = (waiting.pause * 2).min(LONGEST_PAUSE);

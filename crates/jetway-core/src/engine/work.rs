@@ -26,6 +26,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+/// How often a ticket of a run that a newer build wrote is delivered before it goes to the dead letters.
+const LEFT_TO_NEWER_HOSTS: u32 = 8;
+
 /// What became of a ticket.
 #[derive(Debug)]
 pub enum Worked {
@@ -122,7 +125,7 @@ impl Engine {
                 unsettled => unsettled,
             },
             Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
-            Err(error) if error.kind() == BackendErrorKind::Corrupt => {
+            Err(error) if is_hopeless(&error, delivery.delivered) => {
                 self.bury(&delivery, &error, under.steps).await
             }
             Err(error) => Worked::Abandoned { steps: under.steps, error },
@@ -419,6 +422,16 @@ async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
     match lease.give_back().await {
         Ok(()) => Worked::GivenBack { steps },
         Err(error) => Worked::Abandoned { steps, error },
+    }
+}
+
+/// Whether no attempt of this host can work the ticket off. What a newer build wrote is left to the lease for a while,
+/// since a newer host may be on its way; one that comes later has its sweep publish the ticket again.
+fn is_hopeless(error: &BackendError, delivered: u32) -> bool {
+    match error.kind() {
+        BackendErrorKind::Corrupt => true,
+        BackendErrorKind::Newer => delivered >= LEFT_TO_NEWER_HOSTS,
+        _ => false,
     }
 }
 

@@ -47,7 +47,7 @@ impl SnapshotStore for MemoryBackend {
         for chunk in write.chunks {
             kept.chunks.insert((write.run.clone(), chunk.name), chunk.bytes);
         }
-        let stored = Stored { bytes: write.bytes, revision };
+        let stored = Stored { run: write.run.clone(), bytes: write.bytes, revision };
         kept.runs.insert(write.run, Kept { stored, status: write.status, at: Timestamp::now() });
         Ok(revision)
     }

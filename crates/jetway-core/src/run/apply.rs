@@ -47,7 +47,7 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     let mut effects = Vec::new();
     let taken = Taken::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
-    snapshot.steps += 1;
+    snapshot.steps = snapshot.steps.saturating_add(1);
     snapshot.updated_at = attempt.at;
     if let Some(context) = attempt.context {
         snapshot.context = context;

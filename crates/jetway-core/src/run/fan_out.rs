@@ -160,7 +160,7 @@ pub struct Arrival {
 
 impl Arrivals {
     pub(super) fn push(&mut self, arrival: Arrival) {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         self.inline.push(arrival);
     }
 

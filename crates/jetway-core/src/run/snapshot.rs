@@ -250,8 +250,8 @@ impl Caught {
     }
 
     pub(super) fn record(&mut self, error: RunError) {
-        self.count += 1;
-        if self.latest.len() == Self::KEPT {
+        self.count = self.count.saturating_add(1);
+        if self.latest.len() >= Self::KEPT {
             self.latest.remove(0);
         }
         self.latest.push(error);

@@ -24,6 +24,9 @@ pub(crate) const ORIGINAL_SUBJECT: HeaderName = HeaderName::from_static("Jetway-
 /// Stands before the name of a header that would be an order to the server if a dead letter carried it as it came.
 pub(crate) const ORIGINAL_HEADER: &str = "Jetway-Original-";
 
+/// The headers of a message that cannot be read, as base64.
+pub(crate) const ORIGINAL_HEADERS: HeaderName = HeaderName::from_static("Jetway-Original-Headers");
+
 /// The encoding of a start's input.
 pub(crate) const CONTENT_TYPE: HeaderName = HeaderName::from_static("Content-Type");
 /// CBOR, in [`CONTENT_TYPE`].

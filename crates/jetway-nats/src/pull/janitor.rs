@@ -1,6 +1,8 @@
-//! Giving back what was on its way when a pull ended.
+//! What an ended pull and a lost connection leave behind: messages that were on their way are given back, those that
+//! nobody can read are taken away.
 
-use crate::link::Link;
+use super::{Source, status::Status, unreadable};
+use crate::{dead_letters::DeadLetters, link::Link};
 use async_nats::{Subscriber, jetstream::AckKind};
 use futures::StreamExt as _;
 use std::{sync::Arc, time::Duration};
@@ -12,20 +14,42 @@ const WAITING: usize = 64;
 /// How long the server may take to say that nothing more is on its way.
 const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Takes the subscriptions of pulls that have ended.
+/// Takes what pulls leave behind.
 #[derive(Debug, Clone)]
-pub(crate) struct Janitor(mpsc::Sender<Subscriber>);
+pub(crate) struct Janitor(mpsc::Sender<Left>);
+
+/// What a pull leaves behind.
+enum Left {
+    /// Its subscription.
+    Subscription(Subscriber),
+    /// The connection, perhaps over a message that cannot be read.
+    Connection(Source),
+}
 
 impl Janitor {
     /// Starts the task; it ends with the handle.
-    pub(crate) fn start(link: Arc<Link>) -> (Self, AbortOnDropHandle<()>) {
-        let (sender, mut ended) = mpsc::channel::<Subscriber>(WAITING);
+    pub(crate) fn start(link: Arc<Link>, dead: DeadLetters) -> (Self, AbortOnDropHandle<()>) {
+        let (sender, mut left) = mpsc::channel(WAITING);
         let task = tokio::spawn(async move {
-            while let Some(subscriber) = ended.recv().await {
-                if timeout(DRAINED_WITHIN, give_back(&link, subscriber)).await.is_err() {
-                    tracing::debug!(
-                        "what an ended pull had on its way is left to be delivered after its lease"
-                    );
+            while let Some(left) = left.recv().await {
+                match left {
+                    Left::Subscription(subscriber) => {
+                        if timeout(DRAINED_WITHIN, give_back(&link, subscriber)).await.is_err() {
+                            tracing::debug!(
+                                "what an ended pull had on its way is left to be delivered after its lease"
+                            );
+                        }
+                    }
+                    Left::Connection(source) => match unreadable::bury(&link, &source, &dead).await {
+                        Ok(0) => {}
+                        Ok(buried) => tracing::warn!(
+                            buried,
+                            stream = source.stream,
+                            "messages with unreadable headers are among the dead letters now"
+                        ),
+                        // It comes again, and takes the connection with it again, which brings the next try.
+                        Err(error) => tracing::warn!(%error, "messages that cost the connection may be left"),
+                    },
                 }
             }
         });
@@ -34,8 +58,15 @@ impl Janitor {
 
     /// Ends a subscription in an orderly way.
     pub(super) fn take(&self, subscriber: Subscriber) {
-        if self.0.try_send(subscriber).is_err() {
+        if self.0.try_send(Left::Subscription(subscriber)).is_err() {
             tracing::debug!("more pulls end than can be put in order");
+        }
+    }
+
+    /// The connection was lost and is back: looks whether a message of this consumer was the reason.
+    pub(super) fn look(&self, source: &Source) {
+        if self.0.try_send(Left::Connection(source.clone())).is_err() {
+            tracing::debug!("more connections are lost than can be looked into");
         }
     }
 }
@@ -45,9 +76,10 @@ async fn give_back(link: &Link, mut subscriber: Subscriber) {
         return;
     }
     while let Some(message) = subscriber.next().await {
-        let Some(reply) = message.reply.filter(|_| message.status.is_none()) else {
+        if Status::of(&message).is_some() {
             continue;
-        };
+        }
+        let Some(reply) = message.reply else { continue };
         if link.client.publish(reply, AckKind::Nak(None).into()).await.is_err() {
             return;
         }

@@ -1,5 +1,6 @@
 //! What the server says to a pull request instead of delivering messages.
 
+use super::reply::Origin;
 use crate::names::PENDING_MESSAGES;
 use async_nats::{Message, StatusCode};
 
@@ -17,9 +18,13 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    /// What a message says; `None` where it is one that is delivered.
+    /// What a message says; `None` where it is one that is delivered, whose publisher may have written a status into its
+    /// headers.
     pub(crate) fn of(message: &Message) -> Option<Self> {
         let status = message.status?;
+        if message.reply.as_deref().and_then(Origin::parse).is_some() {
+            return None;
+        }
         let words = message.description.as_deref().unwrap_or_default();
         let pending = message.headers.as_ref().and_then(|headers| headers.get(PENDING_MESSAGES));
         let pending = pending.and_then(|pending| pending.as_str().parse().ok());
@@ -42,19 +47,32 @@ mod tests {
     use bytes::Bytes;
 
     fn said(code: u16, words: &str, pending: Option<&str>) -> Option<Status> {
+        said_to(None, code, words, pending)
+    }
+
+    fn said_to(reply: Option<&str>, code: u16, words: &str, pending: Option<&str>) -> Option<Status> {
         let mut headers = HeaderMap::new();
         if let Some(pending) = pending {
             headers.insert(PENDING_MESSAGES, pending);
         }
         Status::of(&Message {
             subject: Subject::from_static("x"),
-            reply: None,
+            reply: reply.map(Subject::from),
             payload: Bytes::new(),
             headers: Some(headers),
             status: StatusCode::from_u16(code).ok(),
             description: Some(words.to_owned()),
             length: 0,
         })
+    }
+
+    #[test]
+    fn a_status_in_a_message_that_was_delivered_is_no_word_of_the_server() {
+        let reply = "$JS.ACK.S.work_a.3.100.7.1790230470084404000.42";
+        for code in [100, 404, 408, 409, 503] {
+            assert_eq!(said_to(Some(reply), code, "Consumer Deleted", Some("7")), None, "{code}");
+        }
+        assert_eq!(said_to(Some("_INBOX.a"), 100, "", None), Some(Status::Heartbeat));
     }
 
     #[test]

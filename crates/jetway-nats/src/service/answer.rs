@@ -4,7 +4,7 @@ use super::{Door, unknown::LookOut, wait::wait};
 use crate::{
     backend::NatsBackend,
     committer::largest,
-    names::{self, Ask},
+    names::{self, Ask, Names},
     write::trace_of,
 };
 use async_nats::Message;
@@ -14,7 +14,7 @@ use jetway_core::{
     engine::Control,
 };
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Answers requests.
 #[derive(Debug)]
@@ -49,44 +49,22 @@ impl Answerer {
     }
 
     async fn start(&self, request: &Message) -> Result<Value, ApiError> {
-        let [workflow] = self.words(Ask::Start, request)?;
-        let wait = wait(word(request, names::WAIT))?;
-        let run_id =
-            word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);
-        let start = StartRequest {
-            workflow: workflow.to_owned(),
-            run_id,
-            input: request.payload.clone(),
-            encoding: crate::starts::encoding(word(request, names::CONTENT_TYPE)),
-            trace: trace_of(request.headers.as_ref()),
-        };
+        let (start, wait) = start(&self.backend.names, request)?;
         self.api.start(start, wait).await
     }
 
     async fn status(&self, request: &Message) -> Result<Value, ApiError> {
-        let [workflow, run_id] = self.words(Ask::Status, request)?;
+        let [workflow, run_id] = words(&self.backend.names, Ask::Status, request)?;
         self.api.status(workflow, run_id).await
     }
 
     async fn control(&self, ask: Ask, control: Control, request: &Message) -> Result<Value, ApiError> {
-        let [workflow, run_id] = self.words(ask, request)?;
+        let [workflow, run_id] = words(&self.backend.names, ask, request)?;
         self.api.control(control, workflow, run_id).await
     }
 
     async fn runs(&self, request: &Message) -> Result<Value, ApiError> {
-        let query = if request.payload.is_empty() {
-            RunsQuery::default()
-        } else {
-            serde_json::from_slice(&request.payload).map_err(|error| {
-                ApiError::new(400, format!("the question about runs is not understood: {error}"))
-            })?
-        };
-        self.api.runs(query).await
-    }
-
-    fn words<'a, const N: usize>(&self, ask: Ask, request: &'a Message) -> Result<[&'a str; N], ApiError> {
-        let words = self.backend.names.api_words(ask, &request.subject);
-        words.ok_or_else(|| ApiError::new(400, format!("{} is no subject of this service", request.subject)))
+        self.api.runs(query(request)?).await
     }
 
     fn written(&self, value: &Value) -> Result<Bytes, ApiError> {
@@ -100,6 +78,40 @@ impl Answerer {
         }
         Ok(bytes.into())
     }
+}
+
+/// The start that a request asks for, and how long its sender waits for the result.
+pub(crate) fn start(names: &Names, request: &Message) -> Result<(StartRequest, Option<Duration>), ApiError> {
+    let [workflow] = words(names, Ask::Start, request)?;
+    let wait = wait(word(request, names::WAIT))?;
+    let run_id = word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);
+    let start = StartRequest {
+        workflow: workflow.to_owned(),
+        run_id,
+        input: request.payload.clone(),
+        encoding: crate::starts::encoding(word(request, names::CONTENT_TYPE)),
+        trace: trace_of(request.headers.as_ref()),
+    };
+    Ok((start, wait))
+}
+
+/// The runs that a request asks for.
+pub(crate) fn query(request: &Message) -> Result<RunsQuery, ApiError> {
+    if request.payload.is_empty() {
+        return Ok(RunsQuery::default());
+    }
+    serde_json::from_slice(&request.payload)
+        .map_err(|error| ApiError::new(400, format!("the question about runs is not understood: {error}")))
+}
+
+/// What follows the verb in the subject of a request.
+pub(crate) fn words<'a, const N: usize>(
+    names: &Names,
+    ask: Ask,
+    request: &'a Message,
+) -> Result<[&'a str; N], ApiError> {
+    let words = names.api_words(ask, &request.subject);
+    words.ok_or_else(|| ApiError::new(400, format!("{} is no subject of this service", request.subject)))
 }
 
 fn word(request: &Message, name: async_nats::HeaderName) -> Option<&str> {

@@ -89,7 +89,7 @@ impl NatsBackend {
 }
 
 /// Where each part of a chunk begins and ends. An empty chunk has one part, which is empty.
-fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
     let count = bytes.div_ceil(PART).max(1);
     (0..count).map(move |part| part * PART..((part + 1) * PART).min(bytes))
 }

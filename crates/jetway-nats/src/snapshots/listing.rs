@@ -30,8 +30,10 @@ impl NatsBackend {
             looked_at += count;
             for message in read.messages {
                 cursor = message.sequence;
-                if fits(&message, query.status) {
-                    page.runs.push(Stored { bytes: message.payload, revision: message.sequence });
+                if fits(&message, query.status)
+                    && let Some(run) = self.names.run_of_snapshot(&message.subject)
+                {
+                    page.runs.push(Stored { run, bytes: message.payload, revision: message.sequence });
                 }
             }
             if count == 0 || !more {

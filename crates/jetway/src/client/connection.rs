@@ -1,7 +1,8 @@
 //! The client itself.
 
 use super::{
-    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, WorkflowView,
+    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, UnreadableRun,
+    WorkflowView,
 };
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
@@ -9,9 +10,8 @@ use bytes::Bytes;
 use jetway_core::{
     RunId, RunKey, WorkflowName,
     backend::{Api, ApiError, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
-    codec,
     engine::Control,
-    run::{DoneView, Snapshot, StatusView},
+    run::{DoneView, StatusView},
 };
 use jetway_nats::{BUSY, NO_ANSWER, NatsBackend, Provisioning, Remote, ServerFacts};
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,8 @@ impl Client {
             ),
         })?;
         let hosts = self.backend.hosts().await?;
-        let view = StatusView::from(&snapshot(&stored.bytes)?);
+        let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
+        let view = StatusView::from(&snapshot);
         Ok(view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name)))
     }
 
@@ -127,8 +128,17 @@ impl Client {
     /// The server is out of reach.
     pub async fn runs(&self, query: &RunsQuery) -> Result<RunsView, ClientError> {
         let page = self.backend.runs(query).await?;
-        let runs = page.runs.iter().map(|stored| Ok(RunSummary::from(&snapshot(&stored.bytes)?)));
-        Ok(RunsView { runs: runs.collect::<Result<_, ClientError>>()?, next: page.next })
+        let mut view = RunsView { runs: Vec::new(), next: page.next, unreadable: Vec::new() };
+        for stored in page.runs {
+            match stored.open() {
+                Ok((snapshot, _)) => view.runs.push(RunSummary::from(&snapshot)),
+                Err(error) => {
+                    let (RunKey { workflow, run_id }, error) = (stored.run, error.to_string());
+                    view.unreadable.push(UnreadableRun { workflow, run_id, error });
+                }
+            }
+        }
+        Ok(view)
     }
 
     /// Asks a host to start a run. When this returns, the run exists. Hosts that have no place for the request, or do
@@ -205,9 +215,4 @@ where
         trace: current_trace(),
     };
     Ok((run, request))
-}
-
-fn snapshot(bytes: &[u8]) -> Result<Snapshot, ClientError> {
-    let opened = codec::open(bytes, "the record of the run");
-    opened.map(|(snapshot, _fingerprint)| snapshot).map_err(ClientError::Record)
 }

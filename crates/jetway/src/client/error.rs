@@ -3,7 +3,6 @@
 use jetway_core::{
     BadName, RunKey,
     backend::{ApiError, BackendError},
-    codec::EnvelopeError,
 };
 use jetway_nats::{BUSY, NO_HOST};
 use std::time::Duration;
@@ -57,7 +56,7 @@ pub enum ClientError {
     Input(#[source] serde_json::Error),
     /// The run's record cannot be read.
     #[error(transparent)]
-    Record(EnvelopeError),
+    Record(BackendError),
     /// The answer is not what was expected: the host is of another version.
     #[error("{what} cannot be read: {source}")]
     Answer {

@@ -14,6 +14,20 @@ pub struct RunsView {
     /// Where the next page begins: the [`after`](super::RunsQuery::after) of the next query. `None` where there is no
     /// more.
     pub next: Option<String>,
+    /// The runs of this page whose records cannot be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<UnreadableRun>,
+}
+
+/// A run whose record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableRun {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// The run.
+    pub run_id: RunId,
+    /// Why, and what to do.
+    pub error: String,
 }
 
 /// One run of a page.

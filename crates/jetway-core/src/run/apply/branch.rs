@@ -35,13 +35,19 @@ impl Step<'_> {
         self.ended(&branch.fan_out);
     }
 
+    /// A branch of a fan-out has ended, and with the last one the fan-out, which may be the last branch of another.
+    ///
+    /// Not by recursion: a run may open one fan-out within the other as often as its record has room for.
     fn ended(&mut self, fan_out: &ItemId) {
-        let Some(open) = self.snapshot.fan_outs.get_mut(fan_out) else {
-            return;
-        };
-        open.open = open.open.saturating_sub(1);
-        if open.open == 0 {
-            self.close(fan_out);
+        let mut ended = Some(fan_out.clone());
+        while let Some(id) = ended.take() {
+            let Some(fan_out) = self.snapshot.fan_outs.get_mut(&id) else {
+                return;
+            };
+            fan_out.open = fan_out.open.saturating_sub(1);
+            if fan_out.open == 0 {
+                ended = self.close_one(&id);
+            }
         }
     }
 
@@ -50,9 +56,14 @@ impl Step<'_> {
     /// Where no value arrived anywhere, the gathering node behind the opener runs with none: a join runs once for
     /// each fan-out, also for one of nothing. Not so where inner fan-outs have fired it already.
     pub(super) fn close(&mut self, id: &ItemId) {
-        let Some(closed) = self.snapshot.fan_outs.remove(id) else {
-            return;
-        };
+        if let Some(outer) = self.close_one(id) {
+            self.ended(&outer);
+        }
+    }
+
+    /// Closes one fan-out; the fan-out around it, a branch of which has ended with it.
+    fn close_one(&mut self, id: &ItemId) -> Option<ItemId> {
+        let closed = self.snapshot.fan_outs.remove(id)?;
         let FanOut { opener, outer, seeds, mut arrivals, mut fired, .. } = closed;
         if !seeds.chunks.is_empty() {
             self.effects.push(Effect::DropChunks(seeds.chunks.iter().map(|seed| seed.chunk).collect()));
@@ -68,11 +79,11 @@ impl Step<'_> {
         for (node, values) in arrivals {
             self.add_item(ItemId::gathered(id, &node), node, Input::Gathered(values), outer.clone());
         }
-        let Some(outer) = outer else { return };
+        let outer = outer?;
         if let Some(around) = self.snapshot.fan_outs.get_mut(&outer.fan_out) {
             around.fired.extend(fired);
-            around.open += branches;
+            around.open = around.open.saturating_add(branches);
         }
-        self.ended(&outer.fan_out);
+        Some(outer.fan_out)
     }
 }

@@ -2,10 +2,10 @@
 
 use super::Step;
 use crate::{
-    ItemId,
+    Error, ItemId,
     run::{
-        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, Seeds, Successor, TicketFor,
-        fan_out::Seeded,
+        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, RunError, Seeds, Successor,
+        TicketFor, fan_out::Seeded, sound::MOST_BRANCHES,
     },
 };
 use bytes::Bytes;
@@ -55,6 +55,9 @@ impl Step<'_> {
     }
 
     fn fan_out(&mut self, successors: Vec<Successor>) {
+        if successors.len() > MOST_BRANCHES {
+            return self.fail(self.too_many(successors.len()));
+        }
         let id = ItemId::fan_out(&self.taken.id);
         let count = u32::try_from(successors.len()).unwrap_or(u32::MAX);
         let mut fan_out = FanOut {
@@ -90,6 +93,17 @@ impl Step<'_> {
         self.snapshot.fan_outs.insert(id.clone(), fan_out);
         if closed {
             self.close(&id);
+        }
+    }
+
+    fn too_many(&self, branches: usize) -> RunError {
+        let limit = Error::Limit(format!("a fan-out of {branches} branches: {MOST_BRANCHES} are possible"));
+        RunError {
+            item: Some(self.taken.id.clone()),
+            node: Some(self.taken.node.clone()),
+            attempt: 1,
+            kind: limit.kind().to_owned(),
+            message: limit.to_string(),
         }
     }
 

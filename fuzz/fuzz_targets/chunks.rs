@@ -1,0 +1,7 @@
+//! Values that are kept beside a snapshot, and how they are divided into parts.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    jetway_hostile::run("chunks", bytes);
+});

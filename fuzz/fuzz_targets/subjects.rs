@@ -1,0 +1,7 @@
+//! Subjects: taken apart and built again.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    jetway_hostile::run("subjects", bytes);
+});

@@ -1,0 +1,76 @@
+//! Runs the corpora of the fuzz targets without a fuzzer: what was found once is not found again.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The parser of Rust recurses, and recurses deeper where nothing is optimised.
+const STACK: usize = 64 << 20;
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+}
+
+fn entries(directory: &Path) -> BTreeSet<String> {
+    let found = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Runs every file of a corpus; some are understood and some are not, or the corpus would not say much.
+fn corpus(target: &'static str) {
+    let directory = fuzz().join("corpus").join(target);
+    let run = move || {
+        let mut understood = Vec::new();
+        for name in entries(&directory) {
+            let bytes = fs::read(directory.join(&name)).unwrap();
+            // Printed only where the test fails.
+            println!("corpus/{target}/{name}, {} bytes", bytes.len());
+            understood.push(jetway_hostile::run(target, &bytes));
+        }
+        understood
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap();
+    let understood = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    assert!(understood.len() >= 5, "{target} has {} files", understood.len());
+    assert!(understood.contains(&true), "no file of {target} is understood");
+    assert!(understood.contains(&false), "every file of {target} is understood");
+}
+
+macro_rules! corpora {
+    ($($target:ident)+) => {
+        $(
+            #[test]
+            fn $target() {
+                corpus(stringify!($target));
+            }
+        )+
+
+        #[test]
+        fn every_target_has_a_corpus_and_a_test() {
+            let tested = BTreeSet::from([$(stringify!($target).to_owned()),+]);
+            let known = jetway_hostile::TARGETS.map(|(name, _)| name.to_owned());
+            assert_eq!(BTreeSet::from(known), tested);
+            assert_eq!(entries(&fuzz().join("corpus")), tested);
+            let files = tested.iter().map(|name| format!("{name}.rs")).collect();
+            assert_eq!(entries(&fuzz().join("fuzz_targets")), files);
+        }
+    };
+}
+
+corpora! {
+    chunks headers merging names node_macro requests rules snapshots starts subjects tickets workflow_macro
+}
+
+/// They are kept in the repository for ever.
+#[test]
+fn corpora_are_small() {
+    let size = |path: PathBuf| fs::metadata(path).unwrap().len();
+    let of = |target: &str| {
+        let directory = fuzz().join("corpus").join(target);
+        entries(&directory).into_iter().map(|name| size(directory.join(name))).sum::<u64>()
+    };
+    let all: u64 = jetway_hostile::TARGETS.iter().map(|(name, _)| of(name)).sum();
+    assert!(all < 500_000, "the corpora are {all} bytes");
+}

@@ -1,0 +1,55 @@
+//! What Jetway makes of hostile bytes: one function for each kind of them, shared by the fuzz targets in `fuzz/` and by
+//! the test that runs their corpora.
+//!
+//! Each function takes any bytes, never panics unless a promise is broken, and says whether the bytes were understood.
+
+mod chunks;
+mod edits;
+#[path = "../../../crates/jetway-macros/src"]
+mod included {
+    //! The parser of `workflow!` and `node!`: a crate of macros can be linked by the compiler only.
+    pub(crate) mod errors;
+    pub(crate) mod expand;
+    pub(crate) mod model;
+    pub(crate) mod parse;
+    pub(crate) mod text;
+    pub(crate) mod validate;
+}
+mod macros;
+mod merging;
+mod names;
+mod rules;
+mod starts;
+mod wire;
+
+// The included modules name each other by these paths.
+use included::{errors, expand, model, parse, text, validate};
+
+/// Takes any bytes and says whether they were understood.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every kind of bytes, by the name of its fuzz target and of the folder of its corpus.
+pub const TARGETS: [(&str, Target); 12] = [
+    ("chunks", chunks::chunks),
+    ("headers", wire::headers),
+    ("merging", merging::merging),
+    ("names", names::names),
+    ("node_macro", macros::node),
+    ("requests", wire::requests),
+    ("rules", rules::rules),
+    ("snapshots", rules::snapshots),
+    ("starts", starts::starts),
+    ("subjects", wire::subjects),
+    ("tickets", wire::tickets),
+    ("workflow_macro", macros::workflow),
+];
+
+/// Does what a fuzz target does with one input.
+///
+/// # Panics
+/// Where a promise is broken, or no target has that name.
+pub fn run(target: &str, bytes: &[u8]) -> bool {
+    let found = TARGETS.iter().find(|(name, _)| *name == target);
+    let (_, function) = found.unwrap_or_else(|| panic!("there is no target {target:?}"));
+    function(bytes)
+}

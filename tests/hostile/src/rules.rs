@@ -1,0 +1,248 @@
+//! The rules of the engine over whatever a snapshot says.
+//!
+//! The rules are total: there is no record and no attempt for which they panic, and what they make of a sound record can
+//! be written and read again.
+
+use crate::edits::edit;
+use arbitrary::{Result, Unstructured};
+use bytes::Bytes;
+use ciborium::Value;
+use jetway_core::{
+    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp,
+    WorkflowName, codec,
+    run::{
+        Applied, Attempt, Begin, ChunkEntry, DoneView, Effect, Emitted, Limits, Parent, Produced, RunError,
+        Seed, Snapshot, StatusView, Successor, Trace, apply, begin, control, node_states, pending_ticket,
+        pending_tickets, spill, tickets_under,
+    },
+};
+use std::sync::LazyLock;
+
+/// How many attempts are made at one record.
+const STEPS: usize = 12;
+const NODES: [&str; 6] = ["split", "work", "join", "rescue", "few", "none of these"];
+
+/// A snapshot of format 1 with everything that it can hold; never written again.
+const GOLDEN: &[u8] = include_bytes!("../../golden/v1/snapshot.jw");
+
+/// Records that are changed at some places: the golden one and two more, with bounded nodes and child runs.
+static RECORDS: LazyLock<[Value; 3]> = LazyLock::new(|| {
+    [opened(GOLDEN), bounded(), child()].map(|snapshot| {
+        let bytes = codec::encode(&snapshot, "a snapshot").expect("it can be written");
+        codec::decode(&bytes, "a snapshot").expect("it is a value")
+    })
+});
+
+/// An envelope behind the numbers that say what is done to it: their count, they themselves, the envelope.
+pub(crate) fn snapshots(bytes: &[u8]) -> bool {
+    let (count, rest) = bytes.split_first().map_or((0, bytes), |(count, rest)| (usize::from(*count), rest));
+    let (numbers, envelope) = rest.split_at(count.min(rest.len()));
+    let Ok((snapshot, fingerprint)) = Snapshot::open(envelope) else { return false };
+    let sealed = codec::seal(&snapshot, fingerprint, "a snapshot").expect("what was read can be written");
+    assert_eq!(Snapshot::open(&sealed), Ok((snapshot.clone(), fingerprint)), "it reads otherwise");
+    exercise(snapshot, &mut Unstructured::new(numbers)).is_ok()
+}
+
+/// Numbers that say what is changed in a sound record, and what is done to it then.
+pub(crate) fn rules(bytes: &[u8]) -> bool {
+    let u = &mut Unstructured::new(bytes);
+    let Ok(Some(snapshot)) = edited(u) else { return false };
+    exercise(snapshot, u).is_ok()
+}
+
+fn edited(u: &mut Unstructured<'_>) -> Result<Option<Snapshot>> {
+    let mut record = u.choose(&*RECORDS)?.clone();
+    for _ in 0..u.int_in_range(0..=4_u8)? {
+        edit(&mut record, u)?;
+    }
+    let sealed = codec::seal(&record, Fingerprint(1), "a snapshot").expect("a value can be written");
+    Ok(Snapshot::open(&sealed).ok().map(|(snapshot, _)| snapshot))
+}
+
+/// Looks at a record in every way, then works it off by attempts and orders of any kind.
+fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
+    let graph = graph(u)?;
+    for number in 0..STEPS {
+        look(&snapshot, &graph);
+        if u.is_empty() {
+            break;
+        }
+        let commit = CommitId { writer: 7, number: number as u64 };
+        let at = Timestamp(u.arbitrary()?);
+        let record = snapshot.clone();
+        let applied = match u.int_in_range(0..=11_u8)? {
+            0 => control::pause(record, commit, at),
+            1 => control::resume(record, commit, at),
+            2 => control::cancel(record, commit, at),
+            3 => control::complete(record, commit, at),
+            _ => apply(record, attempt(&snapshot, at, u)?, commit, &graph),
+        };
+        let Some(Applied { snapshot: next, effects }) = applied else { continue };
+        assert!(!snapshot.status.is_terminal(), "a run that has ended was changed");
+        assert_eq!(next.status.is_terminal(), effects.contains(&Effect::Done), "an end that nobody is told");
+        snapshot = next;
+        spilled(&mut snapshot, commit, u)?;
+        let sealed = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be written");
+        let read = Snapshot::open(&sealed).map(|(read, _)| read);
+        assert_eq!(read.as_ref(), Ok(&snapshot), "what was made of it cannot be read");
+    }
+    Ok(())
+}
+
+/// Every view of a record.
+fn look(snapshot: &Snapshot, graph: &Graph) {
+    let status = StatusView::from(snapshot);
+    serde_json::to_vec(&status).expect("a view is JSON");
+    serde_json::to_vec(&DoneView::from(snapshot)).expect("a view is JSON");
+    assert_eq!(node_states(graph, &status).len(), graph.nodes.len());
+    let pending = snapshot.pending();
+    let wanted = pending_tickets(snapshot);
+    assert!(wanted.len() <= pending, "{} tickets for {pending} items", wanted.len());
+    for ticket in wanted.iter().take(16) {
+        assert!(snapshot.is_pending(&ticket.item), "a ticket for {:?}, which is not pending", ticket.item);
+        assert_eq!(pending_ticket(snapshot, &ticket.item).as_ref(), Some(ticket));
+        assert!(tickets_under(snapshot, &ticket.via).contains(ticket));
+        assert!(ItemId::new(ticket.item.as_str()).is_ok(), "a ticket cannot carry {:?}", ticket.item);
+    }
+}
+
+/// What goes beside a record can be read there.
+fn spilled(snapshot: &mut Snapshot, commit: CommitId, u: &mut Unstructured<'_>) -> Result<()> {
+    if u.ratio(2_u8, 3)? {
+        return Ok(());
+    }
+    let limits = Limits { inline: 0, group: u.choose_index(20)?, chunk: 8, ..Limits::default() };
+    for chunk in spill(snapshot, commit, 0, &limits).expect("it fits") {
+        let entries: Vec<ChunkEntry> = codec::decode(&chunk.bytes, "a chunk").expect("a chunk can be read");
+        assert!(!entries.is_empty() && chunk.bytes.len() == chunk.name.bytes as usize);
+    }
+    Ok(())
+}
+
+fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Result<Attempt> {
+    let mut items: Vec<ItemId> =
+        pending_tickets(snapshot).into_iter().take(64).map(|ticket| ticket.item).collect();
+    items.extend(snapshot.items.keys().take(8).cloned());
+    items.extend(["start", "start-1", "no-such-item"].map(|name| ItemId::new(name).expect("a good name")));
+    let item = u.choose(&items)?.clone();
+    Ok(Attempt {
+        via: if u.arbitrary()? { item.clone() } else { u.choose(&items)?.clone() },
+        item,
+        node: (*u.choose(&NODES)?).to_owned(),
+        number: u.arbitrary()?,
+        at,
+        span: u.arbitrary()?,
+        produced: produced(u)?,
+        context: u.arbitrary::<bool>()?.then(|| Bytes::from_static(b"\xa1aa\x02")),
+    })
+}
+
+fn produced(u: &mut Unstructured<'_>) -> Result<Produced> {
+    Ok(match u.int_in_range(0..=7_u8)? {
+        0 | 1 => Produced::Next(emitted(u)?),
+        2 | 3 => {
+            Produced::NextAll((0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?)
+        }
+        4 => Produced::Hold,
+        5 => Produced::Await(key("child")),
+        6 => Produced::Caught(error(), emitted(u)?),
+        _ => Produced::Failed(error()),
+    })
+}
+
+fn emitted(u: &mut Unstructured<'_>) -> Result<Emitted> {
+    let successor = |u: &mut Unstructured<'_>| {
+        let payload = vec![1; u.int_in_range(0..=40_usize)?].into();
+        Ok(Successor { node: (*u.choose(&NODES)?).to_owned(), payload })
+    };
+    let successors = (0..u.int_in_range(0..=3_u8)?).map(|_| successor(u)).collect::<Result<_>>()?;
+    Ok(Emitted { successors, output: u.ratio(1_u8, 6)?.then(|| Bytes::from_static(b"\x07")) })
+}
+
+fn error() -> RunError {
+    RunError { item: None, node: None, attempt: 1, kind: "error".to_owned(), message: "no".to_owned() }
+}
+
+/// A graph of the nodes that the records name; which of them gather and which are bounded is chosen.
+fn graph(u: &mut Unstructured<'_>) -> Result<Graph> {
+    let flags: u8 = u.arbitrary()?;
+    let node = |(index, name): (usize, &&str)| GraphNode {
+        name: (*name).to_owned(),
+        gathers: *name == "join" || flags & (1 << index) != 0,
+        at_most: match (*name, flags >> 6) {
+            ("few", _) => Some(2),
+            ("work", 1) => Some(0),
+            ("work", 2) => Some(u32::MAX),
+            _ => None,
+        },
+        ..GraphNode::default()
+    };
+    let edge = |pair: &[&str]| GraphEdge {
+        from: pair[0].to_owned(),
+        to: Some(pair[1].to_owned()),
+        kind: EdgeKind::Direct,
+    };
+    Ok(Graph {
+        name: "orders".to_owned(),
+        start: "split".to_owned(),
+        nodes: NODES.iter().take(5).enumerate().map(node).collect(),
+        edges: NODES.windows(2).map(edge).collect(),
+        ..Graph::default()
+    })
+}
+
+fn key(run_id: &str) -> RunKey {
+    RunKey::new(WorkflowName::new("orders").expect("a name"), RunId::new(run_id).expect("a run id"))
+}
+
+fn opened(bytes: &[u8]) -> Snapshot {
+    Snapshot::open(bytes).expect("the golden snapshot can be read").0
+}
+
+fn begun() -> Snapshot {
+    let seed = Seed {
+        node: "split".to_owned(),
+        payload: Bytes::from_static(b"\x01"),
+        context: Bytes::from_static(b"\xa0"),
+    };
+    let commit = CommitId { writer: 1, number: 2 };
+    begin(Begin { key: key("r"), commit, at: Timestamp(9), trace: Trace::default(), seed }).0
+}
+
+fn applied(snapshot: Snapshot, item: &str, node: &str, produced: Produced) -> Snapshot {
+    let item = ItemId::new(item).expect("a good name");
+    let attempt = Attempt {
+        via: item.clone(),
+        item,
+        node: node.to_owned(),
+        number: 1,
+        at: Timestamp(10),
+        span: Some(3),
+        produced,
+        context: None,
+    };
+    let graph = graph(&mut Unstructured::new(&[])).expect("no number is needed");
+    apply(snapshot, attempt, CommitId { writer: 1, number: 3 }, &graph).expect("it is pending").snapshot
+}
+
+fn to(nodes: &[&str]) -> Emitted {
+    let successor =
+        |node: &&str| Successor { node: (*node).to_owned(), payload: Bytes::from_static(b"\x02") };
+    Emitted { successors: nodes.iter().map(successor).collect(), output: None }
+}
+
+/// A run whose branches wait for places at their node.
+fn bounded() -> Snapshot {
+    let all = Produced::NextAll(vec![to(&["few"]), to(&["few", "few"]), to(&["work"]), to(&["few"])]);
+    applied(begun(), "start", "split", all)
+}
+
+/// A run that was begun by another, and waits for a third.
+fn child() -> Snapshot {
+    let mut snapshot = applied(begun(), "start", "split", Produced::Next(to(&["work", "work"])));
+    snapshot = applied(snapshot, "start-1", "work", Produced::Await(key("child")));
+    let item = ItemId::new("start-7").expect("a good name");
+    snapshot.parent =
+        Some(Parent { run: key("parent"), item, node: "work".to_owned(), build: Fingerprint(3) });
+    snapshot
+}

@@ -1,0 +1,176 @@
+//! Bytes that nobody should have sent, on every subject that somebody can write to: a host goes on.
+
+mod newer;
+mod noise;
+mod raw;
+
+use crate::support::{DEADLINE, HostProcess, jetway_json, messages, monitoring};
+use anyhow::{Context, Result};
+use async_nats::{Client, HeaderMap, Message, Subscriber, jetstream};
+use bytes::Bytes;
+use futures::StreamExt;
+use jetway_core::{
+    CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    backend::{Ticket, TraceHeaders},
+    codec,
+    run::{Begin, Seed, Snapshot, Status, Trace, begin},
+};
+use jetway_testing::{NatsServer, unique_namespace, wait_until};
+use std::{fs, time::Duration};
+use tokio::time::{Instant, timeout};
+
+/// A host with a server of its own, so that what the server counts is about this host.
+struct Host {
+    server: NatsServer,
+    url: String,
+    ns: String,
+    client: Client,
+    process: HostProcess,
+    /// Hears every dead letter.
+    ear: Subscriber,
+    /// Those that were heard.
+    dead: Vec<Message>,
+}
+
+impl Host {
+    async fn start(label: &str) -> Result<Self> {
+        let server = NatsServer::builder().extra_config("http: \"127.0.0.1:-1\"").start().await?;
+        let (url, ns) = (server.url(), unique_namespace(label));
+        let process = HostProcess::start(&url, &ns, &[]).await?;
+        let client = async_nats::connect(&url).await?;
+        let ear = client.subscribe(format!("jetway.{ns}.dead.*.*")).await?;
+        let host = Self { server, url, ns, client, process, ear, dead: Vec::new() };
+        host.works().await?;
+        Ok(host)
+    }
+
+    /// An ordinary run comes to its ordinary end.
+    async fn works(&self) -> Result<()> {
+        let done = jetway_json(&self.url, &self.ns, &["start", "chain", "--input", "0", "--wait"]).await?;
+        assert_eq!(done["output"], 10);
+        Ok(())
+    }
+
+    /// `jetway.<ns>.<rest>`
+    fn subject(&self, rest: &str) -> String {
+        format!("jetway.{}.{rest}", self.ns)
+    }
+
+    /// The subject of a key of one of the namespace's buckets.
+    fn key(&self, bucket: &str, key: &str) -> String {
+        format!("$KV.JETWAY_{}_{bucket}.{key}", self.ns)
+    }
+
+    /// Stores a message and waits until it is stored.
+    async fn store(&self, subject: String, headers: HeaderMap, payload: impl Into<Bytes>) -> Result<()> {
+        let js = jetstream::new(self.client.clone());
+        js.publish_with_headers(subject, headers, payload.into()).await?.await?;
+        Ok(())
+    }
+
+    /// Stores a ticket for an item of a run of `chain`.
+    async fn ticket(
+        &self,
+        run_id: &str,
+        item: &str,
+        seal: impl Fn(&Ticket) -> Result<Vec<u8>>,
+    ) -> Result<()> {
+        let ticket = ticket(run_id, item)?;
+        let subject = self.subject(&format!("work.chain.{}.{run_id}.{item}", ticket.node));
+        self.store(subject, HeaderMap::new(), seal(&ticket)?).await
+    }
+
+    /// Waits for a dead letter with that word, whose reason says so.
+    async fn buried(&mut self, why: &str, reason: &str) -> Result<Message> {
+        let fits = |letter: &&Message| {
+            said(letter, "Jetway-Why") == why && said(letter, "Jetway-Reason").contains(reason)
+        };
+        if let Some(found) = self.dead.iter().find(fits) {
+            return Ok(found.clone());
+        }
+        loop {
+            let heard = timeout(DEADLINE * 2, self.ear.next()).await;
+            let heard = heard.with_context(|| format!("no dead letter ({why}) says {reason:?}"))?;
+            let letter = heard.context("the subscription ended")?;
+            self.dead.push(letter.clone());
+            if fits(&&letter) {
+                return Ok(letter);
+            }
+        }
+    }
+
+    /// In megabytes, as the kernel counts it.
+    fn memory(&self) -> Result<u64> {
+        let pid = self.process.pid().context("the host has ended")?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+        Ok(kilobytes / 1024)
+    }
+
+    /// Waits until the host and its server exchange as little as an idle host does, see the tests of idle hosts.
+    async fn is_idle_again(&self) -> Result<()> {
+        let counters = monitoring(&self.server)?;
+        let mut window = (Instant::now(), messages(&counters).await?);
+        let mut rates = Vec::new();
+        let idle = wait_until("the host is idle again", DEADLINE * 3, async || {
+            if window.0.elapsed() < Duration::from_secs(20) {
+                return None;
+            }
+            let now = messages(&counters).await.ok()?;
+            let rate = (now - window.1) as f64 / window.0.elapsed().as_secs_f64();
+            window = (Instant::now(), now);
+            rates.push(rate);
+            (rate < 2.0).then_some(rate)
+        });
+        let rate = idle.await;
+        println!("idle at {rate:.2} messages a second");
+        Ok(())
+    }
+}
+
+fn said(letter: &Message, name: &str) -> String {
+    let header = letter.headers.as_ref().and_then(|headers| headers.get(name));
+    header.map(ToString::to_string).unwrap_or_default()
+}
+
+fn chain(run_id: &str) -> Result<RunKey> {
+    Ok(RunKey::new(WorkflowName::new("chain")?, RunId::new(run_id)?))
+}
+
+fn ticket(run_id: &str, item: &str) -> Result<Ticket> {
+    let RunKey { workflow, run_id } = chain(run_id)?;
+    Ok(Ticket {
+        workflow,
+        run_id,
+        node: "one".to_owned(),
+        item: ItemId::new(item)?,
+        revision: 1,
+        attempt: 1,
+        at: Timestamp::now(),
+        trace: TraceHeaders::default(),
+    })
+}
+
+fn sealed_ticket(ticket: &Ticket) -> Result<Vec<u8>> {
+    Ok(codec::seal(ticket, Fingerprint(1), "a ticket")?.into())
+}
+
+/// A run of `chain` that has just begun, as this build writes it.
+fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
+    let seed = Seed {
+        node: "one".to_owned(),
+        // One("", 0), as serde has it.
+        payload: codec::encode(&serde_json::json!({ "One": ["", 0] }), "an item")?,
+        context: codec::encode(&(), "a context")?,
+    };
+    let begun = Begin {
+        key: chain(run_id)?,
+        commit: CommitId { writer: 1, number: 1 },
+        at: Timestamp::now(),
+        trace: Trace { trace_id: 1, span_id: 1, ..Trace::default() },
+        seed,
+    };
+    let snapshot = Snapshot { status, ..begin(begun).0 };
+    Ok(codec::seal(&snapshot, Fingerprint(1), "a snapshot")?.into())
+}

@@ -1,0 +1,62 @@
+//! Messages as they come over the wire, headers included: a client library would not send these.
+
+use super::Host;
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+/// Publishes a message with these header bytes, and waits until the server has it.
+pub(super) async fn publish(host: &Host, subject: &str, headers: &[u8], payload: &[u8]) -> Result<()> {
+    let address = host.url.strip_prefix("nats://").context("an address")?;
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    let (length, whole) = (headers.len(), headers.len() + payload.len());
+    let mut said =
+        b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":false}\r\n"
+            .to_vec();
+    said.extend(format!("HPUB {subject} {length} {whole}\r\n").into_bytes());
+    said.extend([headers, payload, b"\r\nPING\r\n"].concat());
+    stream.write_all(&said).await?;
+    let mut line = String::new();
+    while line.trim() != "PONG" {
+        line.clear();
+        ensure!(stream.read_line(&mut line).await? > 0, "the server closed the connection");
+        ensure!(!line.starts_with("-ERR"), "the server refuses {subject}: {line}");
+    }
+    Ok(())
+}
+
+/// Headers that the client library of the host cannot read, over which it closes its connection, and some that it can
+/// and that look like words of the server.
+const HEADERS: [&[u8]; 9] = [
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0\r\n\xff\xfe: x\r\n\r\n",
+    b"NATS/1.0 what\r\n\r\n",
+    b"NATS/1.0\r\nb d: x\r\n\r\n",
+    b"HTTP/1.1\r\na: b\r\n\r\n",
+    b"NATS/1.0 404 No Messages\r\n\r\n",
+    b"NATS/1.0 409 Consumer Deleted\r\n\r\n",
+    b"NATS/1.0 503\r\n\r\n",
+    b"NATS/1.0 100 Idle Heartbeat\r\n\r\n",
+];
+
+/// Promise 7: not even a start whose headers cannot be read disappears, or keeps others from being taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_starts_whose_headers_cannot_be_read_are_buried_and_do_not_come_again() -> Result<()> {
+    let mut host = Host::start("raw").await?;
+    let pid = host.process.pid();
+    for headers in HEADERS {
+        publish(&host, &host.subject("start.chain"), headers, b"\"no number\"").await?;
+        publish(&host, &host.subject("work.chain.one.r.start"), headers, b"no ticket").await?;
+        host.works().await?;
+    }
+    for _ in 0..4 {
+        host.buried("bad-input", "").await?;
+    }
+    host.buried("unreadable-headers", "").await?;
+    host.is_idle_again().await?;
+    host.works().await?;
+    assert_eq!(host.process.pid(), pid);
+    Ok(())
+}
