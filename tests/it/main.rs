@@ -12,3 +12,4 @@ mod resources;
 mod support;
 mod tidy;
 mod traces;
+mod verifier;

@@ -41,13 +41,18 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     .await
 }
 
-/// Moves start messages of workflows that no host has known for `grace` to the dead letters, about every `every`.
+/// Moves start messages of workflows that no host has known for `grace` to the dead letters, and removes chunks that
+/// nobody has named for as long, about every `every`.
 pub(super) async fn expel(kit: CoordinatorKit, every: Duration, grace: Duration) -> Infallible {
     let CoordinatorKit { engine, tally, .. } = kit;
     let first = every.mul_f64(rand::random());
     periodic::every("expelling unknown starts", first, every, sleep, async || {
         let expelled = engine.backend().expel_unknown(grace).await?;
         tally.expelled.fetch_add(expelled, Relaxed);
+        let runs = engine.backend().drop_litter(grace).await?;
+        if runs > 0 {
+            tracing::info!(runs, "chunks that belonged to nobody are gone");
+        }
         if expelled > 0 {
             tracing::warn!(
                 expelled,

@@ -15,6 +15,11 @@ impl Timestamp {
         Self(u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default())
     }
 
+    /// So long before this moment.
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// How long ago `earlier` was; zero where it is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

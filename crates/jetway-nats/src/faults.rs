@@ -26,12 +26,16 @@ impl NatsBackend {
         let counted = async {
             let starts = jsapi::subjects(&self.link, &self.streams.starts, ">").await?;
             let tickets = jsapi::subjects(&self.link, &self.streams.tickets, ">").await?;
-            let keys = jsapi::subjects(&self.link, &self.streams.runs, ">").await?;
+            let keys = jsapi::subjects(&self.link, &self.streams.runs, &self.names.chunks()).await?;
             let dead = jsapi::subjects(&self.link, &self.names.stream(Stream::Dead), ">").await?;
             Ok::<_, Failure>(Census {
                 starts: starts.values().sum(),
                 tickets: tickets.values().sum(),
-                chunked: keys.keys().filter_map(|key| self.names.run_of_chunk(key)).collect(),
+                chunked: keys
+                    .keys()
+                    .filter_map(|key| self.names.run_of_chunk(key))
+                    .map(|run| run.to_string())
+                    .collect(),
                 dead_letters: dead
                     .into_iter()
                     .map(|(subject, count)| (self.names.letter(&subject).to_owned(), count))

@@ -6,6 +6,7 @@
 
 pub(crate) mod chunks;
 mod listing;
+mod litter;
 mod stale;
 
 pub(crate) use chunks::PART;
@@ -26,6 +27,7 @@ use jetway_core::{
     fail_point::{FailPoint, reach},
     run::ChunkRef,
 };
+use std::time::Duration;
 
 #[async_trait]
 impl SnapshotStore for NatsBackend {
@@ -78,6 +80,14 @@ impl SnapshotStore for NatsBackend {
 
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
         self.find_stale(after, before).await
+    }
+
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
+        self.find_ended(since).await
+    }
+
+    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError> {
+        self.remove_litter(grace).await
     }
 
     fn max_snapshot(&self) -> usize {

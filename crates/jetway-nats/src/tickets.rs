@@ -74,6 +74,32 @@ impl TicketQueue for NatsBackend {
         .boxed()
     }
 
+    /// A server that was killed may have forgotten that a ticket was settled, while the consumer remembers it: the ticket is
+    /// there, and stands in the way of another one for its item.
+    async fn drop_dead(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+        let unable =
+            |failure: Failure| failure.cannot(format!("look for dead tickets of workflow {workflow}"));
+        let (stream, filter) = (&self.streams.tickets, self.names.tickets_of_workflow(workflow));
+        let oldest = async |from| jsapi::next_any(&self.link, stream, &filter, from).await.map_err(unable);
+        let Some(mut found) = oldest(1).await? else { return Ok(0) };
+        let consumer = Names::work_consumer(workflow.as_str());
+        let settled = match jsapi::consumer_info(&self.link, stream, &consumer).await {
+            Ok(info) => info.ack_floor.stream_seq,
+            Err(failure) if failure.is_absent() => return Ok(0),
+            Err(failure) => return Err(unable(failure)),
+        };
+        let mut dead = 0;
+        while found.message.sequence <= settled {
+            jsapi::delete_message(&self.link, stream, found.message.sequence).await.map_err(unable)?;
+            dead += 1;
+            match oldest(found.message.sequence + 1).await? {
+                Some(next) => found = next,
+                None => break,
+            }
+        }
+        Ok(dead)
+    }
+
     async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         let filter = self.names.tickets_of_run(run);
         let found: Result<_, Failure> = jsapi::subjects(&self.link, &self.streams.tickets, &filter).await;

@@ -128,6 +128,14 @@ impl SnapshotStore for FaultyBackend {
         self.inner.stale(after, before).await
     }
 
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
+        self.inner.ended_since(since).await
+    }
+
+    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError> {
+        self.inner.drop_litter(grace).await
+    }
+
     fn max_snapshot(&self) -> usize {
         self.inner.max_snapshot()
     }

@@ -43,6 +43,14 @@ pub trait SnapshotStore: Send + Sync {
     /// writing, and the revision up to which everything has been looked at. Never reads a run twice for one cursor.
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError>;
 
+    /// The runs that ended since `since`. Only asked after tickets may have been lost: the host that ended a run may have
+    /// been lost before it told so, and its ticket with it.
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError>;
+
+    /// Removes chunks that no snapshot names and none will, and that are older than `grace`: of a writer that was lost, or
+    /// that lost its race, after its run had ended. Returns how many runs they were of.
+    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError>;
+
     /// The largest snapshot, in bytes, that [`commit`](Self::commit) takes.
     fn max_snapshot(&self) -> usize;
 }
@@ -66,6 +74,13 @@ pub trait TicketQueue: Send + Sync {
     /// found by a sweep. Says nothing where the backend keeps every ticket.
     fn losses(&self) -> BoxStream<'static, ()> {
         stream::pending().boxed()
+    }
+
+    /// Removes the tickets of a workflow that are there and would never be handed out, since the queue takes them for
+    /// settled. Returns how many. A queue that keeps its word has none.
+    async fn drop_dead(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+        let _keeps_its_word = workflow;
+        Ok(0)
     }
 
     /// The items of a run that have a ticket.

@@ -58,6 +58,10 @@ struct Mended {
 /// A waiting run is looked at again after twice as long each time, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// Where tickets may have been lost, runs that ended within this time are told once more: it covers a lease, after which the
+/// ticket of a host that was lost before it told would have come back.
+const ENDED_LATELY: Duration = Duration::from_secs(60);
+
 /// How many mended items of a run the log names, at most.
 const MOST_NAMED: usize = 50;
 
@@ -76,6 +80,7 @@ impl Engine {
             return Ok(Swept::default());
         }
         let now = Timestamp::now();
+        self.drop_dead_tickets(sweeper).await?;
         // In doubt to the very end, since a run with many branches is written all the time.
         let before = match sweeper.doubt {
             true => Timestamp(now.0 + millis(self.config.stale_after)),
@@ -83,11 +88,18 @@ impl Engine {
         };
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
         let mut swept = Swept::default();
-        let doubt = std::mem::take(&mut sweeper.doubt);
+        let doubt = sweeper.doubt;
+        if doubt {
+            for run in self.backend.ended_since(now.before(ENDED_LATELY)).await? {
+                swept.looked_at += 1;
+                self.end_told(&run).await?;
+            }
+            sweeper.doubt = false;
+        }
         for run in stale {
             if run.cancelled {
                 swept.looked_at += 1;
-                self.end_cancelled(&run.run).await?;
+                self.end_told(&run.run).await?;
                 continue;
             }
             let pause = self.config.stale_after;
@@ -126,13 +138,26 @@ impl Engine {
         Ok(swept)
     }
 
-    async fn end_cancelled(&self, run: &RunKey) -> Result<(), BackendError> {
+    /// Carries out what the end of a run asks for, again.
+    async fn end_told(&self, run: &RunKey) -> Result<(), BackendError> {
         match self.load_any(run).await? {
-            Some((hand, build)) if hand.snapshot.status == Status::Cancelled => {
+            Some((hand, build)) if hand.snapshot.status.is_terminal() => {
                 self.end_again(build, run, &hand).await
             }
             _ => Ok(()),
         }
+    }
+
+    /// What stands behind a dead ticket has to be looked for among all runs.
+    async fn drop_dead_tickets(&self, sweeper: &mut Sweeper) -> Result<(), BackendError> {
+        for workflow in self.registry.iter() {
+            let dead = self.backend.drop_dead(workflow.name()).await?;
+            if dead > 0 {
+                tracing::warn!(workflow = %workflow.name(), dead, "tickets would never have been handed out");
+                sweeper.doubt();
+            }
+        }
+        Ok(())
     }
 
     /// Gives the items of a run their tickets again; `None` where the run ended, or went on since `revision`.

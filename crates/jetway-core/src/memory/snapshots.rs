@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Default)]
 pub(super) struct Snapshots {
@@ -94,6 +94,20 @@ impl SnapshotStore for MemoryBackend {
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.revision.to_string());
         Ok(RunsPage { runs: found, next })
+    }
+
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
+        let kept = locked(&self.snapshots);
+        let ended = kept.runs.iter().filter(|(_, run)| run.status.is_terminal() && run.at >= since);
+        Ok(ended.map(|(key, _)| key.clone()).collect())
+    }
+
+    async fn drop_litter(&self, _grace: Duration) -> Result<u64, BackendError> {
+        let mut kept = locked(&self.snapshots);
+        let Snapshots { runs, chunks, .. } = &mut *kept;
+        let before = chunks.len();
+        chunks.retain(|(of, _), _| runs.get(of).is_none_or(|run| !run.status.is_terminal()));
+        Ok((before - chunks.len()) as u64)
     }
 
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {

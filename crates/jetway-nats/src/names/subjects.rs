@@ -160,11 +160,16 @@ impl Names {
         format!("{}.>", self.snapshot(run))
     }
 
-    /// The run that a chunk's key belongs to, as `workflow/run_id`; `None` for the key of a snapshot.
-    pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<String> {
+    /// All chunks. Snapshots have fewer tokens and are not among them.
+    pub(crate) fn chunks(&self) -> String {
+        self.key(Stream::Runs, &["*", "*", ">"])
+    }
+
+    /// The run that a chunk's key belongs to; `None` for the key of a snapshot.
+    pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<RunKey> {
         let mut words = self.strip_key(Stream::Runs, subject)?.splitn(3, '.');
         let (workflow, run_id, _chunk) = (words.next()?, words.next()?, words.next()?);
-        Some(format!("{workflow}/{run_id}"))
+        Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
     }
 
     /// `jetway.ns.done.<workflow>.<run_id>`

@@ -95,11 +95,11 @@ fn check(found: &Config, stream: &str, name: &str, filter: &str) -> Result<(), B
 }
 
 /// A consumer for one reader, gone soon after it is not used any more. It reads headers only.
-pub(crate) fn transient_consumer(name: String, filter: String, from: u64) -> Config {
+pub(crate) fn transient_consumer(name: String, filter: String, from: DeliverPolicy) -> Config {
     Config {
         name: Some(name),
         filter_subject: filter,
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
+        deliver_policy: from,
         ack_policy: AckPolicy::None,
         headers_only: true,
         memory_storage: true,

@@ -10,10 +10,10 @@ use crate::{
     backend::NatsBackend, direct, error::Failure, jsapi, names::STATUS, provision::transient_consumer,
     pull::reply::Origin,
 };
-use async_nats::{HeaderMap, Message, Request, StatusCode};
+use async_nats::{HeaderMap, Message, Request, StatusCode, jetstream::consumer::DeliverPolicy};
 use futures::StreamExt as _;
 use jetway_core::{
-    Timestamp,
+    RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, StaleRun},
     run::Status,
 };
@@ -40,23 +40,44 @@ impl NatsBackend {
         if first.is_none_or(|message| message.time >= point) {
             return Ok((Vec::new(), after));
         }
-        let consumer = transient_consumer(format!("sweep_{:016x}", rand::random::<u64>()), filter, after + 1);
-        let name = consumer.name.clone().unwrap_or_default();
+        let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
+        let scan = Scan {
+            before,
+            looked_at: after,
+            wanted: |status| !status.is_terminal() || status == Status::Cancelled,
+            found: Vec::new(),
+        };
+        let scanned = self.scan(from, scan).await?;
+        Ok((scanned.found, scanned.looked_at))
+    }
+
+    pub(super) async fn find_ended(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
+        let point = direct::point(since).map_err(|failure| failure.cannot("look for runs that ended"))?;
+        let from = DeliverPolicy::ByStartTime { start_time: point };
+        let scan = Scan {
+            before: Timestamp(u64::MAX),
+            looked_at: 0,
+            wanted: Status::is_terminal,
+            found: Vec::new(),
+        };
+        let scanned = self.scan(from, scan).await?;
+        Ok(scanned.found.into_iter().map(|found| found.run).collect())
+    }
+
+    async fn scan(&self, from: DeliverPolicy, scan: Scan) -> Result<Scan, BackendError> {
+        let unable = |failure: Failure| failure.cannot("look through the runs");
+        let name = format!("sweep_{:016x}", rand::random::<u64>());
+        let consumer = transient_consumer(name.clone(), self.names.snapshots(None), from);
         jsapi::create_consumer(&self.link, &self.streams.runs, &consumer).await.map_err(unable)?;
-        let found = self.read_headers(&name, after, before).await;
+        let scanned = self.read_headers(&name, scan).await;
         // It would go by itself a little later.
         if let Err(failure) = jsapi::delete_consumer(&self.link, &self.streams.runs, &name).await {
             tracing::debug!(%failure, "the consumer of a sweep is left to expire");
         }
-        found
+        scanned
     }
 
-    async fn read_headers(
-        &self,
-        consumer: &str,
-        after: u64,
-        before: Timestamp,
-    ) -> Result<(Vec<StaleRun>, u64), BackendError> {
+    async fn read_headers(&self, consumer: &str, mut scan: Scan) -> Result<Scan, BackendError> {
         let unanswered = |error: &dyn std::fmt::Display| {
             let sentence = format!("cannot look for stale runs: {error}");
             BackendError::new(BackendErrorKind::Unavailable, sentence)
@@ -64,7 +85,6 @@ impl NatsBackend {
         let inbox = self.link.client.new_inbox();
         let mut messages =
             self.link.client.subscribe(inbox.clone()).await.map_err(|error| unanswered(&error))?;
-        let mut scan = Scan { before, looked_at: after, stale: Vec::new() };
         let mut count = 0;
         while count < LOOKED_AT {
             let asked = serde_json::json!({ "batch": AT_ONCE, "no_wait": true });
@@ -78,24 +98,26 @@ impl NatsBackend {
                     None => {
                         count += 1;
                         if !scan.look_at(self, &message) {
-                            return Ok((scan.stale, scan.looked_at));
+                            return Ok(scan);
                         }
                     }
                     Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => {
-                        return Ok((scan.stale, scan.looked_at));
+                        return Ok(scan);
                     }
                     Some(_) => return Err(unanswered(&direct::status(&message))),
                 }
             }
         }
-        Ok((scan.stale, scan.looked_at))
+        Ok(scan)
     }
 }
 
 struct Scan {
     before: Timestamp,
     looked_at: u64,
-    stale: Vec<StaleRun>,
+    /// Which runs are found; one whose header does not tell its status always is.
+    wanted: fn(Status) -> bool,
+    found: Vec<StaleRun>,
 }
 
 impl Scan {
@@ -112,11 +134,11 @@ impl Scan {
         let headers = message.headers.as_ref().unwrap_or(&none);
         if !is_removed(headers)
             && let status = status(headers)
-            && status.is_none_or(|status| !status.is_terminal() || status == Status::Cancelled)
+            && status.is_none_or(self.wanted)
             && let Some(run) = backend.names.run_of_snapshot(&message.subject)
         {
             let cancelled = status == Some(Status::Cancelled);
-            self.stale.push(StaleRun { run, revision: origin.sequence, cancelled });
+            self.found.push(StaleRun { run, revision: origin.sequence, cancelled });
         }
         true
     }

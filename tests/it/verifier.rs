@@ -1,0 +1,92 @@
+//! Random programs under random faults: a short verification, and that the verifier finds what is broken.
+
+use crate::support::jetway;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::{path::PathBuf, process::Stdio, sync::OnceLock};
+use tokio::process::Command;
+
+/// Runs `jetway verify`, and holds the numbers against what a verification must have done to count.
+async fn verify(arguments: &[&str]) -> Result<Value> {
+    let output = jetway(&["verify", "--json"]).args(arguments).stdin(Stdio::null()).output().await?;
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}\n{stdout}");
+    let summary: Value = serde_json::from_str(&stdout).context("the summary is JSON")?;
+    assert!(summary["runs"].as_u64() > Some(50), "{summary:#}");
+    assert!(summary["steps"].as_u64() > summary["runs"].as_u64(), "{summary:#}");
+    for (kind, found) in summary["violations"].as_object().context("there is a list")? {
+        assert_eq!(*found, 0, "{kind}: {summary:#}");
+    }
+    Ok(summary)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()> {
+    let summary = verify(&["--seed", "1", "--minutes", "1"]).await?;
+    for fault in ["hosts killed", "hosts stopped beyond their leases", "servers killed", "tickets doubled"] {
+        assert!(summary["faults"][fault].as_u64() > Some(0), "{fault}: {summary:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_with_a_seed_that_nobody_has_seen() -> Result<()> {
+    verify(&["--act", "everything", "--minutes", "0.6"]).await?;
+    Ok(())
+}
+
+/// The verifier whose hosts break rules. Not built with the tests, since only it has the feature.
+fn mutant_binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--quiet", "--package", "jetway-tests", "--bin", "mutant"])
+            .args(["--features", "fail-points"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.expect("cargo runs").success(), "the verifier with broken hosts does not build");
+        let test = std::env::current_exe().expect("a test has a path");
+        // target/PROFILE/deps/it-HASH
+        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("mutant")
+    })
+}
+
+/// Verifies hosts that do without `rule`, and expects to hear of it as one of `kinds`, within two minutes.
+async fn finds(rule: &str, act: &str, kinds: &[&str]) -> Result<()> {
+    let mut command = Command::new(mutant_binary());
+    command.args(["verify", act, "7"]).env("JETWAY_MUTANT", rule).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let summary: Value = serde_json::from_slice(&output.stdout).context("the summary is JSON")?;
+    let found = kinds.iter().filter(|kind| summary["violations"][**kind].as_u64() > Some(0));
+    assert!(found.count() > 0, "without the rule {rule} nothing of {kinds:?} was found: {summary:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_is_settled_before_the_commit_is_found() -> Result<()> {
+    finds("ack-before-commit", "hosts", &["stranded", "stuck", "lost"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn effects_before_the_commit_are_found() -> Result<()> {
+    finds("publish-before-commit", "hosts", &["stranded", "stuck", "lost", "wrong", "doubled"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_names_of_items_are_found() -> Result<()> {
+    finds("random-item-ids", "calm", &["wrong"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn merging_what_was_to_be_rebased_is_found() -> Result<()> {
+    finds("merge-instead-of-rebase", "calm", &["wrong", "doubled"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_sweep_is_found() -> Result<()> {
+    finds("no-sweep", "tickets", &["stuck"]).await
+}
