@@ -56,7 +56,11 @@ pub(super) async fn a_bounded_node_takes_only_so_many(subject: Subject) {
     let status = host.status(&run).await;
     let [pending] = status.pending.as_slice() else { panic!("{:?}", status.pending) };
     assert_eq!((pending.node.as_deref(), pending.items, pending.waiting), (Some("visit"), 90, 87));
-    assert_eq!(subject.backend.live(&run).await.expect("it can be asked").len(), 3);
+    // The ticket of the step that opened the fan-out is acknowledged after those of its branches are there.
+    wait_until("only theirs are live", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").len() == 3
+    })
+    .await;
     probe.let_through(100_000);
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, (0..90).collect::<Vec<_>>());
