@@ -4,6 +4,7 @@ mod clients;
 mod command;
 mod crashes;
 mod demo;
+mod fail_points;
 mod golden;
 mod idle;
 mod resources;

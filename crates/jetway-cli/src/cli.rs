@@ -37,13 +37,15 @@ pub(crate) enum Command {
     Resume(commands::control::ControlArgs),
     Dot(commands::dot::DotArgs),
     Doctor(commands::doctor::DoctorArgs),
+    Verify(commands::verify::VerifyArgs),
+    VerifyHost(commands::verify::HostArgs),
 }
 
 impl Command {
     /// What is logged where `RUST_LOG` says nothing: a host tells what it does, and a command that only asks does not.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
-            Self::Host(_) | Self::Dev(_) => "info,async_nats=warn",
+            Self::Host(_) | Self::Dev(_) | Self::VerifyHost(_) => "info,async_nats=warn",
             Self::Demo(_)
             | Self::Start(_)
             | Self::Status(_)
@@ -52,7 +54,8 @@ impl Command {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Dot(_)
-            | Self::Doctor(_) => "warn",
+            | Self::Doctor(_)
+            | Self::Verify(_) => "warn",
         }
     }
 }

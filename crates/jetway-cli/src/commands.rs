@@ -9,3 +9,4 @@ pub(crate) mod host;
 pub(crate) mod runs;
 pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod verify;

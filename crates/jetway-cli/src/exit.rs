@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     TimedOut = 5,
     /// A program that is needed is not installed.
     NoProgram = 6,
+    /// A promise is broken: `jetway verify` has found a run that is not as it must be.
+    Broken = 7,
 }
 
 impl Exit {
@@ -37,7 +39,8 @@ Exit codes:
   3  the run failed or was cancelled
   4  no such run or workflow
   5  the run had not ended when the time was up
-  6  a program that is needed is not installed: Graphviz, for dot --svg";
+  6  a program that is needed is not installed: Graphviz, for dot --svg
+  7  verify found a broken promise";
 
     /// The code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
@@ -72,6 +75,7 @@ mod tests {
             Exit::NotFound,
             Exit::TimedOut,
             Exit::NoProgram,
+            Exit::Broken,
         ];
         let listed: Vec<_> =
             Exit::HELP.lines().skip(1).filter_map(|line| line.trim().chars().next()).collect();

@@ -42,5 +42,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Resume(args) => commands::control::run(args, Control::Resume).await,
         Command::Dot(args) => commands::dot::run(args).await,
         Command::Doctor(args) => commands::doctor::run(args).await,
+        Command::Verify(args) => commands::verify::run(args).await,
+        Command::VerifyHost(args) => commands::verify::serve(args).await,
     }
 }

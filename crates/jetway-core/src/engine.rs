@@ -18,6 +18,7 @@ pub(crate) mod local;
 mod registry;
 mod scope;
 mod start;
+mod stranded;
 mod sweep;
 mod trace;
 mod typed;

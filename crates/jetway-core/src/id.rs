@@ -1,5 +1,6 @@
 //! Names: of workflows, runs, work items and commits.
 
+use crate::fail_point::{Mutant, mutant};
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -146,6 +147,11 @@ impl ItemId {
         Self::derived(&[parent.as_bytes(), b"next", &position.to_be_bytes()])
     }
 
+    /// The fan-out that an item opens.
+    pub fn fan_out(opener: &Self) -> Self {
+        if mutant(Mutant::RandomItemIds) { Self::derived(&[]) } else { opener.clone() }
+    }
+
     /// The branch of a fan-out at `position`.
     pub fn branch(fan_out: &Self, position: u32) -> Self {
         Self(format!("{fan_out}-{position}"))
@@ -165,6 +171,9 @@ impl ItemId {
     }
 
     fn derived(parts: &[&[u8]]) -> Self {
+        if mutant(Mutant::RandomItemIds) {
+            return Self(digest_text(&[uuid::Uuid::new_v4().as_bytes()]));
+        }
         Self(digest_text(parts))
     }
 }

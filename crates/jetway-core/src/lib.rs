@@ -16,6 +16,7 @@ pub mod distributed;
 pub mod engine;
 pub mod error;
 pub mod event_log;
+pub mod fail_point;
 mod failure;
 pub mod graph;
 pub mod id;

@@ -18,7 +18,8 @@
 //! | `Next` to a gathering node | the branch arrives; the last open branch fires the node | discarded |
 //! | an output | the output is kept; the branch ends | discarded |
 //! | `Hold` | the branch ends | discarded |
-//! | `Await` | the item stays, and waits for a child run | discarded |
+//! | `Await` | the item stays, and waits for a child run that is to be started | discarded |
+//! | `Started` | the child run is known to be started | discarded |
 //! | `Caught` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
@@ -38,10 +39,10 @@ mod snapshot;
 mod spill;
 mod view;
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, apply, at_the_end};
 pub use attempt::{Attempt, Emitted, Produced, Successor};
 pub use begin::{Begin, Seed, begin};
-pub use children::Parent;
+pub use children::{Parent, never_begun};
 pub use effect::{Effect, TicketFor};
 pub use fan_out::{Arrival, Arrivals, Branch, FanOut, SeedChunk, Seeded, Seeds};
 pub use node_states::node_states;

@@ -124,7 +124,22 @@ pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> 
     }
 }
 
-/// Removes every message whose subject matches `filter`. Returns how many there were.
+/// Removes every message whose subject matches `filter`, one by one. Returns how many there were.
+///
+/// Not by a purge: that makes a consumer with a wider filter forget what it has handed out of other subjects as well
+/// (observed with nats-server 2.15), so that a message whose holder is lost is in the stream and never comes again.
+pub(crate) async fn remove_each(link: &Link, stream: &str, filter: &str) -> Result<u64, Failure> {
+    let (mut from, mut removed) = (1, 0);
+    while let Some(message) = next(link, stream, filter, from).await? {
+        from = message.sequence + 1;
+        delete_message(link, stream, message.sequence).await?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Removes every message whose subject matches `filter`. Returns how many there were. For streams without consumers
+/// only, see [`remove_each`].
 pub(crate) async fn purge(link: &Link, stream: &str, filter: String) -> Result<u64, Failure> {
     purge_with(link, stream, PurgeRequest { filter: Some(filter), ..PurgeRequest::default() }).await
 }

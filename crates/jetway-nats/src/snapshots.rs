@@ -23,6 +23,7 @@ use bytes::Bytes;
 use jetway_core::{
     RunKey, Timestamp,
     backend::{BackendError, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored},
+    fail_point::{FailPoint, reach},
     run::ChunkRef,
 };
 
@@ -46,6 +47,7 @@ impl SnapshotStore for NatsBackend {
         let SnapshotWrite { run, commit, expected, status, bytes, chunks } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, chunks).await?;
+            reach(FailPoint::ChunksWritten);
         }
         let body = Body::Snapshot { expected, commit, status, keep: self.keep_finished };
         let write = Write { subject: self.names.snapshot(&run).into(), payload: bytes, body };

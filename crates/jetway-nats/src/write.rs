@@ -16,6 +16,7 @@ use bytes::Bytes;
 use jetway_core::{
     CommitId, STORE_ELSEWHERE,
     backend::{BackendError, BackendErrorKind, TraceHeaders},
+    fail_point::{FailPoint, reach},
     run::Status,
 };
 use std::time::Duration;
@@ -46,6 +47,13 @@ pub(crate) enum Body {
 }
 
 impl Write {
+    /// Where this is a commit, and not the first write of its run: a place between two operations of it.
+    pub(crate) fn reach(&self, point: FailPoint) {
+        if matches!(self.body, Body::Snapshot { expected: 1.., .. }) {
+            reach(point);
+        }
+    }
+
     /// How many bytes it counts for in a batch.
     pub(crate) fn size(&self) -> usize {
         self.payload.len() + self.subject.len() + 256

@@ -1,5 +1,8 @@
 //! One suite of behaviour that every backend passes: the in-memory one and JetStream alike.
 //!
+//! This part is about the engine of hosts, over a [`Backend`]. [`model`] is about runs within a process and over stores,
+//! without hosts.
+//!
 //! A backend of your own instantiates it with [`conformance_suite!`](crate::conformance_suite):
 //!
 //! ```
@@ -16,6 +19,7 @@ mod engine;
 mod host;
 mod joins;
 mod limits;
+pub mod model;
 mod recovery;
 mod results;
 mod snapshots;
@@ -105,8 +109,10 @@ cases! {
         a_bounded_node_takes_only_so_many;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
         p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on,
+        p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
         p1_a_lost_coordinator_s_start_is_taken_up;
-    children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found, the_end_of_a_run_cancels_its_children;
+    children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
+        a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
     control: p5_a_cancelled_run_stops, a_paused_run_waits_until_it_is_resumed, a_run_is_told_again_and_again;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;
@@ -119,7 +125,11 @@ cases! {
 pub async fn run(name: &str, subject: Subject) {
     let case = CASES.iter().find(|(case, _)| *case == name).map(|(_, case)| *case);
     let case = case.unwrap_or_else(|| panic!("there is no case named {name}"));
-    // A case that hangs says so, instead of hanging the whole suite.
-    let ended = tokio::time::timeout(DEADLINE * 3, case(subject)).await;
+    within_time(name, case(subject)).await;
+}
+
+/// A case that hangs says so, instead of hanging the whole suite.
+async fn within_time(name: &str, case: impl Future<Output = ()>) {
+    let ended = tokio::time::timeout(DEADLINE * 3, case).await;
     assert!(ended.is_ok(), "the case {name} did not come to an end");
 }

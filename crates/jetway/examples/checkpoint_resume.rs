@@ -83,7 +83,7 @@ fn baking(dies: Option<Arc<Notify>>) -> Baking {
 #[tokio::main]
 async fn main() -> Result<()> {
     let dark = Arc::new(Notify::new());
-    let output = match arguments::nats()? {
+    let output = match arguments::nats(baking(None).to_dot())? {
         None => with_checkpoints(dark).await?,
         Some(nats) => with_hosts(dark, nats).await?,
     };

@@ -118,7 +118,7 @@ fn trip() -> Trip {
 #[tokio::main]
 async fn main() -> Result<()> {
     let stops = ["Oslo", "Bergen", "Voss", "Myrdal"].map(ToOwned::to_owned).to_vec();
-    let legs = match arguments::nats()? {
+    let legs = match arguments::nats(trip().to_dot())? {
         None => trip().run(&WorkflowCtx::new(()), stops).await?,
         Some(nats) => with_hosts(nats, stops).await?,
     };

@@ -54,7 +54,7 @@ workflow! {
 #[tokio::main]
 async fn main() -> Result<()> {
     let hello = Hello { greet: Greet { word: "Hello".to_owned() }, shout: Shout };
-    match arguments::nats()? {
+    match arguments::nats(hello.to_dot())? {
         None => within_this_process(hello).await,
         Some(nats) => on_a_server(hello, nats).await,
     }

@@ -72,7 +72,7 @@ async fn tick(ticks: mpsc::Sender<u32>) -> Result<()> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let heating = Heating { heat: Heat, check: Check { enough: 20 } };
-    match arguments::nats()? {
+    match arguments::nats(heating.to_dot())? {
         None => within_this_process(heating).await,
         Some(nats) => on_a_server(heating, nats).await,
     }

@@ -5,6 +5,9 @@
 //! example), so they are looked for there. Where only this test is built, with `--test examples`, Cargo leaves the
 //! examples as they are: one that is missing, or older than its sources, is an error and not a success of yesterday.
 
+#[path = "examples/pictures.rs"]
+mod pictures;
+
 use anyhow::{Context, Result, ensure};
 use jetway_testing::{shared_server, unique_namespace};
 use std::{
@@ -19,7 +22,7 @@ use tokio::process::Command;
 const DEADLINE: Duration = Duration::from_secs(120);
 const BUILD: &str = "run `cargo build -p jetway --examples`, or this test without `--test`";
 
-/// Two tests for each example, and the list of them all.
+/// Three tests for each example, and the list of them all.
 macro_rules! examples {
     ($($name:ident),+ $(,)?) => {
         const LISTED: &[&str] = &[$(stringify!($name)),+];
@@ -29,6 +32,15 @@ macro_rules! examples {
                 #[tokio::test]
                 async fn $name() -> anyhow::Result<()> {
                     super::check(stringify!($name), &[]).await
+                }
+            )+
+        }
+
+        mod drawn {
+            $(
+                #[tokio::test]
+                async fn $name() -> anyhow::Result<()> {
+                    super::pictures::check(stringify!($name)).await
                 }
             )+
         }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// The built binary. Built here where it is not yet: a test of another package cannot ask cargo for it.
-fn binary() -> &'static PathBuf {
+pub(crate) fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!((&view["name"], &view["run_id"]), (&json!("pay"), &json!("r-1")));
         let dot = view["dot"].as_str().unwrap();
         assert!(dot.contains(r#"label="pay/r-1 is running, steps: 1""#), "{dot}");
-        assert!(dot.contains(r#"xlabel="pending" fillcolor=khaki"#), "{dot}");
+        assert!(dot.contains(r#"Charge [label="Charge\npending" peripheries=2 fillcolor=khaki]"#), "{dot}");
     }
 
     #[test]

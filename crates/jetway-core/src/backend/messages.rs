@@ -188,6 +188,8 @@ pub struct StaleRun {
     pub run: RunKey,
     /// Its revision: the place in the order of writing.
     pub revision: u64,
+    /// Whether it was cancelled. Unfinished otherwise.
+    pub cancelled: bool,
 }
 
 /// A host that is alive.

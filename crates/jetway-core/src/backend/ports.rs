@@ -39,7 +39,7 @@ pub trait SnapshotStore: Send + Sync {
     /// A page of runs.
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError>;
 
-    /// Unfinished runs with a revision above `after` that were last written before `before`, in the order of
+    /// Unfinished and cancelled runs with a revision above `after` that were last written before `before`, in the order of
     /// writing, and the revision up to which everything has been looked at. Never reads a run twice for one cursor.
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError>;
 

@@ -156,10 +156,10 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
 
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let mut runs = self.runs.lock().await;
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        let mut merged: C = if kept.context.is_empty() { C::default() } else { decode(&kept.context)? };
-        merged.merge(ctx);
-        replace(kept, encode(&merged)?);
+        let mut merged = runs.get(run_id).map(|kept| decode(&kept.context)).transpose()?.unwrap_or_default();
+        C::merge(&mut merged, ctx);
+        let context = encode(&merged)?;
+        replace(runs.entry(run_id.to_owned()).or_default(), context);
         Ok(())
     }
 
@@ -179,11 +179,12 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
         snapshot: &Snapshot,
     ) -> Result<bool, ContextStoreError> {
         let mut runs = self.runs.lock().await;
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        let found = if kept.snapshot.is_some() { kept.revision } else { 0 };
+        // Looked at before an entry is made: a swap that fails leaves no run behind.
+        let found = runs.get(run_id).filter(|kept| kept.snapshot.is_some()).map_or(0, |kept| kept.revision);
         if found != expected {
             return Ok(false);
         }
+        let kept = runs.entry(run_id.to_owned()).or_default();
         kept.context = snapshot.context.clone();
         kept.snapshot = Some(snapshot.clone());
         kept.revision += 1;

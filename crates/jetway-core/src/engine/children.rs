@@ -1,11 +1,14 @@
 //! Starting child runs, and waiting for them without holding anything.
 
-use super::{AnyWorkflow, Engine, StepSpan, cell::InHand, registry::ChildEnd, typed::Typed};
+use super::{
+    AnyWorkflow, Control, Engine, StartError, StepSpan, cell::InHand, registry::ChildEnd, typed::Typed,
+};
 use crate::{
-    Context, Error, ItemId, Merge, RunId, RunKey, Timestamp, Workflow,
-    backend::{BackendError, BackendErrorKind, Ticket},
+    Context, Error, Fingerprint, ItemId, Merge, RunId, RunKey, Timestamp, Workflow,
+    backend::{BackendError, BackendErrorKind, Ticket, TraceHeaders},
     codec,
-    run::{Parent, Seed, Snapshot, Status, Trace, pending_ticket},
+    fail_point::{FailPoint, reach},
+    run::{Parent, Seed, Snapshot, Status, Trace, never_begun, pending_ticket},
 };
 use std::{fmt, sync::Arc};
 
@@ -35,26 +38,61 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-impl Engine {
-    /// Makes the child run of an item exist. Its id follows from the item's, so a second attempt at the item finds it.
-    pub(super) async fn start_child(
-        &self,
-        spec: ChildSpec,
-        parent: Parent,
-        trace: &Trace,
-        span: &StepSpan,
-    ) -> Result<RunKey, BackendError> {
+/// A child run that is to be started. Its id follows from its parent's item, so a second attempt at that finds it.
+pub(super) struct NewChild {
+    pub(super) run: RunKey,
+    pub(super) parent: Parent,
+    spec: ChildSpec,
+    trace: TraceHeaders,
+}
+
+impl NewChild {
+    pub(super) fn new(spec: ChildSpec, parent: Parent, trace: &Trace, span: &StepSpan) -> Self {
         let run = RunKey::new(spec.workflow.name().clone(), child_id(&parent));
         let trace = Trace { span_id: span.id.unwrap_or(trace.span_id), ..trace.clone() }.headers();
-        match self.create(&*spec.workflow, &run, spec.seed.clone(), &trace, Some(parent)).await {
-            Ok(()) => Ok(run),
-            Err(super::StartError::Backend(error)) if error.is_conflict() => {
-                match self.join_existing(&*spec.workflow, &run, &spec.seed).await {
-                    Ok(()) => Ok(run),
-                    Err(error) => Err(not_started(&run, error)),
+        Self { run, parent, spec, trace }
+    }
+}
+
+impl Engine {
+    /// Makes a child run exist that its parent's record names. One that exists is joined, also where it has ended: it
+    /// may have been kept from being started.
+    pub(super) async fn start_child(&self, child: &NewChild) -> Result<(), BackendError> {
+        let NewChild { spec, run, parent, trace } = child;
+        match self.create(&*spec.workflow, run, spec.seed.clone(), trace, Some(parent.clone())).await {
+            Ok(()) => Ok(()),
+            Err(StartError::Backend(error)) if error.is_conflict() => match self.load(run).await? {
+                Some(hand) if hand.snapshot.is_child_of(parent) => {
+                    self.ticket_again(&*spec.workflow, run, &hand).await
                 }
+                _ => Err(not_started(run, StartError::OtherInput(run.clone()))),
+            },
+            Err(error) => Err(not_started(run, error)),
+        }
+    }
+
+    /// Cancels a child that may not have been started, by a record that whoever is about to start it finds there.
+    pub(super) async fn prevent(
+        &self,
+        build: Fingerprint,
+        parent: &RunKey,
+        hand: &InHand,
+        child: &RunKey,
+    ) -> Result<(), BackendError> {
+        let trace = hand.snapshot.trace.clone();
+        let ended = never_begun(child.clone(), trace, self.next_commit(), Timestamp::now());
+        match self.write(build, &ended, Vec::new(), 0).await {
+            Ok(_revision) => self.publish_result(child, &ended).await,
+            Err(error) if error.is_conflict() => {
+                let found = self.load_any(child).await?;
+                // Somebody may have given its id to a run of their own.
+                let of = found.and_then(|(hand, _)| hand.snapshot.parent.as_ref().map(|of| of.run.clone()));
+                if of.as_ref() == Some(parent) {
+                    self.control(child, Control::Cancel).await?;
+                }
+                Ok(())
             }
-            Err(error) => Err(not_started(&run, error)),
+            Err(error) => Err(error),
         }
     }
 
@@ -104,7 +142,9 @@ impl Engine {
             at: Timestamp::now(),
             trace: hand.snapshot.trace.headers(),
         };
-        self.backend.publish(vec![(ticket, build)]).await
+        self.backend.publish(vec![(ticket, build)]).await?;
+        reach(FailPoint::ParentWoken);
+        Ok(())
     }
 }
 
@@ -128,9 +168,9 @@ fn child_id(parent: &Parent) -> RunId {
     RunId::fitted(&format!("{}/{}/{}", parent.run.run_id, parent.item, parent.run.workflow))
 }
 
-fn not_started(run: &RunKey, error: super::StartError) -> BackendError {
+fn not_started(run: &RunKey, error: StartError) -> BackendError {
     match error {
-        super::StartError::Backend(error) => error,
+        StartError::Backend(error) => error,
         error => BackendError::new(BackendErrorKind::Corrupt, format!("child run {run} cannot be started"))
             .caused_by(error),
     }

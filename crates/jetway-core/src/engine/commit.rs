@@ -8,6 +8,7 @@ use crate::{
     CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE,
     backend::{BackendError, BackendErrorKind, SnapshotWrite},
     codec,
+    fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
 };
 use bytes::Bytes;
@@ -88,8 +89,12 @@ impl Engine {
             let Some((snapshot, chunks)) = write else {
                 return Ok((verdicts, hand));
             };
+            if mutant(Mutant::PublishBeforeCommit) {
+                Box::pin(self.publish_early(workflow, &snapshot, &verdicts, hand.revision)).await?;
+            }
             match self.write(workflow.fingerprint(), &snapshot, chunks, hand.revision).await {
                 Ok(revision) => {
+                    reach(FailPoint::Committed);
                     let latest = InHand { snapshot: Arc::new(snapshot), revision };
                     cell.keep(&latest);
                     return Ok((verdicts, latest));
@@ -112,6 +117,23 @@ impl Engine {
                 "run {run} was written by others {MAX_CONFLICTS} times in a row while a commit was tried"
             ),
         ))
+    }
+
+    /// Breaks the rule that effects come after the commit.
+    async fn publish_early(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        snapshot: &Snapshot,
+        verdicts: &[Planned],
+        revision: u64,
+    ) -> Result<(), BackendError> {
+        let early = InHand { snapshot: Arc::new(snapshot.clone()), revision };
+        for verdict in verdicts {
+            if let Verdict::Committed(hand, effects) = verdict.verdict(&early) {
+                self.carry_out(workflow.fingerprint(), &snapshot.key(), &hand, effects).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies the group to the snapshot in hand, one attempt after the other.
@@ -149,7 +171,8 @@ impl Engine {
         chunks: &mut Vec<Chunk>,
         measure: bool,
     ) -> Result<(), Error> {
-        let mut written = spill(&mut applied.snapshot, commit, chunks.len(), &self.config.limits)?;
+        let mark = if mutant(Mutant::PublishBeforeCommit) { CommitId::default() } else { commit };
+        let mut written = spill(&mut applied.snapshot, mark, chunks.len(), &self.config.limits)?;
         if measure {
             let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
             if size > self.config.limits.snapshot {

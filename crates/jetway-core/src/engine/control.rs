@@ -1,10 +1,11 @@
 //! Telling a run from outside to stop, to wait, or to go on.
 
-use super::{Engine, cell::InHand};
+use super::{Engine, cell::InHand, effects::apart_from_tickets};
 use crate::{
     CommitId, Fingerprint, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind},
     codec,
+    fail_point::{FailPoint, reach},
     run::{Applied, Effect, Snapshot, Status, control, pending_tickets},
 };
 use std::sync::Arc;
@@ -41,6 +42,14 @@ impl Control {
         }
     }
 
+    fn committed(self) -> FailPoint {
+        match self {
+            Self::Cancel => FailPoint::CancelCommitted,
+            Self::Pause => FailPoint::PauseCommitted,
+            Self::Resume => FailPoint::ResumeCommitted,
+        }
+    }
+
     /// The word for it.
     pub fn verb(self) -> &'static str {
         match self {
@@ -65,7 +74,7 @@ impl Engine {
     /// does not serve is told as well.
     ///
     /// # Errors
-    /// What the backend failed with. Telling it again is safe.
+    /// What the backend failed with. Telling it again is safe, and mends what a lost host has left undone.
     pub async fn control(&self, run: &RunKey, control: Control) -> Result<Option<Controlled>, BackendError> {
         for _ in 0..MAX_CONFLICTS {
             let Some((hand, build)) = self.load_any(run).await? else {
@@ -74,6 +83,9 @@ impl Engine {
             let before = hand.snapshot.status;
             let snapshot = Snapshot::clone(&hand.snapshot);
             let Some(applied) = control.decide(snapshot, self.next_commit(), Timestamp::now()) else {
+                if before == Status::Cancelled && control == Control::Cancel {
+                    self.end_again(build, run, &hand).await?;
+                }
                 return Ok(Some(Controlled { status: before, changed: false }));
             };
             let Applied { snapshot, effects } = applied;
@@ -81,6 +93,7 @@ impl Engine {
                 Ok(revision) => {
                     let hand = InHand { snapshot: Arc::new(snapshot), revision };
                     self.cells.of(run).keep(&hand);
+                    reach(control.committed());
                     self.told(run, &hand, build, effects).await?;
                     return Ok(Some(Controlled { status: hand.snapshot.status, changed: true }));
                 }
@@ -105,13 +118,12 @@ impl Engine {
         if effects.contains(&Effect::Done) {
             self.tracer.run_ended(&hand.snapshot);
         }
-        let (_, rest): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Ticket(_)));
+        let (_, rest) = apart_from_tickets(effects);
         self.carry_out(build, run, hand, rest).await?;
         if hand.snapshot.status == Status::Running {
             // The nodes of branches whose payloads are in chunks are named there.
             let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(build, run, hand, tickets, 1).await?;
+            self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
         }
         Ok(())
     }

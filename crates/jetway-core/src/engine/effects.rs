@@ -4,7 +4,8 @@ use super::{Control, Engine, cell::InHand, inputs::seed_at};
 use crate::{
     Fingerprint, ItemId, RunKey, STORE_ELSEWHERE, Timestamp,
     backend::{BackendError, BackendErrorKind, Ticket},
-    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted},
+    fail_point::{FailPoint, apart, reach},
+    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted, at_the_end},
 };
 
 impl Engine {
@@ -15,27 +16,61 @@ impl Engine {
         hand: &InHand,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
-        let mut tickets = Vec::new();
-        let mut rest = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Ticket(ticket) => tickets.push(ticket),
-                other => rest.push(other),
-            }
+        let (tickets, rest) = apart_from_tickets(effects);
+        if !tickets.is_empty() {
+            self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
+            reach(FailPoint::TicketsPublished);
         }
-        self.publish(build, run, hand, tickets, 1).await?;
         for effect in rest {
             match effect {
                 Effect::Ticket(_) => {}
                 Effect::Done => self.publish_result(run, &hand.snapshot).await?,
-                Effect::DropChunks(chunks) => self.backend.drop_chunks(run, &chunks).await?,
+                Effect::DropChunks(chunks) => {
+                    self.backend.drop_chunks(run, &chunks).await?;
+                    reach(FailPoint::ChunksDropped);
+                }
                 Effect::Wake(parent) => self.wake(hand, parent).await?,
                 // Boxed, since the child may have children.
                 Effect::CancelChild(child) => {
                     Box::pin(self.control(&child, Control::Cancel)).await?;
+                    reach(FailPoint::ChildCancelled);
                 }
-                Effect::DropAllChunks => self.backend.drop_all_chunks(run).await?,
+                Effect::PreventChild(child) => {
+                    Box::pin(self.prevent(build, run, hand, &child)).await?;
+                    reach(FailPoint::ChildCancelled);
+                }
+                Effect::DropAllChunks => {
+                    self.backend.drop_all_chunks(run).await?;
+                    reach(FailPoint::ChunksDropped);
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Carries out what the end of a run asks for, again: whoever ended it may have been lost in the middle of that.
+    pub(super) async fn end_again(
+        &self,
+        build: Fingerprint,
+        run: &RunKey,
+        hand: &InHand,
+    ) -> Result<(), BackendError> {
+        self.carry_out(build, run, hand, at_the_end(&hand.snapshot)).await
+    }
+
+    /// Publishes tickets; a host may be lost behind each of them.
+    pub(super) async fn publish_reaching(
+        &self,
+        point: FailPoint,
+        build: Fingerprint,
+        run: &RunKey,
+        hand: &InHand,
+        tickets: Vec<TicketFor>,
+        attempt: u32,
+    ) -> Result<(), BackendError> {
+        for tickets in apart(point, tickets) {
+            self.publish(build, run, hand, tickets, attempt).await?;
+            reach(point);
         }
         Ok(())
     }
@@ -76,6 +111,7 @@ impl Engine {
                 .caused_by(error)
         })?;
         self.backend.publish_done(run, result.into()).await?;
+        reach(FailPoint::ResultPublished);
         self.cells.forget(run);
         Ok(())
     }
@@ -116,6 +152,19 @@ impl Engine {
         let entries = self.chunk(run, chunk).await?;
         Ok(seed_at(&entries, position).map(|(node, _)| node.to_owned()))
     }
+}
+
+/// The tickets among the effects, and the others.
+pub(super) fn apart_from_tickets(effects: Vec<Effect>) -> (Vec<TicketFor>, Vec<Effect>) {
+    let mut tickets = Vec::new();
+    let mut rest = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Ticket(ticket) => tickets.push(ticket),
+            other => rest.push(other),
+        }
+    }
+    (tickets, rest)
 }
 
 /// The result as published. One that is too large to be sent is sent without what makes it so, and says it.

@@ -8,11 +8,12 @@ use crate::{
     codec,
     macro_support::guarded,
     run::{
-        Attempt, Begin, Effect, Input, Item, Payload, RunError, Snapshot, Status, apply, begin,
+        Attempt, Begin, Effect, Input, Item, Payload, RunError, Seed, Snapshot, Status, apply, begin,
         pending_tickets,
     },
 };
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -20,8 +21,11 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The id of a run within a step, which has the step's own key before it.
-const WITHIN_A_STEP: &str = "local";
+/// The id of a run within a step, which has the step's own key before it: the same for every attempt at the step, and
+/// another one for a run of the same workflow with another input.
+fn id_within_a_step(seed: &Seed) -> String {
+    format!("local-{}", HEXLOWER.encode(&seed.digest()[..8]))
+}
 
 /// A run within this process: its record, and the order in which its items were begotten.
 pub(crate) struct LocalRun<'a, C: Context, W: Workflow<C>> {
@@ -40,8 +44,12 @@ pub(crate) async fn run<C: Context, W: Workflow<C>>(
 ) -> Result<W::Output, Error> {
     // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
     // that this run is within, one.
-    let id = if step().is_some() { WITHIN_A_STEP.to_owned() } else { Uuid::new_v4().simple().to_string() };
-    let mut run = LocalRun::begin(workflow, workflow.start_work_item(input), &id)?;
+    let seed = typed::seed_of(workflow.start_work_item(input), Bytes::new())?;
+    let id = match step() {
+        Some(_) => id_within_a_step(&seed),
+        None => Uuid::new_v4().simple().to_string(),
+    };
+    let mut run = LocalRun::begin_with(workflow, seed, &id);
     while run.step(ctx).await? {}
     run.output()
 }
@@ -49,13 +57,16 @@ pub(crate) async fn run<C: Context, W: Workflow<C>>(
 impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     /// A run that begins with `item`.
     pub(crate) fn begin(workflow: &'a W, item: W::WorkItem, id: &str) -> Result<Self, Error> {
+        Ok(Self::begin_with(workflow, typed::seed_of(item, Bytes::new())?, id))
+    }
+
+    fn begin_with(workflow: &'a W, seed: Seed, id: &str) -> Self {
         // Names are the user's own text, and no part of a subject here.
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
-        let seed = typed::seed_of(item, Bytes::new())?;
         let (snapshot, _) =
             begin(Begin { key, commit: CommitId::default(), at: Timestamp::now(), trace, seed });
-        Ok(Self::go_on(workflow, snapshot, &VecDeque::new()))
+        Self::go_on(workflow, snapshot, &VecDeque::new())
     }
 
     /// A run that goes on from its record, with its items in the order of `queue`.
@@ -145,6 +156,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
                 Effect::Done
                 | Effect::Wake(_)
                 | Effect::CancelChild(_)
+                | Effect::PreventChild(_)
                 | Effect::DropChunks(_)
                 | Effect::DropAllChunks => None,
             }));

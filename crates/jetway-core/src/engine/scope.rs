@@ -117,8 +117,9 @@ impl StepScope {
 
     /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
     /// second call with the same key, the call takes effect once. The step of a workflow within a step (see
-    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one, and so has each input of a
-    /// [`BatchNode`](crate::BatchNode).
+    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one, by the input of the inner run:
+    /// what is tried again has the key that it had. Each input of a [`BatchNode`](crate::BatchNode) has a key of its
+    /// own.
     pub fn idempotency_key(&self) -> String {
         let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
         let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();

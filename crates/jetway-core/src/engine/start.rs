@@ -1,9 +1,10 @@
 //! Starting runs.
 
-use super::{AnyWorkflow, Engine, cell::InHand};
+use super::{AnyWorkflow, Engine, cell::InHand, effects::apart_from_tickets};
 use crate::{
     BadName, Error, RunId, RunKey, Timestamp,
     backend::{BackendError, DeadLetter, StartDelivery, StartRequest, TraceHeaders},
+    fail_point::{FailPoint, reach},
     run::{Begin, Parent, Seed, begin, pending_tickets, spill},
 };
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl Engine {
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let seed = workflow.seed(&request.input, request.encoding).map_err(StartError::BadInput)?;
         match self.create(&*workflow, &run, seed.clone(), &request.trace, None).await {
-            Ok(()) => {}
+            Ok(()) => reach(FailPoint::StartTicketed),
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 self.join_existing(&*workflow, &run, &seed).await?;
             }
@@ -114,17 +115,20 @@ impl Engine {
             trace: self.tracer.begin(trace),
             seed,
         });
+        let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
         let chunks = spill(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
         let revision = self.write(workflow.fingerprint(), &snapshot, chunks, 0).await?;
         let hand = InHand { snapshot: Arc::new(snapshot), revision };
         self.cells.of(run).keep(&hand);
-        Ok(self.carry_out(workflow.fingerprint(), run, &hand, effects).await?)
+        reach(created);
+        let (tickets, _none) = apart_from_tickets(effects);
+        Ok(self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?)
     }
 
     /// The run exists: this is a redelivery, or somebody else's run. A coordinator may have been lost between the
     /// snapshot and the ticket, so the ticket is published again.
-    pub(super) async fn join_existing(
+    async fn join_existing(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
@@ -136,9 +140,19 @@ impl Engine {
         if hand.snapshot.input_digest != seed.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }
+        Ok(self.ticket_again(workflow, run, &hand).await?)
+    }
+
+    /// Publishes the first ticket of a run again, where nothing is committed yet.
+    pub(super) async fn ticket_again(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        hand: &InHand,
+    ) -> Result<(), BackendError> {
         if hand.snapshot.steps == 0 {
             let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+            self.publish(workflow.fingerprint(), run, hand, tickets, 1).await?;
         }
         Ok(())
     }
@@ -146,6 +160,7 @@ impl Engine {
     /// Handles one start message: makes its run exist, or moves it to the dead letters, then settles it.
     pub async fn take_start(&self, delivery: StartDelivery) -> StartTaken {
         let StartDelivery { request, lease, original, .. } = delivery;
+        reach(FailPoint::StartTaken);
         let taken = match self.start(request).await {
             Ok(run) => StartTaken::Started(run),
             Err(StartError::Backend(error)) if error.is_retryable() => return StartTaken::Abandoned(error),
@@ -159,8 +174,12 @@ impl Engine {
                 StartTaken::Refused(refused)
             }
         };
+        reach(FailPoint::StartUnsettled);
         match lease.settle().await {
-            Ok(()) => taken,
+            Ok(()) => {
+                reach(FailPoint::StartSettled);
+                taken
+            }
             Err(error) => StartTaken::Abandoned(error),
         }
     }

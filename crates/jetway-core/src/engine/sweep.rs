@@ -4,7 +4,8 @@ use super::Engine;
 use crate::{
     RunKey, Timestamp,
     backend::BackendError,
-    run::{Status, pending_tickets},
+    fail_point::{FailPoint, Mutant, mutant, reach},
+    run::{Status, TicketFor},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -57,16 +58,23 @@ struct Mended {
 /// A waiting run is looked at again after twice as long each time, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// How many mended items of a run the log names, at most.
+const MOST_NAMED: usize = 50;
+
 /// How many runs one sweep looks at, at most: the rest is for the next one.
 const RUNS_A_SWEEP: usize = 1000;
 
 impl Engine {
     /// Looks at the runs that were not written for a while: a pending item that has no ticket, nor one under which it
-    /// was committed, gets one again. Costs nothing for runs that go on, and one look for each that ended.
+    /// was committed, gets one again. What the end of a cancelled run asks for is carried out again, once: who cancelled
+    /// it held no ticket that would come back. Costs nothing for runs that go on.
     ///
     /// # Errors
     /// What the backend failed with; the next sweep goes on where this one stopped.
     pub async fn sweep(&self, sweeper: &mut Sweeper) -> Result<Swept, BackendError> {
+        if mutant(Mutant::NoSweep) {
+            return Ok(Swept::default());
+        }
         let now = Timestamp::now();
         // In doubt to the very end, since a run with many branches is written all the time.
         let before = match sweeper.doubt {
@@ -74,8 +82,14 @@ impl Engine {
             false => Timestamp(now.0.saturating_sub(millis(self.config.stale_after))),
         };
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+        let mut swept = Swept::default();
         let doubt = std::mem::take(&mut sweeper.doubt);
         for run in stale {
+            if run.cancelled {
+                swept.looked_at += 1;
+                self.end_cancelled(&run.run).await?;
+                continue;
+            }
             let pause = self.config.stale_after;
             let revision = (!doubt).then_some(run.revision);
             sweeper.waiting.insert(run.run, Waiting { revision, due: now, pause });
@@ -88,7 +102,6 @@ impl Engine {
             .map(|(run, waiting)| (run.clone(), *waiting))
             .take(RUNS_A_SWEEP)
             .collect();
-        let mut swept = Swept::default();
         for (run, waiting) in due {
             swept.looked_at += 1;
             match self.mend(&run, waiting.revision).await? {
@@ -102,6 +115,15 @@ impl Engine {
             }
         }
         Ok(swept)
+    }
+
+    async fn end_cancelled(&self, run: &RunKey) -> Result<(), BackendError> {
+        match self.load_any(run).await? {
+            Some((hand, build)) if hand.snapshot.status == Status::Cancelled => {
+                self.end_again(build, run, &hand).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Gives the items of a run their tickets again; `None` where the run ended, or went on since `revision`.
@@ -119,29 +141,25 @@ impl Engine {
         if hand.snapshot.status != Status::Running {
             return Ok(Some(Mended { items: 0, revision }));
         }
-        let live = self.backend.live(run).await?;
-        let mut stranded = Vec::new();
-        for ticket in pending_tickets(&hand.snapshot) {
-            if live.contains(&ticket.item) || live.contains(&ticket.via) {
-                continue;
-            }
-            let child = hand.snapshot.children.get(&ticket.item);
-            let waits = match child {
-                Some(child) => self.child_end(child).await?.is_none(),
-                None => false,
-            };
-            if !waits {
-                stranded.push(ticket);
-            }
-        }
+        let stranded = self.stranded(run, &hand.snapshot, None).await?;
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
-            tracing::warn!(%run, items, "pending items had lost their tickets");
-            self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+            tracing::warn!(%run, items, lost = names(&tickets), "pending items had lost their tickets");
+            reach(FailPoint::SweepFound);
+            let build = workflow.fingerprint();
+            // Somebody may be in the middle of one of these without a ticket, so this is the second attempt at it.
+            self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 2).await?;
+            reach(FailPoint::SweepMended);
         }
         Ok(Some(Mended { items, revision }))
     }
+}
+
+/// The first of the items, as `node/item`.
+fn names(tickets: &[TicketFor]) -> String {
+    let names = tickets.iter().take(MOST_NAMED).map(|ticket| format!("{}/{}", ticket.node, ticket.item));
+    names.collect::<Vec<_>>().join(",")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@ use crate::{
     WorkflowName,
     backend::Encoding,
     codec,
+    fail_point::{Mutant, mutant},
     macro_support::guarded,
     run::{Emitted, Produced, RunError, Seed, Successor},
 };
@@ -118,7 +119,12 @@ where
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {
         let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
-        let rebased = decode(mine)?.rebase(&decode(base)?, decode(theirs)?);
+        let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
+        if mutant(Mutant::MergeInsteadOfRebase) {
+            theirs.merge(mine);
+            return codec::encode(&theirs, "the context");
+        }
+        let rebased = mine.rebase(&decode(base)?, theirs);
         codec::encode(&rebased, "the context")
     }
 }

@@ -4,18 +4,21 @@
 //! |---|---|---|
 //! | taking the ticket, running the node | nothing changed | redelivery runs the node again |
 //! | the commit | the step is committed, its successors have no ticket | redelivery finds the item done and publishes the tickets of what was committed under this one |
+//! | the commit that records a child run | the child is not there, or not known to be | redelivery runs the node again, which names the child, and starts it |
 //! | the effects | as above, and the tickets exist twice | the second one finds its item done |
 //! | settling the ticket | done | - |
 
 use super::{
-    AnyWorkflow, Control, Engine, StepInfo, StepSpan, Task, Tried,
+    AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
     cell::{Finished, InHand, Verdict},
+    children::NewChild,
     inputs::Ready,
     registry::ChildEnd,
 };
 use crate::{
     ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
+    fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Attempt, Effect, Parent, Produced, RunError, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
@@ -49,11 +52,21 @@ pub enum Worked {
 struct Under<'a> {
     workflow: &'a dyn AnyWorkflow,
     run: &'a RunKey,
+    delivery: &'a Delivery,
     /// The ticket's own item: what is committed is found again by it.
     via: ItemId,
     cancel: &'a CancellationToken,
     began: Instant,
     steps: u64,
+}
+
+impl Under<'_> {
+    /// Whether nobody else can have been handed this ticket, nor have been at work on its item without it. One that was
+    /// handed over long ago may have been handed to others since: a message can be late by more than its lease.
+    fn holds_it_alone(&self) -> bool {
+        let Delivery { ticket, delivered, lease, .. } = self.delivery;
+        *delivered <= 1 && ticket.attempt <= 1 && Timestamp::now().since(ticket.at) < lease.lasts() / 2
+    }
 }
 
 /// The next attempt to be made.
@@ -84,15 +97,22 @@ impl Engine {
         let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
             return give_back(&*delivery.lease, 0).await;
         };
+        reach(FailPoint::TicketTaken);
+        if mutant(Mutant::AckBeforeCommit)
+            && let Err(error) = delivery.lease.settle().await
+        {
+            return Worked::Abandoned { steps: 0, error };
+        }
         let mut under = Under {
             workflow: &*workflow,
             run: &run,
+            delivery: &delivery,
             via: delivery.ticket.item.clone(),
             cancel: &cancel,
             began: Instant::now(),
             steps: 0,
         };
-        match self.work_under(&mut under, &delivery).await {
+        match self.work_under(&mut under).await {
             Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
             Ok(Then::Park(item, child)) => match settle(&*delivery.lease, under.steps).await {
                 Worked::Done { steps } => match self.look_again(&run, &item, child.as_ref()).await {
@@ -109,15 +129,16 @@ impl Engine {
         }
     }
 
-    async fn work_under(&self, under: &mut Under<'_>, delivery: &Delivery) -> Result<Then, BackendError> {
-        let ticket = &delivery.ticket;
+    async fn work_under(&self, under: &mut Under<'_>) -> Result<Then, BackendError> {
+        let Delivery { ticket, delivered, .. } = under.delivery;
         let Some(hand) = self.at_least(under.run, ticket.revision).await? else {
             // The run was removed, so there is nothing left to do or to lose.
             return Ok(Then::Settle);
         };
+        reach(FailPoint::SnapshotLoaded);
         let mut next = Next {
             item: ticket.item.clone(),
-            attempt: ticket.attempt.saturating_add(delivery.delivered.saturating_sub(1)),
+            attempt: ticket.attempt.saturating_add(delivered.saturating_sub(1)),
             waited: Some(Timestamp::now().since(ticket.at)),
             hand,
         };
@@ -125,19 +146,14 @@ impl Engine {
             if under.cancel.is_cancelled() {
                 return Ok(Then::GiveBack);
             }
-            match self.attempt_next(under, next, delivery.delivered).await? {
+            match self.attempt_next(under, next).await? {
                 Then::Attempt(following) => next = following,
                 end => return Ok(end),
             }
         }
     }
 
-    async fn attempt_next(
-        &self,
-        under: &mut Under<'_>,
-        next: Next,
-        delivered: u32,
-    ) -> Result<Then, BackendError> {
+    async fn attempt_next(&self, under: &mut Under<'_>, next: Next) -> Result<Then, BackendError> {
         let snapshot = &next.hand.snapshot;
         let ready = if snapshot.status == Status::Running {
             self.ready(under.run, snapshot, &next.item).await?
@@ -145,11 +161,13 @@ impl Engine {
             None
         };
         let Some(ready) = ready else {
-            self.recover(under, &next.hand, delivered).await?;
+            self.recover(under).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
         };
         let child = match snapshot.children.get(&next.item) {
+            // Whoever recorded it may have been lost before it was started: the node says again what it is.
+            Some(_) if snapshot.unstarted.contains(&next.item) => None,
             Some(child) => match self.child_end(child).await? {
                 None => return Ok(Then::Park(next.item.clone(), Some(child.clone()))),
                 end => end,
@@ -166,11 +184,12 @@ impl Engine {
             links: ready.from.clone(),
         });
         let tried = self.attempt_once(under, &next, ready, child, &span).await?;
-        let Some(attempt) = tried else {
+        let Some((attempt, asked)) = tried else {
             self.tracer.step_ended(&span, "given_back");
             return Ok(Then::GiveBack);
         };
-        let (outcome, awaits) = (word(&attempt.produced), awaited(&attempt.produced));
+        reach(FailPoint::NodeRun);
+        let outcome = word(&attempt.produced);
         let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
         let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
         let ended = match &verdict {
@@ -178,17 +197,27 @@ impl Engine {
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
         };
         self.tracer.step_ended(&span, ended);
-        match verdict? {
-            Verdict::Committed(..) if awaits.is_some() => Ok(Then::Park(next.item, awaits)),
-            Verdict::Committed(hand, effects) => {
-                under.steps += 1;
-                self.after_commit(under, hand, effects).await
-            }
-            Verdict::Discarded(hand) => {
-                if let Some(child) = awaits {
-                    self.control(&child, Control::Cancel).await?;
+        self.follow(under, next, verdict?, asked).await
+    }
+
+    /// What the verdict on an attempt leads to.
+    async fn follow(
+        &self,
+        under: &mut Under<'_>,
+        next: Next,
+        verdict: Verdict,
+        asked: Option<NewChild>,
+    ) -> Result<Then, BackendError> {
+        match verdict {
+            Verdict::Committed(hand, effects) => match asked {
+                Some(child) => self.start_recorded(under, next, hand, effects, child).await,
+                None => {
+                    under.steps += 1;
+                    self.after_commit(under, hand, effects).await
                 }
-                self.recover(under, &hand, delivered).await?;
+            },
+            Verdict::Discarded(_) => {
+                self.recover(under).await?;
                 Ok(Then::Settle)
             }
             Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
@@ -203,7 +232,7 @@ impl Engine {
         ready: Ready,
         child: Option<ChildEnd>,
         span: &StepSpan,
-    ) -> Result<Option<Attempt>, BackendError> {
+    ) -> Result<Option<(Attempt, Option<NewChild>)>, BackendError> {
         let node = ready.node.clone();
         let tried = if next.attempt > self.config.max_attempts {
             lost_too_often(next, &node, self.config.max_attempts)
@@ -228,19 +257,20 @@ impl Engine {
         if tried.cancelled {
             return Ok(None);
         }
-        let produced = match tried.asked {
+        let asked = tried.asked.map(|spec| {
+            let (run, item, build) = (under.run.clone(), next.item.clone(), under.workflow.fingerprint());
+            NewChild::new(
+                spec,
+                Parent { run, item, node: node.clone(), build },
+                &next.hand.snapshot.trace,
+                span,
+            )
+        });
+        let produced = match &asked {
             None => tried.produced,
-            Some(spec) => {
-                let parent = Parent {
-                    run: under.run.clone(),
-                    item: next.item.clone(),
-                    node: node.clone(),
-                    build: under.workflow.fingerprint(),
-                };
-                Produced::Await(self.start_child(spec, parent, &next.hand.snapshot.trace, span).await?)
-            }
+            Some(child) => Produced::Await(child.run.clone()),
         };
-        Ok(Some(Attempt {
+        let attempt = Attempt {
             item: next.item.clone(),
             node,
             via: under.via.clone(),
@@ -249,7 +279,42 @@ impl Engine {
             span: span.id,
             produced,
             context: tried.context,
-        }))
+        };
+        Ok(Some((attempt, asked)))
+    }
+
+    /// The record names the child that the item waits for: makes it exist, and the record say so.
+    async fn start_recorded(
+        &self,
+        under: &Under<'_>,
+        next: Next,
+        hand: InHand,
+        effects: Vec<Effect>,
+        child: NewChild,
+    ) -> Result<Then, BackendError> {
+        reach(FailPoint::ChildRecorded);
+        let build = under.workflow.fingerprint();
+        self.carry_out(build, under.run, &hand, effects).await?;
+        self.start_child(&child).await?;
+        let attempt = Attempt {
+            item: next.item.clone(),
+            node: child.parent.node,
+            via: under.via.clone(),
+            number: next.attempt,
+            at: Timestamp::now(),
+            span: None,
+            produced: Produced::Started,
+            context: None,
+        };
+        let finished = Finished { attempt, base: hand.snapshot.context.clone() };
+        match self.commit(under.workflow, under.run, finished).await? {
+            Verdict::Discarded(hand) if hand.snapshot.status.is_terminal() => {
+                // Whoever ended the run may have been lost before it came to the child.
+                self.end_again(build, under.run, &hand).await?;
+                Ok(Then::Settle)
+            }
+            _ => Ok(Then::Park(next.item, Some(child.run))),
+        }
     }
 
     /// Carries out the effects of a commit. The only successor goes on under the same ticket, which stays unsettled
@@ -262,6 +327,7 @@ impl Engine {
     ) -> Result<Then, BackendError> {
         let go_on = self.may_go_on(under).then(|| only_ticket(&mut effects)).flatten();
         if effects.contains(&Effect::Done) {
+            reach(FailPoint::RunEnded);
             self.tracer.run_ended(&hand.snapshot);
         }
         self.carry_out(under.workflow.fingerprint(), under.run, &hand, effects).await?;
@@ -277,27 +343,30 @@ impl Engine {
             && !under.cancel.is_cancelled()
     }
 
-    /// The item of this ticket is done. Where the ticket was held before, its holder may have been lost: does what it
-    /// may have left undone. Whoever committed the item under another ticket answers for it by that one.
-    async fn recover(&self, under: &Under<'_>, hand: &InHand, delivered: u32) -> Result<(), BackendError> {
-        if delivered <= 1 {
+    /// The item of this ticket is done, by somebody else. Who that was may be lost, or may go on without a lease that
+    /// brings its work back: gives what is pending tickets of its own before this one is settled.
+    ///
+    /// The snapshot in hand will not do: other hosts may have gone on under this ticket since.
+    async fn recover(&self, under: &Under<'_>) -> Result<(), BackendError> {
+        if under.holds_it_alone() {
             return Ok(());
         }
+        let Some(hand) = self.load(under.run).await? else {
+            return Ok(());
+        };
         let snapshot = &hand.snapshot;
         if snapshot.status.is_terminal() {
-            self.publish_result(under.run, snapshot).await?;
-            if let Some(parent) = &snapshot.parent {
-                self.wake(hand, parent.clone()).await?;
-            }
-            if snapshot.chunked {
-                self.backend.drop_all_chunks(under.run).await?;
-            }
-            return Ok(());
+            return self.end_again(under.workflow.fingerprint(), under.run, &hand).await;
         }
-        let wanted = tickets_under(snapshot, &under.via);
+        let wanted = match under.delivery.ticket.attempt {
+            1 => tickets_under(snapshot, &under.via),
+            // A ticket that was published in doubt: who has done its item may have held one that is settled by now.
+            _ => self.stranded(under.run, snapshot, Some(&under.via)).await?,
+        };
         let tickets = self.named(under.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
-        self.publish(under.workflow.fingerprint(), under.run, hand, tickets, 2).await
+        let build = under.workflow.fingerprint();
+        self.publish_reaching(FailPoint::TicketPublished, build, under.run, &hand, tickets, 2).await
     }
 
     /// A snapshot that is not older than `revision`: the one in hand, or the latest.
@@ -336,8 +405,12 @@ impl Engine {
 }
 
 async fn settle(lease: &dyn Lease, steps: u64) -> Worked {
+    reach(FailPoint::TicketUnsettled);
     match lease.settle().await {
-        Ok(()) => Worked::Done { steps },
+        Ok(()) => {
+            reach(FailPoint::TicketSettled);
+            Worked::Done { steps }
+        }
         Err(error) => Worked::Abandoned { steps, error },
     }
 }
@@ -361,6 +434,7 @@ fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
         Effect::Done
         | Effect::Wake(_)
         | Effect::CancelChild(_)
+        | Effect::PreventChild(_)
         | Effect::DropChunks(_)
         | Effect::DropAllChunks => None,
     }
@@ -379,19 +453,12 @@ fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
     Tried { produced: Produced::Failed(error), context: None, cancelled: false, asked: None }
 }
 
-fn awaited(produced: &Produced) -> Option<RunKey> {
-    match produced {
-        Produced::Await(child) => Some(child.clone()),
-        _ => None,
-    }
-}
-
 fn word(produced: &Produced) -> &'static str {
     match produced {
         Produced::Next(_) => "next",
         Produced::NextAll(_) => "next_all",
         Produced::Hold => "hold",
-        Produced::Await(_) => "awaits",
+        Produced::Await(_) | Produced::Started => "awaits",
         Produced::Caught(..) => "caught",
         Produced::Failed(_) => "failed",
     }

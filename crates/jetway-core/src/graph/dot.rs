@@ -130,8 +130,18 @@ impl Drawing<'_> {
         let (graph, nested) = (level.graph, !level.prefix.is_empty());
         // What is known of a run is known of its own nodes, not of those within a step.
         let state = self.states.filter(|_| !nested).and_then(|states| states.get(&node.name));
+        let bound = node.at_most.map(|most| format!("at most {most}"));
+        let words = bound
+            .as_deref()
+            .into_iter()
+            .chain(node.retry.then_some("retry"))
+            .chain(state.map(|state| state.as_str()));
+        let words = words.collect::<Vec<_>>().join(", ");
         let mut marks = Vec::new();
-        if nested {
+        // Within the outline: beside it, Graphviz puts words on edges and next to other nodes.
+        if !words.is_empty() {
+            marks.push(format!("label=\"{}\\n{}\"", escaped(&node.variant), escaped(&words)));
+        } else if nested {
             marks.push(format!("label={}", quoted(&node.variant)));
         }
         for (set, mark) in [
@@ -142,16 +152,6 @@ impl Drawing<'_> {
             if set {
                 marks.push(mark.to_owned());
             }
-        }
-        let bound = node.at_most.map(|most| format!("at most {most}"));
-        let words = bound
-            .as_deref()
-            .into_iter()
-            .chain(node.retry.then_some("retry"))
-            .chain(state.map(|state| state.as_str()));
-        let words = words.collect::<Vec<_>>().join(", ");
-        if !words.is_empty() {
-            marks.push(format!("xlabel={}", quoted(&words)));
         }
         // An outline in the colour of the filling is not to be seen, so the start has another one.
         match state {
@@ -238,7 +238,11 @@ fn id(name: &str) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    format!("\"{}\"", escaped(text))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 #[cfg(test)]

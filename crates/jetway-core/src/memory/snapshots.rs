@@ -104,8 +104,12 @@ impl SnapshotStore for MemoryBackend {
         let looked_at = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
-            .filter(|(_, run)| !run.status.is_terminal())
-            .map(|(key, run)| StaleRun { run: key.clone(), revision: run.stored.revision })
+            .filter(|(_, run)| !run.status.is_terminal() || run.status == Status::Cancelled)
+            .map(|(key, run)| StaleRun {
+                run: key.clone(),
+                revision: run.stored.revision,
+                cancelled: run.status == Status::Cancelled,
+            })
             .collect();
         Ok((stale, looked_at))
     }

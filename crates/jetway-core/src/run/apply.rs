@@ -9,10 +9,14 @@ mod taken;
 #[cfg(test)]
 mod tests;
 
-use super::{Attempt, Effect, Produced, Snapshot, children::awaits};
+use super::{
+    Attempt, Effect, Produced, Snapshot,
+    children::{awaits, started},
+};
 use crate::{CommitId, Graph};
 use taken::Taken;
 
+pub use end::at_the_end;
 pub(super) use end::ended;
 
 /// A run's record after an attempt, and what is to be done about it.
@@ -32,9 +36,13 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     if snapshot.status.is_terminal() {
         return None;
     }
-    if let Produced::Await(child) = &attempt.produced {
-        let child = child.clone();
-        return awaits(snapshot, attempt, child, commit);
+    match &attempt.produced {
+        Produced::Await(child) => {
+            let child = child.clone();
+            return awaits(snapshot, attempt, child, commit);
+        }
+        Produced::Started => return started(snapshot, &attempt, commit),
+        _ => {}
     }
     let mut effects = Vec::new();
     let taken = Taken::take(&mut snapshot, &attempt, &mut effects)?;
@@ -48,7 +56,7 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
     match attempt.produced {
         Produced::Next(emitted) => step.next(emitted),
         Produced::NextAll(emitted) => step.next_all(emitted),
-        Produced::Hold | Produced::Await(_) => step.end_branch(),
+        Produced::Hold | Produced::Await(_) | Produced::Started => step.end_branch(),
         Produced::Caught(error, emitted) => {
             step.snapshot.caught.record(error);
             step.next(emitted);

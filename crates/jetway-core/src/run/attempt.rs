@@ -36,6 +36,8 @@ pub enum Produced {
     Hold,
     /// Nothing yet: the item waits for this child run.
     Await(RunKey),
+    /// Nothing yet: the child run that the item waits for is started.
+    Started,
     /// The node failed, and its fallback goes on.
     Caught(RunError, Emitted),
     /// The node failed.

@@ -4,7 +4,7 @@ use super::{Caught, Effect, Input, Item, Payload, Snapshot, Status, TicketFor, T
 use crate::{CommitId, ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run begins with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         trace,
         input_digest,
         children: BTreeMap::new(),
+        unstarted: BTreeSet::new(),
         parent: None,
         chunked: false,
     };

@@ -14,6 +14,8 @@ pub enum Effect {
     Wake(Parent),
     /// Cancel a child run that nobody waits for any more.
     CancelChild(RunKey),
+    /// The same for one that may not have been started: it must not be any more.
+    PreventChild(RunKey),
     /// Remove chunks that nothing names any more.
     DropChunks(Vec<ChunkRef>),
     /// Remove every chunk of the run.

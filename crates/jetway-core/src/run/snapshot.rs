@@ -4,7 +4,7 @@ use super::{Branch, FanOut, Parent, fan_out::Arrivals};
 use crate::{CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The durable record of a run: the truth about it. Its pending items are the outbox: every one of them has a ticket,
 /// or gets one again.
@@ -49,9 +49,13 @@ pub struct Snapshot {
     /// Stands for the input, so that a second start with another one can be told.
     #[serde(with = "serde_bytes")]
     pub input_digest: Vec<u8>,
-    /// The items that wait for child runs.
+    /// The items that wait for child runs. Where the run has ended, those that waited at its end: their children are
+    /// to be cancelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<ItemId, RunKey>,
+    /// Those of these items whose child is not known to be started yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unstarted: BTreeSet<ItemId>,
     /// The item that waits for this run to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

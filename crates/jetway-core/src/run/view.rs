@@ -124,7 +124,7 @@ impl From<&Snapshot> for StatusView {
             run: DoneView::from(snapshot),
             updated_at: snapshot.updated_at.to_string(),
             pending: pending(snapshot),
-            children: snapshot.children.values().map(ToString::to_string).collect(),
+            children: children(snapshot),
             waiting_for: waiting_for(snapshot),
             caught: snapshot.caught.count,
             latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
@@ -132,6 +132,11 @@ impl From<&Snapshot> for StatusView {
             trace_id: format!("{:032x}", snapshot.trace.trace_id),
         }
     }
+}
+
+fn children(snapshot: &Snapshot) -> Vec<String> {
+    let waits = !snapshot.status.is_terminal();
+    snapshot.children.values().filter(|_| waits).map(ToString::to_string).collect()
 }
 
 fn output_nodes(snapshot: &Snapshot) -> Vec<String> {

@@ -41,9 +41,13 @@ pub(super) enum Flown {
 
 impl Flown {
     fn len(&self) -> usize {
+        self.all().len()
+    }
+
+    pub(super) fn all(&self) -> &[Job] {
         match self {
-            Self::Single(_) => 1,
-            Self::Batch(jobs) => jobs.len(),
+            Self::Single(job) => std::slice::from_ref(job),
+            Self::Batch(jobs) => jobs,
         }
     }
 

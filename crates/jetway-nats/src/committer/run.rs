@@ -15,6 +15,7 @@ use crate::{
 };
 use async_nats::{Message, SubscribeError, Subscriber, jetstream, jetstream::ErrorCode};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use jetway_core::fail_point::FailPoint;
 use std::{
     collections::{BTreeMap, VecDeque},
     pin::pin,
@@ -178,6 +179,9 @@ impl Run {
             tracing::debug!(subject = %message.subject, "an answer came when it was not awaited any more");
             return;
         };
+        for job in flight.jobs.all() {
+            job.write.reach(FailPoint::SnapshotUnanswered);
+        }
         let now = Instant::now();
         match (flight.jobs, Answer::read(message)) {
             (Flown::Single(job), Answer::Stored { sequence, .. }) => {

@@ -13,6 +13,7 @@ use crate::{
 };
 use async_nats::{HeaderMap, PublishErrorKind, Subject};
 use bytes::Bytes;
+use jetway_core::fail_point::FailPoint;
 use std::{pin::pin, task::Poll};
 use tokio::time::{Duration, Instant, timeout};
 
@@ -179,6 +180,7 @@ impl Run {
                 self.give_up(job, "it waited for others to be written");
                 continue;
             }
+            job.write.reach(FailPoint::SnapshotUnsent);
             return Some(job);
         }
     }

@@ -160,6 +160,13 @@ impl Names {
         format!("{}.>", self.snapshot(run))
     }
 
+    /// The run that a chunk's key belongs to, as `workflow/run_id`; `None` for the key of a snapshot.
+    pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<String> {
+        let mut words = self.strip_key(Stream::Runs, subject)?.splitn(3, '.');
+        let (workflow, run_id, _chunk) = (words.next()?, words.next()?, words.next()?);
+        Some(format!("{workflow}/{run_id}"))
+    }
+
     /// `jetway.ns.done.<workflow>.<run_id>`
     pub(crate) fn done(&self, run: &RunKey) -> String {
         self.subject("done", &[run.workflow.as_str(), run.run_id.as_str()])
@@ -168,6 +175,11 @@ impl Names {
     /// The subject of a dead letter. The workflow's name is a stranger's: what cannot stand in a subject becomes `_`.
     pub(crate) fn dead(&self, workflow: &str, why: &str) -> String {
         self.subject("dead", &[&cleaned(workflow), &cleaned(why)])
+    }
+
+    /// The workflow and the reason of a dead letter's subject, as `workflow.why`.
+    pub(crate) fn letter<'a>(&self, subject: &'a str) -> &'a str {
+        self.strip("dead", subject).unwrap_or(subject)
     }
 
     /// The key of a host.

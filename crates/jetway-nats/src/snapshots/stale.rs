@@ -111,16 +111,17 @@ impl Scan {
         let none = HeaderMap::new();
         let headers = message.headers.as_ref().unwrap_or(&none);
         if !is_removed(headers)
-            && !is_finished(headers)
+            && let status = status(headers)
+            && status.is_none_or(|status| !status.is_terminal() || status == Status::Cancelled)
             && let Some(run) = backend.names.run_of_snapshot(&message.subject)
         {
-            self.stale.push(StaleRun { run, revision: origin.sequence });
+            let cancelled = status == Some(Status::Cancelled);
+            self.stale.push(StaleRun { run, revision: origin.sequence, cancelled });
         }
         true
     }
 }
 
-fn is_finished(headers: &HeaderMap) -> bool {
-    let status = headers.get(STATUS).and_then(|status| status.as_str().parse::<Status>().ok());
-    status.is_some_and(Status::is_terminal)
+fn status(headers: &HeaderMap) -> Option<Status> {
+    headers.get(STATUS)?.as_str().parse().ok()
 }

@@ -182,8 +182,8 @@ impl Items {
 
     /// Removes the items of a run.
     pub(super) async fn purge(&self, run_id: &str) -> Result<u64, BackendError> {
-        let purged = jsapi::purge(&self.link, &self.stream, self.names.items_of_run(run_id)?).await;
-        purged.map_err(|failure| failure.cannot(format!("remove the items of run {run_id}")))
+        let removed = jsapi::remove_each(&self.link, &self.stream, &self.names.items_of_run(run_id)?).await;
+        removed.map_err(|failure| failure.cannot(format!("remove the items of run {run_id}")))
     }
 
     pub(super) fn names(&self) -> &StoreNames {

@@ -6,6 +6,7 @@ mod conformance;
 mod connect;
 mod hosts;
 mod idle;
+mod model;
 mod outages;
 mod provision;
 mod results;

@@ -6,7 +6,6 @@ mod leases;
 mod queue;
 mod runs;
 mod views;
-mod workers;
 
 use crate::support::config;
 use jetway_core::{

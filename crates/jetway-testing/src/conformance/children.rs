@@ -1,12 +1,12 @@
 //! Runs that start other runs and wait for them.
 
-use super::{DEADLINE, Subject, TestHost, workflows::Probe};
+use super::{DEADLINE, Subject, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
 use jetway_core::{
-    RunKey, WorkflowName,
-    backend::RunsQuery,
+    ItemId, RunKey, WorkflowName,
+    backend::{RunsQuery, SnapshotWrite},
     codec,
-    engine::{Control, Sweeper, Worked},
+    engine::{Control, Controlled, StartError, Sweeper, Worked},
     run::{Snapshot, Status},
 };
 
@@ -71,6 +71,34 @@ pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
     .await;
     assert!(matches!(host.work_off(host.ticket("family").await).await, Worked::Done { .. }));
     assert_eq!(host.output::<Vec<u64>>(&run).await, [2]);
+}
+
+pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("family", "r", &vec![1_u64]).await;
+    // As whoever recorded a child and was lost before starting it has left the record.
+    let stored = subject.backend.load(&run).await.expect("it can be read").expect("the run is there");
+    let (mut snapshot, build) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").expect("it opens");
+    let child = key("offspring", "of-r");
+    snapshot.children.insert(ItemId::start(), child.clone());
+    snapshot.unstarted.insert(ItemId::start());
+    let write = SnapshotWrite {
+        run: run.clone(),
+        commit: snapshot.commit,
+        expected: stored.revision,
+        status: snapshot.status,
+        bytes: codec::seal(&snapshot, build, "a snapshot").expect("it is written"),
+        chunks: Vec::new(),
+    };
+    subject.backend.commit(write).await.expect("it is stored");
+    for changed in [true, false] {
+        let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");
+        assert_eq!(told, Some(Controlled { status: Status::Cancelled, changed }));
+        assert_eq!(host.result(&child).await["status"], "cancelled");
+    }
+    let late = host.engine.start(request("offspring", "of-r", &1)).await;
+    assert!(matches!(late, Err(StartError::OtherInput(_))), "{late:?}");
+    assert!(host.status(&run).await.children.is_empty());
 }
 
 pub(super) async fn the_end_of_a_run_cancels_its_children(subject: Subject) {

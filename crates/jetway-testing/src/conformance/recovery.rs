@@ -158,6 +158,27 @@ pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
     assert_eq!(second.seen()[0].1, 2, "the second attempt at the second node does not say so");
 }
 
+pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(subject: Subject) {
+    // The worker commits the first step. Another host sees that much, and no more.
+    let probe = Probe::closed();
+    probe.let_through(1);
+    let lost = TestHost::idle(&subject, &probe);
+    let run = lost.start("chain3", "r", &0).await;
+    let held = lost.ticket("chain3").await;
+    let engine = lost.engine.clone();
+    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    wait_until("the second node runs", DEADLINE, async || probe.executed() == 2).await;
+    let mut heir = TestHost::idle(&subject, &Probe::open());
+    heir.start("chain3", "r", &0).await;
+    // It commits the second step under the same ticket, and is lost.
+    probe.let_through(1);
+    wait_until("the third node runs", DEADLINE, async || probe.executed() == 3).await;
+    worker.abort();
+    assert!(worker.await.is_err());
+    heir.work(8).await;
+    assert_eq!(heir.output::<u64>(&run).await, 3);
+}
+
 pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) {
     // The coordinator wrote the snapshot and was lost before the ticket: as if it had been published and lost.
     let host = TestHost::idle(&subject, &Probe::open());

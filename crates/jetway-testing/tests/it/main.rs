@@ -5,6 +5,7 @@
 mod conformance;
 mod install;
 mod lifecycle;
+mod model;
 mod owner;
 mod python;
 mod shared;

@@ -1,4 +1,4 @@
-//! Runs the workflow of an example where the command line says: within this process, or on a NATS server.
+//! Runs the workflow of an example where the command line says: within this process, or on a NATS server. Or draws it.
 //!
 //! The example `hello` does the same without this file, step by step.
 
@@ -19,7 +19,7 @@ where
     C: Context + Merge + 'static,
     W: Workflow<C> + 'static,
 {
-    let outputs = match arguments::nats()? {
+    let outputs = match arguments::nats(workflow.to_dot())? {
         None => in_memory(&workflow, inputs).await?,
         Some(nats) => {
             let name = workflow.name();

@@ -1,16 +1,15 @@
-//! What orchestrators promise.
+//! What orchestrators promise beside what the conformance suite says of all stores.
 
 use super::{DistributedOrchestrator, OrchestratorBuilder};
 use crate::{
     Context, Counter, Error,
     distributed::{
-        ContextStore, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore, LivenessStatus,
-        LivenessStore, RunInfoStore, RunMetrics, RunStatus, WorkItemStatus, WorkQueue, WorkQueueError,
+        ContextStore, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore, RunInfoStore,
+        RunStatus, WorkQueue, WorkQueueError,
         testing::{Fan, Item, Orchestrator, PlainContexts, World, drain, started},
     },
 };
 use async_trait::async_trait;
-use chrono::{TimeDelta, Utc};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -18,31 +17,6 @@ use std::{
 use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_run_never_goes_on() {
-    let (world, (fan, begun, go_on)) = (<World>::default(), Fan::held());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
-    let run = orchestrator.start_run(&started(), 3).await.unwrap();
-    let step = tokio::spawn(async move { worker.run_once(0).await });
-    begun.notified().await;
-    orchestrator.cancel(&run).await.unwrap();
-    go_on.notify_one();
-    assert_eq!(step.await.unwrap(), Ok(None));
-    // Also not where an item is left in a queue, or comes into it late.
-    let late = Item::Branch("start-1".to_owned(), 1);
-    WorkQueue::<Counter, _>::enqueue(&world.queue, &run, late).await.unwrap();
-    let others = Fan::new();
-    assert_eq!(drain(&world.worker(&others)).await, []);
-    assert_eq!(others.calls(), []);
-    assert_eq!(orchestrator.pending_work(&run).await.unwrap(), []);
-    assert_eq!(fan.calls().len(), 1);
-    assert_eq!(orchestrator.context(&run).await.unwrap().get(), 0);
-    let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
-    assert_eq!((end.status, end.output, end.finished_at.is_some()), (RunStatus::Cancelled, None, true));
-    assert_eq!(orchestrator.list_runs(Some(RunStatus::Cancelled)).await.unwrap()[0].run_id, run);
-    orchestrator.cancel(&run).await.unwrap();
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_run_is_not_tried_again() {
@@ -86,47 +60,6 @@ async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_step_under_way_is_committed_by_a_paused_run_and_queues_what_follows() {
-    let (world, (fan, begun, go_on)) = (<World>::default(), Fan::held());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
-    let run = orchestrator.start_run(&started(), 2).await.unwrap();
-    let step = tokio::spawn(async move { worker.run_once(0).await });
-    begun.notified().await;
-    orchestrator.pause(&run).await.unwrap();
-    go_on.notify_one();
-    assert_eq!(step.await.unwrap(), Ok(None));
-    assert_eq!(orchestrator.pending_work(&run).await.unwrap().len(), 2);
-    assert_eq!(fan.calls().len(), 1);
-}
-
-#[tokio::test]
-async fn an_end_is_final_and_commands_say_so() {
-    let world = <World>::default();
-    let orchestrator = world.orchestrator();
-    let ended = async |fan: Fan| {
-        let run = orchestrator.start_run(&started(), 1).await.unwrap();
-        drain(&world.worker(&fan)).await;
-        run
-    };
-    let completed = ended(Fan::new()).await;
-    let failed = ended(Fan::doing(|_, _| async { Err(Error::Cancelled) })).await;
-    for run in [&completed, &failed] {
-        let before = orchestrator.wait_for_completion(run, SECOND).await.unwrap();
-        assert_eq!(orchestrator.cancel(run).await, Err(Error::AlreadyCompleted));
-        assert_eq!(orchestrator.pause(run).await, Err(Error::AlreadyCompleted));
-        assert_eq!(orchestrator.wait_for_completion(run, SECOND).await.unwrap(), before);
-    }
-    orchestrator.complete_run(&completed).await.unwrap();
-    let words = |refused: Result<(), Error>| refused.unwrap_err().to_string();
-    assert!(words(orchestrator.resume(&completed).await).contains("run already completed"));
-    assert!(words(orchestrator.resume(&failed).await).contains("start a new run"));
-    assert_eq!(orchestrator.complete_run(&failed).await, Err(Error::AlreadyCompleted));
-    let cancelled = orchestrator.start_run(&started(), 1).await.unwrap();
-    orchestrator.cancel(&cancelled).await.unwrap();
-    assert_eq!(orchestrator.resume(&cancelled).await, Err(Error::AlreadyCompleted));
-}
-
-#[tokio::test]
 async fn what_does_not_exist_is_an_error_and_nobody_waits_for_it() {
     async fn unknown<CS: ContextStore<Counter> + Clone + Default + 'static>() {
         let orchestrator: Orchestrator<CS> = World::<CS>::default().orchestrator();
@@ -147,41 +80,6 @@ async fn what_does_not_exist_is_an_error_and_nobody_waits_for_it() {
     }
     unknown::<InMemoryContextStore<Counter>>().await;
     unknown::<PlainContexts>().await;
-}
-
-#[tokio::test]
-async fn the_end_is_that_of_all_branches_and_the_output_is_the_first() {
-    let world = <World>::default();
-    let (orchestrator, worker) = (world.orchestrator(), world.worker(&Fan::new()));
-    let run = orchestrator.start_run(&started(), 3).await.unwrap();
-    for step in 0..3 {
-        assert_eq!(worker.run_once(0).await, Ok(None), "step {step}");
-        let listed = world.runs.get_run(&run).await.unwrap().unwrap();
-        assert_eq!((listed.status, listed.output), (RunStatus::Running, None));
-        assert_eq!(orchestrator.metrics(&run).await.unwrap().total_work_items, 4);
-    }
-    assert_eq!(worker.run_once(0).await, Ok(Some((run.clone(), 0))));
-    let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
-    assert_eq!((end.status, end.output.clone()), (RunStatus::Completed, Some(0.into())));
-    let listed = world.runs.get_run(&run).await.unwrap().unwrap();
-    assert_eq!((listed.status, listed.output), (end.status, end.output));
-    let metrics = RunMetrics { total_work_items: 4, completed: 4, failed: 0, retries: 0 };
-    assert_eq!(orchestrator.metrics(&run).await, Ok(metrics));
-    let items = orchestrator.list_work_items(&run).await.unwrap();
-    assert!(items.len() == 4 && items.iter().all(|item| item.status == WorkItemStatus::Completed));
-}
-
-#[tokio::test]
-async fn a_run_that_is_completed_by_hand_goes_no_further() {
-    let (world, fan) = (<World>::default(), Fan::new());
-    let orchestrator = world.orchestrator();
-    let run = orchestrator.start_run(&started(), 3).await.unwrap();
-    world.worker(&fan).run_once(0).await.unwrap();
-    world.worker(&fan).run_once(0).await.unwrap();
-    orchestrator.complete_run(&run).await.unwrap();
-    assert_eq!(drain(&world.worker(&fan)).await, []);
-    let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
-    assert_eq!((end.status, end.output, fan.calls().len()), (RunStatus::Completed, Some(0.into()), 2));
 }
 
 /// Notes which runs were not listed when their work came into it. It has no leases.
@@ -229,19 +127,6 @@ async fn a_run_is_listed_before_its_work_can_be_taken_and_cancelled_where_it_can
     assert_eq!(*queue.unlisted.lock().unwrap(), [false]);
     let listed = orchestrator.list_runs(Some(RunStatus::Cancelled)).await.unwrap();
     assert_eq!(orchestrator.status(&listed[0].run_id).await, Ok(RunStatus::Cancelled));
-}
-
-#[tokio::test]
-async fn workers_are_alive_stale_or_dead() {
-    let world = <World>::default();
-    for (worker, seconds_ago) in [(0, -3600), (1, 1), (2, 15), (3, 60)] {
-        let at = Utc::now() - TimeDelta::seconds(seconds_ago);
-        world.liveness.update_heartbeat(worker, at).await.unwrap();
-    }
-    let checked = world.orchestrator().check_worker_liveness(&[0, 1, 2, 3, 4], 10 * SECOND).await;
-    use LivenessStatus::{Alive, Dead, Stale};
-    assert_eq!(checked, [(0, Alive), (1, Alive), (2, Stale), (3, Dead), (4, Dead)]);
-    assert_eq!(world.orchestrator().list_workers().await.unwrap(), [0, 1, 2, 3]);
 }
 
 #[tokio::test]

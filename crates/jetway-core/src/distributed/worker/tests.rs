@@ -1,4 +1,4 @@
-//! What workers promise.
+//! What workers promise beside what the conformance suite says of all stores.
 
 use super::{DistributedWorker, Turns, WorkerBuilder, WorkerPool};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     distributed::{
         ContextStore, ErrorStore, InMemoryWorkItemStateStore, LivenessStore, MetricsStore, RunInfoStore,
         RunMetrics, RunStatus, WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus,
-        WorkQueue, WorkerHealth, WorkerStatus,
+        WorkQueue, WorkerStatus,
         testing::{Fan, Item, PlainContexts, Worker, World, drain, started},
         views::Views,
     },
@@ -19,10 +19,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, advance, timeout},
-};
+use tokio::time::{Instant, advance, timeout};
 use tokio_util::sync::CancellationToken;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -68,27 +65,6 @@ async fn a_failed_attempt_waits_in_the_queue_and_is_made_again_by_whoever_comes(
     let errors = world.errors.get_errors(&run).await.unwrap();
     assert_eq!(errors.iter().map(|error| error.attempt).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(numbers(&world, &run).await, of(1, 1, 0, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn retries_have_an_end_and_the_failure_is_committed_then() {
-    let (world, fan) = (<World>::default(), Fan::failing(9));
-    let (worker, orchestrator) = (world.worker(&fan), world.orchestrator());
-    let run = orchestrator.start_run(&started(), 2).await.unwrap();
-    for attempt in 1..=3 {
-        assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Running), "before attempt {attempt}");
-        assert_eq!(drain(&worker).await.len(), 1);
-        advance(60 * SECOND).await;
-    }
-    let run_info = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
-    assert_eq!((run_info.status, run_info.output), (RunStatus::Failed, None));
-    assert_eq!(drain(&worker).await, []);
-    assert_eq!(fan.calls().len(), 3);
-    let items = world.items.get_all(&run).await.unwrap();
-    let (status, work_item) = (WorkItemStatus::PermanentlyFailed, Item::Start("start".to_owned(), 2));
-    assert_eq!(items, [WorkItemState { status, attempts: 3, work_item }]);
-    assert_eq!(numbers(&world, &run).await, of(1, 0, 1, 2));
-    assert_eq!(world.runs.get_run(&run).await.unwrap().unwrap().status, RunStatus::Failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,17 +162,6 @@ async fn a_node_that_panics_is_a_failed_attempt() {
     assert_eq!((health.worker_id, health.error_count, health.status), (3, 1, WorkerStatus::Idle));
 }
 
-#[tokio::test]
-async fn what_is_stored_of_a_worker_that_was_lost_keeps_no_one_from_working() {
-    let (world, fan) = (<World>::default(), Fan::new());
-    let status = WorkerStatus::InProgress;
-    let lost = WorkerHealth { worker_id: 0, status, ..WorkerHealth::default() };
-    world.liveness.update_health(0, lost).await.unwrap();
-    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-    assert_eq!(drain(&world.worker(&fan)).await, []);
-    assert_eq!(world.orchestrator().status(&run).await, Ok(RunStatus::Completed));
-}
-
 #[tokio::test(start_paused = true)]
 async fn there_is_no_pause_between_steps_and_a_busy_worker_gives_signs_of_life() {
     let world = <World>::default();
@@ -248,22 +213,6 @@ async fn many_workers_on_one_run_count_exactly() {
 }
 
 #[tokio::test]
-async fn a_pool_that_stops_finishes_the_step_under_way_and_takes_no_other() {
-    let (fan, begun, go_on) = Fan::held();
-    let world = <World>::default();
-    let run = world.orchestrator().start_run(&started(), 2).await.unwrap();
-    let mut pool = WorkerPool::new(world.worker(&fan), 1);
-    pool.start();
-    begun.notified().await;
-    let stopping = pool.stop_token();
-    stopping.cancel();
-    go_on.notify_one();
-    timeout(5 * SECOND, pool.stop()).await.unwrap();
-    assert_eq!(fan.calls(), [("start 2".to_owned(), 1)]);
-    assert_eq!(pending(&world, &run).await.len(), 2);
-}
-
-#[tokio::test]
 async fn a_pool_that_is_dropped_cuts_no_step_in_half() {
     let (fan, begun, go_on) = Fan::held();
     let world = <World>::default();
@@ -277,29 +226,6 @@ async fn a_pool_that_is_dropped_cuts_no_step_in_half() {
     let end = orchestrator.wait_for_completion(&run, Duration::from_millis(1));
     let end = timeout(5 * SECOND, end).await.unwrap().unwrap();
     assert_eq!((end.status, fan.calls().len()), (RunStatus::Failed, 1));
-}
-
-#[tokio::test]
-async fn a_step_that_does_not_end_in_time_is_given_back_whole() {
-    let begun = Arc::new(Notify::new());
-    let fan = Fan::doing({
-        let begun = Arc::clone(&begun);
-        move |_, _| {
-            begun.notify_one();
-            std::future::pending()
-        }
-    });
-    let world = <World>::default();
-    let orchestrator = world.orchestrator();
-    let run = orchestrator.start_run(&started(), 2).await.unwrap();
-    let mut pool = WorkerPool::new(world.worker(&fan), 1);
-    pool.start();
-    begun.notified().await;
-    timeout(5 * SECOND, pool.stop_within(Duration::from_millis(10))).await.unwrap();
-    assert_eq!(pending(&world, &run).await, [Item::Start("start".to_owned(), 2)]);
-    assert_eq!(drain(&world.worker(&Fan::new())).await, []);
-    assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Completed));
-    assert_eq!(orchestrator.context(&run).await.unwrap().get(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ fn everything_is_marked_and_stands_in_the_order_of_the_declaration() {
   rankdir=LR;
   node [shape=box style=filled fontname="Helvetica" color=lightgray];
   edge [fontname="Helvetica" arrowhead=vee];
-  Fetch [penwidth=2 style="filled,bold" color=black xlabel="retry" fillcolor=lightgray];
+  Fetch [label="Fetch\nretry" penwidth=2 style="filled,bold" color=black fillcolor=lightgray];
   "Fetch output" [shape=point];
   "Node";
   "Node output" [shape=point];
@@ -111,8 +111,8 @@ fn a_run_colours_its_own_nodes_and_says_their_states() {
     let dot = graph.to_dot_of_run("outer/r-1 is \"running\"", &states);
     for line in [
         r#"label="outer/r-1 is \"running\"" labelloc=t fontname="Helvetica";"#,
-        r#"Begin [penwidth=2 style="filled,bold" color=black xlabel="retry, done" fillcolor=palegreen];"#,
-        r#"End [peripheries=2 xlabel="pending" fillcolor=khaki];"#,
+        r#"Begin [label="Begin\nretry, done" penwidth=2 style="filled,bold" color=black fillcolor=palegreen];"#,
+        r#"End [label="End\npending" peripheries=2 fillcolor=khaki];"#,
         r#""End/End" [label="End" peripheries=2];"#,
         "Begin -> End;",
     ] {

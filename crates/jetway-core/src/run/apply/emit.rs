@@ -55,7 +55,7 @@ impl Step<'_> {
     }
 
     fn fan_out(&mut self, successors: Vec<Successor>) {
-        let id = self.taken.id.clone();
+        let id = ItemId::fan_out(&self.taken.id);
         let count = u32::try_from(successors.len()).unwrap_or(u32::MAX);
         let mut fan_out = FanOut {
             opener: self.taken.node.clone(),
@@ -73,7 +73,8 @@ impl Step<'_> {
             if self.graph.gathers(&node) {
                 fan_out.seeds.done.insert(position);
                 fan_out.open -= 1;
-                let arrival = Arrival { position, from: id.clone(), span: self.taken.span, payload };
+                let arrival =
+                    Arrival { position, from: self.taken.id.clone(), span: self.taken.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
                 if self.graph.is_bounded(&node) {

@@ -3,7 +3,7 @@
 use super::Step;
 use crate::{
     Error, Timestamp,
-    run::{Effect, RunError, Snapshot, Status, children::at_the_end},
+    run::{Effect, RunError, Snapshot, Status},
 };
 
 impl Step<'_> {
@@ -34,6 +34,11 @@ impl Step<'_> {
     }
 
     fn end(&mut self, status: Status) {
+        if let Some(child) = self.taken.child.take() {
+            // It is one of those that the end cancels, and the record names them.
+            self.snapshot.unstarted.insert(self.taken.id.clone());
+            self.snapshot.children.insert(self.taken.id.clone(), child);
+        }
         *self.effects = ended(self.snapshot, status, self.taken.at);
     }
 }
@@ -44,10 +49,16 @@ pub(in crate::run) fn ended(snapshot: &mut Snapshot, status: Status, at: Timesta
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
-    let mut effects = vec![Effect::Done];
-    effects.extend(at_the_end(snapshot));
-    if snapshot.chunked {
-        effects.push(Effect::DropAllChunks);
-    }
-    effects
+    at_the_end(snapshot)
+}
+
+/// What the end of a run asks for. Its children are to stop, and its parent is to go on.
+pub fn at_the_end(snapshot: &Snapshot) -> Vec<Effect> {
+    let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
+        true => Effect::PreventChild(child.clone()),
+        false => Effect::CancelChild(child.clone()),
+    });
+    let parent = snapshot.parent.clone().map(Effect::Wake);
+    let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);
+    [Effect::Done].into_iter().chain(children).chain(parent).chain(chunks).collect()
 }

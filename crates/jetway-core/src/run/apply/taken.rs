@@ -1,13 +1,15 @@
 //! Taking the finished item out of the record.
 
 use crate::{
-    ItemId, Timestamp,
-    run::{Attempt, Branch, Effect, Input, Payload, Snapshot},
+    ItemId, RunKey, Timestamp,
+    run::{Attempt, Branch, Effect, Input, Payload, Snapshot, children::let_go},
 };
 
 /// The item that an attempt finished.
 pub(super) struct Taken {
     pub(super) id: ItemId,
+    /// The child run that it waited for, which may not have been started.
+    pub(super) child: Option<RunKey>,
     pub(super) node: String,
     /// The branch that goes on with what the item begets.
     pub(super) branch: Option<Branch>,
@@ -23,7 +25,8 @@ impl Taken {
         attempt: &Attempt,
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
-        snapshot.children.remove(&attempt.item);
+        let child = let_go(snapshot, &attempt.item);
+        effects.extend(child.clone().map(Effect::PreventChild));
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
                 drop_chunks_of(item.input, effects);
@@ -33,6 +36,7 @@ impl Taken {
         };
         Some(Self {
             id: attempt.item.clone(),
+            child,
             node: attempt.node.clone(),
             branch,
             via: attempt.via.clone(),

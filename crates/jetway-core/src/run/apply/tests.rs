@@ -113,7 +113,11 @@ impl Run {
             match effect {
                 Effect::Ticket(ticket) => self.tickets.push((ticket.node, ticket.item)),
                 Effect::Done => self.done += 1,
-                Effect::Wake(_) | Effect::CancelChild(_) | Effect::DropChunks(_) | Effect::DropAllChunks => {}
+                Effect::Wake(_)
+                | Effect::CancelChild(_)
+                | Effect::PreventChild(_)
+                | Effect::DropChunks(_)
+                | Effect::DropAllChunks => {}
             }
         }
         true

@@ -1,9 +1,8 @@
-//! Contexts and snapshots: nothing is lost, and nothing counts twice.
+//! Contexts and snapshots of any size, until they are forgotten.
 
 use super::{connect, stores};
 use crate::support::{DEADLINE, client, config};
 use bytes::Bytes;
-use futures::{TryStreamExt as _, stream};
 use jetway_core::{
     CommitId, Counter, RunId, RunKey, Timestamp, WorkflowName, codec,
     distributed::{ContextStore, ContextStoreError},
@@ -30,76 +29,6 @@ fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
 
 async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {
     store.get(run_id).await.unwrap().map(|ctx| ctx.0.get())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn contexts_are_set_and_merged() {
-    let store = stores("contexts").await.context_store::<Ctx>();
-    assert!(store.keeps_snapshots());
-    assert_eq!(number(&store, "r1").await, None);
-    store.merge("r1", counted(2)).await.unwrap();
-    store.merge("r1", counted(3)).await.unwrap();
-    assert_eq!(number(&store, "r1").await, Some(5));
-    store.set("r1", counted(1)).await.unwrap();
-    assert_eq!(number(&store, "r1").await, Some(1));
-    assert_eq!(number(&store, "r2").await, None);
-    assert!(store.snapshot("r1").await.unwrap().is_none());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn merges_that_meet_lose_nothing() {
-    let config = config("merges").await;
-    let (one, two) = (connect(&config).await, connect(&config).await);
-    let merges = (0..100).map(|number| {
-        let store = if number % 2 == 0 { one.context_store::<Ctx>() } else { two.context_store() };
-        async move { store.merge("r1", counted(number)).await }
-    });
-    stream::iter(merges.map(Ok::<_, ContextStoreError>))
-        .try_for_each_concurrent(50, |merge| merge)
-        .await
-        .unwrap();
-    assert_eq!(number(&one.context_store(), "r1").await, Some((0..100).sum()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_swapped_by_one_alone() {
-    let config = config("swap").await;
-    let (one, two) = (connect(&config).await.context_store(), connect(&config).await.context_store());
-    let store: &NatsContextStore<Ctx> = &one;
-    let first = snapshot("r1", &counted(1));
-    assert!(store.swap_snapshot("r1", 0, &first).await.unwrap());
-    assert!(!store.swap_snapshot("r1", 0, &first).await.unwrap());
-    let (found, revision) = store.snapshot("r1").await.unwrap().unwrap();
-    assert_eq!(found, first);
-    assert!(revision > 0);
-    let swaps = (0..20).map(|number| {
-        let store: &NatsContextStore<Ctx> = if number % 2 == 0 { &one } else { &two };
-        async move { store.swap_snapshot("r1", revision, &snapshot("r1", &counted(number))).await.unwrap() }
-    });
-    let won = futures::future::join_all(swaps).await.into_iter().filter(|won| *won).count();
-    assert_eq!(won, 1);
-    assert!(!store.swap_snapshot("r1", revision, &first).await.unwrap());
-    assert!(!store.swap_snapshot("r2", revision, &first).await.unwrap());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_and_its_context_are_one() {
-    let store = stores("one").await.context_store::<Ctx>();
-    // A context that was there before gives way to the first snapshot.
-    store.set("r1", counted(9)).await.unwrap();
-    assert!(store.swap_snapshot("r1", 0, &snapshot("r1", &counted(1))).await.unwrap());
-    assert_eq!(number(&store, "r1").await, Some(1));
-    let (before, revision) = store.snapshot("r1").await.unwrap().unwrap();
-    store.merge("r1", counted(4)).await.unwrap();
-    let (after, merged) = store.snapshot("r1").await.unwrap().unwrap();
-    let expected = Snapshot { context: codec::encode(&counted(5), "it").unwrap(), ..before };
-    assert_eq!(after, expected);
-    assert!(!store.swap_snapshot("r1", revision, &expected).await.unwrap());
-    assert!(store.swap_snapshot("r1", merged, &expected).await.unwrap());
-    store.set("r1", counted(7)).await.unwrap();
-    let (set, _) = store.snapshot("r1").await.unwrap().unwrap();
-    assert_eq!(set.context, codec::encode(&counted(7), "it").unwrap());
-    assert_eq!(number(&store, "r1").await, Some(7));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use jetway_core::distributed::WorkQueue;
 use jetway_nats::NatsConfig;
 use jetway_testing::NatsServer;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_stays_with_its_worker_and_comes_back_when_that_is_lost() {
@@ -36,27 +36,6 @@ async fn an_item_that_a_living_process_has_forgotten_comes_back() {
     WorkQueue::<(), Job>::give_back(&queue, &forgotten).await.unwrap();
     settle(&queue, &again).await.unwrap();
     assert_eq!(pending(&queue, "r1").await.unwrap(), []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_given_back_is_there_at_once_or_after_its_time() {
-    let queue = connect(&config("back").await).await.waiting_for(DEADLINE).work_queue();
-    enqueue(&queue, "r1", Job::new("a")).await.unwrap();
-    let first = lease(&queue).await.unwrap().unwrap();
-    let began = Instant::now();
-    WorkQueue::<(), Job>::give_back(&queue, &first).await.unwrap();
-    let second = lease(&queue).await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    let delay = Duration::from_millis(700);
-    let began = Instant::now();
-    WorkQueue::<(), Job>::give_back_after(&queue, &second, delay).await.unwrap();
-    assert_eq!(pending(&queue, "r1").await.unwrap(), [Job::new("a")]);
-    enqueue(&queue, "r1", Job::new("b")).await.unwrap();
-    assert_eq!(next(&queue).await.as_deref(), Some("b"));
-    assert_eq!(next(&queue).await.as_deref(), Some("a"));
-    // The server counts from when it heard of it, in milliseconds of its own.
-    assert!(began.elapsed() >= delay - Duration::from_millis(20), "{:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

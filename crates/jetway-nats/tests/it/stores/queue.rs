@@ -7,7 +7,7 @@ use jetway_core::distributed::{WorkQueue, WorkQueueError};
 use jetway_nats::{NatsConfig, NatsStores};
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_is_there_once_for_as_long_as_it_lives() {
@@ -28,16 +28,6 @@ async fn an_item_is_there_once_for_as_long_as_it_lives() {
     // It lives no more, so that it may come again.
     enqueue(&queue, "r1", Job::new("a")).await.unwrap();
     assert_eq!(next(&queue).await.as_deref(), Some("a"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_dequeued_is_gone() {
-    let queue = stores("dequeue").await.waiting_for(Duration::ZERO).work_queue();
-    enqueue(&queue, "r1", Job::new("a")).await.unwrap();
-    let taken = WorkQueue::<(), Job>::dequeue(&queue).await.unwrap();
-    assert_eq!(taken, Some(("r1".to_owned(), Job::new("a"))));
-    assert_eq!(pending(&queue, "r1").await.unwrap(), []);
-    assert_eq!(WorkQueue::<(), Job>::dequeue(&queue).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,30 +82,6 @@ async fn ten_thousand_items_are_handed_out_once_each() {
     }
     assert_eq!(taken.len(), ITEMS);
     assert_eq!(taken.into_iter().collect::<BTreeSet<_>>().len(), ITEMS);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_is_purged_alone() {
-    let queue = stores("purge").await.waiting_for(Duration::ZERO).work_queue();
-    for run in ["r1", "r2"] {
-        for item in ["a", "b", "c"] {
-            enqueue(&queue, run, Job::new(item)).await.unwrap();
-        }
-    }
-    let held = lease(&queue).await.unwrap().unwrap();
-    assert_eq!(held.run_id, "r1");
-    WorkQueue::<(), Job>::purge_run(&queue, "r1").await.unwrap();
-    assert_eq!(pending(&queue, "r1").await.unwrap(), []);
-    let jobs = ["a", "b", "c"].map(Job::new);
-    assert_eq!(pending(&queue, "r2").await.unwrap(), jobs);
-    // Whoever held one of them is not kept waiting.
-    let began = Instant::now();
-    settle(&queue, &held).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    for job in jobs {
-        assert_eq!(next(&queue).await, Some(job.id));
-    }
-    assert_eq!(next(&queue).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,22 +149,6 @@ async fn exact(stores: &NatsStores, run_id: &str, branches: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_that_step_one_run_count_exactly() {
-    let config = config("exact").await;
-    let both = [connect(&config).await, connect(&config).await];
-    for run in ["r1", "r2"] {
-        start(&both[0], run, 40).await;
-        // A second start changes nothing.
-        start(&both[1], run, 40).await;
-    }
-    let workers = Workers::start(&both);
-    for run in ["r1", "r2"] {
-        exact(&both[0], run, 40).await;
-    }
-    workers.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_on_when_a_worker_is_lost() {
     let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("lost").await };
     let (doomed, other) = (connect(&config).await, connect(&config).await);

@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
     trace::{SimpleSpanProcessor, SpanData, SpanExporter},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 use tracing::Instrument;
@@ -84,6 +84,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         trace: trace(parent_id),
         input_digest: Vec::new(),
         children: BTreeMap::new(),
+        unstarted: BTreeSet::new(),
         parent: None,
         chunked: false,
     }

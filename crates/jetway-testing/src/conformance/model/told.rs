@@ -1,0 +1,62 @@
+//! Being told about steps.
+
+use super::workflows::Ctx;
+use async_trait::async_trait;
+use jetway_core::{Error, StepCallbacks, Workflow, distributed::ItemProcessedOutcome};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU32, Ordering},
+};
+
+/// Notes what it is told about steps. Refuses to start anything so many times.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    lines: Mutex<Vec<String>>,
+    refusals: AtomicU32,
+}
+
+impl Told {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Refuses the next so many items.
+    pub(super) fn refusing(times: u32) -> Arc<Self> {
+        Arc::new(Self { refusals: AtomicU32::new(times), ..Self::default() })
+    }
+
+    /// What it was told, in order.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, line: String) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+#[async_trait]
+impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for Told {
+    async fn on_started(&self, _run_id: String, item: W::WorkItem) -> Result<(), Error> {
+        let left = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() {
+            return Err(Error::Storage("not now".to_owned()));
+        }
+        self.note(format!("{item} starts"));
+        Ok(())
+    }
+
+    async fn on_item_processed(
+        &self,
+        _run_id: String,
+        item: W::WorkItem,
+        outcome: ItemProcessedOutcome,
+    ) -> Result<(), Error> {
+        self.note(match outcome {
+            ItemProcessedOutcome::SuccessTerminal(output) => format!("{item} ends the run with {output}"),
+            ItemProcessedOutcome::SuccessNonTerminal => format!("{item} is done"),
+            ItemProcessedOutcome::Error(error) => format!("{item} has failed: {error}"),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! `DistributedWorker`.
+
+use super::{
+    Stores,
+    workflows::{Act, Line, LineWorkItem, busy},
+    world::{World, retrying, started},
+};
+use crate::{conformance::DEADLINE, wait_until};
+use jetway_core::{
+    Error, Transition, WorkQueue as _,
+    distributed::{
+        DistributedWorker, ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfoStore as _,
+        RunMetrics, RunStatus, WorkItemStateStore as _, WorkItemStatus, WorkerHealth, WorkerStatus,
+    },
+    retry::{RetryError, RetryPolicy},
+    run::Status,
+};
+
+/// While it runs an item a worker tells which one, and that it is well; the item is in progress. Then all is done.
+pub(super) async fn a_worker_tells_what_it_does<S: Stores>(stores: S) {
+    let (held, begun, go_on) = Act::held("one");
+    let world = World::new(&stores, &Line { one: held, ..Line::new() });
+    let run = world.orchestrator().start_run(&started(), 5).await.unwrap();
+    let worker = world.worker();
+    let step = tokio::spawn(async move { worker.run_once(7).await });
+    begun.notified().await;
+    let (liveness, items) = (stores.another().await.liveness(), stores.items::<LineWorkItem>());
+    let health = liveness.get_health(7).await.unwrap().unwrap();
+    assert_eq!((health.worker_id, health.status), (7, WorkerStatus::InProgress));
+    assert_eq!(health.current_work_item.as_deref(), Some("One(5)"));
+    assert_eq!(health.current_work_item_run_id.as_deref(), Some(run.as_str()));
+    assert!(liveness.get_heartbeat(7).await.unwrap().is_some());
+    let begun = items.get_all(&run).await.unwrap();
+    assert_eq!((begun.len(), begun[0].status, begun[0].attempts), (1, WorkItemStatus::InProgress, 1));
+    go_on.notify_one();
+    assert_eq!(step.await.unwrap(), Ok(None));
+    let health = liveness.get_health(7).await.unwrap().unwrap();
+    assert_eq!((health.status, health.error_count, health.current_work_item), (WorkerStatus::Idle, 0, None));
+    let done = items.get_all(&run).await.unwrap();
+    assert_eq!((done.len(), done[0].status, done[0].attempts), (1, WorkItemStatus::Completed, 1));
+}
+
+/// Each step is counted, and the last one lists the run with its output and its end.
+pub(super) async fn the_last_step_lists_the_end<S: Stores>(stores: S) {
+    let world = World::new(&stores, &Line::new());
+    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
+    let (worker, metrics, runs) = (world.worker(), stores.metrics(), stores.runs());
+    let of = |total_work_items, completed| RunMetrics { total_work_items, completed, failed: 0, retries: 0 };
+    for done in [1, 2] {
+        assert_eq!(worker.run_once(0).await, Ok(None));
+        assert_eq!(metrics.get_metrics(&run).await.unwrap(), Some(of(done + 1, done)));
+        let listed = runs.get_run(&run).await.unwrap().unwrap();
+        assert_eq!((listed.status, listed.output, listed.finished_at), (RunStatus::Running, None, None));
+    }
+    assert_eq!(worker.run_once(0).await, Ok(Some((run.clone(), 4))));
+    assert_eq!(metrics.get_metrics(&run).await.unwrap(), Some(of(3, 3)));
+    let listed = runs.get_run(&run).await.unwrap().unwrap();
+    assert_eq!((listed.status, &listed.output), (RunStatus::Completed, &Some(4.into())));
+    assert!(listed.finished_at.is_some_and(|at| at >= listed.started_at), "{listed:?}");
+    assert_eq!(stores.errors().get_errors(&run).await.unwrap(), []);
+}
+
+/// An attempt that failed waits in the queue under the same id, and whoever comes makes the next one.
+pub(super) async fn a_failed_attempt_waits_in_the_queue<S: Stores>(stores: S) {
+    let line = Line { one: Act::failing("one", 1), ..Line::new() };
+    let world = World::new(&stores, &line);
+    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
+    let before = world.pending(&run).await;
+    assert_eq!(world.worker().run_once(0).await, busy("one"));
+    assert_eq!(world.pending(&run).await, before);
+    assert_eq!(world.orchestrator().status(&run).await, Ok(RunStatus::Running));
+    let items = stores.items::<LineWorkItem>();
+    assert_eq!(items.get_status(&run, &before[0]).await.unwrap(), WorkItemStatus::WaitingRetry);
+    let retried = RunMetrics { retries: 1, ..RunMetrics::default() };
+    assert_eq!(stores.metrics().get_metrics(&run).await.unwrap(), Some(retried));
+    // The first worker is gone with its process, so to speak.
+    let elsewhere = world.elsewhere().await;
+    elsewhere.work_off(&elsewhere.worker(), &run).await;
+    assert_eq!(line.one.calls(), [(1, 1), (1, 2)]);
+    assert_eq!(items.get_attempts(&run, &before[0]).await.unwrap(), 2);
+    assert_eq!(items.get_status(&run, &before[0]).await.unwrap(), WorkItemStatus::Completed);
+    let errors = elsewhere.stores.errors().get_errors(&run).await.unwrap();
+    assert_eq!((errors.len(), errors[0].attempt, errors[0].work_item.as_str()), (1, 1, "One(1)"));
+    assert!(errors[0].error.contains("one is busy"), "{errors:?}");
+    let metrics = RunMetrics { total_work_items: 3, completed: 3, failed: 0, retries: 1 };
+    assert_eq!(stores.metrics().get_metrics(&run).await.unwrap(), Some(metrics));
+}
+
+/// Retries have an end: then the item has failed for good, and its run with it.
+pub(super) async fn retries_have_an_end<S: Stores>(stores: S) {
+    let line = Line { two: Act::failing("two", 9), ..Line::new() };
+    let world = World::new(&stores, &line);
+    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
+    world.work_off(&world.worker_with(retrying(2)), &run).await;
+    assert_eq!(line.two.calls(), [(2, 1), (2, 2)]);
+    let items = stores.items::<LineWorkItem>().get_all(&run).await.unwrap();
+    let mut statuses: Vec<_> = items.iter().map(|item| (item.work_item.to_string(), item.status)).collect();
+    statuses.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [("One(1)", WorkItemStatus::Completed), ("Two(2)", WorkItemStatus::PermanentlyFailed)];
+    assert_eq!(statuses, expected.map(|(item, status)| (item.to_owned(), status)));
+    let listed = stores.runs().get_run(&run).await.unwrap().unwrap();
+    assert_eq!((listed.status, listed.output, listed.finished_at.is_some()), (RunStatus::Failed, None, true));
+    let attempts: Vec<_> =
+        stores.errors().get_errors(&run).await.unwrap().iter().map(|e| e.attempt).collect();
+    assert_eq!(attempts, [1, 2]);
+    let metrics = RunMetrics { total_work_items: 2, completed: 1, failed: 1, retries: 1 };
+    assert_eq!(stores.metrics().get_metrics(&run).await.unwrap(), Some(metrics));
+    let health = stores.liveness().get_health(0).await.unwrap().unwrap();
+    assert_eq!((health.error_count, health.status), (2, WorkerStatus::Idle));
+}
+
+/// A worker that is made by hand has no policy: the first failure is final. One from the builder tries what a node
+/// failed with again, and a cancellation not.
+pub(super) async fn a_worker_s_policy_is_the_builder_s_or_none<S: Stores>(stores: S) {
+    let line = Line { one: Act::failing("one", 1), ..Line::new() };
+    let world = World::new(&stores, &line);
+    world.start("by-hand", 1).await;
+    let by_hand = DistributedWorker::new(
+        line.clone(),
+        world.queue(),
+        world.contexts(),
+        stores.runs(),
+        stores.metrics(),
+        stores.errors(),
+        stores.liveness(),
+        stores.items::<LineWorkItem>(),
+    );
+    assert_eq!(by_hand.run_once(0).await, busy("one"));
+    assert_eq!(world.snapshot("by-hand").await.status, Status::Failed);
+    world.start("built", 1).await;
+    assert_eq!(world.builder().build().unwrap().run_once(0).await, busy("one"));
+    assert_eq!(
+        (world.snapshot("built").await.status, world.pending("built").await.len()),
+        (Status::Running, 1)
+    );
+    world.queue().purge_run("built").await.unwrap();
+    let cancelled = Line { one: Act::new("one", |_| Err(Error::Cancelled)), ..Line::new() };
+    let world = World::new(&stores, &cancelled);
+    world.start("cancelled", 1).await;
+    assert_eq!(world.builder().build().unwrap().run_once(0).await, Err(Error::Cancelled));
+    assert_eq!(world.snapshot("cancelled").await.status, Status::Failed);
+}
+
+/// What is stored of a worker that was lost keeps no one from working.
+pub(super) async fn what_is_stored_of_a_lost_worker_keeps_no_one_from_working<S: Stores>(stores: S) {
+    let status = WorkerStatus::InProgress;
+    let lost = WorkerHealth { worker_id: 0, status, ..WorkerHealth::default() };
+    stores.liveness().update_health(0, lost).await.unwrap();
+    let world = World::new(&stores, &Line::new());
+    world.start("r", 1).await;
+    assert_eq!(world.worker().run_once(0).await, Ok(None));
+    assert_eq!(world.workflow.one.inputs(), [1]);
+}
+
+/// A worker that runs for ever takes up what comes, run after run, failures or not, until its future is dropped.
+pub(super) async fn a_worker_runs_for_ever<S: Stores>(stores: S) {
+    let line = Line {
+        two: Act::new("two", |n| if n == 3 { busy("two") } else { Ok(Transition::Next(n)) }),
+        ..Line::new()
+    };
+    let world = World::new(&stores, &line);
+    let policy = RetryPolicy { retry_error: RetryError::Timeout, ..retrying(1) };
+    let worker = world.worker_with(policy);
+    let working = async { match worker.run_forever(3).await {} };
+    let watching = async {
+        for (run, input, status) in
+            [("r1", 1, Status::Completed), ("r2", 2, Status::Failed), ("r3", 3, Status::Completed)]
+        {
+            world.start(run, input).await;
+            wait_until("the run ends", DEADLINE, async || world.snapshot(run).await.status == status).await;
+        }
+    };
+    tokio::select! {
+        () = working => {}
+        () = watching => {}
+    }
+    assert_eq!(stores.liveness().list_workers().await.unwrap(), [3]);
+    world.start("r4", 1).await;
+    assert_eq!(world.pending("r4").await.len(), 1);
+}

@@ -1,0 +1,5 @@
+//! The part of the suite about stores, in memory.
+
+use jetway_testing::conformance::model::MemoryStores;
+
+jetway_testing::model_suite!(async |_case: &str| MemoryStores::new());

@@ -1,0 +1,38 @@
+//! The host process that the verifier breaks.
+
+use crate::{
+    Error,
+    fleet::{ACK_WAIT, STALE_AFTER, nats_config},
+    play::{Journal, Minor, Play},
+};
+use jetway::{Host, Namespace, engine::EngineConfig, host::SystemConfig, run::Limits};
+use std::{path::Path, time::Duration};
+
+/// Serves the verifier's workflows until the process is told to stop, or killed.
+///
+/// # Errors
+/// The host cannot be built, or gives up.
+pub async fn serve(url: &str, namespace: Namespace, journal: &Path) -> Result<(), Error> {
+    Journal::open(journal).map_err(Error::io("open the journal"))?;
+    let system = SystemConfig {
+        concurrency: 64,
+        sweep_every: ACK_WAIT,
+        drain_limit: Duration::from_secs(5),
+        ..SystemConfig::new(format!("verify-{}", std::process::id()))
+    };
+    let engine = EngineConfig {
+        stale_after: STALE_AFTER,
+        // Small, so that payloads go into chunks beside the snapshot.
+        limits: Limits { inline: 4 * 1024, group: 512, chunk: 8 * 1024, ..Limits::default() },
+        ..EngineConfig::default()
+    };
+    let host = Host::builder()
+        .nats_config(nats_config(url, namespace))
+        .workflow(Play::new())
+        .workflow(Minor::new())
+        .engine_config(engine)
+        .system_config(system)
+        .build()
+        .await?;
+    Ok(host.run().await?)
+}

@@ -1,0 +1,169 @@
+//! Where a case is played: a namespace, the directories of its runs, and hosts that die.
+
+use crate::support::DEADLINE;
+use anyhow::{Context, Result, ensure};
+use async_nats::jetstream;
+use futures::TryStreamExt;
+use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, client::StartOptions, nats::NatsBackend};
+use jetway_core::fail_point::FailPoint;
+use jetway_testing::{unique_namespace, wait_until};
+use serde_json::json;
+use std::{
+    fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio, sync::OnceLock, time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// `SIGABRT`.
+const ABORTED: i32 = 6;
+
+/// The built host. Not built with the tests, since only it has the feature.
+pub(super) fn crash_host() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--quiet", "--package", "jetway-tests", "--bin", "crash-host"])
+            .args(["--features", "fail-points"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.expect("cargo runs").success(), "the crash host does not build");
+        let test = std::env::current_exe().expect("a test has a path");
+        // target/PROFILE/deps/it-HASH
+        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("crash-host")
+    })
+}
+
+/// A namespace, and what its runs leave.
+pub(super) struct Stage {
+    url: String,
+    namespace: String,
+    directory: TempDir,
+    pub(super) client: Client,
+    jetstream: jetstream::Context,
+}
+
+impl Stage {
+    /// A namespace whose streams exist, and no host.
+    pub(super) async fn new(url: &str, label: &str) -> Result<Self> {
+        let namespace = unique_namespace(label);
+        let config = NatsConfig::new(url).in_namespace(Namespace::new(&namespace)?);
+        NatsBackend::connect(config.clone()).await?;
+        Ok(Self {
+            url: url.to_owned(),
+            namespace,
+            directory: TempDir::new()?,
+            client: Client::connect_with(config).await?,
+            jetstream: jetstream::new(async_nats::connect(url).await?),
+        })
+    }
+
+    fn directory(&self, run: &RunKey) -> PathBuf {
+        self.directory.path().join(run.run_id.as_str())
+    }
+
+    /// Leaves the start message of a run.
+    pub(super) async fn start(&self, workflow: &str, id: &str, number: u64, bytes: usize) -> Result<RunKey> {
+        let id = RunId::new(id)?;
+        let directory = self.directory.path().join(id.as_str());
+        fs::create_dir_all(&directory)?;
+        let input = json!({ "dir": directory, "number": number, "bytes": bytes });
+        Ok(self.client.publish_start(workflow, &input, &StartOptions::named(id)).await?)
+    }
+
+    /// Lets the steps of a run through a gate.
+    pub(super) fn open(&self, run: &RunKey, gates: &[&str]) -> Result<()> {
+        Ok(gates.iter().try_for_each(|gate| fs::write(self.directory(run).join(gate), ""))?)
+    }
+
+    /// The nodes that ran for a run and for its children, once for each attempt.
+    pub(super) fn attempts(&self, run: &RunKey) -> Vec<String> {
+        let log = fs::read_to_string(self.directory(run).join("attempts")).unwrap_or_default();
+        log.lines().filter_map(|line| line.split(' ').next()).map(ToOwned::to_owned).collect()
+    }
+
+    /// Waits until a node has begun to run.
+    pub(super) async fn reached(&self, run: &RunKey, node: &str) {
+        let what = format!("node {node} of {run} runs");
+        wait_until(&what, DEADLINE, async || self.attempts(run).iter().any(|ran| ran == node)).await;
+    }
+
+    /// Starts a host, which dies at `arm` where there is one. It breaks the rule that `JETWAY_MUTANT` names to the test,
+    /// which is how to see that a test finds it.
+    pub(super) fn host(&self, arm: Option<&str>) -> Result<Host> {
+        let child = Command::new(crash_host())
+            .env("NATS_URL", &self.url)
+            .env("JETWAY_NAMESPACE", &self.namespace)
+            .env("JETWAY_FAIL_POINT", arm.unwrap_or_default())
+            .env("RUST_LOG", "warn")
+            .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Host { child })
+    }
+
+    /// Takes away every ticket, as a server does that loses its last writes.
+    pub(super) async fn lose_tickets(&self) -> Result<()> {
+        let tickets = self.stream("WORK").await?;
+        ensure!(tickets.purge().await?.purged > 0, "there was no ticket to be lost");
+        Ok(())
+    }
+
+    /// How many tickets there are.
+    pub(super) async fn tickets(&self) -> Result<u64> {
+        Ok(self.stream("WORK").await?.cached_info().state.messages)
+    }
+
+    /// Waits until nothing is left over: no ticket, no start message, no chunk.
+    pub(super) async fn is_tidy(&self) -> Result<()> {
+        for stream in ["WORK", "START"] {
+            wait_until(&format!("the stream {stream} is empty"), DEADLINE, async || {
+                self.stream(stream).await.ok().is_some_and(|stream| stream.cached_info().state.messages == 0)
+            })
+            .await;
+        }
+        let chunks = format!("$KV.JETWAY_{}_RUNS.*.*.>", self.namespace);
+        let name = format!("KV_JETWAY_{}_RUNS", self.namespace);
+        wait_until("no chunk is left", DEADLINE, async || {
+            let stream = self.jetstream.get_stream(&name).await.ok()?;
+            let subjects = stream.info_with_subjects(&chunks).await.ok()?;
+            subjects.try_collect::<Vec<_>>().await.ok()?.is_empty().then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn stream(&self, name: &str) -> Result<jetstream::stream::Stream> {
+        Ok(self.jetstream.get_stream(format!("JETWAY_{}_{name}", self.namespace)).await?)
+    }
+}
+
+/// A host that is at work.
+pub(super) struct Host {
+    child: Child,
+}
+
+impl Host {
+    /// Waits until it dies at its fail point, and of nothing else.
+    pub(super) async fn dies_at(&mut self, point: FailPoint) -> Result<()> {
+        let mut said = String::new();
+        let mut talk = self.child.stderr.take().context("it was asked before")?;
+        let read = timeout(DEADLINE * 2, talk.read_to_string(&mut said)).await;
+        ensure!(read.is_ok(), "the host lives; it never reached {point}, and said:\n{said}");
+        let status = timeout(Duration::from_secs(10), self.child.wait()).await??;
+        let last = format!("the process ends at the fail point {point}");
+        ensure!(
+            status.signal() == Some(ABORTED) && said.lines().last() == Some(&*last),
+            "the host ended otherwise, {status}:\n{said}"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! A host that can be made to die at any fail point, and that writes down every attempt at a step.
+//!
+//! Its leases are short, and it sweeps often, so that what a lost one leaves is soon mended.
+
+use anyhow::{Context as _, Result};
+use jetway::{
+    ChildRun, Counter, Host, Merge, Namespace, NatsConfig, engine::EngineConfig, host::SystemConfig,
+    prelude::*, step, telemetry::Telemetry,
+};
+use serde::{Deserialize, Serialize};
+use std::{env, fs::OpenOptions, io::Write as _, path::PathBuf, time::Duration};
+use tokio::time::{interval, timeout};
+
+/// How long a step waits at its gate.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What every node works on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Job {
+    /// Where attempts are written down, and where gates open.
+    dir: PathBuf,
+    number: u64,
+    /// How large each branch of a fan-out is, in bytes.
+    #[serde(default)]
+    bytes: usize,
+    #[serde(default)]
+    padding: String,
+}
+
+/// Counts the steps that were committed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
+struct Tally {
+    steps: Counter,
+}
+
+impl Tally {
+    fn add(&self, job: &Job, node: &str) -> Result<(), Error> {
+        self.steps.add(1);
+        let step = step().ok_or(Error::NotStarted)?;
+        let line = format!("{node} {} {}\n", step.item_id(), step.attempt());
+        let log = OpenOptions::new().create(true).append(true).open(job.dir.join("attempts"));
+        log.and_then(|mut log| log.write_all(line.as_bytes()))
+            .map_err(|error| Error::Generic(error.to_string()))
+    }
+}
+
+/// Waits until the gate is open.
+async fn pass(job: &Job, gate: &str) -> Result<(), Error> {
+    let gate = job.dir.join(gate);
+    let open = async {
+        let mut looks = interval(Duration::from_millis(10));
+        while !gate.exists() {
+            looks.tick().await;
+        }
+    };
+    timeout(PATIENCE, open).await.map_err(|_elapsed| Error::Generic(format!("{gate:?} stays shut")))
+}
+
+fn next(job: Job) -> Transition<Job> {
+    Transition::Next(Job { number: job.number + 1, ..job })
+}
+
+node! { struct One; context = Tally; input = Job; output = Job; |tally, job| { tally.add(&job, "one")?; Ok(next(job)) } }
+node! { struct Two; context = Tally; input = Job; output = Job; |tally, job| { tally.add(&job, "two")?; Ok(next(job)) } }
+node! {
+    struct Three; context = Tally; input = Job; output = Vec<i64>;
+    |tally, job| { tally.add(&job, "three")?; Ok(Transition::Next(vec![job.number.cast_signed(), tally.steps.get()])) }
+}
+
+workflow! {
+    /// Three steps, one after the other.
+    struct Chain { one: One, two: Two, three: Three }
+    name = "chain"; context = Tally; start = one;
+    edges { one => [two]; two => [three]; three => []; }
+}
+
+node! {
+    struct Split; context = Tally; input = Job; output = Job;
+    |tally, job| {
+        tally.add(&job, "split")?;
+        let padding = "x".repeat(job.bytes);
+        Ok(Transition::NextAll((0..job.number).map(|number| Job { number, padding: padding.clone(), ..job.clone() }).collect()))
+    }
+}
+node! {
+    struct Double; context = Tally; input = Job; output = Job;
+    |tally, job| { tally.add(&job, "double")?; Ok(Transition::Next(Job { number: job.number * 2, ..job })) }
+}
+node! {
+    struct Sum; context = Tally; input = Vec<Job>; output = Vec<i64>;
+    |tally, jobs| {
+        if let Some(job) = jobs.first() {
+            tally.add(job, "sum")?;
+        }
+        let sum: u64 = jobs.iter().map(|job| job.number).sum();
+        Ok(Transition::Next(vec![sum.cast_signed(), tally.steps.get()]))
+    }
+}
+
+workflow! {
+    /// As many branches as the number says, and a join.
+    struct Fan { split: Split, double: Double, #[gather] sum: Sum }
+    name = "fan"; context = Tally; start = split;
+    edges { split => [double]; double => [sum]; sum => []; }
+}
+
+node! { struct First; context = Tally; input = Job; output = Job; |tally, job| { tally.add(&job, "first")?; pass(&job, "first").await?; Ok(next(job)) } }
+node! { struct Second; context = Tally; input = Job; output = Job; |tally, job| { tally.add(&job, "second")?; pass(&job, "second").await?; Ok(next(job)) } }
+node! { struct Third; context = Tally; input = Job; output = Job; |tally, job| { tally.add(&job, "third")?; pass(&job, "third").await?; Ok(next(job)) } }
+
+workflow! {
+    /// Three steps, each behind a gate.
+    #[derive(Clone)]
+    struct Gated { first: First, second: Second, third: Third }
+    name = "gated"; context = Tally; start = first;
+    edges { first => [second]; second => [third]; third => []; }
+}
+
+workflow! {
+    /// A child run for each branch.
+    struct Family { split: Split, child: ChildRun<Tally, Gated>, #[gather] sum: Sum }
+    name = "family"; context = Tally; start = split;
+    edges { split => [child]; child => [sum]; sum => []; }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let _telemetry = Telemetry::new("crash-host").init()?;
+    let url = env::var("NATS_URL").context("NATS_URL is not set")?;
+    let namespace = Namespace::new(&env::var("JETWAY_NAMESPACE").context("JETWAY_NAMESPACE is not set")?)?;
+    let nats =
+        NatsConfig { ack_wait: Duration::from_secs(3), ..NatsConfig::new(url).in_namespace(namespace) };
+    let host = format!("crash-host-{}", std::process::id());
+    let system = SystemConfig { sweep_every: Duration::from_millis(500), ..SystemConfig::new(host) };
+    let engine = EngineConfig { stale_after: Duration::from_secs(1), ..EngineConfig::default() };
+    let gated = || Gated { first: First {}, second: Second {}, third: Third {} };
+    Host::builder()
+        .nats_config(nats)
+        .system_config(system)
+        .engine_config(engine)
+        .workflow(Chain { one: One {}, two: Two {}, three: Three {} })
+        .workflow(Fan { split: Split {}, double: Double {}, sum: Sum {} })
+        .workflow(gated())
+        .workflow(Family { split: Split {}, child: ChildRun::new(gated()), sum: Sum {} })
+        .build()
+        .await?
+        .run()
+        .await?;
+    Ok(())
+}
