@@ -9,8 +9,7 @@ use tokio::process::Command;
 /// Runs `jetway verify`, and holds the numbers against what a verification must have done to count.
 async fn verify(arguments: &[&str]) -> Result<Value> {
     let output = jetway(&["verify", "--json"]).args(arguments).stdin(Stdio::null()).output().await?;
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stderr}\n{stdout}");
     let summary: Value = serde_json::from_str(&stdout).context("the summary is JSON")?;
     assert!(summary["runs"].as_u64() > Some(50), "{summary:#}");

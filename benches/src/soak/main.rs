@@ -8,13 +8,18 @@ mod mixed;
 mod report;
 
 use anyhow::{Context, Result};
+use cap::Cap;
 use clap::{Parser, Subcommand};
 use host::{HostArgs, HostProcess};
 use jetway_testing::NatsServer;
 use load::Load;
 use report::{Memory, Report};
-use std::{process::ExitCode, time::Duration};
+use std::{alloc::System, process::ExitCode, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
+
+/// Counts what is allocated, which tells memory that is in use from memory that the allocator keeps.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,23 +91,24 @@ async fn main() -> Result<ExitCode> {
 /// Says whether the memory stayed flat.
 async fn soak(args: &Args, url: &str, server: Option<u32>) -> Result<bool> {
     let namespace = jetway_testing::unique_namespace("soak");
-    let host = HostProcess::start(&HostArgs {
+    let mut host = HostProcess::start(&HostArgs {
         nats: url.to_owned(),
         namespace: namespace.clone(),
         keep: args.keep,
     })?;
     let mut load = Load::connect(url, &namespace, args.rate).await?;
     let mut report = Report::new(args.json, args.warm_up.min(args.minutes - 1), args.most_growth);
-    let memory = || -> Result<Memory> {
+    let mut memory = async || -> Result<Memory> {
+        let heap = host.heap().await?;
         let host = host.pid().and_then(jetway_testing::resident_bytes).context("the host has ended")?;
-        Ok(Memory { host, server: server.and_then(jetway_testing::resident_bytes) })
+        Ok(Memory { host, heap, server: server.and_then(jetway_testing::resident_bytes) })
     };
-    report.minute(load.tally(), memory()?)?;
+    report.minute(load.tally(), memory().await?)?;
     let mut minute = tokio::time::interval_at(Instant::now() + MINUTE, MINUTE);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for _ in 0..args.minutes {
         load.until(minute.tick()).await?;
-        report.minute(load.tally(), memory()?)?;
+        report.minute(load.tally(), memory().await?)?;
     }
     load.finish().await?;
     report.summary(load.tally())

@@ -1,7 +1,7 @@
 //! What was measured, minute by minute, and whether it is flat.
 
 use crate::load::Tally;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 const KIB: f64 = 1024.0;
@@ -11,6 +11,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
     pub(crate) host: u64,
+    /// What the host has allocated and not freed.
+    pub(crate) heap: usize,
     /// `None` where the server is not on this machine.
     pub(crate) server: Option<u64>,
 }
@@ -23,6 +25,7 @@ struct Minute {
     runs_ended: u64,
     steps_per_second: f64,
     host_bytes: u64,
+    host_heap_bytes: usize,
     server_bytes: Option<u64>,
 }
 
@@ -36,6 +39,9 @@ struct Summary {
     host_bytes_after_warm_up: u64,
     host_bytes_at_the_end: u64,
     host_kib_per_1000_runs: f64,
+    host_heap_bytes_after_warm_up: usize,
+    host_heap_bytes_at_the_end: usize,
+    host_heap_kib_per_1000_runs: f64,
     most_growth_mib: u64,
     flat: bool,
 }
@@ -66,6 +72,7 @@ impl Report {
             runs_ended: tally.ended,
             steps_per_second: (tally.steps - before.steps) as f64 / seconds.max(f64::MIN_POSITIVE),
             host_bytes: memory.host,
+            host_heap_bytes: memory.heap,
             server_bytes: memory.server,
         };
         if self.json {
@@ -73,18 +80,19 @@ impl Report {
         } else {
             if row.minute == 0 {
                 println!(
-                    "{:>6}{:>12}{:>12}{:>10}{:>14}{:>14}",
-                    "minute", "started", "ended", "steps/s", "host", "server"
+                    "{:>6}{:>12}{:>12}{:>10}{:>14}{:>14}{:>14}",
+                    "minute", "started", "ended", "steps/s", "host", "allocated", "server"
                 );
             }
             let server = row.server_bytes.map_or_else(|| "-".to_owned(), mib);
             println!(
-                "{:>6}{:>12}{:>12}{:>10.0}{:>14}{:>14}",
+                "{:>6}{:>12}{:>12}{:>10.0}{:>14}{:>14}{:>14}",
                 row.minute,
                 row.runs_started,
                 row.runs_ended,
                 row.steps_per_second,
                 mib(row.host_bytes),
+                mib(row.host_heap_bytes as u64),
                 server
             );
         }
@@ -94,20 +102,29 @@ impl Report {
 
     /// Prints what it comes to, and says whether the memory stayed flat.
     pub(crate) fn summary(&self, tally: Tally) -> Result<bool> {
-        let warm = self.minutes.get(self.warm_up..).filter(|rows| !rows.is_empty());
-        let warm = warm.context("the soak was too short")?;
-        let (first, last) = (warm[0].host_bytes, warm[warm.len() - 1].host_bytes);
-        let slope =
-            slope(warm.iter().map(|row| (row.runs_ended as f64 / 1000.0, row.host_bytes as f64 / KIB)));
+        let warm = self.minutes.get(self.warm_up..).unwrap_or_default();
+        let (Some(first), Some(last)) = (warm.first(), warm.last()) else {
+            anyhow::bail!("the soak was too short");
+        };
+        let most = self.most_growth_mib << 20;
+        let grown = |bytes: fn(&Minute) -> u64| bytes(last).saturating_sub(bytes(first));
+        let slope = |bytes: fn(&Minute) -> u64| {
+            slope(warm.iter().map(|row| (row.runs_ended as f64 / 1000.0, bytes(row) as f64 / KIB)))
+        };
+        let (resident, heap): (fn(&Minute) -> u64, fn(&Minute) -> u64) =
+            (|row| row.host_bytes, |row| row.host_heap_bytes as u64);
         let summary = Summary {
             runs: tally.ended,
             steps: tally.steps,
             warm_up: self.warm_up,
-            host_bytes_after_warm_up: first,
-            host_bytes_at_the_end: last,
-            host_kib_per_1000_runs: slope,
+            host_bytes_after_warm_up: first.host_bytes,
+            host_bytes_at_the_end: last.host_bytes,
+            host_kib_per_1000_runs: slope(resident),
+            host_heap_bytes_after_warm_up: first.host_heap_bytes,
+            host_heap_bytes_at_the_end: last.host_heap_bytes,
+            host_heap_kib_per_1000_runs: slope(heap),
             most_growth_mib: self.most_growth_mib,
-            flat: last.saturating_sub(first) <= self.most_growth_mib << 20,
+            flat: grown(resident) <= most && grown(heap) <= most,
         };
         if self.json {
             println!("{}", serde_json::to_string(&summary)?);
@@ -117,13 +134,20 @@ impl Report {
         println!();
         row("runs", summary.runs.to_string());
         row("steps", summary.steps.to_string());
-        row(&format!("host after minute {}", self.warm_up), mib(first));
-        row("host at the end", mib(last));
-        row("growth, by linear fit", format!("{slope:.2} KiB per 1000 runs"));
+        row(&format!("host after minute {}", self.warm_up), mib(first.host_bytes));
+        row("host at the end", mib(last.host_bytes));
+        row("growth, by linear fit", per_1000(summary.host_kib_per_1000_runs));
+        row(&format!("allocated by it after minute {}", self.warm_up), mib(first.host_heap_bytes as u64));
+        row("allocated by it at the end", mib(last.host_heap_bytes as u64));
+        row("growth, by linear fit", per_1000(summary.host_heap_kib_per_1000_runs));
         let verdict = if summary.flat { "flat" } else { "GREW" };
         row(&format!("verdict ({} MiB are allowed)", self.most_growth_mib), verdict.to_owned());
         Ok(summary.flat)
     }
+}
+
+fn per_1000(kib: f64) -> String {
+    format!("{kib:.2} KiB per 1000 runs")
 }
 
 fn mib(bytes: u64) -> String {
