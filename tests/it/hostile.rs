@@ -124,7 +124,6 @@ impl Host {
             (rate < 2.0).then_some(rate)
         });
         let rate = idle.await;
-        println!("idle at {rate:.2} messages a second");
         Ok(())
     }
 }

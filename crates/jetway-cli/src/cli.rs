@@ -54,8 +54,9 @@ impl Command {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Dot(_)
-            | Self::Doctor(_)
-            | Self::Verify(_) => "warn",
+            | Self::Doctor(_) => "warn",
+            // It cuts its own connections, all the time.
+            Self::Verify(_) => "error",
         }
     }
 }

@@ -5,7 +5,7 @@ mod progress;
 mod table;
 
 pub(crate) use duration::{parse_wait, took};
-pub(crate) use progress::FileProgress;
+pub(crate) use progress::{ActProgress, FileProgress};
 pub(crate) use table::{Column, bytes, count, table};
 
 use crate::commands::status;

@@ -10,6 +10,7 @@
 //! | [`checkpoints`] | going on in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
 //! | [`crash_points`] | what is true when a host dies between any two operations |
+//! | [`verification`] | how to check that nothing is lost |
 //! | [`limits`] | how large things may become, and what happens at the limits |
 //! | [`examples`] | programs that show one thing each, with their pictures |
 //! | [`from_floxide`] | for code that was written against floxide |
@@ -37,6 +38,9 @@ pub mod distributed {}
 
 #[doc = include_str!("../docs/crash-points.md")]
 pub mod crash_points {}
+
+#[doc = include_str!("../docs/verification.md")]
+pub mod verification {}
 
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}

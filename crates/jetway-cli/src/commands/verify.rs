@@ -77,16 +77,13 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
         host: HostCommand { program: env::current_exe()?, arguments: vec!["verify-host".into()] },
     };
     output::say(&format!("seed {}: again with `jetway verify --seed {}`", options.seed, options.seed));
-    let told = |progress: Progress<'_>| {
-        let Progress { act, summary } = progress;
-        output::say(&format!(
-            "act {}, {act}; so far {} runs, {} steps",
-            summary.acts + 1,
-            summary.runs,
-            summary.steps
-        ));
+    let bar = output::ActProgress::new(options.time)?;
+    let told = |Progress { act, summary }: Progress<'_>| {
+        let (number, runs, steps) = (summary.acts + 1, summary.runs, summary.steps);
+        bar.show(&format!("act {number}, {act}; {runs} runs and {steps} steps so far"), summary.seconds);
     };
     let summary = jetway_verify::verify(options, told).await?;
+    bar.end();
     if args.json {
         output::json(&summary)?;
     } else {

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jetway::run::StatusView;
+use std::time::Duration;
 
 /// The nodes of the corpus workflow that a file goes through.
 const FILE_NODES: [&str; 2] = ["analyse", "skip"];
@@ -48,6 +49,37 @@ impl FileProgress {
             None => self.bar.tick(),
         }
         Ok(())
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Shows how far a verification is: a bar on a terminal, a line for each act elsewhere.
+#[derive(Debug)]
+pub(crate) struct ActProgress {
+    bar: ProgressBar,
+}
+
+impl ActProgress {
+    /// A bar for so long a time.
+    pub(crate) fn new(lasts: Duration) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(lasts.as_secs());
+        bar.set_style(
+            ProgressStyle::with_template("[{bar:30.cyan/blue}] {elapsed}  {msg}")?.progress_chars("=> "),
+        );
+        Ok(Self { bar })
+    }
+
+    /// Shows what is done now, `seconds` after the beginning.
+    pub(crate) fn show(&self, what: &str, seconds: u64) {
+        if self.bar.is_hidden() {
+            return super::say(what);
+        }
+        self.bar.set_message(what.to_owned());
+        self.bar.set_position(seconds);
     }
 
     /// Takes the bar away.
