@@ -112,18 +112,16 @@ impl Host {
     async fn is_idle_again(&self) -> Result<()> {
         let counters = monitoring(&self.server)?;
         let mut window = (Instant::now(), messages(&counters).await?);
-        let mut rates = Vec::new();
         let idle = wait_until("the host is idle again", DEADLINE * 3, async || {
             if window.0.elapsed() < Duration::from_secs(20) {
-                return None;
+                return false;
             }
-            let now = messages(&counters).await.ok()?;
+            let Ok(now) = messages(&counters).await else { return false };
             let rate = (now - window.1) as f64 / window.0.elapsed().as_secs_f64();
             window = (Instant::now(), now);
-            rates.push(rate);
-            (rate < 2.0).then_some(rate)
+            rate < 2.0
         });
-        let rate = idle.await;
+        idle.await;
         Ok(())
     }
 }
