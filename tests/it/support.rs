@@ -7,7 +7,7 @@ mod processes;
 
 pub(crate) use collector::{Collector, attributes};
 pub(crate) use counters::{messages, monitoring};
-pub(crate) use processes::{HostProcess, binary, jetway, jetway_json};
+pub(crate) use processes::{HostProcess, binary, built, jetway, jetway_json};
 
 use std::time::Duration;
 

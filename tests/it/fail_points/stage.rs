@@ -1,6 +1,6 @@
 //! Where a case is played: a namespace, the directories of its runs, and hosts that die.
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::TryStreamExt;
@@ -24,18 +24,7 @@ const ABORTED: i32 = 6;
 /// The built host. Not built with the tests, since only it has the feature.
 pub(super) fn crash_host() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
-            .args(["build", "--quiet", "--package", "jetway-tests", "--bin", "crash-host"])
-            .args(["--features", "fail-points"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.expect("cargo runs").success(), "the crash host does not build");
-        let test = std::env::current_exe().expect("a test has a path");
-        // target/PROFILE/deps/it-HASH
-        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("crash-host")
-    })
+    BINARY.get_or_init(|| built("jetway-tests", "crash-host", &["fail-points"]))
 }
 
 /// A namespace, and what its runs leave.

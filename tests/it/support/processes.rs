@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
+    env,
     path::PathBuf,
     process::{Output, Stdio},
     sync::OnceLock,
@@ -12,20 +13,28 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// The built binary. Built here where it is not yet: a test of another package cannot ask cargo for it.
+/// The built binary.
 pub(crate) fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
-            .args(["build", "--quiet", "--package", "jetway-cli", "--bin", "jetway"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.expect("cargo runs").success(), "the jetway command does not build");
-        let test = std::env::current_exe().expect("a test has a path");
-        // target/PROFILE/deps/it-HASH
-        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("jetway")
-    })
+    BINARY.get_or_init(|| built("jetway-cli", "jetway", &[]))
+}
+
+/// Builds a binary where it is not built yet: a test of another package cannot ask cargo for it.
+pub(crate) fn built(package: &str, bin: &str, features: &[&str]) -> PathBuf {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = std::process::Command::new(cargo);
+    build.args(["build", "--quiet", "--package", package, "--bin", bin, "--features", &features.join(",")]);
+    // Cargo tells a test about its package. Build scripts that look at that would run again, and with them all the rest.
+    for (name, _) in
+        env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    {
+        build.env_remove(name);
+    }
+    let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(status.expect("cargo runs").success(), "{bin} of {package} does not build");
+    let test = env::current_exe().expect("a test has a path");
+    // target/PROFILE/deps/it-HASH
+    test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join(bin)
 }
 
 /// The command with nothing of the caller's environment that it would listen to.
