@@ -81,5 +81,6 @@ fn report(Subject { what, workflow, .. }: Subject<'_>, error: Option<&BackendErr
 }
 
 fn is_hopeless(error: &BackendError) -> bool {
-    matches!(error.kind(), BackendErrorKind::Misconfigured | BackendErrorKind::Refused)
+    use BackendErrorKind::{Closed, Misconfigured, Refused};
+    matches!(error.kind(), Misconfigured | Refused | Closed)
 }

@@ -1,16 +1,16 @@
 //! What earlier builds wrote stays readable for ever.
 //!
-//! `tests/golden/v1` holds a snapshot and a ticket as format 1 wrote them. They are never written again: a change of
-//! the format adds a folder.
+//! `tests/golden/v1` holds a snapshot, a ticket and a chunk as format 1 wrote them. They are never written again: a change
+//! of the format adds a folder. Start messages have no format of ours: they are JSON or CBOR, and headers.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use jetway_core::{
     CommitId, Fingerprint, Graph, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     backend::{Ticket, TraceHeaders},
-    codec,
+    codec::{self, FORMAT},
     run::{
-        Attempt, Begin, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace,
+        Attempt, Begin, ChunkEntry, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace,
         apply, begin, spill,
     },
 };
@@ -24,7 +24,8 @@ fn read(name: &str) -> Result<Vec<u8>> {
     let path = file(name);
     if !path.exists() && std::env::var_os("JETWAY_WRITE_GOLDEN").is_some() {
         let bytes = match name {
-            "snapshot.jw" => codec::seal(&sample(), Fingerprint(0xfeed), "a snapshot")?,
+            "snapshot.jw" => codec::seal(&sample().0, Fingerprint(0xfeed), "a snapshot")?,
+            "chunk.cbor" => sample().1,
             _ => codec::seal(&ticket(), Fingerprint(0xfeed), "a ticket")?,
         };
         fs::write(&path, bytes)?;
@@ -54,8 +55,8 @@ fn to(node: &str, payload: &'static [u8]) -> Emitted {
     Emitted { successors: vec![successor], output: None }
 }
 
-/// A snapshot with everything that format 1 can hold.
-fn sample() -> Snapshot {
+/// A snapshot with everything that format 1 can hold, and the chunk that its branches are in.
+fn sample() -> (Snapshot, Bytes) {
     let graph = Graph {
         nodes: vec![GraphNode { name: "join".to_owned(), gathers: true, ..GraphNode::default() }],
         ..Graph::default()
@@ -91,8 +92,10 @@ fn sample() -> Snapshot {
             apply(snapshot, attempt(item, node, produced), commit, &graph).expect("it is pending").snapshot;
     }
     let limits = Limits { inline: 0, group: 4, ..Limits::default() };
-    spill(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");
-    snapshot
+    let chunks = spill(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");
+    let seeds = snapshot.fan_outs[&ItemId::start()].seeds.chunks[0].chunk;
+    let chunk = chunks.into_iter().find(|chunk| chunk.name == seeds).expect("it is written");
+    (snapshot, chunk.bytes)
 }
 
 fn ticket() -> Ticket {
@@ -110,14 +113,14 @@ fn ticket() -> Ticket {
 
 #[test]
 fn a_snapshot_of_format_1_is_read() -> Result<()> {
-    let (snapshot, fingerprint) = codec::open::<Snapshot>(&read("snapshot.jw")?, "a snapshot")?;
+    let (snapshot, fingerprint) = Snapshot::open(&read("snapshot.jw")?)?;
     assert_eq!(fingerprint, Fingerprint(0xfeed));
     assert_eq!((snapshot.status, snapshot.steps, snapshot.pending()), (Status::Running, 4, 3));
     let fan_out = &snapshot.fan_outs[&ItemId::start()];
     assert_eq!((fan_out.seeds.count, fan_out.seeds.open(), fan_out.seeds.chunks.len()), (5, 2, 1));
     assert_eq!(fan_out.arrivals["join"].count, 1);
     assert!(snapshot.items.values().any(|item| item.node == "rescue" && matches!(item.input, Input::One(_))));
-    assert_eq!(snapshot, sample());
+    assert_eq!(snapshot, sample().0);
     Ok(())
 }
 
@@ -130,9 +133,50 @@ fn a_ticket_of_format_1_is_read() -> Result<()> {
 
 #[test]
 fn a_newer_format_is_refused_in_words() -> Result<()> {
-    let mut newer = read("snapshot.jw")?;
-    newer[3] = u8::MAX;
-    let refused = codec::open::<Snapshot>(&newer, "a snapshot").expect_err("it is refused");
-    assert!(refused.to_string().contains("update this host"), "{refused}");
+    for name in ["snapshot.jw", "ticket.jw"] {
+        let mut newer = read(name)?;
+        newer[3] = u8::MAX;
+        let refused = match name {
+            "snapshot.jw" => Snapshot::open(&newer).map(drop),
+            _ => codec::open::<Ticket>(&newer, "a ticket").map(drop),
+        };
+        let refused = refused.expect_err("it is refused").to_string();
+        assert!(refused.contains("was written in format 255"), "{refused}");
+        assert!(refused.contains(&format!("reads up to format {FORMAT}: update this host")), "{refused}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_chunk_of_format_1_is_read() -> Result<()> {
+    let entries: Vec<ChunkEntry> = codec::decode(&read("chunk.cbor")?, "a chunk")?;
+    let position = |entry: &ChunkEntry| match entry {
+        ChunkEntry::Seed { position, node, payload } if node == "work" && payload == "\x02payload" => *position,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(entries.iter().map(position).collect::<Vec<_>>(), [3, 4]);
+    Ok(())
+}
+
+/// Whoever raises the format has to say how it looked before, and to keep everything that was said so far.
+#[test]
+fn every_format_has_its_files() -> Result<()> {
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let mut formats: Vec<String> = fs::read_dir(&golden)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    formats.sort();
+    let wanted: Vec<_> = (1..=FORMAT).map(|format| format!("v{format}")).collect();
+    assert_eq!(formats, wanted);
+    for (format, folder) in (1..=FORMAT).zip(wanted) {
+        let folder = golden.join(folder);
+        for name in ["snapshot.jw", "ticket.jw"] {
+            assert_eq!(fs::read(folder.join(name))?[..4], [&b"JW"[..], &format.to_be_bytes()].concat());
+        }
+        assert!(folder.join("chunk.cbor").exists());
+        Snapshot::open(&fs::read(folder.join("snapshot.jw"))?)?;
+        codec::open::<Ticket>(&fs::read(folder.join("ticket.jw"))?, "a ticket")?;
+        codec::decode::<Vec<ChunkEntry>>(&fs::read(folder.join("chunk.cbor"))?, "a chunk")?;
+    }
     Ok(())
 }

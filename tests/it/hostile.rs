@@ -19,6 +19,9 @@ use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use std::{fs, time::Duration};
 use tokio::time::{Instant, timeout};
 
+/// Over how long the messages of an idle host are counted.
+const WINDOW: Duration = Duration::from_secs(10);
+
 /// A host with a server of its own, so that what the server counts is about this host.
 struct Host {
     server: NatsServer,
@@ -92,6 +95,7 @@ impl Host {
             let heard = timeout(DEADLINE * 2, self.ear.next()).await;
             let heard = heard.with_context(|| format!("no dead letter ({why}) says {reason:?}"))?;
             let letter = heard.context("the subscription ended")?;
+            println!("{}: {}", said(&letter, "Jetway-Why"), said(&letter, "Jetway-Reason"));
             self.dead.push(letter.clone());
             if fits(&&letter) {
                 return Ok(letter);
@@ -113,12 +117,14 @@ impl Host {
         let counters = monitoring(&self.server)?;
         let mut window = (Instant::now(), messages(&counters).await?);
         let idle = wait_until("the host is idle again", DEADLINE * 3, async || {
-            if window.0.elapsed() < Duration::from_secs(20) {
+            if window.0.elapsed() < WINDOW {
                 return false;
             }
             let Ok(now) = messages(&counters).await else { return false };
             let rate = (now - window.1) as f64 / window.0.elapsed().as_secs_f64();
             window = (Instant::now(), now);
+            // Shown where the test fails.
+            println!("{rate:.2} messages a second");
             rate < 2.0
         });
         idle.await;

@@ -106,10 +106,22 @@ pub fn open<T: DeserializeOwned>(
 
 /// The one value that the bytes are.
 fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String> {
-    let value = ciborium::from_reader(&mut bytes).map_err(|error| error.to_string())?;
+    let value = ciborium::from_reader(&mut bytes).map_err(|error| in_words(&error))?;
     match bytes.len() {
         0 => Ok(value),
         more => Err(format!("{more} bytes follow its end")),
+    }
+}
+
+fn in_words(error: &ciborium::de::Error<std::io::Error>) -> String {
+    use ciborium::de::Error::{Io, RecursionLimitExceeded, Semantic, Syntax};
+    match error {
+        Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        Io(error) => error.to_string(),
+        Syntax(at) => format!("byte {at} of it is not CBOR"),
+        Semantic(Some(at), reason) => format!("{reason} (at byte {at})"),
+        Semantic(None, reason) => reason.clone(),
+        RecursionLimitExceeded => "it is nested too deeply".to_owned(),
     }
 }
 
@@ -146,6 +158,15 @@ mod tests {
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
         assert!(refused.to_string().contains("2 bytes follow its end"), "{refused}");
         assert!(decode::<u8>(&[1, 2], "x").is_err());
+    }
+
+    #[test]
+    fn what_does_not_decode_is_told_in_words() {
+        let said = |bytes: &[u8]| decode::<Vec<u8>>(bytes, "x").unwrap_err().to_string();
+        assert!(said(&[0x82, 1]).contains("it ends too early"), "{}", said(&[0x82, 1]));
+        assert!(said(&[0x1c]).contains("byte 0 of it is not CBOR"), "{}", said(&[0x1c]));
+        assert!(said(&[0x61, b'a']).contains("expected"), "{}", said(&[0x61, b'a']));
+        assert!(said(&[0x81; 400]).contains("invalid type"), "{}", said(&[0x81; 400]));
     }
 
     proptest! {

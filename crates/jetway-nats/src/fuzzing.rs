@@ -5,7 +5,7 @@ use crate::{
     dead_letters, names::Ask, names::Names, pull::reply::Origin, pull::status::Status, requests,
     service::answer, snapshots::chunks, starts, tickets, tickets::Unread,
 };
-use async_nats::{HeaderMap, HeaderName, Message, StatusCode};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
 use bytes::Bytes;
 use jetway_core::{
     CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName,
@@ -25,7 +25,7 @@ pub struct Wire<'a> {
     pub subject: &'a str,
     /// Its reply subject; empty where it has none.
     pub reply: &'a str,
-    /// Its headers; those whose names the client library refuses do not get here.
+    /// Its headers; those that the client library refuses do not get here.
     pub headers: Vec<(&'a str, &'a str)>,
     /// Its payload.
     pub payload: &'a [u8],
@@ -35,8 +35,8 @@ impl Wire<'_> {
     fn message(&self) -> Message {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            if let Ok(name) = name.parse::<HeaderName>() {
-                headers.append(name, *value);
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+                headers.append(name, value);
             }
         }
         Message {

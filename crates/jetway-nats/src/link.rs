@@ -47,6 +47,12 @@ impl Link {
         crate::jsapi::account(self).await.map(drop)
     }
 
+    /// Whether the connection has ended for good. The client library makes a new one after every loss, unless it fails
+    /// itself.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.has_changed().is_err()
+    }
+
     /// The connection's state now.
     pub(crate) fn now(&self) -> LinkState {
         self.state.borrow().clone()

@@ -23,7 +23,7 @@ use crate::{
 use async_nats::{Message, Request, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use janitor::Janitor;
-use jetway_core::backend::BackendError;
+use jetway_core::backend::{BackendError, BackendErrorKind};
 use reply::Origin;
 use slots::Slots;
 use status::Status;
@@ -102,7 +102,12 @@ impl Pull {
         janitor: Janitor,
         slots: Arc<Semaphore>,
     ) -> Result<Self, BackendError> {
+        if link.is_gone() {
+            let sentence = "the connection to the nats-server has ended for good: the host has to start anew";
+            return Err(BackendError::new(BackendErrorKind::Closed, sentence));
+        }
         let facts = ensure_consumer(&link, &config, &source.stream, &source.consumer, &source.filter).await?;
+        janitor.look_now(&link, &source).await;
         let state = link.state.clone();
         Ok(Self {
             link,

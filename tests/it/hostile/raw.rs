@@ -1,10 +1,12 @@
 //! Messages as they come over the wire, headers included: a client library would not send these.
 
 use super::Host;
+use crate::support::{DEADLINE, HostProcess};
 use anyhow::{Context, Result, ensure};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
+    time::timeout,
 };
 
 /// Publishes a message with these header bytes, and waits until the server has it.
@@ -59,4 +61,18 @@ async fn p7_starts_whose_headers_cannot_be_read_are_buried_and_do_not_come_again
     host.works().await?;
     assert_eq!(host.process.pid(), pid);
     Ok(())
+}
+
+/// The client library of the host fails over a lone carriage return, and its connection with it. The process ends, as one
+/// that cannot go on has to, and the one that a service manager starts in its place takes the message away first.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_header_that_the_client_library_fails_over_costs_one_process_once() -> Result<()> {
+    let mut host = Host::start("return").await?;
+    publish(&host, &host.subject("start.chain"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"0").await?;
+    let next = HostProcess::start(&host.url, &host.ns, &[]).await?;
+    let failed = std::mem::replace(&mut host.process, next);
+    let status = timeout(DEADLINE * 2, failed.wait()).await.context("the host goes on without a connection")??;
+    assert!(!status.success(), "{status}");
+    host.buried("unreadable-headers", "").await?;
+    host.works().await
 }

@@ -26,6 +26,8 @@ pub enum BackendErrorKind {
     Corrupt,
     /// What was read was written by a newer build: this one leaves it alone.
     Newer,
+    /// The connection has ended for good: nothing succeeds until a new one is made.
+    Closed,
     /// The backend is set up in a way that this build cannot work with.
     Misconfigured,
     /// The backend refused: permissions, a bad name.

@@ -44,6 +44,17 @@ impl Positions {
         Some(u32::try_from(byte).ok()? * 8 + self.bits[byte].trailing_zeros())
     }
 
+    /// The highest position.
+    pub fn last(&self) -> Option<u32> {
+        let byte = self.bits.iter().rposition(|bits| *bits != 0)?;
+        Some(u32::try_from(byte).ok()? * 8 + 7 - self.bits[byte].leading_zeros())
+    }
+
+    /// Whether any position is in both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.bits.iter().zip(&other.bits).any(|(one, other)| one & other != 0)
+    }
+
     /// How many positions are in.
     pub fn len(&self) -> u32 {
         self.bits.iter().map(|bits| bits.count_ones()).sum()
@@ -75,10 +86,15 @@ mod tests {
             }
             prop_assert_eq!(positions.len() as usize, model.len());
             prop_assert_eq!(positions.first(), model.first().copied());
+            prop_assert_eq!(positions.last(), model.last().copied());
+            prop_assert_eq!(positions.meets(&positions), !model.is_empty());
+            let before = positions.clone();
             for number in (0..510).step_by(3) {
                 prop_assert_eq!(positions.remove(number), model.remove(&number));
             }
             prop_assert_eq!(positions.first(), model.first().copied());
+            prop_assert_eq!(positions.last(), model.last().copied());
+            prop_assert_eq!(positions.meets(&before), !model.is_empty());
             for number in 0..510 {
                 prop_assert_eq!(positions.contains(number), model.contains(&number));
             }

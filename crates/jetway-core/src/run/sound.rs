@@ -42,6 +42,17 @@ fn broken(id: &ItemId, FanOut { seeds, .. }: &FanOut) -> Option<String> {
     if count > MOST_BRANCHES {
         return Some(format!("fan-out {id} has {count} branches, and {MOST_BRANCHES} are possible"));
     }
+    let beyond = |position: Option<u32>| position.is_some_and(|position| position as usize >= count);
+    let bounded = seeds.bounded.values();
+    let stray = beyond(seeds.done.last())
+        || seeds.inline.keys().any(|position| !seeds.is_open(*position))
+        || bounded.flat_map(|bounded| bounded.in_flight.keys()).any(|position| !seeds.is_open(*position))
+        || seeds.bounded.values().any(|bounded| {
+            beyond(bounded.waiting.last()) || bounded.waiting.meets(&seeds.done)
+        });
+    if stray {
+        return Some(format!("fan-out {id} has {count} branches and says something of others, or of some twice"));
+    }
     let elsewhere = seeds.chunks.iter().map(|seed| seed.chunk.bytes as usize / LEAST_SEED);
     let kept = elsewhere.fold(seeds.inline.len(), usize::saturating_add);
     (open > kept).then(|| format!("fan-out {id} has {open} open branches and the inputs of at most {kept}"))
@@ -52,7 +63,7 @@ mod tests {
     use super::*;
     use crate::{
         CommitId, RunId, RunKey, Timestamp, WorkflowName,
-        run::{Begin, ChunkRef, Seed, SeedChunk, Seeds, Trace, begin},
+        run::{Begin, ChunkRef, Positions, Seed, SeedChunk, Seeded, Seeds, Trace, begin, fan_out::Bounded},
     };
     use bytes::Bytes;
 
@@ -87,6 +98,30 @@ mod tests {
         let refused = opened(Seeds { count: 101, chunks: chunk(1600), ..Seeds::default() }).unwrap_err();
         assert!(refused.contains("run w/r contradicts itself"), "{refused}");
         assert!(refused.contains("101 open branches and the inputs of at most 100"), "{refused}");
+    }
+
+    #[test]
+    fn branches_that_are_none_or_are_done_have_nothing_more() {
+        let set = |position| {
+            let mut positions = Positions::default();
+            positions.insert(position);
+            positions
+        };
+        let seeds = || Seeds { count: 3, chunks: chunk(1600), done: set(1), ..Seeds::default() };
+        let bounded = |bounded| Seeds { bounded: [("a".to_owned(), bounded)].into(), ..seeds() };
+        let waits = |position| bounded(Bounded { waiting: set(position), ..Bounded::default() });
+        let flies = |position| {
+            bounded(Bounded { in_flight: [(position, ItemId::start())].into(), ..Bounded::default() })
+        };
+        let seeded = Seeded { node: "a".to_owned(), payload: Bytes::new() };
+        let inline = |position| Seeds { inline: [(position, seeded.clone())].into(), ..seeds() };
+        assert!(opened(seeds()).is_ok());
+        assert!([waits(2), flies(2), inline(2)].map(opened).iter().all(Result::is_ok));
+        let beyond = Seeds { done: set(3), ..seeds() };
+        for broken in [beyond, waits(1), waits(3), flies(1), flies(3), inline(1), inline(3)] {
+            let refused = opened(broken.clone()).unwrap_err();
+            assert!(refused.contains("says something of others"), "{broken:?}: {refused}");
+        }
     }
 
     #[test]

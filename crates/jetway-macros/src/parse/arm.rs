@@ -2,8 +2,13 @@
 
 use crate::text::one_line;
 use proc_macro2::Span;
-use quote::{ToTokens, format_ident};
-use syn::{Expr, Ident, Pat, Token, parse::ParseStream, parse_quote, parse_quote_spanned, spanned::Spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::{
+    Expr, Ident, Pat, Token,
+    parse::{ParseStream, Parser},
+    parse_quote,
+    spanned::Spanned,
+};
 
 /// One arm; `T` names a successor.
 #[derive(Debug, Clone)]
@@ -83,8 +88,10 @@ impl Pattern {
             _ => return Err(unexpected(&matches)),
         };
         if bare {
-            // Matches a unit variant as well as one with fields, and never binds a name.
-            matches = parse_quote_spanned!(span=> #path { .. });
+            // Matches a unit variant as well as one with fields, and never binds a name. Not every name is one of a
+            // variant: `self` is none.
+            let any = Pat::parse_single.parse2(quote_spanned!(span=> #path { .. }));
+            matches = any.map_err(|_no_variant| unexpected(&matches))?;
         }
         Ok(Self { matches, payload, bare, text, span })
     }
@@ -122,7 +129,6 @@ fn unexpected(pattern: impl ToTokens) -> syn::Error {
 mod tests {
     use super::*;
     use quote::quote;
-    use syn::parse::Parser;
 
     fn parse(tokens: proc_macro2::TokenStream) -> Result<Arm<Ident>, String> {
         let parser = |input: ParseStream| {
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn other_patterns_are_refused() {
-        for tokens in [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v))] {
+        for tokens in [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v)), quote!(self)] {
             assert!(parse(tokens.clone()).is_err_and(|error| error.starts_with("expected a ")), "{tokens}");
         }
     }

@@ -16,7 +16,10 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Takes what pulls leave behind.
 #[derive(Debug, Clone)]
-pub(crate) struct Janitor(mpsc::Sender<Left>);
+pub(crate) struct Janitor {
+    left: mpsc::Sender<Left>,
+    dead: DeadLetters,
+}
 
 /// What a pull leaves behind.
 enum Left {
@@ -30,6 +33,7 @@ impl Janitor {
     /// Starts the task; it ends with the handle.
     pub(crate) fn start(link: Arc<Link>, dead: DeadLetters) -> (Self, AbortOnDropHandle<()>) {
         let (sender, mut left) = mpsc::channel(WAITING);
+        let janitor = Self { left: sender, dead: dead.clone() };
         let task = tokio::spawn(async move {
             while let Some(left) = left.recv().await {
                 match left {
@@ -40,34 +44,43 @@ impl Janitor {
                             );
                         }
                     }
-                    Left::Connection(source) => match unreadable::bury(&link, &source, &dead).await {
-                        Ok(0) => {}
-                        Ok(buried) => tracing::warn!(
-                            buried,
-                            stream = source.stream,
-                            "messages with unreadable headers are among the dead letters now"
-                        ),
-                        // It comes again, and takes the connection with it again, which brings the next try.
-                        Err(error) => tracing::warn!(%error, "messages that cost the connection may be left"),
-                    },
+                    Left::Connection(source) => bury(&link, &source, &dead).await,
                 }
             }
         });
-        (Self(sender), AbortOnDropHandle::new(task))
+        (janitor, AbortOnDropHandle::new(task))
     }
 
     /// Ends a subscription in an orderly way.
     pub(super) fn take(&self, subscriber: Subscriber) {
-        if self.0.try_send(Left::Subscription(subscriber)).is_err() {
+        if self.left.try_send(Left::Subscription(subscriber)).is_err() {
             tracing::debug!("more pulls end than can be put in order");
         }
     }
 
+    /// Looks before the first message is asked for: a message may have cost the connection of the host before.
+    pub(super) async fn look_now(&self, link: &Link, source: &Source) {
+        bury(link, source, &self.dead).await;
+    }
+
     /// The connection was lost and is back: looks whether a message of this consumer was the reason.
     pub(super) fn look(&self, source: &Source) {
-        if self.0.try_send(Left::Connection(source.clone())).is_err() {
+        if self.left.try_send(Left::Connection(source.clone())).is_err() {
             tracing::debug!("more connections are lost than can be looked into");
         }
+    }
+}
+
+/// Takes away what cannot be read.
+async fn bury(link: &Link, source: &Source, dead: &DeadLetters) {
+    match unreadable::bury(link, source, dead).await {
+        Ok(0) => {}
+        Ok(buried) => {
+            let stream = &source.stream;
+            tracing::warn!(buried, stream, "messages with unreadable headers are among the dead letters now");
+        }
+        // It comes again, and takes the connection with it again, which brings the next try.
+        Err(error) => tracing::warn!(%error, "messages that cost the connection may be left"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table of the rules, row by row.
 
 mod bounded;
+mod nested;
 
 use super::{Applied, apply};
 use crate::{

@@ -1,0 +1,38 @@
+//! Fan-outs within fan-outs.
+
+use super::{Run, all, output, start};
+use crate::{
+    Fingerprint, ItemId, codec,
+    run::{Produced, Snapshot, Status},
+};
+
+/// So deep that a stack frame for each would be too much for the thread below.
+const DEPTH: usize = 600;
+
+fn nested(depth: usize) -> Run {
+    let mut run = start(&[("a", "a")], &[]);
+    for _ in 0..depth {
+        run.step("a", all("a", &["x"]));
+    }
+    run
+}
+
+#[test]
+fn their_items_keep_names_that_a_ticket_and_a_record_can_carry() {
+    let run = nested(60);
+    let sealed = codec::seal(&run.snapshot, Fingerprint(1), "a snapshot").unwrap();
+    assert_eq!(Snapshot::open(&sealed).map(|(snapshot, _)| snapshot), Ok(run.snapshot));
+    assert!(run.tickets.iter().all(|(_, item)| ItemId::new(item.as_str()).is_ok()), "{:?}", run.tickets);
+}
+
+#[test]
+fn they_close_one_after_the_other_however_many_there_are() {
+    let closing = || {
+        let mut run = nested(DEPTH);
+        assert_eq!(run.snapshot.fan_outs.len(), DEPTH);
+        run.step("a", Produced::Next(output("out")));
+        (run.snapshot.status, run.snapshot.fan_outs.len())
+    };
+    let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(closing).unwrap();
+    assert_eq!(thread.join().unwrap(), (Status::Completed, 0));
+}
