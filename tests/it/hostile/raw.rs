@@ -71,7 +71,8 @@ async fn p7_a_header_that_the_client_library_fails_over_costs_one_process_once()
     publish(&host, &host.subject("start.chain"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"0").await?;
     let next = HostProcess::start(&host.url, &host.ns, &[]).await?;
     let failed = std::mem::replace(&mut host.process, next);
-    let status = timeout(DEADLINE * 2, failed.wait()).await.context("the host goes on without a connection")??;
+    let status =
+        timeout(DEADLINE * 2, failed.wait()).await.context("the host goes on without a connection")??;
     assert!(!status.success(), "{status}");
     host.buried("unreadable-headers", "").await?;
     host.works().await
