@@ -212,10 +212,10 @@ node! {
     struct InnerRuns { inner: Key };
     input = ();
     output = Vec<String>;
-    |ctx, _input| {
+    |_ctx, _input| {
         let mut keys = Vec::new();
         for input in [1, 2, 1] {
-            keys.push(self.inner.run(&WorkflowCtx::new(*ctx), input).await?);
+            keys.push(self.inner.run(&WorkflowCtx::new(()), input).await?);
         }
         Ok(Transition::Next(keys))
     }
