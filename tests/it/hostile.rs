@@ -4,6 +4,8 @@ mod newer;
 mod noise;
 mod raw;
 
+#![expect(clippy::print_stdout, reason = "a test shows what it saw when it fails")]
+
 use crate::support::{DEADLINE, HostProcess, jetway_json, messages, monitoring};
 use anyhow::{Context, Result};
 use async_nats::{Client, HeaderMap, Message, Subscriber, jetstream};
