@@ -1,10 +1,10 @@
 //! Bytes that nobody should have sent, on every subject that somebody can write to: a host goes on.
 
+#![expect(clippy::print_stdout, reason = "a test shows what it saw when it fails")]
+
 mod newer;
 mod noise;
 mod raw;
-
-#![expect(clippy::print_stdout, reason = "a test shows what it saw when it fails")]
 
 use crate::support::{DEADLINE, HostProcess, jetway_json, messages, monitoring};
 use anyhow::{Context, Result};
