@@ -111,20 +111,18 @@ impl Report {
         let slope = |bytes: fn(&Minute) -> u64| {
             slope(warm.iter().map(|row| (row.runs_ended as f64 / 1000.0, bytes(row) as f64 / KIB)))
         };
-        let (resident, heap): (fn(&Minute) -> u64, fn(&Minute) -> u64) =
-            (|row| row.host_bytes, |row| row.host_heap_bytes as u64);
         let summary = Summary {
             runs: tally.ended,
             steps: tally.steps,
             warm_up: self.warm_up,
             host_bytes_after_warm_up: first.host_bytes,
             host_bytes_at_the_end: last.host_bytes,
-            host_kib_per_1000_runs: slope(resident),
+            host_kib_per_1000_runs: slope(|row| row.host_bytes),
             host_heap_bytes_after_warm_up: first.host_heap_bytes,
             host_heap_bytes_at_the_end: last.host_heap_bytes,
-            host_heap_kib_per_1000_runs: slope(heap),
+            host_heap_kib_per_1000_runs: slope(|row| row.host_heap_bytes as u64),
             most_growth_mib: self.most_growth_mib,
-            flat: grown(resident) <= most && grown(heap) <= most,
+            flat: grown(|row| row.host_bytes) <= most && grown(|row| row.host_heap_bytes as u64) <= most,
         };
         if self.json {
             println!("{}", serde_json::to_string(&summary)?);

@@ -30,7 +30,7 @@ async fn make_room(setup: &Setup, word: &str) -> Result<()> {
 
 /// A host that would fail a run whose ticket it lost more than once.
 async fn setup(label: &str) -> Result<Setup> {
-    Setup::with(label, EngineConfig { max_attempts: 2, ..EngineConfig::default() }).await
+    Setup::impatient(label, EngineConfig { max_attempts: 2, ..EngineConfig::default() }).await
 }
 
 async fn passes(time: Duration) {

@@ -72,7 +72,7 @@ async fn runs_survive_a_bad_line_between_host_and_server() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_survive_a_server_that_freezes() -> Result<()> {
-    let mut setup = Setup::new("freeze").await?;
+    let mut setup = Setup::impatient("freeze", EngineConfig::default()).await?;
     let job = Job { branches: 20, ..Job::ordinary() };
     for round in ["one", "two"] {
         for number in 0..RUNS {

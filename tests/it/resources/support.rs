@@ -40,16 +40,24 @@ pub(crate) async fn host(config: NatsConfig, engine: EngineConfig) -> Result<Hos
 
 impl Setup {
     pub(crate) async fn new(label: &str) -> Result<Self> {
-        Self::with(label, EngineConfig::default()).await
+        let server = NatsServer::start().await?;
+        let ns = unique_namespace(label);
+        let config = NatsConfig::new(server.url()).in_namespace(ns.parse()?);
+        Self::with(server, ns, config, EngineConfig::default()).await
     }
 
-    pub(crate) async fn with(label: &str, engine: EngineConfig) -> Result<Self> {
+    /// With a host and a client that give up soon.
+    pub(crate) async fn impatient(label: &str, engine: EngineConfig) -> Result<Self> {
         let server = NatsServer::start().await?;
-        let (url, ns) = (server.url(), unique_namespace(label));
-        let config = impatient(&url, &ns)?;
+        let ns = unique_namespace(label);
+        let config = impatient(&server.url(), &ns)?;
+        Self::with(server, ns, config, engine).await
+    }
+
+    async fn with(server: NatsServer, ns: String, config: NatsConfig, engine: EngineConfig) -> Result<Self> {
         let host = host(config.clone(), engine).await?;
         let client = Client::connect_with(config).await?;
-        let jetstream = async_nats::jetstream::new(async_nats::connect(&url).await?);
+        let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
         Ok(Self { _host: host, client, jetstream, ns, server })
     }
 
