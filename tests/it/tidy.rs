@@ -96,7 +96,14 @@ fn only_jetway_nats_names_a_subject() -> Result<()> {
                 && !line.contains("env = ")
                 && !line.contains("std::env");
             let subject = named.iter().any(|name| line.contains(name));
-            let variable = ["JETWAY_NAMESPACE", "JETWAY_CACHE_DIR", "JETWAY_TEST_PYTHON", "JETWAY_MACRO"];
+            let variable = [
+                "JETWAY_NAMESPACE",
+                "JETWAY_CACHE_DIR",
+                "JETWAY_TEST_PYTHON",
+                "JETWAY_MACRO",
+                "JETWAY_MUTANT",
+                "JETWAY_FAIL_POINT",
+            ];
             if code && subject && !variable.iter().any(|name| line.contains(name)) {
                 broken.push(format!("{path}:{}: {}", number + 1, line.trim()));
             }
@@ -116,6 +123,7 @@ fn crates_keep_to_their_dependencies() -> Result<()> {
         ("crates/jetway-testing", &["actix", "jetway-nats", "jetway-actors"][..]),
         ("crates/jetway", &["async-nats", "actix", "jetway-testing"][..]),
         ("crates/jetway-cli", &["async-nats", "actix"][..]),
+        ("crates/jetway-verify", &["async-nats", "actix"][..]),
     ]);
     let mut broken = Vec::new();
     for (package, banned) in rules {
