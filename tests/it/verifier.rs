@@ -1,6 +1,6 @@
 //! Random programs under random faults: a short verification, and that the verifier finds what is broken.
 
-use crate::support::jetway;
+use crate::support::{built, jetway};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{path::PathBuf, process::Stdio, sync::OnceLock};
@@ -38,18 +38,7 @@ async fn nothing_is_lost_with_a_seed_that_nobody_has_seen() -> Result<()> {
 /// The verifier whose hosts break rules. Not built with the tests, since only it has the feature.
 fn mutant_binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
-            .args(["build", "--quiet", "--package", "jetway-tests", "--bin", "mutant"])
-            .args(["--features", "fail-points"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.expect("cargo runs").success(), "the verifier with broken hosts does not build");
-        let test = std::env::current_exe().expect("a test has a path");
-        // target/PROFILE/deps/it-HASH
-        test.parent().and_then(|deps| deps.parent()).expect("it lies in target").join("mutant")
-    })
+    BINARY.get_or_init(|| built("jetway-tests", "mutant", &["fail-points"]))
 }
 
 /// Verifies hosts that do without `rule`, and expects to hear of it as one of `kinds`, within two minutes.
