@@ -8,7 +8,7 @@ use jetway_core::{
     backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite},
     run::{Chunk, ChunkRef, Status},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub(super) fn key(workflow: &str, id: &str) -> RunKey {
     RunKey::new(WorkflowName::new(workflow).expect("a good name"), RunId::new(id).expect("a good id"))
@@ -147,4 +147,37 @@ pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
     assert_eq!((found.0.len(), &found.0[0].run, found.0[0].revision), (1, &run, revision));
     let (again, _) = backend.stale(found.1, Timestamp::now()).await.expect("it can be asked");
     assert!(again.is_empty());
+}
+
+pub(super) async fn runs_that_ended_are_found(subject: Subject) {
+    let (backend, run, ended) = (&subject.backend, key("w", "r"), key("w", "ended"));
+    backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
+    assert_eq!(backend.ended_since(Timestamp(0)).await.expect("it can be asked"), []);
+    for (status, key) in [(Status::Failed, &ended), (Status::Completed, &run)] {
+        let expected = backend.load(key).await.expect("it can be read").map_or(0, |stored| stored.revision);
+        let write = SnapshotWrite { status, ..write(key, expected, 2, b"x") };
+        backend.commit(write).await.expect("it is written");
+    }
+    let mut found = backend.ended_since(Timestamp(0)).await.expect("it can be asked");
+    found.sort();
+    assert_eq!(found, [ended, run]);
+}
+
+pub(super) async fn chunks_that_nobody_will_name_are_removed(subject: Subject) {
+    let (backend, run, nobody) = (&subject.backend, key("w", "r"), key("w", "nobody"));
+    let [chunk, _] = two_chunks();
+    let chunks = vec![chunk.clone()];
+    let kept = SnapshotWrite { chunks: chunks.clone(), ..write(&run, 0, 1, b"one") };
+    backend.commit(kept).await.expect("it is written");
+    // Its writer lost the race, after it had written the chunk.
+    let lost = backend.commit(SnapshotWrite { chunks, ..write(&nobody, 7, 1, b"lost") }).await;
+    assert_eq!(lost.expect_err("it is refused").kind(), BackendErrorKind::Conflict);
+    backend.drop_litter(DEADLINE * 10).await.expect("it can be asked");
+    let read = async |run: &RunKey| backend.read_chunk(run, chunk.name).await.expect("it can be read");
+    wait_until("the chunk is gone", DEADLINE, async || {
+        backend.drop_litter(Duration::ZERO).await.expect("it can be asked");
+        read(&nobody).await.is_none()
+    })
+    .await;
+    assert!(read(&run).await.is_some());
 }
