@@ -10,8 +10,8 @@ use jetway_core::{
     backend::{Ticket, TraceHeaders},
     codec::{self, FORMAT},
     run::{
-        Attempt, Begin, ChunkEntry, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status, Successor, Trace,
-        apply, begin, spill,
+        Attempt, Begin, ChunkEntry, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status,
+        Successor, Trace, apply, begin, spill,
     },
 };
 use std::{fs, path::PathBuf};
@@ -151,7 +151,9 @@ fn a_newer_format_is_refused_in_words() -> Result<()> {
 fn a_chunk_of_format_1_is_read() -> Result<()> {
     let entries: Vec<ChunkEntry> = codec::decode(&read("chunk.cbor")?, "a chunk")?;
     let position = |entry: &ChunkEntry| match entry {
-        ChunkEntry::Seed { position, node, payload } if node == "work" && payload == "\x02payload" => *position,
+        ChunkEntry::Seed { position, node, payload } if node == "work" && payload == "\x02payload" => {
+            *position
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(entries.iter().map(position).collect::<Vec<_>>(), [3, 4]);

@@ -15,8 +15,9 @@ use jetway_core::{
     codec,
     run::{Begin, Seed, Snapshot, Status, Trace, begin},
 };
-use jetway_testing::{NatsServer, unique_namespace, wait_until};
-use std::{fs, time::Duration};
+use jetway_testing::{NatsServer, try_wait_until, unique_namespace};
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, time::Duration};
 use tokio::time::{Instant, timeout};
 
 /// Over how long the messages of an idle host are counted.
@@ -54,6 +55,19 @@ impl Host {
         Ok(())
     }
 
+    /// So does one that is started by a message, which waits for a host that is just coming back.
+    async fn works_when_it_can(&self, run_id: &str) -> Result<()> {
+        let mut done = self.client.subscribe(self.subject(&format!("done.chain.{run_id}"))).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert("Jetway-Run-Id", run_id);
+        self.store(self.subject("start.chain"), headers, "0").await?;
+        let result =
+            timeout(DEADLINE, done.next()).await.with_context(|| format!("run {run_id} does not end"))?;
+        let result: Value = serde_json::from_slice(&result.context("the subscription ended")?.payload)?;
+        assert_eq!(result["output"], 10);
+        Ok(())
+    }
+
     /// `jetway.<ns>.<rest>`
     fn subject(&self, rest: &str) -> String {
         format!("jetway.{}.{rest}", self.ns)
@@ -72,7 +86,12 @@ impl Host {
     }
 
     /// Stores a ticket for an item of a run of `chain`.
-    async fn ticket(&self, run_id: &str, item: &str, seal: impl Fn(&Ticket) -> Result<Vec<u8>>) -> Result<()> {
+    async fn ticket(
+        &self,
+        run_id: &str,
+        item: &str,
+        seal: impl Fn(&Ticket) -> Result<Vec<u8>>,
+    ) -> Result<()> {
         let ticket = ticket(run_id, item)?;
         let subject = self.subject(&format!("work.chain.{}.{run_id}.{item}", ticket.node));
         self.store(subject, HeaderMap::new(), seal(&ticket)?).await
@@ -87,10 +106,12 @@ impl Host {
             return Ok(found.clone());
         }
         loop {
-            let heard = timeout(DEADLINE * 2, self.ear.next()).await;
-            let heard = heard.with_context(|| format!("no dead letter ({why}) says {reason:?}"))?;
+            let Ok(heard) = timeout(DEADLINE * 2, self.ear.next()).await else {
+                let said = |letter| (said(letter, "Jetway-Why"), said(letter, "Jetway-Reason"));
+                let heard: BTreeSet<_> = self.dead.iter().map(said).collect();
+                anyhow::bail!("no dead letter ({why}) says {reason:?}; these say: {heard:#?}");
+            };
             let letter = heard.context("the subscription ended")?;
-            println!("{}: {}", said(&letter, "Jetway-Why"), said(&letter, "Jetway-Reason"));
             self.dead.push(letter.clone());
             if fits(&&letter) {
                 return Ok(letter);
@@ -111,19 +132,19 @@ impl Host {
     async fn is_idle_again(&self) -> Result<()> {
         let counters = monitoring(&self.server)?;
         let mut window = (Instant::now(), messages(&counters).await?);
-        let idle = wait_until("the host is idle again", DEADLINE * 3, async || {
+        let mut rates = Vec::new();
+        let idle = try_wait_until("the host is idle again", DEADLINE * 3, async || {
             if window.0.elapsed() < WINDOW {
                 return false;
             }
             let Ok(now) = messages(&counters).await else { return false };
             let rate = (now - window.1) as f64 / window.0.elapsed().as_secs_f64();
             window = (Instant::now(), now);
-            // Shown where the test fails.
-            println!("{rate:.2} messages a second");
+            rates.push(rate);
             rate < 2.0
         });
-        idle.await;
-        Ok(())
+        let idle = idle.await;
+        idle.with_context(|| format!("messages a second, every {WINDOW:?}: {rates:.1?}"))
     }
 }
 

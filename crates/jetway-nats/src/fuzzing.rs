@@ -2,8 +2,8 @@
 //! interface.
 
 use crate::{
-    dead_letters, names::Ask, names::Names, pull::reply::Origin, pull::status::Status, requests, service::answer,
-    snapshots::chunks, starts, tickets, tickets::Unread,
+    dead_letters, names::Ask, names::Names, pull::reply::Origin, pull::status::Status, requests,
+    service::answer, snapshots::chunks, starts, tickets, tickets::Unread,
 };
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
 use bytes::Bytes;
@@ -169,8 +169,13 @@ pub fn parts(bytes: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// A dead letter gives no order to the server, whatever headers its message had.
 fn buried(letter: &DeadLetter) {
-    let headers =
-        dead_letters::letter_headers(&letter.why, &letter.reason, &letter.subject, &letter.id, letter.headers.clone());
+    let headers = dead_letters::letter_headers(
+        &letter.why,
+        &letter.reason,
+        &letter.subject,
+        &letter.id,
+        letter.headers.clone(),
+    );
     let orders = headers.iter().map(|(name, _)| name.to_string()).filter(|name| {
         name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("nats-")) && name != "Nats-Msg-Id"
     });

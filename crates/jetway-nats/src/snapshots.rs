@@ -35,9 +35,11 @@ impl SnapshotStore for NatsBackend {
             jsapi::latest(&self.link, &self.streams.runs, &subject).await
         };
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
-        Ok(found
-            .filter(|message| !is_removed(&message.headers))
-            .map(|message| Stored { run: run.clone(), bytes: message.payload, revision: message.sequence }))
+        Ok(found.filter(|message| !is_removed(&message.headers)).map(|message| Stored {
+            run: run.clone(),
+            bytes: message.payload,
+            revision: message.sequence,
+        }))
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {

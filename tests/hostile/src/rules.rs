@@ -8,12 +8,12 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use ciborium::Value;
 use jetway_core::{
-    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    codec,
+    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp,
+    WorkflowName, codec,
     run::{
-        Applied, Attempt, Begin, ChunkEntry, DoneView, Effect, Emitted, Limits, Parent, Produced, RunError, Seed,
-        Snapshot, StatusView, Successor, Trace, apply, begin, control, node_states, pending_ticket, pending_tickets,
-        spill, tickets_under,
+        Applied, Attempt, Begin, ChunkEntry, DoneView, Effect, Emitted, Limits, Parent, Produced, RunError,
+        Seed, Snapshot, StatusView, Successor, Trace, apply, begin, control, node_states, pending_ticket,
+        pending_tickets, spill, tickets_under,
     },
 };
 use std::sync::LazyLock;
@@ -120,7 +120,8 @@ fn spilled(snapshot: &mut Snapshot, commit: CommitId, u: &mut Unstructured<'_>) 
 }
 
 fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Result<Attempt> {
-    let mut items: Vec<ItemId> = pending_tickets(snapshot).into_iter().take(64).map(|ticket| ticket.item).collect();
+    let mut items: Vec<ItemId> =
+        pending_tickets(snapshot).into_iter().take(64).map(|ticket| ticket.item).collect();
     items.extend(snapshot.items.keys().take(8).cloned());
     items.extend(["start", "start-1", "no-such-item"].map(|name| ItemId::new(name).expect("a good name")));
     let item = u.choose(&items)?.clone();
@@ -139,7 +140,9 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
 fn produced(u: &mut Unstructured<'_>) -> Result<Produced> {
     Ok(match u.int_in_range(0..=7_u8)? {
         0 | 1 => Produced::Next(emitted(u)?),
-        2 | 3 => Produced::NextAll((0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?),
+        2 | 3 => {
+            Produced::NextAll((0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?)
+        }
         4 => Produced::Hold,
         5 => Produced::Await(key("child")),
         6 => Produced::Caught(error(), emitted(u)?),
@@ -223,7 +226,8 @@ fn applied(snapshot: Snapshot, item: &str, node: &str, produced: Produced) -> Sn
 }
 
 fn to(nodes: &[&str]) -> Emitted {
-    let successor = |node: &&str| Successor { node: (*node).to_owned(), payload: Bytes::from_static(b"\x02") };
+    let successor =
+        |node: &&str| Successor { node: (*node).to_owned(), payload: Bytes::from_static(b"\x02") };
     Emitted { successors: nodes.iter().map(successor).collect(), output: None }
 }
 
@@ -238,6 +242,7 @@ fn child() -> Snapshot {
     let mut snapshot = applied(begun(), "start", "split", Produced::Next(to(&["work", "work"])));
     snapshot = applied(snapshot, "start-1", "work", Produced::Await(key("child")));
     let item = ItemId::new("start-7").expect("a good name");
-    snapshot.parent = Some(Parent { run: key("parent"), item, node: "work".to_owned(), build: Fingerprint(3) });
+    snapshot.parent =
+        Some(Parent { run: key("parent"), item, node: "work".to_owned(), build: Fingerprint(3) });
     snapshot
 }

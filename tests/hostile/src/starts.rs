@@ -69,7 +69,8 @@ workflow! {
 }
 
 static ORDERS: LazyLock<Arc<dyn AnyWorkflow>> = LazyLock::new(|| {
-    let engine = Engine::builder(Arc::new(MemoryBackend::new())).workflow::<(), _>(Orders { take: Take }).build();
+    let engine =
+        Engine::builder(Arc::new(MemoryBackend::new())).workflow::<(), _>(Orders { take: Take }).build();
     Arc::clone(engine.expect("one workflow").workflows().get("orders").expect("it is known"))
 });
 
@@ -101,4 +102,3 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
     serde_json::to_vec(&(DoneView::from(&snapshot), StatusView::from(&snapshot))).expect("views are JSON");
     true
 }
-

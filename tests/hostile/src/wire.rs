@@ -48,11 +48,17 @@ pub(crate) fn headers(bytes: &[u8]) -> bool {
         let _: bool = fuzzing::is_status(&wire);
     }
     let Some(start) = decoders().start(&wire) else { return false };
-    assert!(!fuzzing::is_status(&wire), "a message that a consumer delivered is taken for a word of the server");
+    assert!(
+        !fuzzing::is_status(&wire),
+        "a message that a consumer delivered is taken for a word of the server"
+    );
     let trace = trace_of(&start.trace, 7, 8);
     assert!(trace.trace_id != 0 && trace.span_id != 0);
     let again = trace_of(&trace.headers(), 9, 10);
-    assert_eq!((again.trace_id, again.parent_id, again.flags), (trace.trace_id, Some(trace.span_id), trace.flags));
+    assert_eq!(
+        (again.trace_id, again.parent_id, again.flags),
+        (trace.trace_id, Some(trace.span_id), trace.flags)
+    );
     true
 }
 

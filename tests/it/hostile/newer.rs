@@ -1,6 +1,6 @@
 //! A host that meets what a newer build wrote leaves it as it is, says what to do, and goes on with the rest.
 
-use super::{Host, ticket, said, sealed_run, sealed_ticket};
+use super::{Host, said, sealed_run, sealed_ticket, ticket};
 use crate::support::jetway_json;
 use anyhow::Result;
 use async_nats::{HeaderMap, jetstream};
@@ -24,12 +24,14 @@ impl Host {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     let mut host = Host::start("newer").await?;
-    let (record, key) = (newer(sealed_run("from-tomorrow", Status::Running)?), host.key("RUNS", "chain.from-tomorrow"));
+    let (record, key) =
+        (newer(sealed_run("from-tomorrow", Status::Running)?), host.key("RUNS", "chain.from-tomorrow"));
     host.store(key.clone(), HeaderMap::new(), record.clone()).await?;
     host.ticket("from-tomorrow", "start", sealed_ticket).await?;
     // And one whose ticket is newer as well.
     host.ticket("from-tomorrow", "start-1", |ticket| Ok(newer(sealed_ticket(ticket)?))).await?;
-    let letter = host.buried("cannot-run", "written in format 2, and this build reads up to format 1: update this host");
+    let letter = host
+        .buried("cannot-run", "written in format 2, and this build reads up to format 1: update this host");
     let letter = letter.await?;
     assert!(said(&letter, "Jetway-Reason").contains("run chain/from-tomorrow"), "{letter:?}");
     // Others go on all the while, and the listing of runs tells of both.

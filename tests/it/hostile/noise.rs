@@ -69,7 +69,10 @@ impl Stranger {
             ("Jetway-Run-Id", &["victim", "a b", "", "ok-1", "…"][..]),
             ("Content-Type", &["application/cbor", "application/json; x", "/", "APPLICATION/CBOR;"]),
             ("Jetway-Wait", &["1ms", "99999999999999999999h", "-1s", "soon"]),
-            ("traceparent", &["00-0-0-0", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "-", "ff"]),
+            (
+                "traceparent",
+                &["00-0-0-0", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "-", "ff"],
+            ),
             ("Jetway-Status", &["running", "nothing"]),
             ("Jetway-Commit", &["00000000000000012", "?"]),
         ] {
@@ -159,8 +162,10 @@ async fn p7_a_host_goes_on_whatever_is_said_to_it() -> Result<()> {
     let half = broken.len() / 2;
     broken.truncate(half);
     host.store(host.key("RUNS", "chain.victim"), HeaderMap::new(), broken).await?;
-    host.store(host.key("RUNS", "chain.mixed-up"), HeaderMap::new(), sealed_run("another", Status::Running)?).await?;
-    host.store(host.key("RUNS", "chain.paused"), HeaderMap::new(), sealed_run("paused", Status::Paused)?).await?;
+    host.store(host.key("RUNS", "chain.mixed-up"), HeaderMap::new(), sealed_run("another", Status::Running)?)
+        .await?;
+    host.store(host.key("RUNS", "chain.paused"), HeaderMap::new(), sealed_run("paused", Status::Paused)?)
+        .await?;
     for run in ["victim", "mixed-up", "paused"] {
         host.ticket(run, "start", sealed_ticket).await?;
     }

@@ -14,7 +14,9 @@ pub(super) async fn publish(host: &Host, subject: &str, headers: &[u8], payload:
     let address = host.url.strip_prefix("nats://").context("an address")?;
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let (length, whole) = (headers.len(), headers.len() + payload.len());
-    let mut said = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":false}\r\n".to_vec();
+    let mut said =
+        b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":false}\r\n"
+            .to_vec();
     said.extend(format!("HPUB {subject} {length} {whole}\r\n").into_bytes());
     said.extend([headers, payload, b"\r\nPING\r\n"].concat());
     stream.write_all(&said).await?;
@@ -46,10 +48,11 @@ const HEADERS: [&[u8]; 9] = [
 async fn p7_starts_whose_headers_cannot_be_read_are_buried_and_do_not_come_again() -> Result<()> {
     let mut host = Host::start("raw").await?;
     let pid = host.process.pid();
-    for headers in HEADERS {
+    for (number, headers) in HEADERS.into_iter().enumerate() {
         publish(&host, &host.subject("start.chain"), headers, b"\"no number\"").await?;
         publish(&host, &host.subject("work.chain.one.r.start"), headers, b"no ticket").await?;
-        host.works().await?;
+        // A question that was on its way when the connection was lost would be lost as well.
+        host.works_when_it_can(&format!("after-{number}")).await?;
     }
     for _ in 0..4 {
         host.buried("bad-input", "").await?;
@@ -69,7 +72,8 @@ async fn p7_a_header_that_the_client_library_fails_over_costs_one_process_once()
     publish(&host, &host.subject("start.chain"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"0").await?;
     let next = HostProcess::start(&host.url, &host.ns, &[]).await?;
     let failed = std::mem::replace(&mut host.process, next);
-    let status = timeout(DEADLINE * 2, failed.wait()).await.context("the host goes on without a connection")??;
+    let status =
+        timeout(DEADLINE * 2, failed.wait()).await.context("the host goes on without a connection")??;
     assert!(!status.success(), "{status}");
     host.buried("unreadable-headers", "").await?;
     host.works().await

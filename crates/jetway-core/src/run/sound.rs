@@ -47,11 +47,14 @@ fn broken(id: &ItemId, FanOut { seeds, .. }: &FanOut) -> Option<String> {
     let stray = beyond(seeds.done.last())
         || seeds.inline.keys().any(|position| !seeds.is_open(*position))
         || bounded.flat_map(|bounded| bounded.in_flight.keys()).any(|position| !seeds.is_open(*position))
-        || seeds.bounded.values().any(|bounded| {
-            beyond(bounded.waiting.last()) || bounded.waiting.meets(&seeds.done)
-        });
+        || seeds
+            .bounded
+            .values()
+            .any(|bounded| beyond(bounded.waiting.last()) || bounded.waiting.meets(&seeds.done));
     if stray {
-        return Some(format!("fan-out {id} has {count} branches and says something of others, or of some twice"));
+        return Some(format!(
+            "fan-out {id} has {count} branches and says something of others, or of some twice"
+        ));
     }
     let elsewhere = seeds.chunks.iter().map(|seed| seed.chunk.bytes as usize / LEAST_SEED);
     let kept = elsewhere.fold(seeds.inline.len(), usize::saturating_add);

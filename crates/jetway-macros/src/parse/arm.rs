@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn other_patterns_are_refused() {
-        for tokens in [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v)), quote!(self)] {
+        for tokens in
+            [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v)), quote!(self)]
+        {
             assert!(parse(tokens.clone()).is_err_and(|error| error.starts_with("expected a ")), "{tokens}");
         }
     }

@@ -81,10 +81,7 @@ impl Answerer {
 }
 
 /// The start that a request asks for, and how long its sender waits for the result.
-pub(crate) fn start(
-    names: &Names,
-    request: &Message,
-) -> Result<(StartRequest, Option<Duration>), ApiError> {
+pub(crate) fn start(names: &Names, request: &Message) -> Result<(StartRequest, Option<Duration>), ApiError> {
     let [workflow] = words(names, Ask::Start, request)?;
     let wait = wait(word(request, names::WAIT))?;
     let run_id = word(request, names::RUN_ID).map(|id| id.trim().to_owned()).unwrap_or_else(random_run_id);

@@ -1,7 +1,8 @@
 //! The client itself.
 
 use super::{
-    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, UnreadableRun, WorkflowView,
+    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, UnreadableRun,
+    WorkflowView,
 };
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
@@ -201,4 +202,3 @@ where
     };
     Ok((run, request))
 }
-

@@ -4,8 +4,8 @@ use super::Step;
 use crate::{
     Error, ItemId,
     run::{
-        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, RunError, Seeds, Successor, TicketFor,
-        fan_out::Seeded, sound::MOST_BRANCHES,
+        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, RunError, Seeds, Successor,
+        TicketFor, fan_out::Seeded, sound::MOST_BRANCHES,
     },
 };
 use bytes::Bytes;
@@ -76,7 +76,8 @@ impl Step<'_> {
             if self.graph.gathers(&node) {
                 fan_out.seeds.done.insert(position);
                 fan_out.open -= 1;
-                let arrival = Arrival { position, from: self.taken.id.clone(), span: self.taken.span, payload };
+                let arrival =
+                    Arrival { position, from: self.taken.id.clone(), span: self.taken.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
                 if self.graph.is_bounded(&node) {
