@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -17,23 +17,24 @@ fn fuzz() -> PathBuf {
 
 fn entries(directory: &Path) -> BTreeSet<String> {
     let found = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    found.map(|entry| name(entry).into_string().expect("a name in UTF-8")).collect()
 }
 
 /// Runs every file of a corpus; some are understood and some are not, or the corpus would not say much.
+#[expect(clippy::print_stdout, reason = "shown where the test fails: the last file is the one")]
 fn corpus(target: &'static str) {
     let directory = fuzz().join("corpus").join(target);
     let run = move || {
         let mut understood = Vec::new();
         for name in entries(&directory) {
-            let bytes = fs::read(directory.join(&name)).unwrap();
-            // Printed only where the test fails.
+            let bytes = fs::read(directory.join(&name)).expect("a file");
             println!("corpus/{target}/{name}, {} bytes", bytes.len());
             understood.push(jetway_hostile::run(target, &bytes));
         }
         understood
     };
-    let thread = std::thread::Builder::new().stack_size(STACK).spawn(run).unwrap();
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(run).expect("a thread");
     let understood = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     assert!(understood.len() >= 5, "{target} has {} files", understood.len());
     assert!(understood.contains(&true), "no file of {target} is understood");

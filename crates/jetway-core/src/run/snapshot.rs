@@ -246,7 +246,7 @@ impl Caught {
 
     /// Whether there was none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.count == 0 && self.latest.is_empty()
     }
 
     pub(super) fn record(&mut self, error: RunError) {
