@@ -1,7 +1,5 @@
 //! Bytes that nobody should have sent, on every subject that somebody can write to: a host goes on.
 
-#![expect(clippy::print_stdout, reason = "a test shows what it saw when it fails")]
-
 mod newer;
 mod noise;
 mod raw;
