@@ -110,7 +110,7 @@ cases! {
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
         p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on,
         p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
-        p1_a_lost_coordinator_s_start_is_taken_up;
+        p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
     control: p5_a_cancelled_run_stops, a_paused_run_waits_until_it_is_resumed, a_run_is_told_again_and_again;

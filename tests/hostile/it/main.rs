@@ -1,7 +1,5 @@
 //! Runs the corpora of the fuzz targets without a fuzzer: what was found once is not found again.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test shows what it was at when it fails")]
-
 use std::{
     collections::BTreeSet,
     fs, io,

@@ -3,15 +3,16 @@
 use super::{
     DEADLINE, Subject, TestHost,
     host::request,
-    snapshots::key,
+    snapshots::{key, write},
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
 use jetway_core::{
     Fingerprint, ItemId, Timestamp,
-    backend::{Ticket, TraceHeaders},
+    backend::{Api, RunsQuery, Ticket, TraceHeaders},
     engine::{EngineConfig, Sweeper, Worked},
 };
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject) {
@@ -177,6 +178,34 @@ pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(s
     assert!(worker.await.is_err());
     heir.work(8).await;
     assert_eq!(heir.output::<u64>(&run).await, 3);
+}
+
+pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(subject: Subject) {
+    let host = TestHost::idle(&subject, &Probe::open());
+    for id in ["a", "b"] {
+        let broken = write(&key("chain3", id), 0, 1, b"no record");
+        subject.backend.commit(broken).await.expect("it is written");
+    }
+    let run = host.start("chain3", "r", &0).await;
+    host.ticket("chain3").await.lease.settle().await.expect("it is lost");
+    wait_until("the ticket is gone", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep mends the run behind the broken ones", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps").mended == 1
+    })
+    .await;
+    let page = Api::runs(&*host.engine, RunsQuery::default()).await.expect("they are listed");
+    assert_eq!((&page["runs"][0]["run_id"], &page["runs"][1]), (&json!("r"), &json!(null)));
+    let unreadable = page["unreadable"].as_array().expect("some cannot be read");
+    assert_eq!(unreadable.iter().map(|run| &run["run_id"]).collect::<Vec<_>>(), ["a", "b"]);
+    let status = host.engine.status("chain3", "a").await.expect_err("it cannot be read");
+    assert!(status.message.contains("the record of run chain3/a cannot be read"), "{status}");
+    let mut host = host;
+    host.work(8).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
 }
 
 pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) {

@@ -14,7 +14,7 @@ pub(super) fn key(workflow: &str, id: &str) -> RunKey {
     RunKey::new(WorkflowName::new(workflow).expect("a good name"), RunId::new(id).expect("a good id"))
 }
 
-fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u8]) -> SnapshotWrite {
+pub(super) fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u8]) -> SnapshotWrite {
     SnapshotWrite {
         run: run.clone(),
         commit: CommitId { writer: 7, number },
