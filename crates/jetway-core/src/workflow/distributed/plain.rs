@@ -5,6 +5,7 @@ use super::{Taken, Unfinished};
 use crate::{
     Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec,
     distributed::{Gate, ItemProcessedOutcome},
+    json,
     macro_support::guarded,
     workflow::WorkItem,
 };
@@ -49,9 +50,20 @@ where
     // A copy that shares nothing with the context: a clone of it might.
     let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
-    let attempt = taken.workflow.process_work_item(&ctx, taken.leased.item.clone(), &mut successors);
-    let output = match ctx.run_future(guarded(attempt)).await {
-        Ok(output) => output,
+    let attempt = async {
+        let item = taken.leased.item.clone();
+        let output = taken.workflow.process_work_item(&ctx, item, &mut successors).await?;
+        // Here, and not where the outcome is told: once the context is merged it is too late to fail.
+        let outcome = match &output {
+            Some(output) => {
+                ItemProcessedOutcome::SuccessTerminal(json::from_cbor(&codec::encode(output, "an output")?)?)
+            }
+            None => ItemProcessedOutcome::SuccessNonTerminal,
+        };
+        Ok((output, outcome))
+    };
+    let (output, outcome) = match ctx.run_future(guarded(attempt)).await {
+        Ok(done) => done,
         Err(error) => {
             taken.unless_retried(&error, &give_up).await?;
             taken.processed(ItemProcessedOutcome::Error(error.clone())).await?;
@@ -67,12 +79,6 @@ where
     for successor in successors {
         taken.queue.enqueue(run_id, successor).await?;
     }
-    let outcome = match &output {
-        Some(output) => ItemProcessedOutcome::SuccessTerminal(
-            serde_json::to_value(output).map_err(|error| Error::encode("an output", error))?,
-        ),
-        None => ItemProcessedOutcome::SuccessNonTerminal,
-    };
     taken.processed(outcome).await?;
     Ok(output)
 }

@@ -1,21 +1,27 @@
 //! What a step promises by itself, without a worker around it. What holds for every store is in the conformance suite.
 
 use crate::{
-    Counter, Error, StepCallbacks, WorkItem, Workflow, WorkflowCtx,
+    Counter, Error, StepCallbacks, WorkItem, WorkQueue, Workflow, WorkflowCtx,
     distributed::{
-        ContextStore, InMemoryContextStore, InMemoryWorkQueue, ItemProcessedOutcome, testing::started,
+        ContextStore, InMemoryContextStore, InMemoryWorkQueue, ItemProcessedOutcome,
+        testing::{PlainContexts, started},
     },
     run::Status,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize, Serializer};
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex},
+};
 
-/// Is told nothing.
-struct Quiet;
+/// Is told what came of each item.
+#[derive(Default)]
+struct Told(Mutex<Vec<ItemProcessedOutcome>>);
 
 #[async_trait]
-impl StepCallbacks<Counter, Odd> for Quiet {
+impl StepCallbacks<Counter, Odd> for Told {
     async fn on_started(&self, _run: String, _item: Only) -> Result<(), Error> {
         Ok(())
     }
@@ -24,8 +30,9 @@ impl StepCallbacks<Counter, Odd> for Quiet {
         &self,
         _run: String,
         _item: Only,
-        _: ItemProcessedOutcome,
+        outcome: ItemProcessedOutcome,
     ) -> Result<(), Error> {
+        self.0.lock().unwrap().push(outcome);
         Ok(())
     }
 }
@@ -86,10 +93,11 @@ impl Workflow<Counter> for Odd {
 
     async fn process_work_item<'a>(
         &'a self,
-        _ctx: &'a WorkflowCtx<Counter>,
+        ctx: &'a WorkflowCtx<Counter>,
         _item: Only,
         _queue: &mut VecDeque<Only>,
     ) -> Result<Option<Unfit>, Error> {
+        ctx.store.increment();
         Ok(Some(Unfit))
     }
 }
@@ -98,8 +106,24 @@ impl Workflow<Counter> for Odd {
 async fn a_result_that_cannot_be_encoded_fails_the_run_and_does_not_go_round_for_ever() {
     let (contexts, queue) = (InMemoryContextStore::new(), InMemoryWorkQueue::new());
     Odd.start_distributed(&started(), (), &contexts, &queue, "r").await.unwrap();
-    let failed = Odd.step_distributed(&contexts, &queue, 0, Arc::new(Quiet)).await.unwrap_err();
+    let failed = Odd.step_distributed(&contexts, &queue, 0, Arc::new(Told::default())).await.unwrap_err();
     assert!(failed.to_string().contains("too odd"), "{failed}");
     let (snapshot, _) = ContextStore::<Counter>::snapshot(&contexts, "r").await.unwrap().unwrap();
     assert_eq!((snapshot.status, snapshot.error.unwrap().kind.as_str()), (Status::Failed, "codec"));
+}
+
+#[tokio::test]
+async fn the_same_holds_over_stores_of_contexts_alone_and_nothing_is_merged() {
+    let (contexts, queue, told) =
+        (PlainContexts::default(), InMemoryWorkQueue::new(), Arc::new(Told::default()));
+    Odd.start_distributed(&started(), (), &contexts, &queue, "r").await.unwrap();
+    let failed = Odd.step_distributed(&contexts, &queue, 0, told.clone()).await.unwrap_err();
+    assert!(failed.to_string().contains("too odd"), "{failed}");
+    let outcomes = told.0.lock().unwrap().clone();
+    assert!(
+        matches!(&outcomes[..], [ItemProcessedOutcome::Error(error)] if error.kind() == "codec"),
+        "{outcomes:?}"
+    );
+    assert_eq!(contexts.get("r").await.unwrap().unwrap().get(), 0);
+    assert_eq!(WorkQueue::<Counter, Only>::pending_work(&queue, "r").await.unwrap(), []);
 }
