@@ -82,6 +82,7 @@ workflow! {
             crate::composite::kinds::Verdict::Good(_) => [text, more];
             Verdict::Pair(_, word) => [both];
             kinds::Verdict::Shape { width, height: h, .. } => [area];
+            Verdict::End(word) if __store.0 > 8 => [text];
             Verdict::End(word) => [];
             Verdict::Stop => [unit];
         };
@@ -111,6 +112,12 @@ async fn guards_see_the_payload_the_node_the_context_and_the_input() {
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await, to(&["More(\"strict\")"]));
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(2)));
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await, out(["good".to_owned()]));
+}
+
+#[tokio::test]
+async fn the_old_name_of_the_context_is_still_seen() {
+    let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(9)));
+    assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![4])).await, to(&["Text(\"over\")"]));
 }
 
 #[tokio::test]
