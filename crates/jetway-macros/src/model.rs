@@ -22,6 +22,8 @@ pub(crate) struct Workflow {
 /// A node of a checked workflow.
 pub(crate) struct Node {
     pub(crate) ident: Ident,
+    /// The node's name, as it stands in the first of its edges.
+    pub(crate) edge: Ident,
     pub(crate) ty: Type,
     /// The variant of the work item enum.
     pub(crate) variant: Ident,

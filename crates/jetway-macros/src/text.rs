@@ -19,13 +19,33 @@ pub(crate) fn camel_case(name: &str) -> String {
         .collect()
 }
 
-/// Names as a sentence lists them: `a`, `b` and `c`.
+/// How many names a sentence lists.
+const HANDFUL: usize = 5;
+
+/// Names as a sentence lists them: `a`, `b` and `c`; a handful of them where there are many.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    series(names, "and", |more| format!("{more} more"))
+}
+
+/// Names of which one is meant: `a`, `b` or `c`; a handful of them where there are many.
+pub(crate) fn either<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    series(names, "or", |_| "another one".to_owned())
+}
+
+fn series<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    word: &str,
+    rest: impl FnOnce(usize) -> String,
+) -> String {
+    let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.len() > HANDFUL {
+        let more = names.split_off(HANDFUL - 1).len();
+        names.push(rest(more));
+    }
     match names.split_last() {
         None => String::new(),
         Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        Some((last, before)) => format!("{} {word} {last}", before.join(", ")),
     }
 }
 
@@ -147,6 +167,10 @@ mod tests {
     fn names_are_listed_as_people_do() {
         assert_eq!(listed(["a"]), "`a`");
         assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(either(["a", "b"]), "`a` or `b`");
+        assert_eq!(listed(["a", "b", "c", "d", "e"]), "`a`, `b`, `c`, `d` and `e`");
+        assert_eq!(listed(["a", "b", "c", "d", "e", "f"]), "`a`, `b`, `c`, `d` and 2 more");
+        assert_eq!(either(["a", "b", "c", "d", "e", "f"]), "`a`, `b`, `c`, `d` or another one");
     }
 
     #[test]

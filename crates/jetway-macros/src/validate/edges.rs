@@ -15,6 +15,7 @@ use proc_macro2::Ident;
 /// The edges of one node, by kind, with the node's name as it stands there.
 #[derive(Default)]
 struct Edges {
+    first: Option<Ident>,
     direct: Option<Vec<Target>>,
     failure: Option<Vec<Target>>,
     composite: Option<(Ident, Vec<Arm<Target>>)>,
@@ -36,6 +37,7 @@ pub(super) fn resolve(nodes: Vec<Declared>, edges: Vec<Edge>, errors: &mut Error
 impl Edges {
     fn add(&mut self, from: &Ident, kind: Kind, nodes: &[Declared], errors: &mut Errors) {
         let name = plain(from);
+        self.first.get_or_insert_with(|| from.clone());
         let (again, kind) = match kind {
             Kind::Direct(to) => (self.direct.replace(targets(from, to, nodes, errors)).is_some(), "direct"),
             Kind::Failure(to) => {
@@ -74,7 +76,7 @@ fn targets(from: &Ident, to: Vec<Ident>, nodes: &[Declared], errors: &mut Errors
 }
 
 fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
-    let Edges { direct, failure, composite } = edges;
+    let Edges { first, direct, failure, composite } = edges;
     let (success, shadowed) = match (direct, composite) {
         (None, None) if failure.is_none() => {
             let name = plain(&node.ident);
@@ -92,6 +94,7 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         }
     };
     Some(Node {
+        edge: first.unwrap_or_else(|| node.ident.clone()),
         ident: node.ident,
         ty: node.ty,
         variant: node.variant,

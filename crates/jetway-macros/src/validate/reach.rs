@@ -2,8 +2,8 @@
 
 use crate::{
     errors::Errors,
-    model::Workflow,
-    text::{listed, plain},
+    model::{Node, Workflow},
+    text::{either, listed, plain},
 };
 use std::collections::BTreeSet;
 
@@ -20,11 +20,7 @@ pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
 }
 
 fn unreached(workflow: &Workflow, errors: &mut Errors) {
-    let mut reached = BTreeSet::from([workflow.start]);
-    let mut queue = vec![workflow.start];
-    while let Some(node) = queue.pop() {
-        queue.extend(workflow.nodes[node].successors().filter(|next| reached.insert(*next)));
-    }
+    let reached = reached_from(&workflow.nodes, workflow.start);
     let start = plain(&workflow.nodes[workflow.start].ident);
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
@@ -49,43 +45,63 @@ fn idle_gatherers(workflow: &Workflow, errors: &mut Errors) {
 
 fn endless(workflow: &Workflow, errors: &mut Errors) {
     let nodes = &workflow.nodes;
-    let mut ending: BTreeSet<_> = (0..nodes.len()).filter(|node| nodes[*node].is_exit()).collect();
     let name = plain(&workflow.head.ident);
     let span = workflow.head.ident.span();
-    if ending.is_empty() {
-        let message = format!("workflow `{name}` never ends: one of its nodes needs `node => [];`");
+    if !nodes.iter().any(Node::is_exit) {
+        let names: Vec<_> = nodes.iter().map(|node| plain(&node.ident)).collect();
+        let first = names.first().map_or("node", String::as_str);
+        let message = format!(
+            "workflow `{name}` never ends: let {} end the run, as by `{first} => [];`",
+            either(names.iter().map(String::as_str))
+        );
         errors.at(span, message);
         return;
     }
-    if workflow.output.is_none() && !nodes.iter().any(|node| node.is_terminal()) {
+    if workflow.output.is_none() && !nodes.iter().any(Node::is_terminal) {
         let message = format!(
             "workflow `{name}` ends in `=> []` arms only, where the type of the output cannot be seen: add \
              `output = Type;`"
         );
         errors.at(span, message);
     }
-    // Backwards from the ends, until nothing is added.
-    loop {
-        let before = ending.len();
-        for (position, node) in nodes.iter().enumerate() {
-            if node.successors().any(|next| ending.contains(&next)) {
-                ending.insert(position);
-            }
-        }
-        if ending.len() == before {
-            break;
+    for circle in circles(nodes) {
+        if let Some(first) = circle.first() {
+            errors.at(nodes[*first].edge.span(), goes_round(nodes, &circle));
         }
     }
-    let stuck: Vec<_> = (0..nodes.len()).filter(|node| !ending.contains(node)).collect();
-    if let Some(first) = stuck.first() {
-        let names: Vec<_> = stuck.iter().map(|node| plain(&nodes[*node].ident)).collect();
-        let names = listed(names.iter().map(String::as_str));
-        let message = format!(
-            "no way leads from {names} to an end of the run: one of them needs an edge to a node that does, or \
-             `node => [];` where the run is to end"
-        );
-        errors.at(nodes[*first].ident.span(), message);
+}
+
+/// The nodes that a run never leaves, once it has come to one of them: each leads to all of them and to no other.
+fn circles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
+    let within: Vec<_> = (0..nodes.len()).map(|node| reached_from(nodes, node)).collect();
+    let closed = |circle: &&BTreeSet<usize>| {
+        circle.iter().all(|node| within[*node] == **circle && !nodes[*node].is_exit())
+    };
+    within.iter().filter(closed).cloned().collect()
+}
+
+/// Where a run may come to from a node, the node itself included.
+fn reached_from(nodes: &[Node], node: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::from([node]);
+    let mut queue = vec![node];
+    while let Some(node) = queue.pop() {
+        queue.extend(nodes[node].successors().filter(|next| reached.insert(*next)));
     }
+    reached
+}
+
+fn goes_round(nodes: &[Node], circle: &BTreeSet<usize>) -> String {
+    let names: Vec<_> = circle.iter().map(|node| plain(&nodes[*node].ident)).collect();
+    let first = names.first().map_or("node", String::as_str);
+    let listed = listed(names.iter().map(String::as_str));
+    let (round, them, one) = match circle.len() {
+        1 => ("leads only to itself", "it", "it"),
+        _ => ("lead only to each other", "them", "one of them"),
+    };
+    format!(
+        "{listed} {round}: no way leads from {them} to an end of the run; {one} needs an edge to a node that does, or \
+         `{first} => [];` where the run is to end"
+    )
 }
 
 #[cfg(test)]
@@ -110,7 +126,7 @@ mod tests {
         for edges in [quote! { a => [b]; b => [a]; }, quote! { a => [b]; b => [b]; a on_failure => [b]; }] {
             refused(
                 &quote! { struct W { a: A, b: B } start = a; edges { #edges } },
-                &["workflow `W` never ends: one of its nodes needs `node => [];`"],
+                &["workflow `W` never ends: let `a` or `b` end the run, as by `a => [];`"],
             );
         }
         refused(
@@ -118,7 +134,20 @@ mod tests {
                 struct W { a: A, b: B, c: C, d: D } start = a;
                 edges { a => [b, c]; b => [d]; d => { V::A => [b]; }; c => []; }
             },
-            &["no way leads from `b` and `d` to an end of the run"],
+            &[
+                "`b` and `d` lead only to each other: no way leads from them to an end of the run; one of them needs",
+            ],
+        );
+        // What leads to a circle alone is mended with it; each circle is told by itself.
+        refused(
+            &quote! {
+                struct W { a: A, to: B, b: B, c: C, d: D } start = a;
+                edges { a => [to, c, d]; to => [b]; b => [b]; d => { V::A => [d]; }; c => []; }
+            },
+            &[
+                "`b` leads only to itself: no way leads from it to an end of the run; it needs",
+                "`d` leads only to itself",
+            ],
         );
     }
 

@@ -11,4 +11,10 @@ workflow! {
     edges { fetch => [wait, store]; wait => [again]; again => [wait]; store => []; }
 }
 
+workflow! {
+    struct Waiting { fetch: Step, again: Step, store: Step }
+    start = fetch;
+    edges { fetch => [again, store]; again => [again]; store => []; }
+}
+
 fn main() {}
