@@ -42,9 +42,11 @@
 //! | an empty queue is `None` and no error | `an_empty_queue_is_no_step` |
 //! | a queue that fails is an error without run and item | `a_queue_that_fails_is_an_error_without_a_run` |
 //! | `on_started` comes first; its error keeps the item from being executed, and the item comes again | `what_comes_of_an_item_is_told`, `a_refused_item_is_not_executed_and_comes_again` |
+//! | a context store that fails is an error with run and item; the item comes again, and its change counts once | `a_context_store_that_fails_doubles_nothing` |
 //! | an item of an unknown run is `NotStarted` with run and item, and stays; nobody is told | `an_item_without_a_run_is_an_error_and_stays` |
 //! | context and successors are there before `on_item_processed` is called | `a_step_is_committed_before_it_is_told` |
 //! | the last item's outcome carries the output; holding, and a fan-out of nothing, are success | `what_comes_of_an_item_is_told`, `holding_is_success` |
+//! | an error of `on_item_processed` is one with run and item; the step stays committed, and is not told again | `an_error_of_who_is_told_undoes_nothing` |
 //! | a failed node is told, changes no context, and is an error with run and item | `a_failed_item_is_told_and_leaves_nothing_behind` |
 //! | a step is committed once: what was not queued is queued later, and what is delivered again is not executed | `what_was_committed_and_not_queued_is_queued_later`, `an_item_that_is_done_is_not_executed_again` |
 //!
@@ -74,6 +76,7 @@
 //! | a batch is one step, in the order of its inputs; many values are flattened, held ones left out | `a_batch_is_one_step_in_the_order_of_its_inputs` |
 //! | a batch works on so many inputs at once | `a_batch_works_on_so_many_at_once` |
 //! | the first failure fails the batch | `a_batch_fails_as_one` |
+//! | a batch that is cancelled ends with the inputs in flight, and nothing of it is kept | `a_batch_is_cancelled_with_what_is_in_flight` |
 //! | a split is a fan-out | `a_split_is_a_fan_out` |
 //! | a nested workflow is one step on the step's context, and fails whole | `a_nested_workflow_is_one_step`, `a_nested_workflow_fails_whole` |
 //! | it has the limit that it was made with, and the token of the step | `a_nested_workflow_keeps_its_limit_and_not_its_token` |
@@ -100,6 +103,7 @@
 //! |---|---|
 //! | stored health keeps no one from working | `what_is_stored_of_a_lost_worker_keeps_no_one_from_working` |
 //! | a worker gives signs of life, and tells its item while it runs one; the item is in progress | `a_worker_tells_what_it_does` |
+//! | signs of life go on during a long step | `signs_of_life_go_on_during_a_long_step` |
 //! | each success is counted; the last one lists status, output and end | `the_last_step_lists_the_end` |
 //! | a failed attempt is recorded, and the item waits in the queue for the next one | `a_failed_attempt_waits_in_the_queue` |
 //! | the last attempt fails the item and the run for good | `retries_have_an_end` |
@@ -119,6 +123,7 @@
 //! | an end is final, a failure too: commands say so | `an_end_is_final` |
 //! | `complete_run` ends a run by hand | `a_run_that_is_completed_by_hand_goes_no_further` |
 //! | workers are alive, stale or dead by the age of their last sign | `workers_are_alive_stale_or_dead` |
+//! | a live worker is listed with its item and status | `a_live_worker_is_listed_with_its_health` |
 //!
 //! | `WorkQueue`, `RunInfoStore`, `MetricsStore`, `ErrorStore`, `LivenessStore`, `WorkItemStateStore` | case |
 //! |---|---|
@@ -214,7 +219,8 @@ cases! {
         a_step_is_committed_before_it_is_told, a_failed_item_is_told_and_leaves_nothing_behind,
         a_refused_item_is_not_executed_and_comes_again, an_item_without_a_run_is_an_error_and_stays,
         a_queue_that_fails_is_an_error_without_a_run, what_was_committed_and_not_queued_is_queued_later,
-        an_item_that_is_done_is_not_executed_again;
+        an_item_that_is_done_is_not_executed_again, a_context_store_that_fails_doubles_nothing,
+        an_error_of_who_is_told_undoes_nothing;
     transitions: the_ids_of_items_are_derived, a_fan_out_goes_to_every_successor_in_order,
         many_values_of_a_terminal_node_are_outputs, a_failure_takes_the_fallback_with_the_input,
         an_abort_takes_the_fallback, a_success_passes_the_fallback_by, a_value_goes_where_its_arm_says,
@@ -225,7 +231,7 @@ cases! {
         retries_of_nodes_and_of_workers_multiply, a_limit_is_around_all_attempts, pauses_grow_up_to_their_cap,
         a_policy_covers_its_class_of_errors;
     adaptors: a_batch_is_one_step_in_the_order_of_its_inputs, a_batch_works_on_so_many_at_once,
-        a_batch_fails_as_one, a_split_is_a_fan_out, a_nested_workflow_is_one_step,
+        a_batch_fails_as_one, a_batch_is_cancelled_with_what_is_in_flight, a_split_is_a_fan_out, a_nested_workflow_is_one_step,
         a_nested_workflow_fails_whole, a_nested_workflow_keeps_its_limit_and_not_its_token,
         a_source_runs_one_after_the_other, a_timer_feeds_a_source;
     limits: a_limit_is_for_each_node, a_cancelled_run_executes_nothing,
@@ -237,7 +243,8 @@ cases! {
         events_stand_in_the_order_of_cause_and_effect;
     workers: a_worker_tells_what_it_does, the_last_step_lists_the_end, a_failed_attempt_waits_in_the_queue,
         retries_have_an_end, a_worker_s_policy_is_the_builder_s_or_none,
-        what_is_stored_of_a_lost_worker_keeps_no_one_from_working, a_worker_runs_for_ever;
+        what_is_stored_of_a_lost_worker_keeps_no_one_from_working, a_worker_runs_for_ever,
+        signs_of_life_go_on_during_a_long_step;
     pools: a_pool_s_workers_have_their_ids, a_pool_that_stops_finishes_the_step_under_way,
         a_pool_can_be_waited_for, a_step_that_does_not_end_in_time_is_given_back,
         two_pools_execute_a_run_with_retries_exactly;
@@ -245,7 +252,7 @@ cases! {
         the_end_is_that_of_all_branches, a_cancelled_run_never_goes_on,
         a_paused_run_waits_and_goes_on_where_it_was, a_step_under_way_is_committed_by_a_paused_run,
         an_end_is_final, a_run_that_is_completed_by_hand_goes_no_further, a_failed_run_says_why,
-        workers_are_alive_stale_or_dead;
+        workers_are_alive_stale_or_dead, a_live_worker_is_listed_with_its_health;
     queue: items_come_in_order_over_all_runs, an_item_that_waits_is_there_once, what_is_dequeued_is_gone,
         an_unknown_run_has_no_items, a_run_is_purged_alone,
         what_is_given_back_comes_at_once_or_after_its_time, each_item_is_handed_out_once;

@@ -7,8 +7,10 @@ use super::{
     workflows::{Act, Ctx, Line, failure},
     world::{World, started},
 };
-use crate::conformance::DEADLINE;
-use jetway_core::{BatchNode, CompositeNode, Error, SplitNode, Transition, Workflow, source};
+use crate::{conformance::DEADLINE, wait_until};
+use jetway_core::{
+    BatchNode, CompositeNode, Error, SplitNode, Transition, Workflow, distributed::WorkerPool, source,
+};
 use jetway_macros::workflow;
 use std::{
     sync::{
@@ -17,6 +19,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 
 workflow! {
     /// Many inputs in one step.
@@ -75,6 +78,42 @@ pub(super) async fn a_batch_works_on_so_many_at_once<S: Stores>(stores: S) {
 pub(super) async fn a_batch_fails_as_one<S: Stores>(stores: S) {
     let Ended { answer, ctx, .. } = every_way(&stores, batched, || vec![1, 9, 2]).await;
     assert_eq!((answer, ctx.steps.get()), (Err(failure("nine")), 0));
+}
+
+/// A batch that is cancelled ends at once, with the inputs that it works on: nothing of it is kept, and it can be made
+/// again.
+pub(super) async fn a_batch_is_cancelled_with_what_is_in_flight<S: Stores>(stores: S) {
+    let in_flight = Arc::new(());
+    let held = Arc::clone(&in_flight);
+    let act = Act::doing("one", move |_input, _| {
+        let held = Arc::clone(&held);
+        async move {
+            let _held_until_dropped = held;
+            std::future::pending().await
+        }
+    });
+    // One is here, one in the node.
+    let now = || Arc::strong_count(&in_flight) - 2;
+    let begun = async || wait_until("the batch is under way", DEADLINE, async || now() == 3).await;
+    let (stuck, store) = (Batched { all: BatchNode::new(act, 3) }, stores.checkpoints());
+    let ctx = started();
+    let (ended, ()) = tokio::join!(stuck.run_with_checkpoint(&ctx, vec![1; 5], &store, "r"), async {
+        begun().await;
+        ctx.cancel();
+    });
+    assert_eq!((ended, now()), (Err(Error::Cancelled), 0));
+    assert_eq!(batched().resume(&store, "r").await, Ok(vec![1; 5]));
+
+    let world = World::new(&stores, &stuck);
+    world.start("r", vec![1; 5]).await;
+    let mut pool = WorkerPool::new(world.worker(), 1);
+    pool.start();
+    begun().await;
+    timeout(DEADLINE, pool.stop_within(Duration::from_millis(10))).await.unwrap();
+    assert_eq!((now(), world.snapshot("r").await.steps, world.context("r").await.steps.get()), (0, 0, 0));
+    let mended = World::new(&stores, &batched());
+    assert_eq!(mended.drive("r", &Told::new()).await, Ok(vec![1; 5]));
+    assert_eq!(mended.context("r").await.steps.get(), 5);
 }
 
 type Splitter = SplitNode<u64, u64, fn(u64) -> Vec<u64>>;
@@ -199,7 +238,7 @@ pub(super) async fn a_timer_feeds_a_source<S: Stores>(stores: S) {
         }
     };
     let both = async { tokio::join!(source.run(&line, &ctx), timer) };
-    let (ran, ()) = tokio::time::timeout(DEADLINE, both).await.unwrap();
+    let (ran, ()) = timeout(DEADLINE, both).await.unwrap();
     assert_eq!((ran, line.one.inputs()), (Ok(()), vec![1, 2, 3]));
     // Each tick was a run of its own: none of them is known to the stores.
     assert_eq!(line.resume(&store, "1").await, Err(Error::NotStarted));

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use jetway_core::{
-    Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem, WorkQueue,
-    distributed::{Leased, WorkQueueError},
+    Checkpoint, CheckpointError, CheckpointStore, Context, ContextStore, Merge, WorkItem, WorkQueue,
+    distributed::{ContextStoreError, Leased, WorkQueueError},
+    run::Snapshot,
 };
 use std::{
     sync::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 /// Whether one of the failures that are left is due now.
-fn due(left: &AtomicU32) -> bool {
+pub(super) fn due(left: &AtomicU32) -> bool {
     left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
@@ -83,6 +84,76 @@ impl<C: Context, WI: WorkItem + 'static, Q: WorkQueue<C, WI>> WorkQueue<C, WI> f
 
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         self.queue.give_back_after(leased, delay).await
+    }
+}
+
+/// Contexts that cannot be read, and cannot be written, so many times; with their records or without.
+#[derive(Debug)]
+pub(super) struct FaultyContexts<CS> {
+    store: CS,
+    records: bool,
+    mute: AtomicU32,
+    full: AtomicU32,
+}
+
+impl<CS> FaultyContexts<CS> {
+    pub(super) fn new(store: CS, records: bool) -> Self {
+        Self { store, records, mute: AtomicU32::new(0), full: AtomicU32::new(0) }
+    }
+
+    /// Takes nothing in the next so many times.
+    pub(super) fn refuse(&self, times: u32) {
+        self.full.store(times, Ordering::SeqCst);
+    }
+
+    /// Hands nothing out the next so many times.
+    pub(super) fn fall_silent(&self, times: u32) {
+        self.mute.store(times, Ordering::SeqCst);
+    }
+
+    fn answers(&self) -> Result<(), ContextStoreError> {
+        if due(&self.mute) { Err(ContextStoreError::Io("no answer".to_owned())) } else { Ok(()) }
+    }
+
+    fn has_room(&self) -> Result<(), ContextStoreError> {
+        if due(&self.full) { Err(ContextStoreError::Io("full".to_owned())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl<C: Context + Merge + 'static, CS: ContextStore<C>> ContextStore<C> for FaultyContexts<CS> {
+    async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
+        self.answers()?;
+        self.store.get(run_id).await
+    }
+
+    async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        self.has_room()?;
+        self.store.set(run_id, ctx).await
+    }
+
+    async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
+        self.has_room()?;
+        self.store.merge(run_id, ctx).await
+    }
+
+    fn keeps_snapshots(&self) -> bool {
+        self.records
+    }
+
+    async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
+        self.answers()?;
+        self.store.snapshot(run_id).await
+    }
+
+    async fn swap_snapshot(
+        &self,
+        run_id: &str,
+        expected: u64,
+        snapshot: &Snapshot,
+    ) -> Result<bool, ContextStoreError> {
+        self.has_room()?;
+        self.store.swap_snapshot(run_id, expected, snapshot).await
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{conformance::DEADLINE, wait_until};
 use chrono::{TimeDelta, Utc};
 use jetway_core::{
     Error, WorkQueue as _,
-    distributed::{LivenessStatus, LivenessStore as _, RunMetrics, RunStatus, WorkItemStatus},
+    distributed::{LivenessStatus, LivenessStore as _, RunMetrics, RunStatus, WorkItemStatus, WorkerStatus},
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -223,4 +223,29 @@ pub(super) async fn workers_are_alive_stale_or_dead<S: Stores>(stores: S) {
     use LivenessStatus::{Alive, Dead, Stale};
     assert_eq!(checked, [(0, Alive), (1, Alive), (2, Stale), (3, Dead), (4, Dead)]);
     assert_eq!(orchestrator.list_workers().await.unwrap(), [0, 1, 2, 3]);
+}
+
+/// A worker that is at work is listed with its item, and is alive; when it is done it is listed as idle.
+pub(super) async fn a_live_worker_is_listed_with_its_health<S: Stores>(stores: S) {
+    let (held, begun, go_on) = Act::held("one");
+    let world = World::new(&stores, &Line { one: held, ..Line::new() });
+    let orchestrator = world.elsewhere().await.orchestrator();
+    assert_eq!(orchestrator.list_worker_health().await.unwrap(), []);
+    let run = orchestrator.start_run(&started(), 5).await.unwrap();
+    let worker = world.worker();
+    let step = tokio::spawn(async move { worker.run_once(7).await });
+    begun.notified().await;
+    let listed = orchestrator.list_worker_health().await.unwrap();
+    let said: Vec<_> = listed.iter().map(|health| (health.worker_id, health.status)).collect();
+    assert_eq!(said, [(7, WorkerStatus::InProgress)]);
+    assert_eq!(listed[0].current_work_item.as_deref(), Some("One(5)"));
+    assert_eq!(listed[0].current_work_item_run_id.as_deref(), Some(run.as_str()));
+    let checked = orchestrator.check_worker_liveness(&[7], DEADLINE).await;
+    assert_eq!(checked, [(7, LivenessStatus::Alive)]);
+    go_on.notify_one();
+    assert_eq!(step.await.unwrap(), Ok(None));
+    let listed = orchestrator.list_worker_health().await.unwrap();
+    let said: Vec<_> = listed.iter().map(|health| (health.worker_id, health.status)).collect();
+    assert_eq!(said, [(7, WorkerStatus::Idle)]);
+    assert_eq!(listed[0].current_work_item, None);
 }

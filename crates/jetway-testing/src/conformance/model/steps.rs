@@ -2,10 +2,10 @@
 
 use super::{
     Stores,
-    faulty::FaultyQueue,
+    faulty::{FaultyContexts, FaultyQueue},
     told::Told,
     workflows::{Act, Ctx, Fan, Joined, Line, LineWorkItem, busy},
-    world::World,
+    world::{World, started},
 };
 use crate::{conformance::DEADLINE, wait_until};
 use async_trait::async_trait;
@@ -185,4 +185,61 @@ pub(super) async fn an_item_that_is_done_is_not_executed_again<S: Stores>(stores
     assert_eq!((world.workflow.one.inputs(), world.workflow.three.inputs()), (vec![1], vec![3]));
     assert_eq!(before.map(|(record, _)| record.steps), Some(1));
     assert_eq!(world.snapshot("r").await.steps, 3);
+}
+
+/// A store of contexts that cannot be read or written is an error with run and item. The item comes again, and what the
+/// node did counts once, also over a store without records.
+pub(super) async fn a_context_store_that_fails_doubles_nothing<S: Stores>(stores: S) {
+    for (run, records) in [("recorded", true), ("plain", false)] {
+        let (world, told) = (World::new(&stores, &Line::new()), Told::new());
+        let (contexts, queue) = (FaultyContexts::new(world.contexts(), records), world.queue());
+        world.workflow.start_distributed(&started(), 1, &contexts, &queue, run).await.unwrap();
+        let step = async || {
+            let told: Arc<dyn StepCallbacks<Ctx, Line>> = Arc::clone(&told) as _;
+            world.workflow.step_distributed(&contexts, &queue, 0, told).await
+        };
+        contexts.fall_silent(1);
+        let unread = step().await.unwrap_err();
+        assert!(unread.to_string().contains("no answer"), "{unread}");
+        assert_eq!(unread.run_id.as_deref(), Some(run));
+        assert!(matches!(unread.work_item, Some(LineWorkItem::One(_, 1))), "{:?}", unread.work_item);
+        assert_eq!((world.workflow.one.inputs().len(), world.pending(run).await.len()), (0, 1));
+        contexts.refuse(1);
+        let unwritten = wait_until("the item comes again", DEADLINE, async || step().await.err()).await;
+        assert!(unwritten.to_string().contains("full"), "{unwritten}");
+        assert_eq!(unwritten.run_id.as_deref(), Some(run));
+        assert_eq!(world.context(run).await.steps.get(), 0);
+        let ended = wait_until("the run ends", DEADLINE, async || step().await.unwrap()).await;
+        assert_eq!(ended, (run.to_owned(), 4));
+        assert_eq!((world.workflow.one.inputs(), world.workflow.two.inputs()), (vec![1, 1], vec![2]));
+        assert_eq!(world.context(run).await.trail().await, ["one 1", "two 2", "three 3"]);
+        assert_eq!((world.context(run).await.steps.get(), world.pending(run).await), (3, vec![]));
+    }
+}
+
+/// An error of `on_item_processed` is the step's, with run and item. What was committed stays, and is neither executed
+/// nor told again.
+pub(super) async fn an_error_of_who_is_told_undoes_nothing<S: Stores>(stores: S) {
+    let (world, told) = (World::new(&stores, &Line::new()), Told::new());
+    let unheard = async || {
+        told.fall_deaf(1);
+        let unheard = world.step(&told).await.unwrap_err();
+        assert!(unheard.to_string().contains("not heard"), "{unheard}");
+        assert_eq!(unheard.run_id.as_deref(), Some("r"));
+        unheard.work_item.unwrap().to_string()
+    };
+    world.start("r", 1).await;
+    assert_eq!(unheard().await, "One(1)");
+    assert_eq!((world.snapshot("r").await.steps, world.context("r").await.steps.get()), (1, 1));
+    assert_eq!(world.step(&told).await.unwrap(), None);
+    assert_eq!(unheard().await, "Three(3)");
+    assert_eq!(world.snapshot("r").await.status, Status::Completed);
+    wait_until("the items have come again", DEADLINE, async || {
+        assert_eq!(world.step(&told).await.unwrap(), None);
+        world.pending("r").await.is_empty()
+    })
+    .await;
+    let Line { one, two, three } = &world.workflow;
+    assert_eq!([one, two, three].map(Act::inputs), [[1], [2], [3]]);
+    assert_eq!((told.lines().len(), world.snapshot("r").await.steps), (6, 3));
 }

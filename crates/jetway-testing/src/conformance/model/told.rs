@@ -1,6 +1,6 @@
 //! Being told about steps.
 
-use super::workflows::Ctx;
+use super::{faulty::due, workflows::Ctx};
 use async_trait::async_trait;
 use jetway_core::{Error, StepCallbacks, Workflow, distributed::ItemProcessedOutcome};
 use std::sync::{
@@ -8,11 +8,12 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-/// Notes what it is told about steps. Refuses to start anything so many times.
+/// Notes what it is told about steps. Fails so many times where a case wants it to.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     lines: Mutex<Vec<String>>,
     refusals: AtomicU32,
+    deaf: AtomicU32,
 }
 
 impl Told {
@@ -23,6 +24,11 @@ impl Told {
     /// Refuses the next so many items.
     pub(super) fn refusing(times: u32) -> Arc<Self> {
         Arc::new(Self { refusals: AtomicU32::new(times), ..Self::default() })
+    }
+
+    /// Fails the next so many times that an item is done.
+    pub(super) fn fall_deaf(&self, times: u32) {
+        self.deaf.store(times, Ordering::SeqCst);
     }
 
     /// What it was told, in order.
@@ -38,8 +44,7 @@ impl Told {
 #[async_trait]
 impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for Told {
     async fn on_started(&self, _run_id: String, item: W::WorkItem) -> Result<(), Error> {
-        let left = self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left.is_ok() {
+        if due(&self.refusals) {
             return Err(Error::Storage("not now".to_owned()));
         }
         self.note(format!("{item} starts"));
@@ -57,6 +62,6 @@ impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for Told {
             ItemProcessedOutcome::SuccessNonTerminal => format!("{item} is done"),
             ItemProcessedOutcome::Error(error) => format!("{item} has failed: {error}"),
         });
-        Ok(())
+        if due(&self.deaf) { Err(Error::Storage("not heard".to_owned())) } else { Ok(()) }
     }
 }

@@ -40,6 +40,28 @@ pub(super) async fn a_worker_tells_what_it_does<S: Stores>(stores: S) {
     assert_eq!((done.len(), done[0].status, done[0].attempts), (1, WorkItemStatus::Completed, 1));
 }
 
+/// Signs of life go on while a step does.
+pub(super) async fn signs_of_life_go_on_during_a_long_step<S: Stores>(stores: S) {
+    let (held, begun, go_on) = Act::held("one");
+    let world = World::new(&stores, &Line { one: held, ..Line::new() });
+    world.start("r", 1).await;
+    let worker = world.worker();
+    let step = tokio::spawn(async move { worker.run_once(8).await });
+    begun.notified().await;
+    let liveness = stores.another().await.liveness();
+    for _ in 0..2 {
+        let last = liveness.get_heartbeat(8).await.unwrap();
+        assert!(last.is_some());
+        wait_until("a later sign of life", DEADLINE, async || {
+            liveness.get_heartbeat(8).await.unwrap() > last
+        })
+        .await;
+    }
+    assert!(!step.is_finished());
+    go_on.notify_one();
+    assert_eq!(step.await.unwrap(), Ok(None));
+}
+
 /// Each step is counted, and the last one lists the run with its output and its end.
 pub(super) async fn the_last_step_lists_the_end<S: Stores>(stores: S) {
     let world = World::new(&stores, &Line::new());
