@@ -50,7 +50,7 @@ impl<WI> Views<WI> {
 }
 
 /// Says that a view could not be written. Returns whether it could: no work depends on it.
-pub(super) fn written<E: std::fmt::Display>(written: &Result<(), E>, what: &str, whose: &str) -> bool {
+pub(super) fn written<T, E: std::fmt::Display>(written: &Result<T, E>, what: &str, whose: &str) -> bool {
     if let Err(error) = written {
         tracing::warn!(%error, whose, "{what} could not be written; the work goes on without it");
     }

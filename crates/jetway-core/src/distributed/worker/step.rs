@@ -8,11 +8,12 @@ use crate::{
         WorkflowError,
         views::{Views, written},
     },
-    retry::RetryPolicy,
+    retry::{BackoffStrategy, RetryError, RetryPolicy},
     run::Snapshot,
 };
 use async_trait::async_trait;
 use chrono::Utc;
+use serde_json::Value;
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     time::Duration,
@@ -47,7 +48,7 @@ impl<WI: WorkItem> WorkerStep<WI> {
     }
 
     /// A view that could not be written is said and counted.
-    fn note<E: std::fmt::Display>(&self, result: &Result<(), E>, what: &str, run_id: &str) {
+    fn note<T, E: std::fmt::Display>(&self, result: &Result<T, E>, what: &str, run_id: &str) {
         if !written(result, what, run_id) {
             self.pulse.error();
         }
@@ -63,7 +64,7 @@ impl<WI: WorkItem> WorkerStep<WI> {
     }
 
     /// Without records the first output or failure ends the run: nothing says whether other branches are open.
-    async fn ends(&self, run_id: &str, outcome: ItemProcessedOutcome) {
+    async fn ends(&self, run_id: &str, outcome: ItemProcessedOutcome) -> Result<(), Error> {
         let (completed, failed) = match outcome {
             ItemProcessedOutcome::Error(_) => (0, 1),
             ItemProcessedOutcome::SuccessTerminal(_) | ItemProcessedOutcome::SuccessNonTerminal => (1, 0),
@@ -72,10 +73,34 @@ impl<WI: WorkItem> WorkerStep<WI> {
         let (status, output) = match outcome {
             ItemProcessedOutcome::SuccessTerminal(output) => (RunStatus::Completed, Some(output)),
             ItemProcessedOutcome::Error(_) => (RunStatus::Failed, None),
-            ItemProcessedOutcome::SuccessNonTerminal => return,
+            ItemProcessedOutcome::SuccessNonTerminal => return Ok(()),
         };
-        let ended = self.views.runs.finish_run(run_id, status, output, Utc::now()).await;
-        self.note(&ended.map(drop), "the end of a run", run_id);
+        self.finish(run_id, status, output).await
+    }
+
+    /// Lists the end of a run that has no record: there is nothing else to tell it by. Where the store goes on failing
+    /// that is an error, so that the item comes again.
+    async fn finish(&self, run_id: &str, status: RunStatus, output: Option<Value>) -> Result<(), Error> {
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(1));
+        let policy = RetryPolicy::new(5, first, longest, BackoffStrategy::Exponential, RetryError::All);
+        let policy = policy.with_jitter(first);
+        for attempt in 1_usize.. {
+            let ended = self.views.runs.finish_run(run_id, status, output.clone(), Utc::now()).await;
+            self.note(&ended, "the end of a run", run_id);
+            match ended.map_err(Error::from) {
+                // Nobody has listed the run, so nobody waits for its end.
+                Ok(_) | Err(Error::NotStarted) => break,
+                Err(error) if self.give_up.is_cancelled() || !policy.should_retry(&error, attempt) => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = self.give_up.cancelled() => {}
+                () = tokio::time::sleep(policy.backoff_duration(attempt)) => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -120,7 +145,7 @@ where
         };
         self.set_status(&run_id, &item, status).await;
         if !self.recorded {
-            self.ends(&run_id, outcome).await;
+            return self.ends(&run_id, outcome).await;
         }
         Ok(())
     }

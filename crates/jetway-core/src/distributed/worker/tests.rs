@@ -4,14 +4,15 @@ use super::{DistributedWorker, Turns, WorkerBuilder, WorkerPool};
 use crate::{
     Counter, Error,
     distributed::{
-        ContextStore, ErrorStore, InMemoryWorkItemStateStore, LivenessStore, MetricsStore, RunInfoStore,
-        RunMetrics, RunStatus, WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus,
-        WorkQueue, WorkerStatus,
+        ContextStore, ErrorStore, InMemoryRunInfoStore, InMemoryWorkItemStateStore, LivenessStore,
+        MetricsStore, RunInfo, RunInfoError, RunInfoStore, RunMetrics, RunStatus, WorkItemState,
+        WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus, WorkQueue, WorkerStatus,
         testing::{Fan, Item, PlainContexts, Worker, World, drain, started},
         views::Views,
     },
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use std::{
     sync::{
         Arc,
@@ -247,6 +248,71 @@ async fn stores_of_contexts_alone_keep_working() {
     assert_eq!((end.status, end.output), (RunStatus::Completed, Some(0.into())));
     assert_eq!(orchestrator.context(&run).await.unwrap().get(), 2);
     assert_eq!(numbers(&world, &run).await, of(3, 3, 0, 1));
+}
+
+/// Cannot write the end of a run for a while.
+struct Endless(InMemoryRunInfoStore, Arc<AtomicU32>);
+
+#[async_trait]
+impl RunInfoStore for Endless {
+    async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
+        self.0.insert_run(info).await
+    }
+
+    async fn update_status(&self, run: &str, status: RunStatus) -> Result<(), RunInfoError> {
+        self.0.update_status(run, status).await
+    }
+
+    async fn update_finished_at(&self, run: &str, at: DateTime<Utc>) -> Result<(), RunInfoError> {
+        let left = self.1.load(Relaxed);
+        if left > 0 {
+            self.1.store(left - 1, Relaxed);
+            return Err(RunInfoError::Io("no answer".to_owned()));
+        }
+        self.0.update_finished_at(run, at).await
+    }
+
+    async fn get_run(&self, run: &str) -> Result<Option<RunInfo>, RunInfoError> {
+        self.0.get_run(run).await
+    }
+
+    async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
+        self.0.list_runs(filter).await
+    }
+
+    async fn update_output(&self, run: &str, output: serde_json::Value) -> Result<(), RunInfoError> {
+        self.0.update_output(run, output).await
+    }
+}
+
+/// Executes a plain run of one branch whose end cannot be written so many times. Returns the items that were executed.
+async fn ended_late(fan: &Fan, failures: u32, status: RunStatus) -> Vec<String> {
+    let world = World::<PlainContexts>::default();
+    let (mut worker, left) = (world.worker(fan), Arc::new(AtomicU32::new(failures)));
+    let views = Views {
+        runs: Arc::new(Endless(world.runs.clone(), Arc::clone(&left))),
+        metrics: Arc::new(world.metrics.clone()),
+        errors: Arc::new(world.errors.clone()),
+        liveness: Arc::new(world.liveness.clone()),
+        items: Arc::new(world.items.clone()),
+    };
+    worker.turns = Turns::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
+    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
+    for _ in 0..9 {
+        drain(&worker).await;
+        advance(2 * SECOND).await;
+    }
+    assert_eq!(pending(&world, &run).await, []);
+    assert_eq!((world.orchestrator().status(&run).await, left.load(Relaxed)), (Ok(status), 0));
+    fan.calls().into_iter().map(|(item, _)| item).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_run_ends_though_its_end_cannot_be_written_at_once() {
+    assert_eq!(ended_late(&Fan::new(), 2, RunStatus::Completed).await, ["start 1", "branch 0"]);
+    // Then the item comes again, and its node with it: better than a run that never ends.
+    assert_eq!(ended_late(&Fan::new(), 6, RunStatus::Completed).await, ["start 1", "branch 0", "branch 0"]);
+    assert_eq!(ended_late(&Fan::failing(9), 2, RunStatus::Failed).await, ["start 1"]);
 }
 
 #[tokio::test]
