@@ -5,6 +5,7 @@ use crate::{
     ItemId,
     run::{Effect, Snapshot, TicketFor},
 };
+use std::collections::BTreeSet;
 
 impl Step<'_> {
     /// Gives free places to items that wait for one, in the order of their positions, and tickets with them.
@@ -12,16 +13,27 @@ impl Step<'_> {
         if self.snapshot.status.is_terminal() {
             return;
         }
-        for node in &self.graph.nodes {
-            let Some(at_most) = node.at_most else { continue };
-            let mut free = (at_most as usize).saturating_sub(in_flight(self.snapshot, &node.name));
+        for node in waited_for(self.snapshot) {
+            let mut free = match self.graph.node(&node).and_then(|known| known.at_most) {
+                Some(at_most) => (at_most as usize).saturating_sub(in_flight(self.snapshot, &node)),
+                // An older build had a bound here, or had this node: nothing but this would ever let its items in.
+                None => usize::MAX,
+            };
             while free > 0 {
-                let Some(item) = admit_one(self.snapshot, &node.name, &self.taken.via) else { break };
-                self.effects.push(Effect::Ticket(TicketFor { item, node: node.name.clone() }));
+                let Some(item) = admit_one(self.snapshot, &node, &self.taken.via) else { break };
+                self.effects.push(Effect::Ticket(TicketFor { item, node: node.clone() }));
                 free -= 1;
             }
         }
     }
+}
+
+/// The nodes that items wait for a place at.
+fn waited_for(snapshot: &Snapshot) -> BTreeSet<String> {
+    let items = snapshot.items.values().filter(|item| item.waits).map(|item| &item.node);
+    let branches = snapshot.fan_outs.values().flat_map(|fan_out| &fan_out.seeds.bounded);
+    let branches = branches.filter(|(_, bounded)| !bounded.waiting.is_empty()).map(|(node, _)| node);
+    items.chain(branches).cloned().collect()
 }
 
 /// How many items of the node have a place.

@@ -77,6 +77,24 @@ fn a_lost_holder_leaves_its_successors_to_be_found() {
     );
 }
 
+/// A newer build may bound the node no more, or not have it: nothing but a commit of this run will ever let anyone in.
+#[test]
+fn what_waits_for_a_bound_that_is_no_more_is_let_in() {
+    let mut run = bounded(2, 6);
+    run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = None;
+    run.step("b", next(&[("g", "0")]));
+    assert_eq!(out(&run), 5, "one is done, one is out, four were let in");
+    for value in ["1", "2", "3", "4", "5"] {
+        run.step("b", next(&[("g", value)]));
+    }
+    assert_eq!(run.gathered(&run.ticket("g")), ["0", "1", "2", "3", "4", "5"]);
+
+    let mut run = bounded(1, 3);
+    run.graph.nodes.retain(|node| node.name != "b");
+    run.step("b", next(&[("g", "0")]));
+    assert_eq!(out(&run), 2);
+}
+
 #[test]
 fn a_run_that_fails_lets_nobody_in() {
     let mut run = bounded(1, 3);
