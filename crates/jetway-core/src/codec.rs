@@ -2,6 +2,7 @@
 
 use crate::{Error, Fingerprint};
 use bytes::{BufMut, Bytes, BytesMut};
+use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The format that this build writes. It reads this one and every older one.
@@ -59,6 +60,34 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Err
 /// [`Error::Codec`] where the bytes are not that value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
     whole(bytes).map_err(|reason| Error::decode(what, reason))
+}
+
+/// The same value with the entries of all its maps in the order of their encoded keys, as in section 4.2.1 of RFC 8949. What
+/// is no CBOR stays as it is.
+pub(crate) fn canonical(bytes: &[u8]) -> Vec<u8> {
+    let mut sorted = Vec::with_capacity(bytes.len());
+    match ciborium::from_reader(bytes).map(in_order) {
+        Ok(value) if ciborium::into_writer::<Value, _>(&value, &mut sorted).is_ok() => sorted,
+        Ok(_) | Err(_) => bytes.to_vec(),
+    }
+}
+
+fn in_order(value: Value) -> Value {
+    match value {
+        Value::Map(entries) => {
+            let entries = entries.into_iter().map(|(key, value)| (in_order(key), in_order(value)));
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_by_cached_key(|(key, _)| {
+                let mut bytes = Vec::new();
+                // A vector takes whatever is written to it, and a value was read.
+                ciborium::into_writer(key, &mut bytes).map(|()| bytes).unwrap_or_default()
+            });
+            Value::Map(entries)
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(in_order).collect()),
+        Value::Tag(tag, value) => Value::Tag(tag, Box::new(in_order(*value))),
+        other => other,
+    }
 }
 
 /// Encodes a value into an envelope: mark, format number, the workflow's fingerprint, CBOR.

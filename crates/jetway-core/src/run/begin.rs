@@ -1,7 +1,7 @@
 //! How a run begins to exist.
 
 use super::{Caught, Effect, Input, Item, Payload, Snapshot, Status, TicketFor, Trace};
-use crate::{CommitId, ItemId, RunKey, Timestamp};
+use crate::{CommitId, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,10 +33,11 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Stands for the input: the same input gives the same digest.
+    /// Stands for the input: the same input gives the same digest, in whatever order its maps were encoded. The order of a
+    /// `HashSet` is not known to be none: inputs want a `BTreeSet`.
     pub fn digest(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
-        hash.update(&self.payload);
+        hash.update(codec::canonical(&self.payload));
         hash.finalize()[..16].to_vec()
     }
 }
@@ -78,4 +79,26 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         chunked: false,
     };
     (snapshot, vec![Effect::Ticket(TicketFor { item: id, node: seed.node })])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_a_map_is_no_part_of_an_input() {
+        let seed = |pairs: &[(&str, u8)]| {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            let value = ciborium::Value::Array(vec![ciborium::Value::Map(pairs)]);
+            Seed {
+                node: "a".to_owned(),
+                payload: codec::encode(&value, "a map").unwrap(),
+                context: Bytes::new(),
+            }
+        };
+        let (there, back) = (seed(&[("a", 1), ("b", 2)]), seed(&[("b", 2), ("a", 1)]));
+        assert_ne!(there.payload, back.payload);
+        assert_eq!(there.digest(), back.digest());
+        assert_ne!(there.digest(), seed(&[("a", 2), ("b", 1)]).digest());
+    }
 }
