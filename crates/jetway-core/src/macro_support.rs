@@ -15,7 +15,7 @@ use std::{
     collections::BTreeSet,
     fmt::Debug,
     future::Future,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
 };
 
@@ -31,6 +31,11 @@ pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Resul
         .catch_unwind()
         .await
         .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+}
+
+/// Does what a type of the user does to its own values: a panic in there is an error.
+pub(crate) fn guarded_now<T>(act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
 }
 
 /// What a panic says.

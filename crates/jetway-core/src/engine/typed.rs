@@ -10,7 +10,7 @@ use crate::{
     backend::Encoding,
     codec,
     fail_point::{Mutant, mutant},
-    macro_support::guarded,
+    macro_support::{guarded, guarded_now},
     run::{Emitted, Produced, RunError, Seed, Successor},
 };
 use async_trait::async_trait;
@@ -81,17 +81,23 @@ where
 
     fn seed(&self, input: &[u8], encoding: Encoding) -> Result<Seed, Error> {
         let what = format!("input of workflow {:?}", self.name.as_str());
-        let input: W::Input = match encoding {
-            Encoding::Json => serde_json::from_slice(input).map_err(|error| Error::decode(what, error))?,
-            Encoding::Cbor => codec::decode(input, &what)?,
-        };
-        seed_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
+        guarded_now(|| {
+            let input: W::Input = match encoding {
+                Encoding::Json => {
+                    serde_json::from_slice(input).map_err(|error| Error::decode(what, error))?
+                }
+                Encoding::Cbor => codec::decode(input, &what)?,
+            };
+            seed_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
+        })
     }
 
     async fn attempt(&self, task: Task) -> Result<Tried, Error> {
-        let item: W::WorkItem = decode_item(&task.node, task.input)?;
-        let item = item.with_instance_id(task.item.to_string());
-        let context: C = codec::decode(&task.context, "the context")?;
+        let (item, context) = guarded_now(|| {
+            let item: W::WorkItem = decode_item(&task.node, task.input)?;
+            let context: C = codec::decode(&task.context, "the context")?;
+            Ok((item.with_instance_id(task.item.to_string()), context))
+        })?;
         let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());
         if let Some(limit) = task.timeout {
             ctx.set_timeout(limit);
@@ -109,7 +115,8 @@ where
             kind: error.kind().to_owned(),
             message: error.to_string(),
         };
-        let tried = encode_outcome(outcome, &error).and_then(|produced| {
+        let tried = guarded_now(|| {
+            let produced = encode_outcome(outcome, &error)?;
             let context = changed(&ctx.store, &task.context, &produced)?;
             Ok((produced, context))
         });
@@ -119,13 +126,15 @@ where
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {
         let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
-        let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
-        if mutant(Mutant::MergeInsteadOfRebase) {
-            theirs.merge(mine);
-            return codec::encode(&theirs, "the context");
-        }
-        let rebased = mine.rebase(&decode(base)?, theirs);
-        codec::encode(&rebased, "the context")
+        guarded_now(|| {
+            let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
+            if mutant(Mutant::MergeInsteadOfRebase) {
+                theirs.merge(mine);
+                return codec::encode(&theirs, "the context");
+            }
+            let rebased = mine.rebase(&decode(base)?, theirs);
+            codec::encode(&rebased, "the context")
+        })
     }
 }
 

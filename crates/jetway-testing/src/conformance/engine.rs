@@ -125,6 +125,8 @@ pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(subject:
         ("bad-input", request("chain3", "shape", &"text")),
         ("bad-run-id", request("chain3", "a b", &1)),
         ("unknown-workflow", request("nobody", "r", &1)),
+        ("bad-input", request("trouble", "unreadable", &json!({ "Touchy": "read" }))),
+        ("bad-input", request("trouble", "unwritable", &json!({ "Touchy": "written" }))),
     ] {
         let refused = host.engine.start(bad).await.expect_err("it is refused");
         assert_eq!(refused.why(), why, "{refused}");

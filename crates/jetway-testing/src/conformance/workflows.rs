@@ -2,7 +2,7 @@
 
 use jetway_core::{ChildRun, Counter, Error, Failure, SharedState, Transition};
 use jetway_macros::{Merge, node, workflow};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
@@ -422,6 +422,25 @@ pub(super) enum Ends {
     Held,
     /// With a context of so many bytes.
     Large(usize),
+    /// Not at all: it cannot be started.
+    Touchy(Touchy),
+}
+
+/// A value whose type panics: when it is read where it says `read`, and when it is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Touchy;
+
+impl Serialize for Touchy {
+    fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+        panic!("cannot bear to be written")
+    }
+}
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        assert_ne!(String::deserialize(deserializer)?, "read", "cannot bear to be read");
+        Ok(Self)
+    }
 }
 
 node! {
@@ -438,6 +457,7 @@ node! {
                 ctx.ballast.set("x".repeat(bytes)).await;
                 Ok(Transition::Next("large".to_owned()))
             }
+            Ends::Touchy(_) => Ok(Transition::Next("written".to_owned())),
         }
     }
 }
