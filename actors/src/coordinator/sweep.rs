@@ -17,17 +17,17 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     // Hosts that start together sweep at different times: the first one to find a run mends it.
     let first = every.mul_f64(rand::random());
     let mut losses = engine.backend().losses().chain(stream::pending());
-    let lost = Cell::new(false);
+    let lost = Cell::new(None);
     let pause = async |pause: Duration| {
-        if let Ok(Some(())) = timeout(pause, losses.next()).await {
-            tracing::info!("the nats-server was started again: looking for tickets that it may have lost");
-            lost.set(true);
+        if let Ok(Some(since)) = timeout(pause, losses.next()).await {
+            tracing::info!(%since, "looking for tickets that the nats-server may have lost");
+            lost.set(Some(since));
             sleep(AFTER_A_LOSS.mul_f64(rand::random())).await;
         }
     };
     periodic::every("the sweep", first, every, pause, async || {
-        if lost.take() {
-            sweeper.doubt();
+        if let Some(since) = lost.take() {
+            sweeper.doubt(since);
         }
         let swept = engine.sweep(&mut sweeper).await?;
         tally.sweeps.fetch_add(1, Relaxed);

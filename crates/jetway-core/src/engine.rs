@@ -8,13 +8,16 @@
 
 mod api;
 mod builder;
+mod bury;
 mod cell;
 mod children;
 mod commit;
 mod control;
 mod effects;
 mod inputs;
+mod load;
 pub(crate) mod local;
+mod patience;
 mod registry;
 mod scope;
 mod start;

@@ -15,6 +15,12 @@ impl Timestamp {
         Self(u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default())
     }
 
+    /// Reads what [`Display`](fmt::Display) writes; `None` where the text is no RFC 3339.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        u64::try_from(time.timestamp_millis()).ok().map(Self)
+    }
+
     /// So long before this moment.
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))

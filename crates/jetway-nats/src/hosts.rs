@@ -1,6 +1,12 @@
 //! Which hosts are alive: a bucket whose entries expire unless they are renewed.
 
-use crate::{backend::NatsBackend, direct, error::Failure, names::KV_OPERATION};
+use crate::{
+    backend::NatsBackend,
+    direct,
+    error::Failure,
+    losses::whereabouts,
+    names::{KV_OPERATION, SERVER},
+};
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,7 +24,9 @@ impl Hosts for NatsBackend {
             let sentence = format!("host {} cannot be announced", host.host);
             BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
         })?;
-        self.put(&host.host, subject, HeaderMap::new(), payload.into()).await
+        let mut headers = HeaderMap::new();
+        headers.insert(SERVER, whereabouts(&self.link));
+        self.put(&host.host, subject, headers, payload.into()).await
     }
 
     async fn leave(&self, host: &str) -> Result<(), BackendError> {

@@ -25,6 +25,8 @@ pub(crate) struct StreamInfo {
 /// What a stream holds.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StreamState {
+    /// When the latest message was written, in RFC 3339.
+    pub(crate) last_ts: String,
     #[serde(default)]
     pub(crate) subjects: Option<HashMap<String, u64>>,
 }
@@ -150,13 +152,13 @@ async fn get_raw(
     }
 }
 
-/// Removes one message. One that is gone already is fine.
-pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> Result<(), Failure> {
+/// Removes one message. False where it is gone already.
+pub(crate) async fn delete_message(link: &Link, stream: &str, sequence: u64) -> Result<bool, Failure> {
     let asked = json!({ "seq": sequence, "no_erase": true });
     match link.api::<_, Success>(format!("STREAM.MSG.DELETE.{stream}"), &asked).await {
-        Ok(Success {}) => Ok(()),
+        Ok(Success {}) => Ok(true),
         Err(failure) if failure.is_absent() || failure.code() == Some(ErrorCode::SEQUENCE_NOT_FOUND) => {
-            Ok(())
+            Ok(false)
         }
         Err(failure) => Err(failure),
     }
@@ -170,8 +172,7 @@ pub(crate) async fn remove_each(link: &Link, stream: &str, filter: &str) -> Resu
     let (mut from, mut removed) = (1, 0);
     while let Some(Any { message, .. }) = next_any(link, stream, filter, from).await? {
         from = message.sequence + 1;
-        delete_message(link, stream, message.sequence).await?;
-        removed += 1;
+        removed += u64::from(delete_message(link, stream, message.sequence).await?);
     }
     Ok(removed)
 }

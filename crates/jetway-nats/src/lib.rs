@@ -58,6 +58,7 @@ mod hosts;
 mod jsapi;
 mod lease;
 mod link;
+mod losses;
 mod names;
 mod provision;
 mod pull;

@@ -16,7 +16,7 @@ use crate::{
     committer::largest,
     direct, jsapi,
     names::KV_OPERATION,
-    write::{Body, Write},
+    write::{Body, NotStored, Write},
 };
 use async_nats::HeaderMap;
 use async_trait::async_trait;
@@ -48,18 +48,30 @@ impl SnapshotStore for NatsBackend {
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
-        let SnapshotWrite { run, commit, expected, status, bytes, chunks } = write;
+        let SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, chunks).await?;
             reach(FailPoint::ChunksWritten);
         }
-        let body = Body::Snapshot { expected, commit, status, keep: self.keep_finished };
-        let write = Write { subject: self.names.snapshot(&run).into(), payload: bytes, body };
-        self.committers
-            .runs
-            .write(write)
-            .await
-            .map_err(|error| error.of(format!("the snapshot of run {run}")))
+        let keep = match awaited {
+            true => self.keep_finished.max(self.config.keep_results),
+            false => self.keep_finished,
+        };
+        let subject = self.names.snapshot(&run);
+        let write = async |expected| {
+            let body = Body::Snapshot { expected, commit, status, keep };
+            let write = Write { subject: subject.clone().into(), payload: bytes.clone(), body };
+            self.committers.runs.write(write).await
+        };
+        let of = |error: NotStored| error.of(format!("the snapshot of run {run}"));
+        match write(expected).await {
+            // Whoever removed the run by hand left a mark, which is replaced as if nothing was there.
+            Err(NotStored::Conflict) if expected == 0 => match self.mark_of_removal(&run).await? {
+                Some(mark) => write(mark).await.map_err(of),
+                None => Err(of(NotStored::Conflict)),
+            },
+            written => written.map_err(of),
+        }
     }
 
     async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
@@ -92,6 +104,16 @@ impl SnapshotStore for NatsBackend {
 
     fn max_snapshot(&self) -> usize {
         largest(&self.link)
+    }
+}
+
+impl NatsBackend {
+    /// The sequence of the mark that stands in the place of a removed run.
+    async fn mark_of_removal(&self, run: &RunKey) -> Result<Option<u64>, BackendError> {
+        let subject = self.names.snapshot(run);
+        let found = jsapi::latest(&self.link, &self.streams.runs, &subject).await;
+        let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
+        Ok(found.filter(|found| is_removed(&found.headers)).map(|found| found.sequence))
     }
 }
 

@@ -5,15 +5,16 @@ use crate::{
     dead_letters::{DeadLetters, letter_of},
     error::Failure,
     jsapi,
+    losses::{self, Watch},
     names::Names,
     pull::{Held, Pull, Source},
     write::{Body, Write},
 };
 use async_nats::Message;
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream, stream::BoxStream};
+use futures::{StreamExt as _, future, stream, stream::BoxStream};
 use jetway_core::{
-    Fingerprint, ItemId, RunKey, WorkflowName,
+    Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue},
     codec::{self, EnvelopeError},
 };
@@ -55,23 +56,17 @@ impl TicketQueue for NatsBackend {
     }
 
     /// A server that was started again may have lost the tickets of its last moments.
-    fn losses(&self) -> BoxStream<'static, ()> {
+    fn losses(&self) -> BoxStream<'static, Timestamp> {
         if !self.may_lose_tickets {
             return stream::pending().boxed();
         }
         let link = Arc::clone(&self.link);
-        let (connections, server) = (link.state.clone(), link.client.server_info().server_id);
-        stream::unfold((link, connections, server), |(link, mut connections, mut server)| async move {
-            loop {
-                connections.changed().await.ok()?;
-                let now = link.client.server_info().server_id;
-                if connections.borrow_and_update().connected && now != server {
-                    server = now;
-                    return Some(((), (link, connections, server)));
-                }
-            }
-        })
-        .boxed()
+        let hosts = self.names.hosts();
+        let (runs, alive) = (self.streams.runs.clone(), self.streams.hosts.clone());
+        let watch = Watch::new(Arc::clone(&link));
+        let unseen = async move { losses::unseen(&link, &runs, &alive, &hosts).await };
+        let restarts = stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
+        stream::once(unseen).filter_map(future::ready).chain(restarts).boxed()
     }
 
     /// A server that was killed may have forgotten that a ticket was settled, while the consumer remembers it: the ticket is
@@ -80,22 +75,22 @@ impl TicketQueue for NatsBackend {
         let unable =
             |failure: Failure| failure.cannot(format!("look for dead tickets of workflow {workflow}"));
         let (stream, filter) = (&self.streams.tickets, self.names.tickets_of_workflow(workflow));
-        let oldest = async |from| jsapi::next_any(&self.link, stream, &filter, from).await.map_err(unable);
-        let Some(mut found) = oldest(1).await? else { return Ok(0) };
         let consumer = Names::work_consumer(workflow.as_str());
+        // Asked first: what is settled while this looks is above it.
         let settled = match jsapi::consumer_info(&self.link, stream, &consumer).await {
             Ok(info) => info.ack_floor.stream_seq,
             Err(failure) if failure.is_absent() => return Ok(0),
             Err(failure) => return Err(unable(failure)),
         };
-        let mut dead = 0;
-        while found.message.sequence <= settled {
-            jsapi::delete_message(&self.link, stream, found.message.sequence).await.map_err(unable)?;
-            dead += 1;
-            match oldest(found.message.sequence + 1).await? {
-                Some(next) => found = next,
-                None => break,
+        let (mut dead, mut from) = (0, 1);
+        while from <= settled {
+            let oldest = jsapi::next_any(&self.link, stream, &filter, from).await.map_err(unable)?;
+            let Some(found) = oldest.filter(|found| found.message.sequence <= settled) else { break };
+            let sequence = found.message.sequence;
+            if jsapi::delete_message(&self.link, stream, sequence).await.map_err(unable)? {
+                dead += 1;
             }
+            from = sequence + 1;
         }
         Ok(dead)
     }

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// Room for subject and headers beside the payload in a message of the largest size.
 pub(crate) const OVERHEAD: usize = 4096;
 
+/// The sequence of a message of which there is one for its subject, where there was one already.
+pub(crate) const IS_THERE: u64 = 0;
+
 /// One message that is to be stored.
 #[derive(Debug)]
 pub(crate) struct Write {

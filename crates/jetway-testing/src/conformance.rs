@@ -99,7 +99,7 @@ cases! {
         a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,
         no_more_tickets_than_slots;
     starts: a_start_is_delivered_until_it_is_settled, starts_of_unknown_workflows_are_expelled;
-    results: a_result_is_kept_and_waited_for, the_first_result_stays, hosts_come_and_go;
+    results: a_result_is_kept_and_waited_for, the_first_result_stays, a_later_run_of_the_same_name_has_its_own_result, hosts_come_and_go;
     engine: p1_an_acknowledged_start_is_a_run, p1_a_second_start_gives_the_same_run,
         p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
         p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,
@@ -109,6 +109,7 @@ cases! {
         a_bounded_node_takes_only_so_many;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
         p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on,
+        p4_a_commit_that_was_overtaken_leaves_nothing_stranded,
         p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,

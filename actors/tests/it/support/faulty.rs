@@ -166,8 +166,13 @@ impl Results for FaultyBackend {
         self.inner.publish_done(run, result).await
     }
 
-    async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError> {
-        self.inner.done(run, wait).await
+    async fn done(
+        &self,
+        run: &RunKey,
+        since: Timestamp,
+        wait: Duration,
+    ) -> Result<Option<Bytes>, BackendError> {
+        self.inner.done(run, since, wait).await
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {

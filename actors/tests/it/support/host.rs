@@ -3,7 +3,7 @@
 use super::Probe;
 use jetway_actors::{ActorSystem, RestartPolicy, SystemConfig, SystemStatus};
 use jetway_core::{
-    RunId, RunKey, WorkflowName,
+    RunId, RunKey, Timestamp, WorkflowName,
     backend::{Backend, StartRequest},
     engine::{Engine, EngineConfig},
 };
@@ -68,7 +68,7 @@ impl Host {
 
     /// Waits for the end of a run and returns its result.
     pub(crate) async fn result(&self, run: &RunKey) -> serde_json::Value {
-        let done = self.engine.backend().done(run, DEADLINE).await.unwrap();
+        let done = self.engine.backend().done(run, Timestamp::default(), DEADLINE).await.unwrap();
         serde_json::from_slice(&done.unwrap_or_else(|| panic!("{run} has not ended"))).unwrap()
     }
 

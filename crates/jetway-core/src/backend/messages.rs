@@ -67,6 +67,8 @@ pub struct SnapshotWrite {
     pub expected: u64,
     /// The run's status. Finished runs are kept for the backend's retention time.
     pub status: Status,
+    /// A parent run has yet to read how this one ended: it is kept for as long as results are, at the least.
+    pub awaited: bool,
     /// The enveloped snapshot.
     pub bytes: Bytes,
     /// Chunks that the snapshot names: durable before the snapshot is.

@@ -70,9 +70,9 @@ pub trait TicketQueue: Send + Sync {
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError>;
 
-    /// Tells each time that tickets may have been lost although they were published: the run of a lost one has to be
-    /// found by a sweep. Says nothing where the backend keeps every ticket.
-    fn losses(&self) -> BoxStream<'static, ()> {
+    /// Tells each time that tickets may have been lost although they were published, and since when: the run of a lost one has
+    /// to be found by a sweep. Says nothing where the backend keeps every ticket.
+    fn losses(&self) -> BoxStream<'static, Timestamp> {
         stream::pending().boxed()
     }
 
@@ -108,11 +108,16 @@ pub trait Starts: Send + Sync {
 /// Keeps results and dead letters.
 #[async_trait]
 pub trait Results: Send + Sync {
-    /// Publishes the result of a run, JSON.
+    /// Publishes the result of a run, JSON. The first one stays, until a later run of the same name has another.
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError>;
 
-    /// The result of a run, waiting for it up to `wait`; `None` where it has not ended by then.
-    async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError>;
+    /// The result of a run that began at `since` or later, waiting for it up to `wait`; `None` where it has not ended by then.
+    async fn done(
+        &self,
+        run: &RunKey,
+        since: Timestamp,
+        wait: Duration,
+    ) -> Result<Option<Bytes>, BackendError>;
 
     /// Keeps a dead letter.
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError>;

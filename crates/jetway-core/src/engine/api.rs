@@ -17,13 +17,12 @@ impl Api for Engine {
     }
 
     async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
-        let run = Self::start(self, request)
-            .await
-            .map_err(|error| ApiError::new(error.code(), error.to_string()))?;
+        let (run, began) =
+            self.begun(request).await.map_err(|error| ApiError::new(error.code(), error.to_string()))?;
         let Some(wait) = wait else {
             return Ok(json!({ "run_id": run.run_id }));
         };
-        match self.backend().done(&run, wait).await? {
+        match self.backend().done(&run, began, wait).await? {
             Some(result) => serde_json::from_slice(&result).map_err(|error| {
                 ApiError::new(500, format!("the result of run {run} cannot be read: {error}"))
             }),

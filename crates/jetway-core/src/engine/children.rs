@@ -60,7 +60,7 @@ impl Engine {
     pub(super) async fn start_child(&self, child: &NewChild) -> Result<(), BackendError> {
         let NewChild { spec, run, parent, trace } = child;
         match self.create(&*spec.workflow, run, spec.seed.clone(), trace, Some(parent.clone())).await {
-            Ok(()) => Ok(()),
+            Ok(_began) => Ok(()),
             Err(StartError::Backend(error)) if error.is_conflict() => match self.load(run).await? {
                 Some(hand) if hand.snapshot.is_child_of(parent) => {
                     self.ticket_again(&*spec.workflow, run, &hand).await

@@ -3,6 +3,7 @@
 use super::{
     AnyWorkflow, Engine,
     cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
+    patience::pause,
 };
 use crate::{
     CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE,
@@ -12,7 +13,7 @@ use crate::{
     run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
 };
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{sync::oneshot, time::sleep};
 
 /// A run that loses more races than this in a row is under attack or broken; an ordinary fan-in never comes near.
@@ -24,10 +25,9 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        finished: Finished,
+        attempt: Arc<Finished>,
     ) -> Result<Verdict, BackendError> {
         let cell = self.cells.of(run);
-        let attempt = Arc::new(finished);
         let mut handed_over = None;
         let mut pauses = 0;
         loop {
@@ -211,22 +211,8 @@ impl Engine {
                 %run, bytes, most, "the snapshot is more than half as large as it may be, mostly for its {culprit}"
             );
         }
-        let (commit, status) = (snapshot.commit, snapshot.status);
-        self.backend.commit(SnapshotWrite { run, commit, expected, status, bytes, chunks }).await
-    }
-
-    /// Reads the latest snapshot and keeps it in hand, as long as the run goes on.
-    pub(super) async fn load(&self, run: &RunKey) -> Result<Option<InHand>, BackendError> {
-        let Some((hand, _build)) = self.load_any(run).await? else {
-            return Ok(None);
-        };
-        if hand.snapshot.status.is_terminal() {
-            // A late ticket asked for it, and nothing will ask again.
-            self.cells.forget(run);
-        } else {
-            self.cells.of(run).keep(&hand);
-        }
-        Ok(Some(hand))
+        let (commit, status, awaited) = (snapshot.commit, snapshot.status, snapshot.parent.is_some());
+        self.backend.commit(SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks }).await
     }
 }
 
@@ -292,13 +278,6 @@ fn applied(
             apply(snapshot.clone(), failed, commit, workflow.graph())
         }
     }
-}
-
-/// How long a commit waits for room, beyond the time that the backend itself has waited: up to half a minute, and a half
-/// of it by chance. It waits until there is room, or until its worker is told to stop.
-fn pause(pauses: u32) -> Duration {
-    let most = Duration::from_millis(250 << pauses.min(7));
-    most.mul_f64(rand::random_range(0.5..1.0))
 }
 
 fn gone(run: &RunKey) -> BackendError {

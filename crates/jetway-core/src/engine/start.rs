@@ -3,7 +3,7 @@
 use super::{AnyWorkflow, Engine, cell::InHand, effects::apart_from_tickets};
 use crate::{
     BadName, Error, RunId, RunKey, Timestamp,
-    backend::{BackendError, DeadLetter, StartDelivery, StartRequest, TraceHeaders},
+    backend::{BackendError, BackendErrorKind, DeadLetter, StartDelivery, StartRequest, TraceHeaders},
     fail_point::{FailPoint, reach},
     run::{Begin, Parent, Seed, begin, pending_tickets, spill},
 };
@@ -84,19 +84,27 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]; nothing is touched then.
     pub async fn start(&self, request: StartRequest) -> Result<RunKey, StartError> {
+        self.begun(request).await.map(|(run, _)| run)
+    }
+
+    /// Starts a run, and tells when it began.
+    pub(super) async fn begun(&self, request: StartRequest) -> Result<(RunKey, Timestamp), StartError> {
         let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
             StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let seed = workflow.seed(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        match self.create(&*workflow, &run, seed.clone(), &request.trace, None).await {
-            Ok(()) => reach(FailPoint::StartTicketed),
+        let began = match self.create(&*workflow, &run, seed.clone(), &request.trace, None).await {
+            Ok(began) => {
+                reach(FailPoint::StartTicketed);
+                began
+            }
             Err(StartError::Backend(error)) if error.is_conflict() => {
-                self.join_existing(&*workflow, &run, &seed).await?;
+                self.join_existing(&*workflow, &run, &seed).await?
             }
             Err(error) => return Err(error),
-        }
-        Ok(run)
+        };
+        Ok((run, began))
     }
 
     pub(super) async fn create(
@@ -106,15 +114,11 @@ impl Engine {
         seed: Seed,
         trace: &TraceHeaders,
         parent: Option<Parent>,
-    ) -> Result<(), StartError> {
+    ) -> Result<Timestamp, StartError> {
+        let at = Timestamp::now();
         let commit = self.next_commit();
-        let (mut snapshot, effects) = begin(Begin {
-            key: run.clone(),
-            commit,
-            at: Timestamp::now(),
-            trace: self.tracer.begin(trace),
-            seed,
-        });
+        let (mut snapshot, effects) =
+            begin(Begin { key: run.clone(), commit, at, trace: self.tracer.begin(trace), seed });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
         let chunks = spill(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
@@ -123,7 +127,8 @@ impl Engine {
         self.cells.of(run).keep(&hand);
         reach(created);
         let (tickets, _none) = apart_from_tickets(effects);
-        Ok(self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?)
+        self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+        Ok(at)
     }
 
     /// The run exists: this is a redelivery, or somebody else's run. A coordinator may have been lost between the
@@ -133,14 +138,16 @@ impl Engine {
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
         seed: &Seed,
-    ) -> Result<(), StartError> {
+    ) -> Result<Timestamp, StartError> {
         let Some(hand) = self.load(run).await? else {
-            return Err(StartError::OtherInput(run.clone()));
+            let sentence = format!("run {run} was removed while it was started");
+            return Err(BackendError::new(BackendErrorKind::Unavailable, sentence).into());
         };
         if hand.snapshot.input_digest != seed.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }
-        Ok(self.ticket_again(workflow, run, &hand).await?)
+        self.ticket_again(workflow, run, &hand).await?;
+        Ok(hand.snapshot.started_at)
     }
 
     /// Publishes the first ticket of a run again, where nothing is committed yet.

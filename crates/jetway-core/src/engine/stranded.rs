@@ -1,10 +1,10 @@
 //! Pending items that no ticket stands for.
 
-use super::Engine;
+use super::{Engine, cell::InHand};
 use crate::{
     ItemId, RunKey,
     backend::BackendError,
-    run::{Snapshot, TicketWanted, pending_tickets},
+    run::{Snapshot, TicketWanted, pending_ticket, pending_tickets},
 };
 
 impl Engine {
@@ -35,5 +35,25 @@ impl Engine {
             }
         }
         Ok(stranded)
+    }
+
+    /// Looks once more at the run of items that seemed stranded, and gives those that still are. Between the reading of the
+    /// run and of its tickets an item may have been committed and its ticket settled; one that is pending now had no
+    /// ticket then. `None` where the run has ended or was removed.
+    pub(super) async fn still_stranded(
+        &self,
+        run: &RunKey,
+        hand: InHand,
+        stranded: Vec<TicketWanted>,
+    ) -> Result<Option<(InHand, Vec<TicketWanted>)>, BackendError> {
+        if stranded.is_empty() {
+            return Ok(Some((hand, stranded)));
+        }
+        let Some(hand) = self.load(run).await?.filter(|hand| !hand.snapshot.status.is_terminal()) else {
+            return Ok(None);
+        };
+        let pending = |seen: &TicketWanted| pending_ticket(&hand.snapshot, &seen.item).as_ref() == Some(seen);
+        let stranded = stranded.into_iter().filter(pending).collect();
+        Ok(Some((hand, stranded)))
     }
 }

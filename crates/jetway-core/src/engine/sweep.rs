@@ -5,7 +5,7 @@ use crate::{
     RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, Mutant, mutant, reach},
-    run::{Status, TicketFor},
+    run::{Effect, Status, TicketFor, at_the_end},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,21 +17,41 @@ pub struct Sweeper {
     /// Runs that are waiting for something, and when to look again.
     waiting: BTreeMap<RunKey, Waiting>,
     /// Tickets may have been lost, those of runs that go on as well.
-    doubt: bool,
+    doubt: Option<Doubt>,
 }
 
 impl Sweeper {
-    /// Tickets may have been lost: has the next sweep look at all runs, also at those that were written just now.
-    pub fn doubt(&mut self) {
-        self.doubt = true;
+    /// Tickets may have been lost that were published or settled since `since`: has the next sweep look at all runs, also
+    /// at those that were written just now.
+    pub fn doubt(&mut self, since: Timestamp) {
+        let since = self.doubt.map_or(since, |known| known.since.min(since));
+        self.doubt = Some(Doubt { since, until: Timestamp::now() });
         for waiting in self.waiting.values_mut() {
             *waiting = Waiting { revision: None, due: Timestamp(0), ..*waiting };
         }
     }
+
+    /// The runs whose time has come, those first that have waited longest.
+    fn due(&self, now: Timestamp) -> Vec<(RunKey, Waiting)> {
+        let due = self.waiting.iter().filter(|(_, waiting)| waiting.due <= now);
+        let mut due: Vec<_> = due.map(|(run, waiting)| (run.clone(), *waiting)).collect();
+        due.sort_by_key(|(_, waiting)| waiting.due);
+        due.truncate(RUNS_A_SWEEP);
+        due
+    }
+}
+
+/// When tickets may have been lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Doubt {
+    since: Timestamp,
+    until: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
+    /// What its end asks for may not have been done, if it has ended before this moment.
+    ended: Option<Timestamp>,
     /// With another revision it goes on, and needs no look; `None` where it needs one all the same.
     revision: Option<u64>,
     due: Timestamp,
@@ -82,70 +102,77 @@ impl Engine {
         let now = Timestamp::now();
         self.drop_dead_tickets(sweeper).await?;
         // In doubt to the very end, since a run with many branches is written all the time.
-        let before = match sweeper.doubt {
+        let before = match sweeper.doubt.is_some() {
             true => Timestamp(now.0 + millis(self.config.stale_after)),
             false => Timestamp(now.0.saturating_sub(millis(self.config.stale_after))),
         };
         let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
-        let mut swept = Swept::default();
-        let doubt = sweeper.doubt;
-        if doubt {
-            for run in self.backend.ended_since(now.before(ENDED_LATELY)).await? {
-                swept.looked_at += 1;
-                self.end_told(&run).await?;
+        let pause = self.config.stale_after;
+        if let Some(Doubt { since, until }) = sweeper.doubt {
+            for run in self.backend.ended_since(since.min(now).before(ENDED_LATELY)).await? {
+                let ended = Some(until);
+                sweeper.waiting.insert(run, Waiting { ended, revision: None, due: now, pause });
             }
-            sweeper.doubt = false;
         }
         for run in stale {
-            if run.cancelled {
-                swept.looked_at += 1;
-                self.end_told(&run.run).await?;
+            let revision = sweeper.doubt.is_none().then_some(run.revision);
+            let ended = run.cancelled.then_some(now);
+            sweeper.waiting.insert(run.run, Waiting { ended, revision, due: now, pause });
+        }
+        (sweeper.doubt, sweeper.looked_at) = (None, looked_at);
+        self.look_at_due(sweeper, now).await
+    }
+
+    /// Looks at the runs whose time has come, those first that have waited longest. One that cannot be looked at waits
+    /// for longer, so that it does not keep the others waiting for ever.
+    async fn look_at_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<Swept, BackendError> {
+        let (mut swept, mut no_room_for_results) = (Swept::default(), false);
+        for (run, waiting) in sweeper.due(now) {
+            let pause = (waiting.pause * 2).min(LONGEST_PAUSE);
+            let later = Waiting { due: Timestamp(now.0 + millis(pause)), pause, ..waiting };
+            if waiting.ended.is_some() && no_room_for_results {
+                sweeper.waiting.insert(run, later);
                 continue;
             }
-            let pause = self.config.stale_after;
-            let revision = (!doubt).then_some(run.revision);
-            sweeper.waiting.insert(run.run, Waiting { revision, due: now, pause });
-        }
-        sweeper.looked_at = looked_at;
-        let due: Vec<_> = sweeper
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.due <= now)
-            .map(|(run, waiting)| (run.clone(), *waiting))
-            .take(RUNS_A_SWEEP)
-            .collect();
-        for (run, waiting) in due {
             swept.looked_at += 1;
-            let mended = match self.mend(&run, waiting.revision).await {
-                Ok(mended) => mended,
-                // One broken record must not keep those behind it from being looked at.
-                Err(error) if matches!(error.kind(), BackendErrorKind::Corrupt | BackendErrorKind::Newer) => {
-                    tracing::warn!(%run, %error, "the sweep passes over a run");
-                    Some(Mended { items: 0, revision: None })
-                }
-                Err(error) => return Err(error),
+            let looked = match waiting.ended {
+                Some(before) => self.end_told(&run, before).await.map(|()| None),
+                None => self.mend(&run, waiting.revision).await,
             };
-            match mended {
-                Some(Mended { items, revision }) => {
+            match looked {
+                Ok(Some(Mended { items, revision })) => {
                     swept.mended += items;
-                    let pause = (waiting.pause * 2).min(LONGEST_PAUSE);
-                    let due = Timestamp(now.0 + millis(pause));
-                    sweeper.waiting.insert(run, Waiting { revision, due, pause });
+                    sweeper.waiting.insert(run, Waiting { revision, ..later });
                 }
-                None => drop(sweeper.waiting.remove(&run)),
+                Ok(None) => drop(sweeper.waiting.remove(&run)),
+                Err(error) => {
+                    tracing::warn!(%run, %error, "the sweep passes over a run");
+                    sweeper.waiting.insert(run, Waiting { revision: None, ..later });
+                    match error.kind() {
+                        BackendErrorKind::Corrupt | BackendErrorKind::Newer => {}
+                        BackendErrorKind::NoRoom if waiting.ended.is_some() => no_room_for_results = true,
+                        _ => return Err(error),
+                    }
+                }
             }
         }
         Ok(swept)
     }
 
     /// Carries out what the end of a run asks for, again.
-    async fn end_told(&self, run: &RunKey) -> Result<(), BackendError> {
-        match self.load_any(run).await? {
-            Some((hand, build)) if hand.snapshot.status.is_terminal() => {
-                self.end_again(build, run, &hand).await
-            }
-            _ => Ok(()),
+    async fn end_told(&self, run: &RunKey, before: Timestamp) -> Result<(), BackendError> {
+        let Some((hand, build)) = self.load_any(run).await? else { return Ok(()) };
+        let snapshot = &hand.snapshot;
+        // Whoever ended it later than that is at it, or holds a ticket that comes back.
+        if !snapshot.status.is_terminal() || snapshot.finished_at.is_none_or(|at| at > before) {
+            return Ok(());
         }
+        let mut effects = at_the_end(snapshot);
+        // Those who listen have heard a result that is stored.
+        if self.backend.done(run, snapshot.started_at, Duration::ZERO).await?.is_some() {
+            effects.retain(|effect| *effect != Effect::Done);
+        }
+        self.carry_out(build, run, &hand, effects).await
     }
 
     /// What stands behind a dead ticket has to be looked for among all runs.
@@ -154,7 +181,7 @@ impl Engine {
             let dead = self.backend.drop_dead(workflow.name()).await?;
             if dead > 0 {
                 tracing::warn!(workflow = %workflow.name(), dead, "tickets would never have been handed out");
-                sweeper.doubt();
+                sweeper.doubt(Timestamp::now());
             }
         }
         Ok(())
@@ -176,6 +203,9 @@ impl Engine {
             return Ok(Some(Mended { items: 0, revision }));
         }
         let stranded = self.stranded(run, &hand.snapshot, None).await?;
+        let Some((hand, stranded)) = self.still_stranded(run, hand, stranded).await? else {
+            return Ok(None);
+        };
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
@@ -198,4 +228,32 @@ fn names(tickets: &[TicketFor]) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RunId, WorkflowName};
+
+    #[test]
+    fn no_run_keeps_another_one_waiting_for_ever() {
+        let run = |workflow: &str, number: usize| {
+            RunKey::new(WorkflowName::new(workflow).unwrap(), RunId::new(&format!("r{number}")).unwrap())
+        };
+        let waiting =
+            |due| Waiting { ended: None, revision: None, due: Timestamp(due), pause: Duration::ZERO };
+        let mut sweeper = Sweeper::default();
+        for number in 0..RUNS_A_SWEEP * 2 {
+            sweeper.waiting.insert(run("a", number), waiting(20));
+        }
+        sweeper.waiting.insert(run("z", 0), waiting(10));
+        sweeper.waiting.insert(run("z", 1), waiting(31));
+        let due = sweeper.due(Timestamp(30));
+        assert_eq!((due.len(), &due[0].0), (RUNS_A_SWEEP, &run("z", 0)));
+        assert!(!due.iter().any(|(found, _)| *found == run("z", 1)));
+        sweeper.doubt(Timestamp(7));
+        sweeper.doubt(Timestamp(9));
+        assert_eq!(sweeper.doubt.map(|doubt| doubt.since), Some(Timestamp(7)));
+        assert!(sweeper.due(Timestamp(0)).len() == RUNS_A_SWEEP);
+    }
 }

@@ -10,14 +10,16 @@
 
 use super::{
     AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
+    bury::is_hopeless,
     cell::{Finished, InHand, Verdict},
     children::NewChild,
     inputs::Ready,
+    patience::patiently,
     registry::ChildEnd,
 };
 use crate::{
     ItemId, RunKey, Timestamp,
-    backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease},
+    backend::{BackendError, BackendErrorKind, Delivery, Lease},
     fail_point::{FailPoint, Mutant, mutant, reach},
     run::{Attempt, Effect, Parent, Produced, RunError, Status, TicketFor, tickets_under},
 };
@@ -25,9 +27,6 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-
-/// How often a ticket of a run that a newer build wrote is delivered before it goes to the dead letters.
-const LEFT_TO_NEWER_HOSTS: u32 = 8;
 
 /// What became of a ticket.
 #[derive(Debug)]
@@ -61,6 +60,9 @@ struct Under<'a> {
     cancel: &'a CancellationToken,
     began: Instant,
     steps: u64,
+    /// An item was done when it was to be committed: by somebody else, or by a write of this host that got no answer and
+    /// that others have written over since.
+    overtaken: bool,
 }
 
 impl Under<'_> {
@@ -68,7 +70,8 @@ impl Under<'_> {
     /// handed over long ago may have been handed to others since: a message can be late by more than its lease.
     fn holds_it_alone(&self) -> bool {
         let Delivery { ticket, delivered, lease, .. } = self.delivery;
-        *delivered <= 1 && ticket.attempt <= 1 && Timestamp::now().since(ticket.at) < lease.lasts() / 2
+        let fresh = Timestamp::now().since(ticket.at) < lease.lasts() / 2;
+        !self.overtaken && self.steps == 0 && *delivered <= 1 && ticket.attempt <= 1 && fresh
     }
 }
 
@@ -114,6 +117,7 @@ impl Engine {
             cancel: &cancel,
             began: Instant::now(),
             steps: 0,
+            overtaken: false,
         };
         match self.work_under(&mut under).await {
             Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
@@ -125,7 +129,13 @@ impl Engine {
                 unsettled => unsettled,
             },
             Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
-            Err(error) if is_hopeless(&error, delivery.delivered) => {
+            Err(error)
+                if is_hopeless(
+                    error.kind(),
+                    delivery.delivered,
+                    delivery.fingerprint == workflow.fingerprint(),
+                ) =>
+            {
                 self.bury(&delivery, &error, under.steps).await
             }
             Err(error) => Worked::Abandoned { steps: under.steps, error },
@@ -134,7 +144,8 @@ impl Engine {
 
     async fn work_under(&self, under: &mut Under<'_>) -> Result<Then, BackendError> {
         let Delivery { ticket, delivered, .. } = under.delivery;
-        let Some(hand) = self.at_least(under.run, ticket.revision).await? else {
+        let loaded = patiently(under.run, under.cancel, || self.at_least(under.run, ticket.revision)).await?;
+        let Some(hand) = loaded else {
             // The run was removed, so there is nothing left to do or to lose.
             return Ok(Then::Settle);
         };
@@ -158,10 +169,21 @@ impl Engine {
 
     async fn attempt_next(&self, under: &mut Under<'_>, next: Next) -> Result<Then, BackendError> {
         let snapshot = &next.hand.snapshot;
-        let ready = if snapshot.status == Status::Running {
-            self.ready(under.run, snapshot, &next.item).await?
-        } else {
-            None
+        let ready = match snapshot.status {
+            Status::Running => {
+                patiently(under.run, under.cancel, || self.ready(under.run, snapshot, &next.item)).await
+            }
+            Status::Paused | Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
+        };
+        let ready = match ready {
+            // Others may have gone on since, and dropped what the snapshot in hand names.
+            Err(error) if error.kind() == BackendErrorKind::Corrupt => {
+                return match self.newer(under.run, next.hand.revision).await? {
+                    Some(hand) => Ok(Then::Attempt(Next { hand, ..next })),
+                    None => Err(error),
+                };
+            }
+            ready => ready?,
         };
         let Some(ready) = ready else {
             self.recover(under).await?;
@@ -171,7 +193,7 @@ impl Engine {
         let child = match snapshot.children.get(&next.item) {
             // Whoever recorded it may have been lost before it was started: the node says again what it is.
             Some(_) if snapshot.unstarted.contains(&next.item) => None,
-            Some(child) => match self.child_end(child).await? {
+            Some(child) => match patiently(under.run, under.cancel, || self.child_end(child)).await? {
                 None => return Ok(Then::Park(next.item.clone(), Some(child.clone()))),
                 end => end,
             },
@@ -194,7 +216,7 @@ impl Engine {
         reach(FailPoint::NodeRun);
         let outcome = word(&attempt.produced);
         let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
-        let verdict = self.commit(under.workflow, under.run, finished).instrument(span.span.clone()).await;
+        let verdict = self.commit_patiently(under, finished).instrument(span.span.clone()).await;
         let ended = match &verdict {
             Ok(Verdict::Committed(..)) => outcome,
             Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
@@ -220,11 +242,19 @@ impl Engine {
                 }
             },
             Verdict::Discarded(_) => {
+                under.overtaken = true;
                 self.recover(under).await?;
                 Ok(Then::Settle)
             }
             Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
         }
+    }
+
+    /// Commits, also where the backend is out of reach for a while: the node need not run again for that.
+    async fn commit_patiently(&self, under: &Under<'_>, finished: Finished) -> Result<Verdict, BackendError> {
+        let finished = Arc::new(finished);
+        let commit = || self.commit(under.workflow, under.run, Arc::clone(&finished));
+        patiently(under.run, under.cancel, commit).await
     }
 
     /// Runs the node. `None` where the worker is to stop and the attempt was cut short by it.
@@ -310,7 +340,7 @@ impl Engine {
             context: None,
         };
         let finished = Finished { attempt, base: hand.snapshot.context.clone() };
-        match self.commit(under.workflow, under.run, finished).await? {
+        match self.commit_patiently(under, finished).await? {
             Verdict::Discarded(hand) if hand.snapshot.status.is_terminal() => {
                 // Whoever ended the run may have been lost before it came to the child.
                 self.end_again(build, under.run, &hand).await?;
@@ -371,40 +401,6 @@ impl Engine {
         let build = under.workflow.fingerprint();
         self.publish_reaching(FailPoint::TicketPublished, build, under.run, &hand, tickets, 2).await
     }
-
-    /// A snapshot that is not older than `revision`: the one in hand, or the latest.
-    async fn at_least(&self, run: &RunKey, revision: u64) -> Result<Option<InHand>, BackendError> {
-        match self.cells.of(run).in_hand() {
-            Some(hand) if hand.revision >= revision => Ok(Some(hand)),
-            _ => self.load(run).await,
-        }
-    }
-
-    /// What cannot be run by any attempt goes to the dead letters, and its ticket with it.
-    async fn bury(&self, delivery: &Delivery, error: &BackendError, steps: u64) -> Worked {
-        let ticket = &delivery.ticket;
-        tracing::error!(run = %ticket.run(), node = %ticket.node, item_id = %ticket.item, %error, "a ticket cannot be worked off");
-        let letter = DeadLetter {
-            workflow: ticket.workflow.to_string(),
-            why: "cannot-run".to_owned(),
-            reason: error.to_string(),
-            headers: vec![
-                ("Jetway-Run-Id".to_owned(), ticket.run_id.to_string()),
-                ("Jetway-Node".to_owned(), ticket.node.clone()),
-                ("Jetway-Item-Id".to_owned(), ticket.item.to_string()),
-            ],
-            id: format!("{}/{}/{}", ticket.run(), ticket.item, ticket.revision),
-            ..DeadLetter::default()
-        };
-        let buried = async {
-            self.backend.dead_letter(letter).await?;
-            delivery.lease.settle().await
-        };
-        match buried.await {
-            Ok(()) => Worked::Done { steps },
-            Err(error) => Worked::Abandoned { steps, error },
-        }
-    }
 }
 
 async fn settle(lease: &dyn Lease, steps: u64) -> Worked {
@@ -422,16 +418,6 @@ async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
     match lease.give_back().await {
         Ok(()) => Worked::GivenBack { steps },
         Err(error) => Worked::Abandoned { steps, error },
-    }
-}
-
-/// Whether no attempt of this host can work the ticket off. What a newer build wrote is left to the lease for a while,
-/// since a newer host may be on its way; one that comes later has its sweep publish the ticket again.
-fn is_hopeless(error: &BackendError, delivered: u32) -> bool {
-    match error.kind() {
-        BackendErrorKind::Corrupt => true,
-        BackendErrorKind::Newer => delivered >= LEFT_TO_NEWER_HOSTS,
-        _ => false,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{MemoryBackend, locked};
 use crate::{
-    RunKey,
+    RunKey, Timestamp,
     backend::{self, BackendError, DeadLetter},
+    run::DoneView,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,22 +28,38 @@ impl MemoryBackend {
 #[async_trait]
 impl backend::Results for MemoryBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
-        locked(&self.results.done).entry(run.clone()).or_insert(result);
+        locked(&self.results.done)
+            .entry(run.clone())
+            .and_modify(|there| {
+                if DoneView::supersedes(&result, there) {
+                    there.clone_from(&result);
+                }
+            })
+            .or_insert_with(|| result.clone());
         self.results.changed.notify_waiters();
         Ok(())
     }
 
-    async fn done(&self, run: &RunKey, wait: Duration) -> Result<Option<Bytes>, BackendError> {
+    async fn done(
+        &self,
+        run: &RunKey,
+        since: Timestamp,
+        wait: Duration,
+    ) -> Result<Option<Bytes>, BackendError> {
+        let found = || {
+            let result = locked(&self.results.done).get(run).cloned();
+            result.filter(|result| DoneView::is_since(result, since))
+        };
         let deadline = tokio::time::Instant::now() + wait;
         loop {
             let changed = self.results.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(result) = locked(&self.results.done).get(run).cloned() {
+            if let Some(result) = found() {
                 return Ok(Some(result));
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return Ok(locked(&self.results.done).get(run).cloned());
+                return Ok(found());
             }
         }
     }

@@ -85,6 +85,29 @@ pub struct PendingView {
     pub since: String,
 }
 
+impl DoneView {
+    /// When the run began whose result this is; `None` where the JSON does not say so.
+    pub fn began(result: &[u8]) -> Option<Timestamp> {
+        #[derive(Deserialize)]
+        struct Began {
+            started_at: String,
+        }
+        let began: Began = serde_json::from_slice(result).ok()?;
+        Timestamp::parse(&began.started_at)
+    }
+
+    /// Whether a result is that of a later run than the one that is there. A name can be used again when the record of its run
+    /// is forgotten, which may be sooner than its result is.
+    pub fn supersedes(result: &[u8], there: &[u8]) -> bool {
+        matches!((Self::began(result), Self::began(there)), (Some(new), Some(old)) if new > old)
+    }
+
+    /// Whether a result is that of a run that began at `since` or later, or does not say when.
+    pub fn is_since(result: &[u8], since: Timestamp) -> bool {
+        Self::began(result).is_none_or(|began| began >= since)
+    }
+}
+
 impl From<&RunError> for ErrorView {
     fn from(error: &RunError) -> Self {
         Self {

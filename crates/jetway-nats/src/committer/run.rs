@@ -11,7 +11,7 @@ use crate::{
     config::WriteConfig,
     error,
     link::{Link, LinkState},
-    write::NotStored,
+    write::{IS_THERE, NotStored},
 };
 use async_nats::{Message, SubscribeError, Subscriber, jetstream, jetstream::ErrorCode};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -225,10 +225,12 @@ impl Run {
 
     fn refused(&mut self, job: Job, refusal: jetstream::Error) {
         match refusal.error_code() {
-            ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.write.is_once() => job.settle(Ok(0)),
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.write.is_once() => job.settle(Ok(IS_THERE)),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE if job.uncertain => self.unresolved.push_back(job),
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE => job.settle(Err(NotStored::Conflict)),
-            ErrorCode::STREAM_STORE_FAILED if job.write.is_once() && is_second(&refusal) => job.settle(Ok(0)),
+            ErrorCode::STREAM_STORE_FAILED if job.write.is_once() && is_second(&refusal) => {
+                job.settle(Ok(IS_THERE));
+            }
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => self.pause_briefly(job),
             _ if error::no_room(&refusal) => self.no_room(job, refusal),
             _ if refusal.code() == 503 => {

@@ -11,6 +11,8 @@ pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
 pub(crate) const PAST: HeaderName = HeaderName::from_static("Jetway-Past");
 /// How many bytes a store's value has that is kept in parts.
 pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
+/// The server and the connection over which a host announces itself.
+pub(crate) const SERVER: HeaderName = HeaderName::from_static("Jetway-Server");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// How long a request waits for the result, such as `30s`.

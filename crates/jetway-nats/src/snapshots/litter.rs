@@ -16,37 +16,40 @@ impl NatsBackend {
         let unable = |failure: Failure| failure.cannot("look for chunks that belong to nobody");
         let keys =
             jsapi::subjects(&self.link, &self.streams.runs, &self.names.chunks()).await.map_err(unable)?;
-        let mut youngest: BTreeMap<RunKey, &String> = BTreeMap::new();
+        let mut chunks: BTreeMap<RunKey, Vec<&String>> = BTreeMap::new();
         for key in keys.keys() {
             if let Some(run) = self.names.run_of_chunk(key) {
-                youngest.insert(run, key);
+                chunks.entry(run).or_default().push(key);
             }
         }
-        let mut removed = 0;
-        for (run, key) in youngest {
-            if self.is_litter(&run, key, grace).await? {
-                self.purge_all_chunks(&run).await?;
-                removed += 1;
+        let point = crate::direct::point(Timestamp::now().before(grace)).map_err(unable)?;
+        let mut littered = 0;
+        for (run, keys) in chunks {
+            if !self.is_over(&run).await? {
+                continue;
             }
+            let mut removed = false;
+            for key in keys {
+                let chunk = jsapi::latest(&self.link, &self.streams.runs, key).await.map_err(unable)?;
+                // A young one may be of a run that is about to be made.
+                if let Some(chunk) = chunk.filter(|chunk| chunk.time < point) {
+                    let (runs, key, below) = (&self.streams.runs, key.clone(), chunk.sequence + 1);
+                    let purged = jsapi::purge_before(&self.link, runs, key, below).await.map_err(unable)?;
+                    removed |= purged > 0;
+                }
+            }
+            littered += u64::from(removed);
         }
-        Ok(removed)
+        Ok(littered)
     }
 
-    /// Whether the run has ended or is not there, and one of its chunks is old: that of a run that is about to be made
-    /// is young.
-    async fn is_litter(&self, run: &RunKey, key: &str, grace: Duration) -> Result<bool, BackendError> {
-        let ended = match self.load(run).await? {
+    /// Whether the run has ended, or is not there.
+    async fn is_over(&self, run: &RunKey) -> Result<bool, BackendError> {
+        Ok(match self.load(run).await? {
             None => true,
             Some(stored) => {
                 stored.open().is_ok_and(|(snapshot, _): (Snapshot, _)| snapshot.status.is_terminal())
             }
-        };
-        if !ended {
-            return Ok(false);
-        }
-        let unable = |failure: Failure| failure.cannot(format!("look at a chunk of run {run}"));
-        let point = crate::direct::point(Timestamp::now().before(grace)).map_err(unable)?;
-        let chunk = jsapi::latest(&self.link, &self.streams.runs, key).await.map_err(unable)?;
-        Ok(chunk.is_some_and(|chunk| chunk.time < point))
+        })
     }
 }

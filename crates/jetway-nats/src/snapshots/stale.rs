@@ -53,15 +53,21 @@ impl NatsBackend {
 
     pub(super) async fn find_ended(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
         let point = direct::point(since).map_err(|failure| failure.cannot("look for runs that ended"))?;
-        let from = DeliverPolicy::ByStartTime { start_time: point };
-        let scan = Scan {
+        let mut from = DeliverPolicy::ByStartTime { start_time: point };
+        let mut scan = Scan {
             before: Timestamp(u64::MAX),
             looked_at: 0,
             wanted: Status::is_terminal,
             found: Vec::new(),
         };
-        let scanned = self.scan(from, scan).await?;
-        Ok(scanned.found.into_iter().map(|found| found.run).collect())
+        loop {
+            let before = scan.looked_at;
+            scan = self.scan(from, scan).await?;
+            if scan.looked_at == before {
+                return Ok(scan.found.into_iter().map(|found| found.run).collect());
+            }
+            from = DeliverPolicy::ByStartSequence { start_sequence: scan.looked_at + 1 };
+        }
     }
 
     async fn scan(&self, from: DeliverPolicy, scan: Scan) -> Result<Scan, BackendError> {

@@ -3,7 +3,7 @@
 use crate::support::{DEADLINE, FINGERPRINT, config_for, connect, loaded, run, ticket, write};
 use futures::{StreamExt as _, stream};
 use jetway_core::{
-    RunKey,
+    RunKey, Timestamp,
     backend::{BackendErrorKind, Delivery, Results, SnapshotStore, TicketQueue},
 };
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
@@ -158,7 +158,7 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
     let backend = Arc::new(connect(config_for(&server, "restart")).await);
     let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
     let (waiter, waited) = (Arc::clone(&backend), run("a"));
-    let waiting = tokio::spawn(async move { waiter.done(&waited, DEADLINE).await });
+    let waiting = tokio::spawn(async move { waiter.done(&waited, Timestamp::default(), DEADLINE).await });
     // Polled once, so that it asks for messages over the connection that is about to break.
     assert!(timeout(Duration::from_millis(200), tickets.next()).await.is_err());
     server.kill().await.unwrap();

@@ -2,7 +2,10 @@
 
 use crate::support::{DEADLINE, backend, client, heard, run};
 use async_nats::{HeaderMap, jetstream};
-use jetway_core::backend::{DeadLetter, Results};
+use jetway_core::{
+    Timestamp,
+    backend::{DeadLetter, Results},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
@@ -11,7 +14,7 @@ async fn a_result_that_is_there_is_read_at_once() {
     let backend = backend("done").await;
     backend.publish_done(&run("a"), "{\"a\":1}".into()).await.unwrap();
     for wait in [Duration::ZERO, DEADLINE] {
-        let done = backend.done(&run("a"), wait).await.unwrap();
+        let done = backend.done(&run("a"), Timestamp::default(), wait).await.unwrap();
         assert_eq!(done.as_deref(), Some(b"{\"a\":1}".as_slice()));
     }
 }
@@ -22,10 +25,12 @@ async fn a_result_that_is_yet_to_come_is_waited_for() {
     let waiters: Vec<_> = (0..20)
         .map(|number| {
             let backend = Arc::clone(&backend);
-            tokio::spawn(async move { backend.done(&run(&format!("r{number}")), DEADLINE).await })
+            tokio::spawn(async move {
+                backend.done(&run(&format!("r{number}")), Timestamp::default(), DEADLINE).await
+            })
         })
         .collect();
-    assert_eq!(backend.done(&run("r0"), Duration::ZERO).await.unwrap(), None);
+    assert_eq!(backend.done(&run("r0"), Timestamp::default(), Duration::ZERO).await.unwrap(), None);
     for number in 0..20 {
         backend.publish_done(&run(&format!("r{number}")), format!("{number}").into()).await.unwrap();
     }
@@ -53,7 +58,7 @@ async fn a_result_that_was_told_before_it_was_stored_is_found() {
     publish("a", "1", &[]).await;
     let waiter = tokio::spawn({
         let backend = Arc::clone(&backend);
-        async move { backend.done(&run("a"), DEADLINE).await }
+        async move { backend.done(&run("a"), Timestamp::default(), DEADLINE).await }
     });
     tokio::pin!(waiter);
     let early = timeout(Duration::from_millis(50), &mut waiter).await;
@@ -67,7 +72,10 @@ async fn a_result_that_was_told_before_it_was_stored_is_found() {
 async fn waiting_ends() {
     let backend = backend("never").await;
     let began = Instant::now();
-    assert_eq!(backend.done(&run("a"), Duration::from_millis(300)).await.unwrap(), None);
+    assert_eq!(
+        backend.done(&run("a"), Timestamp::default(), Duration::from_millis(300)).await.unwrap(),
+        None
+    );
     assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
@@ -76,7 +84,10 @@ async fn the_first_result_of_a_run_stays() {
     let backend = backend("first").await;
     backend.publish_done(&run("a"), "1".into()).await.unwrap();
     backend.publish_done(&run("a"), "2".into()).await.unwrap();
-    assert_eq!(backend.done(&run("a"), Duration::ZERO).await.unwrap().as_deref(), Some(b"1".as_slice()));
+    assert_eq!(
+        backend.done(&run("a"), Timestamp::default(), Duration::ZERO).await.unwrap().as_deref(),
+        Some(b"1".as_slice())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,3 +209,32 @@ async fn a_user_who_may_not_look_at_streams_reads_from_the_leader() {
     assert_eq!(trusting.read_chunk(&run("a"), chunk.name).await.unwrap(), Some(chunk.bytes));
     assert_eq!(loaded(&trusting, &run("b")).await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_is_kept_for_its_parent_as_long_as_results_are() {
+    let mut config = config("awaited").await;
+    config.keep_finished = Duration::from_secs(1);
+    config.keep_results = Duration::from_secs(3600);
+    let backend = connect(config).await;
+    for (id, awaited) in [("child", true), ("other", false)] {
+        let finish = SnapshotWrite { status: Status::Completed, awaited, ..write(&run(id), 0, id) };
+        backend.commit(finish).await.unwrap();
+    }
+    wait_until("the other is gone", DEADLINE, async || loaded(&backend, &run("other")).await.is_none()).await;
+    assert!(loaded(&backend, &run("child")).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_removed_by_hand_can_be_started_again() {
+    let backend = backend("removed").await;
+    let first = put(&backend, &run("a"), Status::Running).await;
+    let jetstream = jetstream::new(client().await);
+    let bucket = jetstream.get_key_value(format!("JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
+    bucket.delete("pay.a").await.unwrap();
+    assert_eq!(loaded(&backend, &run("a")).await, None);
+    let conflict = backend.commit(write(&run("a"), first, "y")).await.unwrap_err();
+    assert!(conflict.is_conflict(), "{conflict}");
+    let second = backend.commit(write(&run("a"), 0, "z")).await.unwrap();
+    assert_eq!(loaded(&backend, &run("a")).await, Some(("z".to_owned(), second)));
+    assert!(backend.commit(write(&run("a"), 0, "z")).await.unwrap_err().is_conflict());
+}

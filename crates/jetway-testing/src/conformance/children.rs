@@ -87,6 +87,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subj
         commit: snapshot.commit,
         expected: stored.revision,
         status: snapshot.status,
+        awaited: false,
         bytes: codec::seal(&snapshot, build, "a snapshot").expect("it is written"),
         chunks: Vec::new(),
     };

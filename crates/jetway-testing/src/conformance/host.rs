@@ -6,7 +6,7 @@ use super::{
 };
 use futures::StreamExt;
 use jetway_core::{
-    RunKey,
+    RunKey, Timestamp,
     backend::{Api, Backend, Delivery, Encoding, StartRequest, TraceHeaders},
     engine::{Engine, EngineConfig, Worked},
     run::StatusView,
@@ -107,7 +107,12 @@ impl TestHost {
 
     /// The result of a run.
     pub async fn result(&self, run: &RunKey) -> Value {
-        let result = self.engine.backend().done(run, DEADLINE).await.expect("the result can be read");
+        let result = self
+            .engine
+            .backend()
+            .done(run, Timestamp::default(), DEADLINE)
+            .await
+            .expect("the result can be read");
         let Some(result) = result else { panic!("run {run} did not end: {:#?}", self.status(run).await) };
         serde_json::from_slice(&result).expect("a result is JSON")
     }

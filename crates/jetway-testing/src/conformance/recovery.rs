@@ -7,12 +7,15 @@ use super::{
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
+use async_trait::async_trait;
 use jetway_core::{
     Fingerprint, ItemId, Timestamp,
-    backend::{Api, RunsQuery, Ticket, TraceHeaders},
+    backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket, TraceHeaders},
     engine::{EngineConfig, Sweeper, Worked},
 };
 use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject) {
@@ -132,7 +135,7 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject
     let mut sweeper = Sweeper::default();
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.looked_at, swept.mended), (0, 0), "the run was written just now");
-    sweeper.doubt();
+    sweeper.doubt(Timestamp::now());
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.looked_at, swept.mended), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
@@ -157,6 +160,84 @@ pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
     assert_eq!(host.output::<u64>(&run).await, 3);
     assert_eq!((host.status(&run).await.run.steps, second.executed()), (3, 2));
     assert_eq!(second.seen()[0].1, 2, "the second attempt at the second node does not say so");
+}
+
+/// A lease that lasts so long that its ticket is fresh all the while.
+#[derive(Debug)]
+struct Fresh(Arc<dyn Lease>);
+
+#[async_trait]
+impl Lease for Fresh {
+    async fn keep_alive(&self) -> Result<(), BackendError> {
+        self.0.keep_alive().await
+    }
+
+    async fn settle(&self) -> Result<(), BackendError> {
+        self.0.settle().await
+    }
+
+    async fn give_back(&self) -> Result<(), BackendError> {
+        self.0.give_back().await
+    }
+
+    fn lasts(&self) -> Duration {
+        DEADLINE * 10
+    }
+}
+
+/// A lease that nobody holds.
+#[derive(Debug)]
+struct NoLease;
+
+#[async_trait]
+impl Lease for NoLease {
+    async fn keep_alive(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn settle(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn lasts(&self) -> Duration {
+        DEADLINE
+    }
+}
+
+pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(subject: Subject) {
+    // Two workers are in the first node, by the same ticket. The one commits, goes on with the second, and is lost there,
+    // as if its commit was one of the other whose answer got lost.
+    let (probe, lost_probe) = (Probe::closed(), Probe::closed());
+    let holder = TestHost::idle(&subject, &probe);
+    let lost = TestHost::idle(&subject, &lost_probe);
+    let run = holder.start("chain3", "r", &0).await;
+    let held = holder.ticket("chain3").await;
+    let forged = Delivery {
+        ticket: held.ticket.clone(),
+        fingerprint: held.fingerprint,
+        delivered: 1,
+        lease: Arc::new(NoLease),
+        slot: Arc::new(Semaphore::new(1)).acquire_owned().await.expect("a slot"),
+    };
+    let held = Delivery { lease: Arc::new(Fresh(Arc::clone(&held.lease))), ..held };
+    let engine = holder.engine.clone();
+    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    wait_until("the holder is in the first node", DEADLINE, async || probe.executed() == 1).await;
+    lost_probe.let_through(1);
+    let engine = lost.engine.clone();
+    let loses = tokio::spawn(async move { engine.work(forged, CancellationToken::new()).await });
+    wait_until("the other is in the second node", DEADLINE, async || lost_probe.executed() == 2).await;
+    loses.abort();
+    assert!(loses.await.is_err());
+    probe.let_through(1);
+    let worked = worker.await.expect("it does not panic");
+    assert!(matches!(worked, Worked::Done { steps: 0 }), "{worked:?}");
+    let heir = TestHost::at_work(&subject, &Probe::open()).await;
+    assert_eq!(heir.output::<u64>(&run).await, 3);
 }
 
 pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(subject: Subject) {

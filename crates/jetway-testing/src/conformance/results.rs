@@ -3,18 +3,23 @@
 use super::{DEADLINE, Subject, snapshots::key};
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_core::backend::HostInfo;
+use jetway_core::{Timestamp, backend::HostInfo};
+use serde_json::json;
 use std::time::Duration;
 
 pub(super) async fn a_result_is_kept_and_waited_for(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
-    assert_eq!(backend.done(&run, Duration::ZERO).await.expect("it can be asked"), None);
-    let waits = backend.done(&run, DEADLINE);
+    assert_eq!(
+        backend.done(&run, Timestamp::default(), Duration::ZERO).await.expect("it can be asked"),
+        None
+    );
+    let waits = backend.done(&run, Timestamp::default(), DEADLINE);
     let publishes = backend.publish_done(&run, Bytes::from_static(b"{}"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it is published");
     assert_eq!(waited.expect("it can be asked"), Some(Bytes::from_static(b"{}")));
-    let kept = backend.done(&run, Duration::from_secs(5)).await.expect("it can be asked");
+    let kept =
+        backend.done(&run, Timestamp::default(), Duration::from_secs(5)).await.expect("it can be asked");
     assert_eq!(kept, Some(Bytes::from_static(b"{}")));
 }
 
@@ -22,8 +27,27 @@ pub(super) async fn the_first_result_stays(subject: Subject) {
     let (backend, run) = (&subject.backend, key("w", "r"));
     backend.publish_done(&run, Bytes::from_static(b"1")).await.expect("it is published");
     backend.publish_done(&run, Bytes::from_static(b"2")).await.expect("the second one is no error");
-    let kept = backend.done(&run, Duration::from_secs(5)).await.expect("it can be asked");
+    let kept =
+        backend.done(&run, Timestamp::default(), Duration::from_secs(5)).await.expect("it can be asked");
     assert_eq!(kept, Some(Bytes::from_static(b"1")));
+}
+
+pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(subject: Subject) {
+    let (backend, run) = (&subject.backend, key("w", "r"));
+    let result = |at: Timestamp, output: u8| {
+        Bytes::from(json!({ "started_at": at.to_string(), "output": output }).to_string())
+    };
+    let (first, second) = (Timestamp(1_000_000), Timestamp(2_000_000));
+    backend.publish_done(&run, result(first, 1)).await.expect("it is published");
+    assert_eq!(backend.done(&run, second, Duration::ZERO).await.expect("it can be asked"), None);
+    let waits = backend.done(&run, second, DEADLINE);
+    let publishes = backend.publish_done(&run, result(second, 2));
+    let (waited, published) = tokio::join!(waits, publishes);
+    published.expect("it takes the place of the other");
+    assert_eq!(waited.expect("it can be asked"), Some(result(second, 2)));
+    backend.publish_done(&run, result(first, 1)).await.expect("told again, late, it is no error");
+    let kept = backend.done(&run, first, Duration::ZERO).await.expect("it can be asked");
+    assert_eq!(kept, Some(result(second, 2)));
 }
 
 pub(super) async fn hosts_come_and_go(subject: Subject) {

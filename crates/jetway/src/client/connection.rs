@@ -8,7 +8,7 @@ use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_core::{
-    RunId, RunKey, WorkflowName,
+    RunId, RunKey, Timestamp, WorkflowName,
     backend::{Api, ApiError, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
     engine::Control,
     run::{DoneView, StatusView},
@@ -82,7 +82,8 @@ impl Client {
     /// [`ClientError::TimedOut`] where the run has not ended by then, or does not exist.
     pub async fn result(&self, run: &RunKey, wait: Duration) -> Result<DoneView, ClientError> {
         let end = Instant::now() + wait;
-        let ask = || self.backend.done(run, end.saturating_duration_since(Instant::now()));
+        let ask =
+            || self.backend.done(run, Timestamp::default(), end.saturating_duration_since(Instant::now()));
         let backoff = ExponentialBuilder::default()
             .with_jitter()
             .with_max_delay(LONGEST_PAUSE)

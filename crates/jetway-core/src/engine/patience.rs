@@ -1,0 +1,100 @@
+//! Waiting for a backend that is out of reach, with the ticket in hand.
+//!
+//! A ticket that is left to its lease is delivered again, and each delivery counts as an attempt that was lost with its
+//! worker: a bucket without a quorum would fail runs whose nodes never ran. So the ticket is held, and its slot with it,
+//! which takes no more work in meanwhile.
+
+use crate::{
+    RunKey,
+    backend::{BackendError, BackendErrorKind},
+};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How long a ticket is held for a backend that does not answer. The deliveries that a ticket has, one after the other, come
+/// to hours.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Whether the same call may succeed once the backend can be reached again.
+fn is_out_of_reach(error: &BackendError) -> bool {
+    error.kind() == BackendErrorKind::Unavailable
+}
+
+/// Does something again until the backend can be reached, for ten minutes, or until the worker is to stop.
+pub(super) async fn patiently<T, F>(
+    run: &RunKey,
+    cancel: &CancellationToken,
+    mut act: impl FnMut() -> F,
+) -> Result<T, BackendError>
+where
+    F: Future<Output = Result<T, BackendError>>,
+{
+    let end = Instant::now() + LONGEST;
+    let mut pauses = 0;
+    loop {
+        match act().await {
+            Err(error) if is_out_of_reach(&error) && Instant::now() < end => {
+                tracing::warn!(%run, %error, "a step waits for the backend");
+                if cancel.run_until_cancelled(sleep(pause(pauses))).await.is_none() {
+                    return Err(error);
+                }
+                pauses += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// How long to wait between two tries, beyond the time that the backend itself has waited: up to half a minute, and a half
+/// of it by chance.
+pub(super) fn pause(pauses: u32) -> Duration {
+    let most = Duration::from_millis(250 << pauses.min(7));
+    most.mul_f64(rand::random_range(0.5..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RunId, WorkflowName};
+    use std::cell::Cell;
+
+    fn run() -> RunKey {
+        RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap())
+    }
+
+    fn failure(kind: BackendErrorKind) -> Result<u32, BackendError> {
+        Err(BackendError::new(kind, "no"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_out_of_reach_is_tried_again() {
+        let calls = Cell::new(0);
+        let act = || {
+            calls.set(calls.get() + 1);
+            let outcome = if calls.get() < 10 { failure(BackendErrorKind::Unavailable) } else { Ok(7) };
+            async { outcome }
+        };
+        assert_eq!(patiently(&run(), &CancellationToken::new(), act).await.unwrap(), 7);
+        assert_eq!(calls.get(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends() {
+        let began = Instant::now();
+        let away = || async { failure(BackendErrorKind::Unavailable) };
+        let error = patiently(&run(), &CancellationToken::new(), away).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Unavailable);
+        assert!((LONGEST..LONGEST * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let cancelled = CancellationToken::new();
+        cancelled.cancel();
+        let began = Instant::now();
+        assert!(patiently(&run(), &cancelled, away).await.is_err());
+        assert!(
+            patiently(&run(), &CancellationToken::new(), || async { failure(BackendErrorKind::Corrupt) })
+                .await
+                .is_err()
+        );
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
