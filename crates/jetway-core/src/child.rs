@@ -13,7 +13,8 @@ use std::{fmt, marker::PhantomData};
 /// nothing while it waits: no worker, no slot, no ticket. A child that fails fails the step, so an `on_failure` edge
 /// catches it; the end of the parent, whatever it is, cancels a child that still goes on. Some host has to serve the
 /// child's workflow. Each child that is waited for takes a line in the parent's snapshot: a fan-out over thousands of them
-/// wants `#[at_most]`. The child's context is its own, and begins as `C::default()`.
+/// wants `#[at_most]`. The child's context is its own, and begins as `C::default()`. How it ended is kept for the parent as long
+/// as results are: a parent that is paused for longer finds that its child is gone, and the step fails.
 ///
 /// Within one process (see [`Workflow::run`]) the child runs inside of the step, as in a
 /// [`CompositeNode`](crate::CompositeNode), with a context of its own.

@@ -25,9 +25,10 @@ pub struct NatsConfig {
     pub provisioning: Provisioning,
     /// On how many servers of a cluster each message is stored: 1, 3 or 5. Default: 1.
     pub replicas: usize,
-    /// How long a finished run can be asked for; at least a second. Default: 24 hours.
+    /// How long a finished run can be asked for; at least a second. Its name can be used again after that. A child run is kept
+    /// for its parent as long as results are, where that is longer. Default: 24 hours.
     pub keep_finished: Duration,
-    /// How long results are kept. Default: 7 days.
+    /// How long results are kept, unless a later run of the same name has one. Default: 7 days.
     pub keep_results: Duration,
     /// How long dead letters are kept. Default: 7 days.
     pub keep_dead_letters: Duration,

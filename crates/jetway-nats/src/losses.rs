@@ -69,7 +69,8 @@ pub(crate) async fn unseen(link: &Link, runs: &str, alive: &str, hosts: &str) ->
         Err(failure) => tracing::debug!(%failure, "it is not known which hosts are alive"),
     }
     match jsapi::stream_info(link, runs).await {
-        Ok(info) => Some(Timestamp::parse(&info.state.last_ts).map_or(now, |last| last.min(now))),
+        // Before 1970 stands for never.
+        Ok(info) => Timestamp::parse(&info.state.last_ts).map(|last| last.min(now)),
         Err(failure) => {
             tracing::debug!(%failure, "it is not known when a run was written last");
             Some(now)
