@@ -34,7 +34,7 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
         tally.looked_at.fetch_add(swept.looked_at, Relaxed);
         tally.mended.fetch_add(swept.mended, Relaxed);
         if swept.mended > 0 {
-            tracing::warn!(mended = swept.mended, "items had lost their ticket and have one again");
+            tracing::info!(mended = swept.mended, "items have their tickets again");
         }
         Ok(())
     })

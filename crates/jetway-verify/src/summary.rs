@@ -55,6 +55,8 @@ pub struct Failure {
     pub snapshot: Option<String>,
     /// The executions of its nodes, in the order of time.
     pub trace: Vec<String>,
+    /// What the hosts have logged of it lately, and of lost tickets, in the order of time.
+    pub log: Vec<String>,
     /// How the hosts ended that were not told to.
     pub hosts: Vec<String>,
 }

@@ -210,6 +210,8 @@ async fn report(
             format!("{at} item {} attempt {}: {}", execution.item, execution.attempt, execution.step)
         })
         .collect();
+    failure.log = fleet.hosts.iter().flat_map(|host| host.logged_of(&run)).collect();
+    failure.log.sort_unstable();
     if let Some(key) = ended.iter().map(|ended| &ended.run).find(|key: &&RunKey| key.to_string() == run)
         && let Some(stored) = backend.load(key).await?
     {

@@ -198,9 +198,8 @@ impl Engine {
         if hand.snapshot.status.is_terminal() || revision.is_some_and(|revision| revision != hand.revision) {
             return Ok(None);
         }
-        let revision = Some(hand.revision);
         if hand.snapshot.status != Status::Running {
-            return Ok(Some(Mended { items: 0, revision }));
+            return Ok(Some(Mended { items: 0, revision: Some(hand.revision) }));
         }
         let stranded = self.stranded(run, &hand.snapshot, None).await?;
         let Some((hand, stranded)) = self.still_stranded(run, hand, stranded).await? else {
@@ -209,14 +208,19 @@ impl Engine {
         let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
-            tracing::warn!(%run, items, lost = names(&tickets), "pending items had lost their tickets");
+            let lost = names(&tickets);
+            match revision {
+                Some(_) => tracing::warn!(%run, items, lost, "pending items had lost their tickets"),
+                // The run goes on: somebody may be about to give them tickets.
+                None => tracing::info!(%run, items, lost, "pending items may have lost their tickets"),
+            }
             reach(FailPoint::SweepFound);
             let build = workflow.fingerprint();
             // Somebody may be in the middle of one of these without a ticket, so this is the second attempt at it.
             self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 2).await?;
             reach(FailPoint::SweepMended);
         }
-        Ok(Some(Mended { items, revision }))
+        Ok(Some(Mended { items, revision: Some(hand.revision) }))
     }
 }
 

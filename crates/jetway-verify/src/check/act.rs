@@ -138,7 +138,10 @@ impl Judged {
             return;
         }
         let ours = |mended: &&Mended| {
-            mended.item != "start" && mended.node != "child" && !evidence.runs.was_robbed(&mended.run)
+            mended.surely
+                && mended.item != "start"
+                && mended.node != "child"
+                && !evidence.runs.was_robbed(&mended.run)
         };
         for mended in evidence.mended.iter().filter(ours) {
             let what = format!("item {} of node {} had no ticket", mended.item, mended.node);

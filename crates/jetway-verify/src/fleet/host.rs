@@ -22,7 +22,7 @@ use tokio::{
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How many lines of a host's log are kept.
-const LINES: usize = 200;
+const LINES: usize = 2000;
 
 /// An item that had no ticket any more, and was found by a sweep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Mended {
     pub node: String,
     /// The item.
     pub item: String,
+    /// Whether the run did not go on, so that the ticket was lost for certain.
+    pub surely: bool,
 }
 
 /// What a host has said.
@@ -182,6 +184,13 @@ impl VerifyHost {
         lock(&self.said).lines.iter().cloned().collect::<Vec<_>>().join("\n")
     }
 
+    /// Those of them that are of a run, or of the loss of tickets.
+    pub fn logged_of(&self, run: &str) -> Vec<String> {
+        let said = lock(&self.said);
+        let of = |line: &&String| line.contains(run) || line.contains("tickets that");
+        said.lines.iter().filter(of).cloned().collect()
+    }
+
     /// How the process ended, where it did so by itself.
     pub fn died(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
@@ -222,12 +231,14 @@ async fn listen(stderr: impl AsyncRead + Unpin, said: Arc<Mutex<Said>>) {
 /// Reads `... pending items had lost their tickets run=play/r1 items=2 lost="next/start,work/abc"`.
 fn mended(line: &str) -> Vec<Mended> {
     let parse = || {
-        let (_, fields) = line.split_once("pending items had lost their tickets")?;
+        let sure = line.split_once("pending items had lost their tickets");
+        let surely = sure.is_some();
+        let (_, fields) = sure.or_else(|| line.split_once("pending items may have lost their tickets"))?;
         let run = fields.split_once("run=")?.1.split(' ').next()?;
         let lost = fields.split_once("lost=\"")?.1.split('"').next()?;
         let item = |name: &str| {
             let (node, item) = name.split_once('/')?;
-            Some(Mended { run: run.to_owned(), node: node.to_owned(), item: item.to_owned() })
+            Some(Mended { run: run.to_owned(), node: node.to_owned(), item: item.to_owned(), surely })
         };
         Some(lost.split(',').filter_map(item).collect())
     };
@@ -250,8 +261,11 @@ mod tests {
             run: "play/r1".to_owned(),
             node: node.to_owned(),
             item: item.to_owned(),
+            surely: true,
         };
         assert_eq!(mended(line), [item("next", "start"), item("work", "abc-3")]);
+        let unsure = mended(&line.replace("had lost", "may have lost"));
+        assert_eq!(unsure[0], Mended { surely: false, ..item("next", "start") });
         assert_eq!(mended("something else"), []);
     }
 }

@@ -41,7 +41,9 @@ fn broken(failure: &Failure) -> String {
             text.push_str(&format!("\n{title}:\n{part}\n"));
         }
     }
-    for (title, lines) in [("executions", &failure.trace), ("hosts that ended", &failure.hosts)] {
+    for (title, lines) in
+        [("executions", &failure.trace), ("log", &failure.log), ("hosts that ended", &failure.hosts)]
+    {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}:\n{}\n", lines.join("\n")));
         }
