@@ -128,6 +128,7 @@ impl Driver {
         match rng.random_range(0..40) {
             0 | 1 => {
                 self.pause_for(rng.random_range(1..800)).await;
+                self.runs.paused(run);
                 self.insist(run, Control::Pause).await;
                 self.pause_for(rng.random_range(1..1500)).await;
                 self.insist(run, Control::Resume).await;

@@ -17,6 +17,7 @@ pub struct Runs {
 struct State {
     in_flight: Vec<RunKey>,
     robbed: BTreeSet<String>,
+    paused: BTreeSet<String>,
     begun: BTreeMap<String, Begun>,
 }
 
@@ -59,6 +60,10 @@ impl Runs {
         self.lock().robbed.insert(run.to_string());
     }
 
+    pub(crate) fn paused(&self, run: &RunKey) {
+        self.lock().paused.insert(run.to_string());
+    }
+
     pub(crate) fn any_in_flight(&self, rng: &mut impl Rng) -> Option<RunKey> {
         self.lock().in_flight.choose(rng).cloned()
     }
@@ -66,6 +71,11 @@ impl Runs {
     /// Whether somebody took tickets of that run away.
     pub fn was_robbed(&self, run: &str) -> bool {
         self.lock().robbed.contains(run)
+    }
+
+    /// Whether that run was told to wait, and to go on.
+    pub fn was_paused(&self, run: &str) -> bool {
+        self.lock().paused.contains(run)
     }
 
     /// Every run that was started, by its name.

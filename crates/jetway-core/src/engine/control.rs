@@ -82,9 +82,7 @@ impl Engine {
             let before = hand.snapshot.status;
             let snapshot = Snapshot::clone(&hand.snapshot);
             let Some(applied) = control.decide(snapshot, self.next_commit(), Timestamp::now()) else {
-                if before == Status::Cancelled && control == Control::Cancel {
-                    self.end_again(build, run, &hand).await?;
-                }
+                self.told_again(run, hand, build, control).await?;
                 return Ok(Some(Controlled { status: before, changed: false }));
             };
             let Applied { snapshot, effects } = applied;
@@ -125,6 +123,25 @@ impl Engine {
             self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
         }
         Ok(())
+    }
+
+    /// Whoever was told before may have been lost in the middle of it.
+    async fn told_again(
+        &self,
+        run: &RunKey,
+        hand: InHand,
+        build: Fingerprint,
+        control: Control,
+    ) -> Result<(), BackendError> {
+        match (control, hand.snapshot.status) {
+            (Control::Cancel, Status::Cancelled) => self.end_again(build, run, &hand).await,
+            (Control::Resume, Status::Running) => match self.lost_tickets(run, hand).await? {
+                // Somebody may be in the middle of one of these without a ticket.
+                Some((hand, tickets)) => self.publish(build, run, &hand, tickets, 2).await,
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// The latest snapshot of a run of any workflow, and the build that it is written for.

@@ -4,7 +4,7 @@ use super::{Engine, cell::InHand};
 use crate::{
     ItemId, RunKey,
     backend::BackendError,
-    run::{Snapshot, TicketWanted, pending_ticket, pending_tickets},
+    run::{Snapshot, TicketFor, TicketWanted, pending_ticket, pending_tickets},
 };
 
 impl Engine {
@@ -37,23 +37,24 @@ impl Engine {
         Ok(stranded)
     }
 
-    /// Looks once more at the run of items that seemed stranded, and gives those that still are. Between the reading of the
-    /// run and of its tickets an item may have been committed and its ticket settled; one that is pending now had no
-    /// ticket then. `None` where the run has ended or was removed.
-    pub(super) async fn still_stranded(
+    /// The tickets that the stranded items of a run want. Looks at the run once more: between the reading of the run and of
+    /// its tickets an item may have been committed and its ticket settled; one that is pending still had none. `None` where
+    /// the run has ended or was removed.
+    pub(super) async fn lost_tickets(
         &self,
         run: &RunKey,
         hand: InHand,
-        stranded: Vec<TicketWanted>,
-    ) -> Result<Option<(InHand, Vec<TicketWanted>)>, BackendError> {
+    ) -> Result<Option<(InHand, Vec<TicketFor>)>, BackendError> {
+        let stranded = self.stranded(run, &hand.snapshot, None).await?;
         if stranded.is_empty() {
-            return Ok(Some((hand, stranded)));
+            return Ok(Some((hand, Vec::new())));
         }
         let Some(hand) = self.load(run).await?.filter(|hand| !hand.snapshot.status.is_terminal()) else {
             return Ok(None);
         };
         let pending = |seen: &TicketWanted| pending_ticket(&hand.snapshot, &seen.item).as_ref() == Some(seen);
         let stranded = stranded.into_iter().filter(pending).collect();
-        Ok(Some((hand, stranded)))
+        let tickets = self.named(run, &hand.snapshot, stranded).await?;
+        Ok(Some((hand, tickets)))
     }
 }

@@ -201,11 +201,9 @@ impl Engine {
         if hand.snapshot.status != Status::Running {
             return Ok(Some(Mended { items: 0, revision: Some(hand.revision) }));
         }
-        let stranded = self.stranded(run, &hand.snapshot, None).await?;
-        let Some((hand, stranded)) = self.still_stranded(run, hand, stranded).await? else {
+        let Some((hand, tickets)) = self.lost_tickets(run, hand).await? else {
             return Ok(None);
         };
-        let tickets = self.named(run, &hand.snapshot, stranded).await?;
         let items = tickets.len() as u64;
         if items > 0 {
             let lost = names(&tickets);

@@ -61,6 +61,22 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     assert_eq!(probe.executed(), 60);
 }
 
+pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(subject: Subject) {
+    let mut host = TestHost::idle(&subject, &Probe::open());
+    let run = host.start("chain3", "r", &0).await;
+    // As if the host that resumed it was lost before it could publish a ticket.
+    host.ticket("chain3").await.lease.settle().await.expect("it is settled");
+    let live = async || subject.backend.live(&run).await.expect("it can be asked").len();
+    wait_until("the ticket is gone", DEADLINE, async || live().await == 0).await;
+    let told = Controlled { status: Status::Running, changed: false };
+    for _ in 0..2 {
+        assert_eq!(tell(&host, &run, Control::Resume).await, told);
+        assert_eq!(live().await, 1);
+    }
+    host.work(4).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+}
+
 pub(super) async fn a_run_is_told_again_and_again(subject: Subject) {
     let host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("chain3", "r", &0).await;

@@ -131,8 +131,9 @@ impl Judged {
     }
 
     /// Without the loss of tickets, leases alone bring work back: whatever a sweep finds was given up by a host that
-    /// should have held it. Two things it may find: a run whose host was lost between its snapshot and its first
-    /// ticket, and a step that waits for a child run, which holds no ticket while it does.
+    /// should have held it. Three things it may find: a run whose host was lost between its snapshot and its first
+    /// ticket, a step that waits for a child run, which holds no ticket while it does, and a run that was told to go on by a host
+    /// that was lost before its items had tickets.
     fn stranded(&mut self, evidence: &Evidence<'_>) {
         if evidence.any_ticket_lost {
             return;
@@ -142,6 +143,7 @@ impl Judged {
                 && mended.item != "start"
                 && mended.node != "child"
                 && !evidence.runs.was_robbed(&mended.run)
+                && !evidence.runs.was_paused(&mended.run)
         };
         for mended in evidence.mended.iter().filter(ours) {
             let what = format!("item {} of node {} had no ticket", mended.item, mended.node);
