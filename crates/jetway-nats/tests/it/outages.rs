@@ -1,10 +1,10 @@
 //! Lost answers: servers that are killed, restarted and frozen while writes are under way.
 
-use crate::support::{DEADLINE, FINGERPRINT, config_for, connect, loaded, run, ticket, write};
+use crate::support::{DEADLINE, FINGERPRINT, config, config_for, connect, loaded, run, ticket, write};
 use futures::{StreamExt as _, stream};
 use jetway_core::{
     RunKey, Timestamp,
-    backend::{BackendErrorKind, Delivery, Results, SnapshotStore, TicketQueue},
+    backend::{BackendErrorKind, Delivery, HostInfo, Hosts, Results, SnapshotStore, TicketQueue},
 };
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
 use jetway_testing::{NatsServer, wait_until};
@@ -169,4 +169,29 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
     backend.publish_done(&run("a"), "{}".into()).await.unwrap();
     let done = timeout(DEADLINE, waiting).await.unwrap().unwrap().unwrap();
     assert_eq!(done.as_deref(), Some(b"{}".as_slice()));
+}
+
+/// Where nobody has seen the server start, the first host looks for what was lost since the last write; the next ones need not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_finds_nobody_takes_tickets_for_lost() {
+    let config = config("unseen").await;
+    let (first, second) = (connect(config.clone()).await, connect(config.clone()).await);
+    let unseen =
+        async |backend: &NatsBackend| timeout(Duration::from_secs(1), backend.losses().next()).await.ok();
+    assert_eq!(unseen(&first).await, None, "nothing was ever written");
+    let before = Timestamp::now();
+    first.commit(write(&run("a"), 0, "one")).await.unwrap();
+    let after = Timestamp(Timestamp::now().0 + 1);
+    let since = unseen(&second).await.flatten().unwrap();
+    assert!((before..=after).contains(&since), "{since}");
+    let host = HostInfo {
+        host: "h1".to_owned(),
+        workflows: Vec::new(),
+        slots: 4,
+        started_at: before.to_string(),
+        version: "0.1.0".to_owned(),
+    };
+    first.announce(&host).await.unwrap();
+    assert!(unseen(&first).await.is_some(), "its own announcement says nothing of others");
+    assert_eq!(unseen(&second).await, None, "the first one has seen this server start");
 }
