@@ -16,11 +16,10 @@ pub use status::CoordinatorStatus;
 pub(crate) use status::CoordinatorTally;
 
 use crate::{
-    drain::{self, Draining, Drains},
     keep_alive::HeldLeases,
-    reaper::{RUNTIME_GONE, Reaper},
+    reaper::Reaper,
+    shift::{self, Outcome, Shift, Shifts},
     slots::Slots,
-    subscription::Ended,
     supervisor::LastWord,
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
@@ -29,7 +28,6 @@ use messages::{Drain, Observe, Observed, TakeStart};
 use starts::Fate;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A start message in the mailbox has a slot already, and each subscription waits until its last one was taken out:
 /// the mailbox only has to be large enough to keep the coordinator busy while it is scheduled.
@@ -60,53 +58,13 @@ impl CoordinatorKit {
 /// The coordinator.
 pub(crate) struct Coordinator {
     kit: CoordinatorKit,
-    subscriptions: JoinSet<Ended>,
     duties: JoinSet<Infallible>,
-    /// Tells that what is in flight is dropped on purpose; also when the coordinator is dropped, which is why it
-    /// stands before the tasks.
-    stop: DropGuard,
-    in_flight: JoinSet<Fate>,
-    draining: Option<Draining>,
-    word: LastWord,
+    shift: Shift<Fate>,
 }
 
 impl Coordinator {
     pub(crate) fn new(kit: CoordinatorKit, word: LastWord) -> Self {
-        Self {
-            kit,
-            subscriptions: JoinSet::new(),
-            duties: JoinSet::new(),
-            stop: CancellationToken::new().drop_guard(),
-            in_flight: JoinSet::new(),
-            draining: None,
-            word,
-        }
-    }
-
-    fn start_ended(&mut self, ended: Option<Fate>, ctx: &mut Context<Self>) {
-        let Some(fate) = ended else {
-            if !self.stop.token().is_cancelled() {
-                self.word.failed(RUNTIME_GONE);
-                ctx.stop();
-            }
-            return;
-        };
-        self.kit.tally.ended(fate);
-        if let Some(draining) = &mut self.draining {
-            let drained = &mut draining.so_far;
-            *match fate {
-                Fate::Started | Fate::Refused => &mut drained.finished,
-                Fate::Abandoned | Fate::Panicked => &mut drained.left,
-            } += 1;
-        }
-        drain::check(self, ctx);
-    }
-
-    fn subscription_ended(&mut self, ended: Option<Ended>, ctx: &mut Context<Self>) {
-        if let Some(Ended::Hopeless(error)) = ended {
-            self.word.failed(error);
-            ctx.stop();
-        }
+        Self { kit, duties: JoinSet::new(), shift: Shift::new(word) }
     }
 }
 
@@ -114,12 +72,11 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.in_flight, Self::start_ended));
-        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.subscriptions, Self::subscription_ended));
+        shift::open(ctx);
         ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.duties, |_actor, _aborted, _ctx| ()));
         for workflow in self.kit.engine.workflows().iter() {
             let feed = starts::subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
-            self.subscriptions.spawn_local(feed);
+            self.shift.subscribe(feed);
         }
         let kit = &self.kit;
         self.duties.spawn_local(presence::announce(kit.clone()));
@@ -128,18 +85,45 @@ impl Actor for Coordinator {
     }
 }
 
+impl Shifts for Coordinator {
+    type Task = Fate;
+
+    fn shift(&mut self) -> &mut Shift<Fate> {
+        &mut self.shift
+    }
+
+    fn ended(&mut self, fate: Fate) -> Outcome {
+        self.kit.tally.ended(fate);
+        match fate {
+            Fate::Started | Fate::Refused => Outcome::Finished,
+            Fate::Abandoned | Fate::Panicked => Outcome::Left,
+        }
+    }
+
+    fn closed(&mut self) {
+        self.duties.abort_all();
+    }
+
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        let (engine, host) = (self.kit.engine.clone(), self.kit.host.clone());
+        let leaving = async move { presence::leave(engine.backend().as_ref(), &host.host).await };
+        ctx.spawn(leaving.into_actor(self).map(|(), actor, ctx| {
+            actor.shift.end();
+            ctx.stop();
+        }));
+    }
+}
+
 impl Handler<TakeStart> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, TakeStart { delivery, held }: TakeStart, _ctx: &mut Context<Self>) {
-        if let Some(draining) = &mut self.draining {
-            // Dropping `held` gives it back.
-            draining.so_far.given_back += 1;
+        if self.shift.turns_away() {
             return;
         }
-        let held = held.given_back_once(self.stop.token().clone());
+        let held = held.given_back_once(self.shift.stop().clone());
         let start = starts::take(self.kit.engine.clone(), delivery, held, self.kit.slots.begin());
-        self.in_flight.spawn_on(start, &self.kit.runtime);
+        self.shift.spawn(start, &self.kit.runtime);
     }
 }
 
@@ -147,11 +131,8 @@ impl Handler<Observe> for Coordinator {
     type Result = Observed;
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
-        MessageResult(CoordinatorStatus {
-            answered: true,
-            draining: self.draining.is_some(),
-            ..self.kit.status()
-        })
+        let draining = self.shift.is_draining();
+        MessageResult(CoordinatorStatus { answered: true, draining, ..self.kit.status() })
     }
 }
 
@@ -159,42 +140,6 @@ impl Handler<Drain> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        drain::begin(self, drain, ctx);
-    }
-}
-
-impl Drains for Coordinator {
-    fn draining(&mut self) -> &mut Option<Draining> {
-        &mut self.draining
-    }
-
-    fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    fn close(&mut self) {
-        self.subscriptions.abort_all();
-        self.duties.abort_all();
-    }
-
-    /// A start runs no code of a user, and ends by itself or with the backend's time limits.
-    fn cancel(&mut self) {}
-
-    fn abort(&mut self) {
-        self.stop.token().cancel();
-        self.in_flight.abort_all();
-    }
-
-    fn finish(&mut self, ctx: &mut Context<Self>) {
-        let Some(draining) = self.draining.take() else {
-            return;
-        };
-        let (engine, host) = (self.kit.engine.clone(), self.kit.host.clone());
-        let leaving = async move { presence::leave(engine.backend().as_ref(), &host.host).await };
-        ctx.spawn(leaving.into_actor(self).map(|(), actor, ctx| {
-            draining.finish();
-            actor.word.stopped();
-            ctx.stop();
-        }));
+        shift::drain(self, drain, ctx);
     }
 }

@@ -1,6 +1,6 @@
 //! Stopping in good order.
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Message};
+use actix::Message;
 use serde::Serialize;
 use std::{ops::Add, time::Duration};
 use tokio::sync::oneshot;
@@ -49,7 +49,7 @@ impl Message for Drain {
 /// A drain that is under way.
 #[derive(Debug)]
 pub(crate) struct Draining {
-    done: oneshot::Sender<Drained>,
+    pub(crate) done: oneshot::Sender<Drained>,
     /// What became of the work so far.
     pub(crate) so_far: Drained,
 }
@@ -61,50 +61,4 @@ impl Draining {
             tracing::debug!("nobody waits for the drain any more");
         }
     }
-}
-
-/// An actor that works on what it takes from streams, and can be drained.
-pub(crate) trait Drains: Actor<Context = Context<Self>> {
-    /// The drain that is under way.
-    fn draining(&mut self) -> &mut Option<Draining>;
-    /// How many tasks have not ended yet.
-    fn in_flight(&self) -> usize;
-    /// Takes nothing more.
-    fn close(&mut self);
-    /// Tells what is in flight to stop.
-    fn cancel(&mut self);
-    /// Drops what is in flight.
-    fn abort(&mut self);
-    /// Nothing is in flight any more: tells the asker and stops.
-    fn finish(&mut self, ctx: &mut Context<Self>);
-}
-
-/// Begins a drain.
-pub(crate) fn begin<A: Drains>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
-    actor.close();
-    *actor.draining() = Some(Draining { done, so_far: Drained::default() });
-    ctx.run_later(limit, |actor, ctx| {
-        actor.cancel();
-        ctx.run_later(STOP_LIMIT, abandon);
-    });
-    check(actor, ctx);
-}
-
-/// Ends the drain where nothing is in flight any more. To be called whenever a task ends.
-pub(crate) fn check<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
-    if actor.draining().is_some() && actor.in_flight() == 0 && ctx.state().alive() {
-        actor.finish(ctx);
-    }
-}
-
-fn abandon<A: Drains>(actor: &mut A, ctx: &mut Context<A>) {
-    let rest = actor.in_flight() as u64;
-    if rest > 0 {
-        tracing::warn!(rest, "work in flight did not stop in time: its messages are given back without it");
-    }
-    if let Some(draining) = actor.draining() {
-        draining.so_far.given_back += rest;
-    }
-    actor.abort();
-    actor.finish(ctx);
 }

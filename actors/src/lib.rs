@@ -47,6 +47,7 @@ mod drain;
 mod keep_alive;
 mod periodic;
 mod reaper;
+mod shift;
 mod signals;
 mod slots;
 mod subscription;

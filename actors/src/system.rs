@@ -9,8 +9,9 @@ pub use status::SystemStatus;
 
 use crate::{
     coordinator::{self, Coordinator, CoordinatorKit, CoordinatorTally},
-    drain::{Drain, Drained, Drains, STOP_LIMIT},
+    drain::{Drain, Drained, STOP_LIMIT},
     keep_alive::{self, HeldLeases, KeepAlive, KeepTally, messages::Finish},
+    shift::Shifts,
     slots::Slots,
     supervisor::{Fatal, Supervised, Supervision},
     worker::{self, Worker, WorkerKit, WorkerTally},
@@ -191,7 +192,7 @@ fn kits(engine: Arc<Engine>, config: &SystemConfig, runtime: Handle) -> (WorkerK
 }
 
 /// Drains one actor. Where it has failed, its work was aborted and its messages are given back by the keeper.
-async fn drain<A: Drains + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
+async fn drain<A: Shifts + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
     let draining = async {
         let addr = actor.last_addr().await?;
         let (done, drained) = oneshot::channel();

@@ -13,20 +13,18 @@ pub use status::WorkerStatus;
 pub(crate) use status::WorkerTally;
 
 use crate::{
-    drain::{self, Draining, Drains},
     keep_alive::{HeldLeases, KeepTally},
-    reaper::{RUNTIME_GONE, Reaper},
+    shift::{self, Outcome, Shift, Shifts},
     slots::Slots,
     subscription::{self, Ended, Subject},
     supervisor::LastWord,
 };
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
 use jetway_core::{WorkflowName, engine::Engine};
 use messages::{Drain, Observe, Observed, TakeTicket};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use step::{Fate, TicketEnded};
-use tokio::{runtime::Handle, task::JoinSet};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::runtime::Handle;
 
 /// A ticket in the mailbox has a slot already, and each subscription waits until its last one was taken out: the
 /// mailbox only has to be large enough to keep the worker busy while it is scheduled.
@@ -54,51 +52,12 @@ impl WorkerKit {
 /// The worker.
 pub(crate) struct Worker {
     kit: WorkerKit,
-    subscriptions: JoinSet<Ended>,
-    /// Stops what is in flight; also when the worker is dropped, which is why it stands before the tasks.
-    stop: DropGuard,
-    in_flight: JoinSet<TicketEnded>,
-    draining: Option<Draining>,
-    word: LastWord,
+    shift: Shift<TicketEnded>,
 }
 
 impl Worker {
     pub(crate) fn new(kit: WorkerKit, word: LastWord) -> Self {
-        Self {
-            kit,
-            subscriptions: JoinSet::new(),
-            stop: CancellationToken::new().drop_guard(),
-            in_flight: JoinSet::new(),
-            draining: None,
-            word,
-        }
-    }
-
-    fn ticket_ended(&mut self, ended: Option<TicketEnded>, ctx: &mut Context<Self>) {
-        let Some(TicketEnded { fate, steps }) = ended else {
-            if !self.stop.token().is_cancelled() {
-                self.word.failed(RUNTIME_GONE);
-                ctx.stop();
-            }
-            return;
-        };
-        self.kit.tally.ended(fate, steps);
-        if let Some(draining) = &mut self.draining {
-            let drained = &mut draining.so_far;
-            *match fate {
-                Fate::Done => &mut drained.finished,
-                Fate::GivenBack => &mut drained.given_back,
-                Fate::Abandoned | Fate::Panicked => &mut drained.left,
-            } += 1;
-        }
-        drain::check(self, ctx);
-    }
-
-    fn subscription_ended(&mut self, ended: Option<Ended>, ctx: &mut Context<Self>) {
-        if let Some(Ended::Hopeless(error)) = ended {
-            self.word.failed(error);
-            ctx.stop();
-        }
+        Self { kit, shift: Shift::new(word) }
     }
 }
 
@@ -106,11 +65,27 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.spawn(Reaper::new(|worker: &mut Self| &mut worker.in_flight, Self::ticket_ended));
-        ctx.spawn(Reaper::new(|worker: &mut Self| &mut worker.subscriptions, Self::subscription_ended));
+        shift::open(ctx);
         for workflow in self.kit.engine.workflows().iter() {
             let feed = subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
-            self.subscriptions.spawn_local(feed);
+            self.shift.subscribe(feed);
+        }
+    }
+}
+
+impl Shifts for Worker {
+    type Task = TicketEnded;
+
+    fn shift(&mut self) -> &mut Shift<TicketEnded> {
+        &mut self.shift
+    }
+
+    fn ended(&mut self, TicketEnded { fate, steps }: TicketEnded) -> Outcome {
+        self.kit.tally.ended(fate, steps);
+        match fate {
+            Fate::Done => Outcome::Finished,
+            Fate::GivenBack => Outcome::GivenBack,
+            Fate::Abandoned | Fate::Panicked => Outcome::Left,
         }
     }
 }
@@ -119,16 +94,14 @@ impl Handler<TakeTicket> for Worker {
     type Result = ();
 
     fn handle(&mut self, TakeTicket { delivery, held }: TakeTicket, _ctx: &mut Context<Self>) {
-        if let Some(draining) = &mut self.draining {
-            // Dropping `held` gives it back.
-            draining.so_far.given_back += 1;
+        if self.shift.turns_away() {
             return;
         }
         self.kit.tally.tickets.fetch_add(1, Relaxed);
-        let (in_flight, cancel) = (self.kit.slots.begin(), self.stop.token().child_token());
-        let held = held.given_back_once(self.stop.token().clone());
+        let (in_flight, cancel) = (self.kit.slots.begin(), self.shift.stop().child_token());
+        let held = held.given_back_once(self.shift.stop().clone());
         let step = step::work(self.kit.engine.clone(), delivery, cancel, held, in_flight);
-        self.in_flight.spawn_on(step, &self.kit.runtime);
+        self.shift.spawn(step, &self.kit.runtime);
     }
 }
 
@@ -136,7 +109,8 @@ impl Handler<Observe> for Worker {
     type Result = Observed;
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
-        MessageResult(WorkerStatus { answered: true, draining: self.draining.is_some(), ..self.kit.status() })
+        let draining = self.shift.is_draining();
+        MessageResult(WorkerStatus { answered: true, draining, ..self.kit.status() })
     }
 }
 
@@ -144,37 +118,7 @@ impl Handler<Drain> for Worker {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        drain::begin(self, drain, ctx);
-    }
-}
-
-impl Drains for Worker {
-    fn draining(&mut self) -> &mut Option<Draining> {
-        &mut self.draining
-    }
-
-    fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    fn close(&mut self) {
-        self.subscriptions.abort_all();
-    }
-
-    fn cancel(&mut self) {
-        self.stop.token().cancel();
-    }
-
-    fn abort(&mut self) {
-        self.in_flight.abort_all();
-    }
-
-    fn finish(&mut self, ctx: &mut Context<Self>) {
-        if let Some(draining) = self.draining.take() {
-            draining.finish();
-        }
-        self.word.stopped();
-        ctx.stop();
+        shift::drain(self, drain, ctx);
     }
 }
 

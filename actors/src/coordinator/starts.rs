@@ -18,7 +18,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 /// What became of a start message.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// Its run exists.
     Started,
     /// It is among the dead letters.

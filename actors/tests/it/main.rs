@@ -5,5 +5,6 @@
 mod drain;
 mod failing;
 mod leases;
+mod mending;
 mod running;
 mod support;

@@ -1,6 +1,6 @@
 //! Hosts that do their work.
 
-use crate::support::{DEADLINE, FaultyBackend, Host, Probe};
+use crate::support::{DEADLINE, Host, Probe};
 use jetway_actors::{ActorSystem, SystemConfig, SystemError};
 use jetway_core::{backend::Backend, engine::Engine, memory::MemoryBackend};
 use jetway_testing::wait_until;
@@ -97,18 +97,6 @@ async fn a_host_says_that_it_is_alive_and_that_it_goes() {
     assert_eq!(hosts[0].workflows[0].0.as_str(), "chain");
     host.drain(Duration::ZERO).await;
     assert!(backend.hosts().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
-    let backend: Arc<dyn Backend> = Arc::new(FaultyBackend::losing(1));
-    let chain = Probe::new("chain", async || ());
-    let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
-    let run = host.publish("chain", "a", 2).await;
-    host.completes(&run, 2).await;
-    let status = host.until("the sweep is counted", |status| status.coordinator.mended > 0).await;
-    assert!(status.coordinator.sweeps > 0 && status.coordinator.looked_at > 0);
-    host.drain(Duration::ZERO).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,6 @@ mod faulty;
 mod host;
 mod probe;
 
-pub(crate) use faulty::{Fault, FaultyBackend};
+pub(crate) use faulty::{Fate, Fault, FaultyBackend};
 pub(crate) use host::{DEADLINE, Host};
 pub(crate) use probe::Probe;

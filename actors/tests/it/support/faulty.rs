@@ -33,24 +33,53 @@ pub(crate) enum Fault {
     Panics(Arc<Notify>),
 }
 
+/// What becomes of a result.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fate {
+    /// It is stored.
+    Kept,
+    /// It is lost, and nobody learns of it.
+    Lost,
+    /// There is no room for it.
+    Refused,
+}
+
 /// The in-memory backend with faults to order.
 #[derive(Debug)]
 pub(crate) struct FaultyBackend {
     inner: MemoryBackend,
     streams: Mutex<VecDeque<Fault>>,
     lost: Mutex<u32>,
+    results: Mutex<Fate>,
+    power_cut: Arc<Notify>,
 }
 
 impl FaultyBackend {
     /// The first streams of tickets have these faults, one each; all others are sound.
     pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> Self {
         let streams = Mutex::new(faults.into_iter().collect());
-        Self { inner: MemoryBackend::new(), streams, lost: Mutex::new(0) }
+        Self {
+            inner: MemoryBackend::new(),
+            streams,
+            lost: Mutex::new(0),
+            results: Mutex::new(Fate::Kept),
+            power_cut: Arc::default(),
+        }
     }
 
     /// So many publications of tickets are lost.
     pub(crate) fn losing(publications: u32) -> Self {
         Self { lost: Mutex::new(publications), ..Self::streams([]) }
+    }
+
+    /// What becomes of the results from now on.
+    pub(crate) fn results(&self, fate: Fate) {
+        *self.results.lock().unwrap() = fate;
+    }
+
+    /// Tells the host that tickets may have been lost.
+    pub(crate) fn says_that_power_was_cut(&self) {
+        self.power_cut.notify_one();
     }
 }
 
@@ -95,6 +124,15 @@ impl TicketQueue for FaultyBackend {
 
     async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         self.inner.live(run).await
+    }
+
+    fn losses(&self) -> BoxStream<'static, Timestamp> {
+        let power_cut = self.power_cut.clone();
+        stream::unfold(power_cut, async |power_cut| {
+            power_cut.notified().await;
+            Some((Timestamp::now(), power_cut))
+        })
+        .boxed()
     }
 }
 
@@ -163,7 +201,12 @@ impl Starts for FaultyBackend {
 #[async_trait]
 impl Results for FaultyBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
-        self.inner.publish_done(run, result).await
+        let fate = *self.results.lock().unwrap();
+        match fate {
+            Fate::Kept => self.inner.publish_done(run, result).await,
+            Fate::Lost => Ok(()),
+            Fate::Refused => Err(error(BackendErrorKind::NoRoom)),
+        }
     }
 
     async fn done(

@@ -49,6 +49,11 @@ impl Host {
         Self { system, engine, nodes: Nodes(Some(nodes)) }
     }
 
+    /// The engine of the host.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Ends the runtime of the nodes under the running system.
     pub(crate) fn end_nodes(&mut self) {
         self.nodes.end();

@@ -3,7 +3,6 @@
 use super::{
     AnyWorkflow, Engine,
     cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
-    patience::pause,
 };
 use crate::{
     CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE,
@@ -14,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::{sync::oneshot, time::sleep};
+use tokio::sync::oneshot;
 
 /// A run that loses more races than this in a row is under attack or broken; an ordinary fan-in never comes near.
 const MAX_CONFLICTS: usize = 256;
@@ -29,7 +28,6 @@ impl Engine {
     ) -> Result<Verdict, BackendError> {
         let cell = self.cells.of(run);
         let mut handed_over = None;
-        let mut pauses = 0;
         loop {
             let (reply, told) = oneshot::channel();
             let own = Waiting { attempt: Arc::clone(&attempt), reply };
@@ -42,13 +40,6 @@ impl Engine {
                 drop(lead);
             }
             match told.await {
-                // Nothing was stored and the attempt is as good as before: it waits with its ticket, whose lease goes on,
-                // and with its slot, so that no more work is taken than there is room for.
-                Ok(Reply::Settled(Err(error))) if error.kind() == BackendErrorKind::NoRoom => {
-                    tracing::warn!(%run, %error, "a commit waits for room");
-                    sleep(pause(pauses)).await;
-                    pauses += 1;
-                }
                 Ok(Reply::Settled(verdict)) => return verdict,
                 Ok(Reply::Lead(lead)) => handed_over = Some(lead),
                 // The leader was dropped in the middle of its write: the attempt is still here.

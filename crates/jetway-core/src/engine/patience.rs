@@ -1,8 +1,8 @@
-//! Waiting for a backend that is out of reach, with the ticket in hand.
+//! Waiting for a backend that is out of reach or full, with the ticket in hand.
 //!
 //! A ticket that is left to its lease is delivered again, and each delivery counts as an attempt that was lost with its
 //! worker: a bucket without a quorum would fail runs whose nodes never ran. So the ticket is held, and its slot with it,
-//! which takes no more work in meanwhile.
+//! so that no more work is taken in than there is room for.
 
 use crate::{
     RunKey,
@@ -16,12 +16,18 @@ use tokio_util::sync::CancellationToken;
 /// to hours.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Whether the same call may succeed once the backend can be reached again.
-fn is_out_of_reach(error: &BackendError) -> bool {
-    error.kind() == BackendErrorKind::Unavailable
+/// Whether to wait a failure out. Where there is no room somebody has to make some, which may take a night: that has no end
+/// but the worker's.
+fn is_to_be_waited_out(error: &BackendError, began: Instant) -> bool {
+    match error.kind() {
+        BackendErrorKind::Unavailable => began.elapsed() < LONGEST,
+        BackendErrorKind::NoRoom => true,
+        _ => false,
+    }
 }
 
-/// Does something again until the backend can be reached, for ten minutes, or until the worker is to stop.
+/// Does something again until the backend can be reached, for ten minutes, and until it has room; in both cases no longer
+/// than until the worker is to stop.
 pub(super) async fn patiently<T, F>(
     run: &RunKey,
     cancel: &CancellationToken,
@@ -30,11 +36,11 @@ pub(super) async fn patiently<T, F>(
 where
     F: Future<Output = Result<T, BackendError>>,
 {
-    let end = Instant::now() + LONGEST;
+    let began = Instant::now();
     let mut pauses = 0;
     loop {
         match act().await {
-            Err(error) if is_out_of_reach(&error) && Instant::now() < end => {
+            Err(error) if is_to_be_waited_out(&error, began) => {
                 tracing::warn!(%run, %error, "a step waits for the backend");
                 if cancel.run_until_cancelled(sleep(pause(pauses))).await.is_none() {
                     return Err(error);
@@ -48,7 +54,7 @@ where
 
 /// How long to wait between two tries, beyond the time that the backend itself has waited: up to half a minute, and a half
 /// of it by chance.
-pub(super) fn pause(pauses: u32) -> Duration {
+fn pause(pauses: u32) -> Duration {
     let most = Duration::from_millis(250 << pauses.min(7));
     most.mul_f64(rand::random_range(0.5..1.0))
 }
@@ -77,6 +83,23 @@ mod tests {
         };
         assert_eq!(patiently(&run(), &CancellationToken::new(), act).await.unwrap(), 7);
         assert_eq!(calls.get(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_waited_for_until_the_worker_stops() {
+        let began = Instant::now();
+        let cancel = CancellationToken::new();
+        let calls = Cell::new(0);
+        let full = || {
+            calls.set(calls.get() + 1);
+            if began.elapsed() > LONGEST * 3 {
+                cancel.cancel();
+            }
+            async { failure(BackendErrorKind::NoRoom) }
+        };
+        let error = patiently(&run(), &cancel, full).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::NoRoom);
+        assert!(began.elapsed() > LONGEST * 3 && calls.get() > 60, "{} calls", calls.get());
     }
 
     #[tokio::test(start_paused = true)]
