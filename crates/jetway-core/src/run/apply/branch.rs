@@ -54,7 +54,8 @@ impl Step<'_> {
     /// The last open branch of a fan-out has ended: its gathering nodes fire, and its outer branch goes on with them.
     ///
     /// Where no value arrived anywhere, the gathering node behind the opener runs with none: a join runs once for
-    /// each fan-out, also for one of nothing. Not so where inner fan-outs have fired it already.
+    /// each fan-out, also for one of nothing. Not so where inner fan-outs have fired it already, or where it is the outer
+    /// fan-out's to fire.
     pub(super) fn close(&mut self, id: &ItemId) {
         if let Some(outer) = self.close_one(id) {
             self.ended(&outer);
@@ -71,6 +72,7 @@ impl Step<'_> {
         if arrivals.is_empty()
             && let Some(gather) = self.graph.gather_behind(&opener)
             && !fired.contains(gather)
+            && !self.belongs_to_the_outer(gather, outer.as_ref())
         {
             arrivals.insert(gather.to_owned(), Arrivals::default());
         }
@@ -85,5 +87,13 @@ impl Step<'_> {
             around.open = around.open.saturating_add(branches);
         }
         Some(outer.fan_out)
+    }
+
+    /// Whether a gathering node is the one that closes the outer fan-out, with no other behind it: a branch in which nothing
+    /// came of an inner fan-out has then ended, and fires the node no earlier than the others allow.
+    fn belongs_to_the_outer(&self, gather: &str, outer: Option<&Branch>) -> bool {
+        let around = outer.and_then(|outer| self.snapshot.fan_outs.get(&outer.fan_out));
+        around.is_some_and(|around| self.graph.gather_behind(&around.opener) == Some(gather))
+            && self.graph.gather_behind(gather).is_none()
     }
 }

@@ -290,6 +290,37 @@ fn an_inner_fan_out_may_use_the_outer_join() {
 }
 
 #[test]
+fn a_branch_that_fans_out_over_nothing_does_not_fire_the_outer_join() {
+    let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
+    run.step("a", all("b", &["1", "2", "3"]));
+    run.step("b", next(&[("j", "v0")]));
+    run.step("b", all("j", &[]));
+    assert!(!run.tickets.iter().any(|(node, _)| node == "j"), "it did not wait for the third branch");
+    run.step("b", next(&[("j", "v2")]));
+    assert_eq!(run.gathered(&run.ticket("j")), ["v0", "v2"]);
+    run.step("j", Produced::Next(output("out")));
+    assert_eq!((run.snapshot.status, run.outputs().len()), (Status::Completed, 1));
+    // Where nothing comes of any branch, it runs once, with nothing.
+    let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
+    run.step("a", all("b", &["1", "2"]));
+    run.step("b", all("j", &[]));
+    run.step("b", all("j", &[]));
+    assert_eq!(run.gathered(&run.ticket("j")), [""; 0]);
+}
+
+#[test]
+fn a_join_of_joins_fires_for_an_inner_fan_out_of_nothing() {
+    let mut run = start(&[("a", "a"), ("a", "j"), ("j", "j")], &["j"]);
+    run.step("a", all("a", &["1", "2"]));
+    run.step("a", all("a", &[]));
+    let inner = run.ticket("j");
+    assert_eq!(run.gathered(&inner), [""; 0]);
+    run.step("j", next(&[("j", "none")]));
+    run.step("a", next(&[("j", "leaf")]));
+    assert_eq!(run.gathered(&run.ticket("j")), ["none", "leaf"]);
+}
+
+#[test]
 fn a_diamond_joins_both_arms() {
     let mut run = start(&[("a", "b"), ("a", "c"), ("b", "j"), ("c", "j")], &["j"]);
     run.step("a", next(&[("b", "1"), ("c", "2")]));
