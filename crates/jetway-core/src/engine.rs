@@ -7,6 +7,7 @@
 //! ```
 
 mod api;
+mod attempt;
 mod builder;
 mod bury;
 mod cell;

@@ -114,7 +114,7 @@ cases! {
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
-    control: p5_a_cancelled_run_stops, a_paused_run_waits_until_it_is_resumed,
+    control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends, a_paused_run_waits_until_it_is_resumed,
         a_run_that_is_told_again_to_go_on_has_its_tickets, a_run_is_told_again_and_again;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;

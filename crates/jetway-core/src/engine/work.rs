@@ -9,19 +9,17 @@
 //! | settling the ticket | done | - |
 
 use super::{
-    AnyWorkflow, Engine, StepInfo, StepSpan, Task, Tried,
+    AnyWorkflow, Engine, StepInfo, StepSpan,
     bury::is_hopeless,
     cell::{Finished, InHand, Verdict},
     children::NewChild,
-    inputs::Ready,
     patience::patiently,
-    registry::ChildEnd,
 };
 use crate::{
     ItemId, RunKey, Timestamp,
     backend::{BackendError, BackendErrorKind, Delivery, Lease},
     fail_point::{FailPoint, Mutant, mutant, reach},
-    run::{Attempt, Effect, Parent, Produced, RunError, Status, TicketFor, tickets_under},
+    run::{Attempt, Effect, Produced, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -51,13 +49,13 @@ pub enum Worked {
 }
 
 /// Where a worker is under one ticket.
-struct Under<'a> {
-    workflow: &'a dyn AnyWorkflow,
-    run: &'a RunKey,
+pub(super) struct Under<'a> {
+    pub(super) workflow: &'a dyn AnyWorkflow,
+    pub(super) run: &'a RunKey,
     delivery: &'a Delivery,
     /// The ticket's own item: what is committed is found again by it.
-    via: ItemId,
-    cancel: &'a CancellationToken,
+    pub(super) via: ItemId,
+    pub(super) cancel: &'a CancellationToken,
     began: Instant,
     steps: u64,
     /// An item was done when it was to be committed: by somebody else, or by a write of this host that got no answer and
@@ -76,11 +74,11 @@ impl Under<'_> {
 }
 
 /// The next attempt to be made.
-struct Next {
-    item: ItemId,
-    attempt: u32,
+pub(super) struct Next {
+    pub(super) item: ItemId,
+    pub(super) attempt: u32,
     waited: Option<Duration>,
-    hand: InHand,
+    pub(super) hand: InHand,
 }
 
 /// What one attempt leads to.
@@ -210,8 +208,7 @@ impl Engine {
         });
         let tried = self.attempt_once(under, &next, ready, child, &span).await?;
         let Some((attempt, asked)) = tried else {
-            self.tracer.step_ended(&span, "given_back");
-            return Ok(Then::GiveBack);
+            return self.cut_short(under, &span).await;
         };
         reach(FailPoint::NodeRun);
         let outcome = word(&attempt.produced);
@@ -223,6 +220,17 @@ impl Engine {
         };
         self.tracer.step_ended(&span, ended);
         self.follow(under, next, verdict?, asked).await
+    }
+
+    /// The attempt was cut short: the worker is to stop, or the run has ended.
+    async fn cut_short(&self, under: &Under<'_>, span: &StepSpan) -> Result<Then, BackendError> {
+        if under.cancel.is_cancelled() {
+            self.tracer.step_ended(span, "given_back");
+            return Ok(Then::GiveBack);
+        }
+        self.tracer.step_ended(span, "discarded");
+        self.recover(under).await?;
+        Ok(Then::Settle)
     }
 
     /// What the verdict on an attempt leads to.
@@ -255,65 +263,6 @@ impl Engine {
         let finished = Arc::new(finished);
         let commit = || self.commit(under.workflow, under.run, Arc::clone(&finished));
         patiently(under.run, under.cancel, commit).await
-    }
-
-    /// Runs the node. `None` where the worker is to stop and the attempt was cut short by it.
-    async fn attempt_once(
-        &self,
-        under: &Under<'_>,
-        next: &Next,
-        ready: Ready,
-        child: Option<ChildEnd>,
-        span: &StepSpan,
-    ) -> Result<Option<(Attempt, Option<NewChild>)>, BackendError> {
-        let node = ready.node.clone();
-        let tried = if next.attempt > self.config.max_attempts {
-            lost_too_often(next, &node, self.config.max_attempts)
-        } else {
-            let task = Task {
-                run: under.run.clone(),
-                item: next.item.clone(),
-                node: ready.node,
-                attempt: next.attempt,
-                input: ready.input,
-                context: next.hand.snapshot.context.clone(),
-                timeout: self.config.step_timeout,
-                cancel: under.cancel.child_token(),
-                child,
-            };
-            let attempt = under.workflow.attempt(task).instrument(span.span.clone()).await;
-            attempt.map_err(|error| {
-                let what = format!("run {}: node {node:?} cannot be run by this build", under.run);
-                BackendError::new(BackendErrorKind::Corrupt, what).caused_by(error)
-            })?
-        };
-        if tried.cancelled {
-            return Ok(None);
-        }
-        let asked = tried.asked.map(|spec| {
-            let (run, item, build) = (under.run.clone(), next.item.clone(), under.workflow.fingerprint());
-            NewChild::new(
-                spec,
-                Parent { run, item, node: node.clone(), build },
-                &next.hand.snapshot.trace,
-                span,
-            )
-        });
-        let produced = match &asked {
-            None => tried.produced,
-            Some(child) => Produced::Await(child.run.clone()),
-        };
-        let attempt = Attempt {
-            item: next.item.clone(),
-            node,
-            via: under.via.clone(),
-            number: next.attempt,
-            at: Timestamp::now(),
-            span: span.id,
-            produced,
-            context: tried.context,
-        };
-        Ok(Some((attempt, asked)))
     }
 
     /// The record names the child that the item waits for: makes it exist, and the record say so.
@@ -437,19 +386,6 @@ fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
         | Effect::DropChunks(_)
         | Effect::DropAllChunks => None,
     }
-}
-
-fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
-    let error = RunError {
-        item: Some(next.item.clone()),
-        node: Some(node.to_owned()),
-        attempt: next.attempt,
-        kind: "worker_lost".to_owned(),
-        message: format!(
-            "{most} attempts ended with the loss of their worker: the node seems to take its host down"
-        ),
-    };
-    Tried { produced: Produced::Failed(error), context: None, cancelled: false, asked: None }
 }
 
 fn word(produced: &Produced) -> &'static str {

@@ -34,6 +34,20 @@ pub(super) async fn p5_a_cancelled_run_stops(subject: Subject) {
     assert_eq!((status.run.status, status.run.steps, probe.executed()), (Status::Cancelled, 0, 1));
 }
 
+pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(subject: Subject) {
+    // Nobody ever opens the door that its node waits at.
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("chain3", "r", &0).await;
+    probe.arrived().await;
+    tell(&host, &run, Control::Cancel).await;
+    wait_until("the ticket is settled", DEADLINE, async || {
+        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    assert_eq!((host.status(&run).await.run.steps, probe.executed()), (0, 1));
+}
+
 pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     let probe = Probe::closed();
     let mut host = TestHost::idle(&subject, &probe);
