@@ -1,12 +1,13 @@
 //! One trace for each run, and the right one.
 
-use crate::support::{Collector, DEADLINE, HostProcess, attributes, corpus::directory};
+use crate::support::{Collector, DEADLINE, HostProcess, attributes, built, corpus::directory};
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use jetway_testing::{NatsServer, shared_server, unique_namespace, wait_until};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
+use tempfile::TempDir;
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -109,6 +110,35 @@ async fn a_run_without_a_caller_is_a_trace_of_its_own() -> Result<()> {
     check_tree(&root, &steps);
     assert!(root.parent_span_id.is_empty());
     assert_ne!(root.trace_id, other.trace_id);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_run_has_a_span_of_its_own_below_the_step_that_waits_for_it() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("traces"));
+    let collector = Collector::start().await?;
+    let program = built("jetway-tests", "crash-host", &["fail-points"]);
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+    let _host = HostProcess::of(&program, &url, &ns, &environment).await?;
+    let directory = TempDir::new()?;
+    for gate in ["first", "second", "third"] {
+        fs::write(directory.path().join(gate), "")?;
+    }
+    let input = json!({ "dir": directory.path(), "number": 2 });
+    let done = run(&url, &ns, "family", "parent", &input, Some(CALLER)).await?;
+    assert_eq!(done["status"], "completed", "{done}");
+    let (root, steps) = spans(&collector, "parent", 6).await;
+    check_tree(&root, &steps);
+    let waits: Vec<_> = steps.iter().filter(|step| attributes(step)["jetway.outcome"] == "awaits").collect();
+    assert_eq!(waits.len(), 2, "two steps ask for a child");
+    for wait in waits {
+        let below = collector.runs_below(wait);
+        assert_eq!(below.len(), 1, "{below:?}");
+        let (child, steps) = spans(&collector, &below[0], 3).await;
+        check_tree(&child, &steps);
+        assert_eq!((child.name.as_str(), steps.len()), ("run gated", 3));
+        assert_eq!(child.trace_id, root.trace_id);
+    }
     Ok(())
 }
 

@@ -47,12 +47,15 @@ pub(super) async fn expel(kit: CoordinatorKit, every: Duration, grace: Duration)
     let CoordinatorKit { engine, tally, .. } = kit;
     let first = every.mul_f64(rand::random());
     periodic::every("expelling unknown starts", first, every, sleep, async || {
-        let expelled = engine.backend().expel_unknown(grace).await?;
-        tally.expelled.fetch_add(expelled, Relaxed);
-        let runs = engine.backend().drop_litter(grace).await?;
+        // The one is to be done also where the other fails.
+        let (runs, expelled) =
+            (engine.backend().drop_litter(grace).await, engine.backend().expel_unknown(grace).await);
+        let runs = runs?;
         if runs > 0 {
             tracing::info!(runs, "chunks that belonged to nobody are gone");
         }
+        let expelled = expelled?;
+        tally.expelled.fetch_add(expelled, Relaxed);
         if expelled > 0 {
             tracing::warn!(
                 expelled,

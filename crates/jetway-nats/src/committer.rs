@@ -120,6 +120,11 @@ impl Committer {
         failed.map_or(Ok(()), Err)
     }
 
+    /// The largest payload that can be stored, in bytes.
+    pub(crate) fn largest(&self) -> usize {
+        largest(&self.link)
+    }
+
     async fn begin(&self, write: Write) -> Result<oneshot::Receiver<Result<u64, NotStored>>, NotStored> {
         let (bytes, most) = (write.payload.len(), largest(&self.link));
         if bytes > most {

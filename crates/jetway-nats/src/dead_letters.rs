@@ -3,12 +3,15 @@
 //! A header that is an order to the server (`Nats-...`) would be obeyed again if the letter carried it as it came, so it
 //! is kept under the name `Jetway-Original-Nats-...`.
 
+mod fit;
+
 use crate::{
     committer::Committer,
     names::{self, Names},
     write::{Body, Write, insert, one_line},
 };
 use async_nats::{HeaderMap, HeaderName, Message, header::NATS_MESSAGE_ID};
+use fit::{Kept, fit};
 use jetway_core::backend::{BackendError, DeadLetter};
 use std::sync::Arc;
 
@@ -28,14 +31,22 @@ impl DeadLetters {
     pub(crate) async fn keep(&self, letter: DeadLetter) -> Result<(), BackendError> {
         let DeadLetter { workflow, why, reason, subject, headers, payload, id } = letter;
         tracing::warn!(workflow, why, reason, subject, "dead letter");
-        let write = Write {
-            subject: self.names.dead(&workflow, &why).into(),
-            payload,
-            body: Body::Always(letter_headers(&why, &reason, &subject, &id, headers)),
-        };
+        let reason = fit::short(&reason);
+        let own = size(&letter_headers(&why, reason, &subject, &id, Vec::new()));
+        let Kept { headers, payload, cut } =
+            fit(headers, payload, self.committer.largest().saturating_sub(own));
+        let mut headers = letter_headers(&why, reason, &subject, &id, headers);
+        insert(&mut headers, names::CUT, cut.as_deref());
+        let write =
+            Write { subject: self.names.dead(&workflow, &why).into(), payload, body: Body::Always(headers) };
         let stored = self.committer.write(write).await;
         stored.map(drop).map_err(|error| error.of(format!("the dead letter of {subject} ({why})")))
     }
+}
+
+/// How many bytes these headers take in a message, at least.
+fn size(headers: &HeaderMap) -> usize {
+    headers_of(Some(headers)).iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 pub(crate) fn letter_headers(

@@ -99,7 +99,8 @@ cases! {
         a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,
         no_more_tickets_than_slots;
     starts: a_start_is_delivered_until_it_is_settled, starts_of_unknown_workflows_are_expelled;
-    results: a_result_is_kept_and_waited_for, the_first_result_stays, a_later_run_of_the_same_name_has_its_own_result, hosts_come_and_go;
+    results: a_result_is_kept_and_waited_for, the_first_result_stays, a_later_run_of_the_same_name_has_its_own_result,
+        what_is_no_result_makes_way_for_one, hosts_come_and_go;
     engine: p1_an_acknowledged_start_is_a_run, p1_a_second_start_gives_the_same_run,
         p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
         p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,
@@ -114,7 +115,8 @@ cases! {
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
-    control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends, a_paused_run_waits_until_it_is_resumed,
+    control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,
+        p7_a_false_result_stops_no_step, a_paused_run_waits_until_it_is_resumed,
         a_run_that_is_told_again_to_go_on_has_its_tickets, a_run_is_told_again_and_again;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;

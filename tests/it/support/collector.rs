@@ -69,6 +69,13 @@ impl Collector {
         self.kept(run_id).into_iter().map(|(_, span)| span).collect()
     }
 
+    /// The runs that have their own span below this one.
+    pub(crate) fn runs_below(&self, span: &Span) -> Vec<String> {
+        let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = spans.iter().map(|(_, below)| below).filter(|below| below.parent_span_id == span.span_id);
+        below.filter_map(|below| attributes(below).remove("jetway.run_id")).collect()
+    }
+
     /// How many spans of one run each process has sent.
     pub(crate) fn instances_of_run(&self, run_id: &str) -> BTreeMap<String, usize> {
         let mut instances = BTreeMap::new();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::OnceLock,
 };
@@ -64,11 +64,26 @@ pub(crate) struct HostProcess {
 impl HostProcess {
     /// Starts a host and waits until it says that it serves its workflows.
     pub(crate) async fn start(url: &str, namespace: &str, environment: &[(&str, &str)]) -> Result<Self> {
-        let mut child = jetway(&["host", "--nats", url, "--namespace", namespace])
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut command = jetway(&["host", "--nats", url, "--namespace", namespace]);
+        command.envs(environment.iter().copied());
+        Self::spawn(command).await
+    }
+
+    /// The same for a host that is no `jetway host`; a program that reads `NATS_URL` and `JETWAY_NAMESPACE`.
+    pub(crate) async fn of(
+        program: &Path,
+        url: &str,
+        namespace: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.env_remove("RUST_LOG").env("NATS_URL", url).env("JETWAY_NAMESPACE", namespace);
+        command.envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+        Self::spawn(command).await
+    }
+
+    async fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take().context("its talk is piped")?;
         let mut lines = BufReader::new(stderr).lines();
         let mut said = Vec::new();

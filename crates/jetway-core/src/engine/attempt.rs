@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(1);
 /// How long the end of a run is waited for before the wait begins anew.
 const WAIT: Duration = Duration::from_secs(600);
 
-/// The pause after a failed look at whether the run has ended.
+/// The pause before the next look at whether the run has ended.
 const PAUSE: Duration = Duration::from_secs(10);
 
 impl Engine {
@@ -100,18 +100,27 @@ impl Engine {
     ) -> Infallible {
         sleep(LONG).await;
         loop {
-            match self.backend.done(run, since, WAIT).await {
-                Ok(Some(_ended)) => {
+            match self.has_ended(run, since).await {
+                Ok(true) => {
                     attempt.cancel();
                     return pending().await;
                 }
-                Ok(None) => {}
+                Ok(false) => {}
                 Err(error) => {
-                    tracing::debug!(%run, %error, "cannot tell whether the run of a step has ended");
-                    sleep(PAUSE.mul_f64(rand::random_range(0.5..1.0))).await;
+                    tracing::debug!(%run, %error, "cannot tell whether the run of a step has ended")
                 }
             }
+            sleep(PAUSE.mul_f64(rand::random_range(0.5..1.0))).await;
         }
+    }
+
+    /// Waits for the end of a run, for a while. Anybody may have published what looks like its result, so the record has to
+    /// say so as well.
+    async fn has_ended(&self, run: &RunKey, since: Timestamp) -> Result<bool, BackendError> {
+        if self.backend.done(run, since, WAIT).await?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.load(run).await?.is_none_or(|hand| hand.snapshot.status.is_terminal()))
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Sweeper {
     waiting: BTreeMap<RunKey, Waiting>,
     /// Tickets may have been lost, those of runs that go on as well.
     doubt: Option<Doubt>,
+    /// When to look also at the runs that go on; `None` before the first sweep.
+    glance: Option<Timestamp>,
 }
 
 impl Sweeper {
@@ -29,6 +31,17 @@ impl Sweeper {
         for waiting in self.waiting.values_mut() {
             *waiting = Waiting { revision: None, due: Timestamp(0), ..*waiting };
         }
+    }
+
+    /// Whether it is time to look also at the runs that go on: a branch of one may have lost its ticket while the others are
+    /// written all the time.
+    fn glances(&mut self, now: Timestamp) -> bool {
+        let is_time = self.glance.is_some_and(|due| due <= now);
+        if is_time || self.glance.is_none() {
+            let pause = LONGEST_PAUSE.mul_f64(rand::random_range(0.8..1.0));
+            self.glance = Some(Timestamp(now.0 + millis(pause)));
+        }
+        is_time
     }
 
     /// The runs whose time has come, those first that have waited longest.
@@ -85,6 +98,10 @@ const ENDED_LATELY: Duration = Duration::from_secs(60);
 /// How many mended items of a run the log names, at most.
 const MOST_NAMED: usize = 50;
 
+/// How often one sweep asks for more of what is old, at most: a host that is new has a day's finished runs before it, and
+/// does not read them all at once.
+const LOOKS_A_SWEEP: usize = 10;
+
 /// How many runs one sweep looks at, at most: the rest is for the next one.
 const RUNS_A_SWEEP: usize = 1000;
 
@@ -101,12 +118,6 @@ impl Engine {
         }
         let now = Timestamp::now();
         self.drop_dead_tickets(sweeper).await?;
-        // In doubt to the very end, since a run with many branches is written all the time.
-        let before = match sweeper.doubt.is_some() {
-            true => Timestamp(now.0 + millis(self.config.stale_after)),
-            false => Timestamp(now.0.saturating_sub(millis(self.config.stale_after))),
-        };
-        let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
         let pause = self.config.stale_after;
         if let Some(Doubt { since, until }) = sweeper.doubt {
             for run in self.backend.ended_since(since.min(now).before(ENDED_LATELY)).await? {
@@ -114,12 +125,26 @@ impl Engine {
                 sweeper.waiting.insert(run, Waiting { ended, revision: None, due: now, pause });
             }
         }
-        for run in stale {
-            let revision = sweeper.doubt.is_none().then_some(run.revision);
-            let ended = run.cancelled.then_some(now);
-            sweeper.waiting.insert(run.run, Waiting { ended, revision, due: now, pause });
+        // To the very end, since a run with many branches is written all the time.
+        let to_the_end = sweeper.glances(now) || sweeper.doubt.is_some();
+        let before = match to_the_end {
+            true => Timestamp(now.0 + millis(pause)),
+            false => Timestamp(now.0.saturating_sub(millis(pause))),
+        };
+        for _ in 0..if to_the_end { usize::MAX } else { LOOKS_A_SWEEP } {
+            let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+            for run in stale {
+                let revision = (!to_the_end).then_some(run.revision);
+                let ended = run.cancelled.then_some(now);
+                sweeper.waiting.insert(run.run, Waiting { ended, revision, due: now, pause });
+            }
+            if sweeper.looked_at == looked_at {
+                break;
+            }
+            sweeper.looked_at = looked_at;
         }
-        (sweeper.doubt, sweeper.looked_at) = (None, looked_at);
+        // Not before all has been looked through.
+        sweeper.doubt = None;
         self.look_at_due(sweeper, now).await
     }
 
@@ -236,6 +261,17 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::{RunId, WorkflowName};
+
+    #[test]
+    fn runs_that_go_on_are_looked_at_every_ten_minutes() {
+        let mut sweeper = Sweeper::default();
+        let minute = millis(LONGEST_PAUSE) / 10;
+        let glances: Vec<_> =
+            (0..100).filter(|minutes| sweeper.glances(Timestamp((minutes + 1) * minute))).collect();
+        assert!((9..=12).contains(&glances.len()), "{glances:?}");
+        assert!(glances[0] >= 8, "not at once: {glances:?}");
+        assert!(glances.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{glances:?}");
+    }
 
     #[test]
     fn no_run_keeps_another_one_waiting_for_ever() {

@@ -120,10 +120,14 @@ impl Engine {
         match self.work_under(&mut under).await {
             Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
             Ok(Then::Park(item, child)) => match settle(&*delivery.lease, under.steps).await {
-                Worked::Done { steps } => match self.look_again(&run, &item, child.as_ref()).await {
-                    Ok(()) => Worked::Done { steps },
-                    Err(error) => Worked::Abandoned { steps, error },
-                },
+                // No ticket brings this back.
+                Worked::Done { steps } => {
+                    let look = || self.look_again(&run, &item, child.as_ref());
+                    match patiently(&run, &cancel, look).await {
+                        Ok(()) => Worked::Done { steps },
+                        Err(error) => Worked::Abandoned { steps, error },
+                    }
+                }
                 unsettled => unsettled,
             },
             Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
@@ -276,8 +280,12 @@ impl Engine {
     ) -> Result<Then, BackendError> {
         reach(FailPoint::ChildRecorded);
         let build = under.workflow.fingerprint();
-        self.carry_out(build, under.run, &hand, effects).await?;
-        self.start_child(&child).await?;
+        // Without the child the step is not made, and each delivery of its ticket would be another attempt at it.
+        patiently(under.run, under.cancel, async || {
+            self.carry_out(build, under.run, &hand, effects.clone()).await?;
+            self.start_child(&child).await
+        })
+        .await?;
         let attempt = Attempt {
             item: next.item.clone(),
             node: child.parent.node,

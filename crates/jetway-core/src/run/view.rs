@@ -97,14 +97,15 @@ impl DoneView {
     }
 
     /// Whether a result is that of a later run than the one that is there. A name can be used again when the record of its run
-    /// is forgotten, which may be sooner than its result is.
+    /// is forgotten, which may be sooner than its result is. What is no result at all, as a stranger may have published, makes
+    /// way as well.
     pub fn supersedes(result: &[u8], there: &[u8]) -> bool {
-        matches!((Self::began(result), Self::began(there)), (Some(new), Some(old)) if new > old)
+        Self::began(result).is_some_and(|new| Self::began(there).is_none_or(|old| new > old))
     }
 
-    /// Whether a result is that of a run that began at `since` or later, or does not say when.
+    /// Whether a result is that of a run that began at `since` or later. Where that is zero, whatever is there is one.
     pub fn is_since(result: &[u8], since: Timestamp) -> bool {
-        Self::began(result).is_none_or(|began| began >= since)
+        Self::began(result).map_or(since == Timestamp::default(), |began| began >= since)
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) const WAIT: HeaderName = HeaderName::from_static("Jetway-Wait");
 pub(crate) const WHY: HeaderName = HeaderName::from_static("Jetway-Why");
 /// The reason of a dead letter in a sentence.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("Jetway-Reason");
+/// How large the message was that a dead letter does not keep all of.
+pub(crate) const CUT: HeaderName = HeaderName::from_static("Jetway-Cut");
 /// The subject that a dead letter came by.
 pub(crate) const ORIGINAL_SUBJECT: HeaderName = HeaderName::from_static("Jetway-Original-Subject");
 /// Stands before the name of a header that would be an order to the server if a dead letter carried it as it came.

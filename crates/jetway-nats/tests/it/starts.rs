@@ -134,3 +134,34 @@ async fn a_workflow_name_that_is_no_word_is_refused() {
         assert!(refused.to_string().contains("workflow name"), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_the_largest_size_becomes_a_dead_letter_as_well() {
+    let backend = backend("starts").await;
+    let client = client().await;
+    let most = client.server_info().max_payload;
+    let (ns, jetstream) = (backend.namespace().to_owned(), jetstream::new(client));
+    let kept = backend.expel_unknown(Duration::ZERO).await.unwrap();
+    assert_eq!(kept, 0);
+    for (headers, payload) in [(0, most - 100), (60_000, most / 3), (60_000, most - 65_000)] {
+        let mut long = HeaderMap::new();
+        long.append("padding", "h".repeat(headers).as_str());
+        let subject = format!("jetway.{ns}.start.nobody");
+        let stored = jetstream.publish_with_headers(subject, long, vec![b'p'; payload].into()).await;
+        stored.unwrap().await.expect("the server takes it");
+        wait_until("it is among the dead letters", DEADLINE, async || {
+            backend.expel_unknown(Duration::ZERO).await.unwrap() == 1
+        })
+        .await;
+        assert_eq!(messages(&backend, "START").await, 0);
+        let dead = jetstream.get_stream(format!("JETWAY_{ns}_DEAD")).await.unwrap();
+        let letter = dead.get_last_raw_message_by_subject(&format!("jetway.{ns}.dead.>")).await.unwrap();
+        let cut = letter.headers.get("Jetway-Cut").expect("it says what it lacks").to_string();
+        assert!(cut.contains(&format!("{payload} bytes of payload")), "{cut}");
+        assert!(
+            letter.payload.len() + 5000 > payload.min(most - 10_000 - headers),
+            "{}",
+            letter.payload.len()
+        );
+    }
+}

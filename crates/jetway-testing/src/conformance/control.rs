@@ -10,6 +10,8 @@ use jetway_core::{
     engine::{Control, Controlled},
     run::Status,
 };
+use serde_json::json;
+use std::time::{Duration, Instant};
 
 async fn tell(host: &TestHost, run: &jetway_core::RunKey, control: Control) -> Controlled {
     let told = host.engine.control(run, control).await.expect("it can be told");
@@ -46,6 +48,22 @@ pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(subject: 
     })
     .await;
     assert_eq!((host.status(&run).await.run.steps, probe.executed()), (0, 1));
+}
+
+pub(super) async fn p7_a_false_result_stops_no_step(subject: Subject) {
+    let probe = Probe::closed();
+    let host = TestHost::at_work(&subject, &probe).await;
+    let run = host.start("chain3", "r", &0).await;
+    probe.arrived().await;
+    let forged = json!({ "status": "cancelled", "started_at": "2999-01-01T00:00:00.000Z" }).to_string();
+    subject.backend.publish_done(&run, forged.into()).await.expect("anybody may");
+    // Long enough for the host to hear of it.
+    let began = Instant::now();
+    wait_until("two seconds are over", DEADLINE, async || began.elapsed() > Duration::from_secs(2)).await;
+    probe.let_through(100);
+    wait_until("the run goes on", DEADLINE, async || host.status(&run).await.run.status == Status::Completed)
+        .await;
+    assert_eq!(host.status(&run).await.run.steps, 3);
 }
 
 pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {

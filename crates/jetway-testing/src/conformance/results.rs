@@ -50,6 +50,16 @@ pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(subject: Sub
     assert_eq!(kept, Some(result(second, 2)));
 }
 
+pub(super) async fn what_is_no_result_makes_way_for_one(subject: Subject) {
+    let (backend, run) = (&subject.backend, key("w", "r"));
+    backend.publish_done(&run, Bytes::from_static(b"noise")).await.expect("anybody may");
+    let since = Timestamp(1_000_000);
+    assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), None);
+    let result = Bytes::from(json!({ "started_at": since.to_string() }).to_string());
+    backend.publish_done(&run, result.clone()).await.expect("it is published");
+    assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), Some(result));
+}
+
 pub(super) async fn hosts_come_and_go(subject: Subject) {
     let backend = &subject.backend;
     let host = HostInfo {
