@@ -41,7 +41,7 @@ pub struct GraphNode {
     /// How many of the node's items are in flight in one run at any time, where that is bounded: `#[at_most = 8]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u32>,
-    /// Whether the node has a retry policy of its own: `#[retry = policy]`.
+    /// Whether the node has a retry policy of its own: by `#[retry = policy]`, or as a `RetryNode`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
     /// The workflow that the node runs within one step of its own, where it is such a node.

@@ -106,6 +106,15 @@ impl Node {
         self.taken().chain(drawn.map(|target| target.node))
     }
 
+    /// Whether failures are tried again: by the policy of the node's field, or by its type.
+    pub(crate) fn is_retried(&self) -> bool {
+        let wrapped = match &self.ty {
+            Type::Path(ty) => ty.path.segments.last().is_some_and(|last| last.ident == "RetryNode"),
+            _ => false,
+        };
+        self.policy.is_some() || wrapped
+    }
+
     /// Whether a value of this node can leave the run.
     pub(crate) fn is_exit(&self) -> bool {
         let out = |arms: &[Arm<Target>]| arms.iter().any(|arm| arm.to.is_empty());
