@@ -28,9 +28,26 @@ pub struct Checkpoint<C: Context, WI: WorkItem> {
 }
 
 impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
-    /// A context and the work items to come.
+    /// A context and the work items to come, without a record: a place to begin. For a run that has begun, see
+    /// [`with_record`](Self::with_record).
     pub fn new(context: C, queue: VecDeque<WI>) -> Self {
         Self { context, queue, record: None }
+    }
+
+    /// A checkpoint as it was saved, for stores that keep its parts apart. Without its [`record`](Self::record) a run
+    /// goes on from the queue alone: its outputs and the values that wait for gathering nodes are lost.
+    ///
+    /// ```
+    /// use jetway_core::{Checkpoint, Context, WorkItem};
+    ///
+    /// fn load<C: Context, WI: WorkItem>(parts: [&str; 3]) -> serde_json::Result<Checkpoint<C, WI>> {
+    ///     let [context, queue, record] = parts;
+    ///     let (context, queue) = (serde_json::from_str(context)?, serde_json::from_str(queue)?);
+    ///     Ok(Checkpoint::with_record(context, queue, serde_json::from_str(record)?))
+    /// }
+    /// ```
+    pub fn with_record(context: C, queue: VecDeque<WI>, record: Snapshot) -> Self {
+        Self { context, queue, record: Some(record) }
     }
 }
 

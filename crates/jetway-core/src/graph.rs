@@ -41,7 +41,7 @@ pub struct GraphNode {
     /// How many of the node's items are in flight in one run at any time, where that is bounded: `#[at_most = 8]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u32>,
-    /// Whether the node has a retry policy of its own: `#[retry = policy]`.
+    /// Whether the node has a retry policy of its own: by `#[retry = policy]`, or as a `RetryNode`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
     /// The workflow that the node runs within one step of its own, where it is such a node.
@@ -93,13 +93,18 @@ impl Graph {
     }
 
     /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by edges, the first
-    /// declared where two are equally near.
+    /// declared where two are equally near. Edges that are taken on failure count where there is none without them.
     pub fn gather_behind(&self, opener: &str) -> Option<&str> {
+        let succeeds = |edge: &GraphEdge| edge.kind != EdgeKind::Failure;
+        self.nearest_gather(opener, succeeds).or_else(|| self.nearest_gather(opener, |_| true))
+    }
+
+    fn nearest_gather(&self, opener: &str, counts: impl Fn(&GraphEdge) -> bool) -> Option<&str> {
         let mut seen = BTreeSet::from([opener]);
         let mut queue = VecDeque::from([opener]);
         while let Some(from) = queue.pop_front() {
-            for to in self.edges.iter().filter(|edge| edge.from == from).filter_map(|edge| edge.to.as_deref())
-            {
+            let steps = self.edges.iter().filter(|edge| edge.from == from && counts(edge));
+            for to in steps.filter_map(|edge| edge.to.as_deref()) {
                 if self.gathers(to) {
                     return Some(to);
                 }
@@ -154,5 +159,15 @@ mod tests {
     fn loops_do_not_confuse_the_search() {
         let looped = graph(&[("a", "b"), ("b", "a"), ("b", "c")], &[]);
         assert_eq!(looped.gather_behind("a"), None);
+    }
+
+    #[test]
+    fn the_join_of_the_failures_does_not_close_a_fan_out_that_has_another() {
+        let edges = [("scatter", "visit"), ("visit", "report"), ("visit", "shape"), ("shape", "collect")];
+        let mut graph = graph(&edges, &["report", "collect"]);
+        graph.edges[1].kind = EdgeKind::Failure;
+        assert_eq!(graph.gather_behind("scatter"), Some("collect"));
+        graph.edges.truncate(2);
+        assert_eq!(graph.gather_behind("scatter"), Some("report"));
     }
 }

@@ -5,6 +5,10 @@
 
 #![deny(missing_docs)]
 
+// The macros name this crate as its users do, also in its own tests.
+#[cfg(test)]
+extern crate self as jetway_core;
+
 pub mod backend;
 pub mod batch;
 pub mod checkpoint;

@@ -76,12 +76,15 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
 #[diagnostic::on_unimplemented(
     message = "node `{N}` takes `{Self}`, which cannot be kept in the record of a run",
     label = "`{Self}` lacks one of Debug, Clone, PartialEq, Serialize and Deserialize",
-    note = "add `#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]` to `{Self}`"
+    note = "derive for `{Self}` those of Debug, Clone, PartialEq, serde::Serialize and serde::Deserialize that it lacks"
 )]
 pub trait InputOf<N: ?Sized> {}
 
 #[diagnostic::do_not_recommend]
 impl<N: ?Sized, T: Debug + Clone + PartialEq + Serialize + DeserializeOwned> InputOf<N> for T {}
+
+/// Asks for what the input of a node must have.
+pub const fn is_input<N: ?Sized, I: InputOf<N>>() {}
 
 /// The input of a gathering node.
 #[diagnostic::on_unimplemented(

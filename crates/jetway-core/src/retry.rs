@@ -8,6 +8,24 @@ use async_trait::async_trait;
 use std::time::Duration;
 
 /// Waits between two attempts.
+///
+/// A [`WorkflowCtx`] waits, and so does the context of a step: both stop when they are cancelled.
+///
+/// ```
+/// use jetway_core::{Error, WorkflowCtx, retry::RetryDelay};
+/// use std::time::{Duration, Instant};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// # runtime.block_on(async {
+/// let ctx = WorkflowCtx::new(());
+/// let begun = Instant::now();
+/// assert_eq!(ctx.wait(Duration::from_millis(5)).await, Ok(()));
+/// assert!(begun.elapsed() >= Duration::from_millis(5));
+///
+/// ctx.cancel();
+/// assert_eq!(ctx.wait(Duration::from_secs(3600)).await, Err(Error::Cancelled));
+/// # });
+/// ```
 #[async_trait]
 pub trait RetryDelay {
     /// Waits for `pause`, or until the step is cancelled.

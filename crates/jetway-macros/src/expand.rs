@@ -25,14 +25,19 @@ fn local(name: &str, span: Span) -> Ident {
     Ident::new(name, span.resolved_at(Span::mixed_site()))
 }
 
-/// `#[derive(Debug, Clone)]` without what the user's own attributes derive.
-fn derives(attrs: &[Attribute]) -> TokenStream {
+/// `#[derive(Debug, Clone)]` without what the user's own attributes derive, and without what is implemented by hand.
+fn derives(attrs: &[Attribute], by_hand: &[&str]) -> TokenStream {
     let derived: Vec<Ident> = attrs.iter().flat_map(derived).collect();
     let wanted: [(&str, Path); 2] =
         [("Debug", parse_quote!(::core::fmt::Debug)), ("Clone", parse_quote!(::core::clone::Clone))];
-    let missing =
-        wanted.iter().filter(|(name, _)| !derived.iter().any(|ident| ident == name)).map(|(_, path)| path);
+    let is_there = |name: &str| by_hand.contains(&name) || derived.iter().any(|ident| ident == name);
+    let missing = wanted.iter().filter(|(name, _)| !is_there(name)).map(|(_, path)| path);
     quote!(#[derive(#(#missing),*)])
+}
+
+/// Whether the user's own attributes derive `Debug`.
+fn derives_debug(attrs: &[Attribute]) -> bool {
+    attrs.iter().flat_map(derived).any(|ident| ident == "Debug")
 }
 
 fn derived(attribute: &Attribute) -> Vec<Ident> {
@@ -66,10 +71,11 @@ mod tests {
     #[test]
     fn derives_are_not_doubled() {
         let attrs = [parse_quote!(#[doc = "x"]), parse_quote!(#[derive(PartialEq, std::fmt::Debug)])];
-        assert_eq!(derives(&attrs).to_string(), quote!(#[derive(::core::clone::Clone)]).to_string());
+        assert_eq!(derives(&attrs, &[]).to_string(), quote!(#[derive(::core::clone::Clone)]).to_string());
         assert_eq!(
-            derives(&[parse_quote!(#[derive(Clone, Debug)])]).to_string(),
+            derives(&[parse_quote!(#[derive(Clone, Debug)])], &[]).to_string(),
             quote!(#[derive()]).to_string()
         );
+        assert_eq!(derives(&[], &["Debug"]).to_string(), quote!(#[derive(::core::clone::Clone)]).to_string());
     }
 }

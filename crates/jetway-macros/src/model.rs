@@ -82,14 +82,6 @@ impl Node {
         matches!(self.success, Success::Output)
     }
 
-    /// The arms of the node's composite edge, also where they are only drawn.
-    pub(crate) fn arms(&self) -> &[Arm<Target>] {
-        match (&self.success, &self.shadowed) {
-            (Success::Match { arms, .. }, _) | (_, Some(Shadowed { arms, .. })) => arms,
-            _ => &[],
-        }
-    }
-
     /// The node's direct successors.
     pub(crate) fn direct(&self) -> &[Target] {
         match &self.success {
@@ -98,10 +90,29 @@ impl Node {
         }
     }
 
+    /// The successors that a value can come to.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = usize> {
+        let arms = match &self.success {
+            Success::Match { arms, .. } => arms.as_slice(),
+            Success::Output | Success::Direct(_) => &[],
+        };
+        let arms = arms.iter().flat_map(|arm| &arm.to);
+        self.direct().iter().chain(&self.fallbacks).chain(arms).map(|target| target.node)
+    }
+
     /// Every successor by any edge, drawn ones too.
     pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
-        let arms = self.arms().iter().flat_map(|arm| &arm.to);
-        self.direct().iter().chain(&self.fallbacks).chain(arms).map(|target| target.node)
+        let drawn = self.shadowed.iter().flat_map(|shadowed| &shadowed.arms).flat_map(|arm| &arm.to);
+        self.taken().chain(drawn.map(|target| target.node))
+    }
+
+    /// Whether failures are tried again: by the policy of the node's field, or by its type.
+    pub(crate) fn is_retried(&self) -> bool {
+        let wrapped = match &self.ty {
+            Type::Path(ty) => ty.path.segments.last().is_some_and(|last| last.ident == "RetryNode"),
+            _ => false,
+        };
+        self.policy.is_some() || wrapped
     }
 
     /// Whether a value of this node can leave the run.

@@ -82,7 +82,7 @@ mod tests {
         })
         .unwrap();
         assert!(matches!(&workflow.nodes[0].success, Success::Direct(to) if to[0].node == 1));
-        assert_eq!(workflow.nodes[0].arms().len(), 1);
+        assert_eq!(workflow.nodes[0].shadowed.as_ref().map(|shadowed| shadowed.arms.len()), Some(1));
     }
 
     /// Checks that a definition is refused for these reasons and no others, in this order.

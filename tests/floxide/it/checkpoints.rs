@@ -103,6 +103,54 @@ async fn a_run_that_has_ended_is_not_resumed() {
     assert_eq!(two.run_with_checkpoint(&ctx, 9, &store, "run").await.unwrap(), 20);
 }
 
+/// Checkpoints in parts, as a store with a table or a key for each would keep them.
+#[derive(Clone, Default)]
+pub struct PartStore {
+    parts: Arc<Mutex<HashMap<String, [String; 3]>>>,
+    /// Forgets the record, as a store does that knows of context and queue alone.
+    forgets: bool,
+}
+
+#[async_trait]
+impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for PartStore {
+    async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
+        let parts = [
+            serde_json::to_string(&checkpoint.context),
+            serde_json::to_string(&checkpoint.queue),
+            serde_json::to_string(&checkpoint.record),
+        ];
+        let parts = parts.map(|json| json.expect("JSON"));
+        self.parts.lock().unwrap().insert(workflow_id.to_string(), parts);
+        Ok(())
+    }
+
+    async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
+        let Some([context, queue, record]) = self.parts.lock().unwrap().get(workflow_id).cloned() else {
+            return Ok(None);
+        };
+        let said = |error: serde_json::Error| CheckpointError::Store(error.to_string());
+        let context = serde_json::from_str(&context).map_err(said)?;
+        let queue = serde_json::from_str(&queue).map_err(said)?;
+        Ok(Some(match serde_json::from_str(&record).map_err(said)? {
+            Some(record) if !self.forgets => Checkpoint::with_record(context, queue, record),
+            _ => Checkpoint::new(context, queue),
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_keeps_checkpoints_in_parts_keeps_the_record_too() {
+    let two = Two { first: First {}, second: Second { breaks: false } };
+    let ctx = WorkflowCtx::new(Count::default());
+    let store = PartStore::default();
+    assert_eq!(two.run_with_checkpoint(&ctx, 1, &store, "run").await.unwrap(), 20);
+    // The output is part of the record.
+    assert_eq!(two.run_with_checkpoint(&ctx, 9, &store, "run").await.unwrap(), 20);
+    let forgets = PartStore { forgets: true, ..store };
+    let again = two.run_with_checkpoint(&ctx, 9, &forgets, "run").await;
+    assert!(matches!(again, Err(FloxideError::AlreadyCompleted)), "{again:?}");
+}
+
 #[tokio::test]
 async fn a_checkpoint_made_by_hand_is_a_place_to_begin() {
     let store = JsonStore::default();

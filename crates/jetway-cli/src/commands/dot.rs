@@ -20,9 +20,10 @@ Asks a host for its workflows. In the drawing the start is bold, ends have two o
 dotted red edges are taken on failure, and a workflow within a node stands in a frame.
 
 With --run the nodes have the colour and the word of their state: done (green), pending (yellow), caught (orange), \
-failed (red), not reached (white). A run's record keeps what is pending, what failed and what gave an output; a node is \
-done where every way to one of these leads through it, and not reached where nothing tells that it was. Nodes of nested \
-workflows stay grey.
+failed (red), reached (pale green), not reached (white). A run's record keeps what is pending, what failed and what gave \
+an output; a node is done where every way to one of these leads through it, and where a node that is done hands \
+everything on to it. It is reached where it may still wait or have been cut short, and not reached where nothing tells \
+that it was. Nodes of nested workflows stay grey.
 
 Examples:
   jetway dot corpus

@@ -12,6 +12,8 @@ const KEYWORDS: [&str; 6] = ["node", "edge", "graph", "digraph", "subgraph", "st
 pub enum NodeState {
     /// Nothing says that the run has come to it.
     NotReached,
+    /// The run has come to it; whether it has run is not known.
+    Reached,
     /// It has run.
     Done,
     /// It has failed, and its fallback took over.
@@ -27,6 +29,7 @@ impl NodeState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotReached => "not reached",
+            Self::Reached => "reached",
             Self::Done => "done",
             Self::Caught => "caught",
             Self::Pending => "pending",
@@ -37,6 +40,7 @@ impl NodeState {
     fn colour(self) -> &'static str {
         match self {
             Self::NotReached => "white",
+            Self::Reached => "honeydew",
             Self::Done => "palegreen",
             Self::Caught => "orange",
             Self::Pending => "khaki",

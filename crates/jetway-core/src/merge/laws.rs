@@ -7,6 +7,7 @@
 
 mod collections;
 mod context;
+mod derived;
 mod values;
 
 use super::{Counter, Fixed, List, Map, Merge, Register, Set};

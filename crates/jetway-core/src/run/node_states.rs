@@ -1,27 +1,79 @@
 //! How the nodes of a run stand, as far as its status tells.
 
-use super::StatusView;
-use crate::{Graph, NodeState};
+use super::{Status, StatusView};
+use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of every node of the graph.
 ///
 /// A run's record says what is pending, what failed or was caught last, and which nodes gave an output; what ran before
-/// is not kept. Nodes that every way from the start to one of these leads through have run for certain, and are done.
-/// Of the others nothing is known: they are [`NodeState::NotReached`], also where some branch of the run may have come
+/// is not kept, but follows in two ways:
+///
+/// - Nodes that every way from the start to one of these leads through are done.
+/// - A direct edge out of a node that is done, and a failure edge out of one whose failure was caught, has brought the
+///   run to the node behind it. As long as the run has not failed and is not cancelled, this node has run if it is not
+///   pending. It is [`NodeState::Reached`] where that is not known: in a run that was cut short, at a gathering node of
+///   a run that goes on, at a terminal node that gave no output.
+///
+/// Steps that hand nothing on leave no trace, so every node that is done counts as having handed something on. Of all
+/// other nodes nothing is known: they are [`NodeState::NotReached`], also where some branch of the run may have come
 /// through them. A node that is in several states is in that which asks most for attention.
 pub fn node_states(graph: &Graph, status: &StatusView) -> BTreeMap<String, NodeState> {
-    let seen = seen(graph, status);
-    let reached: Vec<&str> = seen.keys().copied().collect();
-    let state = |node: &str| {
-        let passed = || {
-            let open = reachable_without(graph, node);
-            reached.iter().any(|reached| *reached != node && !open.contains(reached))
-        };
-        let inferred = || if passed() { NodeState::Done } else { NodeState::NotReached };
-        seen.get(node).copied().unwrap_or_else(inferred)
-    };
+    let mut states = seen(graph, status);
+    let seen: Vec<&str> = states.keys().copied().collect();
+    for node in graph.nodes.iter().map(|node| node.name.as_str()).filter(|node| !seen.contains(node)) {
+        let open = reachable_without(graph, node);
+        if seen.iter().any(|seen| !open.contains(seen)) {
+            states.insert(node, NodeState::Done);
+        }
+    }
+    follow(graph, status, &mut states);
+    let state = |node: &str| states.get(node).copied().unwrap_or(NodeState::NotReached);
     graph.nodes.iter().map(|node| (node.name.clone(), state(&node.name))).collect()
+}
+
+/// Adds what the edges that were taken for certain lead to.
+fn follow<'a>(graph: &'a Graph, status: &StatusView, states: &mut BTreeMap<&'a str, NodeState>) {
+    let mut queue: Vec<&str> = states.keys().copied().collect();
+    while let Some(from) = queue.pop() {
+        let state = states.get(from).copied();
+        let taken =
+            graph.edges.iter().filter(|edge| edge.from == from && is_taken(graph, status, edge, state));
+        for to in taken.filter_map(|edge| graph.node(edge.to.as_deref()?)) {
+            if !states.contains_key(to.name.as_str()) {
+                states.insert(&to.name, behind(status, to));
+                queue.push(&to.name);
+            }
+        }
+    }
+}
+
+/// Whether a node in this state has handed a value to the edge.
+fn is_taken(graph: &Graph, status: &StatusView, edge: &GraphEdge, state: Option<NodeState>) -> bool {
+    match edge.kind {
+        EdgeKind::Direct => {
+            let fails_over =
+                graph.edges.iter().any(|other| other.from == edge.from && other.kind == EdgeKind::Failure);
+            // Only the latest failures that were caught are known, and this node's may have been one before them.
+            let all_known =
+                usize::try_from(status.caught).is_ok_and(|caught| caught <= status.latest_caught.len());
+            state == Some(NodeState::Done) && (all_known || !fails_over)
+        }
+        EdgeKind::Failure => state == Some(NodeState::Caught),
+        EdgeKind::Match(_) => false,
+    }
+}
+
+/// The state of a node that the run has come to and that its status does not name.
+fn behind(status: &StatusView, node: &GraphNode) -> NodeState {
+    let goes_on = matches!(status.run.status, Status::Running | Status::Paused);
+    let pending_is_known = goes_on && status.pending.iter().all(|pending| pending.node.is_some());
+    let ran = match status.run.status {
+        Status::Completed => true,
+        // A gathering node may have been given some of its values.
+        _ => pending_is_known && !node.gathers,
+    };
+    if ran && !node.terminal { NodeState::Done } else { NodeState::Reached }
 }
 
 /// The nodes that the status names.
@@ -87,23 +139,114 @@ mod tests {
         }
     }
 
+    /// a -> b -> b2 -> d and a -> c -> c2 -> d; `d` ends the run, and `c` has a fallback.
+    fn diamond() -> Graph {
+        let edges =
+            ["a b", "a c", "b b2", "c c2", "b2 d", "c2 d"].iter().filter_map(|edge| edge.split_once(' '));
+        let edge =
+            |from: &str, to: &str, kind| GraphEdge { from: from.to_owned(), to: Some(to.to_owned()), kind };
+        Graph {
+            start: "a".to_owned(),
+            nodes: ["a", "b", "c", "b2", "c2", "d", "rescue"]
+                .map(|name| GraphNode {
+                    name: name.to_owned(),
+                    terminal: name == "d",
+                    ..GraphNode::default()
+                })
+                .to_vec(),
+            edges: edges
+                .map(|(from, to)| edge(from, to, EdgeKind::Direct))
+                .chain([edge("c", "rescue", EdgeKind::Failure), edge("rescue", "d", EdgeKind::Direct)])
+                .collect(),
+            ..Graph::default()
+        }
+    }
+
     fn error(node: &str) -> serde_json::Value {
         json!({ "node": node, "item_id": null, "attempt": 1, "kind": "error", "message": "no" })
     }
 
-    /// The states in the order of the declaration.
-    fn states(pending: &[&str], caught: &[&str], failed: Option<&str>, outputs: &[&str]) -> String {
+    /// A run that goes on.
+    fn status(pending: &[&str], caught: &[&str], failed: Option<&str>, outputs: &[&str]) -> StatusView {
         let pending: Vec<_> =
             pending.iter().map(|node| json!({ "node": node, "items": 1, "since": "" })).collect();
-        let status = serde_json::from_value(json!({
+        serde_json::from_value(json!({
             "run_id": "r", "workflow": "w", "status": "running", "output": null, "outputs": [],
             "error": failed.map(error), "started_at": "", "finished_at": null, "steps": 3, "updated_at": "",
             "pending": pending, "caught": caught.len(), "output_nodes": outputs, "trace_id": "",
             "latest_caught": caught.iter().map(|node| error(node)).collect::<Vec<_>>(),
         }))
-        .unwrap();
-        let (graph, states) = (graph(), node_states(&graph(), &status));
+        .unwrap()
+    }
+
+    /// The states in the order of the declaration.
+    fn listed(graph: &Graph, status: &StatusView) -> String {
+        let states = node_states(graph, status);
         graph.nodes.iter().map(|node| states[&node.name].as_str()).collect::<Vec<_>>().join(" | ")
+    }
+
+    fn states(pending: &[&str], caught: &[&str], failed: Option<&str>, outputs: &[&str]) -> String {
+        listed(&graph(), &status(pending, caught, failed, outputs))
+    }
+
+    fn ended(mut status: StatusView, how: Status) -> StatusView {
+        status.run.status = how;
+        status
+    }
+
+    #[test]
+    fn both_ways_of_a_diamond_are_done_when_the_run_is() {
+        let completed = ended(status(&[], &[], None, &["d"]), Status::Completed);
+        assert_eq!(listed(&diamond(), &completed), "done | done | done | done | done | done | not reached");
+    }
+
+    #[test]
+    fn what_is_not_pending_behind_a_direct_edge_has_run() {
+        let running = status(&["b2"], &[], None, &[]);
+        assert_eq!(
+            listed(&diamond(), &running),
+            "done | done | done | pending | done | reached | not reached"
+        );
+        let mut elsewhere = running;
+        elsewhere
+            .pending
+            .push(serde_json::from_value(json!({ "node": null, "items": 2, "since": "" })).unwrap());
+        assert_eq!(
+            listed(&diamond(), &elsewhere),
+            "done | done | reached | pending | not reached | not reached | not reached"
+        );
+    }
+
+    #[test]
+    fn what_a_failure_or_a_cancellation_cut_short_was_reached() {
+        let failed = ended(status(&[], &[], Some("b"), &[]), Status::Failed);
+        assert_eq!(
+            listed(&diamond(), &failed),
+            "done | failed | reached | not reached | not reached | not reached | not reached"
+        );
+    }
+
+    #[test]
+    fn a_failure_that_was_caught_leads_to_the_fallback_alone() {
+        let caught = ended(status(&[], &["c"], None, &["d"]), Status::Completed);
+        assert_eq!(listed(&diamond(), &caught), "done | done | caught | done | not reached | done | done");
+        let mut forgotten = ended(status(&[], &[], None, &["d"]), Status::Completed);
+        forgotten.caught = 1;
+        assert_eq!(
+            listed(&diamond(), &forgotten),
+            "done | done | done | done | not reached | done | not reached"
+        );
+    }
+
+    #[test]
+    fn a_gathering_node_waits_while_the_run_goes_on() {
+        let mut graph = diamond();
+        graph.nodes[4].gathers = true;
+        let running = status(&["b2"], &[], None, &[]);
+        assert_eq!(
+            listed(&graph, &running),
+            "done | done | done | pending | reached | not reached | not reached"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     parse::arm::Arm,
     text::mentions,
 };
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
 /// The arm of `match item` for one node.
@@ -78,7 +78,11 @@ fn route(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
         Success::Match { from, arms } => {
             // A variant without an arm is a mistake in the edge, so that is where rustc is to show it.
             let value = local("value", from.span());
-            let arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, fits)).collect();
+            let mut arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, fits)).collect();
+            // An arm from elsewhere before the last one keeps rustc from proposing arms of a `match` in an edge.
+            let elsewhere = from.span().resolved_at(Span::mixed_site());
+            let never = quote_spanned!(elsewhere=> _ if false => ::core::unreachable!(),);
+            arms.insert(arms.len().saturating_sub(1), never);
             quote_spanned!(located(from.span())=> |#value| match #value { #(#arms)* })
         }
     }

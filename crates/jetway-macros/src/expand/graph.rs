@@ -33,7 +33,7 @@ pub(super) fn graph(scope: &Scope<'_>) -> TokenStream {
 fn graph_node(scope: &Scope<'_>, node: &Node) -> TokenStream {
     let (support, here, input) = (&scope.support, scope.here(), scope.input(node));
     let (field, name, variant) = (&node.ident, plain(&node.ident), node.variant.to_string());
-    let (terminal, gathers, retry) = (node.is_terminal(), node.gathers, node.policy.is_some());
+    let (terminal, gathers, retry) = (node.is_terminal(), node.gathers, node.is_retried());
     let at_most = match &node.at_most {
         Some(most) => quote_spanned!(here=> ::core::option::Option::Some(#most)),
         None => quote_spanned!(here=> ::core::option::Option::None),

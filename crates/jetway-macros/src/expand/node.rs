@@ -38,7 +38,7 @@ pub(crate) fn node(node: &NodeDef) -> TokenStream {
 fn definition(node: &NodeDef) -> TokenStream {
     let head = &node.head;
     let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
-    let (derives, bounds) = (derives(attrs), &generics.where_clause);
+    let (derives, bounds) = (derives(attrs, &[]), &generics.where_clause);
     let fields = match &node.fields {
         Fields::Named(fields) => {
             let fields = fields.named.iter().map(field);

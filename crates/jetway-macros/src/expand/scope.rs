@@ -97,9 +97,9 @@ impl<'a> Scope<'a> {
     }
 
     /// Says of an input that cannot be stored which node takes it, before the bounds say what it lacks.
-    pub(super) fn inputs(&self) -> Option<TokenStream> {
+    pub(super) fn inputs(&self) -> TokenStream {
         if self.is_generic() {
-            return None;
+            return self.generic_inputs();
         }
         let context = &self.workflow.context;
         let inputs = self.workflow.nodes.iter().map(|node| {
@@ -107,13 +107,30 @@ impl<'a> Scope<'a> {
             quote_spanned!(ty.span()=> #ty: #support::Node<#context>, #input: #support::InputOf<#ty>)
         });
         let allow = self.allow_bounds();
-        Some(quote_spanned! {self.here()=>
+        quote_spanned! {self.here()=>
             const _: () = {
                 #allow
                 #[allow(dead_code, reason = "its bounds are what is looked at")]
                 struct __JetwayInputs where #(#inputs),*;
             };
-        })
+        }
+    }
+
+    /// As calls, which make no premise of what they ask for.
+    fn generic_inputs(&self) -> TokenStream {
+        let (generics, _, given) = self.workflow.head.generics.split_for_impl();
+        let calls = self.workflow.nodes.iter().map(|node| {
+            let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
+            quote_spanned!(ty.span()=> #support::is_input::<#ty, #input>();)
+        });
+        let allow = self.allow_bounds();
+        quote_spanned! {self.here()=>
+            const _: () = {
+                #allow
+                #[allow(dead_code, reason = "its calls are what is looked at")]
+                fn __jetway_inputs #generics () #given { #(#calls)* }
+            };
+        }
     }
 
     /// What [`bounds`](Self::bounds) would be warned of.

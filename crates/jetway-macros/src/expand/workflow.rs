@@ -1,6 +1,8 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
-use super::{attempt, derives, field_visibility, fit::Fits, graph, local, scope::Scope, work_item};
+use super::{
+    attempt, derives, derives_debug, field_visibility, fit::Fits, graph, local, scope::Scope, work_item,
+};
 use crate::{
     model::{Shadowed, Workflow},
     text::plain,
@@ -12,24 +14,61 @@ use syn::spanned::Spanned;
 /// Everything that `workflow!` generates.
 pub(crate) fn workflow(workflow: &Workflow) -> TokenStream {
     let scope = Scope::new(workflow);
-    let definition = definition(workflow);
+    let (definition, debug) = (definition(workflow), debug(&scope));
     let item = work_item::work_item(&scope);
     let implementation = implementation(&scope);
     let warnings = workflow.nodes.iter().filter_map(|node| node.shadowed.as_ref()).map(warning);
     let inputs = scope.inputs();
-    quote!(#definition #inputs #item #implementation #(#warnings)*)
+    quote!(#definition #debug #inputs #item #implementation #(#warnings)*)
 }
 
 fn definition(workflow: &Workflow) -> TokenStream {
     let head = &workflow.head;
     let (attrs, vis, ident, generics) = (&head.attrs, &head.vis, &head.ident, &head.generics);
-    let (derives, bounds) = (derives(attrs), &generics.where_clause);
+    let by_hand = if debugs_fields(workflow) { &["Debug"][..] } else { &[] };
+    let (derives, bounds) = (derives(attrs, by_hand), &generics.where_clause);
     let fields = workflow.fields.iter().map(|field| {
         let (attrs, ident, ty) = (&field.attrs, &field.ident, &field.ty);
         let vis = field_visibility(&field.vis, ident.span());
         quote!(#(#attrs)* #vis #ident: #ty)
     });
     quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
+}
+
+/// Whether `Debug` asks something of the fields instead of the type parameters. A derived one would refuse closures as
+/// arguments, though the nodes that hold them can be shown.
+fn debugs_fields(workflow: &Workflow) -> bool {
+    let head = &workflow.head;
+    head.generics.type_params().next().is_some() && !derives_debug(&head.attrs)
+}
+
+fn debug(scope: &Scope<'_>) -> Option<TokenStream> {
+    let workflow = scope.workflow;
+    if !debugs_fields(workflow) {
+        return None;
+    }
+    let (head, here) = (&workflow.head, scope.here());
+    let (generics, args, given) = head.generics.split_for_impl();
+    let (ident, allow) = (&head.ident, scope.allow_bounds());
+    let given = given.iter().flat_map(|given| &given.predicates);
+    let bounds = workflow.fields.iter().map(|field| {
+        let ty = &field.ty;
+        quote_spanned!(ty.span()=> #ty: ::core::fmt::Debug)
+    });
+    let name = plain(ident);
+    let shown = workflow.fields.iter().map(|field| {
+        let (ident, name) = (&field.ident, plain(&field.ident));
+        quote_spanned!(here=> .field(#name, &self.#ident))
+    });
+    Some(quote_spanned! {here=>
+        #[automatically_derived]
+        #allow
+        impl #generics ::core::fmt::Debug for #ident #args where #(#given,)* #(#bounds),* {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#name)#(#shown)*.finish()
+            }
+        }
+    })
 }
 
 fn implementation(scope: &Scope<'_>) -> TokenStream {

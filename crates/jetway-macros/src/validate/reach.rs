@@ -20,7 +20,8 @@ pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
 }
 
 fn unreached(workflow: &Workflow, errors: &mut Errors) {
-    let reached = reached_from(&workflow.nodes, workflow.start);
+    // Arms that are only drawn count: what they name is part of the picture, and a warning says that they are not taken.
+    let reached = reached_from(workflow.start, |node| workflow.nodes[node].successors());
     let start = plain(&workflow.nodes[workflow.start].ident);
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
@@ -73,19 +74,20 @@ fn endless(workflow: &Workflow, errors: &mut Errors) {
 
 /// The nodes that a run never leaves, once it has come to one of them: each leads to all of them and to no other.
 fn circles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
-    let within: Vec<_> = (0..nodes.len()).map(|node| reached_from(nodes, node)).collect();
+    let within: Vec<_> =
+        (0..nodes.len()).map(|node| reached_from(node, |node| nodes[node].taken())).collect();
     let closed = |circle: &&BTreeSet<usize>| {
         circle.iter().all(|node| within[*node] == **circle && !nodes[*node].is_exit())
     };
     within.iter().filter(closed).cloned().collect()
 }
 
-/// Where a run may come to from a node, the node itself included.
-fn reached_from(nodes: &[Node], node: usize) -> BTreeSet<usize> {
+/// Where these steps lead to from a node, the node itself included.
+fn reached_from<I: Iterator<Item = usize>>(node: usize, successors: impl Fn(usize) -> I) -> BTreeSet<usize> {
     let mut reached = BTreeSet::from([node]);
     let mut queue = vec![node];
     while let Some(node) = queue.pop() {
-        queue.extend(nodes[node].successors().filter(|next| reached.insert(*next)));
+        queue.extend(successors(node).filter(|next| reached.insert(*next)));
     }
     reached
 }
@@ -98,9 +100,14 @@ fn goes_round(nodes: &[Node], circle: &BTreeSet<usize>) -> String {
         1 => ("leads only to itself", "it", "it"),
         _ => ("lead only to each other", "them", "one of them"),
     };
+    let shadowed = circle.iter().find(|node| nodes[**node].shadowed.is_some());
+    let arms = shadowed.map_or_else(String::new, |node| {
+        let name = plain(&nodes[*node].ident);
+        format!("; the arms of `{name}` are no way out, since `{name}` has a direct edge as well")
+    });
     format!(
-        "{listed} {round}: no way leads from {them} to an end of the run; {one} needs an edge to a node that does, or \
-         `{first} => [];` where the run is to end"
+        "{listed} {round}: no way leads from {them} to an end of the run{arms}; {one} needs an edge to a node that \
+         does, or `{first} => [];` where the run is to end"
     )
 }
 
@@ -137,6 +144,14 @@ mod tests {
             &[
                 "`b` and `d` lead only to each other: no way leads from them to an end of the run; one of them needs",
             ],
+        );
+        // Arms beside a direct edge are drawn and never taken.
+        refused(
+            &quote! {
+                struct W { a: A, b: B, c: C } start = a;
+                edges { a => [b]; b => [a]; b => { K::X => [c]; }; c => []; }
+            },
+            &["the arms of `b` are no way out, since `b` has a direct edge as well; one of them needs"],
         );
         // What leads to a circle alone is mended with it; each circle is told by itself.
         refused(

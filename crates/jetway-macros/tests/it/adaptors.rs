@@ -2,7 +2,7 @@
 
 use jetway_core::{
     BackoffStrategy, BatchNode, CompositeNode, Counter, Error, Failure, InMemoryCheckpointStore, List,
-    RetryError, RetryPolicy, SplitNode, Transition, Workflow, WorkflowCtx, step,
+    RetryError, RetryNode, RetryPolicy, SplitNode, Transition, Workflow, WorkflowCtx, step,
 };
 use jetway_macros::{node, workflow};
 use std::{
@@ -78,6 +78,22 @@ workflow! {
         upper => [];
         explain => [];
     }
+}
+
+workflow! {
+    struct Wrapped { twice: RetryNode<Upper>, upper: Upper }
+    start = twice;
+    context = Notes;
+    edges { twice => [upper]; upper => []; }
+}
+
+#[test]
+fn a_node_that_tries_again_by_its_type_is_drawn_so() {
+    let policy = tried(0).patience;
+    let wrapped = Wrapped { twice: RetryNode::new(Upper, policy), upper: Upper };
+    let retried: Vec<_> = wrapped.graph().nodes.iter().map(|node| node.retry).collect();
+    assert_eq!(retried, [true, false]);
+    assert!(wrapped.to_dot().contains(r#"label="Twice\nretry""#), "{}", wrapped.to_dot());
 }
 
 type Words = SplitNode<String, String, fn(String) -> Vec<String>>;

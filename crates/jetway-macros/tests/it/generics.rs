@@ -2,7 +2,7 @@
 
 use crate::{attempt, out, to};
 use async_trait::async_trait;
-use jetway_core::{Error, Graph, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx};
+use jetway_core::{Error, Graph, Merge, Node, SharedState, SplitNode, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, marker::PhantomData};
@@ -136,6 +136,27 @@ async fn lifetimes_and_constants_are_parameters_too() {
     let mark = String::from("-");
     let workflow = Prefixing::<'_, 3> { prefix: Prefix(&mark) };
     assert_eq!(workflow.run(&WorkflowCtx::new(()), "x".to_owned()).await, Ok("---x".to_owned()));
+}
+
+workflow! {
+    /// Splits by whatever is given: a closure has no `Debug`.
+    struct Splitting<F: Fn(String) -> Vec<String> + Clone + Send + Sync> {
+        split: SplitNode<String, String, F>,
+        take: Split,
+    }
+    start = split;
+    edges { split => [take]; take => []; }
+}
+
+node! { struct Split; input = String; output = String; |_, x| Ok(Transition::Next(x)) }
+
+#[tokio::test]
+async fn a_closure_is_an_argument() {
+    let mark = String::from(", ");
+    let split = SplitNode::new(|text: String| text.split(&mark).map(str::to_owned).collect());
+    let workflow = Splitting { split, take: Split };
+    assert_eq!(workflow.run(&WorkflowCtx::new(()), "a, b".to_owned()).await, Ok("a".to_owned()));
+    assert_eq!(format!("{workflow:?}"), "Splitting { split: SplitNode { .. }, take: Split }");
 }
 
 /// Only here so that the derive is seen with parameters as well.

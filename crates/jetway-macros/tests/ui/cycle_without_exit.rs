@@ -17,4 +17,14 @@ workflow! {
     edges { fetch => [again, store]; again => [again]; store => []; }
 }
 
+enum Kind {
+    Found(u8),
+}
+
+workflow! {
+    struct Shadowed { fetch: Step, again: Step, store: Step }
+    start = fetch;
+    edges { fetch => [again]; again => [fetch]; again => { Kind::Found(_) => [store]; }; store => []; }
+}
+
 fn main() {}

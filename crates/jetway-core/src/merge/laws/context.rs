@@ -1,20 +1,23 @@
 //! A context that holds the types which share their value.
 
 use super::{
-    Counter, Fixed, Merge,
+    Counter, Fixed,
     collections::{Place, places},
     obeys_the_laws,
 };
 use crate::{SharedState, event_log::EventLog};
 use futures::FutureExt;
-use proptest::{collection::vec, prelude::any};
+use proptest::{
+    collection::vec,
+    prelude::{Strategy, any},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tokio::sync::MutexGuard;
 
-/// A context as users write it, merged field by field as `derive(Merge)` does it.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Context {
+/// A context as users write it.
+#[derive(Debug, Default, Serialize, Deserialize, jetway_macros::Merge)]
+pub(super) struct Context {
     name: Fixed<String>,
     state: SharedState<BTreeMap<u8, i64>>,
     log: EventLog<u8>,
@@ -40,41 +43,31 @@ impl PartialEq for Context {
     }
 }
 
-impl Merge for Context {
-    fn merge(&mut self, other: Self) {
-        self.name.merge(other.name);
-        self.state.merge(other.state);
-        self.log.merge(other.log);
-        self.done.merge(other.done);
-    }
+/// What one step does to a [`Context`].
+pub(super) type Changes = (BTreeMap<u8, Place>, Vec<u8>);
 
-    fn rebase(self, base: &Self, theirs: Self) -> Self {
-        Self {
-            name: self.name.rebase(&base.name, theirs.name),
-            state: self.state.rebase(&base.state, theirs.state),
-            log: self.log.rebase(&base.log, theirs.log),
-            done: self.done.rebase(&base.done, theirs.done),
+pub(super) fn changes() -> impl Strategy<Value = Changes> {
+    (places(), vec(any::<u8>(), 0..3))
+}
+
+pub(super) fn change(value: &mut Context, seen: &Context, (places, events): &Changes) {
+    if value.name.is_empty() {
+        value.name = Fixed::new(format!("{events:?}"));
+    }
+    for (key, what) in places {
+        match what {
+            Place::Add(n) => *value.state().entry(*key).or_default() += n,
+            Place::Empty if seen.state().contains_key(key) => drop(value.state().remove(key)),
+            Place::Empty => {}
         }
+    }
+    for event in events {
+        value.log.append(*event);
+        value.done.increment();
     }
 }
 
 #[test]
 fn context_of_several_fields() {
-    let changes = (places(), vec(any::<u8>(), 0..3));
-    obeys_the_laws(changes, |value: &mut Context, seen, (places, events)| {
-        if value.name.is_empty() {
-            value.name = Fixed::new(format!("{events:?}"));
-        }
-        for (key, what) in places {
-            match what {
-                Place::Add(n) => *value.state().entry(*key).or_default() += n,
-                Place::Empty if seen.state().contains_key(key) => drop(value.state().remove(key)),
-                Place::Empty => {}
-            }
-        }
-        for event in events {
-            value.log.append(*event);
-            value.done.increment();
-        }
-    });
+    obeys_the_laws(changes(), change);
 }
