@@ -65,6 +65,7 @@
 //! |---|---|
 //! | attempts have the same input and are one step | `a_node_is_tried_again_within_its_step` |
 //! | giving up is the last error; the fallback comes after that | `a_node_that_gives_up_has_failed`, `a_fallback_comes_after_the_last_attempt` |
+//! | a worker records a failure that a fallback is to catch, and takes the fallback after its last attempt | `a_worker_takes_the_fallback_after_its_last_attempt` |
 //! | an abort is not tried again | `an_abort_is_not_tried_again` |
 //! | retries of nodes and of workers are counted apart, and multiply | `retries_of_nodes_and_of_workers_multiply` |
 //! | token and limit are around all attempts | `a_limit_is_around_all_attempts` |
@@ -228,6 +229,7 @@ cases! {
         a_join_by_hand_goes_on_once;
     retries: a_node_is_tried_again_within_its_step, a_node_that_gives_up_has_failed,
         an_abort_is_not_tried_again, a_fallback_comes_after_the_last_attempt,
+        a_worker_takes_the_fallback_after_its_last_attempt,
         retries_of_nodes_and_of_workers_multiply, a_limit_is_around_all_attempts, pauses_grow_up_to_their_cap,
         a_policy_covers_its_class_of_errors;
     adaptors: a_batch_is_one_step_in_the_order_of_its_inputs, a_batch_works_on_so_many_at_once,

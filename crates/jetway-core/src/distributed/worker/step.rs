@@ -139,6 +139,8 @@ where
     ) -> Result<(), Error> {
         let status = match &outcome {
             ItemProcessedOutcome::Error(_) => WorkItemStatus::PermanentlyFailed,
+            // The run goes on by a fallback.
+            _ if self.failed.load(Relaxed) => WorkItemStatus::PermanentlyFailed,
             ItemProcessedOutcome::SuccessTerminal(_) | ItemProcessedOutcome::SuccessNonTerminal => {
                 WorkItemStatus::Completed
             }

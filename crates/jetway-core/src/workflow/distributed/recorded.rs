@@ -86,9 +86,10 @@ where
             kind: error.kind().to_owned(),
             message: error.to_string(),
         };
-        let mut failed = match &outcome {
-            Outcome::Failed(error) => Some(error.clone()),
-            Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold | Outcome::Caught { .. } => None,
+        let (mut failed, caught) = match &outcome {
+            Outcome::Failed(error) => (Some(error.clone()), None),
+            Outcome::Caught { error, .. } => (None, Some(error.clone())),
+            Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => (None, None),
         };
         let encoded = steps::encode_outcome(outcome, &error).and_then(|produced| {
             let context = steps::changed(&ctx.store, &snapshot.context, &produced)?;
@@ -99,7 +100,8 @@ where
             failed = Some(unfit);
             (produced, None)
         });
-        if let Some(error) = &failed {
+        // A fallback comes after the last attempt.
+        if let Some(error) = failed.as_ref().or(caught.as_ref()) {
             self.unless_retried(error, &give_up).await?;
         }
         let (item, via, at) = (id.clone(), id.clone(), Timestamp::now());
