@@ -22,8 +22,9 @@ use turns::Turns;
 
 /// Takes work items of any run of a workflow from a queue and executes them, one at a time for each worker id.
 ///
-/// A worker that is lost in the middle of a step loses nothing: its lease ends, and another one takes the item. Worker
-/// ids only tell workers apart in the views; two processes may use the same ones.
+/// A worker that is lost in the middle of a step loses nothing: its lease ends, and another one takes the item. The same
+/// holds where the future of a step is dropped, by a `select!` or a time limit around it: the queue is
+/// [told](WorkQueue::abandon). Worker ids only tell workers apart in the views; two processes may use the same ones.
 ///
 /// Clones share the stores and what is known of the health of each worker.
 ///
@@ -96,7 +97,7 @@ where
     }
 
     /// Executes work items as long as the future is polled. Where none waits it looks again after the idle time.
-    /// Dropping the future may drop a node in the middle; [`WorkerPool::stop`] does not.
+    /// Dropping the future may drop a node in the middle, whose item then comes back; [`WorkerPool::stop`] does not.
     pub async fn run_forever(&self, worker_id: usize) -> Infallible {
         let never = CancellationToken::new();
         loop {

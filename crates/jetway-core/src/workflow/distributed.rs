@@ -17,7 +17,7 @@ use crate::{
     macro_support::guarded,
     run::{Begin, begin},
 };
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
@@ -90,6 +90,8 @@ where
     })?;
     let Some(leased) = leased else { return Ok(None) };
     tracing::debug!(worker, run_id = %leased.run_id, item_id = %leased.item.instance_id(), "a step begins");
+    // Whoever polls this may drop it: then the item is nobody's.
+    let _lease = Lease { queue, leased: &leased, context: PhantomData };
     callbacks.on_taken(&leased.run_id);
     let taken = Taken { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
     let stepping = async {
@@ -131,6 +133,19 @@ enum Unfinished {
 impl<E: Into<Error>> From<E> for Unfinished {
     fn from(error: E) -> Self {
         Self::TryAgain(error.into(), LOOK_AGAIN)
+    }
+}
+
+/// Abandons a lease where it has not ended.
+struct Lease<'a, C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> {
+    queue: &'a Q,
+    leased: &'a Leased<WI>,
+    context: PhantomData<fn() -> C>,
+}
+
+impl<C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> Drop for Lease<'_, C, WI, Q> {
+    fn drop(&mut self) {
+        self.queue.abandon(self.leased);
     }
 }
 

@@ -110,6 +110,7 @@
 //! | the last attempt fails the item and the run for good | `retries_have_an_end` |
 //! | `new` has no policy; the builder's tries a node's own errors again | `a_worker_s_policy_is_the_builder_s_or_none` |
 //! | `run_forever` executes what comes until it is dropped, failures or not | `a_worker_runs_for_ever` |
+//! | a worker whose future is dropped in the middle of a step gives its item back | `a_dropped_worker_s_item_comes_back` |
 //! | a pool's workers have ids from the first on, and tell their health | `a_pool_s_workers_have_their_ids` |
 //! | `stop` finishes the steps under way; `stop_within` gives them back; `join` waits | `a_pool_that_stops_finishes_the_step_under_way`, `a_step_that_does_not_end_in_time_is_given_back`, `a_pool_can_be_waited_for` |
 //! | several pools execute one run exactly | `two_pools_execute_a_run_with_retries_exactly` |
@@ -246,7 +247,7 @@ cases! {
     workers: a_worker_tells_what_it_does, the_last_step_lists_the_end, a_failed_attempt_waits_in_the_queue,
         retries_have_an_end, a_worker_s_policy_is_the_builder_s_or_none,
         what_is_stored_of_a_lost_worker_keeps_no_one_from_working, a_worker_runs_for_ever,
-        signs_of_life_go_on_during_a_long_step;
+        signs_of_life_go_on_during_a_long_step, a_dropped_worker_s_item_comes_back;
     pools: a_pool_s_workers_have_their_ids, a_pool_that_stops_finishes_the_step_under_way,
         a_pool_can_be_waited_for, a_step_that_does_not_end_in_time_is_given_back,
         two_pools_execute_a_run_with_retries_exactly;

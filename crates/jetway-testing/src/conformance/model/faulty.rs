@@ -82,6 +82,10 @@ impl<C: Context, WI: WorkItem + 'static, Q: WorkQueue<C, WI>> WorkQueue<C, WI> f
         self.queue.give_back(leased).await
     }
 
+    fn abandon(&self, leased: &Leased<WI>) {
+        self.queue.abandon(leased);
+    }
+
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         self.queue.give_back_after(leased, delay).await
     }

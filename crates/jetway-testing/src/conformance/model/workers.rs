@@ -163,6 +163,24 @@ pub(super) async fn a_worker_s_policy_is_the_builder_s_or_none<S: Stores>(stores
     assert_eq!(world.snapshot("cancelled").await.status, Status::Failed);
 }
 
+/// A worker whose future is dropped in the middle of a step leaves nothing behind: the item comes back, and whoever
+/// comes next executes it.
+pub(super) async fn a_dropped_worker_s_item_comes_back<S: Stores>(stores: S) {
+    let (held, begun, _never) = Act::held("one");
+    let world = World::new(&stores, &Line { one: held, ..Line::new() });
+    world.start("r", 1).await;
+    let worker = world.worker();
+    tokio::select! {
+        _ = worker.run_once(0) => panic!("the node does not end"),
+        () = begun.notified() => {}
+    }
+    assert_eq!((world.snapshot("r").await.steps, world.pending("r").await.len()), (0, 1));
+    let next = World::new(&stores, &Line::new());
+    next.work_off(&next.worker(), "r").await;
+    assert_eq!((next.snapshot("r").await.status, next.workflow.one.inputs()), (Status::Completed, vec![1]));
+    assert_eq!(next.context("r").await.steps.get(), 3);
+}
+
 /// What is stored of a worker that was lost keeps no one from working.
 pub(super) async fn what_is_stored_of_a_lost_worker_keeps_no_one_from_working<S: Stores>(stores: S) {
     let status = WorkerStatus::InProgress;
