@@ -181,6 +181,9 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     /// [`run`](Self::run), saving a checkpoint before the first and after every step. A saved checkpoint of `id` wins
     /// over `input`; a run that has ended returns its output again and executes nothing.
     ///
+    /// The run works on a copy of the context, made by encoding and decoding it: the caller's own stays as it is, and may
+    /// be used for other runs. What the run made of it is in the checkpoint.
+    ///
     /// # Errors
     /// What a node failed with, [`Error::NoOutput`], or what the store failed with.
     async fn run_with_checkpoint<CS>(

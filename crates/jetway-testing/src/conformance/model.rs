@@ -25,6 +25,7 @@
 //! | a checkpoint is saved before the first step, and after each one | `a_checkpoint_is_saved_before_the_first_step`, `a_lost_process_s_run_is_resumed_elsewhere` |
 //! | a checkpoint wins over the input; the item that failed is still in it | `a_checkpoint_wins_over_the_input` |
 //! | a run that has ended gives its output again, executes nothing, and is not resumed | `a_run_that_has_ended_is_not_executed_again` |
+//! | a run works on a copy of the context: one may be given to several runs | `one_context_may_be_given_to_several_runs` |
 //! | without a checkpoint there is nothing to resume | `a_run_that_was_not_started_is_not_resumed` |
 //! | a terminal item that is left is executed by `resume` | `a_run_is_resumed_at_its_last_item` |
 //! | token and limit are the caller's in `run_with_checkpoint`; `resume` has none | `a_limit_is_that_of_the_call` |
@@ -212,7 +213,7 @@ cases! {
         a_run_without_an_output_is_an_error, a_fan_out_of_nothing_is_a_run_without_an_output,
         a_failure_is_the_answer, an_abort_is_a_failure;
     checkpoints: a_checkpoint_is_saved_before_the_first_step, a_checkpoint_wins_over_the_input,
-        a_run_that_has_ended_is_not_executed_again, a_run_that_was_not_started_is_not_resumed,
+        one_context_may_be_given_to_several_runs, a_run_that_has_ended_is_not_executed_again, a_run_that_was_not_started_is_not_resumed,
         a_run_is_resumed_at_its_last_item, a_limit_is_that_of_the_call,
         a_checkpoint_made_by_hand_is_a_place_to_begin, a_lost_process_s_run_is_resumed_elsewhere;
     starts: a_start_executes_nothing, a_second_start_is_the_same_run,
