@@ -3,7 +3,7 @@
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -119,7 +119,8 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     /// What the queue failed with.
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError>;
 
-    /// The items of a run that wait, those held back included; none where the run is not known.
+    /// The items of a run that are in the queue: those that wait, those held back, and those that are leased, as long as
+    /// they are not settled. Each id is there once; none where the run is not known.
     ///
     /// # Errors
     /// What the queue failed with.
@@ -269,8 +270,10 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
 
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let queue = self.queue();
-        let of_run = |(run, item): &(String, WI)| (run == run_id).then(|| item.clone());
-        Ok(queue.kept().filter_map(of_run).collect())
+        let mut seen = BTreeSet::new();
+        let all = queue.leased.values().chain(queue.kept());
+        let of_run = all.filter(|(run, item)| run == run_id && seen.insert(item.instance_id()));
+        Ok(of_run.map(|(_, item)| item.clone()).collect())
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {

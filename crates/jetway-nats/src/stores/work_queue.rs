@@ -134,7 +134,6 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
         self.shared.items.purge(run_id).await.map(drop).map_err(|error| failed(&error))
     }
 
-    /// Includes items that are leased: which those are only their workers know.
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let found = self.shared.items.of_run(run_id).await.map_err(|error| failed(&error))?;
         found.iter().map(|message| opened(&message.payload, WHAT).map_err(|error| failed(&error))).collect()

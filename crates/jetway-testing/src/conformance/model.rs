@@ -132,6 +132,7 @@
 //! |---|---|
 //! | first in, first out over all runs; each item to one worker | `items_come_in_order_over_all_runs`, `each_item_is_handed_out_once` |
 //! | an item waits once; dequeued or settled it is gone | `an_item_that_waits_is_there_once`, `what_is_dequeued_is_gone` |
+//! | an item is pending until it is settled, also while a worker holds it | `an_item_that_is_leased_is_pending` |
 //! | an unknown run has no items, which is no error | `an_unknown_run_has_no_items` |
 //! | a purge takes all items of one run | `a_run_is_purged_alone` |
 //! | what is given back comes at once, or after its time | `what_is_given_back_comes_at_once_or_after_its_time` |
@@ -258,6 +259,7 @@ cases! {
         an_end_is_final, a_run_that_is_completed_by_hand_goes_no_further, a_failed_run_says_why,
         workers_are_alive_stale_or_dead, a_live_worker_is_listed_with_its_health;
     queue: items_come_in_order_over_all_runs, an_item_that_waits_is_there_once, what_is_dequeued_is_gone,
+        an_item_that_is_leased_is_pending,
         an_unknown_run_has_no_items, a_run_is_purged_alone,
         what_is_given_back_comes_at_once_or_after_its_time, each_item_is_handed_out_once;
     views: runs_end_once, runs_are_listed_by_when_they_began, a_run_s_info_is_replaced_and_updated,
