@@ -214,6 +214,10 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     /// Makes a run exist for workers to execute: its context and first work item. Nothing is executed here. A second
     /// call with the same id and input changes nothing.
     ///
+    /// The run takes the context along, and neither its token nor its time limit: a run is ended by
+    /// [`cancel`](crate::distributed::DistributedOrchestrator::cancel), and its nodes have the limit of the workers that
+    /// execute them, [`WorkerBuilder::step_timeout`](crate::distributed::WorkerBuilder::step_timeout).
+    ///
     /// # Errors
     /// What the stores failed with; a second start with another input.
     async fn start_distributed<CS, Q>(

@@ -16,7 +16,7 @@ use super::{
     views::Views,
 };
 use crate::{Context, Error, Merge, Workflow, retry::RetryPolicy};
-use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc};
+use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use turns::Turns;
 
@@ -85,6 +85,13 @@ where
     /// worker counts.
     pub fn set_retry_policy(&mut self, policy: RetryPolicy) {
         self.turns.retry = Some(policy);
+    }
+
+    /// Limits how long an attempt at a node may take; there is no limit otherwise, also where the context that a run was
+    /// started with has one. An attempt that takes longer is dropped, and fails with [`Error::Timeout`]: it is tried again
+    /// where the retry policy covers time limits, takes the node's `on_failure` edge, or fails its run.
+    pub fn set_step_timeout(&mut self, limit: Duration) {
+        self.turns.limit = Some(limit);
     }
 
     /// Executes one work item, where one waits. Returns the run's id and output where that ended the run.

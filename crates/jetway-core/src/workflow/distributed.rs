@@ -23,6 +23,10 @@ use tokio_util::sync::CancellationToken;
 /// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How much later than its limit an attempt is dropped that has not ended by itself. A generated workflow keeps the limit
+/// for each node, so that a fallback can catch it; one that is written by hand need not.
+const GRACE: Duration = Duration::from_millis(100);
+
 pub(super) async fn start<C, W, CS, Q>(
     workflow: &W,
     ctx: &WorkflowCtx<C>,
@@ -118,6 +122,28 @@ where
     Ok(result.map_err(named)?.map(|output| (leased.run_id.clone(), output)))
 }
 
+/// Runs an attempt under the token and the limit of its context.
+async fn bounded<C: Context, T>(
+    ctx: &WorkflowCtx<C>,
+    attempt: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let attempt = guarded(attempt);
+    let timed = async {
+        match ctx.timeout() {
+            Some(limit) => {
+                let dropped = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
+                dropped.await.unwrap_or(Err(Error::Timeout(limit)))
+            }
+            None => attempt.await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = ctx.cancelled() => Err(Error::Cancelled),
+        done = timed => done,
+    }
+}
+
 /// What keeps a step from being done.
 enum Unfinished {
     /// The node failed, and that is committed.
@@ -163,6 +189,15 @@ where
     C: Context,
     W: Workflow<C>,
 {
+    /// The context of an attempt, under the worker's token and limit.
+    fn ctx(&self, context: C, give_up: &CancellationToken) -> WorkflowCtx<C> {
+        let mut ctx = WorkflowCtx::new(context).cancelled_by(give_up.clone());
+        if let Some(limit) = self.callbacks.step_timeout() {
+            ctx.set_timeout(limit);
+        }
+        ctx
+    }
+
     async fn started(&self) -> Result<(), Error> {
         self.callbacks.on_started(self.leased.run_id.clone(), self.leased.item.clone()).await
     }

@@ -88,6 +88,7 @@
 //! | cancellation and limits | case |
 //! |---|---|
 //! | a limit is for each node | `a_limit_is_for_each_node` |
+//! | a worker's limit is for each attempt | `a_worker_s_limit_is_for_each_attempt` |
 //! | with a cancelled token no node is executed | `a_cancelled_run_executes_nothing` |
 //! | a cancellation reaches the node that runs | `a_cancellation_reaches_the_node_that_runs` |
 //! | a limit that has passed is caught by a fallback, a cancellation is not | `a_limit_takes_the_fallback_and_a_cancellation_does_not` |
@@ -240,7 +241,8 @@ cases! {
         a_nested_workflow_fails_whole, a_nested_workflow_keeps_its_limit_and_not_its_token,
         a_source_runs_one_after_the_other, a_timer_feeds_a_source;
     limits: a_limit_is_for_each_node, a_cancelled_run_executes_nothing,
-        a_cancellation_reaches_the_node_that_runs, a_limit_takes_the_fallback_and_a_cancellation_does_not;
+        a_cancellation_reaches_the_node_that_runs, a_limit_takes_the_fallback_and_a_cancellation_does_not,
+        a_worker_s_limit_is_for_each_attempt;
     contexts: contexts_are_set_and_merged, every_field_is_merged_in_its_own_way,
         what_is_read_shares_nothing_with_what_is_kept, merges_that_meet_lose_nothing,
         a_record_is_swapped_by_one_alone, a_record_and_its_context_are_one,
