@@ -106,13 +106,17 @@
 //! |---|---|
 //! | stored health keeps no one from working | `what_is_stored_of_a_lost_worker_keeps_no_one_from_working` |
 //! | a worker gives signs of life, and tells its item while it runs one; the item is in progress | `a_worker_tells_what_it_does` |
+//! | `heartbeat` gives one by hand | `a_heartbeat_is_a_sign_of_life` |
 //! | signs of life go on during a long step | `signs_of_life_go_on_during_a_long_step` |
+//! | an item that held is completed | `an_item_that_held_is_completed` |
 //! | each success is counted; the last one lists status, output and end | `the_last_step_lists_the_end` |
 //! | a failed attempt is recorded, and the item waits in the queue for the next one | `a_failed_attempt_waits_in_the_queue` |
 //! | the last attempt fails the item and the run for good | `retries_have_an_end` |
 //! | `new` has no policy; the builder's tries a node's own errors again | `a_worker_s_policy_is_the_builder_s_or_none` |
+//! | `set_retry_policy` gives it one | `a_policy_is_set_later` |
 //! | `run_forever` executes what comes until it is dropped, failures or not | `a_worker_runs_for_ever` |
 //! | a worker whose future is dropped in the middle of a step gives its item back | `a_dropped_worker_s_item_comes_back` |
+//! | a worker rests for the idle time where nothing waits, and longer each time the queue fails | `a_worker_rests_where_there_is_nothing_to_do` |
 //! | a pool's workers have ids from the first on, and tell their health | `a_pool_s_workers_have_their_ids` |
 //! | `stop` finishes the steps under way; `stop_within` gives them back; `join` waits | `a_pool_that_stops_finishes_the_step_under_way`, `a_step_that_does_not_end_in_time_is_given_back`, `a_pool_can_be_waited_for` |
 //! | several pools execute one run exactly | `two_pools_execute_a_run_with_retries_exactly` |
@@ -251,7 +255,9 @@ cases! {
     workers: a_worker_tells_what_it_does, the_last_step_lists_the_end, a_failed_attempt_waits_in_the_queue,
         retries_have_an_end, a_worker_s_policy_is_the_builder_s_or_none,
         what_is_stored_of_a_lost_worker_keeps_no_one_from_working, a_worker_runs_for_ever,
-        signs_of_life_go_on_during_a_long_step, a_dropped_worker_s_item_comes_back;
+        signs_of_life_go_on_during_a_long_step, a_dropped_worker_s_item_comes_back,
+        a_worker_rests_where_there_is_nothing_to_do, a_heartbeat_is_a_sign_of_life, a_policy_is_set_later,
+        an_item_that_held_is_completed;
     pools: a_pool_s_workers_have_their_ids, a_pool_that_stops_finishes_the_step_under_way,
         a_pool_can_be_waited_for, a_step_that_does_not_end_in_time_is_given_back,
         two_pools_execute_a_run_with_retries_exactly;
