@@ -82,7 +82,9 @@ where
     ///
     /// The item waits in the queue meanwhile, under the same id, so that nothing is lost with this process. Attempts
     /// are counted in the store of work item states. They are counted when they begin: one that is lost with its
-    /// worker counts.
+    /// worker counts, and so does one that was given back, or that a store kept from being committed. Such an attempt
+    /// fails nothing, however many there are; but where there were `max_attempts` of them, the node's own next failure is
+    /// final.
     pub fn set_retry_policy(&mut self, policy: RetryPolicy) {
         self.turns.retry = Some(policy);
     }
