@@ -181,6 +181,9 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     /// [`run`](Self::run), saving a checkpoint before the first and after every step. A saved checkpoint of `id` wins
     /// over `input`; a run that has ended returns its output again and executes nothing.
     ///
+    /// The run works on a copy of the context, made by encoding and decoding it: the caller's own stays as it is, and may
+    /// be used for other runs. What the run made of it is in the checkpoint.
+    ///
     /// # Errors
     /// What a node failed with, [`Error::NoOutput`], or what the store failed with.
     async fn run_with_checkpoint<CS>(
@@ -210,6 +213,10 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
 
     /// Makes a run exist for workers to execute: its context and first work item. Nothing is executed here. A second
     /// call with the same id and input changes nothing.
+    ///
+    /// The run takes the context along, and neither its token nor its time limit: a run is ended by
+    /// [`cancel`](crate::distributed::DistributedOrchestrator::cancel), and its nodes have the limit of the workers that
+    /// execute them, [`WorkerBuilder::step_timeout`](crate::distributed::WorkerBuilder::step_timeout).
     ///
     /// # Errors
     /// What the stores failed with; a second start with another input.

@@ -194,7 +194,7 @@ impl NatsStores {
     }
 
     /// The same, with queues whose leases are kept alive for so long at most. Default: an hour. Longer than any node
-    /// runs: an item whose worker was dropped within a living process comes back only then.
+    /// runs: an item that was leased by hand, and is forgotten within a living process, comes back only then.
     #[must_use]
     pub fn leases_last(mut self, longest: Duration) -> Self {
         self.longest = longest;

@@ -186,6 +186,39 @@ mod tests {
         assert!(store.load("run-1").await.unwrap().is_none());
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_reads_while_it_is_replaced_sees_a_whole_checkpoint() {
+        const SAVES: u32 = 60;
+        let directory = tempfile::tempdir().unwrap();
+        let store: FileCheckpointStore<String, Item> = FileCheckpointStore::new(directory.path());
+        // Large enough that it is not written in one go.
+        let large =
+            |number: u32| Checkpoint::new(number.to_string().repeat(1 << 21), VecDeque::from([Item(number)]));
+        store.save("r", &large(1)).await.unwrap();
+        let saving = tokio::spawn({
+            let store = store.clone();
+            async move {
+                for number in 2..SAVES {
+                    store.save("r", &large(number % 10)).await.unwrap();
+                }
+            }
+        });
+        let mut loads = 0;
+        while !saving.is_finished() {
+            let Checkpoint { context, queue, .. } = store.load("r").await.unwrap().expect("there is one");
+            let number = context.as_bytes()[0];
+            assert!(context.len() == 1 << 21 && context.bytes().all(|byte| byte == number));
+            assert_eq!(queue, [Item(u32::from(number - b'0'))]);
+            loads += 1;
+        }
+        saving.await.unwrap();
+        assert!(loads > 1, "nobody read meanwhile");
+        // What a process that was lost has begun to write is nobody's checkpoint.
+        fs::write(directory.path().join(".saving-1234"), "half of").unwrap();
+        assert!(store.load("r").await.unwrap().is_some());
+        assert!(store.load(".saving-1234").await.unwrap().is_none());
+    }
+
     #[tokio::test]
     async fn a_broken_file_is_named() {
         let directory = tempfile::tempdir().unwrap();

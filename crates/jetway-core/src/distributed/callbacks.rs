@@ -105,8 +105,15 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         1
     }
 
+    /// How long an attempt at a node may take. One that takes longer fails with [`Error::Timeout`].
+    fn step_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     /// An attempt failed and nothing is committed yet. `Some` asks for another attempt after that time: the item goes
-    /// back into the queue under the same id. `None` lets the failure be committed, which fails the run.
+    /// back into the queue under the same id. `None` lets the failure be committed, which fails the run, or goes on with
+    /// the node's `on_failure` edge where it has one. (Over context stores without snapshots nobody is asked about a
+    /// failure that such an edge catches.)
     ///
     /// # Errors
     /// An error is no answer: the item goes back into the queue.

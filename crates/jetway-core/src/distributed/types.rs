@@ -103,7 +103,7 @@ pub struct RunMetrics {
     pub total_work_items: usize,
     /// How many of them succeeded, those that end the run included.
     pub completed: usize,
-    /// How many of them failed for good.
+    /// How many of them failed for good, those that an `on_failure` edge caught included.
     pub failed: usize,
     /// How many failed attempts were followed by another one.
     pub retries: usize,
@@ -138,8 +138,9 @@ impl From<&Snapshot> for RunMetrics {
     fn from(snapshot: &Snapshot) -> Self {
         let steps = usize::try_from(snapshot.steps).unwrap_or(usize::MAX);
         let no_output = crate::Error::NoOutput.kind();
-        let failed =
-            usize::from(snapshot.error.as_ref().is_some_and(|e| e.item.is_some() && e.kind != no_output));
+        let last = snapshot.error.as_ref().is_some_and(|e| e.item.is_some() && e.kind != no_output);
+        let caught = usize::try_from(snapshot.caught.count).unwrap_or(usize::MAX);
+        let failed = caught.saturating_add(usize::from(last));
         Self {
             total_work_items: steps.saturating_add(snapshot.pending()),
             completed: steps.saturating_sub(failed),

@@ -3,12 +3,12 @@
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 
 /// What goes wrong with a work queue.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -119,7 +119,8 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     /// What the queue failed with.
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError>;
 
-    /// The items of a run that wait, those held back included; none where the run is not known.
+    /// The items of a run that are in the queue: those that wait, those held back, and those that are leased, as long as
+    /// they are not settled. Each id is there once; none where the run is not known.
     ///
     /// # Errors
     /// What the queue failed with.
@@ -151,6 +152,13 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
 
+    /// Is told that nobody holds a lease any more: the future of its step was dropped, so that nothing can be awaited.
+    /// The item is to be taken again soon. Does nothing for a lease that has ended. A queue that does nothing here has to
+    /// end its leases by itself; one without leases has lost the item.
+    fn abandon(&self, leased: &Leased<WI>) {
+        let _the_lease_ends_by_itself = leased;
+    }
+
     /// Gives a leased item back, to be taken again after `delay`. The item is in the queue all the while, under the
     /// same id: a process that is lost meanwhile takes nothing with it.
     ///
@@ -166,8 +174,9 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     }
 }
 
-/// Work items in memory, first in, first out over all runs. Clones share the queue. A lease ends with
-/// [`give_back`](WorkQueue::give_back) alone: a worker that is lost takes the process and its queue with it.
+/// Work items in memory, first in, first out over all runs. Clones share the queue. A lease ends when it is settled, given
+/// back or [abandoned](WorkQueue::abandon), and lasts as long as its step: a worker that is lost otherwise takes the
+/// process and its queue with it.
 pub struct InMemoryWorkQueue<WI: WorkItem>(Arc<Mutex<Queue<WI>>>);
 
 /// Stands for a delay that no clock can carry.
@@ -194,6 +203,13 @@ impl<WI: WorkItem> Queue<WI> {
         self.waiting.pop_front()
     }
 
+    /// Ends a lease whose item is to be taken again at once.
+    fn give_back(&mut self, lease: u64) {
+        if let Some(item) = self.leased.remove(&lease) {
+            self.waiting.push_front(item);
+        }
+    }
+
     fn kept(&self) -> impl Iterator<Item = &(String, WI)> {
         self.waiting.iter().chain(self.held_back.values())
     }
@@ -203,6 +219,10 @@ impl<WI: WorkItem> InMemoryWorkQueue<WI> {
     /// An empty queue.
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Queue::new())))
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<WI>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,7 +247,7 @@ impl<WI: WorkItem> fmt::Debug for InMemoryWorkQueue<WI> {
 #[async_trait]
 impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<WI> {
     async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError> {
-        let mut queue = self.0.lock().await;
+        let mut queue = self.queue();
         let id = work.instance_id();
         let known = |(run, item): &(String, WI)| run == workflow_id && item.instance_id() == id;
         if !queue.kept().any(known) {
@@ -237,11 +257,11 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     }
 
     async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError> {
-        Ok(self.0.lock().await.take())
+        Ok(self.queue().take())
     }
 
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError> {
-        let mut queue = self.0.lock().await;
+        let mut queue = self.queue();
         queue.waiting.retain(|(run, _)| run != run_id);
         queue.held_back.retain(|_, (run, _)| run != run_id);
         queue.leased.retain(|_, (run, _)| run != run_id);
@@ -249,13 +269,15 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     }
 
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
-        let queue = self.0.lock().await;
-        let of_run = |(run, item): &(String, WI)| (run == run_id).then(|| item.clone());
-        Ok(queue.kept().filter_map(of_run).collect())
+        let queue = self.queue();
+        let mut seen = BTreeSet::new();
+        let all = queue.leased.values().chain(queue.kept());
+        let of_run = all.filter(|(run, item)| run == run_id && seen.insert(item.instance_id()));
+        Ok(of_run.map(|(_, item)| item.clone()).collect())
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
-        let mut queue = self.0.lock().await;
+        let mut queue = self.queue();
         let Some((run_id, item)) = queue.take() else {
             return Ok(None);
         };
@@ -266,20 +288,21 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     }
 
     async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        self.0.lock().await.leased.remove(&leased.lease);
+        self.queue().leased.remove(&leased.lease);
         Ok(())
     }
 
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        let mut queue = self.0.lock().await;
-        if let Some(item) = queue.leased.remove(&leased.lease) {
-            queue.waiting.push_front(item);
-        }
+        self.queue().give_back(leased.lease);
         Ok(())
     }
 
+    fn abandon(&self, leased: &Leased<WI>) {
+        self.queue().give_back(leased.lease);
+    }
+
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
-        let mut queue = self.0.lock().await;
+        let mut queue = self.queue();
         if let Some(item) = queue.leased.remove(&leased.lease) {
             let now = Instant::now();
             let due = now.checked_add(delay).unwrap_or(now + FAR);

@@ -16,14 +16,15 @@ use super::{
     views::Views,
 };
 use crate::{Context, Error, Merge, Workflow, retry::RetryPolicy};
-use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc};
+use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use turns::Turns;
 
 /// Takes work items of any run of a workflow from a queue and executes them, one at a time for each worker id.
 ///
-/// A worker that is lost in the middle of a step loses nothing: its lease ends, and another one takes the item. Worker
-/// ids only tell workers apart in the views; two processes may use the same ones.
+/// A worker that is lost in the middle of a step loses nothing: its lease ends, and another one takes the item. The same
+/// holds where the future of a step is dropped, by a `select!` or a time limit around it: the queue is
+/// [told](WorkQueue::abandon). Worker ids only tell workers apart in the views; two processes may use the same ones.
 ///
 /// Clones share the stores and what is known of the health of each worker.
 ///
@@ -81,9 +82,18 @@ where
     ///
     /// The item waits in the queue meanwhile, under the same id, so that nothing is lost with this process. Attempts
     /// are counted in the store of work item states. They are counted when they begin: one that is lost with its
-    /// worker counts.
+    /// worker counts, and so does one that was given back, or that a store kept from being committed. Such an attempt
+    /// fails nothing, however many there are; but where there were `max_attempts` of them, the node's own next failure is
+    /// final.
     pub fn set_retry_policy(&mut self, policy: RetryPolicy) {
         self.turns.retry = Some(policy);
+    }
+
+    /// Limits how long an attempt at a node may take; there is no limit otherwise, also where the context that a run was
+    /// started with has one. An attempt that takes longer is dropped, and fails with [`Error::Timeout`]: it is tried again
+    /// where the retry policy covers time limits, takes the node's `on_failure` edge, or fails its run.
+    pub fn set_step_timeout(&mut self, limit: Duration) {
+        self.turns.limit = Some(limit);
     }
 
     /// Executes one work item, where one waits. Returns the run's id and output where that ended the run.
@@ -96,7 +106,7 @@ where
     }
 
     /// Executes work items as long as the future is polled. Where none waits it looks again after the idle time.
-    /// Dropping the future may drop a node in the middle; [`WorkerPool::stop`] does not.
+    /// Dropping the future may drop a node in the middle, whose item then comes back; [`WorkerPool::stop`] does not.
     pub async fn run_forever(&self, worker_id: usize) -> Infallible {
         let never = CancellationToken::new();
         loop {

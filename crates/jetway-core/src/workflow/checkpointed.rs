@@ -1,8 +1,10 @@
 //! Running within a process with checkpoints.
 
 use super::Workflow;
-use crate::{Checkpoint, CheckpointStore, Context, Error, WorkflowCtx, engine::local::LocalRun};
+use crate::{Checkpoint, CheckpointStore, Context, Error, WorkflowCtx, codec, engine::local::LocalRun};
 use std::collections::VecDeque;
+
+const WHAT: &str = "the context";
 
 pub(super) async fn run<C, W, CS>(
     workflow: &W,
@@ -19,7 +21,8 @@ where
     match store.load(id).await? {
         Some(saved) => go_on(workflow, ctx.with_context(saved.context.clone()), saved, store, id).await,
         None => {
-            let ctx = ctx.with_context(ctx.store.clone());
+            // A clone of it may share with the caller's own, and so with the caller's other runs.
+            let ctx = ctx.with_context(codec::decode(&codec::encode(&ctx.store, WHAT)?, WHAT)?);
             let run = LocalRun::begin(workflow, workflow.start_work_item(input), id)?;
             // Saved before the first step, so that a crash in it leaves something to resume.
             store.save(id, &checkpoint(&run, &ctx)?).await?;

@@ -17,11 +17,15 @@ use crate::{
     macro_support::guarded,
     run::{Begin, begin},
 };
-use std::{sync::Arc, time::Duration};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How much later than its limit an attempt is dropped that has not ended by itself. A generated workflow keeps the limit
+/// for each node, so that a fallback can catch it; one that is written by hand need not.
+const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) async fn start<C, W, CS, Q>(
     workflow: &W,
@@ -90,6 +94,8 @@ where
     })?;
     let Some(leased) = leased else { return Ok(None) };
     tracing::debug!(worker, run_id = %leased.run_id, item_id = %leased.item.instance_id(), "a step begins");
+    // Whoever polls this may drop it: then the item is nobody's.
+    let _lease = Lease { queue, leased: &leased, context: PhantomData };
     callbacks.on_taken(&leased.run_id);
     let taken = Taken { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
     let stepping = async {
@@ -116,6 +122,28 @@ where
     Ok(result.map_err(named)?.map(|output| (leased.run_id.clone(), output)))
 }
 
+/// Runs an attempt under the token and the limit of its context.
+async fn bounded<C: Context, T>(
+    ctx: &WorkflowCtx<C>,
+    attempt: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let attempt = guarded(attempt);
+    let timed = async {
+        match ctx.timeout() {
+            Some(limit) => {
+                let dropped = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
+                dropped.await.unwrap_or(Err(Error::Timeout(limit)))
+            }
+            None => attempt.await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = ctx.cancelled() => Err(Error::Cancelled),
+        done = timed => done,
+    }
+}
+
 /// What keeps a step from being done.
 enum Unfinished {
     /// The node failed, and that is committed.
@@ -134,6 +162,19 @@ impl<E: Into<Error>> From<E> for Unfinished {
     }
 }
 
+/// Abandons a lease where it has not ended.
+struct Lease<'a, C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> {
+    queue: &'a Q,
+    leased: &'a Leased<WI>,
+    context: PhantomData<fn() -> C>,
+}
+
+impl<C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> Drop for Lease<'_, C, WI, Q> {
+    fn drop(&mut self) {
+        self.queue.abandon(self.leased);
+    }
+}
+
 /// A work item that was taken from the queue.
 struct Taken<'a, C: Context, W: Workflow<C>, CS, Q> {
     workflow: &'a W,
@@ -148,6 +189,15 @@ where
     C: Context,
     W: Workflow<C>,
 {
+    /// The context of an attempt, under the worker's token and limit.
+    fn ctx(&self, context: C, give_up: &CancellationToken) -> WorkflowCtx<C> {
+        let mut ctx = WorkflowCtx::new(context).cancelled_by(give_up.clone());
+        if let Some(limit) = self.callbacks.step_timeout() {
+            ctx.set_timeout(limit);
+        }
+        ctx
+    }
+
     async fn started(&self) -> Result<(), Error> {
         self.callbacks.on_started(self.leased.run_id.clone(), self.leased.item.clone()).await
     }

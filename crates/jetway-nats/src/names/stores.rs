@@ -79,6 +79,16 @@ impl StoreNames {
         Ok(self.kept(&["run", run(run_id)?.as_str(), ">"]))
     }
 
+    /// What workers leave of a run in views: its numbers, its errors and the states of its work items.
+    ///
+    /// # Errors
+    /// As [`of_run`](Self::of_run).
+    pub(crate) fn views_of_run(&self, run_id: &str) -> Result<[String; 3], BackendError> {
+        let run = run(run_id)?;
+        let all = |what: Kept| self.kept(&["run", run.as_str(), what.word(), ">"]);
+        Ok([self.of_run(run_id, Kept::Metrics)?, all(Kept::Errors), all(Kept::Item)])
+    }
+
     /// The state of a work item.
     ///
     /// # Errors

@@ -27,7 +27,8 @@ const WHAT: &str = "a run's record";
 ///
 /// It [keeps snapshots](ContextStore::keeps_snapshots): steps over it are committed whole and once, by
 /// compare-and-swap. A run that has ended is kept for as long as [`NatsConfig::keep_finished`] says, one that has not
-/// stays. What is too large for one message is kept in parts. Run ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
+/// stays. A run that begins clears the numbers, errors and item states that an earlier one of its id has left. What is
+/// too large for one message is kept in parts. Run ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
 ///
 /// [`NatsConfig::keep_finished`]: crate::NatsConfig::keep_finished
 pub struct NatsContextStore<C> {
@@ -81,6 +82,14 @@ impl<C> NatsContextStore<C> {
 
     fn key(&self, run_id: &str) -> Result<String, BackendError> {
         self.shared.names.of_run(run_id, Kept::Context)
+    }
+
+    /// Clears what is left of an earlier run of that id, whose record has expired. No item of the new one is in the
+    /// queue yet, so nothing of it is among that.
+    async fn clear(&self, run_id: &str) -> Result<(), BackendError> {
+        let [metrics, errors, items] = self.shared.names.views_of_run(run_id)?;
+        let bucket = &self.shared.bucket;
+        futures::try_join!(bucket.purge(metrics), bucket.purge(errors), bucket.purge(items)).map(drop)
     }
 
     async fn swap(&self, run_id: &str, expected: u64, snapshot: &Snapshot) -> Result<bool, BackendError> {
@@ -183,7 +192,14 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
         expected: u64,
         snapshot: &Snapshot,
     ) -> Result<bool, ContextStoreError> {
-        self.swap(run_id, expected, snapshot).await.map_err(|error| failed(&error))
+        let swap = async {
+            let swapped = self.swap(run_id, expected, snapshot).await?;
+            if swapped && expected == 0 {
+                self.clear(run_id).await?;
+            }
+            Ok(swapped)
+        };
+        swap.await.map_err(|error: BackendError| failed(&error))
     }
 }
 

@@ -12,7 +12,8 @@ use std::{fmt, sync::Arc};
 const WHAT: &str = "a failed attempt";
 
 /// The failed attempts of runs, on JetStream. Clones share the store. Each is a value of its own, so that none is lost
-/// and none waits for another. They stay until [`forget_run`](NatsStores::forget_run).
+/// and none waits for another. They stay until [`forget_run`](NatsStores::forget_run), or until
+/// another run of that id begins.
 #[derive(Clone)]
 pub struct NatsErrorStore(Arc<Shared>);
 

@@ -12,7 +12,8 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 const WHAT: &str = "the state of a work item";
 
 /// How work items fare, on JetStream. Clones share the store. Attempts are counted by compare-and-swap: two callers
-/// never get the same number. States stay until [`forget_run`](NatsStores::forget_run).
+/// never get the same number. States stay until [`forget_run`](NatsStores::forget_run), or until another run
+/// of that id begins.
 pub struct NatsWorkItemStateStore<W> {
     shared: Arc<Shared>,
     item: PhantomData<fn() -> W>,

@@ -29,12 +29,15 @@ pub(super) struct Leases {
     give_up_after: Duration,
     held: Mutex<Held>,
     begun: Notify,
+    abandoned: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Held {
     count: u64,
     leases: BTreeMap<u64, Lease>,
+    /// Those whose holders left without a word.
+    abandoned: Vec<Lease>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +51,14 @@ struct Lease {
 
 impl Leases {
     pub(super) fn new(link: Arc<Link>, lasts: Duration, give_up_after: Duration) -> Self {
-        Self { link, lasts, give_up_after, held: Mutex::default(), begun: Notify::new() }
+        Self {
+            link,
+            lasts,
+            give_up_after,
+            held: Mutex::default(),
+            begun: Notify::new(),
+            abandoned: Notify::new(),
+        }
     }
 
     /// Begins a lease that is kept alive for `longest` at most. Returns its number, from 1.
@@ -76,6 +86,17 @@ impl Leases {
         self.say(&lease.reply, answer).await
     }
 
+    /// Ends a lease without waiting: the task that keeps leases alive gives the item back, once. Where that is lost the
+    /// lease runs out.
+    pub(super) fn abandon(&self, number: u64) {
+        let mut held = self.held();
+        if let Some(lease) = held.leases.remove(&number) {
+            held.abandoned.push(lease);
+            drop(held);
+            self.abandoned.notify_one();
+        }
+    }
+
     /// Answers a message, and waits until the server has taken the answer.
     pub(super) async fn say(&self, reply: &Subject, answer: AckKind) -> Result<(), BackendError> {
         let answer: Bytes = answer.into();
@@ -97,17 +118,26 @@ impl Leases {
     /// Keeps the leases alive for ever.
     pub(super) async fn keep_alive(self: Arc<Self>) {
         loop {
-            let replies = self.alive();
-            if replies.is_empty() {
-                self.begun.notified().await;
-            }
-            for reply in replies {
-                if let Err(error) = self.link.client.publish(reply, AckKind::Progress.into()).await {
+            let (alive, abandoned) = (self.alive(), std::mem::take(&mut self.held().abandoned));
+            let pause = async {
+                match alive.is_empty() {
+                    true => self.begun.notified().await,
+                    false => sleep(self.lasts / SIGNS).await,
+                }
+            };
+            let given_back = abandoned.into_iter().map(|lease| (lease.reply, AckKind::Nak(None)));
+            for (reply, answer) in
+                alive.iter().map(|reply| (reply.clone(), AckKind::Progress)).chain(given_back)
+            {
+                if let Err(error) = self.link.client.publish(reply, answer.into()).await {
                     tracing::debug!(%error, "leases end with their connection");
                     return;
                 }
             }
-            sleep(self.lasts / SIGNS).await;
+            tokio::select! {
+                () = pause => {}
+                () = self.abandoned.notified() => {}
+            }
         }
     }
 

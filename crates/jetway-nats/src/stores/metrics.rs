@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 const WHAT: &str = "the numbers of a run";
 
 /// The numbers of runs, on JetStream. Clones share the store. No update is lost, and none counts twice. They stay until
-/// [`forget_run`](NatsStores::forget_run).
+/// [`forget_run`](NatsStores::forget_run), or until another run of that id begins.
 #[derive(Clone)]
 pub struct NatsMetricsStore(Arc<Shared>);
 

@@ -29,8 +29,9 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 ///   leased. Adding it again changes nothing.
 /// * [`lease`](WorkQueue::lease) waits for an item for as long as [`NatsStores::waiting_for`] says. Its future may be
 ///   dropped at any time.
-/// * A lease lasts as long as this process and its stores: a task gives signs of life for it, up to
-///   [`NatsStores::leases_last`]. Without them the item is handed out again after [`NatsConfig::ack_wait`].
+/// * A lease lasts as long as its step, this process and its stores: a task gives signs of life for it, up to
+///   [`NatsStores::leases_last`]. Without them the item is handed out again after [`NatsConfig::ack_wait`]. Where the
+///   future of a step is dropped the task gives the item back.
 /// * [`give_back_after`](WorkQueue::give_back_after) leaves the item on the server, which holds it back. Items that are
 ///   held back or leased take up [`NatsConfig::max_ack_pending`] together: above that no other item is handed out. A
 ///   server that crashes may hand out such an item sooner, or once more.
@@ -133,7 +134,6 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
         self.shared.items.purge(run_id).await.map(drop).map_err(|error| failed(&error))
     }
 
-    /// Includes items that are leased: which those are only their workers know.
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let found = self.shared.items.of_run(run_id).await.map_err(|error| failed(&error))?;
         found.iter().map(|message| opened(&message.payload, WHAT).map_err(|error| failed(&error))).collect()
@@ -149,6 +149,10 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
 
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.end(leased, AckKind::Nak(None)).await
+    }
+
+    fn abandon(&self, leased: &Leased<WI>) {
+        self.shared.items.leases.abandon(leased.lease);
     }
 
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {

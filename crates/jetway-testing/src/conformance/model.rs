@@ -25,6 +25,7 @@
 //! | a checkpoint is saved before the first step, and after each one | `a_checkpoint_is_saved_before_the_first_step`, `a_lost_process_s_run_is_resumed_elsewhere` |
 //! | a checkpoint wins over the input; the item that failed is still in it | `a_checkpoint_wins_over_the_input` |
 //! | a run that has ended gives its output again, executes nothing, and is not resumed | `a_run_that_has_ended_is_not_executed_again` |
+//! | a run works on a copy of the context: one may be given to several runs | `one_context_may_be_given_to_several_runs` |
 //! | without a checkpoint there is nothing to resume | `a_run_that_was_not_started_is_not_resumed` |
 //! | a terminal item that is left is executed by `resume` | `a_run_is_resumed_at_its_last_item` |
 //! | token and limit are the caller's in `run_with_checkpoint`; `resume` has none | `a_limit_is_that_of_the_call` |
@@ -65,6 +66,7 @@
 //! |---|---|
 //! | attempts have the same input and are one step | `a_node_is_tried_again_within_its_step` |
 //! | giving up is the last error; the fallback comes after that | `a_node_that_gives_up_has_failed`, `a_fallback_comes_after_the_last_attempt` |
+//! | a worker records a failure that a fallback is to catch, and takes the fallback after its last attempt | `a_worker_takes_the_fallback_after_its_last_attempt` |
 //! | an abort is not tried again | `an_abort_is_not_tried_again` |
 //! | retries of nodes and of workers are counted apart, and multiply | `retries_of_nodes_and_of_workers_multiply` |
 //! | token and limit are around all attempts | `a_limit_is_around_all_attempts` |
@@ -86,6 +88,7 @@
 //! | cancellation and limits | case |
 //! |---|---|
 //! | a limit is for each node | `a_limit_is_for_each_node` |
+//! | a worker's limit is for each attempt | `a_worker_s_limit_is_for_each_attempt` |
 //! | with a cancelled token no node is executed | `a_cancelled_run_executes_nothing` |
 //! | a cancellation reaches the node that runs | `a_cancellation_reaches_the_node_that_runs` |
 //! | a limit that has passed is caught by a fallback, a cancellation is not | `a_limit_takes_the_fallback_and_a_cancellation_does_not` |
@@ -103,12 +106,17 @@
 //! |---|---|
 //! | stored health keeps no one from working | `what_is_stored_of_a_lost_worker_keeps_no_one_from_working` |
 //! | a worker gives signs of life, and tells its item while it runs one; the item is in progress | `a_worker_tells_what_it_does` |
+//! | `heartbeat` gives one by hand | `a_heartbeat_is_a_sign_of_life` |
 //! | signs of life go on during a long step | `signs_of_life_go_on_during_a_long_step` |
+//! | an item that held is completed | `an_item_that_held_is_completed` |
 //! | each success is counted; the last one lists status, output and end | `the_last_step_lists_the_end` |
 //! | a failed attempt is recorded, and the item waits in the queue for the next one | `a_failed_attempt_waits_in_the_queue` |
 //! | the last attempt fails the item and the run for good | `retries_have_an_end` |
 //! | `new` has no policy; the builder's tries a node's own errors again | `a_worker_s_policy_is_the_builder_s_or_none` |
+//! | `set_retry_policy` gives it one | `a_policy_is_set_later` |
 //! | `run_forever` executes what comes until it is dropped, failures or not | `a_worker_runs_for_ever` |
+//! | a worker whose future is dropped in the middle of a step gives its item back | `a_dropped_worker_s_item_comes_back` |
+//! | a worker rests for the idle time where nothing waits, and longer each time the queue fails | `a_worker_rests_where_there_is_nothing_to_do` |
 //! | a pool's workers have ids from the first on, and tell their health | `a_pool_s_workers_have_their_ids` |
 //! | `stop` finishes the steps under way; `stop_within` gives them back; `join` waits | `a_pool_that_stops_finishes_the_step_under_way`, `a_step_that_does_not_end_in_time_is_given_back`, `a_pool_can_be_waited_for` |
 //! | several pools execute one run exactly | `two_pools_execute_a_run_with_retries_exactly` |
@@ -129,6 +137,7 @@
 //! |---|---|
 //! | first in, first out over all runs; each item to one worker | `items_come_in_order_over_all_runs`, `each_item_is_handed_out_once` |
 //! | an item waits once; dequeued or settled it is gone | `an_item_that_waits_is_there_once`, `what_is_dequeued_is_gone` |
+//! | an item is pending until it is settled, also while a worker holds it | `an_item_that_is_leased_is_pending` |
 //! | an unknown run has no items, which is no error | `an_unknown_run_has_no_items` |
 //! | a purge takes all items of one run | `a_run_is_purged_alone` |
 //! | what is given back comes at once, or after its time | `what_is_given_back_comes_at_once_or_after_its_time` |
@@ -210,7 +219,7 @@ cases! {
         a_run_without_an_output_is_an_error, a_fan_out_of_nothing_is_a_run_without_an_output,
         a_failure_is_the_answer, an_abort_is_a_failure;
     checkpoints: a_checkpoint_is_saved_before_the_first_step, a_checkpoint_wins_over_the_input,
-        a_run_that_has_ended_is_not_executed_again, a_run_that_was_not_started_is_not_resumed,
+        one_context_may_be_given_to_several_runs, a_run_that_has_ended_is_not_executed_again, a_run_that_was_not_started_is_not_resumed,
         a_run_is_resumed_at_its_last_item, a_limit_is_that_of_the_call,
         a_checkpoint_made_by_hand_is_a_place_to_begin, a_lost_process_s_run_is_resumed_elsewhere;
     starts: a_start_executes_nothing, a_second_start_is_the_same_run,
@@ -228,6 +237,7 @@ cases! {
         a_join_by_hand_goes_on_once;
     retries: a_node_is_tried_again_within_its_step, a_node_that_gives_up_has_failed,
         an_abort_is_not_tried_again, a_fallback_comes_after_the_last_attempt,
+        a_worker_takes_the_fallback_after_its_last_attempt,
         retries_of_nodes_and_of_workers_multiply, a_limit_is_around_all_attempts, pauses_grow_up_to_their_cap,
         a_policy_covers_its_class_of_errors;
     adaptors: a_batch_is_one_step_in_the_order_of_its_inputs, a_batch_works_on_so_many_at_once,
@@ -235,7 +245,8 @@ cases! {
         a_nested_workflow_fails_whole, a_nested_workflow_keeps_its_limit_and_not_its_token,
         a_source_runs_one_after_the_other, a_timer_feeds_a_source;
     limits: a_limit_is_for_each_node, a_cancelled_run_executes_nothing,
-        a_cancellation_reaches_the_node_that_runs, a_limit_takes_the_fallback_and_a_cancellation_does_not;
+        a_cancellation_reaches_the_node_that_runs, a_limit_takes_the_fallback_and_a_cancellation_does_not,
+        a_worker_s_limit_is_for_each_attempt;
     contexts: contexts_are_set_and_merged, every_field_is_merged_in_its_own_way,
         what_is_read_shares_nothing_with_what_is_kept, merges_that_meet_lose_nothing,
         a_record_is_swapped_by_one_alone, a_record_and_its_context_are_one,
@@ -244,7 +255,9 @@ cases! {
     workers: a_worker_tells_what_it_does, the_last_step_lists_the_end, a_failed_attempt_waits_in_the_queue,
         retries_have_an_end, a_worker_s_policy_is_the_builder_s_or_none,
         what_is_stored_of_a_lost_worker_keeps_no_one_from_working, a_worker_runs_for_ever,
-        signs_of_life_go_on_during_a_long_step;
+        signs_of_life_go_on_during_a_long_step, a_dropped_worker_s_item_comes_back,
+        a_worker_rests_where_there_is_nothing_to_do, a_heartbeat_is_a_sign_of_life, a_policy_is_set_later,
+        an_item_that_held_is_completed;
     pools: a_pool_s_workers_have_their_ids, a_pool_that_stops_finishes_the_step_under_way,
         a_pool_can_be_waited_for, a_step_that_does_not_end_in_time_is_given_back,
         two_pools_execute_a_run_with_retries_exactly;
@@ -254,6 +267,7 @@ cases! {
         an_end_is_final, a_run_that_is_completed_by_hand_goes_no_further, a_failed_run_says_why,
         workers_are_alive_stale_or_dead, a_live_worker_is_listed_with_its_health;
     queue: items_come_in_order_over_all_runs, an_item_that_waits_is_there_once, what_is_dequeued_is_gone,
+        an_item_that_is_leased_is_pending,
         an_unknown_run_has_no_items, a_run_is_purged_alone,
         what_is_given_back_comes_at_once_or_after_its_time, each_item_is_handed_out_once;
     views: runs_end_once, runs_are_listed_by_when_they_began, a_run_s_info_is_replaced_and_updated,

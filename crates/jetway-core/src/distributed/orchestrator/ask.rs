@@ -92,7 +92,8 @@ where
         }
     }
 
-    /// The work items of a run that wait in the queue. Those that workers hold are not among them.
+    /// The work items of a run that are in the queue, those that workers hold included. See
+    /// [`list_work_items`](Self::list_work_items) for which are in progress.
     ///
     /// # Errors
     /// What the queue failed with.

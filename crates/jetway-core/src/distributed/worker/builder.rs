@@ -74,6 +74,7 @@ pub struct WorkerBuilder<W, C, Q, RIS, MS, ES, LS, WISS, CS> {
     liveness_store: Option<LS>,
     work_item_state_store: Option<WISS>,
     retry_policy: RetryPolicy,
+    step_timeout: Option<Duration>,
     idle_sleep_duration: Option<Duration>,
     idle_sleep_jitter: Option<Duration>,
     context: PhantomData<fn() -> C>,
@@ -94,6 +95,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
             liveness_store: None,
             work_item_state_store: None,
             retry_policy: policy.with_jitter(first / 4),
+            step_timeout: None,
             idle_sleep_duration: None,
             idle_sleep_jitter: None,
             context: PhantomData,
@@ -117,6 +119,9 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
         liveness_store: LS,
         /// Sets where attempts are counted.
         work_item_state_store: WISS,
+        /// Sets how long an attempt at a node may take: see
+        /// [`set_step_timeout`](DistributedWorker::set_step_timeout).
+        step_timeout: Duration,
         /// Sets how long the worker waits where there is no work.
         idle_sleep_duration: Duration,
         /// Sets by how much that time differs, by chance: up to half of this, either way.
@@ -158,6 +163,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
             required!(self.work_item_state_store),
         );
         worker.set_retry_policy(self.retry_policy);
+        worker.turns.limit = self.step_timeout;
         worker.turns.idle = self.idle_sleep_duration.unwrap_or(worker.turns.idle);
         worker.turns.jitter = self.idle_sleep_jitter.unwrap_or(worker.turns.jitter);
         Ok(worker)

@@ -25,6 +25,7 @@ pub(super) struct WorkerStep<WI> {
     pub(super) views: Views<WI>,
     pub(super) pulse: Pulse,
     pub(super) retry: Option<RetryPolicy>,
+    pub(super) limit: Option<Duration>,
     /// Whether there are records to follow; otherwise the views are all there is.
     pub(super) recorded: bool,
     pub(super) give_up: CancellationToken,
@@ -39,12 +40,12 @@ impl<WI: WorkItem> WorkerStep<WI> {
     pub(super) fn new(
         views: Views<WI>,
         pulse: Pulse,
-        retry: Option<RetryPolicy>,
+        (retry, limit): (Option<RetryPolicy>, Option<Duration>),
         recorded: bool,
         give_up: CancellationToken,
     ) -> Self {
         let (taken, failed, attempt) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(1));
-        Self { views, pulse, retry, recorded, give_up, taken, failed, attempt }
+        Self { views, pulse, retry, limit, recorded, give_up, taken, failed, attempt }
     }
 
     /// A view that could not be written is said and counted.
@@ -139,6 +140,8 @@ where
     ) -> Result<(), Error> {
         let status = match &outcome {
             ItemProcessedOutcome::Error(_) => WorkItemStatus::PermanentlyFailed,
+            // The run goes on by a fallback.
+            _ if self.failed.load(Relaxed) => WorkItemStatus::PermanentlyFailed,
             ItemProcessedOutcome::SuccessTerminal(_) | ItemProcessedOutcome::SuccessNonTerminal => {
                 WorkItemStatus::Completed
             }
@@ -160,6 +163,10 @@ where
 
     fn attempt(&self) -> u32 {
         self.attempt.load(Relaxed)
+    }
+
+    fn step_timeout(&self) -> Option<Duration> {
+        self.limit
     }
 
     async fn on_failed_attempt(

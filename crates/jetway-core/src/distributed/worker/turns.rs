@@ -26,6 +26,8 @@ where
 {
     pub(super) workflow: W,
     pub(super) retry: Option<RetryPolicy>,
+    /// How long an attempt at a node may take.
+    pub(super) limit: Option<Duration>,
     pub(super) idle: Duration,
     /// The idle time differs from turn to turn by up to half of this, either way.
     pub(super) jitter: Duration,
@@ -51,7 +53,18 @@ where
     pub(super) fn new(workflow: W, queue: Q, contexts: CS, views: Views<W::WorkItem>) -> Self {
         let (idle, jitter) = (Duration::from_millis(100), Duration::from_millis(50));
         let wards = Wards::default();
-        Self { workflow, retry: None, idle, jitter, queue, contexts, views, wards, context: PhantomData }
+        Self {
+            workflow,
+            retry: None,
+            limit: None,
+            idle,
+            jitter,
+            queue,
+            contexts,
+            views,
+            wards,
+            context: PhantomData,
+        }
     }
 
     pub(super) fn pulse(&self, worker: usize) -> Pulse {
@@ -70,9 +83,9 @@ where
     pub(super) async fn once(&self, worker: usize, give_up: &CancellationToken) -> Once<W::Output> {
         let pulse = self.pulse(worker);
         pulse.beat_when_due().await;
-        let (views, retry, recorded) =
-            (self.views.clone(), self.retry.clone(), self.contexts.keeps_snapshots());
-        let step = Arc::new(WorkerStep::new(views, pulse.clone(), retry, recorded, give_up.clone()));
+        let (views, rules) = (self.views.clone(), (self.retry.clone(), self.limit));
+        let recorded = self.contexts.keeps_snapshots();
+        let step = Arc::new(WorkerStep::new(views, pulse.clone(), rules, recorded, give_up.clone()));
         let callbacks: Arc<dyn StepCallbacks<C, W>> = Arc::clone(&step) as _;
         let stepping = self.workflow.step_distributed(&self.contexts, &self.queue, worker, callbacks);
         let stepping = guarded(async { Ok(stepping.await) });
@@ -135,6 +148,7 @@ where
         Self {
             workflow: self.workflow.clone(),
             retry: self.retry.clone(),
+            limit: self.limit,
             idle: self.idle,
             jitter: self.jitter,
             queue: self.queue.clone(),

@@ -1,12 +1,11 @@
 //! Steps over stores that keep contexts only. What such a store cannot do, this cannot promise: a crash between the
 //! merge and the queue can lose successors. The context is merged first, so that no successor sees an old one.
 
-use super::{Taken, Unfinished};
+use super::{Taken, Unfinished, bounded};
 use crate::{
     Context, ContextStore, Error, Merge, WorkQueue, Workflow, WorkflowCtx, codec,
     distributed::{Gate, ItemProcessedOutcome},
     json,
-    macro_support::guarded,
     workflow::WorkItem,
 };
 use std::collections::VecDeque;
@@ -46,7 +45,7 @@ where
     }
     taken.started().await?;
     let (context, give_up) = (taken.contexts.get(run_id).await?, taken.callbacks.give_up());
-    let ctx = WorkflowCtx::new(context.ok_or(Error::NotStarted)?).cancelled_by(give_up.clone());
+    let ctx = taken.ctx(context.ok_or(Error::NotStarted)?, &give_up);
     // A copy that shares nothing with the context: a clone of it might.
     let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
     let mut successors = VecDeque::new();
@@ -62,7 +61,7 @@ where
         };
         Ok((output, outcome))
     };
-    let (output, outcome) = match ctx.run_future(guarded(attempt)).await {
+    let (output, outcome) = match bounded(&ctx, attempt).await {
         Ok(done) => done,
         Err(error) => {
             taken.unless_retried(&error, &give_up).await?;

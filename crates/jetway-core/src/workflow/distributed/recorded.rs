@@ -1,16 +1,15 @@
 //! Steps over stores that keep snapshots: a step is committed whole and once.
 
 use super::{
-    Taken, Unfinished,
+    Taken, Unfinished, bounded,
     queued::{begotten_by, pending},
 };
 use crate::{
     CommitId, Context, ContextStore, Error, ItemId, Merge, Outcome, Timestamp, WorkItem, WorkQueue, Workflow,
-    WorkflowCtx, codec,
+    codec,
     distributed::ItemProcessedOutcome,
     engine::{StepScope, local, steps},
     json,
-    macro_support::guarded,
     run::{Applied, Attempt, Effect, Produced, RunError, Snapshot, Status, apply},
 };
 use bytes::Bytes;
@@ -74,11 +73,10 @@ where
     ) -> Result<Tried, Unfinished> {
         let (node, number, give_up) = (item.node(), self.callbacks.attempt(), self.callbacks.give_up());
         let context = codec::decode::<C>(&snapshot.context, "the context")?;
-        let ctx = WorkflowCtx::new(context).cancelled_by(give_up.clone());
-        let scope = StepScope::new(snapshot.key(), id.clone(), number, None, give_up.clone());
+        let ctx = self.ctx(context, &give_up);
+        let scope = StepScope::new(snapshot.key(), id.clone(), number, ctx.timeout(), give_up.clone());
         let attempt = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
-        let outcome =
-            steps::within(scope, ctx.run_future(guarded(attempt))).await.unwrap_or_else(Outcome::Failed);
+        let outcome = steps::within(scope, bounded(&ctx, attempt)).await.unwrap_or_else(Outcome::Failed);
         let error = |error: &Error| RunError {
             item: Some(id.clone()),
             node: Some(node.clone()),
@@ -86,9 +84,10 @@ where
             kind: error.kind().to_owned(),
             message: error.to_string(),
         };
-        let mut failed = match &outcome {
-            Outcome::Failed(error) => Some(error.clone()),
-            Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold | Outcome::Caught { .. } => None,
+        let (mut failed, caught) = match &outcome {
+            Outcome::Failed(error) => (Some(error.clone()), None),
+            Outcome::Caught { error, .. } => (None, Some(error.clone())),
+            Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => (None, None),
         };
         let encoded = steps::encode_outcome(outcome, &error).and_then(|produced| {
             let context = steps::changed(&ctx.store, &snapshot.context, &produced)?;
@@ -99,7 +98,8 @@ where
             failed = Some(unfit);
             (produced, None)
         });
-        if let Some(error) = &failed {
+        // A fallback comes after the last attempt.
+        if let Some(error) = failed.as_ref().or(caught.as_ref()) {
             self.unless_retried(error, &give_up).await?;
         }
         let (item, via, at) = (id.clone(), id.clone(), Timestamp::now());

@@ -1,11 +1,18 @@
 //! What people ask about runs and workers.
 
-use super::{Job, connect, stores};
+use super::{
+    Job, connect,
+    runs::{Ctx, Fan},
+    stores,
+};
 use crate::support::{DEADLINE, config, config_for};
 use chrono::{DateTime, Utc};
-use jetway_core::distributed::{
-    ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfo, RunInfoStore as _, RunMetrics,
-    RunStatus, WorkItemStateStore as _, WorkflowError,
+use jetway_core::{
+    Workflow as _, WorkflowCtx,
+    distributed::{
+        ContextStore as _, ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfo,
+        RunInfoStore as _, RunMetrics, RunStatus, WorkItemStateStore as _, WorkflowError,
+    },
 };
 use jetway_nats::{NatsStores, NatsWorkItemStateStore};
 use jetway_testing::{NatsServer, wait_until};
@@ -66,6 +73,38 @@ async fn what_is_forgotten_of_a_run_is_its_own() {
     assert_eq!(two.error_store().get_errors("12").await.unwrap(), [failed]);
     // A run of that name has nothing to do with a worker.
     assert_eq!(two.liveness_store().list_workers().await.unwrap(), [11]);
+}
+
+/// What is left of a run whose record has expired is not the next one's, and a start that comes second clears nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_an_old_id_starts_clean() {
+    let (one, two) = two("clean").await;
+    let (metrics, errors) = (one.metrics_store(), one.error_store());
+    let items: NatsWorkItemStateStore<Job> = one.work_item_state_store();
+    let leave = async |run: &str| {
+        let (work_item, error) = ("Fetch(start)".to_owned(), "no route to host".to_owned());
+        let failed = WorkflowError { work_item, error, attempt: 1, timestamp: at(1) };
+        errors.record_error(run, failed).await.unwrap();
+        metrics.add_metrics(run, RunMetrics { failed: 1, ..RunMetrics::default() }).await.unwrap();
+        items.increment_attempts(run, &Job::new("start")).await.unwrap()
+    };
+    let left = async |run: &str| {
+        let kept = metrics.get_metrics(run).await.unwrap().is_some();
+        (kept, errors.get_errors(run).await.unwrap().len(), items.get_all(run).await.unwrap().len())
+    };
+    assert_eq!((leave("nightly").await, leave("other").await), (1, 1));
+    let start = async || {
+        let (contexts, queue) = (two.context_store::<Ctx>(), two.work_queue());
+        let ctx = WorkflowCtx::new(Ctx::default());
+        Fan::new().start_distributed(&ctx, 1, &contexts, &queue, "nightly").await.unwrap();
+        let record = contexts.snapshot("nightly").await.unwrap();
+        assert!(record.is_some_and(|(record, _)| record.steps == 0));
+    };
+    start().await;
+    assert_eq!((left("nightly").await, left("other").await), ((false, 0, 0), (true, 1, 1)));
+    assert_eq!(leave("nightly").await, 1);
+    start().await;
+    assert_eq!(left("nightly").await, (true, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,23 @@ pub(super) async fn a_checkpoint_wins_over_the_input<S: Stores>(stores: S) {
     assert_eq!(saved(&stores, "r").await.context.trail().await, ["one 1", "two 2", "three 3"]);
 }
 
+/// A run works on a copy of the context that it is given, so that one may be given to several runs.
+pub(super) async fn one_context_may_be_given_to_several_runs<S: Stores>(stores: S) {
+    let (line, store, ctx) = (Line::new(), stores.checkpoints(), started());
+    ctx.store.log.append("before".to_owned());
+    for (run, input) in [("a", 1), ("b", 5)] {
+        assert_eq!(line.run_with_checkpoint(&ctx, input, &store, run).await, Ok(input + 3));
+    }
+    for (run, first) in [("a", "one 1"), ("b", "one 5")] {
+        let kept = saved(&stores, run).await.context;
+        let events = kept.log.iter();
+        let events: Vec<_> = events.iter().map(|logged| logged.event.as_str()).take(2).collect();
+        assert_eq!((kept.log.iter().len(), events), (4, vec!["before", first]));
+        assert_eq!((kept.trail().await.len(), kept.steps.get()), (3, 3));
+    }
+    assert_eq!((ctx.store.log.iter().len(), ctx.store.steps.get()), (1, 0));
+}
+
 /// A run that has ended gives its output again and executes nothing; there is nothing to resume.
 pub(super) async fn a_run_that_has_ended_is_not_executed_again<S: Stores>(stores: S) {
     let (line, store) = (Line::new(), stores.checkpoints());

@@ -25,11 +25,17 @@ pub(super) struct FaultyQueue<Q> {
     queue: Q,
     full: Arc<AtomicU32>,
     mute: Arc<AtomicU32>,
+    asked: Arc<AtomicU32>,
 }
 
 impl<Q> FaultyQueue<Q> {
     pub(super) fn new(queue: Q) -> Self {
-        Self { queue, full: Arc::default(), mute: Arc::default() }
+        Self { queue, full: Arc::default(), mute: Arc::default(), asked: Arc::default() }
+    }
+
+    /// How often it was asked for an item.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
     }
 
     /// Takes nothing in the next so many times.
@@ -70,6 +76,7 @@ impl<C: Context, WI: WorkItem + 'static, Q: WorkQueue<C, WI>> WorkQueue<C, WI> f
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         self.answers()?;
         self.queue.lease().await
     }
@@ -80,6 +87,10 @@ impl<C: Context, WI: WorkItem + 'static, Q: WorkQueue<C, WI>> WorkQueue<C, WI> f
 
     async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.queue.give_back(leased).await
+    }
+
+    fn abandon(&self, leased: &Leased<WI>) {
+        self.queue.abandon(leased);
     }
 
     async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {

@@ -3,9 +3,14 @@
 use super::{
     Stores,
     workflows::{Act, Caught, Line},
-    world::started,
+    world::{World, retrying, started},
 };
-use jetway_core::{CheckpointStore, Error, Transition, Workflow};
+use jetway_core::{
+    CheckpointStore, Error, Transition, Workflow,
+    retry::{RetryError, RetryPolicy},
+    run::Status,
+    step,
+};
 use std::time::Duration;
 
 /// A limit is for each node, not for the run.
@@ -52,6 +57,40 @@ pub(super) async fn a_cancellation_reaches_the_node_that_runs<S: Stores>(stores:
     let mended = Line::new();
     assert_eq!(mended.resume(&store, "r").await, Ok(4));
     assert_eq!(mended.one.inputs(), [0_u64; 0]);
+}
+
+/// A worker's limit is for each attempt at a node: one that takes longer has failed, is tried again as the policy says,
+/// and is caught by a fallback after that.
+pub(super) async fn a_worker_s_limit_is_for_each_attempt<S: Stores>(stores: S) {
+    let limit = Duration::from_millis(50);
+    let policy = RetryPolicy { retry_error: RetryError::Timeout, ..retrying(2) };
+    let hangs_once = || {
+        Act::doing("first", move |input, attempt| async move {
+            assert!(step().is_some_and(|step| step.deadline().is_some()), "the node is told its deadline");
+            if attempt == 1 { std::future::pending().await } else { Ok(Transition::Next(input)) }
+        })
+    };
+    let world = World::new(&stores, &Caught::of(hangs_once()));
+    world.start("overcome", 1).await;
+    let worker = world.builder().retry_policy(policy.clone()).step_timeout(limit).build().unwrap();
+    assert_eq!(worker.run_once(0).await, Err(Error::Timeout(limit)));
+    world.work_off(&worker, "overcome").await;
+    assert_eq!(world.workflow.first.calls(), [(1, 1), (1, 2)]);
+    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![1], vec![]));
+
+    let world = World::new(&stores, &Caught::of(Act::endless("first")));
+    world.start("caught", 2).await;
+    let mut worker = world.worker_with(policy.clone());
+    worker.set_step_timeout(limit);
+    world.work_off(&worker, "caught").await;
+    assert_eq!((world.workflow.first.inputs(), world.workflow.fallback.inputs()), (vec![2, 2], vec![2]));
+
+    let world = World::new(&stores, &Line { one: Act::endless("one"), ..Line::new() });
+    world.start("failed", 3).await;
+    let worker = world.builder().retry_policy(retrying(2)).step_timeout(limit).build().unwrap();
+    assert_eq!(worker.run_once(0).await, Err(Error::Timeout(limit)));
+    let record = world.snapshot("failed").await;
+    assert_eq!((record.status, record.error.unwrap().kind.as_str()), (Status::Failed, "timeout"));
 }
 
 /// A limit that has passed takes the fallback like any failure; a cancellation is no failure.

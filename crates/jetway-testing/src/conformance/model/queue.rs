@@ -75,6 +75,23 @@ pub(super) async fn an_item_that_waits_is_there_once<S: Stores>(stores: S) {
     assert_eq!(next_id(&one).await.1, "a");
 }
 
+/// An item that is leased is in the queue until it is settled; one that is dequeued is not.
+pub(super) async fn an_item_that_is_leased_is_pending<S: Stores>(stores: S) {
+    let (one, other) = (queue(&stores), queue(&stores.another().await));
+    add(&one, "r1", &["a", "b"]).await;
+    let leased = next(&one).await;
+    for queue in [&one, &other] {
+        assert_eq!(pending(queue, "r1").await, ["a", "b"]);
+    }
+    one.give_back(&leased).await.unwrap();
+    assert_eq!(pending(&other, "r1").await, ["a", "b"]);
+    let leased = next(&one).await;
+    one.settle(&leased).await.unwrap();
+    assert_eq!(pending(&other, "r1").await, ["b"]);
+    other.dequeue().await.unwrap().unwrap();
+    assert!(pending(&one, "r1").await.is_empty());
+}
+
 /// What is dequeued is gone for good.
 pub(super) async fn what_is_dequeued_is_gone<S: Stores>(stores: S) {
     let queue = queue(&stores);

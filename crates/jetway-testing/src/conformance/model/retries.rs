@@ -4,11 +4,12 @@ use super::{
     Stores,
     every_way::{Ended, every_way},
     told::Told,
-    workflows::{Act, Ctx, busy, failure},
+    workflows::{Act, Caught, Ctx, busy, failure},
     world::{World, retrying, started},
 };
 use jetway_core::{
     Error, RetryNode, Transition, Workflow as _,
+    distributed::{RunMetrics, WorkItemStateStore as _, WorkItemStatus},
     retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry},
 };
 use jetway_macros::workflow;
@@ -81,6 +82,37 @@ pub(super) async fn a_fallback_comes_after_the_last_attempt<S: Stores>(stores: S
     let Ended { answer, ctx, alone } = every_way(&stores, marked, || 4).await;
     assert_eq!((answer, ctx.trail().await), (Ok(5), vec!["fallback 4".to_owned()]));
     assert_eq!(alone.trail().await, ["again 4", "again 4", "again 4", "fallback 4"]);
+}
+
+/// A failure that a fallback is to catch is one like any other: a worker records it, tries the node again as its policy
+/// says, and takes the fallback after the last attempt. Without a policy the fallback comes at once.
+pub(super) async fn a_worker_takes_the_fallback_after_its_last_attempt<S: Stores>(stores: S) {
+    let world = World::new(&stores, &Caught::of(Act::failing("first", 9)));
+    let run = world.orchestrator().start_run(&started(), 4).await.unwrap();
+    let item = world.pending(&run).await.remove(0);
+    let worker = world.worker();
+    assert_eq!(worker.run_once(0).await, busy("first"));
+    assert_eq!(world.pending(&run).await, std::slice::from_ref(&item));
+    world.work_off(&worker, &run).await;
+    assert_eq!(world.workflow.first.calls(), [(4, 1), (4, 2), (4, 3)]);
+    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![], vec![4]));
+    let errors = world.orchestrator().errors(&run).await.unwrap();
+    let attempts: Vec<_> = errors.iter().map(|error| (error.work_item.as_str(), error.attempt)).collect();
+    assert_eq!(attempts, [("First(4)", 1), ("First(4)", 2), ("First(4)", 3)]);
+    let metrics = RunMetrics { total_work_items: 2, completed: 1, failed: 1, retries: 2 };
+    assert_eq!(world.orchestrator().metrics(&run).await, Ok(metrics));
+    let status = stores.items().get_status(&run, &item).await.unwrap();
+    assert_eq!(status, WorkItemStatus::PermanentlyFailed);
+    // One that is overcome takes no fallback.
+    let world = World::new(&stores, &Caught::of(Act::failing("first", 1)));
+    let run = world.orchestrator().start_run(&started(), 4).await.unwrap();
+    world.work_off(&world.worker(), &run).await;
+    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![4], vec![]));
+    // Nobody who steps by hand asks for another attempt.
+    let world = World::new(&stores, &Caught::of(Act::failing("first", 1)));
+    world.start("by-hand", 4).await;
+    assert_eq!(world.drive("by-hand", &Told::new()).await, Ok(104));
+    assert_eq!(world.workflow.first.calls(), [(4, 1)]);
 }
 
 /// The retries of a node and those of a worker know nothing of each other: they multiply.

@@ -2,7 +2,8 @@
 
 use super::{
     Stores,
-    workflows::{Act, Line, LineWorkItem, busy},
+    faulty::FaultyQueue,
+    workflows::{Act, Joined, JoinedWorkItem, Line, LineWorkItem, busy},
     world::{World, retrying, started},
 };
 use crate::{conformance::DEADLINE, wait_until};
@@ -10,11 +11,14 @@ use jetway_core::{
     Error, Transition, WorkQueue as _,
     distributed::{
         DistributedWorker, ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfoStore as _,
-        RunMetrics, RunStatus, WorkItemStateStore as _, WorkItemStatus, WorkerHealth, WorkerStatus,
+        RunMetrics, RunStatus, WorkItemStateStore as _, WorkItemStatus, WorkerBuilder, WorkerHealth,
+        WorkerStatus,
     },
     retry::{RetryError, RetryPolicy},
     run::Status,
 };
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// While it runs an item a worker tells which one, and that it is well; the item is in progress. Then all is done.
 pub(super) async fn a_worker_tells_what_it_does<S: Stores>(stores: S) {
@@ -161,6 +165,122 @@ pub(super) async fn a_worker_s_policy_is_the_builder_s_or_none<S: Stores>(stores
     world.start("cancelled", 1).await;
     assert_eq!(world.builder().build().unwrap().run_once(0).await, Err(Error::Cancelled));
     assert_eq!(world.snapshot("cancelled").await.status, Status::Failed);
+}
+
+/// A worker whose future is dropped in the middle of a step leaves nothing behind: the item comes back, and whoever
+/// comes next executes it.
+pub(super) async fn a_dropped_worker_s_item_comes_back<S: Stores>(stores: S) {
+    let (held, begun, _never) = Act::held("one");
+    let world = World::new(&stores, &Line { one: held, ..Line::new() });
+    world.start("r", 1).await;
+    let worker = world.worker();
+    tokio::select! {
+        _ = worker.run_once(0) => panic!("the node does not end"),
+        () = begun.notified() => {}
+    }
+    assert_eq!((world.snapshot("r").await.steps, world.pending("r").await.len()), (0, 1));
+    let next = World::new(&stores, &Line::new());
+    next.work_off(&next.worker(), "r").await;
+    assert_eq!((next.snapshot("r").await.status, next.workflow.one.inputs()), (Status::Completed, vec![1]));
+    assert_eq!(next.context("r").await.steps.get(), 3);
+}
+
+/// A worker rests for the idle time where there is nothing to do, and longer and longer where the queue fails; what comes
+/// then is executed.
+pub(super) async fn a_worker_rests_where_there_is_nothing_to_do<S: Stores>(stores: S) {
+    const IDLE: Duration = Duration::from_millis(60);
+    let world = World::new(&stores, &Line::new());
+    let queue = FaultyQueue::new(world.queue());
+    let builder = WorkerBuilder::new()
+        .workflow(world.workflow.clone())
+        .queue(queue.clone())
+        .context_store(world.contexts())
+        .run_info_store(stores.runs())
+        .metrics_store(stores.metrics())
+        .error_store(stores.errors())
+        .liveness_store(stores.liveness())
+        .work_item_state_store(stores.items());
+    let worker = builder.idle_sleep_duration(IDLE).idle_sleep_jitter(Duration::ZERO).build().unwrap();
+    let asked_again = async |times: u32| {
+        let (began, before) = (Instant::now(), queue.asked());
+        wait_until("the queue is asked again", DEADLINE, async || queue.asked() >= before + times).await;
+        began.elapsed()
+    };
+    let watching = async {
+        asked_again(1).await;
+        let idle = asked_again(4).await;
+        assert!(idle >= 3 * IDLE, "{idle:?} for four looks at an empty queue");
+        queue.fall_silent(3);
+        // The next one fails at once; after it come twice, four times and eight times the idle time.
+        asked_again(1).await;
+        let failing = asked_again(3).await;
+        assert!(failing >= 13 * IDLE, "{failing:?} for three looks at a queue that fails");
+        world.start("r", 1).await;
+        wait_until("the run ends", DEADLINE, async || world.snapshot("r").await.status.is_terminal()).await;
+        // The last step is over when the queue is asked again.
+        asked_again(1).await;
+    };
+    tokio::select! {
+        never = worker.run_forever(0) => match never {},
+        () = watching => {}
+    }
+    let health = stores.liveness().get_health(0).await.unwrap().unwrap();
+    assert_eq!((health.error_count, health.status), (3, WorkerStatus::Idle));
+}
+
+/// A sign of life may be given by hand.
+pub(super) async fn a_heartbeat_is_a_sign_of_life<S: Stores>(stores: S) {
+    let world = World::new(&stores, &Line::new());
+    let (worker, liveness) = (world.worker(), stores.another().await.liveness());
+    assert_eq!(liveness.get_heartbeat(5).await.unwrap(), None);
+    worker.heartbeat(5).await;
+    let first = liveness.get_heartbeat(5).await.unwrap().unwrap();
+    assert_eq!(liveness.list_workers().await.unwrap(), [5]);
+    let health = liveness.get_health(5).await.unwrap().unwrap();
+    assert_eq!((health.worker_id, health.status, health.error_count), (5, WorkerStatus::Idle, 0));
+    assert_eq!(health.last_heartbeat, first);
+    wait_until("a later sign of life", DEADLINE, async || {
+        worker.heartbeat(5).await;
+        liveness.get_heartbeat(5).await.unwrap() > Some(first)
+    })
+    .await;
+}
+
+/// A worker that is made by hand is given a policy later.
+pub(super) async fn a_policy_is_set_later<S: Stores>(stores: S) {
+    let line = Line { one: Act::failing("one", 9), ..Line::new() };
+    let world = World::new(&stores, &line);
+    world.start("r", 1).await;
+    let mut by_hand = DistributedWorker::new(
+        line.clone(),
+        world.queue(),
+        world.contexts(),
+        stores.runs(),
+        stores.metrics(),
+        stores.errors(),
+        stores.liveness(),
+        stores.items::<LineWorkItem>(),
+    );
+    by_hand.set_retry_policy(retrying(2));
+    assert_eq!(by_hand.run_once(0).await, busy("one"));
+    assert_eq!((world.snapshot("r").await.status, world.pending("r").await.len()), (Status::Running, 1));
+    world.work_off(&by_hand, "r").await;
+    assert_eq!((world.snapshot("r").await.status, line.one.calls()), (Status::Failed, vec![(1, 1), (1, 2)]));
+}
+
+/// An item that held is completed, like one that went on.
+pub(super) async fn an_item_that_held_is_completed<S: Stores>(stores: S) {
+    let world = World::new(&stores, &Joined::new(2));
+    world.start("r", 2).await;
+    world.work_off(&world.worker(), "r").await;
+    let items = stores.items::<JoinedWorkItem>().get_all("r").await.unwrap();
+    let mut fared: Vec<_> =
+        items.iter().map(|item| (item.work_item.to_string(), item.status, item.attempts)).collect();
+    fared.sort_by(|a, b| a.0.cmp(&b.0));
+    let done = |item: &str| (item.to_owned(), WorkItemStatus::Completed, 1);
+    assert_eq!(fared, [done("Collect(0)"), done("Collect(1)"), done("Open(2)")]);
+    let metrics = RunMetrics { total_work_items: 3, completed: 3, failed: 0, retries: 0 };
+    assert_eq!(stores.metrics().get_metrics("r").await.unwrap(), Some(metrics));
 }
 
 /// What is stored of a worker that was lost keeps no one from working.
