@@ -37,8 +37,14 @@ async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_under_all_faults_at_once() -> Result<()> {
+    verify(&["--seed", "2", "--act", "everything", "--minutes", "0.5"]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_with_a_seed_that_nobody_has_seen() -> Result<()> {
-    verify(&["--act", "everything", "--minutes", "0.6"]).await?;
+    verify(&["--act", "everything", "--minutes", "0.75"]).await?;
     Ok(())
 }
 

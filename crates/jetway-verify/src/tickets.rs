@@ -1,7 +1,10 @@
 //! Tickets that should not be: published once more while the first lives, or long after it was settled.
 
 use crate::{Error, runs::Runs};
-use jetway::{Fingerprint, Timestamp, run::Snapshot};
+use jetway::{
+    Fingerprint, Timestamp,
+    run::{Snapshot, pending_tickets},
+};
 use jetway_core::{
     backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _},
     codec,
@@ -48,12 +51,15 @@ impl Captured {
 
     fn capture(&mut self, rng: &mut impl Rng, snapshot: &Snapshot, build: Fingerprint, revision: u64) {
         let key = snapshot.key();
-        for (item, pending) in &snapshot.items {
+        // Of a branch whose payload is beside the snapshot, the snapshot alone does not tell the node.
+        let named =
+            pending_tickets(snapshot).into_iter().filter_map(|wanted| Some((wanted.item, wanted.node?)));
+        for (item, node) in named {
             let ticket = Ticket {
                 workflow: key.workflow.clone(),
                 run_id: key.run_id.clone(),
-                node: pending.node.clone(),
-                item: item.clone(),
+                node,
+                item,
                 revision,
                 attempt: 1,
                 at: Timestamp::now(),

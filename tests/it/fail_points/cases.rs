@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
         GO_ON,
     ),
     case(At::TicketUnsettled, Play::Chain, 0, "all is done, and the ticket is there", END_AGAIN),
-    case(At::TicketSettled, Play::Chain, 0, "all is done", "nobody has to"),
+    case(At::TicketSettled, Play::Chain, 0, "all is done: the run has ended", "nobody has to"),
     case(At::RunEnded, Play::Chain, 0, "the run has ended, it has no result", END_AGAIN),
     case(At::ResultPublished, Play::Chain, 0, "the run has ended, it has its result", END_AGAIN),
     case(
