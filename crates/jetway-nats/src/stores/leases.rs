@@ -6,12 +6,13 @@ use bytes::Bytes;
 use jetway_core::backend::{BackendError, BackendErrorKind};
 use std::{
     collections::BTreeMap,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 
 /// How long the server may take to confirm an answer before it is sent again.
@@ -28,7 +29,6 @@ pub(super) struct Leases {
     /// How long an answer is tried.
     give_up_after: Duration,
     held: Mutex<Held>,
-    begun: Notify,
     abandoned: Notify,
 }
 
@@ -51,14 +51,7 @@ struct Lease {
 
 impl Leases {
     pub(super) fn new(link: Arc<Link>, lasts: Duration, give_up_after: Duration) -> Self {
-        Self {
-            link,
-            lasts,
-            give_up_after,
-            held: Mutex::default(),
-            begun: Notify::new(),
-            abandoned: Notify::new(),
-        }
+        Self { link, lasts, give_up_after, held: Mutex::default(), abandoned: Notify::new() }
     }
 
     /// Begins a lease that is kept alive for `longest` at most. Returns its number, from 1.
@@ -71,8 +64,6 @@ impl Leases {
         held.count += 1;
         let number = held.count;
         held.leases.insert(number, Lease { reply, sequence, until });
-        drop(held);
-        self.begun.notify_one();
         number
     }
 
@@ -115,28 +106,27 @@ impl Leases {
         }
     }
 
-    /// Keeps the leases alive for ever.
+    /// Keeps the leases alive for ever, and gives back those that were abandoned.
     pub(super) async fn keep_alive(self: Arc<Self>) {
+        let every = self.lasts / SIGNS;
+        // At its own pace: a sign for a lease that is about to end may overtake its end, and undo it.
+        let mut signs = interval_at(Instant::now() + every, every);
+        signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let (alive, abandoned) = (self.alive(), std::mem::take(&mut self.held().abandoned));
-            let pause = async {
-                match alive.is_empty() {
-                    true => self.begun.notified().await,
-                    false => sleep(self.lasts / SIGNS).await,
+            let answers: Vec<_> = tokio::select! {
+                _now = signs.tick() => {
+                    self.alive().into_iter().map(|reply| (reply, AckKind::Progress)).collect()
+                }
+                () = self.abandoned.notified() => {
+                    let abandoned = mem::take(&mut self.held().abandoned);
+                    abandoned.into_iter().map(|lease| (lease.reply, AckKind::Nak(None))).collect()
                 }
             };
-            let given_back = abandoned.into_iter().map(|lease| (lease.reply, AckKind::Nak(None)));
-            for (reply, answer) in
-                alive.iter().map(|reply| (reply.clone(), AckKind::Progress)).chain(given_back)
-            {
+            for (reply, answer) in answers {
                 if let Err(error) = self.link.client.publish(reply, answer.into()).await {
                     tracing::debug!(%error, "leases end with their connection");
                     return;
                 }
-            }
-            tokio::select! {
-                () = pause => {}
-                () = self.abandoned.notified() => {}
             }
         }
     }
