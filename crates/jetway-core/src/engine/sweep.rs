@@ -125,27 +125,41 @@ impl Engine {
                 sweeper.waiting.insert(run, Waiting { ended, revision: None, due: now, pause });
             }
         }
-        // To the very end, since a run with many branches is written all the time.
         let to_the_end = sweeper.glances(now) || sweeper.doubt.is_some();
-        let before = match to_the_end {
-            true => Timestamp(now.0 + millis(pause)),
-            false => Timestamp(now.0.saturating_sub(millis(pause))),
-        };
-        for _ in 0..if to_the_end { usize::MAX } else { LOOKS_A_SWEEP } {
-            let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
-            for run in stale {
-                let revision = (!to_the_end).then_some(run.revision);
-                let ended = run.cancelled.then_some(now);
-                sweeper.waiting.insert(run.run, Waiting { ended, revision, due: now, pause });
+        if to_the_end {
+            while self.look_through(sweeper, now, now, false).await? {}
+            // And what is written just now: a run with many branches is written all the time.
+            self.look_through(sweeper, now, Timestamp(now.0 + millis(pause)), false).await?;
+        } else {
+            let old = Timestamp(now.0.saturating_sub(millis(pause)));
+            let mut looks = 0;
+            while looks < LOOKS_A_SWEEP && self.look_through(sweeper, now, old, true).await? {
+                looks += 1;
             }
-            if sweeper.looked_at == looked_at {
-                break;
-            }
-            sweeper.looked_at = looked_at;
         }
         // Not before all has been looked through.
         sweeper.doubt = None;
         self.look_at_due(sweeper, now).await
+    }
+
+    /// Has the next runs that were last written before a moment wait to be looked at; those that go on meanwhile need no look
+    /// where they are `old`. Whether there may be more of them.
+    async fn look_through(
+        &self,
+        sweeper: &mut Sweeper,
+        now: Timestamp,
+        before: Timestamp,
+        old: bool,
+    ) -> Result<bool, BackendError> {
+        let (stale, looked_at) = self.backend.stale(sweeper.looked_at, before).await?;
+        for run in stale {
+            let (revision, ended) = (old.then_some(run.revision), run.cancelled.then_some(now));
+            let waiting = Waiting { ended, revision, due: now, pause: self.config.stale_after };
+            sweeper.waiting.insert(run.run, waiting);
+        }
+        let more = looked_at != sweeper.looked_at;
+        sweeper.looked_at = looked_at;
+        Ok(more)
     }
 
     /// Looks at the runs whose time has come, those first that have waited longest. One that cannot be looked at waits
