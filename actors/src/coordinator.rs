@@ -23,7 +23,7 @@ use crate::{
     supervisor::LastWord,
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
-use jetway_core::{backend::HostInfo, engine::Engine};
+use jetway_engine::{Engine, backend::HostInfo};
 use messages::{Drain, Observe, Observed, TakeStart};
 use starts::Fate;
 use std::{convert::Infallible, sync::Arc, time::Duration};

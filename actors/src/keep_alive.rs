@@ -19,7 +19,7 @@ use actix::{
 };
 use futures::{FutureExt, StreamExt, future::Either, stream::FuturesUnordered};
 use held::Due;
-use jetway_core::backend::{BackendError, BackendErrorKind, Lease};
+use jetway_engine::backend::{BackendError, BackendErrorKind, Lease};
 use messages::Finish;
 use std::{
     sync::{

@@ -1,7 +1,7 @@
 //! The actors of a Jetway host: a worker, a coordinator and a keeper of leases, and their supervision.
 //!
 //! Internal to Jetway: depend on the `jetway` crate, whose host builder starts an [`ActorSystem`]. This is the only
-//! crate that knows of actix. It knows no NATS: it works on an [`Engine`](jetway_core::engine::Engine) with any
+//! crate that knows of actix. It knows no NATS: it works on an [`Engine`](jetway_engine::Engine) with any
 //! backend. It holds no rule about runs either; those are the engine's. What is here is who does what on which thread,
 //! how much at once, and what happens when it fails.
 //!

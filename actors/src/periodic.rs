@@ -1,7 +1,7 @@
 //! Does something again and again.
 
 use crate::backoff;
-use jetway_core::backend::BackendError;
+use jetway_engine::backend::BackendError;
 use std::{convert::Infallible, time::Duration};
 
 /// Does `duty` after `first`, and again about every `period`, until it is dropped; `pause` waits, and may end before its

@@ -1,6 +1,6 @@
 //! How many things are in hand at once.
 
-use jetway_core::WorkflowName;
+use jetway_state::WorkflowName;
 use std::{
     collections::BTreeMap,
     sync::{

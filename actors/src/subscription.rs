@@ -3,7 +3,7 @@
 use crate::backoff;
 use actix::MailboxError;
 use futures::{StreamExt, stream::BoxStream};
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

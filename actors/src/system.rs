@@ -17,7 +17,7 @@ use crate::{
     worker::{self, Worker, WorkerKit, WorkerTally},
 };
 use actix::Handler;
-use jetway_core::engine::Engine;
+use jetway_engine::Engine;
 use status::ask;
 use std::{fmt, sync::Arc, time::Duration};
 use thread::SystemThread;

@@ -20,7 +20,8 @@ use crate::{
     supervisor::LastWord,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
-use jetway_core::{WorkflowName, engine::Engine};
+use jetway_engine::Engine;
+use jetway_state::WorkflowName;
 use messages::{Drain, Observe, Observed, TakeTicket};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use step::{Fate, TicketEnded};

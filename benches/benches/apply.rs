@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jetway_benches::snapshots::{attempt, chain, fanned_out, graph, next, scatter};
-use jetway_core::{CommitId, run::apply};
+use jetway_state::{CommitId, run::apply};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {

@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jetway_benches::snapshots::{chain, fanned_out};
-use jetway_core::{Fingerprint, codec, run::Snapshot};
+use jetway_state::{Fingerprint, codec, run::Snapshot};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {

@@ -1,7 +1,7 @@
 //! Snapshots as runs have them.
 
 use bytes::Bytes;
-use jetway_core::{
+use jetway_state::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{Attempt, Begin, Emitted, Produced, Seed, Snapshot, Successor, Trace, apply, begin},
 };

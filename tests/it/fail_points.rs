@@ -12,7 +12,7 @@ use crate::support::binary;
 use anyhow::{Context, Result, ensure};
 use cases::{CASES, Case};
 use futures::{StreamExt, TryStreamExt, stream};
-use jetway_core::fail_point::FailPoint;
+use jetway_engine::fail_point::FailPoint;
 use jetway_testing::NatsServer;
 use play::Play;
 use std::{env, fs};
@@ -92,7 +92,7 @@ fn the_guide_shows_these_cases() -> Result<()> {
 fn the_command_has_no_trace_of_fail_points() -> Result<()> {
     for (binary, traces) in [(binary(), false), (&stage::crash_host().clone(), true)] {
         let bytes = fs::read(binary)?;
-        for name in ["JETWAY_FAIL_POINT", "JETWAY_MUTANT"] {
+        for name in ["JETWAY_FAIL_POINT", "JETWAY_BROKEN_RULE"] {
             let (first, rest) = name.split_at(1);
             let found = bytes
                 .split(|byte| [*byte] == first.as_bytes())

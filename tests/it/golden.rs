@@ -5,14 +5,15 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use jetway_core::{
+use jetway_engine::backend::Ticket;
+use jetway_state::{
     CommitId, Fingerprint, Graph, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    backend::{Ticket, TraceHeaders},
     codec::{self, FORMAT},
     run::{
         Attempt, Begin, ChunkEntry, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status,
         Successor, Trace, apply, begin, spill,
     },
+    trace::TraceHeaders,
 };
 use std::{fs, path::PathBuf};
 

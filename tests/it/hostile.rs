@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use async_nats::{Client, HeaderMap, Message, Subscriber, jetstream};
 use bytes::Bytes;
 use futures::StreamExt;
-use jetway_core::{
-    CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    backend::{Ticket, TraceHeaders},
-    codec,
+use jetway_engine::backend::Ticket;
+use jetway_state::{
+    CommitId, Fingerprint, ItemId, RunId, RunKey, WorkflowName, codec,
     run::{Begin, Seed, Snapshot, Status, Trace, begin},
+    trace::TraceHeaders,
 };
 use jetway_testing::{NatsServer, try_wait_until, unique_namespace};
 use serde_json::Value;
@@ -166,7 +166,7 @@ fn ticket(run_id: &str, item: &str) -> Result<Ticket> {
         item: ItemId::new(item)?,
         revision: 1,
         attempt: 1,
-        at: Timestamp::now(),
+        at: jetway_core::clock::now(),
         trace: TraceHeaders::default(),
     })
 }
@@ -186,7 +186,7 @@ fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
     let begun = Begin {
         key: chain(run_id)?,
         commit: CommitId { writer: 1, number: 1 },
-        at: Timestamp::now(),
+        at: jetway_core::clock::now(),
         trace: Trace { trace_id: 1, span_id: 1, ..Trace::default() },
         seed,
     };

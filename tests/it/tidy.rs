@@ -101,7 +101,7 @@ fn only_jetway_nats_names_a_subject() -> Result<()> {
                 "JETWAY_CACHE_DIR",
                 "JETWAY_TEST_PYTHON",
                 "JETWAY_MACRO",
-                "JETWAY_MUTANT",
+                "JETWAY_BROKEN_RULE",
                 "JETWAY_FAIL_POINT",
             ];
             if code && subject && !variable.iter().any(|name| line.contains(name)) {

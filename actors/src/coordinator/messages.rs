@@ -2,7 +2,7 @@
 
 use crate::{coordinator::CoordinatorStatus, keep_alive::HeldLease};
 use actix::{Message, MessageResult};
-use jetway_core::backend::StartDelivery;
+use jetway_engine::backend::StartDelivery;
 
 pub(crate) use crate::drain::Drain;
 

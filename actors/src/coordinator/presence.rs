@@ -2,10 +2,9 @@
 
 use super::CoordinatorKit;
 use crate::periodic;
-use jetway_core::{
-    Timestamp,
+use jetway_engine::{
+    Engine,
     backend::{Backend, HostInfo},
-    engine::Engine,
 };
 use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -23,7 +22,7 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
         host: host.to_owned(),
         workflows: workflows.map(|known| (known.name().clone(), known.fingerprint().to_string())).collect(),
         slots,
-        started_at: Timestamp::now().to_string(),
+        started_at: engine.clock().now().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -9,11 +9,8 @@ use crate::{
 };
 use actix::Addr;
 use futures::FutureExt;
-use jetway_core::{
-    WorkflowName,
-    backend::StartDelivery,
-    engine::{Engine, StartTaken},
-};
+use jetway_engine::{Engine, StartTaken, backend::StartDelivery};
+use jetway_state::WorkflowName;
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 /// What became of a start message.

@@ -3,7 +3,7 @@
 use super::CoordinatorKit;
 use crate::periodic;
 use futures::{StreamExt, stream};
-use jetway_core::engine::Sweeper;
+use jetway_engine::Sweeper;
 use std::{cell::Cell, convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -27,7 +27,7 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     };
     periodic::every("the sweep", first, every, pause, async || {
         if let Some(since) = lost.take() {
-            sweeper.doubt(since);
+            sweeper.doubt(since, engine.clock().now());
         }
         let swept = engine.sweep(&mut sweeper).await?;
         tally.sweeps.fetch_add(1, Relaxed);

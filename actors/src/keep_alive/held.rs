@@ -1,6 +1,6 @@
 //! The leases that this host holds.
 
-use jetway_core::backend::Lease;
+use jetway_engine::backend::Lease;
 use std::{
     collections::{BTreeSet, HashMap},
     mem,

@@ -2,7 +2,7 @@
 
 use crate::{keep_alive::HeldLease, worker::WorkerStatus};
 use actix::{Message, MessageResult};
-use jetway_core::backend::Delivery;
+use jetway_engine::backend::Delivery;
 
 pub(crate) use crate::drain::Drain;
 

@@ -2,10 +2,7 @@
 
 use crate::{keep_alive::HeldLease, slots::InFlight, supervisor::panic_message};
 use futures::FutureExt;
-use jetway_core::{
-    backend::Delivery,
-    engine::{Engine, Worked},
-};
+use jetway_engine::{Engine, Worked, backend::Delivery};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 use tokio_util::sync::CancellationToken;
 

@@ -1,7 +1,7 @@
 //! Hosts that stop.
 
 use crate::support::{DEADLINE, Host, Probe};
-use jetway_core::{backend::Backend, memory::MemoryBackend};
+use jetway_engine::{backend::Backend, memory::MemoryBackend};
 use jetway_testing::wait_until;
 use std::{
     sync::{Arc, Mutex, mpsc},

@@ -2,7 +2,7 @@
 
 use crate::support::{DEADLINE, Fault, FaultyBackend, Host, Probe};
 use futures::FutureExt;
-use jetway_core::{
+use jetway_engine::{
     backend::{Backend, BackendErrorKind},
     memory::MemoryBackend,
 };

@@ -1,7 +1,7 @@
 //! Steps that last longer than their leases.
 
 use crate::support::{Host, Probe};
-use jetway_core::{backend::Backend, memory::MemoryBackend};
+use jetway_engine::{backend::Backend, memory::MemoryBackend};
 use std::{
     sync::{Arc, Mutex, mpsc},
     time::Duration,

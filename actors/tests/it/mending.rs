@@ -1,11 +1,11 @@
 //! Hosts that find what was lost.
 
 use crate::support::{DEADLINE, Fate, FaultyBackend, Host, Probe};
-use jetway_core::{
-    RunKey, Timestamp,
+use jetway_engine::{
+    Sweeper,
     backend::{Api, Backend, Results},
-    engine::Sweeper,
 };
+use jetway_state::{RunKey, Timestamp};
 use jetway_testing::wait_until;
 use std::{sync::Arc, time::Duration};
 
@@ -59,7 +59,7 @@ async fn no_room_for_results_keeps_no_lost_ticket_waiting() {
     host.until("the two have ended", |status| status.worker.done == 2).await;
     faulty.results(Fate::Refused);
     let mut sweeper = Sweeper::default();
-    sweeper.doubt(Timestamp::now());
+    sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine().sweep(&mut sweeper).await.unwrap();
     assert_eq!(swept.mended, 1, "{swept:?}");
     assert_eq!(swept.looked_at, 2, "one run is enough to learn that there is no room: {swept:?}");
@@ -70,7 +70,7 @@ async fn no_room_for_results_keeps_no_lost_ticket_waiting() {
     faulty.results(Fate::Kept);
     for run in [&stuck, &ended[0], &ended[1]] {
         wait_until("its end is told", DEADLINE, async || {
-            sweeper.doubt(Timestamp::now());
+            sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
             host.engine().sweep(&mut sweeper).await.unwrap();
             is_told(&faulty, run).await
         })

@@ -2,7 +2,7 @@
 
 use crate::support::{DEADLINE, Host, Probe};
 use jetway_actors::{ActorSystem, SystemConfig, SystemError};
-use jetway_core::{backend::Backend, engine::Engine, memory::MemoryBackend};
+use jetway_engine::{Engine, backend::Backend, memory::MemoryBackend};
 use jetway_testing::wait_until;
 use std::{
     sync::{

@@ -4,8 +4,9 @@ mod files;
 
 pub use files::FileCheckpointStore;
 
-use crate::{Context, WorkItem, run::Snapshot};
+use crate::{Context, WorkItem};
 use async_trait::async_trait;
+use jetway_state::run::Snapshot;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, VecDeque},
@@ -62,7 +63,7 @@ pub enum CheckpointError {
     Store(String),
 }
 
-impl From<CheckpointError> for crate::Error {
+impl From<CheckpointError> for jetway_state::Error {
     fn from(error: CheckpointError) -> Self {
         Self::Storage(error.to_string())
     }
@@ -141,7 +142,7 @@ impl<C, WI> fmt::Debug for InMemoryCheckpointStore<C, WI> {
 #[async_trait]
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStore<C, WI> {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
-        let bytes = crate::codec::encode(checkpoint, "a checkpoint").map_err(|error| store(&error))?;
+        let bytes = jetway_state::codec::encode(checkpoint, "a checkpoint").map_err(|error| store(&error))?;
         self.saved.lock().await.insert(workflow_id.to_owned(), bytes.to_vec());
         Ok(())
     }
@@ -149,12 +150,12 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStor
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
         let bytes = self.saved.lock().await.get(workflow_id).cloned();
         bytes
-            .map(|bytes| crate::codec::decode(&bytes, "a checkpoint"))
+            .map(|bytes| jetway_state::codec::decode(&bytes, "a checkpoint"))
             .transpose()
             .map_err(|error| store(&error))
     }
 }
 
-fn store(error: &crate::Error) -> CheckpointError {
+fn store(error: &jetway_state::Error) -> CheckpointError {
     CheckpointError::Store(error.to_string())
 }

@@ -1,6 +1,6 @@
 //! The state that all nodes of a run share.
 
-use crate::Error;
+use jetway_state::Error;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, future::Future, time::Duration};
 use tokio_util::sync::CancellationToken;

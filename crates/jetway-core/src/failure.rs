@@ -1,6 +1,6 @@
 //! What a fallback node can be told.
 
-use crate::Error;
+use jetway_state::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,7 +51,7 @@ pub struct Failure<I> {
     pub input: I,
     /// The node's name.
     pub node: String,
-    /// A short stable word for the kind of error, as of [`Error::kind`](crate::Error::kind).
+    /// A short stable word for the kind of error, as of [`Error::kind`](jetway_state::Error::kind).
     pub kind: String,
     /// The error in words.
     pub message: String,

@@ -1,7 +1,7 @@
-//! The model of Jetway and the rules of its engine.
+//! The workflow model of Jetway: workflows, nodes, context and merge, and runs within one process or over stores.
 //!
-//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no NATS
-//! and no actors; [`run`] within it is pure.
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no hosts,
+//! no NATS and no actors. The rules of a run are in `jetway-state`.
 
 #![deny(missing_docs)]
 
@@ -9,58 +9,55 @@
 #[cfg(test)]
 extern crate self as jetway_core;
 
-pub mod backend;
-pub mod batch;
 pub mod checkpoint;
-mod child;
-pub mod codec;
-pub mod composite;
+pub mod clock;
 pub mod context;
 pub mod distributed;
-pub mod engine;
-pub mod error;
 pub mod event_log;
-pub mod fail_point;
 mod failure;
-pub mod graph;
-pub mod id;
-pub mod json;
 #[doc(hidden)]
 pub mod macro_support;
-pub mod memory;
 pub mod merge;
 pub mod node;
+pub mod nodes;
 pub mod outcome;
-pub mod retry;
-pub mod run;
+mod panics;
 mod shared_state;
-pub mod source;
-pub mod split;
-pub mod time;
+pub mod step;
+pub mod stores;
 pub mod transition;
+pub mod typed;
+mod work_item;
+pub mod workers;
 pub mod workflow;
 
-pub use batch::BatchNode;
+// The paths of floxide.
+pub use jetway_state::{error, run};
+pub use nodes::{batch, composite, retry, source, split};
+
 pub use checkpoint::{
     Checkpoint, CheckpointError, CheckpointStore, FileCheckpointStore, InMemoryCheckpointStore,
 };
-pub use child::ChildRun;
-pub use composite::CompositeNode;
 pub use context::{Context, WorkflowCtx};
-pub use distributed::{ContextStore, StepCallbacks, StepError, WorkQueue};
-pub use engine::step;
-pub use error::{Error, FloxideError, STORE_ELSEWHERE};
 pub use event_log::{EventLog, LoggedEvent};
 pub use failure::Failure;
-pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
-pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
+pub use jetway_state::{
+    BadName, CommitId, EdgeKind, Error, Fingerprint, FloxideError, Graph, GraphEdge, GraphNode, ItemId,
+    Namespace, NodeState, RunId, RunKey, STORE_ELSEWHERE, Timestamp, WorkflowName,
+};
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
+pub use nodes::{
+    BackoffStrategy, BatchNode, ChildRun, CompositeNode, RetryError, RetryNode, RetryPolicy, Source,
+    SplitNode, with_retry,
+};
 pub use outcome::{Emission, Outcome};
-pub use retry::{BackoffStrategy, RetryError, RetryNode, RetryPolicy, with_retry};
 pub use shared_state::SharedState;
-pub use source::{Source, source};
-pub use split::SplitNode;
-pub use time::Timestamp;
+pub use step::step;
+pub use stores::{ContextStore, WorkQueue};
 pub use transition::Transition;
-pub use workflow::{WorkItem, Workflow};
+pub use work_item::WorkItem;
+pub use workflow::{
+    Workflow,
+    callbacks::{StepCallbacks, StepError},
+};

@@ -1,48 +1,20 @@
 //! What the code that `node!`, `workflow!` and `derive(Merge)` generate calls. No interface: it changes without notice.
 
+pub use crate::panics::guarded;
 pub use crate::{
-    EdgeKind, Error, Failure, Graph, GraphEdge, GraphNode, ItemId, Merge, Node, Transition, WorkItem,
-    Workflow, WorkflowCtx,
+    Failure, Merge, Node, Transition, WorkItem, Workflow, WorkflowCtx,
+    nodes::retry::retried,
     outcome::{Emission, Outcome},
-    retry::retried,
 };
+pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};
 
-use futures::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    any::Any,
     collections::BTreeSet,
     fmt::Debug,
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Mutex, PoisonError},
 };
-
-/// Turns a panic of a node into its error.
-///
-/// Nothing that the node left half-done is looked at again: its input is gone, and its context is thrown away with the
-/// attempt unless a fallback commits it.
-///
-/// # Errors
-/// The future's own, and [`Error::Panicked`].
-pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    AssertUnwindSafe(future)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
-}
-
-/// Does what a type of the user does to its own values: a panic in there is an error.
-pub(crate) fn guarded_now<T>(act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
-}
-
-/// What a panic says.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why").to_owned()
-}
 
 /// Follows a node's answer along its edges: `route` says what one value leads to.
 pub fn follow<V, WI, O>(
@@ -139,15 +111,6 @@ pub fn graph_edge(from: &str, to: Option<&str>, kind: EdgeKind) -> GraphEdge {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn panics_become_errors() {
-        let formatted = guarded::<()>(async { panic!("no {}", "page") }).await;
-        assert_eq!(formatted, Err(Error::Panicked("no page".to_owned())));
-        let plain = guarded::<()>(async { panic!("no page") }).await;
-        assert_eq!(plain, Err(Error::Panicked("no page".to_owned())));
-        assert_eq!(guarded(async { Ok(1) }).await, Ok(1));
-    }
 
     #[test]
     fn every_failure_but_a_cancellation_is_caught() {

@@ -1,7 +1,8 @@
 //! One step's code.
 
-use crate::{Context, Error, Graph, Transition};
+use crate::{Context, Transition};
 use async_trait::async_trait;
+use jetway_state::{Error, Graph};
 
 /// One step's code: takes an input, may change the context, answers with a [`Transition`].
 ///

@@ -1,6 +1,7 @@
 //! What came of one attempt at a work item, in the workflow's own types.
 
-use crate::{Error, ItemId, WorkItem};
+use crate::WorkItem;
+use jetway_state::{Error, ItemId};
 use std::collections::VecDeque;
 
 /// What came of one attempt at a work item.

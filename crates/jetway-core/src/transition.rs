@@ -1,6 +1,6 @@
 //! What a node answers.
 
-use crate::Error;
+use jetway_state::Error;
 
 /// What a node answers: where the run goes from here.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,10 +11,8 @@ use crate::{
     pull::{Pull, Source, janitor::Janitor},
 };
 use async_nats::jetstream::stream;
-use jetway_core::{
-    Namespace,
-    backend::{BackendError, BackendErrorKind},
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Namespace;
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
@@ -23,7 +21,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Jetway's data on a NATS server: implements every port of [`jetway_core::backend`].
+/// Jetway's data on a NATS server: implements every port of [`jetway_engine::backend`].
 ///
 /// It owns one connection and a handful of tasks, on the runtime that [`connect`](Self::connect) is called on; dropping
 /// it ends them. Streams of tickets and starts keep the connection as long as they are held.

@@ -1,6 +1,6 @@
 //! How to reach the server, and how the data on it is kept.
 
-use jetway_core::Namespace;
+use jetway_state::Namespace;
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// Where the server is, how to log in, and how data is kept on it.

@@ -9,7 +9,7 @@ use crate::{
     write::OVERHEAD,
 };
 use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, jetstream::context::ContextBuilder};
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{sync::Arc, time::Duration};
 
 /// The oldest server that has atomic batches.

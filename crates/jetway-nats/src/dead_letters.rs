@@ -12,7 +12,7 @@ use crate::{
 };
 use async_nats::{HeaderMap, HeaderName, Message, header::NATS_MESSAGE_ID};
 use fit::{Kept, fit};
-use jetway_core::backend::{BackendError, DeadLetter};
+use jetway_engine::backend::{BackendError, DeadLetter};
 use std::sync::Arc;
 
 /// Keeps dead letters.

@@ -13,7 +13,7 @@ use async_nats::{
     },
 };
 use futures::StreamExt as _;
-use jetway_core::Timestamp;
+use jetway_state::Timestamp;
 use std::time::Duration;
 use tokio::time::timeout;
 

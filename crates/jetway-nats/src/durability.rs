@@ -4,7 +4,7 @@
 //! writes that are sent together still cost a sync each. The figure is a measurement, never a proof; so are the words.
 
 use crate::{backend::NatsBackend, error::Failure, jsapi, names::Stream};
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{fmt, time::Duration};
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use async_nats::jetstream::{
     context::{PublishError, PublishErrorKind, RequestError, RequestErrorKind},
     response::Response,
 };
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 
 /// A request that came to nothing.
 #[derive(Debug, Clone, thiserror::Error)]

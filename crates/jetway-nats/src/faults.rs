@@ -1,7 +1,8 @@
 //! Looking at everything that the streams hold, and taking tickets away: for those who put Jetway to the test.
 
 use crate::{NatsBackend, error::Failure, jsapi, names::Stream};
-use jetway_core::{RunKey, backend::BackendError};
+use jetway_engine::backend::BackendError;
+use jetway_state::RunKey;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the streams of a namespace hold.

@@ -7,12 +7,11 @@ use crate::{
 };
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
 use bytes::Bytes;
-use jetway_core::{
-    CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName,
+use jetway_engine::{
+    Control,
     backend::{DeadLetter, RunsQuery, StartRequest, Ticket},
-    engine::Control,
-    run::ChunkRef,
 };
+use jetway_state::{CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName, run::ChunkRef};
 use serde_json::Value;
 use std::{ops::Range, time::Duration};
 

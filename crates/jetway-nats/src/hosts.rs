@@ -10,7 +10,7 @@ use crate::{
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_core::backend::{BackendError, BackendErrorKind, HostInfo, Hosts};
+use jetway_engine::backend::{BackendError, BackendErrorKind, HostInfo, Hosts};
 use std::time::Duration;
 
 /// What `nats kv del` writes in place of a value.

@@ -3,7 +3,7 @@
 use crate::link::Link;
 use async_nats::{Subject, jetstream::AckKind};
 use async_trait::async_trait;
-use jetway_core::backend::{BackendError, BackendErrorKind, Lease};
+use jetway_engine::backend::{BackendError, BackendErrorKind, Lease};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The right to a message of a durable consumer.

@@ -1,6 +1,6 @@
 //! Jetway's data on a NATS server: snapshots, tickets, starts, results, and the service that answers questions.
 //!
-//! [`NatsBackend`] implements every port of [`jetway_core::backend`] on JetStream. This is the only crate that names a
+//! [`NatsBackend`] implements every port of [`jetway_engine::backend`] on JetStream. This is the only crate that names a
 //! stream or a subject, and all of them stand in one file of it. [`serve`] offers the micro service `jetway`.
 //! [`NatsStores`] is for runs without hosts.
 //!
@@ -35,7 +35,7 @@
 //! refused is sent again message by message, each for its own verdict.
 //!
 //! A write whose fate cannot be learned within [`WriteConfig::give_up_after`] is reported as
-//! [`Unavailable`](jetway_core::backend::BackendErrorKind::Unavailable): it may have happened, or may yet happen. Doing it
+//! [`Unavailable`](jetway_engine::backend::BackendErrorKind::Unavailable): it may have happened, or may yet happen. Doing it
 //! again is always safe.
 //!
 //! # Reading

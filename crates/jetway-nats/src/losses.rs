@@ -8,7 +8,7 @@ use crate::{
     link::{Link, LinkState},
     names::SERVER,
 };
-use jetway_core::Timestamp;
+use jetway_state::Timestamp;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -31,7 +31,7 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> Option<Timestamp> {
         loop {
             self.connections.changed().await.ok()?;
-            let now = Timestamp::now();
+            let now = jetway_core::clock::now();
             if !self.connections.borrow_and_update().connected {
                 self.lost.get_or_insert(now);
                 continue;
@@ -55,7 +55,7 @@ pub(crate) fn whereabouts(link: &Link) -> String {
 /// Since when tickets may have been lost that no host has looked for: where no other host has announced itself on this server
 /// since it was started, nobody has seen that it was. The last write to the runs is the last moment that anything is known of.
 pub(crate) async fn unseen(link: &Link, runs: &str, alive: &str, hosts: &str) -> Option<Timestamp> {
-    let now = Timestamp::now();
+    let now = jetway_core::clock::now();
     let (here, server) = (whereabouts(link), link.client.server_info().server_id);
     let saw_it =
         |place: &str| place != here && place.strip_prefix(&server).is_some_and(|rest| rest.starts_with(' '));

@@ -26,7 +26,7 @@ pub(crate) use headers::*;
 pub(crate) use stores::{Kept, StoreNames};
 pub(crate) use subjects::{Ask, token};
 
-use jetway_core::Namespace;
+use jetway_state::Namespace;
 
 /// The streams and buckets of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -16,7 +16,7 @@ use crate::{
 };
 use async_nats::jetstream::{ErrorCode, stream};
 use futures::future::try_join_all;
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 
 /// How the streams of a namespace are set up.
 pub(crate) struct Provisioned {

@@ -23,7 +23,7 @@ use crate::{
 use async_nats::{Message, Request, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use janitor::Janitor;
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use reply::Origin;
 use slots::Slots;
 use status::Status;

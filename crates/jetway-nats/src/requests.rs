@@ -13,11 +13,11 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_core::{
-    STORE_ELSEWHERE,
+use jetway_engine::{
+    Control,
     backend::{Api, ApiError, RunsQuery, StartRequest},
-    engine::Control,
 };
+use jetway_state::STORE_ELSEWHERE;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 

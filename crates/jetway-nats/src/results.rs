@@ -9,11 +9,8 @@ use async_nats::{Subscriber, jetstream::message::StreamMessage};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use jetway_core::{
-    RunKey, Timestamp,
-    backend::{BackendError, BackendErrorKind, DeadLetter, Results},
-    run::DoneView,
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind, DeadLetter, Results};
+use jetway_state::{RunKey, Timestamp, run::DoneView};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 

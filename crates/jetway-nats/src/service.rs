@@ -28,11 +28,11 @@ use async_nats::service::{
 };
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
-use jetway_core::{
-    WorkflowName,
+use jetway_engine::{
+    Control,
     backend::{Api, ApiError, BackendError, BackendErrorKind},
-    engine::Control,
 };
+use jetway_state::WorkflowName;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -62,7 +62,7 @@ pub struct ServiceHandle {
 }
 
 /// Serves an API to every NATS client of the namespace. `workflows` are those that this host serves; it should have
-/// [announced](jetway_core::backend::Hosts::announce) itself, or other hosts may answer that nobody serves them.
+/// [announced](jetway_engine::backend::Hosts::announce) itself, or other hosts may answer that nobody serves them.
 ///
 /// # Errors
 /// When the connection is closed, or the server does not allow the subscriptions.

@@ -21,12 +21,11 @@ use crate::{
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_core::{
-    RunKey, Timestamp,
+use jetway_engine::{
     backend::{BackendError, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored},
     fail_point::{FailPoint, reach},
-    run::ChunkRef,
 };
+use jetway_state::{RunKey, Timestamp, run::ChunkRef};
 use std::time::Duration;
 
 #[async_trait]

@@ -11,10 +11,8 @@ use crate::{
 use async_nats::{HeaderMap, Message, header::NATS_MESSAGE_ID};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use jetway_core::{
-    Timestamp, WorkflowName,
-    backend::{BackendError, DeadLetter, Encoding, StartDelivery, StartRequest, Starts},
-};
+use jetway_engine::backend::{BackendError, DeadLetter, StartDelivery, StartRequest, Starts};
+use jetway_state::{Timestamp, WorkflowName, codec::Encoding};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -83,7 +81,7 @@ impl NatsBackend {
             |failure: crate::error::Failure| failure.cannot(format!("expel starts of workflow {workflow}"));
         let stream = &self.streams.starts;
         let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let end = Timestamp(Timestamp::now().0.saturating_sub(grace_millis));
+        let end = Timestamp(jetway_core::clock::now().0.saturating_sub(grace_millis));
         let end = crate::direct::point(end).map_err(unable)?;
         let (mut expelled, mut from) = (0, 1);
         let next = async |from| jsapi::next_any(&self.link, stream, subject, from).await.map_err(unable);
@@ -183,7 +181,7 @@ fn base36(mut number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetway_core::RunId;
+    use jetway_state::RunId;
 
     #[test]
     fn base36_is_what_others_call_it() {

@@ -44,10 +44,8 @@ use crate::{
 };
 use bucket::Bucket;
 use items::Items;
-use jetway_core::{
-    WorkflowName,
-    backend::{BackendError, BackendErrorKind},
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::WorkflowName;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// How long a lease waits for an item where nobody says how long.
@@ -62,7 +60,8 @@ const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 ///
 /// ```no_run
 /// use jetway_core::distributed::{ItemProcessedOutcome, StepCallbacks};
-/// use jetway_core::{Counter, Error, Transition, Workflow, WorkflowCtx};
+/// use jetway_core::{Counter, Transition, Workflow, WorkflowCtx};
+/// use jetway_state::Error;
 /// use jetway_macros::{node, workflow};
 /// use jetway_nats::{NatsConfig, NatsStores};
 /// use std::sync::Arc;

@@ -13,9 +13,11 @@ use crate::{
 use async_nats::Message;
 use async_trait::async_trait;
 use futures::{StreamExt as _, future, stream, stream::BoxStream};
-use jetway_core::{
+use jetway_engine::backend::{
+    BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue,
+};
+use jetway_state::{
     Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
-    backend::{BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue},
     codec::{self, EnvelopeError},
 };
 use std::{collections::BTreeSet, sync::Arc};

@@ -13,12 +13,11 @@ use async_nats::{
     jetstream,
 };
 use bytes::Bytes;
-use jetway_core::{
-    CommitId, STORE_ELSEWHERE,
-    backend::{BackendError, BackendErrorKind, TraceHeaders},
+use jetway_engine::{
+    backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, reach},
-    run::Status,
 };
+use jetway_state::{CommitId, STORE_ELSEWHERE, run::Status, trace::TraceHeaders};
 use std::time::Duration;
 
 /// Room for subject and headers beside the payload in a message of the largest size.

@@ -6,7 +6,7 @@
 //! A backend of your own instantiates it with [`conformance_suite!`](crate::conformance_suite):
 //!
 //! ```
-//! use jetway_core::memory::MemoryBackend;
+//! use jetway_engine::memory::MemoryBackend;
 //! use jetway_testing::conformance::{LEASE, Subject};
 //! use std::sync::Arc;
 //!
@@ -30,7 +30,7 @@ mod workflows;
 pub use host::TestHost;
 pub use workflows::Probe;
 
-use jetway_core::backend::Backend;
+use jetway_engine::backend::Backend;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// The lease that a backend under test gives: short, so that lost workers are found soon.

@@ -1,7 +1,7 @@
 //! What keeps the verifier from verifying. A promise that is found broken is none of these.
 
 use jetway::{client::ClientError, host::HostError};
-use jetway_core::backend::BackendError;
+use jetway_engine::backend::BackendError;
 use jetway_testing::ServerError;
 use std::io;
 

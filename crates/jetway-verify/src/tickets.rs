@@ -2,14 +2,12 @@
 
 use crate::{Error, runs::Runs};
 use jetway::{
-    Fingerprint, Timestamp,
+    Fingerprint,
     run::{Snapshot, pending_tickets},
 };
-use jetway_core::{
-    backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _},
-    codec,
-};
+use jetway_engine::backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _};
 use jetway_nats::NatsBackend;
+use jetway_state::codec;
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
 /// How many tickets are kept to come late.
@@ -62,7 +60,7 @@ impl Captured {
                 item,
                 revision,
                 attempt: 1,
-                at: Timestamp::now(),
+                at: jetway_core::clock::now(),
                 trace: snapshot.trace.headers(),
             };
             if self.tickets.len() == KEPT {

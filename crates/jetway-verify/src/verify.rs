@@ -10,7 +10,7 @@ use crate::{
     summary::{Failure, Summary},
 };
 use jetway::{Client, Namespace, NatsConfig, RunKey};
-use jetway_core::backend::SnapshotStore as _;
+use jetway_engine::backend::SnapshotStore as _;
 use jetway_nats::{NatsBackend, Provisioning};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
@@ -215,7 +215,7 @@ async fn report(
     if let Some(key) = ended.iter().map(|ended| &ended.run).find(|key: &&RunKey| key.to_string() == run)
         && let Some(stored) = backend.load(key).await?
     {
-        failure.snapshot = jetway_core::codec::open::<jetway::run::Snapshot>(&stored.bytes, "a snapshot")
+        failure.snapshot = jetway_state::codec::open::<jetway::run::Snapshot>(&stored.bytes, "a snapshot")
             .ok()
             .map(|(snapshot, _)| format!("{snapshot:#?}"));
     }

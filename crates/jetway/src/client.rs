@@ -24,6 +24,6 @@ mod views;
 pub use crate::nats::{NatsAuth, NatsConfig};
 pub use connection::Client;
 pub use error::ClientError;
-pub use jetway_core::backend::{HostInfo, RunsQuery};
+pub use jetway_engine::backend::{HostInfo, RunsQuery};
 pub use options::StartOptions;
 pub use views::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView};

@@ -34,11 +34,8 @@ pub use jetway_actors::{
 };
 
 use crate::background::BackgroundRuntime;
-use jetway_core::{
-    BadName,
-    backend::BackendError,
-    engine::{BuildError, Engine},
-};
+use jetway_engine::{BuildError, Engine, backend::BackendError};
+use jetway_state::BadName;
 use std::{io, sync::Arc};
 
 /// A process that serves workflows; connected, and about to start.

@@ -69,7 +69,7 @@
 //! * A start message that was acknowledged is a run.
 //! * A step happens whole or not at all: its change to the context, its output and what follows it are one write.
 //! * A step may be *executed* more than once, after a crash; it is *committed* exactly once. Calls to other systems are
-//!   made safe with [`StepScope::idempotency_key`](engine::StepScope::idempotency_key).
+//!   made safe with [`StepScope::idempotency_key`].
 //! * A run that has ended never changes again.
 
 #![deny(missing_docs)]
@@ -88,15 +88,23 @@ pub use jetway_core::macro_support;
 pub use client::Client;
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
-    BackoffStrategy, BadName, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun,
-    CompositeNode, Context, ContextStore, Counter, EdgeKind, Error, EventLog, Failure, FileCheckpointStore,
-    Fingerprint, Fixed, FloxideError, Graph, GraphEdge, GraphNode, InMemoryCheckpointStore, ItemId,
-    LoggedEvent, Merge, Namespace, Node, NodeState, RetryError, RetryNode, RetryPolicy, RunId, RunKey,
-    SharedState, Source, SplitNode, StepCallbacks, StepError, Timestamp, Transition, WorkItem, WorkQueue,
-    Workflow, WorkflowCtx, WorkflowName, batch, checkpoint, composite, context, distributed, engine, error,
-    event_log, memory, merge, node, retry, run, source, split, step, transition, with_retry, workflow,
+    BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun, CompositeNode,
+    Context, ContextStore, Counter, EventLog, Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore,
+    LoggedEvent, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source, SplitNode,
+    StepCallbacks, StepError, Transition, WorkItem, WorkQueue, Workflow, WorkflowCtx, checkpoint, context,
+    distributed, event_log, merge, node,
+    nodes::{batch, composite, retry, source, split},
+    step,
+    step::StepScope,
+    transition, with_retry, workflow,
 };
+pub use jetway_engine as engine;
+pub use jetway_engine::memory;
 pub use jetway_macros::{Merge, node, workflow};
+pub use jetway_state::{
+    BadName, EdgeKind, Error, Fingerprint, FloxideError, Graph, GraphEdge, GraphNode, ItemId, Namespace,
+    NodeState, RunId, RunKey, Timestamp, WorkflowName, error, run,
+};
 pub use nats::{NatsAuth, NatsConfig};
 
 /// The README's example is compiled with the other examples.

@@ -6,7 +6,7 @@ pub use jetway_nats::{
     NatsWorkQueue, Provisioning, ServerFacts, WriteConfig, start_subject,
 };
 
-use jetway_core::{BadName, Namespace};
+use jetway_state::{BadName, Namespace};
 use std::{env, ffi::OsString, path::PathBuf};
 
 /// The settings that the environment gives: `NATS_URL` (servers, separated by commas), `NATS_CREDS` (a credentials

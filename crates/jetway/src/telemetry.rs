@@ -41,7 +41,7 @@ pub use otel_tracer::OtelTracer;
 pub use propagation::current_trace;
 
 use export::Export;
-use jetway_core::engine::{PlainTracer, Tracer};
+use jetway_engine::{PlainTracer, Tracer};
 use opentelemetry_otlp::ExporterBuildError;
 use std::sync::{Arc, OnceLock};
 use tracing::level_filters::LevelFilter;

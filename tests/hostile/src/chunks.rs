@@ -1,7 +1,7 @@
 //! Values that are kept beside a snapshot.
 
-use jetway_core::{codec, run::ChunkEntry};
 use jetway_nats::fuzzing;
+use jetway_state::{codec, run::ChunkEntry};
 
 /// Any bytes as a chunk; the first four also as the length of one.
 pub(crate) fn chunks(bytes: &[u8]) -> bool {

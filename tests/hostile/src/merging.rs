@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use ciborium::Value;
-use jetway_core::{Counter, EventLog, Fixed, List, Map, Merge, Register, Set, SharedState, codec};
+use jetway_core::{Counter, EventLog, Fixed, List, Map, Merge, Register, Set, SharedState};
+use jetway_state::codec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,6 +1,6 @@
 //! Names: what is taken as one comes back as it was, in text, in JSON and in CBOR.
 
-use jetway_core::{CommitId, ItemId, Namespace, RunId, RunKey, Timestamp, WorkflowName, codec, run::Status};
+use jetway_state::{CommitId, ItemId, Namespace, RunId, RunKey, Timestamp, WorkflowName, codec, run::Status};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Display, str::FromStr};
 

@@ -7,7 +7,7 @@ use crate::edits::edit;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use ciborium::Value;
-use jetway_core::{
+use jetway_state::{
     CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp,
     WorkflowName, codec,
     run::{

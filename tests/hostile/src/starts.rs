@@ -1,15 +1,14 @@
 //! The inputs of runs, as anybody may send them: JSON and CBOR.
 
-use jetway_core::{
-    CommitId, Error, RunId, RunKey, Timestamp, Transition,
-    backend::Encoding,
-    codec,
-    engine::{AnyWorkflow, Engine},
+use jetway_core::{Transition, step::AnyWorkflow};
+use jetway_engine::{Engine, memory::MemoryBackend};
+use jetway_macros::{node, workflow};
+use jetway_state::{
+    CommitId, Error, RunId, RunKey, Timestamp,
+    codec::{self, Encoding},
     json,
-    memory::MemoryBackend,
     run::{Begin, DoneView, Input, Limits, Payload, Snapshot, StatusView, Trace, begin, spill},
 };
-use jetway_macros::{node, workflow};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},

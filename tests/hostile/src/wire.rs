@@ -2,13 +2,9 @@
 //!
 //! A message is written as `[<status> ]<subject>[ <reply>]`, lines of `name: value`, an empty line, and the payload.
 
-use jetway_core::{
-    Namespace,
-    backend::{HostInfo, Ticket},
-    codec,
-    engine::trace_of,
-};
+use jetway_engine::backend::{HostInfo, Ticket};
 use jetway_nats::fuzzing::{self, Decoders, Wire};
+use jetway_state::{Namespace, codec, trace::trace_of};
 
 fn decoders() -> Decoders {
     Decoders::new(Namespace::default())

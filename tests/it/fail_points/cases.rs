@@ -1,7 +1,7 @@
 //! The table: every fail point, what is true when a host dies there, and who mends it.
 
 use super::play::Play;
-use jetway_core::fail_point::FailPoint;
+use jetway_engine::fail_point::FailPoint;
 
 /// A host dies at a fail point, while it plays something that reaches it.
 pub(super) struct Case {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::TryStreamExt;
 use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, client::StartOptions, nats::NatsBackend};
-use jetway_core::fail_point::FailPoint;
+use jetway_engine::fail_point::FailPoint;
 use jetway_testing::{unique_namespace, wait_until};
 use serde_json::json;
 use std::{
@@ -81,7 +81,7 @@ impl Stage {
         wait_until(&what, DEADLINE, async || self.attempts(run).iter().any(|ran| ran == node)).await;
     }
 
-    /// Starts a host, which dies at `arm` where there is one. It breaks the rule that `JETWAY_MUTANT` names to the test,
+    /// Starts a host, which dies at `arm` where there is one. It breaks the rule that `JETWAY_BROKEN_RULE` names to the test,
     /// which is how to see that a test finds it.
     pub(super) fn host(&self, arm: Option<&str>) -> Result<Host> {
         let child = Command::new(crash_host())

@@ -5,7 +5,7 @@ use crate::support::jetway_json;
 use anyhow::Result;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
-use jetway_core::run::Status;
+use jetway_state::run::Status;
 
 /// The same envelope with the number of a format that is not there yet.
 fn newer(mut sealed: Vec<u8>) -> Vec<u8> {

@@ -3,7 +3,8 @@
 use super::{Host, chain, said, sealed_run, sealed_ticket, ticket};
 use anyhow::Result;
 use async_nats::HeaderMap;
-use jetway_core::{ItemId, Timestamp, backend::Ticket, run::Status};
+use jetway_engine::backend::Ticket;
+use jetway_state::{ItemId, Timestamp, run::Status};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// How many messages each kind of subject gets.

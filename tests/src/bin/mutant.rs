@@ -1,7 +1,7 @@
 //! The verifier with hosts that break a rule on purpose: built with the fail points, and for the test `mutants` alone.
 //!
 //! `mutant verify ACT SEED` verifies and prints the summary as JSON; `mutant host ...` is the host that it starts. The
-//! environment says which rule is broken, see `jetway_core::fail_point`.
+//! environment says which rule is broken, see `jetway_engine::fail_point`.
 
 use anyhow::{Context, Result, bail};
 use jetway::Namespace;
@@ -13,6 +13,7 @@ const TWO_MINUTES: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    jetway_engine::fail_point::break_rule_of_environment();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {

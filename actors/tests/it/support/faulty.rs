@@ -3,16 +3,15 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use jetway_core::{
-    Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
+use jetway_engine::{
     backend::{
         BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunsPage, RunsQuery,
         SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
         TicketQueue,
     },
     memory::MemoryBackend,
-    run::ChunkRef,
 };
+use jetway_state::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, run::ChunkRef};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
@@ -130,7 +129,7 @@ impl TicketQueue for FaultyBackend {
         let power_cut = self.power_cut.clone();
         stream::unfold(power_cut, async |power_cut| {
             power_cut.notified().await;
-            Some((Timestamp::now(), power_cut))
+            Some((jetway_core::clock::now(), power_cut))
         })
         .boxed()
     }

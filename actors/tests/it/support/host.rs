@@ -2,11 +2,11 @@
 
 use super::Probe;
 use jetway_actors::{ActorSystem, RestartPolicy, SystemConfig, SystemStatus};
-use jetway_core::{
-    RunId, RunKey, Timestamp, WorkflowName,
+use jetway_engine::{
+    Engine, EngineConfig,
     backend::{Backend, StartRequest},
-    engine::{Engine, EngineConfig},
 };
+use jetway_state::{RunId, RunKey, Timestamp, WorkflowName};
 use jetway_testing::wait_until;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};

@@ -3,7 +3,8 @@
 use super::DEADLINE;
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
-use jetway_core::{Error, WorkItem, Workflow, WorkflowCtx};
+use jetway_core::{WorkItem, Workflow, WorkflowCtx};
+use jetway_state::Error;
 use jetway_testing::wait_until;
 use serde::{Deserialize, Serialize};
 use std::{

@@ -1,8 +1,9 @@
 //! Checkpoints in a directory of files.
 
 use super::{Checkpoint, CheckpointError, CheckpointStore, store};
-use crate::{Context, Fingerprint, RunId, WorkItem, codec};
+use crate::{Context, WorkItem};
 use async_trait::async_trait;
+use jetway_state::{Fingerprint, RunId, codec};
 use std::{
     fmt, fs,
     io::{self, Write as _},

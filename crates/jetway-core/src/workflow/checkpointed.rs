@@ -1,7 +1,8 @@
 //! Running within a process with checkpoints.
 
 use super::Workflow;
-use crate::{Checkpoint, CheckpointStore, Context, Error, WorkflowCtx, codec, engine::local::LocalRun};
+use crate::{Checkpoint, CheckpointStore, Context, WorkflowCtx, workflow::local::LocalRun};
+use jetway_state::{Error, codec};
 use std::collections::VecDeque;
 
 const WHAT: &str = "the context";

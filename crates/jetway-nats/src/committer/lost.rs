@@ -3,7 +3,7 @@
 use super::Job;
 use crate::{jsapi, link::Link, names::COMMIT, write::Body};
 use async_nats::jetstream::message::StreamMessage;
-use jetway_core::CommitId;
+use jetway_state::CommitId;
 
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::{
 };
 use async_nats::{Message, SubscribeError, Subscriber, jetstream, jetstream::ErrorCode};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use jetway_core::fail_point::FailPoint;
+use jetway_engine::fail_point::FailPoint;
 use std::{
     collections::{BTreeMap, VecDeque},
     pin::pin,

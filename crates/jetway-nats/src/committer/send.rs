@@ -13,7 +13,7 @@ use crate::{
 };
 use async_nats::{HeaderMap, PublishErrorKind, Subject};
 use bytes::Bytes;
-use jetway_core::fail_point::FailPoint;
+use jetway_engine::fail_point::FailPoint;
 use std::{pin::pin, task::Poll};
 use tokio::time::{Duration, Instant, timeout};
 

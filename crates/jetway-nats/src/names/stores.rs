@@ -1,10 +1,8 @@
 //! Subjects of the stores for runs without hosts.
 
 use super::{Names, Stream};
-use jetway_core::{
-    BadName, CommitId, ItemId, RunId, WorkflowName,
-    backend::{BackendError, BackendErrorKind},
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::{BadName, CommitId, ItemId, RunId, WorkflowName};
 
 /// What is kept of a run or a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -205,7 +203,7 @@ fn refused(name: &BadName) -> BackendError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetway_core::Namespace;
+    use jetway_state::Namespace;
 
     fn names(application: &str) -> StoreNames {
         let names = Names::new(Namespace::new("ns").unwrap());

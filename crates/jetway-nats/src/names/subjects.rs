@@ -1,12 +1,11 @@
 //! Subjects: built from typed parts, and taken apart again.
 
 use super::{Names, Stream};
-use jetway_core::{
-    ItemId, RunId, RunKey, WorkflowName,
+use jetway_engine::{
+    Control,
     backend::{BackendError, BackendErrorKind, Ticket},
-    engine::Control,
-    run::ChunkRef,
 };
+use jetway_state::{ItemId, RunId, RunKey, WorkflowName, run::ChunkRef};
 use std::fmt::Write as _;
 
 /// The parts of a ticket's subject.
@@ -286,7 +285,7 @@ fn cleaned(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetway_core::{CommitId, Namespace, Timestamp, backend::TraceHeaders};
+    use jetway_state::{CommitId, Namespace, Timestamp, trace::TraceHeaders};
 
     fn names() -> Names {
         Names::new(Namespace::new("ns").unwrap())

@@ -9,7 +9,7 @@ use async_nats::jetstream::{
     ErrorCode,
     consumer::{AckPolicy, Config, DeliverPolicy},
 };
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::time::Duration;
 
 /// What matters of a consumer.

@@ -1,7 +1,7 @@
 //! What an existing stream may differ in, and what not.
 
 use async_nats::jetstream::stream::{Config, PersistenceMode};
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 
 /// One thing to look at.
 struct Check {
@@ -131,7 +131,7 @@ mod tests {
         provision::wanted,
     };
     use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
-    use jetway_core::Namespace;
+    use jetway_state::Namespace;
     use std::time::Duration;
 
     fn config(stream: Stream) -> Config {

@@ -13,7 +13,7 @@ use crate::{
     link::Link,
     names::ORIGINAL_HEADERS,
 };
-use jetway_core::backend::{BackendError, DeadLetter};
+use jetway_engine::backend::{BackendError, DeadLetter};
 
 /// The reason of a dead letter that holds such a message's bytes.
 const UNREADABLE: &str = "unreadable-headers";

@@ -9,9 +9,9 @@ use crate::{
 };
 use async_nats::Message;
 use bytes::Bytes;
-use jetway_core::{
+use jetway_engine::{
+    Control,
     backend::{Api, ApiError, RunsQuery, StartRequest},
-    engine::Control,
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};

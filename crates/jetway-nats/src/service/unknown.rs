@@ -5,7 +5,7 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use jetway_core::backend::{Api, ApiError, Hosts as _};
+use jetway_engine::backend::{Api, ApiError, Hosts as _};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},

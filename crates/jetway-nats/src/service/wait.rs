@@ -1,6 +1,6 @@
 //! How long a request waits for the result of its run.
 
-use jetway_core::backend::ApiError;
+use jetway_engine::backend::ApiError;
 use std::time::Duration;
 
 /// The longest wait: who wants to wait longer reads the result's own subject.

@@ -7,9 +7,9 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use jetway_core::{
+use jetway_engine::backend::BackendError;
+use jetway_state::{
     RunKey,
-    backend::BackendError,
     run::{Chunk, ChunkRef},
 };
 use std::ops::Range;

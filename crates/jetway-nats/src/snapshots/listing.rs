@@ -3,10 +3,8 @@
 use super::is_removed;
 use crate::{backend::NatsBackend, direct, names::STATUS};
 use async_nats::jetstream::message::StreamMessage;
-use jetway_core::{
-    backend::{BackendError, BackendErrorKind, RunsPage, RunsQuery, Stored},
-    run::Status,
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind, RunsPage, RunsQuery, Stored};
+use jetway_state::run::Status;
 
 /// How many runs a page has where nobody says how many.
 const USUAL: usize = 100;

@@ -4,11 +4,8 @@
 //! names it. It goes with its run; but where the run has ended meanwhile, it came too late to go with it.
 
 use crate::{backend::NatsBackend, error::Failure, jsapi};
-use jetway_core::{
-    RunKey, Timestamp,
-    backend::{BackendError, SnapshotStore as _},
-    run::Snapshot,
-};
+use jetway_engine::backend::{BackendError, SnapshotStore as _};
+use jetway_state::{RunKey, run::Snapshot};
 use std::{collections::BTreeMap, time::Duration};
 
 impl NatsBackend {
@@ -22,7 +19,7 @@ impl NatsBackend {
                 chunks.entry(run).or_default().push(key);
             }
         }
-        let point = crate::direct::point(Timestamp::now().before(grace)).map_err(unable)?;
+        let point = crate::direct::point(jetway_core::clock::now().before(grace)).map_err(unable)?;
         let mut littered = 0;
         for (run, keys) in chunks {
             if !self.is_over(&run).await? {

@@ -12,11 +12,8 @@ use crate::{
 };
 use async_nats::{HeaderMap, Message, Request, StatusCode, jetstream::consumer::DeliverPolicy};
 use futures::StreamExt as _;
-use jetway_core::{
-    RunKey, Timestamp,
-    backend::{BackendError, BackendErrorKind, StaleRun},
-    run::Status,
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind, StaleRun};
+use jetway_state::{RunKey, Timestamp, run::Status};
 use std::time::Duration;
 use tokio::time::timeout;
 

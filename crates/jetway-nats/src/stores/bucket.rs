@@ -18,10 +18,8 @@ use async_nats::{
     jetstream::{message::StreamMessage, stream},
 };
 use bytes::Bytes;
-use jetway_core::{
-    CommitId,
-    backend::{BackendError, BackendErrorKind},
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::CommitId;
 use std::{
     collections::HashSet,
     sync::{

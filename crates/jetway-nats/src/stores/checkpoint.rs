@@ -3,10 +3,8 @@
 use super::{NatsStores, Shared};
 use crate::names::Kept;
 use async_trait::async_trait;
-use jetway_core::{
-    Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem,
-    backend::{BackendError, BackendErrorKind},
-};
+use jetway_core::{Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{fmt, io, marker::PhantomData, sync::Arc};
 
 const WHAT: &str = "a checkpoint";

@@ -13,11 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_core::{
     Context, Merge,
-    backend::BackendError,
-    codec,
     distributed::{ContextStore, ContextStoreError},
-    run::Snapshot,
 };
+use jetway_engine::backend::BackendError;
+use jetway_state::{codec, run::Snapshot};
 use serde::{Deserialize, Serialize};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 

@@ -3,10 +3,8 @@
 use super::{NatsStores, Shared, bucket::values::sealed, sorted};
 use crate::names::{Kept, StoreNames};
 use async_trait::async_trait;
-use jetway_core::{
-    backend::BackendError,
-    distributed::{ErrorStore, ErrorStoreError, WorkflowError},
-};
+use jetway_core::distributed::{ErrorStore, ErrorStoreError, WorkflowError};
+use jetway_engine::backend::BackendError;
 use std::{fmt, sync::Arc};
 
 const WHAT: &str = "a failed attempt";

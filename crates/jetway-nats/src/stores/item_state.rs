@@ -4,9 +4,9 @@ use super::{NatsStores, Shared, bucket::values::Change, sorted};
 use async_trait::async_trait;
 use jetway_core::{
     WorkItem,
-    backend::BackendError,
     distributed::{WorkItemState, WorkItemStateStore, WorkItemStateStoreError, WorkItemStatus},
 };
+use jetway_engine::backend::BackendError;
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 const WHAT: &str = "the state of a work item";

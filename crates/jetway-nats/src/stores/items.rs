@@ -18,7 +18,7 @@ use crate::{
 };
 use async_nats::{Message, Request, Subscriber, jetstream::message::StreamMessage};
 use futures::StreamExt as _;
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use serde::Serialize;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};

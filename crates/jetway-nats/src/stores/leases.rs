@@ -3,7 +3,7 @@
 use crate::{link::Link, stores::bucket::Pauses};
 use async_nats::{Subject, jetstream::AckKind};
 use bytes::Bytes;
-use jetway_core::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{
     collections::BTreeMap,
     mem,

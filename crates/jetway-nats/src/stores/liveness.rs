@@ -4,10 +4,8 @@ use super::{NatsStores, Shared, bucket::values::Change, sorted};
 use crate::names::Kept;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jetway_core::{
-    backend::BackendError,
-    distributed::{LivenessStore, LivenessStoreError, WorkerHealth},
-};
+use jetway_core::distributed::{LivenessStore, LivenessStoreError, WorkerHealth};
+use jetway_engine::backend::BackendError;
 use std::{fmt, sync::Arc};
 
 const HEARTBEAT: &str = "a sign of life";

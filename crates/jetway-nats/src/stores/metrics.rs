@@ -3,10 +3,8 @@
 use super::{NatsStores, Shared, bucket::values::Change, sorted};
 use crate::names::Kept;
 use async_trait::async_trait;
-use jetway_core::{
-    backend::BackendError,
-    distributed::{MetricsError, MetricsStore, RunMetrics},
-};
+use jetway_core::distributed::{MetricsError, MetricsStore, RunMetrics};
+use jetway_engine::backend::BackendError;
 use std::{fmt, sync::Arc};
 
 const WHAT: &str = "the numbers of a run";

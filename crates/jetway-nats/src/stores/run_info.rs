@@ -8,10 +8,8 @@ use super::{
 use crate::names::Kept;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jetway_core::{
-    backend::BackendError,
-    distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus},
-};
+use jetway_core::distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus};
+use jetway_engine::backend::BackendError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, sync::Arc};

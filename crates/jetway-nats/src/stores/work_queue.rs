@@ -11,10 +11,10 @@ use async_nats::{Subject, jetstream::AckKind};
 use async_trait::async_trait;
 use jetway_core::{
     Context, WorkItem,
-    backend::{BackendError, DeadLetter},
-    codec::{self, EnvelopeError},
     distributed::{Leased, WorkQueue, WorkQueueError},
 };
+use jetway_engine::backend::{BackendError, DeadLetter};
+use jetway_state::codec::{self, EnvelopeError};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 /// The reason of a dead letter that holds a work item's bytes.

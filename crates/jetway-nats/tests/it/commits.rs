@@ -2,7 +2,7 @@
 
 use crate::support::{DEADLINE, backend, config, connect, loaded, run, write};
 use futures::{StreamExt as _, stream};
-use jetway_core::backend::{BackendErrorKind, SnapshotStore};
+use jetway_engine::backend::{BackendErrorKind, SnapshotStore};
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
 use std::collections::BTreeSet;
 use tokio::time::timeout;

@@ -1,7 +1,7 @@
 //! What a connection that cannot be made says.
 
 use crate::support::{config_for, run, write};
-use jetway_core::backend::{BackendErrorKind, SnapshotStore as _};
+use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _};
 use jetway_nats::{NatsAuth, NatsBackend, NatsConfig};
 use jetway_testing::{NatsServer, server::NATS_CONF};
 

@@ -1,7 +1,7 @@
 //! Hosts that are alive.
 
 use crate::support::{DEADLINE, backend, config, connect, workflow};
-use jetway_core::backend::{HostInfo, Hosts};
+use jetway_engine::backend::{HostInfo, Hosts};
 use jetway_testing::wait_until;
 use std::time::Duration;
 

@@ -2,10 +2,10 @@
 
 use crate::support::{FINGERPRINT, backend, config, connect, run, ticket, workflow, write};
 use futures::StreamExt as _;
-use jetway_core::{
-    Timestamp, WorkflowName,
-    backend::{HostInfo, Hosts as _, Results as _, SnapshotStore as _, Starts as _, TicketQueue as _},
+use jetway_engine::backend::{
+    HostInfo, Hosts as _, Results as _, SnapshotStore as _, Starts as _, TicketQueue as _,
 };
+use jetway_state::WorkflowName;
 use rustix::time::{ClockId, clock_gettime};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -57,7 +57,7 @@ async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
     };
     // What a host does from time to time.
     backend.announce(&host).await.unwrap();
-    backend.stale(0, Timestamp::now()).await.unwrap();
+    backend.stale(0, jetway_core::clock::now()).await.unwrap();
     backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
     let (began, before) = (Instant::now(), backend.traffic());
     let window = Duration::from_secs(6);
@@ -65,7 +65,7 @@ async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
     assert!(timeout(window, nothing).await.is_err(), "an idle host got something");
     // One announcement and one sweep fall into such a time.
     backend.announce(&host).await.unwrap();
-    backend.stale(0, Timestamp::now()).await.unwrap();
+    backend.stale(0, jetway_core::clock::now()).await.unwrap();
     backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
     let after = backend.traffic();
     let messages = (after.sent - before.sent) + (after.received - before.received);

@@ -2,11 +2,11 @@
 
 use crate::support::{DEADLINE, FINGERPRINT, config, config_for, connect, loaded, run, ticket, write};
 use futures::{StreamExt as _, stream};
-use jetway_core::{
-    RunKey, Timestamp,
-    backend::{BackendErrorKind, Delivery, HostInfo, Hosts, Results, SnapshotStore, TicketQueue},
+use jetway_engine::backend::{
+    BackendErrorKind, Delivery, HostInfo, Hosts, Results, SnapshotStore, TicketQueue,
 };
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
+use jetway_state::{RunKey, Timestamp};
 use jetway_testing::{NatsServer, wait_until};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -179,9 +179,9 @@ async fn a_host_that_finds_nobody_takes_tickets_for_lost() {
     let unseen =
         async |backend: &NatsBackend| timeout(Duration::from_secs(1), backend.losses().next()).await.ok();
     assert_eq!(unseen(&first).await, None, "nothing was ever written");
-    let before = Timestamp::now();
+    let before = jetway_core::clock::now();
     first.commit(write(&run("a"), 0, "one")).await.unwrap();
-    let after = Timestamp(Timestamp::now().0 + 1);
+    let after = Timestamp(jetway_core::clock::now().0 + 1);
     let since = unseen(&second).await.flatten().unwrap();
     assert!((before..=after).contains(&since), "{since}");
     let host = HostInfo {

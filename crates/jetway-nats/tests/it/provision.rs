@@ -2,7 +2,7 @@
 
 use crate::support::{client, config, connect};
 use async_nats::jetstream::{self, stream};
-use jetway_core::backend::BackendErrorKind;
+use jetway_engine::backend::BackendErrorKind;
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning, Synced};
 
 async fn edit(namespace: &str, stream: &str, change: impl FnOnce(&mut stream::Config)) {
@@ -89,6 +89,6 @@ async fn durability_is_measured_and_not_overstated() {
     assert_eq!((known.replicas, known.on_disk), (1, true));
     assert!(!matches!(known.synced, Synced::Unknown));
     // The values that were written to measure are gone, and were never hosts.
-    use jetway_core::backend::Hosts as _;
+    use jetway_engine::backend::Hosts as _;
     assert_eq!(backend.hosts().await.unwrap(), []);
 }

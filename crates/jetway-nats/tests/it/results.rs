@@ -2,10 +2,8 @@
 
 use crate::support::{DEADLINE, backend, client, heard, run};
 use async_nats::{HeaderMap, jetstream};
-use jetway_core::{
-    Timestamp,
-    backend::{DeadLetter, Results},
-};
+use jetway_engine::backend::{DeadLetter, Results};
+use jetway_state::Timestamp;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 

@@ -3,12 +3,12 @@
 use crate::support::{DEADLINE, backend, client, heard, workflow};
 use async_nats::{Client, HeaderMap, Message};
 use async_trait::async_trait;
-use jetway_core::{
-    WorkflowName,
-    backend::{Api, ApiError, Encoding, HostInfo, Hosts as _, RunsQuery, StartRequest},
-    engine::Control,
+use jetway_engine::{
+    Control,
+    backend::{Api, ApiError, HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
 use jetway_nats::{NatsBackend, serve};
+use jetway_state::{WorkflowName, codec::Encoding};
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},

@@ -3,12 +3,12 @@
 use crate::support::{DEADLINE, backend, client, commit_id, config, connect, loaded, run, write};
 use async_nats::jetstream;
 use bytes::Bytes;
-use jetway_core::{
+use jetway_engine::backend::{RunsQuery, SnapshotStore, SnapshotWrite, Stored};
+use jetway_nats::{NatsBackend, Provisioning};
+use jetway_state::{
     RunKey, Timestamp, WorkflowName,
-    backend::{RunsQuery, SnapshotStore, SnapshotWrite, Stored},
     run::{Chunk, ChunkRef, Status},
 };
-use jetway_nats::{NatsBackend, Provisioning};
 use jetway_testing::wait_until;
 use std::time::Duration;
 
@@ -82,11 +82,11 @@ async fn a_run_that_was_removed_by_hand_is_not_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_runs_are_found_once() {
     let backend = backend("stale").await;
-    assert_eq!(backend.stale(0, Timestamp::now()).await.unwrap(), (vec![], 0));
+    assert_eq!(backend.stale(0, jetway_core::clock::now()).await.unwrap(), (vec![], 0));
     put_all(&backend).await;
     // The clock is the server's own, a moment from now at the latest.
-    let future = Timestamp(Timestamp::now().0 + 60_000);
-    assert_eq!(backend.stale(0, Timestamp(Timestamp::now().0 - 60_000)).await.unwrap(), (vec![], 0));
+    let future = Timestamp(jetway_core::clock::now().0 + 60_000);
+    assert_eq!(backend.stale(0, Timestamp(jetway_core::clock::now().0 - 60_000)).await.unwrap(), (vec![], 0));
     let (stale, looked_at) = backend.stale(0, future).await.unwrap();
     let found: Vec<_> = stale.iter().map(|stale| stale.run.to_string()).collect();
     assert_eq!(found, ["pay/r0", "pay/r2", "pay/r4", "ship/x"]);
@@ -107,7 +107,7 @@ async fn a_sweep_stops_at_the_first_young_run() {
     let stream = jetstream.get_stream(format!("KV_JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
     let old = stream.get_raw_message(1).await.unwrap().time;
     let between = Timestamp(u64::try_from(old.unix_timestamp_nanos() / 1_000_000).unwrap() + 50);
-    wait_until("some time has passed", DEADLINE, async || Timestamp::now().0 > between.0 + 10).await;
+    wait_until("some time has passed", DEADLINE, async || jetway_core::clock::now().0 > between.0 + 10).await;
     put(&backend, &run("young"), Status::Running).await;
     let (stale, looked_at) = backend.stale(0, between).await.unwrap();
     assert_eq!(stale.len(), 1);
@@ -118,8 +118,8 @@ async fn a_sweep_stops_at_the_first_young_run() {
 async fn a_sweep_that_finds_nothing_costs_one_request() {
     let backend = backend("cheap").await;
     put_all(&backend).await;
-    let young = Timestamp(Timestamp::now().0 - 60_000);
-    for (after, before) in [(0, young), (99, Timestamp::now())] {
+    let young = Timestamp(jetway_core::clock::now().0 - 60_000);
+    for (after, before) in [(0, young), (99, jetway_core::clock::now())] {
         let sent = backend.traffic().sent;
         backend.stale(after, before).await.unwrap();
         assert_eq!(backend.traffic().sent - sent, 1);
@@ -131,7 +131,7 @@ async fn a_sweep_over_many_runs_takes_them_all() {
     let backend = backend("sweep").await;
     let runs: Vec<_> = (0..1200).map(|number| run(&format!("r{number}"))).collect();
     futures::future::join_all(runs.iter().map(|run| put(&backend, run, Status::Running))).await;
-    let future = Timestamp(Timestamp::now().0 + 60_000);
+    let future = Timestamp(jetway_core::clock::now().0 + 60_000);
     let (stale, looked_at) = backend.stale(0, future).await.unwrap();
     assert_eq!((stale.len(), looked_at), (1200, 1200));
     assert!(stale.is_sorted_by_key(|stale| stale.revision));

@@ -3,11 +3,9 @@
 use crate::support::{DEADLINE, backend, client, workflow};
 use async_nats::{HeaderMap, jetstream};
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_core::{
-    RunId,
-    backend::{BackendError, Encoding, StartDelivery, StartRequest, Starts, TraceHeaders},
-};
+use jetway_engine::backend::{BackendError, StartDelivery, StartRequest, Starts};
 use jetway_nats::NatsBackend;
+use jetway_state::{RunId, codec::Encoding, trace::TraceHeaders};
 use jetway_testing::wait_until;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};

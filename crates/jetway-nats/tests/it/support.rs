@@ -1,12 +1,11 @@
 //! What the tests share.
 
 use bytes::Bytes;
-use jetway_core::{
-    CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, Timestamp, WorkflowName,
-    backend::{SnapshotStore, SnapshotWrite, Ticket, TraceHeaders},
-    run::Status,
-};
+use jetway_engine::backend::{SnapshotStore, SnapshotWrite, Ticket};
 use jetway_nats::{NatsBackend, NatsConfig};
+use jetway_state::{
+    CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName, run::Status, trace::TraceHeaders,
+};
 use jetway_testing::{NatsServer, shared_server, unique_namespace};
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -87,7 +86,7 @@ pub(crate) fn ticket(run: &RunKey, item: &str) -> Ticket {
         item: ItemId::new(item).unwrap(),
         revision: 1,
         attempt: 1,
-        at: Timestamp::now(),
+        at: jetway_core::clock::now(),
         trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: Some("vendor=x".to_owned()) },
     }
 }

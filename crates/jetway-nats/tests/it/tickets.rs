@@ -4,7 +4,7 @@ use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, he
 use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_core::backend::{BackendError, Delivery, Ticket, TicketQueue};
+use jetway_engine::backend::{BackendError, Delivery, Ticket, TicketQueue};
 use jetway_nats::{Grouping, NatsBackend, NatsConfig};
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -255,7 +255,7 @@ async fn what_is_no_ticket_becomes_a_dead_letter() {
     let mut tickets = open(&backend, 4).await;
     forge(&backend, "i1", "rubbish".into()).await;
     // A true ticket on the subject of another item.
-    let sealed = jetway_core::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
+    let sealed = jetway_state::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
     forge(&backend, "i2", sealed).await;
     publish(&backend, [ticket(&run("a"), "i4")]).await;
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i4");

@@ -2,11 +2,12 @@
 
 use super::{DEADLINE, Subject, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
-use jetway_core::{
-    ItemId, RunKey, WorkflowName,
+use jetway_engine::{
+    Control, Controlled, StartError, Sweeper, Worked,
     backend::{RunsQuery, SnapshotWrite},
-    codec,
-    engine::{Control, Controlled, StartError, Sweeper, Worked},
+};
+use jetway_state::{
+    ItemId, RunKey, WorkflowName, codec,
     run::{Snapshot, Status},
 };
 

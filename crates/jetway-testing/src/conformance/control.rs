@@ -5,15 +5,12 @@ use super::{
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
-use jetway_core::{
-    backend::Api,
-    engine::{Control, Controlled},
-    run::Status,
-};
+use jetway_engine::{Control, Controlled, backend::Api};
+use jetway_state::run::Status;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-async fn tell(host: &TestHost, run: &jetway_core::RunKey, control: Control) -> Controlled {
+async fn tell(host: &TestHost, run: &jetway_state::RunKey, control: Control) -> Controlled {
     let told = host.engine.control(run, control).await.expect("it can be told");
     told.expect("the run is there")
 }

@@ -8,16 +8,15 @@ use super::{
 };
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_core::{
-    backend::Api,
+use jetway_engine::{Engine, StartError, backend::Api};
+use jetway_state::{
     codec,
-    engine::{Engine, StartError},
     run::{Snapshot, Status},
 };
 use serde_json::json;
 use std::sync::Arc;
 
-async fn snapshot(host: &TestHost, run: &jetway_core::RunKey) -> Snapshot {
+async fn snapshot(host: &TestHost, run: &jetway_state::RunKey) -> Snapshot {
     let stored = host.engine.backend().load(run).await.expect("it can be read").expect("it is there");
     codec::open(&stored.bytes, "a snapshot").expect("it opens").0
 }
@@ -116,7 +115,7 @@ pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
 
 pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(subject: Subject) {
     let host = TestHost::at_work(&subject, &Probe::open()).await;
-    let garbage = jetway_core::backend::StartRequest {
+    let garbage = jetway_engine::backend::StartRequest {
         input: Bytes::from_static(b"{not json"),
         ..request("chain3", "garbage", &1)
     };

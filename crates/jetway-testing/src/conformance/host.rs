@@ -5,12 +5,11 @@ use super::{
     workflows::{Chain, Family, Fan, Held, Narrow, Nested, Offspring, Probe, Trouble},
 };
 use futures::StreamExt;
-use jetway_core::{
-    RunKey, Timestamp,
-    backend::{Api, Backend, Delivery, Encoding, StartRequest, TraceHeaders},
-    engine::{Engine, EngineConfig, Worked},
-    run::StatusView,
+use jetway_engine::{
+    Engine, EngineConfig, Worked,
+    backend::{Api, Backend, Delivery, StartRequest},
 };
+use jetway_state::{RunKey, Timestamp, codec::Encoding, run::StatusView, trace::TraceHeaders};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fmt, sync::Arc, time::Duration};

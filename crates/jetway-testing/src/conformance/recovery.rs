@@ -8,11 +8,11 @@ use super::{
 };
 use crate::wait_until;
 use async_trait::async_trait;
-use jetway_core::{
-    Fingerprint, ItemId, Timestamp,
-    backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket, TraceHeaders},
-    engine::{EngineConfig, Sweeper, Worked},
+use jetway_engine::{
+    EngineConfig, Sweeper, Worked,
+    backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
+use jetway_state::{Fingerprint, ItemId, trace::TraceHeaders};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -79,7 +79,7 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
             item: ItemId::new(item).expect("a good id"),
             revision,
             attempt: 9,
-            at: Timestamp::now(),
+            at: jetway_core::clock::now(),
             trace: TraceHeaders::default(),
         };
         subject.backend.publish(vec![(ticket, Fingerprint(1))]).await.expect("it is published");
@@ -135,7 +135,7 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject
     let mut sweeper = Sweeper::default();
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.looked_at, swept.mended), (0, 0), "the run was written just now");
-    sweeper.doubt(Timestamp::now());
+    sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.looked_at, swept.mended), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");

@@ -3,7 +3,8 @@
 use super::{DEADLINE, Subject, snapshots::key};
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_core::{Timestamp, backend::HostInfo};
+use jetway_engine::backend::HostInfo;
+use jetway_state::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 

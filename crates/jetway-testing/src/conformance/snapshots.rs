@@ -3,9 +3,9 @@
 use super::{DEADLINE, Subject};
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_core::{
+use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite};
+use jetway_state::{
     CommitId, RunId, RunKey, Timestamp, WorkflowName,
-    backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite},
     run::{Chunk, ChunkRef, Status},
 };
 use std::{sync::Arc, time::Duration};
@@ -141,12 +141,12 @@ pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
     let (young, cursor) = backend.stale(0, Timestamp(1)).await.expect("it can be asked");
     assert_eq!((young.len(), cursor), (0, 0));
     let found = wait_until("the run is stale", DEADLINE, async || {
-        let (stale, cursor) = backend.stale(0, Timestamp::now()).await.expect("it can be asked");
+        let (stale, cursor) = backend.stale(0, jetway_core::clock::now()).await.expect("it can be asked");
         (!stale.is_empty()).then_some((stale, cursor))
     })
     .await;
     assert_eq!((found.0.len(), &found.0[0].run, found.0[0].revision), (1, &run, revision));
-    let (again, _) = backend.stale(found.1, Timestamp::now()).await.expect("it can be asked");
+    let (again, _) = backend.stale(found.1, jetway_core::clock::now()).await.expect("it can be asked");
     assert!(again.is_empty());
 }
 

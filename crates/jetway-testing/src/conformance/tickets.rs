@@ -3,10 +3,8 @@
 use super::{DEADLINE, LEASE, Subject, snapshots::key};
 use crate::wait_until;
 use futures::{StreamExt, stream::BoxStream};
-use jetway_core::{
-    Fingerprint, ItemId, RunKey, Timestamp,
-    backend::{Backend, BackendError, Delivery, Ticket, TraceHeaders},
-};
+use jetway_engine::backend::{Backend, BackendError, Delivery, Ticket};
+use jetway_state::{Fingerprint, ItemId, RunKey, Timestamp, trace::TraceHeaders};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 

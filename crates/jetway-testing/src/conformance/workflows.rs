@@ -1,7 +1,8 @@
 //! The workflows that the suite runs.
 
-use jetway_core::{ChildRun, Counter, Error, Failure, SharedState, Transition};
+use jetway_core::{ChildRun, Counter, Failure, SharedState, Transition};
 use jetway_macros::{Merge, node, workflow};
+use jetway_state::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::{
     Arc, Mutex, PoisonError,

@@ -1,6 +1,6 @@
 //! The suite against the in-memory backend.
 
-use jetway_core::memory::MemoryBackend;
+use jetway_engine::memory::MemoryBackend;
 use jetway_testing::conformance::{LEASE, Subject};
 use std::sync::Arc;
 

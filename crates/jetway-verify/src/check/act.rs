@@ -12,11 +12,9 @@ use crate::{
     runs::{Begun, Runs},
 };
 use jetway::run::{DoneView, Snapshot};
-use jetway_core::{
-    backend::{BackendError, RunsQuery, SnapshotStore as _},
-    codec,
-};
+use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
+use jetway_state::codec;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found of one run, or of the act as a whole.

@@ -131,7 +131,7 @@ mod tests {
         program::{Frame, Op, Taste},
     };
     use jetway::{Workflow, WorkflowCtx};
-    use jetway_core::codec;
+    use jetway_state::codec;
     use rand::{SeedableRng, rngs::StdRng};
 
     /// The in-memory runner of one process: the same rules, no faults.

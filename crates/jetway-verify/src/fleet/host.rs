@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_a_sweep_mended_is_read_from_the_log() {
-        let line = "2026-01-01T00:00:00Z  WARN jetway_core::engine::sweep: pending items had lost their tickets \
+        let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweep: pending items had lost their tickets \
                     run=play/r1 items=2 lost=\"next/start,work/abc-3\"";
         let item = |node: &str, item: &str| Mended {
             run: "play/r1".to_owned(),

@@ -7,13 +7,16 @@ use super::{
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use jetway_core::{
-    RunId, RunKey, Timestamp, WorkflowName,
-    backend::{Api, ApiError, BackendError, Encoding, Hosts, Results, SnapshotStore, StartRequest, Starts},
-    engine::Control,
-    run::{DoneView, StatusView},
+use jetway_engine::{
+    Control,
+    backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
 use jetway_nats::{BUSY, NO_ANSWER, NatsBackend, Provisioning, Remote, ServerFacts};
+use jetway_state::{
+    RunId, RunKey, Timestamp, WorkflowName,
+    codec::Encoding,
+    run::{DoneView, StatusView},
+};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;

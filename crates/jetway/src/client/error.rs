@@ -1,10 +1,8 @@
 //! What goes wrong between a client and the hosts.
 
-use jetway_core::{
-    BadName, RunKey,
-    backend::{ApiError, BackendError},
-};
+use jetway_engine::backend::{ApiError, BackendError};
 use jetway_nats::{BUSY, NO_HOST};
+use jetway_state::{BadName, RunKey};
 use std::time::Duration;
 
 /// What goes wrong between a client and the hosts.

@@ -1,6 +1,6 @@
 //! How a run is started.
 
-use jetway_core::RunId;
+use jetway_state::RunId;
 use uuid::Uuid;
 
 /// How a run is started.

@@ -1,6 +1,6 @@
 //! What hosts answer.
 
-use jetway_core::{
+use jetway_state::{
     Graph, RunId, WorkflowName,
     run::{Snapshot, Status},
 };

@@ -7,10 +7,9 @@ use crate::{
     telemetry,
 };
 use jetway_actors::SystemConfig;
-use jetway_core::{
-    BadName, Context, Merge, Namespace, Workflow,
-    engine::{Engine, EngineBuilder, EngineConfig, Tracer},
-};
+use jetway_core::{Context, Merge, Workflow};
+use jetway_engine::{Engine, EngineBuilder, EngineConfig, Tracer};
+use jetway_state::{BadName, Namespace};
 use std::{fmt, sync::Arc, time::Duration};
 
 type AddWorkflow = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;

@@ -3,11 +3,9 @@
 use super::HostError;
 use crate::{background::BackgroundRuntime, nats::NatsConfig};
 use backon::{ExponentialBuilder, Retryable};
-use jetway_core::{
-    WorkflowName,
-    backend::{Api, Backend, BackendError},
-};
+use jetway_engine::backend::{Api, Backend, BackendError};
 use jetway_nats::{NatsBackend, ServiceHandle, serve};
+use jetway_state::WorkflowName;
 use std::{sync::Arc, time::Duration};
 
 /// The longest pause between two tries.

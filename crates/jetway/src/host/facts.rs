@@ -1,6 +1,6 @@
 //! What a host tells about itself when it starts.
 
-use jetway_core::{Namespace, WorkflowName};
+use jetway_state::{Namespace, WorkflowName};
 use serde::Serialize;
 
 /// What a host is connected to, and what it serves.

@@ -3,7 +3,7 @@
 use super::{Host, HostError, HostFacts, connect::Connected};
 use crate::background::BackgroundRuntime;
 use jetway_actors::{ActorSystem, Drained, Fatal, SystemStatus};
-use jetway_core::backend::Api;
+use jetway_engine::backend::Api;
 use jetway_nats::ServiceHandle;
 use std::{sync::Arc, time::Duration};
 use tokio::runtime::Handle;

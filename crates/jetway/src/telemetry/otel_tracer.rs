@@ -1,10 +1,8 @@
 //! Runs and steps as OpenTelemetry spans.
 
 use super::{FixedIds, remote};
-use jetway_core::{
-    engine::{StepInfo, StepSpan, Tracer},
-    run::{Snapshot, Status},
-};
+use jetway_engine::{StepInfo, StepSpan, Tracer};
+use jetway_state::run::{Snapshot, Status};
 use opentelemetry::{
     KeyValue,
     trace::{

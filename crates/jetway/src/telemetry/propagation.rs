@@ -1,6 +1,6 @@
 //! The caller's place in a trace, for messages that it sends.
 
-use jetway_core::backend::TraceHeaders;
+use jetway_state::trace::TraceHeaders;
 use opentelemetry::trace::TraceContextExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 

@@ -1,6 +1,6 @@
 //! A run's place in a trace, in OpenTelemetry's types.
 
-use jetway_core::run::Trace;
+use jetway_state::run::Trace;
 use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},

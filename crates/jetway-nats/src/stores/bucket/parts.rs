@@ -12,7 +12,8 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use jetway_core::{CommitId, backend::BackendError};
+use jetway_engine::backend::BackendError;
+use jetway_state::CommitId;
 use std::time::Duration;
 
 /// The bytes of one part. Fixed for ever: by it a reader knows how many parts a value has.

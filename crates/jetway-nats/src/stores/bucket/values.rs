@@ -2,11 +2,8 @@
 
 use super::{Bucket, New};
 use bytes::Bytes;
-use jetway_core::{
-    Fingerprint,
-    backend::{BackendError, BackendErrorKind},
-    codec,
-};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::{Fingerprint, codec};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 

@@ -4,11 +4,14 @@ use super::{connect, stores};
 use crate::support::{DEADLINE, client, config};
 use bytes::Bytes;
 use jetway_core::{
-    CommitId, Counter, RunId, RunKey, Timestamp, WorkflowName, codec,
+    Counter,
     distributed::{ContextStore, ContextStoreError},
-    run::{Begin, Seed, Snapshot, Status, Trace, begin},
 };
 use jetway_nats::{NatsConfig, NatsContextStore};
+use jetway_state::{
+    CommitId, RunId, RunKey, WorkflowName, codec,
+    run::{Begin, Seed, Snapshot, Status, Trace, begin},
+};
 use jetway_testing::wait_until;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
     let context = codec::encode(ctx, "the context").unwrap();
     let seed = Seed { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
-    let (commit, at, trace) = (CommitId::default(), Timestamp::now(), Trace::default());
+    let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
     begin(Begin { key, commit, at, trace, seed }).0
 }
 

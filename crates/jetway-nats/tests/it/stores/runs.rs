@@ -4,12 +4,12 @@ use super::connect;
 use crate::support::{DEADLINE, config, config_for};
 use async_trait::async_trait;
 use jetway_core::{
-    Counter, Error, Transition, Workflow, WorkflowCtx,
+    Counter, Transition, Workflow, WorkflowCtx,
     distributed::{ContextStore as _, ItemProcessedOutcome, StepCallbacks, WorkQueue},
-    run::Status,
 };
 use jetway_macros::{Merge, node, workflow};
 use jetway_nats::{NatsConfig, NatsStores};
+use jetway_state::{Error, run::Status};
 use jetway_testing::{NatsServer, wait_until};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
-    BatchNode, CompositeNode, Error, SplitNode, Transition, Workflow, distributed::WorkerPool, source,
+    BatchNode, CompositeNode, SplitNode, Transition, Workflow, distributed::WorkerPool, nodes::source,
 };
 use jetway_macros::workflow;
+use jetway_state::Error;
 use std::{
     sync::{
         Arc,

@@ -6,7 +6,8 @@ use super::{
     workflows::{Act, Ctx, Fan, FanWorkItem, Line, LineWorkItem, busy},
     world::started,
 };
-use jetway_core::{Checkpoint, CheckpointStore, Error, Transition, Workflow};
+use jetway_core::{Checkpoint, CheckpointStore, Transition, Workflow};
+use jetway_state::Error;
 use std::time::Duration;
 
 type Saved = Checkpoint<Ctx, LineWorkItem>;

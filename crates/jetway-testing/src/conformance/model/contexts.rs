@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{conformance::DEADLINE, wait_until};
 use futures::future::{join_all, try_join_all};
-use jetway_core::{
-    CommitId, Counter, Fixed, RunId, RunKey, Timestamp, Workflow as _, WorkflowCtx, WorkflowName, codec,
-    distributed::ContextStore,
+use jetway_core::{Counter, Fixed, Workflow as _, WorkflowCtx, distributed::ContextStore};
+use jetway_state::{
+    CommitId, RunId, RunKey, WorkflowName, codec,
     run::{Begin, Seed, Snapshot, Trace, begin},
 };
 
@@ -22,7 +22,7 @@ fn record(run_id: &str, number: i64) -> Snapshot {
     let context = codec::encode(&Number::new(number), "the context").unwrap();
     let seed = Seed { node: "charge".to_owned(), payload: b"x".as_slice().into(), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
-    let (commit, at, trace) = (CommitId::default(), Timestamp::now(), Trace::default());
+    let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
     begin(Begin { key, commit, at, trace, seed }).0
 }
 

@@ -6,7 +6,8 @@ use super::{
     workflows::Ctx,
     world::{ItemOf, World, started},
 };
-use jetway_core::{CheckpointStore as _, Error, Workflow};
+use jetway_core::{CheckpointStore as _, Workflow};
+use jetway_state::Error;
 use std::fmt::Debug;
 
 /// How a run ended.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use jetway_core::{
     Checkpoint, CheckpointError, CheckpointStore, Context, ContextStore, Merge, WorkItem, WorkQueue,
     distributed::{ContextStoreError, Leased, WorkQueueError},
-    run::Snapshot,
 };
+use jetway_state::run::Snapshot;
 use std::{
     sync::{
         Arc,

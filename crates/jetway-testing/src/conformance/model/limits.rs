@@ -6,11 +6,11 @@ use super::{
     world::{World, retrying, started},
 };
 use jetway_core::{
-    CheckpointStore, Error, Transition, Workflow,
-    retry::{RetryError, RetryPolicy},
-    run::Status,
+    CheckpointStore, Transition, Workflow,
+    nodes::retry::{RetryError, RetryPolicy},
     step,
 };
+use jetway_state::{Error, run::Status};
 use std::time::Duration;
 
 /// A limit is for each node, not for the run.

@@ -8,9 +8,10 @@ use super::{
 use crate::{conformance::DEADLINE, wait_until};
 use chrono::{TimeDelta, Utc};
 use jetway_core::{
-    Error, WorkQueue as _,
+    WorkQueue as _,
     distributed::{LivenessStatus, LivenessStore as _, RunMetrics, RunStatus, WorkItemStatus, WorkerStatus},
 };
+use jetway_state::Error;
 use std::time::Duration;
 use tokio::time::timeout;
 

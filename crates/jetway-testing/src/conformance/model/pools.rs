@@ -9,8 +9,8 @@ use crate::conformance::DEADLINE;
 use jetway_core::{
     Transition,
     distributed::{LivenessStore as _, RunMetrics, RunStatus, WorkerPool},
-    run::Status,
 };
+use jetway_state::run::Status;
 use std::time::Duration;
 use tokio::time::timeout;
 

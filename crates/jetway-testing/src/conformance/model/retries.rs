@@ -8,11 +8,12 @@ use super::{
     world::{World, retrying, started},
 };
 use jetway_core::{
-    Error, RetryNode, Transition, Workflow as _,
+    RetryNode, Transition, Workflow as _,
     distributed::{RunMetrics, WorkItemStateStore as _, WorkItemStatus},
-    retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry},
+    nodes::retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry},
 };
 use jetway_macros::workflow;
+use jetway_state::Error;
 use std::{
     sync::{
         Arc,

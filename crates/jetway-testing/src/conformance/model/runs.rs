@@ -5,7 +5,8 @@ use super::{
     every_way::{Ended, every_way},
     workflows::{Act, Fan, Line, Tree, failure},
 };
-use jetway_core::{Error, Transition};
+use jetway_core::Transition;
+use jetway_state::Error;
 
 /// Items run one after the other, in the order in which they were begotten, and each successor has its own copy.
 pub(super) async fn items_run_in_the_order_they_were_begotten<S: Stores>(stores: S) {

@@ -6,9 +6,8 @@ use super::{
     workflows::{Act, Ctx, Line, LineWorkItem},
     world::{World, started},
 };
-use jetway_core::{
-    Fixed, Transition, WorkQueue as _, Workflow, WorkflowCtx, distributed::ContextStore as _, run::Status,
-};
+use jetway_core::{Fixed, Transition, WorkQueue as _, Workflow, WorkflowCtx, distributed::ContextStore as _};
+use jetway_state::run::Status;
 use std::time::Duration;
 
 /// A start makes the context and the first item exist, and executes nothing.

@@ -10,10 +10,10 @@ use super::{
 use crate::{conformance::DEADLINE, wait_until};
 use async_trait::async_trait;
 use jetway_core::{
-    Error, StepCallbacks, WorkQueue, Workflow,
+    StepCallbacks, WorkQueue, Workflow,
     distributed::{ContextStore as _, ItemProcessedOutcome},
-    run::Status,
 };
+use jetway_state::{Error, run::Status};
 use std::sync::{Arc, Mutex};
 
 /// An empty queue is no error, and nobody is told anything.

@@ -2,7 +2,8 @@
 
 use super::{faulty::due, workflows::Ctx};
 use async_trait::async_trait;
-use jetway_core::{Error, StepCallbacks, Workflow, distributed::ItemProcessedOutcome};
+use jetway_core::{StepCallbacks, Workflow, distributed::ItemProcessedOutcome};
+use jetway_state::Error;
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},

@@ -8,15 +8,15 @@ use super::{
 };
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
-    Error, Transition, WorkQueue as _,
+    Transition, WorkQueue as _,
     distributed::{
         DistributedWorker, ErrorStore as _, LivenessStore as _, MetricsStore as _, RunInfoStore as _,
         RunMetrics, RunStatus, WorkItemStateStore as _, WorkItemStatus, WorkerBuilder, WorkerHealth,
         WorkerStatus,
     },
-    retry::{RetryError, RetryPolicy},
-    run::Status,
+    nodes::retry::{RetryError, RetryPolicy},
 };
+use jetway_state::{Error, run::Status};
 use std::time::Duration;
 use tokio::time::Instant;
 

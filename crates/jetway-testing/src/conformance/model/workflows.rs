@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use jetway_core::{Counter, Error, EventLog, Fixed, Node, SharedState, Transition, step};
+use jetway_core::{Counter, EventLog, Fixed, Node, SharedState, Transition, step};
 use jetway_macros::{Merge, node, workflow};
+use jetway_state::Error;
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,

@@ -3,13 +3,13 @@
 use super::{Stores, told::Told, workflows::Ctx};
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
-    Error, StepCallbacks, StepError, WorkQueue as _, Workflow, WorkflowCtx,
+    StepCallbacks, StepError, WorkQueue as _, Workflow, WorkflowCtx,
     distributed::{
         ContextStore as _, DistributedOrchestrator, DistributedWorker, OrchestratorBuilder, WorkerBuilder,
     },
-    retry::{BackoffStrategy, RetryError, RetryPolicy},
-    run::Snapshot,
+    nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
 };
+use jetway_state::{Error, run::Snapshot};
 use std::{sync::Arc, time::Duration};
 
 /// The work items of a workflow.

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::telemetry::{current_trace, export::provider_builder, layer};
-use jetway_core::{
+use jetway_state::{
     CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    backend::TraceHeaders,
     run::{Caught, RunError, Trace},
+    trace::TraceHeaders,
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,

@@ -1,0 +1,15 @@
+//! Ready-made nodes.
+
+pub mod batch;
+mod child;
+pub mod composite;
+pub mod retry;
+pub mod source;
+pub mod split;
+
+pub use batch::BatchNode;
+pub use child::ChildRun;
+pub use composite::CompositeNode;
+pub use retry::{BackoffStrategy, RetryError, RetryNode, RetryPolicy, with_retry};
+pub use source::{Source, source};
+pub use split::SplitNode;

@@ -1,0 +1,150 @@
+//! Many inputs in one step.
+
+use crate::{Context, Node, Transition, step::within_part};
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use jetway_state::{Error, Graph};
+use std::marker::PhantomData;
+
+/// A node that runs another one for each of its inputs, a few at once, within one step.
+///
+/// The inputs are worked on concurrently in the step's own task: that is for work that waits. For work that computes,
+/// or that has to be durable value by value, a fan-out is the better means.
+///
+/// ```
+/// use jetway_core::{Error, Node, Transition, batch::BatchNode};
+///
+/// #[derive(Debug, Clone)]
+/// struct Double;
+///
+/// #[async_trait::async_trait]
+/// impl Node for Double {
+///     type Input = u32;
+///     type Output = u32;
+///     async fn process(&self, _ctx: &(), input: u32) -> Result<Transition<u32>, Error> {
+///         Ok(Transition::Next(input * 2))
+///     }
+/// }
+///
+/// # fn main() {
+/// let batch = BatchNode::new(Double, 2);
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// assert_eq!(runtime.block_on(batch.process_batch((), vec![1, 2, 3])), Ok(vec![2, 4, 6]));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchNode<C: Context, N: Node<C>> {
+    /// The node that is run for each input.
+    pub node: N,
+    /// How many inputs are worked on at once; 0 counts as 1.
+    pub batch_size: usize,
+    context: PhantomData<fn() -> C>,
+}
+
+impl<C: Context, N: Node<C>> BatchNode<C, N> {
+    /// Runs `node` for each input, `batch_size` at once.
+    pub fn new(node: N, batch_size: usize) -> Self {
+        Self { node, batch_size, context: PhantomData }
+    }
+
+    /// What the node gives for all inputs, in their order: one value for `Next`, several for `NextAll`, none for `Hold`.
+    ///
+    /// # Errors
+    /// The first error of an input, in the order of the inputs. What is under way then is dropped.
+    pub async fn process_batch(&self, ctx: C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
+        self.all(&ctx, inputs).await
+    }
+
+    async fn all(&self, ctx: &C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
+        // Boxed by `async_trait` anyway; collected so that no closure's lifetime gets in the way of `Send`.
+        let begun = inputs.into_iter().map(|input| self.node.process(ctx, input)).enumerate();
+        let under_way: Vec<_> = begun.map(|(position, answer)| within_part(position, answer)).collect();
+        let mut answers = stream::iter(under_way).buffered(self.batch_size.max(1));
+        let mut outputs = Vec::new();
+        while let Some(answer) = answers.try_next().await? {
+            match answer {
+                Transition::Next(output) => outputs.push(output),
+                Transition::NextAll(several) => outputs.extend(several),
+                Transition::Hold => {}
+                Transition::Abort(error) => return Err(error),
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+#[async_trait]
+impl<C: Context, N: Node<C>> Node<C> for BatchNode<C, N> {
+    type Input = Vec<N::Input>;
+    type Output = Vec<N::Output>;
+
+    async fn process(&self, ctx: &C, inputs: Self::Input) -> Result<Transition<Self::Output>, Error> {
+        Ok(Transition::Next(self.all(ctx, inputs).await?))
+    }
+
+    fn nested(&self) -> Option<Graph> {
+        self.node.nested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::Relaxed},
+        },
+        time::Duration,
+    };
+
+    /// Counts how many are worked on at once; each input takes as many seconds as it says, and some answer otherwise.
+    #[derive(Debug, Clone, Default)]
+    struct Slow {
+        now: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl Node for Slow {
+        type Input = u64;
+        type Output = u64;
+
+        async fn process(&self, _ctx: &(), input: u64) -> Result<Transition<u64>, Error> {
+            self.most.fetch_max(self.now.fetch_add(1, Relaxed) + 1, Relaxed);
+            tokio::time::sleep(Duration::from_secs(input)).await;
+            self.now.fetch_sub(1, Relaxed);
+            Ok(match input {
+                7 => Transition::NextAll(vec![70, 71]),
+                8 => Transition::Hold,
+                9 => Transition::Abort(Error::Generic("nine".to_owned())),
+                10 => return Err(Error::Generic("ten".to_owned())),
+                _ => Transition::Next(input),
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outputs_are_in_the_order_of_the_inputs() {
+        let batch = BatchNode::new(Slow::default(), 3);
+        let began = tokio::time::Instant::now();
+        let answer = batch.process(&(), vec![5, 1, 8, 7, 2, 0]).await;
+        assert_eq!(answer, Ok(Transition::Next(vec![5, 1, 70, 71, 2, 0])));
+        assert_eq!(batch.node.most.load(Relaxed), 3);
+        // A slot that is free is used at once: nothing waits for the slowest of its three.
+        assert!(began.elapsed() < Duration::from_secs(5 + 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_the_answer_of_all() {
+        let batch = BatchNode::new(Slow::default(), 0);
+        assert_eq!(
+            batch.process_batch((), vec![1, 9, 2]).await,
+            Err(Error::Generic("nine".to_owned())),
+            "an abort"
+        );
+        assert_eq!(batch.process_batch((), vec![1, 10, 2]).await, Err(Error::Generic("ten".to_owned())));
+        assert_eq!(batch.process_batch((), Vec::new()).await, Ok(Vec::new()));
+        assert_eq!(batch.node.most.load(Relaxed), 1);
+    }
+}

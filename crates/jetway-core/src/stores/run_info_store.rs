@@ -1,0 +1,237 @@
+//! Where runs are listed.
+
+use super::{RunInfo, RunStatus};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// What goes wrong with a store of run infos.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunInfoError {
+    /// The store could not be read or written.
+    #[error("I/O error: {0}")]
+    Io(String),
+    /// The store does not know the run.
+    #[error("Run not found")]
+    NotFound,
+    /// Anything else.
+    #[error("Other error: {0}")]
+    Other(String),
+}
+
+impl From<RunInfoError> for jetway_state::Error {
+    fn from(error: RunInfoError) -> Self {
+        match error {
+            RunInfoError::NotFound => Self::NotStarted,
+            RunInfoError::Io(_) | RunInfoError::Other(_) => Self::Storage(error.to_string()),
+        }
+    }
+}
+
+/// Lists runs: a view of them, for people.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use jetway_core::distributed::{InMemoryRunInfoStore, RunInfo, RunInfoStore, RunStatus};
+///
+/// let store = InMemoryRunInfoStore::default();
+/// let started_at = chrono::Utc::now();
+/// let run = RunInfo {
+///     run_id: "r1".into(), status: RunStatus::Running, started_at, finished_at: None, output: None,
+/// };
+/// store.insert_run(run).await?;
+/// assert!(store.finish_run("r1", RunStatus::Completed, Some(7.into()), started_at).await?);
+/// // The first end is the only one.
+/// assert!(!store.finish_run("r1", RunStatus::Failed, None, started_at).await?);
+/// assert_eq!(store.list_runs(Some(RunStatus::Completed)).await?.len(), 1);
+/// # Ok::<_, jetway_core::distributed::RunInfoError>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait RunInfoStore: Send + Sync {
+    /// Adds a run, or replaces it.
+    ///
+    /// # Errors
+    /// What the store failed with.
+    async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError>;
+
+    /// Sets the status of a run, whatever it was. [`change_status`](Self::change_status) keeps an ended run ended.
+    ///
+    /// # Errors
+    /// [`RunInfoError::NotFound`], or what the store failed with.
+    async fn update_status(&self, run_id: &str, status: RunStatus) -> Result<(), RunInfoError>;
+
+    /// Sets when a run ended.
+    ///
+    /// # Errors
+    /// [`RunInfoError::NotFound`], or what the store failed with.
+    async fn update_finished_at(&self, run_id: &str, finished_at: DateTime<Utc>) -> Result<(), RunInfoError>;
+
+    /// The run; `None` where the store does not know it.
+    ///
+    /// # Errors
+    /// What the store failed with.
+    async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError>;
+
+    /// The runs that have this status, or all of them.
+    ///
+    /// # Errors
+    /// What the store failed with.
+    async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError>;
+
+    /// Sets the output of a run.
+    ///
+    /// # Errors
+    /// [`RunInfoError::NotFound`], or what the store failed with.
+    async fn update_output(&self, run_id: &str, output: serde_json::Value) -> Result<(), RunInfoError>;
+
+    /// Adds a run where the store does not know it. Returns whether it did.
+    ///
+    /// A store that can do so does this at once. Where it is not overridden, another writer may come between.
+    ///
+    /// # Errors
+    /// What the store failed with.
+    async fn insert_new_run(&self, info: RunInfo) -> Result<bool, RunInfoError> {
+        if self.get_run(&info.run_id).await?.is_some() {
+            return Ok(false);
+        }
+        self.insert_run(info).await?;
+        Ok(true)
+    }
+
+    /// Sets the status of a run that has not ended. Returns whether it did.
+    ///
+    /// A store that can do so does this at once. Where it is not overridden, another writer may come between.
+    ///
+    /// # Errors
+    /// [`RunInfoError::NotFound`], or what the store failed with.
+    async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {
+        let run = self.get_run(run_id).await?.ok_or(RunInfoError::NotFound)?;
+        if run.status.is_terminal() {
+            return Ok(false);
+        }
+        self.update_status(run_id, status).await?;
+        Ok(true)
+    }
+
+    /// Ends a run that has not ended: status, output and time together. Returns whether it did.
+    ///
+    /// A store that can do so does this at once. Where it is not overridden the status comes last, so that whoever
+    /// sees the end sees the output too.
+    ///
+    /// # Errors
+    /// [`RunInfoError::NotFound`], or what the store failed with.
+    async fn finish_run(
+        &self,
+        run_id: &str,
+        status: RunStatus,
+        output: Option<serde_json::Value>,
+        finished_at: DateTime<Utc>,
+    ) -> Result<bool, RunInfoError> {
+        let run = self.get_run(run_id).await?.ok_or(RunInfoError::NotFound)?;
+        if run.status.is_terminal() {
+            return Ok(false);
+        }
+        if let Some(output) = output {
+            self.update_output(run_id, output).await?;
+        }
+        self.update_finished_at(run_id, finished_at).await?;
+        self.update_status(run_id, status).await?;
+        Ok(true)
+    }
+}
+
+/// Runs in memory. Clones share the store.
+#[derive(Debug, Clone, Default)]
+pub struct InMemoryRunInfoStore(Arc<Mutex<HashMap<String, RunInfo>>>);
+
+impl InMemoryRunInfoStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    async fn change<R>(
+        &self,
+        run_id: &str,
+        change: impl FnOnce(&mut RunInfo) -> R,
+    ) -> Result<R, RunInfoError> {
+        self.0.lock().await.get_mut(run_id).map(change).ok_or(RunInfoError::NotFound)
+    }
+}
+
+#[async_trait]
+impl RunInfoStore for InMemoryRunInfoStore {
+    async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
+        self.0.lock().await.insert(info.run_id.clone(), info);
+        Ok(())
+    }
+
+    async fn update_status(&self, run_id: &str, status: RunStatus) -> Result<(), RunInfoError> {
+        self.change(run_id, |run| run.status = status).await
+    }
+
+    async fn update_finished_at(&self, run_id: &str, finished_at: DateTime<Utc>) -> Result<(), RunInfoError> {
+        self.change(run_id, |run| run.finished_at = Some(finished_at)).await
+    }
+
+    async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError> {
+        Ok(self.0.lock().await.get(run_id).cloned())
+    }
+
+    async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
+        let runs = self.0.lock().await;
+        let wanted = |run: &&RunInfo| filter.is_none_or(|status| run.status == status);
+        let mut listed: Vec<_> = runs.values().filter(wanted).cloned().collect();
+        listed.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
+        Ok(listed)
+    }
+
+    async fn update_output(&self, run_id: &str, output: serde_json::Value) -> Result<(), RunInfoError> {
+        self.change(run_id, |run| run.output = Some(output)).await
+    }
+
+    async fn insert_new_run(&self, info: RunInfo) -> Result<bool, RunInfoError> {
+        match self.0.lock().await.entry(info.run_id.clone()) {
+            Entry::Occupied(_) => Ok(false),
+            Entry::Vacant(place) => {
+                place.insert(info);
+                Ok(true)
+            }
+        }
+    }
+
+    async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {
+        self.change(run_id, |run| {
+            let open = !run.status.is_terminal();
+            if open {
+                run.status = status;
+            }
+            open
+        })
+        .await
+    }
+
+    async fn finish_run(
+        &self,
+        run_id: &str,
+        status: RunStatus,
+        output: Option<serde_json::Value>,
+        finished_at: DateTime<Utc>,
+    ) -> Result<bool, RunInfoError> {
+        self.change(run_id, |run| {
+            let open = !run.status.is_terminal();
+            if open {
+                *run = RunInfo { status, output, finished_at: Some(finished_at), ..run.clone() };
+            }
+            open
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Running a workflow within one process, by the same rules.
+
+use crate::{Context, Outcome, WorkItem, Workflow, WorkflowCtx, panics::guarded};
+use crate::{
+    clock::{Clock, SystemClock},
+    step::{StepScope, TaskInput, decode_item, encode_outcome, seed_of, step, within},
+};
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use jetway_state::trace::trace_of;
+use jetway_state::{
+    CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName, codec,
+    run::{
+        Attempt, Begin, Effect, Input, Item, Payload, RunError, Seed, Snapshot, Status, apply, begin,
+        pending_tickets,
+    },
+    trace::TraceHeaders,
+};
+use serde::de::DeserializeOwned;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    marker::PhantomData,
+};
+use uuid::Uuid;
+
+/// The id of a run within a step, which has the step's own key before it: the same for every attempt at the step, and
+/// another one for a run of the same workflow with another input.
+fn id_within_a_step(seed: &Seed) -> String {
+    format!("local-{}", HEXLOWER.encode(&seed.digest()[..8]))
+}
+
+/// A run within this process: its record, and the order in which its items were begotten.
+pub(super) struct LocalRun<'a, C: Context, W: Workflow<C>> {
+    workflow: &'a W,
+    graph: Graph,
+    snapshot: Snapshot,
+    order: VecDeque<ItemId>,
+    context: PhantomData<fn() -> C>,
+}
+
+/// Runs the workflow to its end and returns its first output.
+pub(super) async fn run<C: Context, W: Workflow<C>>(
+    workflow: &W,
+    ctx: &WorkflowCtx<C>,
+    input: W::Input,
+) -> Result<W::Output, Error> {
+    // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
+    // that this run is within, one.
+    let seed = seed_of(workflow.start_work_item(input), Bytes::new())?;
+    let id = match step() {
+        Some(_) => id_within_a_step(&seed),
+        None => Uuid::new_v4().simple().to_string(),
+    };
+    let mut run = LocalRun::begin_with(workflow, seed, &id);
+    while run.step(ctx).await? {}
+    run.output()
+}
+
+impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
+    /// A run that begins with `item`.
+    pub(super) fn begin(workflow: &'a W, item: W::WorkItem, id: &str) -> Result<Self, Error> {
+        Ok(Self::begin_with(workflow, seed_of(item, Bytes::new())?, id))
+    }
+
+    fn begin_with(workflow: &'a W, seed: Seed, id: &str) -> Self {
+        // Names are the user's own text, and no part of a subject here.
+        let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
+        let trace = trace_of(&TraceHeaders::default(), 1, 1);
+        let (snapshot, _) =
+            begin(Begin { key, commit: CommitId::default(), at: SystemClock.now(), trace, seed });
+        Self::go_on(workflow, snapshot, &VecDeque::new())
+    }
+
+    /// A run that goes on from its record, with its items in the order of `queue`.
+    pub(super) fn go_on(workflow: &'a W, snapshot: Snapshot, queue: &VecDeque<W::WorkItem>) -> Self {
+        let mut order: VecDeque<ItemId> =
+            queue.iter().filter_map(|item| ItemId::new(&item.instance_id()).ok()).collect();
+        order.retain(|id| snapshot.is_pending(id));
+        let queued: BTreeSet<_> = order.iter().cloned().collect();
+        order.extend(
+            pending_tickets(&snapshot).into_iter().map(|want| want.item).filter(|id| !queued.contains(id)),
+        );
+        Self { workflow, graph: workflow.graph(), snapshot, order, context: PhantomData }
+    }
+
+    /// Adds items that were begotten elsewhere.
+    pub(super) fn add(&mut self, items: VecDeque<W::WorkItem>) -> Result<(), Error> {
+        for (position, item) in items.into_iter().enumerate() {
+            let id = ItemId::successor("queue", position);
+            let seed = seed_of(item, Bytes::new())?;
+            let item = Item {
+                node: seed.node,
+                input: Input::One(Payload::Inline(seed.payload)),
+                branch: None,
+                via: id.clone(),
+                waits: false,
+                from_span: None,
+                since: self.snapshot.started_at,
+            };
+            self.snapshot.items.insert(id.clone(), item);
+            self.order.push_back(id);
+        }
+        Ok(())
+    }
+
+    /// The record.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The work items to come, in order.
+    pub(super) fn queue(&self) -> Result<VecDeque<W::WorkItem>, Error> {
+        self.order.iter().filter_map(|id| self.item(id).transpose()).collect()
+    }
+
+    /// Runs the next item; `false` where the run has ended.
+    pub(super) async fn step(&mut self, ctx: &WorkflowCtx<C>) -> Result<bool, Error> {
+        let Some(id) = self.order.pop_front() else {
+            return Ok(false);
+        };
+        let Some(item) = self.item(&id)? else {
+            return Ok(!self.snapshot.status.is_terminal());
+        };
+        let node = item.node();
+        let scope =
+            StepScope::new(self.snapshot.key(), id.clone(), 1, ctx.timeout(), ctx.cancel_token().clone());
+        let attempt = async { Ok(self.workflow.attempt_work_item(ctx, item).await) };
+        let outcome = match within(scope, guarded(attempt)).await {
+            Ok(Outcome::Failed(error)) | Err(error) => {
+                // The item stays in the record: whoever goes on from it tries again.
+                self.order.push_front(id);
+                return Err(error);
+            }
+            Ok(outcome) => outcome,
+        };
+        let error = |error: &Error| RunError {
+            item: Some(id.clone()),
+            node: Some(node.clone()),
+            attempt: 1,
+            kind: error.kind().to_owned(),
+            message: error.to_string(),
+        };
+        let produced = encode_outcome(outcome, &error)?;
+        let attempt = Attempt {
+            item: id.clone(),
+            node: node.clone(),
+            via: id.clone(),
+            number: 1,
+            at: SystemClock.now(),
+            span: None,
+            produced,
+            context: None,
+        };
+        if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
+            self.snapshot = applied.snapshot;
+            self.order.extend(applied.effects.into_iter().filter_map(|effect| match effect {
+                Effect::Ticket(ticket) => Some(ticket.item),
+                Effect::Done
+                | Effect::Wake(_)
+                | Effect::CancelChild(_)
+                | Effect::PreventChild(_)
+                | Effect::DropChunks(_)
+                | Effect::DropAllChunks => None,
+            }));
+        }
+        Ok(!self.snapshot.status.is_terminal())
+    }
+
+    /// The first output of a run that has ended.
+    pub(super) fn output(&self) -> Result<W::Output, Error> {
+        output_of(&self.snapshot)
+    }
+
+    fn item(&self, id: &ItemId) -> Result<Option<W::WorkItem>, Error> {
+        item_in(&self.snapshot, id)
+    }
+}
+
+/// The first output of a run that has ended.
+pub(super) fn output_of<O: DeserializeOwned>(snapshot: &Snapshot) -> Result<O, Error> {
+    match (snapshot.outputs.first(), &snapshot.error) {
+        (Some(output), _) if snapshot.status == Status::Completed => {
+            codec::decode(&output.value, "an output")
+        }
+        (_, Some(error)) if error.kind != Error::NoOutput.kind() => Err(Error::Failed(error.message.clone())),
+        _ => Err(Error::NoOutput),
+    }
+}
+
+/// The pending item of that id; `None` where it is not pending.
+pub(super) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<Option<WI>, Error> {
+    let (node, input) = match snapshot.items.get(id) {
+        Some(item) => (item.node.clone(), task_input(&item.input)),
+        None => {
+            let seed = id.as_branch().and_then(|(fan_out, position)| {
+                snapshot.fan_outs.get(&fan_out)?.seeds.inline.get(&position).cloned()
+            });
+            let Some(seed) = seed else { return Ok(None) };
+            (seed.node, Some(TaskInput::One(seed.payload)))
+        }
+    };
+    let Some(input) = input else { return Ok(None) };
+    let item: WI = decode_item(&node, input)?;
+    Ok(Some(item.with_instance_id(id.to_string())))
+}
+
+/// Nothing is moved into chunks within a process, so every payload is in the record.
+fn task_input(input: &Input) -> Option<TaskInput> {
+    match input {
+        Input::One(Payload::Inline(bytes)) => Some(TaskInput::One(bytes.clone())),
+        Input::One(Payload::Chunk(_)) => None,
+        Input::Gathered(arrivals) => {
+            let mut arrived = arrivals.inline.clone();
+            arrived.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
+            Some(TaskInput::Gathered(arrived.into_iter().map(|arrival| arrival.payload).collect()))
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Committing attempts: one compare-and-swap for all the outcomes of a run that are at hand.
+
+use super::{
+    Engine,
+    cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
+};
+use crate::{
+    backend::{BackendError, BackendErrorKind, SnapshotWrite},
+    fail_point::{FailPoint, reach},
+};
+use bytes::Bytes;
+use jetway_core::step::AnyWorkflow;
+use jetway_state::broken_rule::{BrokenRule, is_broken};
+use jetway_state::{
+    CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE, codec,
+    run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
+};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A run that loses more races than this in a row is under attack or broken; an ordinary fan-in never comes near.
+const MAX_CONFLICTS: usize = 256;
+
+impl Engine {
+    /// Commits one attempt, together with whatever else of this run is to be committed at the same time.
+    pub(super) async fn commit(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        attempt: Arc<Finished>,
+    ) -> Result<Verdict, BackendError> {
+        let cell = self.cells.of(run);
+        let mut handed_over = None;
+        loop {
+            let (reply, told) = oneshot::channel();
+            let own = Waiting { attempt: Arc::clone(&attempt), reply };
+            let led = match handed_over.take() {
+                Some(lead) => Some((Lead::group_with(&lead, own), lead)),
+                None => cell.join(own).map(|lead| (lead.group(), lead)),
+            };
+            if let Some((group, lead)) = led {
+                self.commit_group(workflow, run, &cell, group).await;
+                drop(lead);
+            }
+            match told.await {
+                Ok(Reply::Settled(verdict)) => return verdict,
+                Ok(Reply::Lead(lead)) => handed_over = Some(lead),
+                // The leader was dropped in the middle of its write: the attempt is still here.
+                Err(_gone) => {}
+            }
+        }
+    }
+
+    async fn commit_group(&self, workflow: &dyn AnyWorkflow, run: &RunKey, cell: &Cell, group: Vec<Waiting>) {
+        let written = self.write_group(workflow, run, cell, &group).await;
+        for (index, waiting) in group.into_iter().enumerate() {
+            let verdict = match &written {
+                Ok((verdicts, hand)) => Ok(verdicts
+                    .get(index)
+                    .map_or_else(|| Verdict::Discarded(hand.clone()), |planned| planned.verdict(hand))),
+                Err(error) => Err(error.clone()),
+            };
+            if waiting.reply.send(Reply::Settled(verdict)).is_err() {
+                tracing::debug!(%run, "a worker left before its commit was done");
+            }
+        }
+    }
+
+    async fn write_group(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        cell: &Cell,
+        group: &[Waiting],
+    ) -> Result<(Vec<Planned>, InHand), BackendError> {
+        let mut hand = match cell.in_hand() {
+            Some(hand) => hand,
+            None => self.load(run).await?.ok_or_else(|| gone(run))?,
+        };
+        let mut oversized = false;
+        for conflicts in 1..=MAX_CONFLICTS {
+            let Plan { write, verdicts } = self.plan(workflow, &hand, group, oversized);
+            let Some((snapshot, chunks)) = write else {
+                return Ok((verdicts, hand));
+            };
+            if is_broken(BrokenRule::PublishBeforeCommit) {
+                Box::pin(self.publish_early(workflow, &snapshot, &verdicts, hand.revision)).await?;
+            }
+            match self.write(workflow.fingerprint(), &snapshot, chunks, hand.revision).await {
+                Ok(revision) => {
+                    reach(FailPoint::Committed);
+                    let latest = InHand { snapshot: Arc::new(snapshot), revision };
+                    cell.keep(&latest);
+                    return Ok((verdicts, latest));
+                }
+                Err(error) if error.is_conflict() => {
+                    tracing::info!(target: "jetway::commit", %run, conflicts, "commit conflict");
+                    cell.drop_in_hand();
+                    hand = self.load(run).await?.ok_or_else(|| gone(run))?;
+                }
+                Err(error) if error.kind() == BackendErrorKind::TooLarge && !oversized => {
+                    tracing::warn!(%run, %error, "a commit is too large");
+                    oversized = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(BackendError::new(
+            BackendErrorKind::Unavailable,
+            format!(
+                "run {run} was written by others {MAX_CONFLICTS} times in a row while a commit was tried"
+            ),
+        ))
+    }
+
+    /// Breaks the rule that effects come after the commit.
+    async fn publish_early(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        snapshot: &Snapshot,
+        verdicts: &[Planned],
+        revision: u64,
+    ) -> Result<(), BackendError> {
+        let early = InHand { snapshot: Arc::new(snapshot.clone()), revision };
+        for verdict in verdicts {
+            if let Verdict::Committed(hand, effects) = verdict.verdict(&early) {
+                self.carry_out(workflow.fingerprint(), &snapshot.key(), &hand, effects).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the group to the snapshot in hand, one attempt after the other.
+    ///
+    /// `oversized`: the group as it is does not fit; each attempt that makes the snapshot too large fails instead.
+    fn plan(&self, workflow: &dyn AnyWorkflow, hand: &InHand, group: &[Waiting], oversized: bool) -> Plan {
+        let commit = self.next_commit();
+        let mut latest: Option<Snapshot> = None;
+        let mut verdicts = Vec::with_capacity(group.len());
+        let mut chunks = Vec::new();
+        for waiting in group {
+            let snapshot = latest.as_ref().unwrap_or(&hand.snapshot);
+            let Some(attempt) = rebased(workflow, &waiting.attempt, &snapshot.context) else {
+                verdicts.push(Planned::Again);
+                continue;
+            };
+            let fit = |applied: &mut Applied| self.fit(workflow, applied, commit, &mut chunks, oversized);
+            match applied(snapshot, attempt, commit, workflow, fit) {
+                Some(applied) => {
+                    verdicts.push(Planned::Committed(applied.effects));
+                    latest = Some(applied.snapshot);
+                }
+                None => verdicts.push(Planned::Discarded),
+            }
+        }
+        Plan { write: latest.map(|snapshot| (snapshot, chunks)), verdicts }
+    }
+
+    /// Moves payloads out of the snapshot until it fits; an error where it cannot be made to.
+    fn fit(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        applied: &mut Applied,
+        commit: CommitId,
+        chunks: &mut Vec<Chunk>,
+        measure: bool,
+    ) -> Result<(), Error> {
+        let mark = if is_broken(BrokenRule::PublishBeforeCommit) { CommitId::default() } else { commit };
+        let mut written = spill(&mut applied.snapshot, mark, chunks.len(), &self.config.limits)?;
+        if measure {
+            let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
+            if size > self.config.limits.snapshot {
+                let (culprit, bytes) = applied.snapshot.heaviest();
+                return Err(Error::Limit(format!(
+                    "the snapshot would be {size} bytes and may be {}; most of it is {culprit} ({bytes} bytes): {STORE_ELSEWHERE}",
+                    self.config.limits.snapshot
+                )));
+            }
+        }
+        chunks.append(&mut written);
+        Ok(())
+    }
+
+    /// Writes a snapshot over the revision `expected`; 0 where the run must not exist.
+    pub(super) async fn write(
+        &self,
+        build: Fingerprint,
+        snapshot: &Snapshot,
+        chunks: Vec<Chunk>,
+        expected: u64,
+    ) -> Result<u64, BackendError> {
+        let run = snapshot.key();
+        let bytes = codec::seal(snapshot, build, "the snapshot").map_err(|error| {
+            BackendError::new(BackendErrorKind::Corrupt, format!("run {run} cannot be written"))
+                .caused_by(error)
+        })?;
+        let most = self.config.limits.most(snapshot.status);
+        if bytes.len() > most {
+            let sentence = format!("the snapshot of run {run} is {} bytes and may be {most}", bytes.len());
+            return Err(BackendError::new(BackendErrorKind::TooLarge, sentence));
+        }
+        if bytes.len() > most / 2 && self.cells.of(&run).is_first_warning() {
+            let ((culprit, _), bytes) = (snapshot.heaviest(), bytes.len());
+            tracing::warn!(
+                %run, bytes, most, "the snapshot is more than half as large as it may be, mostly for its {culprit}"
+            );
+        }
+        let (commit, status, awaited) = (snapshot.commit, snapshot.status, snapshot.parent.is_some());
+        self.backend.commit(SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks }).await
+    }
+}
+
+/// What a group would write, and what it means for each attempt of the group.
+struct Plan {
+    write: Option<(Snapshot, Vec<Chunk>)>,
+    verdicts: Vec<Planned>,
+}
+
+enum Planned {
+    Committed(Vec<Effect>),
+    Discarded,
+    Again,
+}
+
+impl Planned {
+    fn verdict(&self, hand: &InHand) -> Verdict {
+        match self {
+            Self::Committed(effects) => {
+                // Another attempt of the group may have ended the run.
+                let ended = hand.snapshot.status.is_terminal();
+                let wanted = effects.iter().filter(|effect| !ended || !matches!(effect, Effect::Ticket(_)));
+                Verdict::Committed(hand.clone(), wanted.cloned().collect())
+            }
+            Self::Discarded => Verdict::Discarded(hand.clone()),
+            Self::Again => Verdict::Again(hand.clone()),
+        }
+    }
+}
+
+/// The attempt with its change of the context re-applied to the latest one. `None` where the node held on a context
+/// that is no longer so: it has to look again, or a join could be held by every branch and go on by none.
+fn rebased(workflow: &dyn AnyWorkflow, finished: &Finished, latest: &Bytes) -> Option<Attempt> {
+    let attempt = finished.attempt.clone();
+    if finished.base == *latest {
+        return Some(attempt);
+    }
+    if attempt.produced == Produced::Hold {
+        return None;
+    }
+    let Some(mine) = &attempt.context else {
+        return Some(attempt);
+    };
+    Some(match workflow.rebase(&finished.base, mine, latest) {
+        Ok(context) => Attempt { context: Some(context), ..attempt },
+        Err(error) => attempt.failed(error.kind(), error.to_string()),
+    })
+}
+
+/// Applies an attempt and makes the result fit; an attempt that cannot be made to fit fails the run that made it.
+fn applied(
+    snapshot: &Snapshot,
+    attempt: Attempt,
+    commit: CommitId,
+    workflow: &dyn AnyWorkflow,
+    mut fit: impl FnMut(&mut Applied) -> Result<(), Error>,
+) -> Option<Applied> {
+    let mut whole = apply(snapshot.clone(), attempt.clone(), commit, workflow.graph())?;
+    match fit(&mut whole) {
+        Ok(()) => Some(whole),
+        Err(error) => {
+            let failed = attempt.failed(error.kind(), error.to_string());
+            apply(snapshot.clone(), failed, commit, workflow.graph())
+        }
+    }
+}
+
+fn gone(run: &RunKey) -> BackendError {
+    BackendError::new(
+        BackendErrorKind::Refused,
+        format!("run {run} is not there any more: it was removed while a step of it was under way"),
+    )
+}

@@ -1,0 +1,98 @@
+//! What the environment says, read once.
+
+use super::{FailPoint, UnknownName};
+use jetway_state::broken_rule::{self, BrokenRule};
+use std::{
+    env,
+    fmt::Display,
+    iter,
+    str::FromStr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Where the process is to die.
+struct Armed {
+    point: FailPoint,
+    /// How often the place is to be reached before.
+    left: AtomicU32,
+}
+
+/// Dies here where the environment says so: at once, without unwinding, and with one line on standard error.
+pub fn reach(point: FailPoint) {
+    let Some(armed) = armed().filter(|armed| armed.point == point) else {
+        return;
+    };
+    // Below zero it wraps around: the process is on its way out then.
+    if armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        die(&format!("the process ends at the fail point {point}"));
+    }
+}
+
+/// Breaks the rule that the environment names, for the rest of the process.
+pub fn break_rule_of_environment() {
+    if let Some(rule) = told("JETWAY_BROKEN_RULE", BrokenRule::from_str) {
+        broken_rule::arm(rule, rand::random());
+    }
+}
+
+/// The items in one piece; one by one where the process is to die between two of them.
+pub fn apart<T>(point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    let size = if armed().is_some_and(|armed| armed.point == point) { 1 } else { items.len().max(1) };
+    let mut items = items.into_iter();
+    iter::from_fn(move || Some(items.by_ref().take(size).collect::<Vec<_>>()).filter(|part| !part.is_empty()))
+}
+
+fn armed() -> Option<&'static Armed> {
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+    ARMED.get_or_init(|| told("JETWAY_FAIL_POINT", Armed::from_str)).as_ref()
+}
+
+impl FromStr for Armed {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let (name, times) = match text.rsplit_once('@').map(|(name, times)| (name, times.parse())) {
+            Some((name, Ok(times))) => (name, times),
+            _ => (text, 1),
+        };
+        Ok(Self { point: name.parse()?, left: AtomicU32::new(times) })
+    }
+}
+
+/// What a variable says. A name that is misspelt must not pass for one that is never reached.
+fn told<T, E: Display>(variable: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
+    match read(&text) {
+        Ok(told) => Some(told),
+        Err(error) => die(&format!("{variable}: {error}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "nothing else of the process will ever be said")]
+fn die(words: &str) -> ! {
+    eprintln!("{words}");
+    std::process::abort()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_and_a_count_are_read() {
+        let read = |text: &str| text.parse::<Armed>().map(|armed| (armed.point, armed.left.into_inner()));
+        assert_eq!(read("committed"), Ok((FailPoint::Committed, 1)));
+        assert_eq!(read("node-run@3"), Ok((FailPoint::NodeRun, 3)));
+        assert!(read("node-run@x").is_err() && read("comitted").is_err());
+    }
+
+    #[test]
+    fn items_stay_together_where_nothing_is_to_happen() {
+        let parts: Vec<_> = apart(FailPoint::TicketPublished, vec![1, 2, 3]).collect();
+        assert_eq!(parts, [[1, 2, 3]]);
+        assert_eq!(apart(FailPoint::TicketPublished, Vec::<u8>::new()).count(), 0);
+    }
+}

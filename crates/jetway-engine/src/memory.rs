@@ -1,0 +1,72 @@
+//! A backend in memory: the engine without a server, for tests and for trying things out.
+//!
+//! It keeps the rules of [`backend`](crate::backend) within one process; nothing outlives the process.
+
+mod hosts;
+mod leases;
+mod results;
+mod snapshots;
+mod starts;
+mod tickets;
+
+use jetway_core::clock::{Clock, SystemClock};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Snapshots, tickets, starts and results in memory. Clones share them.
+#[derive(Clone)]
+pub struct MemoryBackend {
+    snapshots: Arc<Mutex<snapshots::Snapshots>>,
+    tickets: Arc<tickets::Queue>,
+    starts: Arc<starts::Queue>,
+    results: Arc<results::Results>,
+    hosts: Arc<Mutex<hosts::Hosts>>,
+    lease: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl MemoryBackend {
+    /// An empty backend with leases of 30 seconds.
+    pub fn new() -> Self {
+        Self::with_lease(Duration::from_secs(30))
+    }
+
+    /// An empty backend with leases of that length.
+    pub fn with_lease(lease: Duration) -> Self {
+        Self {
+            snapshots: Arc::default(),
+            tickets: Arc::default(),
+            starts: Arc::default(),
+            results: Arc::default(),
+            hosts: Arc::default(),
+            lease,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The same backend with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+}
+
+impl Default for MemoryBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBackend").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+/// No code that holds one of these locks can panic half-way through a change, so a poisoned lock holds good data.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,134 @@
+//! Snapshots in memory.
+
+use super::{MemoryBackend, locked};
+use crate::backend::{
+    BackendError, BackendErrorKind, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jetway_state::{
+    RunKey, Timestamp,
+    run::{ChunkRef, Status},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+#[derive(Default)]
+pub(super) struct Snapshots {
+    runs: BTreeMap<RunKey, Kept>,
+    chunks: BTreeMap<(RunKey, ChunkRef), Bytes>,
+    revision: u64,
+}
+
+struct Kept {
+    stored: Stored,
+    status: Status,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl SnapshotStore for MemoryBackend {
+    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
+        Ok(locked(&self.snapshots).runs.get(run).map(|kept| kept.stored.clone()))
+    }
+
+    async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
+        if write.bytes.len() > self.max_snapshot() {
+            let message = format!("the snapshot of run {} is {} bytes", write.run, write.bytes.len());
+            return Err(BackendError::new(BackendErrorKind::TooLarge, message));
+        }
+        let mut kept = locked(&self.snapshots);
+        let found = kept.runs.get(&write.run).map_or(0, |run| run.stored.revision);
+        if found != write.expected {
+            let message = format!("run {} is at revision {found}, not {}", write.run, write.expected);
+            return Err(BackendError::new(BackendErrorKind::Conflict, message));
+        }
+        kept.revision += 1;
+        let revision = kept.revision;
+        for chunk in write.chunks {
+            kept.chunks.insert((write.run.clone(), chunk.name), chunk.bytes);
+        }
+        let stored = Stored { run: write.run.clone(), bytes: write.bytes, revision };
+        kept.runs.insert(write.run, Kept { stored, status: write.status, at: self.clock.now() });
+        Ok(revision)
+    }
+
+    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
+        Ok(locked(&self.snapshots).chunks.get(&(run.clone(), chunk)).cloned())
+    }
+
+    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
+        locked(&self.snapshots).chunks.retain(|(of, chunk), _| of != run || !chunks.contains(chunk));
+        Ok(())
+    }
+
+    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
+        locked(&self.snapshots).chunks.retain(|(of, _), _| of != run);
+        Ok(())
+    }
+
+    async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
+        let after = match query.after.as_deref().map(str::parse::<u64>) {
+            None => 0,
+            Some(Ok(after)) => after,
+            Some(Err(_)) => {
+                return Err(BackendError::new(
+                    BackendErrorKind::Refused,
+                    "the page's `after` is not a number",
+                ));
+            }
+        };
+        let limit = if query.limit == 0 { 100 } else { query.limit };
+        let kept = locked(&self.snapshots);
+        let mut found: Vec<_> = kept
+            .runs
+            .iter()
+            .filter(|(key, run)| {
+                run.stored.revision > after
+                    && query.workflow.as_ref().is_none_or(|workflow| key.workflow == *workflow)
+                    && query.status.is_none_or(|status| run.status == status)
+            })
+            .map(|(_, run)| run.stored.clone())
+            .collect();
+        found.sort_by_key(|stored| stored.revision);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|last| last.revision.to_string());
+        Ok(RunsPage { runs: found, next })
+    }
+
+    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
+        let kept = locked(&self.snapshots);
+        let ended = kept.runs.iter().filter(|(_, run)| run.status.is_terminal() && run.at >= since);
+        Ok(ended.map(|(key, _)| key.clone()).collect())
+    }
+
+    async fn drop_litter(&self, _grace: Duration) -> Result<u64, BackendError> {
+        let mut kept = locked(&self.snapshots);
+        let Snapshots { runs, chunks, .. } = &mut *kept;
+        let before = chunks.len();
+        chunks.retain(|(of, _), _| runs.get(of).is_none_or(|run| !run.status.is_terminal()));
+        Ok((before - chunks.len()) as u64)
+    }
+
+    async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
+        let kept = locked(&self.snapshots);
+        let mut old: Vec<_> =
+            kept.runs.iter().filter(|(_, run)| run.stored.revision > after && run.at < before).collect();
+        old.sort_by_key(|(_, run)| run.stored.revision);
+        let looked_at = old.last().map_or(after, |(_, run)| run.stored.revision);
+        let stale = old
+            .into_iter()
+            .filter(|(_, run)| !run.status.is_terminal() || run.status == Status::Cancelled)
+            .map(|(key, run)| StaleRun {
+                run: key.clone(),
+                revision: run.stored.revision,
+                cancelled: run.status == Status::Cancelled,
+            })
+            .collect();
+        Ok((stale, looked_at))
+    }
+
+    fn max_snapshot(&self) -> usize {
+        1024 * 1024
+    }
+}

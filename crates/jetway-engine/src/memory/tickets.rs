@@ -1,0 +1,49 @@
+//! Tickets in memory.
+
+use super::{MemoryBackend, leases::Leases};
+use crate::backend::{BackendError, Delivery, Ticket, TicketQueue};
+use async_trait::async_trait;
+use futures::{StreamExt, stream, stream::BoxStream};
+use jetway_state::{Fingerprint, ItemId, RunKey, WorkflowName};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::Semaphore;
+
+pub(super) type Queue = Leases<(Ticket, Fingerprint)>;
+
+#[async_trait]
+impl TicketQueue for MemoryBackend {
+    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        for (ticket, fingerprint) in tickets {
+            let (run, item, lane) = (ticket.run(), ticket.item.clone(), ticket.workflow.to_string());
+            self.tickets
+                .add(&lane, (ticket, fingerprint), |(other, _)| other.item == item && other.run() == run);
+        }
+        Ok(())
+    }
+
+    async fn tickets(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
+        let (queue, lane, lasts) = (Arc::clone(&self.tickets), workflow.to_string(), self.lease);
+        Ok(stream::unfold((), move |()| {
+            let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
+            async move {
+                let ((ticket, fingerprint), delivered, lease, slot) =
+                    queue.take(&lane, &slots, lasts).await?;
+                Some((Ok(Delivery { ticket, fingerprint, delivered, lease, slot }), ()))
+            }
+        })
+        .boxed())
+    }
+
+    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+        let live = self.tickets.live(run.workflow.as_str());
+        Ok(live
+            .into_iter()
+            .filter(|(ticket, _)| ticket.run() == *run)
+            .map(|(ticket, _)| ticket.item)
+            .collect())
+    }
+}

@@ -1,0 +1,221 @@
+//! How snapshots, tickets and values become bytes: CBOR, and a versioned envelope around what is stored.
+
+use crate::{Error, Fingerprint};
+use bytes::{BufMut, Bytes, BytesMut};
+use ciborium::Value;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The format that this build writes. It reads this one and every older one.
+pub const FORMAT: u16 = 1;
+
+/// What an envelope starts with, so that foreign bytes are told from ours at once.
+const MAGIC: [u8; 2] = *b"JW";
+const HEADER: usize = 12;
+
+/// What keeps an envelope from being opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The bytes are not an envelope.
+    #[error("{what} is not in Jetway's format: {bytes} bytes that do not start with its mark")]
+    Foreign {
+        /// What was to be read.
+        what: &'static str,
+        /// How many bytes there were.
+        bytes: usize,
+    },
+    /// A newer build wrote it.
+    #[error(
+        "{what} was written in format {found}, and this build reads up to format {FORMAT}: update this host"
+    )]
+    Newer {
+        /// What was to be read.
+        what: &'static str,
+        /// The format that was found.
+        found: u16,
+    },
+    /// The body does not decode.
+    #[error("{what} cannot be decoded: {reason}")]
+    Corrupt {
+        /// What was to be read.
+        what: &'static str,
+        /// The codec's own words.
+        reason: String,
+    },
+}
+
+/// How the input of a start is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encoding {
+    /// JSON.
+    #[default]
+    Json,
+    /// CBOR.
+    Cbor,
+}
+
+/// Encodes a value as CBOR. `what` names it in the error.
+///
+/// # Errors
+/// [`Error::Codec`] where serde cannot serialise it.
+pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Error> {
+    let mut bytes = Vec::with_capacity(256);
+    ciborium::into_writer(value, &mut bytes).map_err(|error| Error::encode(what, error))?;
+    Ok(bytes.into())
+}
+
+/// Decodes a value from CBOR. `what` names it in the error.
+///
+/// # Errors
+/// [`Error::Codec`] where the bytes are not that value.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
+    whole(bytes).map_err(|reason| Error::decode(what, reason))
+}
+
+/// The same value with the entries of all its maps in the order of their encoded keys, as in section 4.2.1 of RFC 8949. What
+/// is no CBOR stays as it is.
+pub fn canonical(bytes: &[u8]) -> Vec<u8> {
+    let mut sorted = Vec::with_capacity(bytes.len());
+    match ciborium::from_reader(bytes).map(in_order) {
+        Ok(value) if ciborium::into_writer::<Value, _>(&value, &mut sorted).is_ok() => sorted,
+        Ok(_) | Err(_) => bytes.to_vec(),
+    }
+}
+
+fn in_order(value: Value) -> Value {
+    match value {
+        Value::Map(entries) => {
+            let entries = entries.into_iter().map(|(key, value)| (in_order(key), in_order(value)));
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_by_cached_key(|(key, _)| {
+                let mut bytes = Vec::new();
+                // A vector takes whatever is written to it, and a value was read.
+                ciborium::into_writer(key, &mut bytes).map(|()| bytes).unwrap_or_default()
+            });
+            Value::Map(entries)
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(in_order).collect()),
+        Value::Tag(tag, value) => Value::Tag(tag, Box::new(in_order(*value))),
+        other => other,
+    }
+}
+
+/// Encodes a value into an envelope: mark, format number, the workflow's fingerprint, CBOR.
+///
+/// # Errors
+/// [`Error::Codec`] where serde cannot serialise it.
+pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &str) -> Result<Bytes, Error> {
+    let mut bytes = BytesMut::with_capacity(1024);
+    bytes.put_slice(&MAGIC);
+    bytes.put_u16(FORMAT);
+    bytes.put_u64(fingerprint.0);
+    let mut writer = bytes.writer();
+    ciborium::into_writer(value, &mut writer).map_err(|error| Error::encode(what, error))?;
+    Ok(writer.into_inner().freeze())
+}
+
+/// Opens an envelope.
+///
+/// # Errors
+/// Foreign bytes, a format that is newer than this build, or a body that does not decode.
+pub fn open<T: DeserializeOwned>(
+    bytes: &[u8],
+    what: &'static str,
+) -> Result<(T, Fingerprint), EnvelopeError> {
+    let foreign = EnvelopeError::Foreign { what, bytes: bytes.len() };
+    let (header, body) = bytes.split_at_checked(HEADER).ok_or_else(|| foreign.clone())?;
+    let [m0, m1, f0, f1, fingerprint @ ..] = header else {
+        return Err(foreign);
+    };
+    if [*m0, *m1] != MAGIC {
+        return Err(foreign);
+    }
+    let found = u16::from_be_bytes([*f0, *f1]);
+    // Formats are counted from 1.
+    if found == 0 {
+        return Err(foreign);
+    }
+    if found > FORMAT {
+        return Err(EnvelopeError::Newer { what, found });
+    }
+    let fingerprint = fingerprint.try_into().map(u64::from_be_bytes).map_err(|_short| foreign)?;
+    let value = whole(body).map_err(|reason| EnvelopeError::Corrupt { what, reason })?;
+    Ok((value, Fingerprint(fingerprint)))
+}
+
+/// The one value that the bytes are.
+fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String> {
+    let value = ciborium::from_reader(&mut bytes).map_err(|error| in_words(&error))?;
+    match bytes.len() {
+        0 => Ok(value),
+        more => Err(format!("{more} bytes follow its end")),
+    }
+}
+
+fn in_words(error: &ciborium::de::Error<std::io::Error>) -> String {
+    use ciborium::de::Error::{Io, RecursionLimitExceeded, Semantic, Syntax};
+    match error {
+        Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        Io(error) => error.to_string(),
+        Syntax(at) => format!("byte {at} of it is not CBOR"),
+        Semantic(Some(at), reason) => format!("{reason} (at byte {at})"),
+        Semantic(None, reason) => reason.clone(),
+        RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_envelope_opens_again() {
+        let sealed = seal(&("a", 7), Fingerprint(9), "a pair").unwrap();
+        assert_eq!(open::<(String, u8)>(&sealed, "a pair"), Ok((("a".to_owned(), 7), Fingerprint(9))));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_in_words() {
+        let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
+        sealed[3] = 2;
+        let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
+        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 2 });
+        assert!(refused.to_string().contains("update this host"));
+    }
+
+    #[test]
+    fn what_was_never_a_format_is_not_a_newer_one() {
+        let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
+        sealed[3] = 0;
+        assert!(matches!(open::<u8>(&sealed, "a snapshot"), Err(EnvelopeError::Foreign { .. })));
+    }
+
+    #[test]
+    fn bytes_behind_the_end_are_not_passed_over() {
+        let sealed = [&seal(&1_u8, Fingerprint(0), "x").unwrap()[..], b"ab"].concat();
+        let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
+        assert!(refused.to_string().contains("2 bytes follow its end"), "{refused}");
+        assert!(decode::<u8>(&[1, 2], "x").is_err());
+    }
+
+    #[test]
+    fn what_does_not_decode_is_told_in_words() {
+        let said = |bytes: &[u8]| decode::<Vec<u8>>(bytes, "x").unwrap_err().to_string();
+        assert!(said(&[0x82, 1]).contains("it ends too early"), "{}", said(&[0x82, 1]));
+        assert!(said(&[0x1c]).contains("byte 0 of it is not CBOR"), "{}", said(&[0x1c]));
+        assert!(said(&[0x61, b'a']).contains("expected"), "{}", said(&[0x61, b'a']));
+        assert!(said(&[0x81; 400]).contains("invalid type"), "{}", said(&[0x81; 400]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut marked = b"JW\x00\x01".to_vec();
+            marked.extend(&bytes);
+            let foreign = matches!(open::<u8>(&bytes, "x"), Err(EnvelopeError::Foreign { .. }));
+            prop_assert!(foreign || bytes.starts_with(b"JW"));
+            let newer = matches!(open::<String>(&marked, "x"), Err(EnvelopeError::Newer { .. }));
+            prop_assert!(!newer);
+        }
+    }
+}

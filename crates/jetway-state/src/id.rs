@@ -1,0 +1,281 @@
+//! Names: of workflows, runs, work items and commits.
+
+use crate::broken_rule::{self, BrokenRule, is_broken};
+use data_encoding::{Encoding, Specification};
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+use std::{fmt, str::FromStr, sync::LazyLock};
+
+/// A name that is not fit for its use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bad {what} {name:?}: use 1 to {longest} characters out of A-Z, a-z, 0-9, _ and -")]
+pub struct BadName {
+    /// What was to be named.
+    pub what: &'static str,
+    /// The name that was given.
+    pub name: String,
+    /// How long a name may be.
+    pub longest: usize,
+}
+
+fn checked(what: &'static str, longest: usize, name: &str) -> Result<String, BadName> {
+    let fits = (1..=longest).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(BadName { what, name: name.chars().take(80).collect(), longest })
+    }
+}
+
+fn fit(longest: usize, name: &str) -> String {
+    let digest = digest_text(&[name.as_bytes()]);
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
+    let kept: String = name.chars().take(longest - digest.len() - 1).map(allowed).collect();
+    format!("{kept}-{digest}")
+}
+
+/// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
+fn digest_text(parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $type(String);
+
+        impl $type {
+            /// Checks a name.
+            ///
+            /// # Errors
+            /// Says which characters and lengths are allowed.
+            pub fn new(name: &str) -> Result<Self, BadName> {
+                checked($what, $longest, name).map(Self)
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = BadName;
+
+            fn from_str(name: &str) -> Result<Self, BadName> {
+                Self::new(name)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                Self::new(&name).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name!(
+    /// What keeps the runs of several teams apart on one server: `[A-Za-z0-9_-]{1,32}`.
+    Namespace, "namespace", 32
+);
+name!(
+    /// The name of a workflow: `[A-Za-z0-9_-]{1,64}`.
+    WorkflowName, "workflow name", 64
+);
+name!(
+    /// The name of one execution of a workflow: `[A-Za-z0-9_-]{1,64}`.
+    RunId, "run id", 64
+);
+name!(
+    /// The name of a work item within its run: derived, never random, so that a step that runs twice names the same
+    /// successors.
+    ItemId, "work item id", 64
+);
+
+macro_rules! fitted {
+    ($($type:ident, $longest:literal;)+) => {$(
+        impl $type {
+            /// The name itself where it is fit, else one that is: `_` for what is not allowed, cut off, and a digest
+            /// behind it, so that two names stay two. For names that are told, and are no part of a subject or a key.
+            pub fn fitted(name: &str) -> Self {
+                Self::new(name).unwrap_or_else(|_| Self(fit($longest, name)))
+            }
+        }
+    )+};
+}
+
+fitted! { WorkflowName, 64; RunId, 64; }
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// Lower case letters and digits only, so that `-` can set a position apart.
+static ALPHABET: LazyLock<Option<Encoding>> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification.encoding().ok()
+});
+
+impl ItemId {
+    /// Leaves room for `-` and any position.
+    const LONGEST_FAN_OUT: usize = 64 - 1 - 10;
+
+    /// The item that a run starts with.
+    pub fn start() -> Self {
+        Self("start".to_owned())
+    }
+
+    /// The item that goes on from `parent` alone: its only successor, or the `position`th one outside the engine.
+    pub fn successor(parent: &str, position: usize) -> Self {
+        Self::derived(&[parent.as_bytes(), b"next", &position.to_be_bytes()])
+    }
+
+    /// The fan-out that `item` opens: of the item's own name, or of one that is derived from it where the names of its
+    /// branches would be too long. Fan-outs within fan-outs have ever longer names.
+    pub fn fan_out(item: &Self) -> Self {
+        if item.0.len() <= Self::LONGEST_FAN_OUT && !is_broken(BrokenRule::RandomItemIds) {
+            return item.clone();
+        }
+        Self::derived(&[item.0.as_bytes(), b"fan-out"])
+    }
+
+    /// The branch of a fan-out at `position`.
+    pub fn branch(fan_out: &Self, position: u32) -> Self {
+        Self(format!("{fan_out}-{position}"))
+    }
+
+    /// The item that runs the gathering node `node` when `fan_out` closes.
+    pub fn gathered(fan_out: &Self, node: &str) -> Self {
+        Self::derived(&[fan_out.0.as_bytes(), b"gather", node.as_bytes()])
+    }
+
+    /// The fan-out and the position of a branch; `None` for every other item.
+    pub fn as_branch(&self) -> Option<(Self, u32)> {
+        let (fan_out, position) = self.0.rsplit_once('-').filter(|(fan_out, _)| !fan_out.is_empty())?;
+        // One spelling for each position, or one branch would have many ids.
+        let number: u32 = position.parse().ok()?;
+        (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
+    }
+
+    fn derived(parts: &[&[u8]]) -> Self {
+        if is_broken(BrokenRule::RandomItemIds) {
+            return Self(digest_text(&[&broken_rule::unique().to_be_bytes()]));
+        }
+        Self(digest_text(parts))
+    }
+}
+
+/// Which run: a workflow's name and a run id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunKey {
+    /// The workflow.
+    pub workflow: WorkflowName,
+    /// The run.
+    pub run_id: RunId,
+}
+
+impl RunKey {
+    /// Names a run of a workflow.
+    pub fn new(workflow: WorkflowName, run_id: RunId) -> Self {
+        Self { workflow, run_id }
+    }
+}
+
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.workflow, self.run_id)
+    }
+}
+
+/// Which write a snapshot came from: the writer, and the number of the write. Unique, so that a writer that got no
+/// answer can tell by reading whether it was its own write that won.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct CommitId {
+    /// A random number of the writing process.
+    pub writer: u64,
+    /// Counts the writes of that process.
+    pub number: u64,
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:x}", self.writer, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(RunId::new("order-17_a").is_ok());
+        for bad in ["", "a.b", "a b", "ä", "*", &"x".repeat(65)] {
+            assert!(RunId::new(bad).is_err(), "{bad:?} passed");
+        }
+        assert!(serde_json::from_str::<RunId>("\"a.b\"").is_err());
+    }
+
+    #[test]
+    fn names_are_made_to_fit() {
+        assert_eq!(WorkflowName::fitted("orders").as_str(), "orders");
+        let fitted: Vec<_> = ["an order", "an_order", "", "ä/b", &"x".repeat(90)].map(RunId::fitted).into();
+        assert!(fitted[0].as_str().starts_with("an_order-"));
+        assert!(fitted.iter().all(|name| RunId::new(name.as_str()).is_ok()), "{fitted:?}");
+        assert_ne!(RunId::fitted(&"x".repeat(90)), RunId::fitted(&"x".repeat(91)));
+    }
+
+    #[test]
+    fn derived_ids_repeat_and_differ() {
+        let start = ItemId::start();
+        assert_eq!(ItemId::successor(start.as_str(), 0), ItemId::successor(start.as_str(), 0));
+        assert_ne!(ItemId::successor(start.as_str(), 0), ItemId::successor(start.as_str(), 1));
+        assert_ne!(ItemId::gathered(&start, "join"), ItemId::gathered(&start, "other"));
+        assert_eq!(ItemId::successor("start", 0).as_str().len(), 16);
+    }
+
+    #[test]
+    fn branches_name_their_fan_out_and_position() {
+        let branch = ItemId::branch(&ItemId::branch(&ItemId::start(), 3), 12);
+        assert_eq!(branch.as_str(), "start-3-12");
+        let (outer, position) = branch.as_branch().unwrap();
+        assert_eq!((outer.as_str(), position), ("start-3", 12));
+        assert_eq!(ItemId::start().as_branch(), None);
+        assert_eq!(ItemId::new("start-03").unwrap().as_branch(), None);
+        assert_eq!(ItemId::successor("start", 0).as_branch(), None);
+        assert_eq!(ItemId::new("-7").unwrap().as_branch(), None);
+    }
+
+    #[test]
+    fn fan_outs_within_fan_outs_keep_names_that_fit() {
+        let mut item = ItemId::start();
+        for depth in 0..200 {
+            let fan_out = ItemId::fan_out(&item);
+            assert_eq!(fan_out, ItemId::fan_out(&item), "at depth {depth}");
+            item = ItemId::branch(&fan_out, u32::MAX - depth);
+            assert!(ItemId::new(item.as_str()).is_ok(), "{item} at depth {depth}");
+            assert_eq!(item.as_branch(), Some((fan_out, u32::MAX - depth)));
+        }
+        assert_eq!(ItemId::fan_out(&ItemId::new("start-3").unwrap()).as_str(), "start-3");
+    }
+}

@@ -1,0 +1,23 @@
+//! The rules of Jetway: what the record of a run is and how it changes.
+//!
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use.
+//!
+//! Every function of this crate is pure: no I/O, no clock, no randomness, no task. The compiler holds this: the crate
+//! depends neither on tokio nor on a source of time or randomness, and clippy refuses those of the standard library.
+
+#![deny(missing_docs)]
+
+pub mod broken_rule;
+pub mod codec;
+pub mod error;
+pub mod graph;
+pub mod id;
+pub mod json;
+pub mod run;
+pub mod time;
+pub mod trace;
+
+pub use error::{Error, FloxideError, STORE_ELSEWHERE};
+pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
+pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
+pub use time::Timestamp;

@@ -1,0 +1,207 @@
+//! Keeping snapshots small: payloads beyond a bound go into chunks beside the snapshot.
+
+use super::{
+    Arrival, Arrivals, ChunkRef, Input, Payload, SeedChunk, Seeds, Snapshot, Status, fan_out::Seeded,
+};
+use crate::{CommitId, Error, codec};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// How large things may become, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Payloads of pending work that a snapshot carries itself.
+    pub inline: usize,
+    /// A group of payloads below this stays in the snapshot whatever the others do.
+    pub group: usize,
+    /// Payloads in one chunk; a single larger one has a chunk of its own.
+    pub chunk: usize,
+    /// A whole encoded snapshot.
+    pub snapshot: usize,
+}
+
+/// The record of how a run ended has to fit where the record of the run just did.
+const ROOM_FOR_THE_END: usize = 4 * 1024;
+
+impl Limits {
+    /// How large a snapshot of that status may be.
+    pub fn most(&self, status: Status) -> usize {
+        if status.is_terminal() { self.snapshot + ROOM_FOR_THE_END } else { self.snapshot }
+    }
+
+    /// The same for a backend that keeps snapshots of up to `largest` bytes.
+    #[must_use]
+    pub fn within(self, largest: usize) -> Self {
+        Self { snapshot: self.snapshot.min(largest.saturating_sub(ROOM_FOR_THE_END)), ..self }
+    }
+}
+
+impl Default for Limits {
+    /// Fit for the server's default `max_payload` of 1 MiB.
+    fn default() -> Self {
+        Self { inline: 48 * 1024, group: 2 * 1024, chunk: 256 * 1024, snapshot: 960 * 1024 }
+    }
+}
+
+/// A chunk to be written before the snapshot that names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its name.
+    pub name: ChunkRef,
+    /// Its bytes: an encoded list of [`ChunkEntry`].
+    pub bytes: Bytes,
+}
+
+/// What a chunk holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChunkEntry {
+    /// A branch that was not taken up.
+    Seed {
+        /// Its position.
+        position: u32,
+        /// Its node.
+        node: String,
+        /// The encoded work item.
+        payload: Bytes,
+    },
+    /// A value that waits for a gathering node.
+    Arrival(Arrival),
+    /// The input of an item.
+    Item(Bytes),
+}
+
+/// Moves payloads into chunks of `commit` until the snapshot is within its limits. `written` counts the chunks that the
+/// commit has already.
+///
+/// # Errors
+/// [`Error::Codec`] where a chunk cannot be encoded, [`Error::Limit`] where one commit would need too many chunks.
+pub fn spill(
+    snapshot: &mut Snapshot,
+    commit: CommitId,
+    written: usize,
+    limits: &Limits,
+) -> Result<Vec<Chunk>, Error> {
+    if inline_bytes(snapshot) <= limits.inline {
+        return Ok(Vec::new());
+    }
+    let mut writer = Writer { commit, written, limits: *limits, chunks: Vec::new() };
+    for fan_out in snapshot.fan_outs.values_mut() {
+        if seed_bytes(&fan_out.seeds) > limits.group {
+            writer.seeds(&mut fan_out.seeds)?;
+        }
+        for arrivals in fan_out.arrivals.values_mut() {
+            writer.arrivals(arrivals)?;
+        }
+    }
+    for item in snapshot.items.values_mut() {
+        match &mut item.input {
+            Input::Gathered(arrivals) => writer.arrivals(arrivals)?,
+            Input::One(payload) => writer.payload(payload)?,
+        }
+    }
+    snapshot.chunked |= !writer.chunks.is_empty();
+    Ok(writer.chunks)
+}
+
+impl Snapshot {
+    /// What it consists of, in words, with about so many bytes each.
+    fn parts(&self) -> [(&'static str, usize); 4] {
+        let errors = self.error.iter().chain(&self.caught.latest);
+        [
+            ("context", self.context.len()),
+            ("outputs", self.outputs.iter().map(|output| output.value.len() + 64).sum()),
+            ("pending work", inline_bytes(self) + 128 * (self.items.len() + self.fan_outs.len())),
+            ("errors", errors.map(|error| error.message.len() + 128).sum()),
+        ]
+    }
+
+    /// The part that takes up most, with about its size in bytes.
+    pub fn heaviest(&self) -> (&'static str, usize) {
+        self.parts().into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
+    }
+
+    /// About how many bytes it takes up in memory.
+    pub fn weight(&self) -> usize {
+        self.parts().iter().map(|(_, bytes)| bytes).sum::<usize>() + 512
+    }
+}
+
+fn inline_bytes(snapshot: &Snapshot) -> usize {
+    let fan_outs = snapshot.fan_outs.values().map(|fan_out| {
+        seed_bytes(&fan_out.seeds) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
+    });
+    let items = snapshot.items.values().map(|item| match &item.input {
+        Input::One(Payload::Inline(bytes)) => bytes.len(),
+        Input::One(Payload::Chunk(_)) => 0,
+        Input::Gathered(arrivals) => arrivals.inline_bytes(),
+    });
+    fan_outs.sum::<usize>() + items.sum::<usize>()
+}
+
+fn seed_bytes(seeds: &Seeds) -> usize {
+    seeds.inline.values().map(|seed| seed.payload.len() + seed.node.len() + 8).sum()
+}
+
+struct Writer {
+    commit: CommitId,
+    written: usize,
+    limits: Limits,
+    chunks: Vec<Chunk>,
+}
+
+impl Writer {
+    fn seeds(&mut self, seeds: &mut Seeds) -> Result<(), Error> {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        let mut written = Vec::new();
+        for (position, Seeded { node, payload }) in std::mem::take(&mut seeds.inline) {
+            if bytes > 0 && bytes + payload.len() > self.limits.chunk {
+                written.push(self.seed_chunk(&mut group)?);
+                bytes = 0;
+            }
+            bytes += payload.len();
+            group.push((position, ChunkEntry::Seed { position, node, payload }));
+        }
+        if !group.is_empty() {
+            written.push(self.seed_chunk(&mut group)?);
+        }
+        // A fan-out's seeds are written once, when it opens, so the ranges stay in order.
+        seeds.chunks.extend(written);
+        Ok(())
+    }
+
+    fn seed_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<SeedChunk, Error> {
+        let first = group.first().map_or(0, |(position, _)| *position);
+        let entries: Vec<_> = group.drain(..).map(|(_, entry)| entry).collect();
+        Ok(SeedChunk { first, chunk: self.write(&entries)? })
+    }
+
+    fn arrivals(&mut self, arrivals: &mut Arrivals) -> Result<(), Error> {
+        if arrivals.inline_bytes() > self.limits.group {
+            let entries: Vec<_> = arrivals.inline.drain(..).map(ChunkEntry::Arrival).collect();
+            arrivals.chunks.push(self.write(&entries)?);
+        }
+        Ok(())
+    }
+
+    fn payload(&mut self, payload: &mut Payload) -> Result<(), Error> {
+        if let Payload::Inline(bytes) = payload
+            && bytes.len() > self.limits.group
+        {
+            *payload = Payload::Chunk(self.write(&[ChunkEntry::Item(bytes.clone())])?);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, entries: &[ChunkEntry]) -> Result<ChunkRef, Error> {
+        let bytes = codec::encode(&entries, "a chunk of payloads")?;
+        let number = u16::try_from(self.written + self.chunks.len())
+            .map_err(|_too_many| Error::Limit("one commit writes more than 65,535 chunks".to_owned()))?;
+        let size = u32::try_from(bytes.len()).map_err(|_too_large| {
+            Error::Limit(format!("a payload of {} bytes is larger than 4 GiB", bytes.len()))
+        })?;
+        let name = ChunkRef { commit: self.commit, number, bytes: size };
+        self.chunks.push(Chunk { name, bytes });
+        Ok(name)
+    }
+}

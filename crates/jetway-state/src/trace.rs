@@ -1,0 +1,103 @@
+//! W3C trace context: https://www.w3.org/TR/trace-context/.
+
+use crate::run::Trace;
+use serde::{Deserialize, Serialize};
+
+/// W3C trace context, as it stands in headers.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TraceHeaders {
+    /// `traceparent`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// `tracestate`, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// The place of a run in a trace: under the caller's span where its `traceparent` names one, at the root of the trace
+/// `own_trace` otherwise. Ids of zero, which the recommendation forbids, become one.
+pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
+    let span_id = span.max(1);
+    match headers.parent.as_deref().and_then(parse) {
+        Some((trace_id, parent, flags)) => Trace {
+            trace_id,
+            span_id,
+            parent_id: Some(parent),
+            flags,
+            state: headers.state.clone().unwrap_or_default(),
+        },
+        None => {
+            Trace { trace_id: own_trace.max(1), span_id, parent_id: None, flags: 1, state: String::new() }
+        }
+    }
+}
+
+/// Version, trace, parent and flags of a W3C `traceparent`; `None` where it breaks the rules, which then starts a new
+/// trace, as the recommendation has it.
+fn parse(header: &str) -> Option<(u128, u64, u8)> {
+    let mut parts = header.trim().split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length| {
+        part.len() == length
+            && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
+    let well_formed =
+        hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    if !well_formed || (version == "00" && parts.next().is_some()) {
+        return None;
+    }
+    let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
+    let parent = u64::from_str_radix(parent, 16).ok().filter(|id| *id != 0)?;
+    Some((trace, parent, u8::from_str_radix(flags, 16).ok()?))
+}
+
+impl Trace {
+    /// As headers of a message: the run's span is the parent of what the message leads to.
+    pub fn headers(&self) -> TraceHeaders {
+        TraceHeaders {
+            parent: Some(format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)),
+            state: Some(self.state.clone()).filter(|state| !state.is_empty()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(parent: &str) -> TraceHeaders {
+        TraceHeaders { parent: Some(parent.to_owned()), state: Some("a=b".to_owned()) }
+    }
+
+    #[test]
+    fn a_run_joins_the_callers_trace() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = trace_of(&headers(parent), 7, 8);
+        assert_eq!(trace.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
+        assert_eq!(trace.parent_id, Some(0xb7ad_6b71_6920_3331));
+        assert_eq!((trace.flags, trace.state.as_str()), (1, "a=b"));
+        assert_ne!(Some(trace.span_id), trace.parent_id);
+    }
+
+    #[test]
+    fn a_bad_traceparent_starts_a_trace() {
+        for bad in [
+            "",
+            "00-0-0-0",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+        ] {
+            let trace = trace_of(&headers(bad), 7, 8);
+            assert_eq!((trace.trace_id, trace.parent_id), (7, None), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_headers_of_a_run_name_its_span() {
+        let trace = trace_of(&TraceHeaders::default(), 7, 8);
+        let (trace_id, parent, _) = parse(trace.headers().parent.as_deref().unwrap()).unwrap();
+        assert_eq!((trace_id, parent), (trace.trace_id, trace.span_id));
+    }
+}
