@@ -103,8 +103,7 @@ async fn keep(leases: Arc<HeldLeases>, tally: Arc<KeepTally>) {
 async fn extend_one(leases: &HeldLeases, tally: &KeepTally, id: u64, lease: Arc<dyn Lease>) {
     // It may have been released since it was found due: its message is settled then, and needs nothing any more.
     let Some(every) = leases.every(id) else { return };
-    let extended =
-        timeout(every, lease.keep_alive()).map(|answer| answer.unwrap_or_else(|_| Err(no_answer())));
+    let extended = timeout(every, lease.extend()).map(|answer| answer.unwrap_or_else(|_| Err(no_answer())));
     match extended.await {
         Ok(()) => {
             tally.extended.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +117,7 @@ async fn extend_one(leases: &HeldLeases, tally: &KeepTally, id: u64, lease: Arc<
 }
 
 async fn give_back_one(leases: &HeldLeases, tally: &KeepTally, lease: Arc<dyn Lease>) {
-    let given_back = timeout(GIVE_BACK_LIMIT, lease.give_back()).await;
+    let given_back = timeout(GIVE_BACK_LIMIT, lease.nak()).await;
     match given_back.unwrap_or_else(|_| Err(no_answer())) {
         Ok(()) => {
             tally.dropped.fetch_add(1, Ordering::Relaxed);

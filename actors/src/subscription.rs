@@ -63,7 +63,7 @@ pub(crate) async fn feed<T>(
         }
         let pause = backoff::next(&mut pauses);
         match error {
-            Some(error) if is_hopeless(&error) => return Ended::Hopeless(error),
+            Some(error) if is_unprocessable(&error) => return Ended::Hopeless(error),
             error => report(subject, error.as_ref(), pause),
         }
         tokio::time::sleep(pause).await;
@@ -80,7 +80,7 @@ fn report(Subject { what, workflow, .. }: Subject<'_>, error: Option<&BackendErr
     }
 }
 
-fn is_hopeless(error: &BackendError) -> bool {
+fn is_unprocessable(error: &BackendError) -> bool {
     use BackendErrorKind::{Closed, Misconfigured, Refused};
     matches!(error.kind(), Misconfigured | Refused | Closed)
 }

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use jetway_state::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    run::{Attempt, Begin, Emitted, Produced, Seed, Snapshot, Successor, Trace, apply, begin},
+    run::{
+        AttemptReport, Begin, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Successor, Trace, apply,
+        begin,
+    },
 };
 
 /// A chain that can also scatter and join.
@@ -43,7 +46,11 @@ pub fn chain(context: usize) -> Snapshot {
             flags: 1,
             state: String::new(),
         },
-        seed: Seed { node: "step".to_owned(), payload: vec![7; 16].into(), context: vec![7; context].into() },
+        seed: RunInput {
+            node: "step".to_owned(),
+            payload: vec![7; 16].into(),
+            context: vec![7; context].into(),
+        },
     });
     snapshot
 }
@@ -66,31 +73,31 @@ pub fn fanned_out(branches: u32, bytes: usize) -> Snapshot {
 ///
 /// # Panics
 /// Where the id is not one.
-pub fn attempt(item: &str, node: &str, produced: Produced) -> Attempt {
+pub fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
     let item = ItemId::new(item).expect("a good id");
-    Attempt {
-        via: item.clone(),
+    AttemptReport {
+        ticket_item: item.clone(),
         item,
         node: node.to_owned(),
         number: 1,
-        at: Timestamp(1_780_000_000_001),
+        timestamp: Timestamp(1_780_000_000_001),
         span: Some(7),
         produced,
         context: Some(vec![8; 400].into()),
     }
 }
 
-fn to(node: &str, bytes: usize) -> Emitted {
+fn to(node: &str, bytes: usize) -> EncodedEmission {
     let successor = Successor { node: node.to_owned(), payload: Bytes::from(vec![7; bytes]) };
-    Emitted { successors: vec![successor], output: None }
+    EncodedEmission { successors: vec![successor], output: None }
 }
 
 /// One value for a node.
-pub fn next(node: &str, bytes: usize) -> Produced {
-    Produced::Next(to(node, bytes))
+pub fn next(node: &str, bytes: usize) -> EncodedOutcome {
+    EncodedOutcome::Next(to(node, bytes))
 }
 
 /// Many values for the node `step`.
-pub fn scatter(branches: u32, bytes: usize) -> Produced {
-    Produced::NextAll((0..branches).map(|_| to("step", bytes)).collect())
+pub fn scatter(branches: u32, bytes: usize) -> EncodedOutcome {
+    EncodedOutcome::NextAll((0..branches).map(|_| to("step", bytes)).collect())
 }

@@ -10,8 +10,8 @@ use jetway_state::{
     CommitId, Fingerprint, Graph, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{self, FORMAT},
     run::{
-        Attempt, Begin, ChunkEntry, Emitted, Input, Limits, Produced, RunError, Seed, Snapshot, Status,
-        Successor, Trace, apply, begin, spill,
+        AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, Input, Limits, RunError, RunInput,
+        Snapshot, Status, Successor, Trace, apply, begin, offload,
     },
     trace::TraceHeaders,
 };
@@ -38,22 +38,22 @@ fn key() -> RunKey {
     RunKey::new(WorkflowName::new("orders").expect("good"), RunId::new("order-17").expect("good"))
 }
 
-fn attempt(item: &str, node: &str, produced: Produced) -> Attempt {
-    Attempt {
+fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
+    AttemptReport {
         item: ItemId::new(item).expect("good"),
         node: node.to_owned(),
-        via: ItemId::start(),
+        ticket_item: ItemId::start(),
         number: 2,
-        at: Timestamp(1_780_000_001_000),
+        timestamp: Timestamp(1_780_000_001_000),
         span: Some(77),
         produced,
         context: Some(Bytes::from_static(b"\xa1aa\x01")),
     }
 }
 
-fn to(node: &str, payload: &'static [u8]) -> Emitted {
+fn to(node: &str, payload: &'static [u8]) -> EncodedEmission {
     let successor = Successor { node: node.to_owned(), payload: Bytes::from_static(payload) };
-    Emitted { successors: vec![successor], output: None }
+    EncodedEmission { successors: vec![successor], output: None }
 }
 
 /// A snapshot with everything that format 1 can hold, and the chunk that its branches are in.
@@ -67,7 +67,7 @@ fn sample() -> (Snapshot, Bytes) {
         commit: CommitId { writer: 1, number: 2 },
         at: Timestamp(1_780_000_000_000),
         trace: Trace { trace_id: 3, span_id: 4, parent_id: Some(5), flags: 1, state: "a=b".to_owned() },
-        seed: Seed {
+        seed: RunInput {
             node: "split".to_owned(),
             payload: Bytes::from_static(b"\x01"),
             context: Bytes::from_static(b"\xa0"),
@@ -80,22 +80,22 @@ fn sample() -> (Snapshot, Bytes) {
         kind: "error".to_owned(),
         message: "no".to_owned(),
     };
-    let output = Emitted { successors: vec![], output: Some(Bytes::from_static(b"\x07")) };
+    let output = EncodedEmission { successors: vec![], output: Some(Bytes::from_static(b"\x07")) };
     let all = (0..5).map(|_| to("work", b"\x02payload")).collect();
     for (item, node, produced) in [
-        ("start", "split", Produced::NextAll(all)),
-        ("start-0", "work", Produced::Next(to("join", b"\x03"))),
-        ("start-1", "work", Produced::Caught(caught, to("rescue", b"\x04"))),
-        ("start-2", "work", Produced::Next(output)),
+        ("start", "split", EncodedOutcome::NextAll(all)),
+        ("start-0", "work", EncodedOutcome::Next(to("join", b"\x03"))),
+        ("start-1", "work", EncodedOutcome::Handled(caught, to("rescue", b"\x04"))),
+        ("start-2", "work", EncodedOutcome::Next(output)),
     ] {
         let commit = CommitId { writer: 1, number: snapshot.steps + 3 };
         snapshot =
             apply(snapshot, attempt(item, node, produced), commit, &graph).expect("it is pending").snapshot;
     }
     let limits = Limits { inline: 0, group: 4, ..Limits::default() };
-    let chunks = spill(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");
-    let seeds = snapshot.fan_outs[&ItemId::start()].seeds.chunks[0].chunk;
-    let chunk = chunks.into_iter().find(|chunk| chunk.name == seeds).expect("it is written");
+    let chunks = offload(&mut snapshot, CommitId { writer: 1, number: 9 }, 0, &limits).expect("it spills");
+    let branches = snapshot.fan_outs[&ItemId::start()].branches.chunks[0].chunk;
+    let chunk = chunks.into_iter().find(|chunk| chunk.name == branches).expect("it is written");
     (snapshot, chunk.bytes)
 }
 
@@ -118,7 +118,7 @@ fn a_snapshot_of_format_1_is_read() -> Result<()> {
     assert_eq!(fingerprint, Fingerprint(0xfeed));
     assert_eq!((snapshot.status, snapshot.steps, snapshot.pending()), (Status::Running, 4, 3));
     let fan_out = &snapshot.fan_outs[&ItemId::start()];
-    assert_eq!((fan_out.seeds.count, fan_out.seeds.open(), fan_out.seeds.chunks.len()), (5, 2, 1));
+    assert_eq!((fan_out.branches.count, fan_out.branches.open(), fan_out.branches.chunks.len()), (5, 2, 1));
     assert_eq!(fan_out.arrivals["join"].count, 1);
     assert!(snapshot.items.values().any(|item| item.node == "rescue" && matches!(item.input, Input::One(_))));
     assert_eq!(snapshot, sample().0);
@@ -152,7 +152,7 @@ fn a_newer_format_is_refused_in_words() -> Result<()> {
 fn a_chunk_of_format_1_is_read() -> Result<()> {
     let entries: Vec<ChunkEntry> = codec::decode(&read("chunk.cbor")?, "a chunk")?;
     let position = |entry: &ChunkEntry| match entry {
-        ChunkEntry::Seed { position, node, payload } if node == "work" && payload == "\x02payload" => {
+        ChunkEntry::Branch { position, node, payload } if node == "work" && payload == "\x02payload" => {
             *position
         }
         other => panic!("{other:?}"),

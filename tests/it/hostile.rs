@@ -12,7 +12,7 @@ use futures::StreamExt;
 use jetway_engine::backend::Ticket;
 use jetway_state::{
     CommitId, Fingerprint, ItemId, RunId, RunKey, WorkflowName, codec,
-    run::{Begin, Seed, Snapshot, Status, Trace, begin},
+    run::{Begin, RunInput, Snapshot, Status, Trace, begin},
     trace::TraceHeaders,
 };
 use jetway_testing::{NatsServer, try_wait_until, unique_namespace};
@@ -177,7 +177,7 @@ fn sealed_ticket(ticket: &Ticket) -> Result<Vec<u8>> {
 
 /// A run of `chain` that has just begun, as this build writes it.
 fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
-    let seed = Seed {
+    let seed = RunInput {
         node: "one".to_owned(),
         // One("", 0), as serde has it.
         payload: codec::encode(&serde_json::json!({ "One": ["", 0] }), "an item")?,

@@ -16,7 +16,7 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     let mut sweeper = Sweeper::default();
     // Hosts that start together sweep at different times: the first one to find a run mends it.
     let first = every.mul_f64(rand::random());
-    let mut losses = engine.backend().losses().chain(stream::pending());
+    let mut losses = engine.backend().ticket_loss_events().chain(stream::pending());
     let lost = Cell::new(None);
     let pause = async |pause: Duration| {
         if let Ok(Some(since)) = timeout(pause, losses.next()).await {
@@ -27,14 +27,14 @@ pub(super) async fn sweep(kit: CoordinatorKit, every: Duration) -> Infallible {
     };
     periodic::every("the sweep", first, every, pause, async || {
         if let Some(since) = lost.take() {
-            sweeper.doubt(since, engine.clock().now());
+            sweeper.suspect_loss(since, engine.clock().now());
         }
         let swept = engine.sweep(&mut sweeper).await?;
         tally.sweeps.fetch_add(1, Relaxed);
         tally.looked_at.fetch_add(swept.looked_at, Relaxed);
-        tally.mended.fetch_add(swept.mended, Relaxed);
-        if swept.mended > 0 {
-            tracing::info!(mended = swept.mended, "items have their tickets again");
+        tally.mended.fetch_add(swept.republished, Relaxed);
+        if swept.republished > 0 {
+            tracing::info!(mended = swept.republished, "items have their tickets again");
         }
         Ok(())
     })
@@ -48,8 +48,10 @@ pub(super) async fn expel(kit: CoordinatorKit, every: Duration, grace: Duration)
     let first = every.mul_f64(rand::random());
     periodic::every("expelling unknown starts", first, every, sleep, async || {
         // The one is to be done also where the other fails.
-        let (runs, expelled) =
-            (engine.backend().drop_litter(grace).await, engine.backend().expel_unknown(grace).await);
+        let (runs, expelled) = (
+            engine.backend().collect_orphaned_chunks(grace).await,
+            engine.backend().dead_letter_unroutable_starts(grace).await,
+        );
         let runs = runs?;
         if runs > 0 {
             tracing::info!(runs, "chunks that belonged to nobody are gone");

@@ -106,7 +106,7 @@ impl Drop for HeldLease {
 impl HeldLeases {
     /// Extends a lease from now on.
     pub(crate) fn hold(self: &Arc<Self>, lease: &Arc<dyn Lease>) -> HeldLease {
-        let every = (lease.lasts() / PART).max(SHORTEST);
+        let every = (lease.duration() / PART).max(SHORTEST);
         let due = Instant::now() + every;
         let mut table = self.table();
         let id = table.next_id;

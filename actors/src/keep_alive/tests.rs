@@ -66,7 +66,7 @@ impl fmt::Debug for TestLease {
 
 #[async_trait]
 impl Lease for TestLease {
-    async fn keep_alive(&self) -> Result<(), BackendError> {
+    async fn extend(&self) -> Result<(), BackendError> {
         let tries = self.tries.fetch_add(1, Ordering::SeqCst);
         match self.extension {
             Extension::FailsTwice if tries < 2 => {
@@ -80,16 +80,16 @@ impl Lease for TestLease {
         }
     }
 
-    async fn settle(&self) -> Result<(), BackendError> {
+    async fn ack(&self) -> Result<(), BackendError> {
         Ok(())
     }
 
-    async fn give_back(&self) -> Result<(), BackendError> {
+    async fn nak(&self) -> Result<(), BackendError> {
         self.given_back.lock().unwrap().push(self.made.elapsed().as_secs());
         Ok(())
     }
 
-    fn lasts(&self) -> Duration {
+    fn duration(&self) -> Duration {
         self.lasts
     }
 }

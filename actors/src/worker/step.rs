@@ -2,7 +2,7 @@
 
 use crate::{keep_alive::HeldLease, slots::InFlight, supervisor::panic_message};
 use futures::FutureExt;
-use jetway_engine::{Engine, Worked, backend::Delivery};
+use jetway_engine::{Engine, TicketOutcome, backend::Delivery};
 use std::{panic::AssertUnwindSafe, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -46,9 +46,9 @@ pub(crate) async fn work(
     held.release();
     drop(in_flight);
     let (fate, steps) = match worked {
-        Ok(Worked::Done { steps }) => (Fate::Done, steps),
-        Ok(Worked::GivenBack { steps }) => (Fate::GivenBack, steps),
-        Ok(Worked::Abandoned { steps, error }) => {
+        Ok(TicketOutcome::Acked { steps }) => (Fate::Done, steps),
+        Ok(TicketOutcome::Nacked { steps }) => (Fate::GivenBack, steps),
+        Ok(TicketOutcome::Abandoned { steps, error }) => {
             tracing::warn!(%run, %item, %error, "a ticket is left to its lease");
             (Fate::Abandoned, steps)
         }

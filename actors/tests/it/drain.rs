@@ -46,7 +46,11 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
         host.completes(run, 1).await;
     }
     assert_eq!(workflow.executions(), 2);
-    assert_eq!(backend.live(&waiting).await.unwrap().len(), 1, "the ticket of the third is where it was");
+    assert_eq!(
+        backend.items_with_tickets(&waiting).await.unwrap().len(),
+        1,
+        "the ticket of the third is where it was"
+    );
     assert!(!host.observe().await.worker.answered);
 }
 

@@ -59,9 +59,9 @@ async fn no_room_for_results_keeps_no_lost_ticket_waiting() {
     host.until("the two have ended", |status| status.worker.done == 2).await;
     faulty.results(Fate::Refused);
     let mut sweeper = Sweeper::default();
-    sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
+    sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine().sweep(&mut sweeper).await.unwrap();
-    assert_eq!(swept.mended, 1, "{swept:?}");
+    assert_eq!(swept.republished, 1, "{swept:?}");
     assert_eq!(swept.looked_at, 2, "one run is enough to learn that there is no room: {swept:?}");
     wait_until("the run goes on and ends", DEADLINE, async || {
         host.engine().status("chain", "z").await.unwrap()["status"] == "completed"
@@ -70,7 +70,7 @@ async fn no_room_for_results_keeps_no_lost_ticket_waiting() {
     faulty.results(Fate::Kept);
     for run in [&stuck, &ended[0], &ended[1]] {
         wait_until("its end is told", DEADLINE, async || {
-            sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
+            sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
             host.engine().sweep(&mut sweeper).await.unwrap();
             is_told(&faulty, run).await
         })

@@ -34,12 +34,12 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
     match outcome {
         Outcome::Failed(error) if !matches!(error, Error::Cancelled) => {
             let emission = Emission::to(fallbacks(&error));
-            Outcome::Caught { error, emission }
+            Outcome::Handled { error, emission }
         }
         Outcome::Next(_)
         | Outcome::NextAll(_)
         | Outcome::Hold
-        | Outcome::Caught { .. }
+        | Outcome::Handled { .. }
         | Outcome::Failed(_) => outcome,
     }
 }
@@ -120,7 +120,7 @@ mod tests {
             [Error::Panicked(String::new()), Error::Timeout(std::time::Duration::ZERO), Error::NoOutput]
         {
             assert!(
-                matches!(fail(error), Outcome::Caught { emission, .. } if emission.items == ["fallback"])
+                matches!(fail(error), Outcome::Handled { emission, .. } if emission.items == ["fallback"])
             );
         }
         assert!(matches!(caught::<&str, ()>(Outcome::Hold, |_| Vec::new()), Outcome::Hold));

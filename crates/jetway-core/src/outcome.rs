@@ -14,7 +14,7 @@ pub enum Outcome<WI, O> {
     /// The node ended its branch without a value.
     Hold,
     /// The node failed and its `on_failure` edge was taken.
-    Caught {
+    Handled {
         /// What the node failed with.
         error: Error,
         /// What the fallback nodes are to run.
@@ -53,7 +53,7 @@ impl<WI: WorkItem, O> Outcome<WI, O> {
     /// What the node failed with, where nothing catches it.
     pub fn into_queue(self, parent: &str, queue: &mut VecDeque<WI>) -> Result<Option<O>, Error> {
         let emissions = match self {
-            Self::Next(emission) | Self::Caught { emission, .. } => vec![emission],
+            Self::Next(emission) | Self::Handled { emission, .. } => vec![emission],
             Self::NextAll(emissions) => emissions,
             Self::Hold => Vec::new(),
             Self::Failed(error) => return Err(error),

@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// Turns a panic of a node into its error.
+/// WorkLoop a panic of a node into its error.
 ///
 /// Nothing that the node left half-done is looked at again: its input is gone, and its context is thrown away with the
 /// attempt unless a fallback commits it.

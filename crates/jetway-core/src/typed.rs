@@ -1,7 +1,8 @@
 //! A workflow with its types erased.
 
 use crate::step::{
-    AnyWorkflow, ChildSlot, StepScope, Task, Tried, changed, decode_item, encode_outcome, seed_of, within,
+    AnyWorkflow, AttemptResult, ChildSlot, StepScope, Task, changed, decode_item, encode_outcome,
+    run_input_of, within,
 };
 use crate::{
     Context, Merge, Outcome, WorkItem, Workflow, WorkflowCtx,
@@ -13,7 +14,7 @@ use jetway_state::{
     BadName, Error, Fingerprint, Graph, WorkflowName,
     broken_rule::{BrokenRule, is_broken},
     codec::{self, Encoding},
-    run::{Produced, RunError, Seed},
+    run::{EncodedOutcome, RunError, RunInput},
 };
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -83,7 +84,7 @@ where
         self.workflow.to_dot()
     }
 
-    fn seed(&self, input: &[u8], encoding: Encoding) -> Result<Seed, Error> {
+    fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error> {
         let what = format!("input of workflow {:?}", self.name.as_str());
         guarded_now(|| {
             let input: W::Input = match encoding {
@@ -92,11 +93,11 @@ where
                 }
                 Encoding::Cbor => codec::decode(input, &what)?,
             };
-            seed_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
+            run_input_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
         })
     }
 
-    async fn attempt(&self, task: Task) -> Result<Tried, Error> {
+    async fn attempt(&self, task: Task) -> Result<AttemptResult, Error> {
         let (item, context) = guarded_now(|| {
             let item: W::WorkItem = decode_item(&task.node, task.input)?;
             let context: C = codec::decode(&task.context, "the context")?;
@@ -124,8 +125,8 @@ where
             let context = changed(&ctx.store, &task.context, &produced)?;
             Ok((produced, context))
         });
-        let (produced, context) = tried.unwrap_or_else(|unfit| (Produced::Failed(error(&unfit)), None));
-        Ok(Tried { produced, context, cancelled, asked })
+        let (produced, context) = tried.unwrap_or_else(|unfit| (EncodedOutcome::Failed(error(&unfit)), None));
+        Ok(AttemptResult { produced, context, cancelled, asked })
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

@@ -1,6 +1,6 @@
 //! What a host answers to requests.
 
-use super::{Control, Controlled, Engine};
+use super::{Control, ControlResult, Engine};
 use crate::backend::{Api, ApiError, RunsQuery, StartRequest};
 use async_trait::async_trait;
 use jetway_state::{
@@ -45,8 +45,8 @@ impl Api for Engine {
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
         let run = key(workflow, run_id)?;
         let told = Self::control(self, &run, control).await?;
-        let Controlled { status, changed } = told.ok_or_else(|| not_found(&run))?;
-        if !changed && !control.is_heeded_by(status) {
+        let ControlResult { status, changed } = told.ok_or_else(|| not_found(&run))?;
+        if !changed && !control.is_satisfied_by(status) {
             let verb = control.verb();
             return Err(ApiError::new(
                 409,

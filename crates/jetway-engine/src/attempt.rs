@@ -4,13 +4,13 @@ use super::{
     Engine, StepSpan,
     children::NewChild,
     inputs::Ready,
-    work::{Next, Under},
+    work::{PendingAttempt, TicketSession},
 };
 use crate::backend::{BackendError, BackendErrorKind};
-use jetway_core::step::{ChildEnd, Task, Tried};
+use jetway_core::step::{AttemptResult, ChildEnd, Task};
 use jetway_state::{
     RunKey, Timestamp,
-    run::{Attempt, Parent, Produced, RunError},
+    run::{AttemptReport, EncodedOutcome, Parent, RunError},
 };
 use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::sleep;
@@ -30,35 +30,35 @@ impl Engine {
     /// Runs the node. `None` where the attempt was cut short, since the worker is to stop or the run has ended.
     pub(super) async fn attempt_once(
         &self,
-        under: &Under<'_>,
-        next: &Next,
+        session: &TicketSession<'_>,
+        next: &PendingAttempt,
         ready: Ready,
         child: Option<ChildEnd>,
         span: &StepSpan,
-    ) -> Result<Option<(Attempt, Option<NewChild>)>, BackendError> {
+    ) -> Result<Option<(AttemptReport, Option<NewChild>)>, BackendError> {
         let node = ready.node.clone();
         let tried = if next.attempt > self.config.max_attempts {
             lost_too_often(next, &node, self.config.max_attempts)
         } else {
             let task = Task {
-                run: under.run.clone(),
+                run: session.run.clone(),
                 item: next.item.clone(),
                 node: ready.node,
                 attempt: next.attempt,
                 input: ready.input,
-                context: next.hand.snapshot.context.clone(),
+                context: next.cached.snapshot.context.clone(),
                 timeout: self.config.step_timeout,
-                cancel: under.cancel.child_token(),
+                cancel: session.cancel.child_token(),
                 child,
             };
-            let (since, cut) = (next.hand.snapshot.started_at, task.cancel.clone());
+            let (since, cut) = (next.cached.snapshot.started_at, task.cancel.clone());
             let attempt = tokio::select! {
                 biased;
-                attempt = under.workflow.attempt(task).instrument(span.span.clone()) => attempt,
-                never = self.cut_short_when_ended(under.run, since, &cut) => match never {},
+                attempt = session.workflow.attempt(task).instrument(span.span.clone()) => attempt,
+                never = self.cut_short_when_ended(session.run, since, &cut) => match never {},
             };
             attempt.map_err(|error| {
-                let what = format!("run {}: node {node:?} cannot be run by this build", under.run);
+                let what = format!("run {}: node {node:?} cannot be run by this build", session.run);
                 BackendError::new(BackendErrorKind::Corrupt, what).caused_by(error)
             })?
         };
@@ -66,24 +66,24 @@ impl Engine {
             return Ok(None);
         }
         let asked = tried.asked.map(|spec| {
-            let (run, item, build) = (under.run.clone(), next.item.clone(), under.workflow.fingerprint());
+            let (run, item, build) = (session.run.clone(), next.item.clone(), session.workflow.fingerprint());
             NewChild::new(
                 spec,
                 Parent { run, item, node: node.clone(), build },
-                &next.hand.snapshot.trace,
+                &next.cached.snapshot.trace,
                 span,
             )
         });
         let produced = match &asked {
             None => tried.produced,
-            Some(child) => Produced::Await(child.run.clone()),
+            Some(child) => EncodedOutcome::Await(child.run.clone()),
         };
-        let attempt = Attempt {
+        let attempt = AttemptReport {
             item: next.item.clone(),
             node,
-            via: under.via.clone(),
+            ticket_item: session.ticket_item.clone(),
             number: next.attempt,
-            at: self.clock.now(),
+            timestamp: self.clock.now(),
             span: span.id,
             produced,
             context: tried.context,
@@ -120,11 +120,11 @@ impl Engine {
         if self.backend.done(run, since, WAIT).await?.is_none() {
             return Ok(false);
         }
-        Ok(self.load(run).await?.is_none_or(|hand| hand.snapshot.status.is_terminal()))
+        Ok(self.load(run).await?.is_none_or(|cached| cached.snapshot.status.is_terminal()))
     }
 }
 
-fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
+fn lost_too_often(next: &PendingAttempt, node: &str, most: u32) -> AttemptResult {
     let error = RunError {
         item: Some(next.item.clone()),
         node: Some(node.to_owned()),
@@ -134,5 +134,5 @@ fn lost_too_often(next: &Next, node: &str, most: u32) -> Tried {
             "{most} attempts ended with the loss of their worker: the node seems to take its host down"
         ),
     };
-    Tried { produced: Produced::Failed(error), context: None, cancelled: false, asked: None }
+    AttemptResult { produced: EncodedOutcome::Failed(error), context: None, cancelled: false, asked: None }
 }

@@ -9,11 +9,11 @@
 
 mod error;
 mod messages;
-mod ports;
+mod traits;
 
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunsPage, RunsQuery, SnapshotWrite, StaleRun, StartDelivery,
     StartRequest, Stored, Ticket,
 };
-pub use ports::{Api, ApiError, Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};
+pub use traits::{Api, ApiError, Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};

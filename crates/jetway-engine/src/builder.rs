@@ -1,6 +1,6 @@
 //! Setting up an engine.
 
-use super::{Engine, PlainTracer, Registry, Tracer, cell::Cells, inputs::Chunks};
+use super::{Engine, PlainTracer, Registry, Tracer, inputs::Chunks, run_cache::RunCache};
 use crate::backend::Backend;
 use jetway_core::{Context, Merge, Workflow};
 use jetway_core::{
@@ -31,7 +31,7 @@ pub struct EngineConfig {
     pub stale_after: Duration,
     /// How large snapshots and chunks may become.
     pub limits: Limits,
-    /// How many runs are kept in hand, so that their next step reads nothing.
+    /// How many runs are kept in cached, so that their next step reads nothing.
     pub runs_in_hand: usize,
     /// About how many bytes the snapshots of the runs in hand may take up together.
     pub bytes_in_hand: usize,
@@ -134,7 +134,7 @@ impl EngineBuilder {
         let registry = Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?;
         config.limits = config.limits.within(backend.max_snapshot());
         Ok(Engine {
-            cells: Cells::new(config.runs_in_hand, config.bytes_in_hand),
+            cache: RunCache::new(config.runs_in_hand, config.bytes_in_hand),
             chunks: Chunks::default(),
             writer: rand::random(),
             commits: AtomicU64::new(1),

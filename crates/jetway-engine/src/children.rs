@@ -1,14 +1,14 @@
 //! Starting child runs, and waiting for them without holding anything.
 
-use super::{Control, Engine, StartError, StepSpan, cell::InHand};
+use super::{Control, Engine, StartError, StepSpan, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind, Ticket},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_core::step::{ChildEnd, ChildSpec};
 use jetway_state::{
     Fingerprint, ItemId, RunId, RunKey,
-    run::{Parent, Snapshot, Status, Trace, never_begun, pending_ticket},
+    run::{Parent, Snapshot, Status, Trace, pending_ticket, tombstone},
     trace::TraceHeaders,
 };
 
@@ -36,8 +36,8 @@ impl Engine {
         match self.create(&**spec.workflow(), run, spec.input().clone(), trace, Some(parent.clone())).await {
             Ok(_began) => Ok(()),
             Err(StartError::Backend(error)) if error.is_conflict() => match self.load(run).await? {
-                Some(hand) if hand.snapshot.is_child_of(parent) => {
-                    self.ticket_again(&**spec.workflow(), run, &hand).await
+                Some(cached) if cached.snapshot.is_child_of(parent) => {
+                    self.ticket_again(&**spec.workflow(), run, &cached).await
                 }
                 _ => Err(not_started(run, StartError::OtherInput(run.clone()))),
             },
@@ -50,17 +50,18 @@ impl Engine {
         &self,
         build: Fingerprint,
         parent: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
         child: &RunKey,
     ) -> Result<(), BackendError> {
-        let trace = hand.snapshot.trace.clone();
-        let ended = never_begun(child.clone(), trace, self.next_commit(), self.clock.now());
+        let trace = cached.snapshot.trace.clone();
+        let ended = tombstone(child.clone(), trace, self.next_commit(), self.clock.now());
         match self.write(build, &ended, Vec::new(), 0).await {
             Ok(_revision) => self.publish_result(child, &ended).await,
             Err(error) if error.is_conflict() => {
                 let found = self.load_any(child).await?;
                 // Somebody may have given its id to a run of their own.
-                let of = found.and_then(|(hand, _)| hand.snapshot.parent.as_ref().map(|of| of.run.clone()));
+                let of =
+                    found.and_then(|(cached, _)| cached.snapshot.parent.as_ref().map(|of| of.run.clone()));
                 if of.as_ref() == Some(parent) {
                     self.control(child, Control::Cancel).await?;
                 }
@@ -72,10 +73,10 @@ impl Engine {
 
     /// How the child of an item ended; `None` while it goes on.
     pub(super) async fn child_end(&self, child: &RunKey) -> Result<Option<ChildEnd>, BackendError> {
-        let Some((hand, _)) = self.load_any(child).await? else {
+        let Some((cached, _)) = self.load_any(child).await? else {
             return Ok(Some(Err(format!("child run {child} is gone: it was removed or forgotten"))));
         };
-        Ok(end_of(child, &hand.snapshot))
+        Ok(end_of(child, &cached.snapshot))
     }
 
     /// The ticket that was held is settled, and the item is still pending: its run is paused, or it waits for a child.
@@ -91,19 +92,19 @@ impl Engine {
         {
             return Ok(());
         }
-        let Some((hand, build)) = self.load_any(run).await? else {
+        let Some((cached, build)) = self.load_any(run).await? else {
             return Ok(());
         };
-        if hand.snapshot.status != Status::Running {
+        if cached.snapshot.status != Status::Running {
             return Ok(());
         }
-        let wanted = pending_ticket(&hand.snapshot, item).into_iter().collect();
-        let tickets = self.named(run, &hand.snapshot, wanted).await?;
-        self.publish(build, run, &hand, tickets, 1).await
+        let wanted = pending_ticket(&cached.snapshot, item).into_iter().collect();
+        let tickets = self.resolve_nodes(run, &cached.snapshot, wanted).await?;
+        self.publish(build, run, &cached, tickets, 1).await
     }
 
     /// Tells the parent of a run that has ended to look.
-    pub(super) async fn wake(&self, hand: &InHand, parent: Parent) -> Result<(), BackendError> {
+    pub(super) async fn wake(&self, cached: &CachedSnapshot, parent: Parent) -> Result<(), BackendError> {
         let Parent { run, item, node, build } = parent;
         let ticket = Ticket {
             workflow: run.workflow,
@@ -114,10 +115,10 @@ impl Engine {
             revision: u64::MAX,
             attempt: 1,
             at: self.clock.now(),
-            trace: hand.snapshot.trace.headers(),
+            trace: cached.snapshot.trace.headers(),
         };
         self.backend.publish(vec![(ticket, build)]).await?;
-        reach(FailPoint::ParentWoken);
+        fail_point(FailPoint::ParentWoken);
         Ok(())
     }
 }

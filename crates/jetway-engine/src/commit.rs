@@ -1,19 +1,19 @@
-//! Committing attempts: one compare-and-swap for all the outcomes of a run that are at hand.
+//! Committing attempts: one compare-and-swap for all the outcomes of a run that are at cached.
 
 use super::{
     Engine,
-    cell::{Cell, Finished, InHand, Lead, Reply, Verdict, Waiting},
+    run_cache::{AttemptWithBase, CachedSnapshot, CommitOutcome, GroupLeader, Reply, RunSlot, Waiting},
 };
 use crate::{
     backend::{BackendError, BackendErrorKind, SnapshotWrite},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use bytes::Bytes;
 use jetway_core::step::AnyWorkflow;
 use jetway_state::broken_rule::{BrokenRule, is_broken};
 use jetway_state::{
     CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE, codec,
-    run::{Applied, Attempt, Chunk, Effect, Produced, Snapshot, apply, spill},
+    run::{Applied, AttemptReport, Chunk, Effect, EncodedOutcome, Snapshot, apply, offload},
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -27,23 +27,23 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        attempt: Arc<Finished>,
-    ) -> Result<Verdict, BackendError> {
-        let cell = self.cells.of(run);
+        attempt: Arc<AttemptWithBase>,
+    ) -> Result<CommitOutcome, BackendError> {
+        let slot = self.cache.of(run);
         let mut handed_over = None;
         loop {
             let (reply, told) = oneshot::channel();
             let own = Waiting { attempt: Arc::clone(&attempt), reply };
             let led = match handed_over.take() {
-                Some(lead) => Some((Lead::group_with(&lead, own), lead)),
-                None => cell.join(own).map(|lead| (lead.group(), lead)),
+                Some(lead) => Some((GroupLeader::group_with(&lead, own), lead)),
+                None => slot.join(own).map(|lead| (lead.group(), lead)),
             };
             if let Some((group, lead)) = led {
-                self.commit_group(workflow, run, &cell, group).await;
+                self.commit_group(workflow, run, &slot, group).await;
                 drop(lead);
             }
             match told.await {
-                Ok(Reply::Settled(verdict)) => return verdict,
+                Ok(Reply::Settled(outcome)) => return outcome,
                 Ok(Reply::Lead(lead)) => handed_over = Some(lead),
                 // The leader was dropped in the middle of its write: the attempt is still here.
                 Err(_gone) => {}
@@ -51,16 +51,23 @@ impl Engine {
         }
     }
 
-    async fn commit_group(&self, workflow: &dyn AnyWorkflow, run: &RunKey, cell: &Cell, group: Vec<Waiting>) {
-        let written = self.write_group(workflow, run, cell, &group).await;
+    async fn commit_group(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        slot: &RunSlot,
+        group: Vec<Waiting>,
+    ) {
+        let written = self.write_group(workflow, run, slot, &group).await;
         for (index, waiting) in group.into_iter().enumerate() {
-            let verdict = match &written {
-                Ok((verdicts, hand)) => Ok(verdicts
-                    .get(index)
-                    .map_or_else(|| Verdict::Discarded(hand.clone()), |planned| planned.verdict(hand))),
+            let outcome = match &written {
+                Ok((outcomes, cached)) => Ok(outcomes.get(index).map_or_else(
+                    || CommitOutcome::Discarded(cached.clone()),
+                    |planned| planned.outcome(cached),
+                )),
                 Err(error) => Err(error.clone()),
             };
-            if waiting.reply.send(Reply::Settled(verdict)).is_err() {
+            if waiting.reply.send(Reply::Settled(outcome)).is_err() {
                 tracing::debug!(%run, "a worker left before its commit was done");
             }
         }
@@ -70,33 +77,33 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        cell: &Cell,
+        slot: &RunSlot,
         group: &[Waiting],
-    ) -> Result<(Vec<Planned>, InHand), BackendError> {
-        let mut hand = match cell.in_hand() {
-            Some(hand) => hand,
+    ) -> Result<(Vec<PlannedOutcome>, CachedSnapshot), BackendError> {
+        let mut cached = match slot.cached() {
+            Some(cached) => cached,
             None => self.load(run).await?.ok_or_else(|| gone(run))?,
         };
         let mut oversized = false;
         for conflicts in 1..=MAX_CONFLICTS {
-            let Plan { write, verdicts } = self.plan(workflow, &hand, group, oversized);
+            let Plan { write, outcomes } = self.plan(workflow, &cached, group, oversized);
             let Some((snapshot, chunks)) = write else {
-                return Ok((verdicts, hand));
+                return Ok((outcomes, cached));
             };
             if is_broken(BrokenRule::PublishBeforeCommit) {
-                Box::pin(self.publish_early(workflow, &snapshot, &verdicts, hand.revision)).await?;
+                Box::pin(self.publish_early(workflow, &snapshot, &outcomes, cached.revision)).await?;
             }
-            match self.write(workflow.fingerprint(), &snapshot, chunks, hand.revision).await {
+            match self.write(workflow.fingerprint(), &snapshot, chunks, cached.revision).await {
                 Ok(revision) => {
-                    reach(FailPoint::Committed);
-                    let latest = InHand { snapshot: Arc::new(snapshot), revision };
-                    cell.keep(&latest);
-                    return Ok((verdicts, latest));
+                    fail_point(FailPoint::Committed);
+                    let latest = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+                    slot.keep(&latest);
+                    return Ok((outcomes, latest));
                 }
                 Err(error) if error.is_conflict() => {
                     tracing::info!(target: "jetway::commit", %run, conflicts, "commit conflict");
-                    cell.drop_in_hand();
-                    hand = self.load(run).await?.ok_or_else(|| gone(run))?;
+                    slot.drop_cached();
+                    cached = self.load(run).await?.ok_or_else(|| gone(run))?;
                 }
                 Err(error) if error.kind() == BackendErrorKind::TooLarge && !oversized => {
                     tracing::warn!(%run, %error, "a commit is too large");
@@ -118,42 +125,48 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         snapshot: &Snapshot,
-        verdicts: &[Planned],
+        outcomes: &[PlannedOutcome],
         revision: u64,
     ) -> Result<(), BackendError> {
-        let early = InHand { snapshot: Arc::new(snapshot.clone()), revision };
-        for verdict in verdicts {
-            if let Verdict::Committed(hand, effects) = verdict.verdict(&early) {
-                self.carry_out(workflow.fingerprint(), &snapshot.key(), &hand, effects).await?;
+        let early = CachedSnapshot { snapshot: Arc::new(snapshot.clone()), revision };
+        for outcome in outcomes {
+            if let CommitOutcome::Committed(cached, effects) = outcome.outcome(&early) {
+                self.carry_out(workflow.fingerprint(), &snapshot.key(), &cached, effects).await?;
             }
         }
         Ok(())
     }
 
-    /// Applies the group to the snapshot in hand, one attempt after the other.
+    /// Applies the group to the snapshot in cached, one attempt after the other.
     ///
     /// `oversized`: the group as it is does not fit; each attempt that makes the snapshot too large fails instead.
-    fn plan(&self, workflow: &dyn AnyWorkflow, hand: &InHand, group: &[Waiting], oversized: bool) -> Plan {
+    fn plan(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        cached: &CachedSnapshot,
+        group: &[Waiting],
+        oversized: bool,
+    ) -> Plan {
         let commit = self.next_commit();
         let mut latest: Option<Snapshot> = None;
-        let mut verdicts = Vec::with_capacity(group.len());
+        let mut outcomes = Vec::with_capacity(group.len());
         let mut chunks = Vec::new();
         for waiting in group {
-            let snapshot = latest.as_ref().unwrap_or(&hand.snapshot);
+            let snapshot = latest.as_ref().unwrap_or(&cached.snapshot);
             let Some(attempt) = rebased(workflow, &waiting.attempt, &snapshot.context) else {
-                verdicts.push(Planned::Again);
+                outcomes.push(PlannedOutcome::Again);
                 continue;
             };
             let fit = |applied: &mut Applied| self.fit(workflow, applied, commit, &mut chunks, oversized);
             match applied(snapshot, attempt, commit, workflow, fit) {
                 Some(applied) => {
-                    verdicts.push(Planned::Committed(applied.effects));
+                    outcomes.push(PlannedOutcome::Committed(applied.effects));
                     latest = Some(applied.snapshot);
                 }
-                None => verdicts.push(Planned::Discarded),
+                None => outcomes.push(PlannedOutcome::Discarded),
             }
         }
-        Plan { write: latest.map(|snapshot| (snapshot, chunks)), verdicts }
+        Plan { write: latest.map(|snapshot| (snapshot, chunks)), outcomes }
     }
 
     /// Moves payloads out of the snapshot until it fits; an error where it cannot be made to.
@@ -166,7 +179,7 @@ impl Engine {
         measure: bool,
     ) -> Result<(), Error> {
         let mark = if is_broken(BrokenRule::PublishBeforeCommit) { CommitId::default() } else { commit };
-        let mut written = spill(&mut applied.snapshot, mark, chunks.len(), &self.config.limits)?;
+        let mut written = offload(&mut applied.snapshot, mark, chunks.len(), &self.config.limits)?;
         if measure {
             let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
             if size > self.config.limits.snapshot {
@@ -199,7 +212,7 @@ impl Engine {
             let sentence = format!("the snapshot of run {run} is {} bytes and may be {most}", bytes.len());
             return Err(BackendError::new(BackendErrorKind::TooLarge, sentence));
         }
-        if bytes.len() > most / 2 && self.cells.of(&run).is_first_warning() {
+        if bytes.len() > most / 2 && self.cache.of(&run).is_first_warning() {
             let ((culprit, _), bytes) = (snapshot.heaviest(), bytes.len());
             tracing::warn!(
                 %run, bytes, most, "the snapshot is more than half as large as it may be, mostly for its {culprit}"
@@ -213,45 +226,45 @@ impl Engine {
 /// What a group would write, and what it means for each attempt of the group.
 struct Plan {
     write: Option<(Snapshot, Vec<Chunk>)>,
-    verdicts: Vec<Planned>,
+    outcomes: Vec<PlannedOutcome>,
 }
 
-enum Planned {
+enum PlannedOutcome {
     Committed(Vec<Effect>),
     Discarded,
     Again,
 }
 
-impl Planned {
-    fn verdict(&self, hand: &InHand) -> Verdict {
+impl PlannedOutcome {
+    fn outcome(&self, cached: &CachedSnapshot) -> CommitOutcome {
         match self {
             Self::Committed(effects) => {
                 // Another attempt of the group may have ended the run.
-                let ended = hand.snapshot.status.is_terminal();
+                let ended = cached.snapshot.status.is_terminal();
                 let wanted = effects.iter().filter(|effect| !ended || !matches!(effect, Effect::Ticket(_)));
-                Verdict::Committed(hand.clone(), wanted.cloned().collect())
+                CommitOutcome::Committed(cached.clone(), wanted.cloned().collect())
             }
-            Self::Discarded => Verdict::Discarded(hand.clone()),
-            Self::Again => Verdict::Again(hand.clone()),
+            Self::Discarded => CommitOutcome::Discarded(cached.clone()),
+            Self::Again => CommitOutcome::Again(cached.clone()),
         }
     }
 }
 
 /// The attempt with its change of the context re-applied to the latest one. `None` where the node held on a context
 /// that is no longer so: it has to look again, or a join could be held by every branch and go on by none.
-fn rebased(workflow: &dyn AnyWorkflow, finished: &Finished, latest: &Bytes) -> Option<Attempt> {
+fn rebased(workflow: &dyn AnyWorkflow, finished: &AttemptWithBase, latest: &Bytes) -> Option<AttemptReport> {
     let attempt = finished.attempt.clone();
     if finished.base == *latest {
         return Some(attempt);
     }
-    if attempt.produced == Produced::Hold {
+    if attempt.produced == EncodedOutcome::Hold {
         return None;
     }
     let Some(mine) = &attempt.context else {
         return Some(attempt);
     };
     Some(match workflow.rebase(&finished.base, mine, latest) {
-        Ok(context) => Attempt { context: Some(context), ..attempt },
+        Ok(context) => AttemptReport { context: Some(context), ..attempt },
         Err(error) => attempt.failed(error.kind(), error.to_string()),
     })
 }
@@ -259,7 +272,7 @@ fn rebased(workflow: &dyn AnyWorkflow, finished: &Finished, latest: &Bytes) -> O
 /// Applies an attempt and makes the result fit; an attempt that cannot be made to fit fails the run that made it.
 fn applied(
     snapshot: &Snapshot,
-    attempt: Attempt,
+    attempt: AttemptReport,
     commit: CommitId,
     workflow: &dyn AnyWorkflow,
     mut fit: impl FnMut(&mut Applied) -> Result<(), Error>,

@@ -1,9 +1,9 @@
 //! Telling a run from outside to stop, to wait, or to go on.
 
-use super::{Engine, cell::InHand, effects::apart_from_tickets};
+use super::{Engine, effects::split_tickets, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_state::{
     CommitId, Fingerprint, RunKey, Timestamp,
@@ -27,7 +27,7 @@ pub enum Control {
 
 /// What came of telling it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Controlled {
+pub struct ControlResult {
     /// How the run stands now.
     pub status: Status,
     /// Whether it stood otherwise before.
@@ -61,7 +61,7 @@ impl Control {
     }
 
     /// Whether a run of that status does what it is told, whether or not it did so before.
-    pub fn is_heeded_by(self, status: Status) -> bool {
+    pub fn is_satisfied_by(self, status: Status) -> bool {
         match self {
             Self::Cancel => status == Status::Cancelled,
             Self::Pause => status == Status::Paused,
@@ -76,25 +76,29 @@ impl Engine {
     ///
     /// # Errors
     /// What the backend failed with. Telling it again is safe, and mends what a lost host has left undone.
-    pub async fn control(&self, run: &RunKey, control: Control) -> Result<Option<Controlled>, BackendError> {
+    pub async fn control(
+        &self,
+        run: &RunKey,
+        control: Control,
+    ) -> Result<Option<ControlResult>, BackendError> {
         for _ in 0..MAX_CONFLICTS {
-            let Some((hand, build)) = self.load_any(run).await? else {
+            let Some((cached, build)) = self.load_any(run).await? else {
                 return Ok(None);
             };
-            let before = hand.snapshot.status;
-            let snapshot = Snapshot::clone(&hand.snapshot);
+            let before = cached.snapshot.status;
+            let snapshot = Snapshot::clone(&cached.snapshot);
             let Some(applied) = control.decide(snapshot, self.next_commit(), self.clock.now()) else {
-                self.told_again(run, hand, build, control).await?;
-                return Ok(Some(Controlled { status: before, changed: false }));
+                self.retry_control(run, cached, build, control).await?;
+                return Ok(Some(ControlResult { status: before, changed: false }));
             };
             let Applied { snapshot, effects } = applied;
-            match self.write(build, &snapshot, Vec::new(), hand.revision).await {
+            match self.write(build, &snapshot, Vec::new(), cached.revision).await {
                 Ok(revision) => {
-                    let hand = InHand { snapshot: Arc::new(snapshot), revision };
-                    self.cells.of(run).keep(&hand);
-                    reach(control.committed());
-                    self.told(run, &hand, build, effects).await?;
-                    return Ok(Some(Controlled { status: hand.snapshot.status, changed: true }));
+                    let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+                    self.cache.of(run).keep(&cached);
+                    fail_point(control.committed());
+                    self.after_control(run, &cached, build, effects).await?;
+                    return Ok(Some(ControlResult { status: cached.snapshot.status, changed: true }));
                 }
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
@@ -107,39 +111,40 @@ impl Engine {
         Err(BackendError::new(BackendErrorKind::Unavailable, sentence))
     }
 
-    async fn told(
+    async fn after_control(
         &self,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
         build: Fingerprint,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
         if effects.contains(&Effect::Done) {
-            self.tracer.run_ended(&hand.snapshot);
+            self.tracer.run_ended(&cached.snapshot);
         }
-        let (_, rest) = apart_from_tickets(effects);
-        self.carry_out(build, run, hand, rest).await?;
-        if hand.snapshot.status == Status::Running {
+        let (_, rest) = split_tickets(effects);
+        self.carry_out(build, run, cached, rest).await?;
+        if cached.snapshot.status == Status::Running {
             // The nodes of branches whose payloads are in chunks are named there.
-            let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
+            let tickets =
+                self.resolve_nodes(run, &cached.snapshot, pending_tickets(&cached.snapshot)).await?;
+            self.publish_tickets(FailPoint::TicketPublished, build, run, cached, tickets, 1).await?;
         }
         Ok(())
     }
 
     /// Whoever was told before may have been lost in the middle of it.
-    async fn told_again(
+    async fn retry_control(
         &self,
         run: &RunKey,
-        hand: InHand,
+        cached: CachedSnapshot,
         build: Fingerprint,
         control: Control,
     ) -> Result<(), BackendError> {
-        match (control, hand.snapshot.status) {
-            (Control::Cancel, Status::Cancelled) => self.end_again(build, run, &hand).await,
-            (Control::Resume, Status::Running) => match self.lost_tickets(run, hand).await? {
+        match (control, cached.snapshot.status) {
+            (Control::Cancel, Status::Cancelled) => self.reapply_end_effects(build, run, &cached).await,
+            (Control::Resume, Status::Running) => match self.missing_tickets(run, cached).await? {
                 // Somebody may be in the middle of one of these without a ticket.
-                Some((hand, tickets)) => self.publish(build, run, &hand, tickets, 2).await,
+                Some((cached, tickets)) => self.publish(build, run, &cached, tickets, 2).await,
                 None => Ok(()),
             },
             _ => Ok(()),
@@ -147,11 +152,14 @@ impl Engine {
     }
 
     /// The latest snapshot of a run of any workflow, and the build that it is written for.
-    pub(super) async fn load_any(&self, run: &RunKey) -> Result<Option<(InHand, Fingerprint)>, BackendError> {
+    pub(super) async fn load_any(
+        &self,
+        run: &RunKey,
+    ) -> Result<Option<(CachedSnapshot, Fingerprint)>, BackendError> {
         let Some(stored) = self.backend.load(run).await? else {
             return Ok(None);
         };
         let (snapshot, build) = stored.open()?;
-        Ok(Some((InHand { snapshot: Arc::new(snapshot), revision: stored.revision }, build)))
+        Ok(Some((CachedSnapshot { snapshot: Arc::new(snapshot), revision: stored.revision }, build)))
     }
 }

@@ -1,13 +1,13 @@
 //! Carrying out what a commit asks for. Every effect can be carried out more than once.
 
-use super::{Control, Engine, cell::InHand, inputs::seed_at};
+use super::{Control, Engine, inputs::seed_at, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind, Ticket},
-    fail_point::{FailPoint, apart, reach},
+    fail_point::{FailPoint, fail_point, one_by_one},
 };
 use jetway_state::{
     Fingerprint, ItemId, RunKey, STORE_ELSEWHERE,
-    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted, at_the_end},
+    run::{DoneView, Effect, ErrorView, Snapshot, TicketFor, TicketWanted, end_effects},
 };
 
 impl Engine {
@@ -15,35 +15,35 @@ impl Engine {
         &self,
         build: Fingerprint,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
-        let (tickets, rest) = apart_from_tickets(effects);
+        let (tickets, rest) = split_tickets(effects);
         if !tickets.is_empty() {
-            self.publish_reaching(FailPoint::TicketPublished, build, run, hand, tickets, 1).await?;
-            reach(FailPoint::TicketsPublished);
+            self.publish_tickets(FailPoint::TicketPublished, build, run, cached, tickets, 1).await?;
+            fail_point(FailPoint::TicketsPublished);
         }
         for effect in rest {
             match effect {
                 Effect::Ticket(_) => {}
-                Effect::Done => self.publish_result(run, &hand.snapshot).await?,
+                Effect::Done => self.publish_result(run, &cached.snapshot).await?,
                 Effect::DropChunks(chunks) => {
                     self.backend.drop_chunks(run, &chunks).await?;
-                    reach(FailPoint::ChunksDropped);
+                    fail_point(FailPoint::ChunksDropped);
                 }
-                Effect::Wake(parent) => self.wake(hand, parent).await?,
+                Effect::Wake(parent) => self.wake(cached, parent).await?,
                 // Boxed, since the child may have children.
                 Effect::CancelChild(child) => {
                     Box::pin(self.control(&child, Control::Cancel)).await?;
-                    reach(FailPoint::ChildCancelled);
+                    fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::PreventChild(child) => {
-                    Box::pin(self.prevent(build, run, hand, &child)).await?;
-                    reach(FailPoint::ChildCancelled);
+                    Box::pin(self.prevent(build, run, cached, &child)).await?;
+                    fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::DropAllChunks => {
                     self.backend.drop_all_chunks(run).await?;
-                    reach(FailPoint::ChunksDropped);
+                    fail_point(FailPoint::ChunksDropped);
                 }
             }
         }
@@ -51,28 +51,28 @@ impl Engine {
     }
 
     /// Carries out what the end of a run asks for, again: whoever ended it may have been lost in the middle of that.
-    pub(super) async fn end_again(
+    pub(super) async fn reapply_end_effects(
         &self,
         build: Fingerprint,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
     ) -> Result<(), BackendError> {
-        self.carry_out(build, run, hand, at_the_end(&hand.snapshot)).await
+        self.carry_out(build, run, cached, end_effects(&cached.snapshot)).await
     }
 
     /// Publishes tickets; a host may be lost behind each of them.
-    pub(super) async fn publish_reaching(
+    pub(super) async fn publish_tickets(
         &self,
         point: FailPoint,
         build: Fingerprint,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
         tickets: Vec<TicketFor>,
         attempt: u32,
     ) -> Result<(), BackendError> {
-        for tickets in apart(point, tickets) {
-            self.publish(build, run, hand, tickets, attempt).await?;
-            reach(point);
+        for tickets in one_by_one(point, tickets) {
+            self.publish(build, run, cached, tickets, attempt).await?;
+            fail_point(point);
         }
         Ok(())
     }
@@ -82,21 +82,21 @@ impl Engine {
         &self,
         build: Fingerprint,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
         tickets: Vec<TicketFor>,
         attempt: u32,
     ) -> Result<(), BackendError> {
         if tickets.is_empty() {
             return Ok(());
         }
-        let (trace, at) = (hand.snapshot.trace.headers(), self.clock.now());
+        let (trace, at) = (cached.snapshot.trace.headers(), self.clock.now());
         let tickets = tickets.into_iter().map(|TicketFor { item, node }| {
             let ticket = Ticket {
                 workflow: run.workflow.clone(),
                 run_id: run.run_id.clone(),
                 node,
                 item,
-                revision: hand.revision,
+                revision: cached.revision,
                 attempt,
                 at,
                 trace: trace.clone(),
@@ -113,13 +113,13 @@ impl Engine {
                 .caused_by(error)
         })?;
         self.backend.publish_done(run, result.into()).await?;
-        reach(FailPoint::ResultPublished);
-        self.cells.forget(run);
+        fail_point(FailPoint::ResultPublished);
+        self.cache.forget(run);
         Ok(())
     }
 
     /// Finds the nodes of wanted tickets: those of branches whose payloads are in chunks are named there.
-    pub(super) async fn named(
+    pub(super) async fn resolve_nodes(
         &self,
         run: &RunKey,
         snapshot: &Snapshot,
@@ -147,7 +147,7 @@ impl Engine {
             return Ok(None);
         };
         let Some(chunk) =
-            snapshot.fan_outs.get(&fan_out).and_then(|fan_out| fan_out.seeds.chunk_of(position))
+            snapshot.fan_outs.get(&fan_out).and_then(|fan_out| fan_out.branches.chunk_of(position))
         else {
             return Ok(None);
         };
@@ -157,7 +157,7 @@ impl Engine {
 }
 
 /// The tickets among the effects, and the others.
-pub(super) fn apart_from_tickets(effects: Vec<Effect>) -> (Vec<TicketFor>, Vec<Effect>) {
+pub(super) fn split_tickets(effects: Vec<Effect>) -> (Vec<TicketFor>, Vec<Effect>) {
     let mut tickets = Vec::new();
     let mut rest = Vec::new();
     for effect in effects {

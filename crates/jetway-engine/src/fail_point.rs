@@ -16,16 +16,16 @@ pub use places::{FailPoint, UnknownName};
 #[cfg(feature = "fail-points")]
 mod armed;
 #[cfg(feature = "fail-points")]
-pub use armed::{apart, break_rule_of_environment, reach};
+pub use armed::{break_rule_of_environment, fail_point, one_by_one};
 
 /// Dies here where the environment says so.
 #[cfg(not(feature = "fail-points"))]
 #[inline(always)]
-pub const fn reach(_point: FailPoint) {}
+pub const fn fail_point(_point: FailPoint) {}
 
 /// The items in one piece; one by one where the process is to die between two of them.
 #[cfg(not(feature = "fail-points"))]
 #[inline(always)]
-pub fn apart<T>(_point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+pub fn one_by_one<T>(_point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     std::iter::once(items)
 }

@@ -1,6 +1,6 @@
 //! What an item is to be run with: in the snapshot, or in chunks beside it.
 
-use super::{Engine, cell::locked};
+use super::{Engine, run_cache::locked};
 use crate::backend::{BackendError, BackendErrorKind};
 use bytes::Bytes;
 use jetway_core::step::TaskInput;
@@ -48,7 +48,7 @@ impl Engine {
         snapshot: &Snapshot,
         id: &ItemId,
     ) -> Result<Option<Ready>, BackendError> {
-        if snapshot.waits(id) {
+        if snapshot.waits_for_slot(id) {
             return Ok(None);
         }
         if let Some(item) = snapshot.items.get(id) {
@@ -81,19 +81,21 @@ impl Engine {
         let Some(fan_out) = snapshot.fan_outs.get(&fan_out) else {
             return Ok(None);
         };
-        if !fan_out.seeds.is_open(position) {
+        if !fan_out.branches.is_open(position) {
             return Ok(None);
         }
         let from = fan_out.from_span.into_iter().collect();
-        if let Some(seed) = fan_out.seeds.inline.get(&position) {
+        if let Some(seed) = fan_out.branches.inline.get(&position) {
             return Ok(Some(Ready {
                 node: seed.node.clone(),
                 input: TaskInput::One(seed.payload.clone()),
                 from,
             }));
         }
-        let chunk =
-            fan_out.seeds.chunk_of(position).ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
+        let chunk = fan_out
+            .branches
+            .chunk_of(position)
+            .ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
         let entries = self.chunk(run, chunk).await?;
         let (node, payload) =
             seed_at(&entries, position).ok_or_else(|| lost(run, &format!("the input of item {id}")))?;
@@ -114,7 +116,7 @@ impl Engine {
         for chunk in &arrivals.chunks {
             all.extend(self.chunk(run, *chunk).await?.iter().filter_map(|entry| match entry {
                 ChunkEntry::Arrival(arrival) => Some(arrival.clone()),
-                ChunkEntry::Seed { .. } | ChunkEntry::Item(_) => None,
+                ChunkEntry::Branch { .. } | ChunkEntry::Item(_) => None,
             }));
         }
         if all.len() != arrivals.count as usize {
@@ -147,12 +149,12 @@ impl Engine {
 /// The node and the payload of a branch. A chunk's branches are in the order of their positions.
 pub(super) fn seed_at(entries: &[ChunkEntry], position: u32) -> Option<(&str, &Bytes)> {
     let place = |entry: &ChunkEntry| match entry {
-        ChunkEntry::Seed { position, .. } => *position,
+        ChunkEntry::Branch { position, .. } => *position,
         ChunkEntry::Arrival(_) | ChunkEntry::Item(_) => u32::MAX,
     };
     let index = entries.binary_search_by_key(&position, place).ok()?;
     match &entries[index] {
-        ChunkEntry::Seed { node, payload, .. } => Some((node, payload)),
+        ChunkEntry::Branch { node, payload, .. } => Some((node, payload)),
         ChunkEntry::Arrival(_) | ChunkEntry::Item(_) => None,
     }
 }

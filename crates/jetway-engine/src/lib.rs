@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! ticket ──▶ work ──▶ attempt (the node runs) ──▶ commit (one compare-and-swap for the outcomes of a run that are at
-//!              ▲                                   hand) ──▶ effects (tickets, result) ──▶ go on, or settle the ticket
+//!              ▲                                   cached) ──▶ effects (tickets, result) ──▶ go on, or settle the ticket
 //!              └────────────── the only successor goes on under the same ticket ◀──┘
 //! ```
 
@@ -18,35 +18,35 @@ pub mod memory;
 mod api;
 mod attempt;
 mod builder;
-mod bury;
-mod cell;
 mod children;
 mod commit;
 mod control;
+mod dead_letter;
 mod effects;
 mod inputs;
 mod load;
-mod patience;
+mod missing_tickets;
 mod registry;
+mod retry;
+mod run_cache;
 mod start;
-mod stranded;
 mod sweep;
 mod trace;
 mod work;
 
 pub use builder::{BuildError, EngineBuilder, EngineConfig};
-pub use control::{Control, Controlled};
+pub use control::{Control, ControlResult};
 pub use registry::Registry;
 pub use start::{StartError, StartTaken};
 pub use sweep::{Sweeper, Swept};
 pub use trace::{PlainTracer, StepInfo, StepSpan, Tracer};
-pub use work::Worked;
+pub use work::TicketOutcome;
 
 use backend::Backend;
-use cell::Cells;
 use inputs::Chunks;
 use jetway_core::clock::Clock;
 use jetway_state::CommitId;
+use run_cache::RunCache;
 use std::{
     fmt,
     sync::{
@@ -62,7 +62,7 @@ pub struct Engine {
     config: EngineConfig,
     tracer: Arc<dyn Tracer>,
     clock: Arc<dyn Clock>,
-    cells: Cells,
+    cache: RunCache,
     chunks: Chunks,
     writer: u64,
     commits: AtomicU64,

@@ -1,34 +1,42 @@
-//! Reading snapshots, and keeping them in hand.
+//! Reading snapshots, and keeping them in cached.
 
-use super::{Engine, cell::InHand};
+use super::{Engine, run_cache::CachedSnapshot};
 use crate::backend::BackendError;
 use jetway_state::RunKey;
 
 impl Engine {
-    /// Reads the latest snapshot and keeps it in hand, as long as the run goes on.
-    pub(super) async fn load(&self, run: &RunKey) -> Result<Option<InHand>, BackendError> {
-        let Some((hand, _build)) = self.load_any(run).await? else {
+    /// Reads the latest snapshot and keeps it in cached, as long as the run goes on.
+    pub(super) async fn load(&self, run: &RunKey) -> Result<Option<CachedSnapshot>, BackendError> {
+        let Some((cached, _build)) = self.load_any(run).await? else {
             return Ok(None);
         };
-        if hand.snapshot.status.is_terminal() {
+        if cached.snapshot.status.is_terminal() {
             // A late ticket asked for it, and nothing will ask again.
-            self.cells.forget(run);
+            self.cache.forget(run);
         } else {
-            self.cells.of(run).keep(&hand);
+            self.cache.of(run).keep(&cached);
         }
-        Ok(Some(hand))
+        Ok(Some(cached))
     }
 
-    /// A snapshot that is not older than `revision`: the one in hand, or the latest.
-    pub(super) async fn at_least(&self, run: &RunKey, revision: u64) -> Result<Option<InHand>, BackendError> {
-        match self.cells.of(run).in_hand() {
-            Some(hand) if hand.revision >= revision => Ok(Some(hand)),
+    /// A snapshot that is not older than `revision`: the one in cached, or the latest.
+    pub(super) async fn at_least(
+        &self,
+        run: &RunKey,
+        revision: u64,
+    ) -> Result<Option<CachedSnapshot>, BackendError> {
+        match self.cache.of(run).cached() {
+            Some(cached) if cached.revision >= revision => Ok(Some(cached)),
             _ => self.load(run).await,
         }
     }
 
     /// The latest snapshot, where it is a newer one than `revision`.
-    pub(super) async fn newer(&self, run: &RunKey, revision: u64) -> Result<Option<InHand>, BackendError> {
+    pub(super) async fn newer(
+        &self,
+        run: &RunKey,
+        revision: u64,
+    ) -> Result<Option<CachedSnapshot>, BackendError> {
         Ok(self.load(run).await?.filter(|latest| latest.revision > revision))
     }
 }

@@ -1,14 +1,14 @@
 //! Starting runs.
 
-use super::{Engine, cell::InHand, effects::apart_from_tickets};
+use super::{Engine, effects::split_tickets, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind, DeadLetter, StartDelivery, StartRequest},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_core::step::AnyWorkflow;
 use jetway_state::{
     BadName, Error, RunId, RunKey, Timestamp,
-    run::{Begin, Parent, Seed, begin, pending_tickets, spill},
+    run::{Begin, Parent, RunInput, begin, offload, pending_tickets},
     trace::TraceHeaders,
 };
 use std::sync::Arc;
@@ -97,10 +97,10 @@ impl Engine {
             StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
-        let seed = workflow.seed(&request.input, request.encoding).map_err(StartError::BadInput)?;
+        let seed = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
         let began = match self.create(&*workflow, &run, seed.clone(), &request.trace, None).await {
             Ok(began) => {
-                reach(FailPoint::StartTicketed);
+                fail_point(FailPoint::StartTicketed);
                 began
             }
             Err(StartError::Backend(error)) if error.is_conflict() => {
@@ -115,7 +115,7 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        seed: Seed,
+        seed: RunInput,
         trace: &TraceHeaders,
         parent: Option<Parent>,
     ) -> Result<Timestamp, StartError> {
@@ -125,13 +125,13 @@ impl Engine {
             begin(Begin { key: run.clone(), commit, at, trace: self.tracer.begin(trace), seed });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
-        let chunks = spill(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
+        let chunks = offload(&mut snapshot, commit, 0, &self.config.limits).map_err(StartError::BadInput)?;
         let revision = self.write(workflow.fingerprint(), &snapshot, chunks, 0).await?;
-        let hand = InHand { snapshot: Arc::new(snapshot), revision };
-        self.cells.of(run).keep(&hand);
-        reach(created);
-        let (tickets, _none) = apart_from_tickets(effects);
-        self.publish(workflow.fingerprint(), run, &hand, tickets, 1).await?;
+        let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+        self.cache.of(run).keep(&cached);
+        fail_point(created);
+        let (tickets, _none) = split_tickets(effects);
+        self.publish(workflow.fingerprint(), run, &cached, tickets, 1).await?;
         Ok(at)
     }
 
@@ -141,17 +141,17 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        seed: &Seed,
+        seed: &RunInput,
     ) -> Result<Timestamp, StartError> {
-        let Some(hand) = self.load(run).await? else {
+        let Some(cached) = self.load(run).await? else {
             let sentence = format!("run {run} was removed while it was started");
             return Err(BackendError::new(BackendErrorKind::Unavailable, sentence).into());
         };
-        if hand.snapshot.input_digest != seed.digest() {
+        if cached.snapshot.input_digest != seed.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }
-        self.ticket_again(workflow, run, &hand).await?;
-        Ok(hand.snapshot.started_at)
+        self.ticket_again(workflow, run, &cached).await?;
+        Ok(cached.snapshot.started_at)
     }
 
     /// Publishes the first ticket of a run again, where nothing is committed yet.
@@ -159,11 +159,12 @@ impl Engine {
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        hand: &InHand,
+        cached: &CachedSnapshot,
     ) -> Result<(), BackendError> {
-        if hand.snapshot.steps == 0 {
-            let tickets = self.named(run, &hand.snapshot, pending_tickets(&hand.snapshot)).await?;
-            self.publish(workflow.fingerprint(), run, hand, tickets, 1).await?;
+        if cached.snapshot.steps == 0 {
+            let tickets =
+                self.resolve_nodes(run, &cached.snapshot, pending_tickets(&cached.snapshot)).await?;
+            self.publish(workflow.fingerprint(), run, cached, tickets, 1).await?;
         }
         Ok(())
     }
@@ -171,7 +172,7 @@ impl Engine {
     /// Handles one start message: makes its run exist, or moves it to the dead letters, then settles it.
     pub async fn take_start(&self, delivery: StartDelivery) -> StartTaken {
         let StartDelivery { request, lease, original, .. } = delivery;
-        reach(FailPoint::StartTaken);
+        fail_point(FailPoint::StartTaken);
         let taken = match self.start(request).await {
             Ok(run) => StartTaken::Started(run),
             Err(StartError::Backend(error)) if error.is_retryable() => return StartTaken::Abandoned(error),
@@ -185,10 +186,10 @@ impl Engine {
                 StartTaken::Refused(refused)
             }
         };
-        reach(FailPoint::StartUnsettled);
-        match lease.settle().await {
+        fail_point(FailPoint::StartUnsettled);
+        match lease.ack().await {
             Ok(()) => {
-                reach(FailPoint::StartSettled);
+                fail_point(FailPoint::StartSettled);
                 taken
             }
             Err(error) => StartTaken::Abandoned(error),

@@ -3,12 +3,12 @@
 use super::Engine;
 use crate::{
     backend::{BackendError, BackendErrorKind},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_state::broken_rule::{BrokenRule, is_broken};
 use jetway_state::{
     RunKey, Timestamp,
-    run::{Effect, Status, TicketFor, at_the_end},
+    run::{Effect, Status, TicketFor, end_effects},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,13 +22,13 @@ pub struct Sweeper {
     /// Tickets may have been lost, those of runs that go on as well.
     doubt: Option<Doubt>,
     /// When to look also at the runs that go on; `None` before the first sweep.
-    glance: Option<Timestamp>,
+    full_scan_at: Option<Timestamp>,
 }
 
 impl Sweeper {
     /// Tickets may have been lost that were published or settled from `since` to `now`: has the next sweep look at all runs, also
     /// at those that were written just now.
-    pub fn doubt(&mut self, since: Timestamp, now: Timestamp) {
+    pub fn suspect_loss(&mut self, since: Timestamp, now: Timestamp) {
         let since = self.doubt.map_or(since, |known| known.since.min(since));
         self.doubt = Some(Doubt { since, until: now });
         for waiting in self.waiting.values_mut() {
@@ -38,11 +38,11 @@ impl Sweeper {
 
     /// Whether it is time to look also at the runs that go on: a branch of one may have lost its ticket while the others are
     /// written all the time.
-    fn glances(&mut self, now: Timestamp) -> bool {
-        let is_time = self.glance.is_some_and(|due| due <= now);
-        if is_time || self.glance.is_none() {
+    fn full_scan_due(&mut self, now: Timestamp) -> bool {
+        let is_time = self.full_scan_at.is_some_and(|due| due <= now);
+        if is_time || self.full_scan_at.is_none() {
             let pause = LONGEST_PAUSE.mul_f64(rand::random_range(0.8..1.0));
-            self.glance = Some(Timestamp(now.0 + millis(pause)));
+            self.full_scan_at = Some(Timestamp(now.0 + millis(pause)));
         }
         is_time
     }
@@ -80,11 +80,11 @@ pub struct Swept {
     /// Runs that were looked at.
     pub looked_at: u64,
     /// Items that had lost their ticket and have one again.
-    pub mended: u64,
+    pub republished: u64,
 }
 
 /// What was done for a run.
-struct Mended {
+struct Republished {
     /// So many items have their ticket again.
     items: u64,
     /// As of this revision, where it was looked at.
@@ -98,7 +98,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// ticket of a host that was lost before it told would have come back.
 const ENDED_LATELY: Duration = Duration::from_secs(60);
 
-/// How many mended items of a run the log names, at most.
+/// How many republished items of a run the log names, at most.
 const MOST_NAMED: usize = 50;
 
 /// How often one sweep asks for more of what is old, at most: a host that is new has a day's finished runs before it, and
@@ -128,7 +128,7 @@ impl Engine {
                 sweeper.waiting.insert(run, Waiting { ended, revision: None, due: now, pause });
             }
         }
-        let to_the_end = sweeper.glances(now) || sweeper.doubt.is_some();
+        let to_the_end = sweeper.full_scan_due(now) || sweeper.doubt.is_some();
         if to_the_end {
             while self.look_through(sweeper, now, now, false).await? {}
             // And what is written just now: a run with many branches is written all the time.
@@ -178,12 +178,12 @@ impl Engine {
             }
             swept.looked_at += 1;
             let looked = match waiting.ended {
-                Some(before) => self.end_told(&run, before).await.map(|()| None),
-                None => self.mend(&run, waiting.revision).await,
+                Some(before) => self.reapply_end(&run, before).await.map(|()| None),
+                None => self.republish(&run, waiting.revision).await,
             };
             match looked {
-                Ok(Some(Mended { items, revision })) => {
-                    swept.mended += items;
+                Ok(Some(Republished { items, revision })) => {
+                    swept.republished += items;
                     sweeper.waiting.insert(run, Waiting { revision, ..later });
                 }
                 Ok(None) => drop(sweeper.waiting.remove(&run)),
@@ -202,49 +202,55 @@ impl Engine {
     }
 
     /// Carries out what the end of a run asks for, again.
-    async fn end_told(&self, run: &RunKey, before: Timestamp) -> Result<(), BackendError> {
-        let Some((hand, build)) = self.load_any(run).await? else { return Ok(()) };
-        let snapshot = &hand.snapshot;
+    async fn reapply_end(&self, run: &RunKey, before: Timestamp) -> Result<(), BackendError> {
+        let Some((cached, build)) = self.load_any(run).await? else { return Ok(()) };
+        let snapshot = &cached.snapshot;
         // Whoever ended it later than that is at it, or holds a ticket that comes back.
         if !snapshot.status.is_terminal() || snapshot.finished_at.is_none_or(|at| at > before) {
             return Ok(());
         }
-        let mut effects = at_the_end(snapshot);
+        let mut effects = end_effects(snapshot);
         // Those who listen have heard a result that is stored.
         if self.backend.done(run, snapshot.started_at, Duration::ZERO).await?.is_some() {
             effects.retain(|effect| *effect != Effect::Done);
         }
-        self.carry_out(build, run, &hand, effects).await
+        self.carry_out(build, run, &cached, effects).await
     }
 
     /// What stands behind a dead ticket has to be looked for among all runs.
     async fn drop_dead_tickets(&self, sweeper: &mut Sweeper) -> Result<(), BackendError> {
         for workflow in self.registry.iter() {
-            let dead = self.backend.drop_dead(workflow.name()).await?;
+            let dead = self.backend.drop_stale_tickets(workflow.name()).await?;
             if dead > 0 {
                 tracing::warn!(workflow = %workflow.name(), dead, "tickets would never have been handed out");
                 let now = self.clock.now();
-                sweeper.doubt(now, now);
+                sweeper.suspect_loss(now, now);
             }
         }
         Ok(())
     }
 
     /// Gives the items of a run their tickets again; `None` where the run ended, or went on since `revision`.
-    async fn mend(&self, run: &RunKey, revision: Option<u64>) -> Result<Option<Mended>, BackendError> {
+    async fn republish(
+        &self,
+        run: &RunKey,
+        revision: Option<u64>,
+    ) -> Result<Option<Republished>, BackendError> {
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
-            return Ok(Some(Mended { items: 0, revision }));
+            return Ok(Some(Republished { items: 0, revision }));
         };
-        let Some(hand) = self.load(run).await? else {
+        let Some(cached) = self.load(run).await? else {
             return Ok(None);
         };
-        if hand.snapshot.status.is_terminal() || revision.is_some_and(|revision| revision != hand.revision) {
+        if cached.snapshot.status.is_terminal()
+            || revision.is_some_and(|revision| revision != cached.revision)
+        {
             return Ok(None);
         }
-        if hand.snapshot.status != Status::Running {
-            return Ok(Some(Mended { items: 0, revision: Some(hand.revision) }));
+        if cached.snapshot.status != Status::Running {
+            return Ok(Some(Republished { items: 0, revision: Some(cached.revision) }));
         }
-        let Some((hand, tickets)) = self.lost_tickets(run, hand).await? else {
+        let Some((cached, tickets)) = self.missing_tickets(run, cached).await? else {
             return Ok(None);
         };
         let items = tickets.len() as u64;
@@ -255,13 +261,13 @@ impl Engine {
                 // The run goes on: somebody may be about to give them tickets.
                 None => tracing::info!(%run, items, lost, "pending items may have lost their tickets"),
             }
-            reach(FailPoint::SweepFound);
+            fail_point(FailPoint::SweepFound);
             let build = workflow.fingerprint();
             // Somebody may be in the middle of one of these without a ticket, so this is the second attempt at it.
-            self.publish_reaching(FailPoint::SweepPublished, build, run, &hand, tickets, 2).await?;
-            reach(FailPoint::SweepMended);
+            self.publish_tickets(FailPoint::SweepPublished, build, run, &cached, tickets, 2).await?;
+            fail_point(FailPoint::SweepMended);
         }
-        Ok(Some(Mended { items, revision: Some(hand.revision) }))
+        Ok(Some(Republished { items, revision: Some(cached.revision) }))
     }
 }
 
@@ -285,7 +291,7 @@ mod tests {
         let mut sweeper = Sweeper::default();
         let minute = millis(LONGEST_PAUSE) / 10;
         let glances: Vec<_> =
-            (0..100).filter(|minutes| sweeper.glances(Timestamp((minutes + 1) * minute))).collect();
+            (0..100).filter(|minutes| sweeper.full_scan_due(Timestamp((minutes + 1) * minute))).collect();
         assert!((9..=12).contains(&glances.len()), "{glances:?}");
         assert!(glances[0] >= 8, "not at once: {glances:?}");
         assert!(glances.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{glances:?}");
@@ -307,8 +313,8 @@ mod tests {
         let due = sweeper.due(Timestamp(30));
         assert_eq!((due.len(), &due[0].0), (RUNS_A_SWEEP, &run("z", 0)));
         assert!(!due.iter().any(|(found, _)| *found == run("z", 1)));
-        sweeper.doubt(Timestamp(7), Timestamp(30));
-        sweeper.doubt(Timestamp(9), Timestamp(30));
+        sweeper.suspect_loss(Timestamp(7), Timestamp(30));
+        sweeper.suspect_loss(Timestamp(9), Timestamp(30));
         assert_eq!(sweeper.doubt.map(|doubt| doubt.since), Some(Timestamp(7)));
         assert!(sweeper.due(Timestamp(0)).len() == RUNS_A_SWEEP);
     }

@@ -10,20 +10,20 @@
 
 use super::{
     Engine, StepInfo, StepSpan,
-    bury::is_hopeless,
-    cell::{Finished, InHand, Verdict},
     children::NewChild,
-    patience::patiently,
+    dead_letter::is_unprocessable,
+    retry::retry_while_unavailable,
+    run_cache::{AttemptWithBase, CachedSnapshot, CommitOutcome},
 };
 use crate::{
     backend::{BackendError, BackendErrorKind, Delivery, Lease},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_core::step::AnyWorkflow;
 use jetway_state::broken_rule::{BrokenRule, is_broken};
 use jetway_state::{
     ItemId, RunKey, Timestamp,
-    run::{Attempt, Effect, Produced, Status, TicketFor, tickets_under},
+    run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor, tickets_under},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -32,14 +32,14 @@ use tracing::Instrument;
 
 /// What became of a ticket.
 #[derive(Debug)]
-pub enum Worked {
+pub enum TicketOutcome {
     /// It is settled.
-    Done {
+    Acked {
         /// Steps that were committed under it.
         steps: u64,
     },
     /// It was given back: the worker is to stop.
-    GivenBack {
+    Nacked {
         /// Steps that were committed under it.
         steps: u64,
     },
@@ -53,12 +53,12 @@ pub enum Worked {
 }
 
 /// Where a worker is under one ticket.
-pub(super) struct Under<'a> {
+pub(super) struct TicketSession<'a> {
     pub(super) workflow: &'a dyn AnyWorkflow,
     pub(super) run: &'a RunKey,
     delivery: &'a Delivery,
     /// The ticket's own item: what is committed is found again by it.
-    pub(super) via: ItemId,
+    pub(super) ticket_item: ItemId,
     pub(super) cancel: &'a CancellationToken,
     began: Instant,
     steps: u64,
@@ -67,32 +67,32 @@ pub(super) struct Under<'a> {
     overtaken: bool,
 }
 
-impl Under<'_> {
+impl TicketSession<'_> {
     /// Whether nobody else can have been handed this ticket, nor have been at work on its item without it. One that was
     /// handed over long ago may have been handed to others since: a message can be late by more than its lease.
     fn holds_it_alone(&self, now: Timestamp) -> bool {
         let Delivery { ticket, delivered, lease, .. } = self.delivery;
-        let fresh = now.since(ticket.at) < lease.lasts() / 2;
+        let fresh = now.since(ticket.at) < lease.duration() / 2;
         !self.overtaken && self.steps == 0 && *delivered <= 1 && ticket.attempt <= 1 && fresh
     }
 }
 
 /// The next attempt to be made.
-pub(super) struct Next {
+pub(super) struct PendingAttempt {
     pub(super) item: ItemId,
     pub(super) attempt: u32,
     waited: Option<Duration>,
-    pub(super) hand: InHand,
+    pub(super) cached: CachedSnapshot,
 }
 
 /// What one attempt leads to.
-enum Then {
-    Attempt(Next),
-    Settle,
+enum NextAction {
+    Attempt(PendingAttempt),
+    Ack,
     /// The item stays pending without a ticket, for the child run or until its run is resumed. It is looked at again when
     /// the ticket is settled.
     Park(ItemId, Option<RunKey>),
-    GiveBack,
+    Nak,
 }
 
 impl Engine {
@@ -100,214 +100,236 @@ impl Engine {
     /// the same ticket as long as there is one. Settles the ticket, or gives it back when `cancel` is cancelled.
     ///
     /// Keeping the lease alive meanwhile is the caller's part.
-    pub async fn work(&self, delivery: Delivery, cancel: CancellationToken) -> Worked {
+    pub async fn work(&self, delivery: Delivery, cancel: CancellationToken) -> TicketOutcome {
         let run = delivery.ticket.run();
         let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
             return give_back(&*delivery.lease, 0).await;
         };
-        reach(FailPoint::TicketTaken);
+        fail_point(FailPoint::TicketTaken);
         if is_broken(BrokenRule::AckBeforeCommit)
-            && let Err(error) = delivery.lease.settle().await
+            && let Err(error) = delivery.lease.ack().await
         {
-            return Worked::Abandoned { steps: 0, error };
+            return TicketOutcome::Abandoned { steps: 0, error };
         }
-        let mut under = Under {
+        let mut session = TicketSession {
             workflow: &*workflow,
             run: &run,
             delivery: &delivery,
-            via: delivery.ticket.item.clone(),
+            ticket_item: delivery.ticket.item.clone(),
             cancel: &cancel,
             began: Instant::now(),
             steps: 0,
             overtaken: false,
         };
-        match self.work_under(&mut under).await {
-            Ok(Then::Settle | Then::Attempt(_)) => settle(&*delivery.lease, under.steps).await,
-            Ok(Then::Park(item, child)) => match settle(&*delivery.lease, under.steps).await {
+        match self.work_under(&mut session).await {
+            Ok(NextAction::Ack | NextAction::Attempt(_)) => settle(&*delivery.lease, session.steps).await,
+            Ok(NextAction::Park(item, child)) => match settle(&*delivery.lease, session.steps).await {
                 // No ticket brings this back.
-                Worked::Done { steps } => {
+                TicketOutcome::Acked { steps } => {
                     let look = || self.look_again(&run, &item, child.as_ref());
-                    match patiently(&run, &cancel, look).await {
-                        Ok(()) => Worked::Done { steps },
-                        Err(error) => Worked::Abandoned { steps, error },
+                    match retry_while_unavailable(&run, &cancel, look).await {
+                        Ok(()) => TicketOutcome::Acked { steps },
+                        Err(error) => TicketOutcome::Abandoned { steps, error },
                     }
                 }
                 unsettled => unsettled,
             },
-            Ok(Then::GiveBack) => give_back(&*delivery.lease, under.steps).await,
+            Ok(NextAction::Nak) => give_back(&*delivery.lease, session.steps).await,
             Err(error)
-                if is_hopeless(
+                if is_unprocessable(
                     error.kind(),
                     delivery.delivered,
                     delivery.fingerprint == workflow.fingerprint(),
                 ) =>
             {
-                self.bury(&delivery, &error, under.steps).await
+                self.dead_letter(&delivery, &error, session.steps).await
             }
-            Err(error) => Worked::Abandoned { steps: under.steps, error },
+            Err(error) => TicketOutcome::Abandoned { steps: session.steps, error },
         }
     }
 
-    async fn work_under(&self, under: &mut Under<'_>) -> Result<Then, BackendError> {
-        let Delivery { ticket, delivered, .. } = under.delivery;
-        let loaded = patiently(under.run, under.cancel, || self.at_least(under.run, ticket.revision)).await?;
-        let Some(hand) = loaded else {
+    async fn work_under(&self, session: &mut TicketSession<'_>) -> Result<NextAction, BackendError> {
+        let Delivery { ticket, delivered, .. } = session.delivery;
+        let loaded = retry_while_unavailable(session.run, session.cancel, || {
+            self.at_least(session.run, ticket.revision)
+        })
+        .await?;
+        let Some(cached) = loaded else {
             // The run was removed, so there is nothing left to do or to lose.
-            return Ok(Then::Settle);
+            return Ok(NextAction::Ack);
         };
-        reach(FailPoint::SnapshotLoaded);
-        let mut next = Next {
+        fail_point(FailPoint::SnapshotLoaded);
+        let mut next = PendingAttempt {
             item: ticket.item.clone(),
             attempt: ticket.attempt.saturating_add(delivered.saturating_sub(1)),
             waited: Some(self.clock.now().since(ticket.at)),
-            hand,
+            cached,
         };
         loop {
-            if under.cancel.is_cancelled() {
-                return Ok(Then::GiveBack);
+            if session.cancel.is_cancelled() {
+                return Ok(NextAction::Nak);
             }
-            match self.attempt_next(under, next).await? {
-                Then::Attempt(following) => next = following,
+            match self.attempt_next(session, next).await? {
+                NextAction::Attempt(following) => next = following,
                 end => return Ok(end),
             }
         }
     }
 
-    async fn attempt_next(&self, under: &mut Under<'_>, next: Next) -> Result<Then, BackendError> {
-        let snapshot = &next.hand.snapshot;
+    async fn attempt_next(
+        &self,
+        session: &mut TicketSession<'_>,
+        next: PendingAttempt,
+    ) -> Result<NextAction, BackendError> {
+        let snapshot = &next.cached.snapshot;
         let ready = match snapshot.status {
             Status::Running => {
-                patiently(under.run, under.cancel, || self.ready(under.run, snapshot, &next.item)).await
+                retry_while_unavailable(session.run, session.cancel, || {
+                    self.ready(session.run, snapshot, &next.item)
+                })
+                .await
             }
             Status::Paused | Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
         };
         let ready = match ready {
             // Others may have gone on since, and dropped what the snapshot in hand names.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
-                return match self.newer(under.run, next.hand.revision).await? {
-                    Some(hand) => Ok(Then::Attempt(Next { hand, ..next })),
+                return match self.newer(session.run, next.cached.revision).await? {
+                    Some(cached) => Ok(NextAction::Attempt(PendingAttempt { cached, ..next })),
                     None => Err(error),
                 };
             }
             ready => ready?,
         };
         let Some(ready) = ready else {
-            self.recover(under).await?;
+            self.recover(session).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
-            return Ok(if paused { Then::Park(next.item, None) } else { Then::Settle });
+            return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
         };
         let child = match snapshot.children.get(&next.item) {
             // Whoever recorded it may have been lost before it was started: the node says again what it is.
             Some(_) if snapshot.unstarted.contains(&next.item) => None,
-            Some(child) => match patiently(under.run, under.cancel, || self.child_end(child)).await? {
-                None => return Ok(Then::Park(next.item.clone(), Some(child.clone()))),
-                end => end,
-            },
+            Some(child) => {
+                match retry_while_unavailable(session.run, session.cancel, || self.child_end(child)).await? {
+                    None => return Ok(NextAction::Park(next.item.clone(), Some(child.clone()))),
+                    end => end,
+                }
+            }
             None => None,
         };
         let span = self.tracer.step(&StepInfo {
-            run: under.run,
-            trace: &next.hand.snapshot.trace,
+            run: session.run,
+            trace: &next.cached.snapshot.trace,
             node: &ready.node,
             item: &next.item,
             attempt: next.attempt,
             queue_wait: next.waited,
             links: ready.from.clone(),
         });
-        let tried = self.attempt_once(under, &next, ready, child, &span).await?;
+        let tried = self.attempt_once(session, &next, ready, child, &span).await?;
         let Some((attempt, asked)) = tried else {
-            return self.cut_short(under, &span).await;
+            return self.cut_short(session, &span).await;
         };
-        reach(FailPoint::NodeRun);
-        let outcome = word(&attempt.produced);
-        let finished = Finished { attempt, base: next.hand.snapshot.context.clone() };
-        let verdict = self.commit_patiently(under, finished).instrument(span.span.clone()).await;
-        let ended = match &verdict {
-            Ok(Verdict::Committed(..)) => outcome,
-            Ok(Verdict::Discarded(_) | Verdict::Again(_)) | Err(_) => "discarded",
+        fail_point(FailPoint::NodeRun);
+        let label = outcome_label(&attempt.produced);
+        let finished = AttemptWithBase { attempt, base: next.cached.snapshot.context.clone() };
+        let outcome = self.commit_patiently(session, finished).instrument(span.span.clone()).await;
+        let ended = match &outcome {
+            Ok(CommitOutcome::Committed(..)) => label,
+            Ok(CommitOutcome::Discarded(_) | CommitOutcome::Again(_)) | Err(_) => "discarded",
         };
         self.tracer.step_ended(&span, ended);
-        self.follow(under, next, verdict?, asked).await
+        self.follow(session, next, outcome?, asked).await
     }
 
     /// The attempt was cut short: the worker is to stop, or the run has ended.
-    async fn cut_short(&self, under: &Under<'_>, span: &StepSpan) -> Result<Then, BackendError> {
-        if under.cancel.is_cancelled() {
+    async fn cut_short(
+        &self,
+        session: &TicketSession<'_>,
+        span: &StepSpan,
+    ) -> Result<NextAction, BackendError> {
+        if session.cancel.is_cancelled() {
             self.tracer.step_ended(span, "given_back");
-            return Ok(Then::GiveBack);
+            return Ok(NextAction::Nak);
         }
         self.tracer.step_ended(span, "discarded");
-        self.recover(under).await?;
-        Ok(Then::Settle)
+        self.recover(session).await?;
+        Ok(NextAction::Ack)
     }
 
-    /// What the verdict on an attempt leads to.
+    /// What the outcome on an attempt leads to.
     async fn follow(
         &self,
-        under: &mut Under<'_>,
-        next: Next,
-        verdict: Verdict,
+        session: &mut TicketSession<'_>,
+        next: PendingAttempt,
+        outcome: CommitOutcome,
         asked: Option<NewChild>,
-    ) -> Result<Then, BackendError> {
-        match verdict {
-            Verdict::Committed(hand, effects) => match asked {
-                Some(child) => self.start_recorded(under, next, hand, effects, child).await,
+    ) -> Result<NextAction, BackendError> {
+        match outcome {
+            CommitOutcome::Committed(cached, effects) => match asked {
+                Some(child) => self.start_recorded(session, next, cached, effects, child).await,
                 None => {
-                    under.steps += 1;
-                    self.after_commit(under, hand, effects).await
+                    session.steps += 1;
+                    self.after_commit(session, cached, effects).await
                 }
             },
-            Verdict::Discarded(_) => {
-                under.overtaken = true;
-                self.recover(under).await?;
-                Ok(Then::Settle)
+            CommitOutcome::Discarded(_) => {
+                session.overtaken = true;
+                self.recover(session).await?;
+                Ok(NextAction::Ack)
             }
-            Verdict::Again(hand) => Ok(Then::Attempt(Next { hand, waited: None, ..next })),
+            CommitOutcome::Again(cached) => {
+                Ok(NextAction::Attempt(PendingAttempt { cached, waited: None, ..next }))
+            }
         }
     }
 
     /// Commits, also where the backend is out of reach for a while: the node need not run again for that.
-    async fn commit_patiently(&self, under: &Under<'_>, finished: Finished) -> Result<Verdict, BackendError> {
+    async fn commit_patiently(
+        &self,
+        session: &TicketSession<'_>,
+        finished: AttemptWithBase,
+    ) -> Result<CommitOutcome, BackendError> {
         let finished = Arc::new(finished);
-        let commit = || self.commit(under.workflow, under.run, Arc::clone(&finished));
-        patiently(under.run, under.cancel, commit).await
+        let commit = || self.commit(session.workflow, session.run, Arc::clone(&finished));
+        retry_while_unavailable(session.run, session.cancel, commit).await
     }
 
     /// The record names the child that the item waits for: makes it exist, and the record say so.
     async fn start_recorded(
         &self,
-        under: &Under<'_>,
-        next: Next,
-        hand: InHand,
+        session: &TicketSession<'_>,
+        next: PendingAttempt,
+        cached: CachedSnapshot,
         effects: Vec<Effect>,
         child: NewChild,
-    ) -> Result<Then, BackendError> {
-        reach(FailPoint::ChildRecorded);
-        let build = under.workflow.fingerprint();
+    ) -> Result<NextAction, BackendError> {
+        fail_point(FailPoint::ChildRecorded);
+        let build = session.workflow.fingerprint();
         // Without the child the step is not made, and each delivery of its ticket would be another attempt at it.
-        patiently(under.run, under.cancel, async || {
-            self.carry_out(build, under.run, &hand, effects.clone()).await?;
+        retry_while_unavailable(session.run, session.cancel, async || {
+            self.carry_out(build, session.run, &cached, effects.clone()).await?;
             self.start_child(&child).await
         })
         .await?;
-        let attempt = Attempt {
+        let attempt = AttemptReport {
             item: next.item.clone(),
             node: child.parent.node,
-            via: under.via.clone(),
+            ticket_item: session.ticket_item.clone(),
             number: next.attempt,
-            at: self.clock.now(),
+            timestamp: self.clock.now(),
             span: None,
-            produced: Produced::Started,
+            produced: EncodedOutcome::Started,
             context: None,
         };
-        let finished = Finished { attempt, base: hand.snapshot.context.clone() };
-        match self.commit_patiently(under, finished).await? {
-            Verdict::Discarded(hand) if hand.snapshot.status.is_terminal() => {
+        let finished = AttemptWithBase { attempt, base: cached.snapshot.context.clone() };
+        match self.commit_patiently(session, finished).await? {
+            CommitOutcome::Discarded(cached) if cached.snapshot.status.is_terminal() => {
                 // Whoever ended the run may have been lost before it came to the child.
-                self.end_again(build, under.run, &hand).await?;
-                Ok(Then::Settle)
+                self.reapply_end_effects(build, session.run, &cached).await?;
+                Ok(NextAction::Ack)
             }
-            _ => Ok(Then::Park(next.item, Some(child.run))),
+            _ => Ok(NextAction::Park(next.item, Some(child.run))),
         }
     }
 
@@ -315,70 +337,72 @@ impl Engine {
     /// as the lease on it, and needs no ticket of its own.
     async fn after_commit(
         &self,
-        under: &mut Under<'_>,
-        hand: InHand,
+        session: &mut TicketSession<'_>,
+        cached: CachedSnapshot,
         mut effects: Vec<Effect>,
-    ) -> Result<Then, BackendError> {
-        let go_on = self.may_go_on(under).then(|| only_ticket(&mut effects)).flatten();
+    ) -> Result<NextAction, BackendError> {
+        let go_on = self.may_go_on(session).then(|| only_ticket(&mut effects)).flatten();
         if effects.contains(&Effect::Done) {
-            reach(FailPoint::RunEnded);
-            self.tracer.run_ended(&hand.snapshot);
+            fail_point(FailPoint::RunEnded);
+            self.tracer.run_ended(&cached.snapshot);
         }
-        self.carry_out(under.workflow.fingerprint(), under.run, &hand, effects).await?;
+        self.carry_out(session.workflow.fingerprint(), session.run, &cached, effects).await?;
         Ok(match go_on {
-            Some(TicketFor { item, .. }) => Then::Attempt(Next { item, attempt: 1, waited: None, hand }),
-            None => Then::Settle,
+            Some(TicketFor { item, .. }) => {
+                NextAction::Attempt(PendingAttempt { item, attempt: 1, waited: None, cached })
+            }
+            None => NextAction::Ack,
         })
     }
 
-    fn may_go_on(&self, under: &Under<'_>) -> bool {
-        under.steps < u64::from(self.config.go_on_steps)
-            && under.began.elapsed() < self.config.go_on_for
-            && !under.cancel.is_cancelled()
+    fn may_go_on(&self, session: &TicketSession<'_>) -> bool {
+        session.steps < u64::from(self.config.go_on_steps)
+            && session.began.elapsed() < self.config.go_on_for
+            && !session.cancel.is_cancelled()
     }
 
     /// The item of this ticket is done, by somebody else. Who that was may be lost, or may go on without a lease that
     /// brings its work back: gives what is pending tickets of its own before this one is settled.
     ///
     /// The snapshot in hand will not do: other hosts may have gone on under this ticket since.
-    async fn recover(&self, under: &Under<'_>) -> Result<(), BackendError> {
-        if under.holds_it_alone(self.clock.now()) {
+    async fn recover(&self, session: &TicketSession<'_>) -> Result<(), BackendError> {
+        if session.holds_it_alone(self.clock.now()) {
             return Ok(());
         }
-        let Some(hand) = self.load(under.run).await? else {
+        let Some(cached) = self.load(session.run).await? else {
             return Ok(());
         };
-        let snapshot = &hand.snapshot;
+        let snapshot = &cached.snapshot;
         if snapshot.status.is_terminal() {
-            return self.end_again(under.workflow.fingerprint(), under.run, &hand).await;
+            return self.reapply_end_effects(session.workflow.fingerprint(), session.run, &cached).await;
         }
-        let wanted = match under.delivery.ticket.attempt {
-            1 => tickets_under(snapshot, &under.via),
+        let wanted = match session.delivery.ticket.attempt {
+            1 => tickets_under(snapshot, &session.ticket_item),
             // A ticket that was published in doubt: who has done its item may have held one that is settled by now.
-            _ => self.stranded(under.run, snapshot, Some(&under.via)).await?,
+            _ => self.items_without_ticket(session.run, snapshot, Some(&session.ticket_item)).await?,
         };
-        let tickets = self.named(under.run, snapshot, wanted).await?;
+        let tickets = self.resolve_nodes(session.run, snapshot, wanted).await?;
         // The lost holder may have been in the middle of one of these, so this is the second attempt at it.
-        let build = under.workflow.fingerprint();
-        self.publish_reaching(FailPoint::TicketPublished, build, under.run, &hand, tickets, 2).await
+        let build = session.workflow.fingerprint();
+        self.publish_tickets(FailPoint::TicketPublished, build, session.run, &cached, tickets, 2).await
     }
 }
 
-async fn settle(lease: &dyn Lease, steps: u64) -> Worked {
-    reach(FailPoint::TicketUnsettled);
-    match lease.settle().await {
+async fn settle(lease: &dyn Lease, steps: u64) -> TicketOutcome {
+    fail_point(FailPoint::TicketUnsettled);
+    match lease.ack().await {
         Ok(()) => {
-            reach(FailPoint::TicketSettled);
-            Worked::Done { steps }
+            fail_point(FailPoint::TicketSettled);
+            TicketOutcome::Acked { steps }
         }
-        Err(error) => Worked::Abandoned { steps, error },
+        Err(error) => TicketOutcome::Abandoned { steps, error },
     }
 }
 
-async fn give_back(lease: &dyn Lease, steps: u64) -> Worked {
-    match lease.give_back().await {
-        Ok(()) => Worked::GivenBack { steps },
-        Err(error) => Worked::Abandoned { steps, error },
+async fn give_back(lease: &dyn Lease, steps: u64) -> TicketOutcome {
+    match lease.nak().await {
+        Ok(()) => TicketOutcome::Nacked { steps },
+        Err(error) => TicketOutcome::Abandoned { steps, error },
     }
 }
 
@@ -400,13 +424,13 @@ fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
     }
 }
 
-fn word(produced: &Produced) -> &'static str {
+fn outcome_label(produced: &EncodedOutcome) -> &'static str {
     match produced {
-        Produced::Next(_) => "next",
-        Produced::NextAll(_) => "next_all",
-        Produced::Hold => "hold",
-        Produced::Await(_) | Produced::Started => "awaits",
-        Produced::Caught(..) => "caught",
-        Produced::Failed(_) => "failed",
+        EncodedOutcome::Next(_) => "next",
+        EncodedOutcome::NextAll(_) => "next_all",
+        EncodedOutcome::Hold => "hold",
+        EncodedOutcome::Await(_) | EncodedOutcome::Started => "awaits",
+        EncodedOutcome::Handled(..) => "handled",
+        EncodedOutcome::Failed(_) => "failed",
     }
 }

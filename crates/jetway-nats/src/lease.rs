@@ -40,19 +40,19 @@ impl fmt::Debug for AckLease {
 
 #[async_trait]
 impl Lease for AckLease {
-    async fn keep_alive(&self) -> Result<(), BackendError> {
+    async fn extend(&self) -> Result<(), BackendError> {
         self.say(AckKind::Progress).await
     }
 
-    async fn settle(&self) -> Result<(), BackendError> {
+    async fn ack(&self) -> Result<(), BackendError> {
         self.say(AckKind::Ack).await
     }
 
-    async fn give_back(&self) -> Result<(), BackendError> {
+    async fn nak(&self) -> Result<(), BackendError> {
         self.say(AckKind::Nak(None)).await
     }
 
-    fn lasts(&self) -> Duration {
+    fn duration(&self) -> Duration {
         self.lasts
     }
 }

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
     backend::{BackendError, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_state::{RunKey, Timestamp, run::ChunkRef};
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl SnapshotStore for NatsBackend {
         let SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, chunks).await?;
-            reach(FailPoint::ChunksWritten);
+            fail_point(FailPoint::ChunksWritten);
         }
         let keep = match awaited {
             true => self.keep_finished.max(self.config.keep_results),
@@ -97,7 +97,7 @@ impl SnapshotStore for NatsBackend {
         self.find_ended(since).await
     }
 
-    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError> {
+    async fn collect_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError> {
         self.remove_litter(grace).await
     }
 

@@ -52,7 +52,7 @@ impl Starts for NatsBackend {
         .boxed())
     }
 
-    async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
+    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
         let unable = |failure: crate::error::Failure| failure.cannot("look for starts of unknown workflows");
         let stream = &self.streams.starts;
         let filter = self.names.stream_subjects(names::Stream::Starts);

@@ -58,7 +58,7 @@ impl TicketQueue for NatsBackend {
     }
 
     /// A server that was started again may have lost the tickets of its last moments.
-    fn losses(&self) -> BoxStream<'static, Timestamp> {
+    fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
         if !self.may_lose_tickets {
             return stream::pending().boxed();
         }
@@ -73,7 +73,7 @@ impl TicketQueue for NatsBackend {
 
     /// A server that was killed may have forgotten that a ticket was settled, while the consumer remembers it: the ticket is
     /// there, and stands in the way of another one for its item.
-    async fn drop_dead(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+    async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         let unable =
             |failure: Failure| failure.cannot(format!("look for dead tickets of workflow {workflow}"));
         let (stream, filter) = (&self.streams.tickets, self.names.tickets_of_workflow(workflow));
@@ -97,7 +97,7 @@ impl TicketQueue for NatsBackend {
         Ok(dead)
     }
 
-    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         let filter = self.names.tickets_of_run(run);
         let found: Result<_, Failure> = jsapi::subjects(&self.link, &self.streams.tickets, &filter).await;
         let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
@@ -151,7 +151,7 @@ impl Taker {
     async fn bury(&self, held: &Held, letter: DeadLetter) -> Result<(), BackendError> {
         let id = format!("ticket-{}-{}", held.origin.sequence, held.origin.published);
         self.dead.keep(DeadLetter { id, ..letter }).await?;
-        held.lease.settle().await
+        held.lease.ack().await
     }
 }
 

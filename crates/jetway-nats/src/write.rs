@@ -15,7 +15,7 @@ use async_nats::{
 use bytes::Bytes;
 use jetway_engine::{
     backend::{BackendError, BackendErrorKind},
-    fail_point::{FailPoint, reach},
+    fail_point::{FailPoint, fail_point},
 };
 use jetway_state::{CommitId, STORE_ELSEWHERE, run::Status, trace::TraceHeaders};
 use std::time::Duration;
@@ -50,9 +50,9 @@ pub(crate) enum Body {
 
 impl Write {
     /// Where this is a commit, and not the first write of its run: a place between two operations of it.
-    pub(crate) fn reach(&self, point: FailPoint) {
+    pub(crate) fn fail_point(&self, point: FailPoint) {
         if matches!(self.body, Body::Snapshot { expected: 1.., .. }) {
-            reach(point);
+            fail_point(point);
         }
     }
 

@@ -8,7 +8,7 @@
 //! apply(snapshot, attempt)        -> (snapshot', effects), or the attempt is discarded
 //! control::cancel, pause, ..(snapshot) -> (snapshot', effects), or the run is not in a state for it
 //! recover(snapshot, ticket)       -> the tickets that a lost worker may not have published
-//! spill(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
+//! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
 //!
 //! | attempt ended in | run Running, item pending | anything else |
@@ -20,7 +20,7 @@
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays, and waits for a child run that is to be started | discarded |
 //! | `Started` | the child run is known to be started | discarded |
-//! | `Caught` | as `Next`, and the error is counted | discarded |
+//! | `HandledFailures` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
 //! When no item and no fan-out is left the run is Completed, or Failed where it has no output.
@@ -28,27 +28,29 @@
 mod apply;
 mod attempt;
 mod begin;
+mod bitset;
 mod children;
 pub mod control;
 mod effect;
 mod fan_out;
 mod node_states;
-mod positions;
+mod offload;
 mod recover;
 mod snapshot;
-mod sound;
-mod spill;
+mod validate;
 mod view;
 
-pub use apply::{Applied, apply, at_the_end};
-pub use attempt::{Attempt, Emitted, Produced, Successor};
-pub use begin::{Begin, Seed, begin};
-pub use children::{Parent, never_begun};
+pub use apply::{Applied, apply, end_effects};
+pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, Successor};
+pub use begin::{Begin, RunInput, begin};
+pub use bitset::BitSet;
+pub use children::{Parent, tombstone};
 pub use effect::{Effect, TicketFor};
-pub use fan_out::{Arrival, Arrivals, Branch, FanOut, SeedChunk, Seeded, Seeds};
+pub use fan_out::{Arrival, Arrivals, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
 pub use node_states::node_states;
-pub use positions::Positions;
+pub use offload::{Chunk, ChunkEntry, Limits, offload};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
-pub use snapshot::{Caught, ChunkRef, Input, Item, Output, Payload, RunError, Snapshot, Status, Trace};
-pub use spill::{Chunk, ChunkEntry, Limits, spill};
+pub use snapshot::{
+    ChunkRef, HandledFailures, Input, Item, Output, Payload, RunError, Snapshot, Status, Trace,
+};
 pub use view::{DoneView, ErrorView, PendingView, StatusView};

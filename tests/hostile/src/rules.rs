@@ -11,9 +11,9 @@ use jetway_state::{
     CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp,
     WorkflowName, codec,
     run::{
-        Applied, Attempt, Begin, ChunkEntry, DoneView, Effect, Emitted, Limits, Parent, Produced, RunError,
-        Seed, Snapshot, StatusView, Successor, Trace, apply, begin, control, node_states, pending_ticket,
-        pending_tickets, spill, tickets_under,
+        Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome, Limits,
+        Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace, apply, begin, control,
+        node_states, offload, pending_ticket, pending_tickets, tickets_under,
     },
 };
 use std::sync::LazyLock;
@@ -101,7 +101,7 @@ fn look(snapshot: &Snapshot, graph: &Graph) {
     for ticket in wanted.iter().take(16) {
         assert!(snapshot.is_pending(&ticket.item), "a ticket for {:?}, which is not pending", ticket.item);
         assert_eq!(pending_ticket(snapshot, &ticket.item).as_ref(), Some(ticket));
-        assert!(tickets_under(snapshot, &ticket.via).contains(ticket));
+        assert!(tickets_under(snapshot, &ticket.ticket_item).contains(ticket));
         assert!(ItemId::new(ticket.item.as_str()).is_ok(), "a ticket cannot carry {:?}", ticket.item);
     }
 }
@@ -112,51 +112,51 @@ fn spilled(snapshot: &mut Snapshot, commit: CommitId, u: &mut Unstructured<'_>) 
         return Ok(());
     }
     let limits = Limits { inline: 0, group: u.choose_index(20)?, chunk: 8, ..Limits::default() };
-    for chunk in spill(snapshot, commit, 0, &limits).expect("it fits") {
+    for chunk in offload(snapshot, commit, 0, &limits).expect("it fits") {
         let entries: Vec<ChunkEntry> = codec::decode(&chunk.bytes, "a chunk").expect("a chunk can be read");
         assert!(!entries.is_empty() && chunk.bytes.len() == chunk.name.bytes as usize);
     }
     Ok(())
 }
 
-fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Result<Attempt> {
+fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Result<AttemptReport> {
     let mut items: Vec<ItemId> =
         pending_tickets(snapshot).into_iter().take(64).map(|ticket| ticket.item).collect();
     items.extend(snapshot.items.keys().take(8).cloned());
     items.extend(["start", "start-1", "no-such-item"].map(|name| ItemId::new(name).expect("a good name")));
     let item = u.choose(&items)?.clone();
-    Ok(Attempt {
-        via: if u.arbitrary()? { item.clone() } else { u.choose(&items)?.clone() },
+    Ok(AttemptReport {
+        ticket_item: if u.arbitrary()? { item.clone() } else { u.choose(&items)?.clone() },
         item,
         node: (*u.choose(&NODES)?).to_owned(),
         number: u.arbitrary()?,
-        at,
+        timestamp: at,
         span: u.arbitrary()?,
         produced: produced(u)?,
         context: u.arbitrary::<bool>()?.then(|| Bytes::from_static(b"\xa1aa\x02")),
     })
 }
 
-fn produced(u: &mut Unstructured<'_>) -> Result<Produced> {
+fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
     Ok(match u.int_in_range(0..=7_u8)? {
-        0 | 1 => Produced::Next(emitted(u)?),
-        2 | 3 => {
-            Produced::NextAll((0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?)
-        }
-        4 => Produced::Hold,
-        5 => Produced::Await(key("child")),
-        6 => Produced::Caught(error(), emitted(u)?),
-        _ => Produced::Failed(error()),
+        0 | 1 => EncodedOutcome::Next(emitted(u)?),
+        2 | 3 => EncodedOutcome::NextAll(
+            (0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?,
+        ),
+        4 => EncodedOutcome::Hold,
+        5 => EncodedOutcome::Await(key("child")),
+        6 => EncodedOutcome::Handled(error(), emitted(u)?),
+        _ => EncodedOutcome::Failed(error()),
     })
 }
 
-fn emitted(u: &mut Unstructured<'_>) -> Result<Emitted> {
+fn emitted(u: &mut Unstructured<'_>) -> Result<EncodedEmission> {
     let successor = |u: &mut Unstructured<'_>| {
         let payload = vec![1; u.int_in_range(0..=40_usize)?].into();
         Ok(Successor { node: (*u.choose(&NODES)?).to_owned(), payload })
     };
     let successors = (0..u.int_in_range(0..=3_u8)?).map(|_| successor(u)).collect::<Result<_>>()?;
-    Ok(Emitted { successors, output: u.ratio(1_u8, 6)?.then(|| Bytes::from_static(b"\x07")) })
+    Ok(EncodedEmission { successors, output: u.ratio(1_u8, 6)?.then(|| Bytes::from_static(b"\x07")) })
 }
 
 fn error() -> RunError {
@@ -200,7 +200,7 @@ fn opened(bytes: &[u8]) -> Snapshot {
 }
 
 fn begun() -> Snapshot {
-    let seed = Seed {
+    let seed = RunInput {
         node: "split".to_owned(),
         payload: Bytes::from_static(b"\x01"),
         context: Bytes::from_static(b"\xa0"),
@@ -209,14 +209,14 @@ fn begun() -> Snapshot {
     begin(Begin { key: key("r"), commit, at: Timestamp(9), trace: Trace::default(), seed }).0
 }
 
-fn applied(snapshot: Snapshot, item: &str, node: &str, produced: Produced) -> Snapshot {
+fn applied(snapshot: Snapshot, item: &str, node: &str, produced: EncodedOutcome) -> Snapshot {
     let item = ItemId::new(item).expect("a good name");
-    let attempt = Attempt {
-        via: item.clone(),
+    let attempt = AttemptReport {
+        ticket_item: item.clone(),
         item,
         node: node.to_owned(),
         number: 1,
-        at: Timestamp(10),
+        timestamp: Timestamp(10),
         span: Some(3),
         produced,
         context: None,
@@ -225,22 +225,22 @@ fn applied(snapshot: Snapshot, item: &str, node: &str, produced: Produced) -> Sn
     apply(snapshot, attempt, CommitId { writer: 1, number: 3 }, &graph).expect("it is pending").snapshot
 }
 
-fn to(nodes: &[&str]) -> Emitted {
+fn to(nodes: &[&str]) -> EncodedEmission {
     let successor =
         |node: &&str| Successor { node: (*node).to_owned(), payload: Bytes::from_static(b"\x02") };
-    Emitted { successors: nodes.iter().map(successor).collect(), output: None }
+    EncodedEmission { successors: nodes.iter().map(successor).collect(), output: None }
 }
 
 /// A run whose branches wait for places at their node.
 fn bounded() -> Snapshot {
-    let all = Produced::NextAll(vec![to(&["few"]), to(&["few", "few"]), to(&["work"]), to(&["few"])]);
+    let all = EncodedOutcome::NextAll(vec![to(&["few"]), to(&["few", "few"]), to(&["work"]), to(&["few"])]);
     applied(begun(), "start", "split", all)
 }
 
 /// A run that was begun by another, and waits for a third.
 fn child() -> Snapshot {
-    let mut snapshot = applied(begun(), "start", "split", Produced::Next(to(&["work", "work"])));
-    snapshot = applied(snapshot, "start-1", "work", Produced::Await(key("child")));
+    let mut snapshot = applied(begun(), "start", "split", EncodedOutcome::Next(to(&["work", "work"])));
+    snapshot = applied(snapshot, "start-1", "work", EncodedOutcome::Await(key("child")));
     let item = ItemId::new("start-7").expect("a good name");
     snapshot.parent =
         Some(Parent { run: key("parent"), item, node: "work".to_owned(), build: Fingerprint(3) });

@@ -7,7 +7,7 @@ use jetway_state::{
     CommitId, Error, RunId, RunKey, Timestamp,
     codec::{self, Encoding},
     json,
-    run::{Begin, DoneView, Input, Limits, Payload, Snapshot, StatusView, Trace, begin, spill},
+    run::{Begin, DoneView, Input, Limits, Payload, Snapshot, StatusView, Trace, begin, offload},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -77,14 +77,14 @@ static ORDERS: LazyLock<Arc<dyn AnyWorkflow>> = LazyLock::new(|| {
 pub(crate) fn starts(bytes: &[u8]) -> bool {
     let Some((first, input)) = bytes.split_first() else { return false };
     let encoding = if first % 2 == 0 { Encoding::Json } else { Encoding::Cbor };
-    let seed = match ORDERS.seed(input, encoding) {
+    let seed = match ORDERS.run_input(input, encoding) {
         Ok(seed) => seed,
         Err(refused) => {
             assert!(refused.to_string().contains("orders"), "{refused}");
             return false;
         }
     };
-    let again = ORDERS.seed(input, encoding).expect("it was taken before");
+    let again = ORDERS.run_input(input, encoding).expect("it was taken before");
     assert_eq!(seed.digest(), again.digest(), "one input has two digests");
     let key = RunKey::new(ORDERS.name().clone(), RunId::new("r").expect("a run id"));
     let commit = CommitId::default();
@@ -95,7 +95,7 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
     });
     json::from_cbor(&payload.expect("a run begins with its input")).expect("an input is a value");
     let limits = Limits { inline: 0, group: 0, ..Limits::default() };
-    spill(&mut snapshot, commit, 0, &limits).expect("an input fits into chunks");
+    offload(&mut snapshot, commit, 0, &limits).expect("an input fits into chunks");
     let sealed = codec::seal(&snapshot, ORDERS.fingerprint(), "a snapshot").expect("it is written");
     assert_eq!(codec::open::<Snapshot>(&sealed, "a snapshot").expect("it is read").0, snapshot);
     serde_json::to_vec(&(DoneView::from(&snapshot), StatusView::from(&snapshot))).expect("views are JSON");

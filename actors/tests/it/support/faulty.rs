@@ -121,11 +121,11 @@ impl TicketQueue for FaultyBackend {
         }
     }
 
-    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
-        self.inner.live(run).await
+    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+        self.inner.items_with_tickets(run).await
     }
 
-    fn losses(&self) -> BoxStream<'static, Timestamp> {
+    fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
         let power_cut = self.power_cut.clone();
         stream::unfold(power_cut, async |power_cut| {
             power_cut.notified().await;
@@ -169,8 +169,8 @@ impl SnapshotStore for FaultyBackend {
         self.inner.ended_since(since).await
     }
 
-    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.drop_litter(grace).await
+    async fn collect_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError> {
+        self.inner.collect_orphaned_chunks(grace).await
     }
 
     fn max_snapshot(&self) -> usize {
@@ -192,8 +192,8 @@ impl Starts for FaultyBackend {
         self.inner.starts(workflow, slots).await
     }
 
-    async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.expel_unknown(grace).await
+    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
+        self.inner.dead_letter_unroutable_starts(grace).await
     }
 }
 

@@ -19,7 +19,7 @@ const AFTER_HELP: &str = "\
 Asks a host for its workflows. In the drawing the start is bold, ends have two outlines, gathering nodes are funnels, \
 dotted red edges are taken on failure, and a workflow within a node stands in a frame.
 
-With --run the nodes have the colour and the word of their state: done (green), pending (yellow), caught (orange), \
+With --run the nodes have the colour and the word of their state: done (green), pending (yellow), handled (orange), \
 failed (red), reached (pale green), not reached (white). A run's record keeps what is pending, what failed and what gave \
 an output; a node is done where every way to one of these leads through it, and where a node that is done hands \
 everything on to it. It is reached where it may still wait or have been cut short, and not reached where nothing tells \
@@ -117,7 +117,7 @@ mod tests {
             "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "", "finished_at": null, "steps": 1, "updated_at": "",
             "pending": [{ "node": "charge", "items": 2, "since": "" }],
-            "caught": 0, "latest_caught": [], "trace_id": "",
+            "handled": 0, "latest_handled_failures": [], "trace_id": "",
         }))
         .unwrap()
     }

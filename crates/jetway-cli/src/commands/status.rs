@@ -61,8 +61,8 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
     if let Some(error) = &run.error {
         rows.push(("error", in_words(error)));
     }
-    if status.caught > 0 {
-        rows.push(("caught errors", count(status.caught)));
+    if status.handled_failures > 0 {
+        rows.push(("handled failures", count(status.handled_failures)));
     }
     if let Some(output) = &run.output {
         rows.push(("output", serde_json::to_string(output)?));
@@ -106,7 +106,7 @@ mod tests {
                 { "node": "charge", "items": 2, "since": "2026-01-01T00:00:01.000Z" },
                 { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
             ],
-            "caught": 1, "latest_caught": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "handled": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }))
         .unwrap();
         let text = render(&status).unwrap();

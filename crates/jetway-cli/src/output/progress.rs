@@ -97,7 +97,7 @@ fn files(status: &StatusView) -> Option<Files> {
         .iter()
         .filter(|pending| pending.node.as_deref().is_none_or(|node| FILE_NODES.contains(&node)));
     let open: u64 = of_files.map(|pending| pending.items as u64).sum();
-    let done = status.run.steps.checked_sub(1)?.saturating_sub(status.caught);
+    let done = status.run.steps.checked_sub(1)?.saturating_sub(status.handled_failures);
     (open > 0).then_some(Files { done, all: done + open })
 }
 
@@ -115,8 +115,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "run_id": "r", "workflow": "corpus", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": steps,
-            "updated_at": "2026-01-01T00:00:00.000Z", "pending": pending, "caught": caught,
-            "latest_caught": [], "trace_id": "0",
+            "updated_at": "2026-01-01T00:00:00.000Z", "pending": pending, "handled_failures": caught,
+            "latest_handled_failures": [], "trace_id": "0",
         }))
         .unwrap()
     }

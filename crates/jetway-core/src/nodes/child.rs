@@ -2,7 +2,7 @@
 
 use crate::{
     Context, Merge, Node, Transition, Workflow, WorkflowCtx,
-    step::{ChildSpec, seed_of, step},
+    step::{ChildSpec, run_input_of, step},
     typed::Typed,
 };
 use async_trait::async_trait;
@@ -93,7 +93,7 @@ where
     W: Workflow<C> + 'static,
 {
     let item = workflow.start_work_item(input);
-    let input = seed_of(item, codec::encode(&C::default(), "the context")?)?;
+    let input = run_input_of(item, codec::encode(&C::default(), "the context")?)?;
     let workflow = Typed::new(workflow).map_err(|error| Error::Generic(error.to_string()))?;
     Ok(ChildSpec::new(Arc::new(workflow), input))
 }

@@ -1,7 +1,7 @@
 //! How a node asks for a child run.
 
 use super::erased::{AnyWorkflow, ChildEnd};
-use jetway_state::run::Seed;
+use jetway_state::run::RunInput;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -11,12 +11,12 @@ use std::{
 #[derive(Clone)]
 pub struct ChildSpec {
     workflow: Arc<dyn AnyWorkflow>,
-    input: Seed,
+    input: RunInput,
 }
 
 impl ChildSpec {
     /// A run of `workflow` with this input.
-    pub fn new(workflow: Arc<dyn AnyWorkflow>, input: Seed) -> Self {
+    pub fn new(workflow: Arc<dyn AnyWorkflow>, input: RunInput) -> Self {
         Self { workflow, input }
     }
 
@@ -26,7 +26,7 @@ impl ChildSpec {
     }
 
     /// What the child starts with.
-    pub fn input(&self) -> &Seed {
+    pub fn input(&self) -> &RunInput {
         &self.input
     }
 }

@@ -4,14 +4,14 @@ use crate::{Emission, Outcome, WorkItem, step::TaskInput};
 use bytes::Bytes;
 use jetway_state::{
     Error, codec,
-    run::{Emitted, Produced, RunError, Seed, Successor},
+    run::{EncodedEmission, EncodedOutcome, RunError, RunInput, Successor},
 };
 use serde::Serialize;
 
 /// The first work item of a run, with its encoded context.
-pub(crate) fn seed_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<Seed, Error> {
+pub(crate) fn run_input_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<RunInput, Error> {
     let Successor { node, payload } = encode_item(item)?;
-    Ok(Seed { node, payload, context })
+    Ok(RunInput { node, payload, context })
 }
 
 /// The context, encoded, where the node changed it. A node that failed leaves no trace in it: a step is all or
@@ -19,9 +19,9 @@ pub(crate) fn seed_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<Seed, Er
 pub(crate) fn changed<C: Serialize>(
     context: &C,
     before: &Bytes,
-    produced: &Produced,
+    produced: &EncodedOutcome,
 ) -> Result<Option<Bytes>, Error> {
-    if matches!(produced, Produced::Failed(_) | Produced::Caught(..)) {
+    if matches!(produced, EncodedOutcome::Failed(_) | EncodedOutcome::Handled(..)) {
         return Ok(None);
     }
     let after = codec::encode(context, "the context")?;
@@ -48,25 +48,25 @@ fn encode_item<WI: WorkItem>(item: WI) -> Result<Successor, Error> {
     Ok(Successor { node, payload })
 }
 
-fn encode_emission<WI: WorkItem, O: Serialize>(emission: Emission<WI, O>) -> Result<Emitted, Error> {
+fn encode_emission<WI: WorkItem, O: Serialize>(emission: Emission<WI, O>) -> Result<EncodedEmission, Error> {
     let successors = emission.items.into_iter().map(encode_item).collect::<Result<_, _>>()?;
     let output = emission.output.map(|output| codec::encode(&output, "an output")).transpose()?;
-    Ok(Emitted { successors, output })
+    Ok(EncodedEmission { successors, output })
 }
 
 pub(crate) fn encode_outcome<WI: WorkItem, O: Serialize>(
     outcome: Outcome<WI, O>,
     error: &impl Fn(&Error) -> RunError,
-) -> Result<Produced, Error> {
+) -> Result<EncodedOutcome, Error> {
     Ok(match outcome {
-        Outcome::Next(emission) => Produced::Next(encode_emission(emission)?),
+        Outcome::Next(emission) => EncodedOutcome::Next(encode_emission(emission)?),
         Outcome::NextAll(emissions) => {
-            Produced::NextAll(emissions.into_iter().map(encode_emission).collect::<Result<_, _>>()?)
+            EncodedOutcome::NextAll(emissions.into_iter().map(encode_emission).collect::<Result<_, _>>()?)
         }
-        Outcome::Hold => Produced::Hold,
-        Outcome::Caught { error: caught, emission } => {
-            Produced::Caught(error(&caught), encode_emission(emission)?)
+        Outcome::Hold => EncodedOutcome::Hold,
+        Outcome::Handled { error: caught, emission } => {
+            EncodedOutcome::Handled(error(&caught), encode_emission(emission)?)
         }
-        Outcome::Failed(failed) => Produced::Failed(error(&failed)),
+        Outcome::Failed(failed) => EncodedOutcome::Failed(error(&failed)),
     })
 }

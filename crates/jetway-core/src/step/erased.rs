@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jetway_state::{
     Error, Fingerprint, Graph, ItemId, RunKey, WorkflowName,
     codec::Encoding,
-    run::{Produced, Seed},
+    run::{EncodedOutcome, RunInput},
 };
 use std::{fmt, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -30,13 +30,13 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Codec`] where the input has the wrong shape.
-    fn seed(&self, input: &[u8], encoding: Encoding) -> Result<Seed, Error>;
+    fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error>;
 
     /// Runs a node once. A panic is a failed attempt.
     ///
     /// # Errors
     /// Where the item or the context cannot be decoded: this build cannot run it.
-    async fn attempt(&self, task: Task) -> Result<Tried, Error>;
+    async fn attempt(&self, task: Task) -> Result<AttemptResult, Error>;
 
     /// Re-applies to the context `theirs` what `mine` made of `base`.
     ///
@@ -82,9 +82,9 @@ pub enum TaskInput {
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub struct Tried {
+pub struct AttemptResult {
     /// What the node answered.
-    pub produced: Produced,
+    pub produced: EncodedOutcome,
     /// The context after it; `None` where it is as before, or where the node failed.
     pub context: Option<Bytes>,
     /// Whether the attempt ended because its token was cancelled.

@@ -136,7 +136,7 @@ impl From<&Snapshot> for RunMetrics {
         let steps = usize::try_from(snapshot.steps).unwrap_or(usize::MAX);
         let no_output = jetway_state::Error::NoOutput.kind();
         let last = snapshot.error.as_ref().is_some_and(|e| e.item.is_some() && e.kind != no_output);
-        let caught = usize::try_from(snapshot.caught.count).unwrap_or(usize::MAX);
+        let caught = usize::try_from(snapshot.handled_failures.count).unwrap_or(usize::MAX);
         let failed = caught.saturating_add(usize::from(last));
         Self {
             total_work_items: steps.saturating_add(snapshot.pending()),

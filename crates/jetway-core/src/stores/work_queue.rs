@@ -63,7 +63,7 @@ pub struct Leased<WI> {
 ///     queue.enqueue("r1", Item("start".into())).await?;
 ///     let leased = queue.lease().await?.expect("an item waits");
 ///     // Not now: it stays in the queue, and nobody takes it within the next minute.
-///     queue.give_back_after(&leased, Duration::from_secs(60)).await?;
+///     queue.nak_after(&leased, Duration::from_secs(60)).await?;
 ///     assert!(queue.lease().await?.is_none());
 ///     assert_eq!(queue.pending_work("r1").await?, [Item("start".into())]);
 ///     Ok(())
@@ -87,7 +87,7 @@ pub struct Leased<WI> {
 /// /// Takes one item, and gives it back.
 /// async fn look(queue: &impl WorkQueue<(), DoublingWorkItem>) -> Result<Option<String>, WorkQueueError> {
 ///     let Some(leased) = queue.lease().await? else { return Ok(None) };
-///     queue.give_back(&leased).await?;
+///     queue.nak(&leased).await?;
 ///     Ok(Some(format!("{}: {}", leased.run_id, leased.item)))
 /// }
 ///
@@ -139,7 +139,7 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What the queue failed with.
-    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         let _taken_out_already = leased;
         Ok(())
     }
@@ -148,7 +148,7 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What the queue failed with.
-    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn nak(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
 
@@ -167,8 +167,8 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// What the queue failed with.
-    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
-        self.give_back(leased).await?;
+    async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+        self.nak(leased).await?;
         tokio::time::sleep(delay).await;
         Ok(())
     }
@@ -287,12 +287,12 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         Ok(Some(Leased { run_id, item, lease }))
     }
 
-    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.queue().leased.remove(&leased.lease);
         Ok(())
     }
 
-    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn nak(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.queue().give_back(leased.lease);
         Ok(())
     }
@@ -301,7 +301,7 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         self.queue().give_back(leased.lease);
     }
 
-    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+    async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         let mut queue = self.queue();
         if let Some(item) = queue.leased.remove(&leased.lease) {
             let now = Instant::now();
@@ -336,7 +336,7 @@ mod tests {
     async fn held_back(queue: &impl WorkQueue<(), Item>) {
         queue.enqueue("r", item("a")).await.unwrap();
         let leased = queue.lease().await.unwrap().unwrap();
-        queue.give_back_after(&leased, MINUTE).await.unwrap();
+        queue.nak_after(&leased, MINUTE).await.unwrap();
         queue.enqueue("r", item("a")).await.unwrap();
         queue.enqueue("r", item("b")).await.unwrap();
         assert_eq!(queue.pending_work("r").await.unwrap(), [item("b"), item("a")]);
@@ -346,7 +346,7 @@ mod tests {
         advance(Duration::from_millis(1)).await;
         assert_eq!(taken(queue).await.as_deref(), Some("a"));
         // Given back twice is given back once, also for as long as no clock can tell.
-        queue.give_back_after(&leased, Duration::MAX).await.unwrap();
+        queue.nak_after(&leased, Duration::MAX).await.unwrap();
         assert_eq!(taken(queue).await, None);
     }
 
@@ -358,10 +358,10 @@ mod tests {
             }
             queue.enqueue("other", item("a")).await.unwrap();
             let held = queue.lease().await.unwrap().unwrap();
-            queue.give_back_after(&held, Duration::ZERO).await.unwrap();
+            queue.nak_after(&held, Duration::ZERO).await.unwrap();
             let leased = queue.lease().await.unwrap().unwrap();
             queue.purge_run("r").await.unwrap();
-            queue.give_back(&leased).await.unwrap();
+            queue.nak(&leased).await.unwrap();
             assert_eq!(queue.pending_work("r").await.unwrap(), []);
             assert_eq!(queue.dequeue().await.unwrap(), Some(("other".to_owned(), item("a"))));
         }

@@ -1,12 +1,12 @@
 //! Workers that execute runs, over stores that the caller chooses.
 
 mod builder;
+mod heartbeat;
 mod pool;
-mod pulse;
 mod step;
 #[cfg(test)]
 mod tests;
-mod turns;
+mod work_loop;
 
 pub use builder::WorkerBuilder;
 pub use pool::WorkerPool;
@@ -19,7 +19,7 @@ use crate::{Context, Merge, Workflow, nodes::retry::RetryPolicy};
 use jetway_state::Error;
 use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
-use turns::Turns;
+use work_loop::WorkLoop;
 
 /// Takes work items of any run of a workflow from a queue and executes them, one at a time for each worker id.
 ///
@@ -36,7 +36,7 @@ where
     C: Context,
     W: Workflow<C>,
 {
-    turns: Turns<W, C, Q, CS>,
+    work_loop: WorkLoop<W, C, Q, CS>,
     views: PhantomData<Kinds<RIS, MS, ES, LS, WISS>>,
 }
 
@@ -76,7 +76,7 @@ where
             liveness: Arc::new(liveness_store),
             items: Arc::new(work_item_state_store),
         };
-        Self { turns: Turns::new(workflow, queue, context_store, views), views: PhantomData }
+        Self { work_loop: WorkLoop::new(workflow, queue, context_store, views), views: PhantomData }
     }
 
     /// Sets which failed attempts are followed by another one, and when.
@@ -87,14 +87,14 @@ where
     /// fails nothing, however many there are; but where there were `max_attempts` of them, the node's own next failure is
     /// final.
     pub fn set_retry_policy(&mut self, policy: RetryPolicy) {
-        self.turns.retry = Some(policy);
+        self.work_loop.retry = Some(policy);
     }
 
     /// Limits how long an attempt at a node may take; there is no limit otherwise, also where the context that a run was
     /// started with has one. An attempt that takes longer is dropped, and fails with [`Error::Timeout`]: it is tried again
     /// where the retry policy covers time limits, takes the node's `on_failure` edge, or fails its run.
     pub fn set_step_timeout(&mut self, limit: Duration) {
-        self.turns.limit = Some(limit);
+        self.work_loop.limit = Some(limit);
     }
 
     /// Executes one work item, where one waits. Returns the run's id and output where that ended the run.
@@ -103,7 +103,7 @@ where
     /// What the node failed with, also where it will be tried again; what the stores failed with. Nothing is lost by
     /// either.
     pub async fn run_once(&self, worker_id: usize) -> Result<Option<(String, W::Output)>, Error> {
-        self.turns.once(worker_id, &CancellationToken::new()).await.result
+        self.work_loop.once(worker_id, &CancellationToken::new()).await.result
     }
 
     /// Executes work items as long as the future is polled. Where none waits it looks again after the idle time.
@@ -111,13 +111,13 @@ where
     pub async fn run_forever(&self, worker_id: usize) -> Infallible {
         let never = CancellationToken::new();
         loop {
-            self.turns.turn(worker_id, &never, &never).await;
+            self.work_loop.turn(worker_id, &never, &never).await;
         }
     }
 
     /// Gives a sign of life. Executing work items does so too, every second while one runs.
     pub async fn heartbeat(&self, worker_id: usize) {
-        self.turns.pulse(worker_id).beat().await;
+        self.work_loop.heartbeat_of(worker_id).beat().await;
     }
 }
 
@@ -129,7 +129,7 @@ where
     CS: Clone,
 {
     fn clone(&self) -> Self {
-        Self { turns: self.turns.clone(), views: PhantomData }
+        Self { work_loop: self.work_loop.clone(), views: PhantomData }
     }
 }
 
@@ -140,8 +140,8 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DistributedWorker")
-            .field("workflow", &self.turns.workflow.name())
-            .field("retry", &self.turns.retry)
+            .field("workflow", &self.work_loop.workflow.name())
+            .field("retry", &self.work_loop.retry)
             .finish_non_exhaustive()
     }
 }

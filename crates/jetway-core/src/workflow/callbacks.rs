@@ -31,7 +31,7 @@ pub enum ItemProcessedOutcome {
 
 /// Whether work items of a run may be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Gate {
+pub enum RunState {
     /// They may.
     #[default]
     Open,
@@ -144,8 +144,8 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
     ///
     /// # Errors
     /// An error is no answer: the item goes back into the queue.
-    async fn gate(&self, run_id: &str) -> Result<Gate, Error> {
+    async fn run_state(&self, run_id: &str) -> Result<RunState, Error> {
         let _every_run_is_open = run_id;
-        Ok(Gate::Open)
+        Ok(RunState::Open)
     }
 }

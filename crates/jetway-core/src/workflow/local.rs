@@ -3,7 +3,7 @@
 use crate::{Context, Outcome, WorkItem, Workflow, WorkflowCtx, panics::guarded};
 use crate::{
     clock::{Clock, SystemClock},
-    step::{StepScope, TaskInput, decode_item, encode_outcome, seed_of, step, within},
+    step::{StepScope, TaskInput, decode_item, encode_outcome, run_input_of, step, within},
 };
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -11,8 +11,8 @@ use jetway_state::trace::trace_of;
 use jetway_state::{
     CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName, codec,
     run::{
-        Attempt, Begin, Effect, Input, Item, Payload, RunError, Seed, Snapshot, Status, apply, begin,
-        pending_tickets,
+        AttemptReport, Begin, Effect, Input, Item, Payload, RunError, RunInput, Snapshot, Status, apply,
+        begin, pending_tickets,
     },
     trace::TraceHeaders,
 };
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 /// The id of a run within a step, which has the step's own key before it: the same for every attempt at the step, and
 /// another one for a run of the same workflow with another input.
-fn id_within_a_step(seed: &Seed) -> String {
+fn id_within_a_step(seed: &RunInput) -> String {
     format!("local-{}", HEXLOWER.encode(&seed.digest()[..8]))
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
 ) -> Result<W::Output, Error> {
     // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
     // that this run is within, one.
-    let seed = seed_of(workflow.start_work_item(input), Bytes::new())?;
+    let seed = run_input_of(workflow.start_work_item(input), Bytes::new())?;
     let id = match step() {
         Some(_) => id_within_a_step(&seed),
         None => Uuid::new_v4().simple().to_string(),
@@ -59,10 +59,10 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
 impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     /// A run that begins with `item`.
     pub(super) fn begin(workflow: &'a W, item: W::WorkItem, id: &str) -> Result<Self, Error> {
-        Ok(Self::begin_with(workflow, seed_of(item, Bytes::new())?, id))
+        Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id))
     }
 
-    fn begin_with(workflow: &'a W, seed: Seed, id: &str) -> Self {
+    fn begin_with(workflow: &'a W, seed: RunInput, id: &str) -> Self {
         // Names are the user's own text, and no part of a subject here.
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
@@ -87,15 +87,15 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     pub(super) fn add(&mut self, items: VecDeque<W::WorkItem>) -> Result<(), Error> {
         for (position, item) in items.into_iter().enumerate() {
             let id = ItemId::successor("queue", position);
-            let seed = seed_of(item, Bytes::new())?;
+            let seed = run_input_of(item, Bytes::new())?;
             let item = Item {
                 node: seed.node,
                 input: Input::One(Payload::Inline(seed.payload)),
                 branch: None,
-                via: id.clone(),
-                waits: false,
+                ticket_item: id.clone(),
+                waits_for_slot: false,
                 from_span: None,
-                since: self.snapshot.started_at,
+                pending_since: self.snapshot.started_at,
             };
             self.snapshot.items.insert(id.clone(), item);
             self.order.push_back(id);
@@ -141,12 +141,12 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             message: error.to_string(),
         };
         let produced = encode_outcome(outcome, &error)?;
-        let attempt = Attempt {
+        let attempt = AttemptReport {
             item: id.clone(),
             node: node.clone(),
-            via: id.clone(),
+            ticket_item: id.clone(),
             number: 1,
-            at: SystemClock.now(),
+            timestamp: SystemClock.now(),
             span: None,
             produced,
             context: None,
@@ -193,7 +193,7 @@ pub(super) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<
         Some(item) => (item.node.clone(), task_input(&item.input)),
         None => {
             let seed = id.as_branch().and_then(|(fan_out, position)| {
-                snapshot.fan_outs.get(&fan_out)?.seeds.inline.get(&position).cloned()
+                snapshot.fan_outs.get(&fan_out)?.branches.inline.get(&position).cloned()
             });
             let Some(seed) = seed else { return Ok(None) };
             (seed.node, Some(TaskInput::One(seed.payload)))

@@ -51,7 +51,7 @@ where
     let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
     // An id that the item itself made up is another one each time.
     let repeats = !queued::keeps_its_id(&item);
-    let seed = steps::seed_of(item, codec::encode(&ctx.store, "the context")?)?;
+    let seed = steps::run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
     let digest = seed.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
@@ -110,11 +110,11 @@ where
     // Whatever panics, a store or a merge, the item goes back.
     let stepped = guarded(stepping).await.unwrap_or_else(|panic| Err(panic.into()));
     let (handed_over, result) = match stepped {
-        Ok(output) => (queue.settle(&leased).await, Ok(output)),
-        Err(Unfinished::Failed(error)) => (queue.settle(&leased).await, Err(error)),
-        Err(Unfinished::GivenUp) => (queue.give_back(&leased).await, Err(Error::Cancelled)),
-        Err(Unfinished::Paused) => (queue.give_back_after(&leased, LOOK_AGAIN).await, Ok(None)),
-        Err(Unfinished::TryAgain(error, pause)) => (queue.give_back_after(&leased, pause).await, Err(error)),
+        Ok(output) => (queue.ack(&leased).await, Ok(output)),
+        Err(Unfinished::Failed(error)) => (queue.ack(&leased).await, Err(error)),
+        Err(Unfinished::GivenUp) => (queue.nak(&leased).await, Err(Error::Cancelled)),
+        Err(Unfinished::Paused) => (queue.nak_after(&leased, LOOK_AGAIN).await, Ok(None)),
+        Err(Unfinished::TryAgain(error, pause)) => (queue.nak_after(&leased, pause).await, Err(error)),
     };
     let result = result.and_then(|output| handed_over.map(|()| output).map_err(Error::from));
     let named = |error| StepError {

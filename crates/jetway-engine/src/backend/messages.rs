@@ -66,7 +66,7 @@ pub struct SnapshotWrite {
     pub commit: CommitId,
     /// The revision to replace; 0 where the run must not exist.
     pub expected: u64,
-    /// The run's status. Finished runs are kept for the backend's retention time.
+    /// The run's status. AttemptWithBase runs are kept for the backend's retention time.
     pub status: Status,
     /// A parent run has yet to read how this one ended: it is kept for as long as results are, at the least.
     pub awaited: bool,
@@ -108,13 +108,13 @@ impl Ticket {
 #[async_trait]
 pub trait Lease: Send + Sync + fmt::Debug {
     /// Keeps the message from being delivered again for another lease time.
-    async fn keep_alive(&self) -> Result<(), BackendError>;
+    async fn extend(&self) -> Result<(), BackendError>;
     /// Settles the message: it is never delivered again. Does not wait for the server.
-    async fn settle(&self) -> Result<(), BackendError>;
+    async fn ack(&self) -> Result<(), BackendError>;
     /// Gives the message back: it is delivered again at once, to anybody.
-    async fn give_back(&self) -> Result<(), BackendError>;
-    /// How long the lease lasts without [`keep_alive`](Self::keep_alive).
-    fn lasts(&self) -> Duration;
+    async fn nak(&self) -> Result<(), BackendError>;
+    /// How long the lease lasts without [`keep_alive`](Self::extend).
+    fn duration(&self) -> Duration;
 }
 
 /// A ticket, held under a lease.

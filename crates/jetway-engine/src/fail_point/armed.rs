@@ -21,7 +21,7 @@ struct Armed {
 }
 
 /// Dies here where the environment says so: at once, without unwinding, and with one line on standard error.
-pub fn reach(point: FailPoint) {
+pub fn fail_point(point: FailPoint) {
     let Some(armed) = armed().filter(|armed| armed.point == point) else {
         return;
     };
@@ -39,7 +39,7 @@ pub fn break_rule_of_environment() {
 }
 
 /// The items in one piece; one by one where the process is to die between two of them.
-pub fn apart<T>(point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+pub fn one_by_one<T>(point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let size = if armed().is_some_and(|armed| armed.point == point) { 1 } else { items.len().max(1) };
     let mut items = items.into_iter();
     iter::from_fn(move || Some(items.by_ref().take(size).collect::<Vec<_>>()).filter(|part| !part.is_empty()))
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn items_stay_together_where_nothing_is_to_happen() {
-        let parts: Vec<_> = apart(FailPoint::TicketPublished, vec![1, 2, 3]).collect();
+        let parts: Vec<_> = one_by_one(FailPoint::TicketPublished, vec![1, 2, 3]).collect();
         assert_eq!(parts, [[1, 2, 3]]);
-        assert_eq!(apart(FailPoint::TicketPublished, Vec::<u8>::new()).count(), 0);
+        assert_eq!(one_by_one(FailPoint::TicketPublished, Vec::<u8>::new()).count(), 0);
     }
 }

@@ -162,22 +162,22 @@ impl<M> fmt::Debug for HeldLease<M> {
 
 #[async_trait]
 impl<M: Clone + Send + 'static> Lease for HeldLease<M> {
-    async fn keep_alive(&self) -> Result<(), BackendError> {
+    async fn extend(&self) -> Result<(), BackendError> {
         self.queue.extend(&self.lane, self.id, self.lasts);
         Ok(())
     }
 
-    async fn settle(&self) -> Result<(), BackendError> {
+    async fn ack(&self) -> Result<(), BackendError> {
         self.queue.end(&self.lane, self.id, false);
         Ok(())
     }
 
-    async fn give_back(&self) -> Result<(), BackendError> {
+    async fn nak(&self) -> Result<(), BackendError> {
         self.queue.end(&self.lane, self.id, true);
         Ok(())
     }
 
-    fn lasts(&self) -> Duration {
+    fn duration(&self) -> Duration {
         self.lasts
     }
 }

@@ -102,7 +102,7 @@ impl SnapshotStore for MemoryBackend {
         Ok(ended.map(|(key, _)| key.clone()).collect())
     }
 
-    async fn drop_litter(&self, _grace: Duration) -> Result<u64, BackendError> {
+    async fn collect_orphaned_chunks(&self, _grace: Duration) -> Result<u64, BackendError> {
         let mut kept = locked(&self.snapshots);
         let Snapshots { runs, chunks, .. } = &mut *kept;
         let before = chunks.len();

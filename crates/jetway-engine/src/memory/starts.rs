@@ -40,7 +40,7 @@ impl Starts for MemoryBackend {
         .boxed())
     }
 
-    async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError> {
+    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
         let served = locked(&self.hosts).served.clone();
         let mut expelled = 0;
         for lane in self.starts.lanes().into_iter().filter(|lane| !served.contains(lane)) {

@@ -38,7 +38,7 @@ impl TicketQueue for MemoryBackend {
         .boxed())
     }
 
-    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
         let live = self.tickets.live(run.workflow.as_str());
         Ok(live
             .into_iter()

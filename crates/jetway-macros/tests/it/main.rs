@@ -32,7 +32,7 @@ async fn attempt<C: Context, W: Workflow<C>>(
         Outcome::Next(emission) => (vec![emission], None),
         Outcome::NextAll(emissions) => (emissions, None),
         Outcome::Hold => (Vec::new(), None),
-        Outcome::Caught { error, emission } => (vec![emission], Some(error)),
+        Outcome::Handled { error, emission } => (vec![emission], Some(error)),
         Outcome::Failed(error) => (Vec::new(), Some(error)),
     };
     let mut came = Came { to: Vec::new(), outputs: Vec::new(), error };

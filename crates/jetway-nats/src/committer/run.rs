@@ -180,7 +180,7 @@ impl Run {
             return;
         };
         for job in flight.jobs.all() {
-            job.write.reach(FailPoint::SnapshotUnanswered);
+            job.write.fail_point(FailPoint::SnapshotUnanswered);
         }
         let now = Instant::now();
         match (flight.jobs, Answer::read(message)) {

@@ -180,7 +180,7 @@ impl Run {
                 self.give_up(job, "it waited for others to be written");
                 continue;
             }
-            job.write.reach(FailPoint::SnapshotUnsent);
+            job.write.fail_point(FailPoint::SnapshotUnsent);
             return Some(job);
         }
     }

@@ -32,7 +32,7 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// * A lease lasts as long as its step, this process and its stores: a task gives signs of life for it, up to
 ///   [`NatsStores::leases_last`]. Without them the item is handed out again after [`NatsConfig::ack_wait`]. Where the
 ///   future of a step is dropped the task gives the item back.
-/// * [`give_back_after`](WorkQueue::give_back_after) leaves the item on the server, which holds it back. Items that are
+/// * [`nak_after`](WorkQueue::nak_after) leaves the item on the server, which holds it back. Items that are
 ///   held back or leased take up [`NatsConfig::max_ack_pending`] together: above that no other item is handed out. A
 ///   server that crashes may hand out such an item sooner, or once more.
 /// * An item that no build can decode goes to the stream of dead letters. One that a newer build wrote is left to it.
@@ -143,11 +143,11 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
         self.take().await.map_err(|error| failed(&error))
     }
 
-    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.end(leased, AckKind::Ack).await
     }
 
-    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+    async fn nak(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         self.end(leased, AckKind::Nak(None)).await
     }
 
@@ -155,7 +155,7 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
         self.shared.items.leases.abandon(leased.lease);
     }
 
-    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+    async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         self.end(leased, AckKind::Nak(Some(delay.min(FAR)))).await
     }
 }

@@ -30,7 +30,7 @@ async fn an_idle_host_uses_no_processor() {
     backend.commit(write(&run("a"), 0, "x")).await.unwrap();
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     backend.publish_done(&run("a"), "{}".into()).await.unwrap();
-    tickets.next().await.unwrap().unwrap().lease.settle().await.unwrap();
+    tickets.next().await.unwrap().unwrap().lease.ack().await.unwrap();
     let before = used();
     assert!(timeout(Duration::from_secs(3), tickets.next()).await.is_err(), "an idle host got something");
     let used = used() - before;
@@ -58,7 +58,7 @@ async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
     // What a host does from time to time.
     backend.announce(&host).await.unwrap();
     backend.stale(0, jetway_core::clock::now()).await.unwrap();
-    backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
+    backend.dead_letter_unroutable_starts(Duration::from_secs(60)).await.unwrap();
     let (began, before) = (Instant::now(), backend.traffic());
     let window = Duration::from_secs(6);
     let nothing = futures::future::select_all(&mut tasks);
@@ -66,7 +66,7 @@ async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
     // One announcement and one sweep fall into such a time.
     backend.announce(&host).await.unwrap();
     backend.stale(0, jetway_core::clock::now()).await.unwrap();
-    backend.expel_unknown(Duration::from_secs(60)).await.unwrap();
+    backend.dead_letter_unroutable_starts(Duration::from_secs(60)).await.unwrap();
     let after = backend.traffic();
     let messages = (after.sent - before.sent) + (after.received - before.received);
     let rate = messages as f64 / began.elapsed().as_secs_f64();

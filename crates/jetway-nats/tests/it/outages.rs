@@ -104,7 +104,7 @@ async fn lost_tickets_are_told_and_can_be_published_again() {
     const TICKETS: usize = 4000;
     let mut server = NatsServer::start().await.unwrap();
     let backend = Arc::new(connect(config_for(&server, "losses")).await);
-    let mut losses = backend.losses();
+    let mut losses = backend.ticket_loss_events();
     let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(TICKETS))).await.unwrap();
     let items: BTreeSet<String> = (0..TICKETS).map(|item| format!("i{item:04}")).collect();
     let publish = async |items: BTreeSet<String>| {
@@ -123,7 +123,7 @@ async fn lost_tickets_are_told_and_can_be_published_again() {
     server.kill().await.unwrap();
     server.restart().await.unwrap();
     timeout(DEADLINE, losses.next()).await.unwrap().unwrap();
-    let live = backend.live(&run("a")).await.unwrap();
+    let live = backend.items_with_tickets(&run("a")).await.unwrap();
     let lost = items.iter().filter(|item| !live.iter().any(|live| live.as_str() == *item)).cloned();
     publish(lost.collect()).await;
     while held.len() < TICKETS {
@@ -176,8 +176,9 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
 async fn a_host_that_finds_nobody_takes_tickets_for_lost() {
     let config = config("unseen").await;
     let (first, second) = (connect(config.clone()).await, connect(config.clone()).await);
-    let unseen =
-        async |backend: &NatsBackend| timeout(Duration::from_secs(1), backend.losses().next()).await.ok();
+    let unseen = async |backend: &NatsBackend| {
+        timeout(Duration::from_secs(1), backend.ticket_loss_events().next()).await.ok()
+    };
     assert_eq!(unseen(&first).await, None, "nothing was ever written");
     let before = jetway_core::clock::now();
     first.commit(write(&run("a"), 0, "one")).await.unwrap();

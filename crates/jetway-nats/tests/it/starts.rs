@@ -43,7 +43,7 @@ async fn a_start_comes_as_it_was_asked_for() {
         assert_eq!(delivery.request, request);
         assert_eq!(delivery.original.payload, request.input);
         assert!(delivery.original.subject.ends_with(".start.pay"), "{}", delivery.original.subject);
-        delivery.lease.settle().await.unwrap();
+        delivery.lease.ack().await.unwrap();
     }
     wait_until("the starts are gone", DEADLINE, async || messages(&backend, "START").await == 0).await;
 }
@@ -63,7 +63,7 @@ async fn a_stranger_publishes_nothing_but_an_input() {
     let run_id = delivery.request.run_id.clone();
     assert!(RunId::new(&run_id).is_ok() && run_id.starts_with("s1-"), "{run_id}");
     // The same message again is the same run.
-    delivery.lease.give_back().await.unwrap();
+    delivery.lease.nak().await.unwrap();
     assert_eq!(next(&mut starts).await.request.run_id, run_id);
     // Another message is another run.
     client.publish(subject, "{\"n\":1}".into()).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_strangers_headers_are_no_orders() {
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
     let backend = backend("unknown").await;
-    assert_eq!(backend.expel_unknown(Duration::ZERO).await.unwrap(), 0);
+    assert_eq!(backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap(), 0);
     let served = open(&backend).await;
     drop(served);
     let client = client().await;
@@ -98,9 +98,9 @@ async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
     client.publish(start("nobody"), "2".into()).await.unwrap();
     client.publish(start("pay"), "3".into()).await.unwrap();
     wait_until("the starts are stored", DEADLINE, async || messages(&backend, "START").await == 3).await;
-    assert_eq!(backend.expel_unknown(Duration::from_secs(600)).await.unwrap(), 0);
+    assert_eq!(backend.dead_letter_unroutable_starts(Duration::from_secs(600)).await.unwrap(), 0);
     assert_eq!(messages(&backend, "START").await, 3);
-    assert_eq!(backend.expel_unknown(Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap(), 2);
     assert_eq!(messages(&backend, "START").await, 1);
     let dead =
         jetstream::new(client).get_stream(format!("JETWAY_{}_DEAD", backend.namespace())).await.unwrap();
@@ -119,7 +119,7 @@ async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
 async fn looking_for_unknown_workflows_costs_one_request_when_there_are_no_starts() {
     let backend = backend("cheap").await;
     let before = backend.traffic();
-    backend.expel_unknown(Duration::ZERO).await.unwrap();
+    backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
     assert_eq!(backend.traffic().sent - before.sent, 1);
 }
 
@@ -139,7 +139,7 @@ async fn a_message_of_the_largest_size_becomes_a_dead_letter_as_well() {
     let client = client().await;
     let most = client.server_info().max_payload;
     let (ns, jetstream) = (backend.namespace().to_owned(), jetstream::new(client));
-    let kept = backend.expel_unknown(Duration::ZERO).await.unwrap();
+    let kept = backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
     assert_eq!(kept, 0);
     for (headers, payload) in [(0, most - 100), (60_000, most / 3), (60_000, most - 65_000)] {
         let mut long = HeaderMap::new();
@@ -148,7 +148,7 @@ async fn a_message_of_the_largest_size_becomes_a_dead_letter_as_well() {
         let stored = jetstream.publish_with_headers(subject, long, vec![b'p'; payload].into()).await;
         stored.unwrap().await.expect("the server takes it");
         wait_until("it is among the dead letters", DEADLINE, async || {
-            backend.expel_unknown(Duration::ZERO).await.unwrap() == 1
+            backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
         })
         .await;
         assert_eq!(messages(&backend, "START").await, 0);

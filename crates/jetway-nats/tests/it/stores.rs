@@ -72,7 +72,7 @@ async fn lease(queue: &Queue) -> Answer<Option<Leased<Job>>> {
 }
 
 async fn settle(queue: &Queue, leased: &Leased<Job>) -> Answer<()> {
-    WorkQueue::<(), Job>::settle(queue, leased).await
+    WorkQueue::<(), Job>::ack(queue, leased).await
 }
 
 async fn pending(queue: &Queue, run_id: &str) -> Answer<Vec<Job>> {

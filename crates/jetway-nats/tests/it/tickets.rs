@@ -53,8 +53,8 @@ async fn a_ticket_comes_as_it_was_published() {
     let delivery = next(&mut tickets).await;
     assert_eq!(delivery.ticket, sent);
     assert_eq!((delivery.fingerprint, delivery.delivered), (FINGERPRINT, 1));
-    assert_eq!(delivery.lease.lasts(), NatsConfig::default().ack_wait);
-    delivery.lease.settle().await.unwrap();
+    assert_eq!(delivery.lease.duration(), NatsConfig::default().ack_wait);
+    delivery.lease.ack().await.unwrap();
     drop(delivery);
     nothing_more(&mut tickets).await;
 }
@@ -84,7 +84,7 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
             |numbers: std::ops::Range<usize>| numbers.map(|number| ticket(&run("a"), &format!("i{number}")));
         publish(&backend, twice(0..40)).await;
         publish(&backend, twice(20..60)).await;
-        let live = backend.live(&run("a")).await.unwrap();
+        let live = backend.items_with_tickets(&run("a")).await.unwrap();
         assert_eq!(live.len(), 60, "{grouping:?}");
         let mut tickets = open(&backend, 100).await;
         let mut items = BTreeSet::new();
@@ -92,11 +92,13 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
             let delivery = next(&mut tickets).await;
             assert_eq!(delivery.delivered, 1);
             assert!(items.insert(delivery.ticket.item.clone()), "{:?} came twice", delivery.ticket);
-            delivery.lease.settle().await.unwrap();
+            delivery.lease.ack().await.unwrap();
         }
         nothing_more(&mut tickets).await;
-        wait_until("no ticket lives", DEADLINE, async || backend.live(&run("a")).await.unwrap().is_empty())
-            .await;
+        wait_until("no ticket lives", DEADLINE, async || {
+            backend.items_with_tickets(&run("a")).await.unwrap().is_empty()
+        })
+        .await;
         // After it was settled, the item may have a ticket again.
         publish(&backend, twice(0..1)).await;
         assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i0");
@@ -107,9 +109,9 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
 async fn live_names_the_items_of_one_run() {
     let backend = backend("live").await;
     publish(&backend, [ticket(&run("a"), "i1"), ticket(&run("a"), "i2"), ticket(&run("ab"), "i3")]).await;
-    let live = backend.live(&run("a")).await.unwrap();
+    let live = backend.items_with_tickets(&run("a")).await.unwrap();
     assert_eq!(live.iter().map(|item| item.as_str()).collect::<Vec<_>>(), ["i1", "i2"]);
-    assert!(backend.live(&run("c")).await.unwrap().is_empty());
+    assert!(backend.items_with_tickets(&run("c")).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +120,7 @@ async fn a_ticket_that_nobody_keeps_alive_is_delivered_again() {
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     let first = next(&mut tickets).await;
-    assert_eq!(first.lease.lasts(), Duration::from_secs(1));
+    assert_eq!(first.lease.duration(), Duration::from_secs(1));
     let again = next(&mut tickets).await;
     assert_eq!((again.ticket.item.as_str(), again.delivered), ("i1", 2));
 }
@@ -130,10 +132,10 @@ async fn a_ticket_that_is_kept_alive_is_nobody_elses() {
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     let held = next(&mut tickets).await;
     for _ in 0..8 {
-        held.lease.keep_alive().await.unwrap();
+        held.lease.extend().await.unwrap();
         nothing_more(&mut tickets).await;
     }
-    held.lease.settle().await.unwrap();
+    held.lease.ack().await.unwrap();
     assert_eq!(held.delivered, 1);
 }
 
@@ -142,7 +144,7 @@ async fn a_ticket_that_is_given_back_is_delivered_at_once() {
     let backend = long_leases("back").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
-    next(&mut tickets).await.lease.give_back().await.unwrap();
+    next(&mut tickets).await.lease.nak().await.unwrap();
     let again = next(&mut tickets).await;
     assert_eq!(again.delivered, 2);
 }
@@ -165,10 +167,10 @@ async fn no_more_tickets_are_taken_than_there_are_slots() {
         let delivery = timeout(Duration::from_millis(900), rest.next()).await;
         let delivery = delivery.expect("a ticket without a slot is held").unwrap().unwrap();
         assert_eq!(delivery.delivered, 1);
-        delivery.lease.settle().await.unwrap();
+        delivery.lease.ack().await.unwrap();
         others.push(delivery);
     }
-    held.pop().unwrap().lease.settle().await.unwrap();
+    held.pop().unwrap().lease.ack().await.unwrap();
     drop(rest);
     publish(&backend, [ticket(&run("a"), "more")]).await;
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "more");
@@ -196,7 +198,7 @@ async fn every_ticket_is_handed_out_once_under_load() {
                 delivery = three.next() => delivery,
             };
             let delivery = delivery.unwrap().unwrap();
-            delivery.lease.settle().await.unwrap();
+            delivery.lease.ack().await.unwrap();
             assert_eq!(delivery.delivered, 1);
             assert!(items.insert(delivery.ticket.item));
         }
@@ -210,11 +212,11 @@ async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
     let backend = long_leases("dropped").await;
     let mut first = open(&backend, 50).await;
     publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
-    next(&mut first).await.lease.settle().await.unwrap();
+    next(&mut first).await.lease.ack().await.unwrap();
     drop(first);
     let mut second = open(&backend, 50).await;
     for _ in 0..49 {
-        next(&mut second).await.lease.settle().await.unwrap();
+        next(&mut second).await.lease.ack().await.unwrap();
     }
 }
 
@@ -223,7 +225,7 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     let backend = backend("deleted").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
-    next(&mut tickets).await.lease.settle().await.unwrap();
+    next(&mut tickets).await.lease.ack().await.unwrap();
     let jetstream = async_nats::jetstream::new(client().await);
     let stream = jetstream.get_stream(format!("JETWAY_{}_WORK", backend.namespace())).await.unwrap();
     stream.delete_consumer("work_pay").await.unwrap();
@@ -268,6 +270,6 @@ async fn what_is_no_ticket_becomes_a_dead_letter() {
     assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1"));
     let (_, header) = dead_letter(&backend, 2).await;
     assert!(header("Jetway-Reason").contains("item i3 of run pay/a"), "{}", header("Jetway-Reason"));
-    let live = async || backend.live(&run("a")).await.unwrap().len() == 1;
+    let live = async || backend.items_with_tickets(&run("a")).await.unwrap().len() == 1;
     wait_until("they are gone from the queue", DEADLINE, live).await;
 }

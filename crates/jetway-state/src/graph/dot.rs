@@ -17,7 +17,7 @@ pub enum NodeState {
     /// It has run.
     Done,
     /// It has failed, and its fallback took over.
-    Caught,
+    Handled,
     /// Work items of it are to be run.
     Pending,
     /// It has failed, and the run with it.
@@ -31,7 +31,7 @@ impl NodeState {
             Self::NotReached => "not reached",
             Self::Reached => "reached",
             Self::Done => "done",
-            Self::Caught => "caught",
+            Self::Handled => "handled",
             Self::Pending => "pending",
             Self::Failed => "failed",
         }
@@ -42,7 +42,7 @@ impl NodeState {
             Self::NotReached => "white",
             Self::Reached => "honeydew",
             Self::Done => "palegreen",
-            Self::Caught => "orange",
+            Self::Handled => "orange",
             Self::Pending => "khaki",
             Self::Failed => "tomato",
         }

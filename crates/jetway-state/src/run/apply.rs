@@ -4,19 +4,19 @@ mod admit;
 mod branch;
 mod emit;
 mod end;
-mod taken;
+mod finished;
 
 #[cfg(test)]
 mod tests;
 
 use super::{
-    Attempt, Effect, Produced, Snapshot,
+    AttemptReport, Effect, EncodedOutcome, Snapshot,
     children::{awaits, started},
 };
 use crate::{CommitId, Graph};
-use taken::Taken;
+use finished::FinishedItem;
 
-pub use end::at_the_end;
+pub use end::end_effects;
 pub(super) use end::ended;
 
 /// A run's record after an attempt, and what is to be done about it.
@@ -32,36 +32,41 @@ pub struct Applied {
 ///
 /// `None` where the attempt is to be thrown away: the run has ended, or the item is no longer pending because another
 /// worker committed it. Total: there is no record and no attempt for which this panics.
-pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: &Graph) -> Option<Applied> {
+pub fn apply(
+    mut snapshot: Snapshot,
+    attempt: AttemptReport,
+    commit: CommitId,
+    graph: &Graph,
+) -> Option<Applied> {
     if snapshot.status.is_terminal() {
         return None;
     }
     match &attempt.produced {
-        Produced::Await(child) => {
+        EncodedOutcome::Await(child) => {
             let child = child.clone();
             return awaits(snapshot, attempt, child, commit);
         }
-        Produced::Started => return started(snapshot, &attempt, commit),
+        EncodedOutcome::Started => return started(snapshot, &attempt, commit),
         _ => {}
     }
     let mut effects = Vec::new();
-    let taken = Taken::take(&mut snapshot, &attempt, &mut effects)?;
+    let taken = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
     snapshot.steps = snapshot.steps.saturating_add(1);
-    snapshot.updated_at = attempt.at;
+    snapshot.updated_at = attempt.timestamp;
     if let Some(context) = attempt.context {
         snapshot.context = context;
     }
     let mut step = Step { snapshot: &mut snapshot, effects: &mut effects, taken, graph };
     match attempt.produced {
-        Produced::Next(emitted) => step.next(emitted),
-        Produced::NextAll(emitted) => step.next_all(emitted),
-        Produced::Hold | Produced::Await(_) | Produced::Started => step.end_branch(),
-        Produced::Caught(error, emitted) => {
-            step.snapshot.caught.record(error);
+        EncodedOutcome::Next(emitted) => step.next(emitted),
+        EncodedOutcome::NextAll(emitted) => step.next_all(emitted),
+        EncodedOutcome::Hold | EncodedOutcome::Await(_) | EncodedOutcome::Started => step.end_branch(),
+        EncodedOutcome::Handled(error, emitted) => {
+            step.snapshot.handled_failures.record(error);
             step.next(emitted);
         }
-        Produced::Failed(error) => step.fail(error),
+        EncodedOutcome::Failed(error) => step.fail(error),
     }
     step.end_run_if_nothing_is_left();
     step.admit();
@@ -72,6 +77,6 @@ pub fn apply(mut snapshot: Snapshot, attempt: Attempt, commit: CommitId, graph: 
 struct Step<'a> {
     snapshot: &'a mut Snapshot,
     effects: &'a mut Vec<Effect>,
-    taken: Taken,
+    taken: FinishedItem,
     graph: &'a Graph,
 }

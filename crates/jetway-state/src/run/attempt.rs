@@ -6,32 +6,32 @@ use bytes::Bytes;
 
 /// One attempt at a work item, as a worker reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
+pub struct AttemptReport {
     /// The item.
     pub item: ItemId,
     /// The node that ran.
     pub node: String,
     /// The ticket that the worker holds.
-    pub via: ItemId,
+    pub ticket_item: ItemId,
     /// Which attempt this is, from 1.
     pub number: u32,
     /// When the attempt ended.
-    pub at: Timestamp,
+    pub timestamp: Timestamp,
     /// The span of the attempt.
     pub span: Option<u64>,
     /// What the node answered.
-    pub produced: Produced,
+    pub produced: EncodedOutcome,
     /// The context after the attempt; `None` where it did not change.
     pub context: Option<Bytes>,
 }
 
 /// What a node answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Produced {
+pub enum EncodedOutcome {
     /// One value.
-    Next(Emitted),
+    Next(EncodedEmission),
     /// Many values.
-    NextAll(Vec<Emitted>),
+    NextAll(Vec<EncodedEmission>),
     /// Nothing.
     Hold,
     /// Nothing yet: the item waits for this child run.
@@ -39,14 +39,14 @@ pub enum Produced {
     /// Nothing yet: the child run that the item waits for is started.
     Started,
     /// The node failed, and its fallback goes on.
-    Caught(RunError, Emitted),
+    Handled(RunError, EncodedEmission),
     /// The node failed.
     Failed(RunError),
 }
 
 /// What one value led to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Emitted {
+pub struct EncodedEmission {
     /// The successors, in the order of the edges.
     pub successors: Vec<Successor>,
     /// The value itself, where it is an output of the run.
@@ -62,7 +62,7 @@ pub struct Successor {
     pub payload: Bytes,
 }
 
-impl Attempt {
+impl AttemptReport {
     /// The same attempt, failed with another error and with no change to the context: for a result that cannot be
     /// committed.
     #[must_use]
@@ -74,6 +74,6 @@ impl Attempt {
             kind: kind.to_owned(),
             message,
         };
-        Self { produced: Produced::Failed(error), context: None, ..self }
+        Self { produced: EncodedOutcome::Failed(error), context: None, ..self }
     }
 }

@@ -1,6 +1,6 @@
 //! How a run begins to exist.
 
-use super::{Caught, Effect, Input, Item, Payload, Snapshot, Status, TicketFor, Trace};
+use super::{Effect, HandledFailures, Input, Item, Payload, Snapshot, Status, TicketFor, Trace};
 use crate::{CommitId, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -18,12 +18,12 @@ pub struct Begin {
     /// Its place in a trace.
     pub trace: Trace,
     /// The first work item and the context, as the workflow made them of the input.
-    pub seed: Seed,
+    pub seed: RunInput,
 }
 
 /// The first work item and the first context of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seed {
+pub struct RunInput {
     /// The start node.
     pub node: String,
     /// The encoded work item.
@@ -32,7 +32,7 @@ pub struct Seed {
     pub context: Bytes,
 }
 
-impl Seed {
+impl RunInput {
     /// Stands for the input: the same input gives the same digest, in whatever order its maps were encoded. The order of a
     /// `HashSet` is not known to be none: inputs want a `BTreeSet`.
     pub fn digest(&self) -> Vec<u8> {
@@ -51,10 +51,10 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         node: seed.node.clone(),
         input: Input::One(Payload::Inline(seed.payload)),
         branch: None,
-        via: id.clone(),
-        waits: false,
+        ticket_item: id.clone(),
+        waits_for_slot: false,
         from_span: None,
-        since: at,
+        pending_since: at,
     };
     let snapshot = Snapshot {
         workflow: key.workflow,
@@ -66,7 +66,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         fan_outs: BTreeMap::new(),
         outputs: Vec::new(),
         error: None,
-        caught: Caught::default(),
+        handled_failures: HandledFailures::default(),
         steps: 0,
         started_at: at,
         updated_at: at,
@@ -90,7 +90,7 @@ mod tests {
         let seed = |pairs: &[(&str, u8)]| {
             let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
             let value = ciborium::Value::Array(vec![ciborium::Value::Map(pairs)]);
-            Seed {
+            RunInput {
                 node: "a".to_owned(),
                 payload: codec::encode(&value, "a map").unwrap(),
                 context: Bytes::new(),

@@ -3,7 +3,7 @@
 //! The parent's record comes first: it names the child, then the child is started, then the record says so. Whoever is
 //! lost in between leaves a record by which another one starts the child, or keeps it from being started.
 
-use super::{Applied, Attempt, Begin, Effect, Seed, Snapshot, Trace, begin, control};
+use super::{Applied, AttemptReport, Begin, Effect, RunInput, Snapshot, Trace, begin, control};
 use crate::{CommitId, Fingerprint, ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct Parent {
 /// more.
 pub(super) fn awaits(
     mut snapshot: Snapshot,
-    attempt: Attempt,
+    attempt: AttemptReport,
     child: RunKey,
     commit: CommitId,
 ) -> Option<Applied> {
@@ -34,35 +34,35 @@ pub(super) fn awaits(
     }
     let mut effects = Vec::new();
     if snapshot.children.get(&attempt.item) != Some(&child) {
-        effects.extend(let_go(&mut snapshot, &attempt.item).map(Effect::PreventChild));
+        effects.extend(detach_child(&mut snapshot, &attempt.item).map(Effect::PreventChild));
         snapshot.unstarted.insert(attempt.item.clone());
         snapshot.children.insert(attempt.item, child);
     }
     snapshot.commit = commit;
-    snapshot.updated_at = attempt.at;
+    snapshot.updated_at = attempt.timestamp;
     Some(Applied { snapshot, effects })
 }
 
 /// The child of the item is started. `None` where that is known, or is of no use any more.
-pub(super) fn started(mut snapshot: Snapshot, attempt: &Attempt, commit: CommitId) -> Option<Applied> {
+pub(super) fn started(mut snapshot: Snapshot, attempt: &AttemptReport, commit: CommitId) -> Option<Applied> {
     if !snapshot.unstarted.remove(&attempt.item) {
         return None;
     }
     snapshot.commit = commit;
-    snapshot.updated_at = attempt.at;
+    snapshot.updated_at = attempt.timestamp;
     Some(Applied { snapshot, effects: Vec::new() })
 }
 
 /// The item waits for no child any more: its child, where that is not known to be started. One that was started has
 /// ended, or the item would wait for it still.
-pub(super) fn let_go(snapshot: &mut Snapshot, item: &ItemId) -> Option<RunKey> {
+pub(super) fn detach_child(snapshot: &mut Snapshot, item: &ItemId) -> Option<RunKey> {
     let child = snapshot.children.remove(item)?;
     snapshot.unstarted.remove(item).then_some(child)
 }
 
 /// The record of a run that was to be started, and must not be: it stands where the run would, and has ended.
-pub fn never_begun(run: RunKey, trace: Trace, commit: CommitId, at: Timestamp) -> Snapshot {
-    let seed = Seed { node: String::new(), payload: Bytes::new(), context: Bytes::new() };
+pub fn tombstone(run: RunKey, trace: Trace, commit: CommitId, at: Timestamp) -> Snapshot {
+    let seed = RunInput { node: String::new(), payload: Bytes::new(), context: Bytes::new() };
     let (mut snapshot, _) = begin(Begin { key: run, commit, at, trace, seed });
     snapshot.input_digest.clear();
     match control::cancel(snapshot.clone(), commit, at) {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::{
         Graph, RunId, WorkflowName,
-        run::{Produced, RunError, Status, apply},
+        run::{EncodedOutcome, RunError, Status, apply},
     };
 
     const COMMIT: CommitId = CommitId { writer: 1, number: 2 };
@@ -100,13 +100,13 @@ mod tests {
         RunKey::new(WorkflowName::new("w").unwrap(), RunId::new(run_id).unwrap())
     }
 
-    fn answered(snapshot: Snapshot, produced: Produced) -> Option<Applied> {
-        let attempt = Attempt {
+    fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
+        let attempt = AttemptReport {
             item: ItemId::start(),
             node: "a".to_owned(),
-            via: ItemId::start(),
+            ticket_item: ItemId::start(),
             number: 1,
-            at: Timestamp(2),
+            timestamp: Timestamp(2),
             span: None,
             produced,
             context: None,
@@ -115,17 +115,17 @@ mod tests {
     }
 
     fn running() -> Snapshot {
-        let seed = Seed { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+        let seed = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
         begin(Begin { key: key("parent"), commit, at, trace, seed }).0
     }
 
     fn recorded(child: &str) -> Snapshot {
-        answered(running(), Produced::Await(key(child))).unwrap().snapshot
+        answered(running(), EncodedOutcome::Await(key(child))).unwrap().snapshot
     }
 
-    fn failed() -> Produced {
-        Produced::Failed(RunError {
+    fn failed() -> EncodedOutcome {
+        EncodedOutcome::Failed(RunError {
             item: None,
             node: None,
             attempt: 1,
@@ -138,25 +138,25 @@ mod tests {
     fn a_child_is_recorded_then_known_to_be_started() {
         let recorded = recorded("c");
         assert!(recorded.waits_for_children() && recorded.unstarted.contains(&ItemId::start()));
-        let started = answered(recorded, Produced::Started).unwrap().snapshot;
+        let started = answered(recorded, EncodedOutcome::Started).unwrap().snapshot;
         assert!(started.waits_for_children() && started.unstarted.is_empty());
-        assert_eq!(answered(started.clone(), Produced::Started), None);
+        assert_eq!(answered(started.clone(), EncodedOutcome::Started), None);
         // A second worker that comes late with the same answer takes nothing back.
-        let again = answered(started, Produced::Await(key("c"))).unwrap();
+        let again = answered(started, EncodedOutcome::Await(key("c"))).unwrap();
         assert!(again.snapshot.unstarted.is_empty() && again.effects.is_empty());
     }
 
     #[test]
     fn the_end_cancels_what_is_started_and_prevents_what_may_not_be() {
         let recorded = recorded("c");
-        let started = answered(recorded.clone(), Produced::Started).unwrap().snapshot;
+        let started = answered(recorded.clone(), EncodedOutcome::Started).unwrap().snapshot;
         for (snapshot, effect) in
             [(recorded, Effect::PreventChild(key("c"))), (started, Effect::CancelChild(key("c")))]
         {
             let ended = control::cancel(snapshot, COMMIT, Timestamp(3)).unwrap();
             assert_eq!(ended.effects, [Effect::Done, effect]);
             // Whoever comes after one that was lost finds the same in the record.
-            assert_eq!(crate::run::at_the_end(&ended.snapshot), ended.effects);
+            assert_eq!(crate::run::end_effects(&ended.snapshot), ended.effects);
         }
     }
 
@@ -164,8 +164,8 @@ mod tests {
     fn a_child_that_nobody_waits_for_any_more_must_not_be_started() {
         let ended = answered(recorded("c"), failed()).unwrap();
         assert_eq!(ended.effects, [Effect::Done, Effect::PreventChild(key("c"))]);
-        assert_eq!(crate::run::at_the_end(&ended.snapshot), ended.effects);
-        let other = answered(recorded("c"), Produced::Await(key("d"))).unwrap();
+        assert_eq!(crate::run::end_effects(&ended.snapshot), ended.effects);
+        let other = answered(recorded("c"), EncodedOutcome::Await(key("d"))).unwrap();
         assert_eq!(other.effects, [Effect::PreventChild(key("c"))]);
         assert_eq!(other.snapshot.children[&ItemId::start()], key("d"));
     }
@@ -176,7 +176,7 @@ mod tests {
             let (run, node) = (key("parent"), "a".to_owned());
             Parent { run, item, node, build: Fingerprint(1) }
         };
-        let never = never_begun(key("c"), Trace::default(), COMMIT, Timestamp(3));
+        let never = tombstone(key("c"), Trace::default(), COMMIT, Timestamp(3));
         assert_eq!((never.status, never.pending(), never.steps), (Status::Cancelled, 0, 0));
         assert!(never.is_child_of(&parent(ItemId::start())));
         let child = Snapshot { parent: Some(parent(ItemId::start())), ..running() };

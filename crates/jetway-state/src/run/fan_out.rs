@@ -1,6 +1,6 @@
 //! Fan-outs: branches still to be taken up, and values that wait for a gathering node.
 
-use super::{ChunkRef, Positions};
+use super::{BitSet, ChunkRef};
 use crate::{ItemId, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub struct FanOut {
     /// How many branches have not ended.
     pub open: u32,
     /// The branches that have not been taken up.
-    pub seeds: Seeds,
+    pub branches: PendingBranches,
     /// The values that wait, by gathering node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arrivals: BTreeMap<String, Arrivals>,
@@ -34,45 +34,45 @@ pub struct FanOut {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fired: BTreeSet<String>,
     /// The ticket that was held when the fan-out was committed.
-    pub via: ItemId,
+    pub ticket_item: ItemId,
     /// The span of the step that opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_span: Option<u64>,
     /// When it was opened.
-    pub since: Timestamp,
+    pub pending_since: Timestamp,
 }
 
 /// The branches of a fan-out that have not been taken up: a range of positions, less those that are done. Compact: a
 /// snapshot cannot carry ten thousand payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Seeds {
+pub struct PendingBranches {
     /// How many branches there were.
     pub count: u32,
     /// The positions that were taken up and committed.
-    pub done: Positions,
+    pub done: BitSet,
     /// The branches of nodes that take only so many items at a time, by node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bounded: BTreeMap<String, Bounded>,
     /// Payloads that are here, by position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inline: BTreeMap<u32, Seeded>,
+    pub inline: BTreeMap<u32, BranchInput>,
     /// Payloads that are in chunks, in the order of their positions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chunks: Vec<SeedChunk>,
+    pub chunks: Vec<BranchChunk>,
 }
 
 /// The branches of one node that takes only so many items at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bounded {
     /// The positions that wait for a place: they have no ticket.
-    pub waiting: Positions,
+    pub waiting: BitSet,
     /// The positions that have a place, each with the ticket under which it got it.
     pub in_flight: BTreeMap<u32, ItemId>,
 }
 
 /// The node and the encoded work item of a branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seeded {
+pub struct BranchInput {
     /// The node to run.
     pub node: String,
     /// The encoded work item.
@@ -81,14 +81,14 @@ pub struct Seeded {
 
 /// A chunk that holds the payloads of a range of branches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeedChunk {
+pub struct BranchChunk {
     /// The first position in it; it reaches to the first one of the next chunk.
     pub first: u32,
     /// The chunk.
     pub chunk: ChunkRef,
 }
 
-impl Seeds {
+impl PendingBranches {
     /// How many branches have not been taken up.
     pub fn open(&self) -> u32 {
         self.count.saturating_sub(self.done.len())
@@ -105,7 +105,7 @@ impl Seeds {
     }
 
     /// Whether the branch at `position` waits for a place at its node.
-    pub fn waits(&self, position: u32) -> bool {
+    pub fn waits_for_slot(&self, position: u32) -> bool {
         self.bounded.values().any(|bounded| bounded.waiting.contains(position))
     }
 

@@ -55,11 +55,11 @@ fn is_taken(graph: &Graph, status: &StatusView, edge: &GraphEdge, state: Option<
             let fails_over =
                 graph.edges.iter().any(|other| other.from == edge.from && other.kind == EdgeKind::Failure);
             // Only the latest failures that were caught are known, and this node's may have been one before them.
-            let all_known =
-                usize::try_from(status.caught).is_ok_and(|caught| caught <= status.latest_caught.len());
+            let all_known = usize::try_from(status.handled_failures)
+                .is_ok_and(|caught| caught <= status.latest_handled_failures.len());
             state == Some(NodeState::Done) && (all_known || !fails_over)
         }
-        EdgeKind::Failure => state == Some(NodeState::Caught),
+        EdgeKind::Failure => state == Some(NodeState::Handled),
         EdgeKind::Match(_) => false,
     }
 }
@@ -79,11 +79,11 @@ fn behind(status: &StatusView, node: &GraphNode) -> NodeState {
 /// The nodes that the status names.
 fn seen<'a>(graph: &'a Graph, status: &'a StatusView) -> BTreeMap<&'a str, NodeState> {
     let failed = status.run.error.as_ref().and_then(|error| error.node.as_deref());
-    let caught = status.latest_caught.iter().filter_map(|error| error.node.as_deref());
+    let caught = status.latest_handled_failures.iter().filter_map(|error| error.node.as_deref());
     let pending = status.pending.iter().filter_map(|pending| pending.node.as_deref());
     let done = status.output_nodes.iter().map(String::as_str);
     let named = (failed.map(|node| (node, NodeState::Failed)).into_iter())
-        .chain(caught.map(|node| (node, NodeState::Caught)))
+        .chain(caught.map(|node| (node, NodeState::Handled)))
         .chain(pending.map(|node| (node, NodeState::Pending)))
         .chain(done.map(|node| (node, NodeState::Done)));
     let mut seen = BTreeMap::new();
@@ -173,8 +173,8 @@ mod tests {
         serde_json::from_value(json!({
             "run_id": "r", "workflow": "w", "status": "running", "output": null, "outputs": [],
             "error": failed.map(error), "started_at": "", "finished_at": null, "steps": 3, "updated_at": "",
-            "pending": pending, "caught": caught.len(), "output_nodes": outputs, "trace_id": "",
-            "latest_caught": caught.iter().map(|node| error(node)).collect::<Vec<_>>(),
+            "pending": pending, "handled_failures": caught.len(), "output_nodes": outputs, "trace_id": "",
+            "latest_handled_failures": caught.iter().map(|node| error(node)).collect::<Vec<_>>(),
         }))
         .unwrap()
     }
@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn a_failure_that_was_caught_leads_to_the_fallback_alone() {
         let caught = ended(status(&[], &["c"], None, &["d"]), Status::Completed);
-        assert_eq!(listed(&diamond(), &caught), "done | done | caught | done | not reached | done | done");
+        assert_eq!(listed(&diamond(), &caught), "done | done | handled | done | not reached | done | done");
         let mut forgotten = ended(status(&[], &[], None, &["d"]), Status::Completed);
-        forgotten.caught = 1;
+        forgotten.handled_failures = 1;
         assert_eq!(
             listed(&diamond(), &forgotten),
             "done | done | done | done | not reached | done | not reached"
@@ -263,7 +263,7 @@ mod tests {
     fn failures_are_told_from_those_that_were_caught() {
         assert_eq!(
             states(&[], &["judge"], Some("drop"), &[]),
-            "done | caught | not reached | failed | not reached"
+            "done | handled | not reached | failed | not reached"
         );
         // A loop has brought the run back to where a failure was caught.
         assert_eq!(

@@ -33,8 +33,8 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
     /// The failures that a fallback caught.
-    #[serde(default, skip_serializing_if = "Caught::is_empty")]
-    pub caught: Caught,
+    #[serde(default, skip_serializing_if = "HandledFailures::is_empty")]
+    pub handled_failures: HandledFailures,
     /// How many steps were committed.
     pub steps: u64,
     /// When the run began to exist.
@@ -72,7 +72,8 @@ impl Snapshot {
 
     /// How many work items are to be run.
     pub fn pending(&self) -> usize {
-        self.items.len() + self.fan_outs.values().map(|fan_out| fan_out.seeds.open() as usize).sum::<usize>()
+        self.items.len()
+            + self.fan_outs.values().map(|fan_out| fan_out.branches.open() as usize).sum::<usize>()
     }
 
     /// Whether the item is still to be run; a paused run's items are, later.
@@ -82,16 +83,16 @@ impl Snapshot {
         }
         self.items.contains_key(id)
             || id.as_branch().is_some_and(|(fan_out, position)| {
-                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.seeds.is_open(position))
+                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.branches.is_open(position))
             })
     }
 
     /// Whether the item is pending and waits for a place at its node.
-    pub fn waits(&self, id: &ItemId) -> bool {
+    pub fn waits_for_slot(&self, id: &ItemId) -> bool {
         match self.items.get(id) {
-            Some(item) => item.waits,
+            Some(item) => item.waits_for_slot,
             None => id.as_branch().is_some_and(|(fan_out, position)| {
-                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.seeds.waits(position))
+                self.fan_outs.get(&fan_out).is_some_and(|fan_out| fan_out.branches.waits_for_slot(position))
             }),
         }
     }
@@ -162,15 +163,15 @@ pub struct Item {
     pub branch: Option<Branch>,
     /// The ticket that was held when the item was committed. If its holder is lost, the redelivery of that ticket
     /// finds the item by this.
-    pub via: ItemId,
+    pub ticket_item: ItemId,
     /// Whether the item waits for a place at its node, which takes only so many at a time. It has no ticket then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub waits: bool,
+    pub waits_for_slot: bool,
     /// The span of the step that begot the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_span: Option<u64>,
     /// When the item began to be pending.
-    pub since: Timestamp,
+    pub pending_since: Timestamp,
 }
 
 /// What a work item is to be run with.
@@ -231,16 +232,16 @@ pub struct RunError {
     pub message: String,
 }
 
-/// The failures that a fallback caught: all are counted, the latest are kept.
+/// The failures that a fallback handled_failures: all are counted, the latest are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Caught {
+pub struct HandledFailures {
     /// How many there were.
     pub count: u64,
     /// The latest of them.
     pub latest: Vec<RunError>,
 }
 
-impl Caught {
+impl HandledFailures {
     /// How many are kept: a snapshot has to stay small however many steps fail.
     const KEPT: usize = 8;
 

@@ -61,9 +61,9 @@ pub struct StatusView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// How many failures a fallback caught.
-    pub caught: u64,
+    pub handled_failures: u64,
     /// The latest of them.
-    pub latest_caught: Vec<ErrorView>,
+    pub latest_handled_failures: Vec<ErrorView>,
     /// The nodes that gave an output, each once, in the order of their first one.
     #[serde(default)]
     pub output_nodes: Vec<String>,
@@ -150,8 +150,8 @@ impl From<&Snapshot> for StatusView {
             pending: pending(snapshot),
             children: children(snapshot),
             waiting_for: waiting_for(snapshot),
-            caught: snapshot.caught.count,
-            latest_caught: snapshot.caught.latest.iter().map(ErrorView::from).collect(),
+            handled_failures: snapshot.handled_failures.count,
+            latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
             output_nodes: output_nodes(snapshot),
             trace_id: format!("{:032x}", snapshot.trace.trace_id),
         }
@@ -207,12 +207,12 @@ fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
         entry.since = entry.since.min(since);
     };
     for item in snapshot.items.values() {
-        add(Some(&item.node), 1, usize::from(item.waits), item.since);
+        add(Some(&item.node), 1, usize::from(item.waits_for_slot), item.pending_since);
     }
     for fan_out in snapshot.fan_outs.values() {
-        let (seeds, since) = (&fan_out.seeds, fan_out.since);
+        let (branches, since) = (&fan_out.branches, fan_out.pending_since);
         let mut named = 0;
-        for (node, bounded) in &seeds.bounded {
+        for (node, bounded) in &branches.bounded {
             let waiting = bounded.waiting.len() as usize;
             let items = waiting + bounded.in_flight.len();
             if items > 0 {
@@ -220,11 +220,11 @@ fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
             }
             named += items;
         }
-        for seed in seeds.inline.values().filter(|seed| !seeds.bounded.contains_key(&seed.node)) {
+        for seed in branches.inline.values().filter(|seed| !branches.bounded.contains_key(&seed.node)) {
             add(Some(&seed.node), 1, 0, since);
             named += 1;
         }
-        let elsewhere = (seeds.open() as usize).saturating_sub(named);
+        let elsewhere = (branches.open() as usize).saturating_sub(named);
         if elsewhere > 0 {
             add(None, elsewhere, 0, since);
         }

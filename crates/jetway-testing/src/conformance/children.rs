@@ -3,7 +3,7 @@
 use super::{DEADLINE, Subject, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
 use jetway_engine::{
-    Control, Controlled, StartError, Sweeper, Worked,
+    Control, ControlResult, StartError, Sweeper, TicketOutcome,
     backend::{RunsQuery, SnapshotWrite},
 };
 use jetway_state::{
@@ -34,13 +34,13 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
     .await;
     // While it waits it has no ticket, so that it takes no slot.
     wait_until("the parent has no ticket", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     probe.let_through(100_000);
     assert_eq!(host.output::<Vec<u64>>(&run).await, [2, 1007, 4]);
     let parent = host.status(&run).await;
-    assert_eq!((parent.run.steps, parent.caught, parent.children.len()), (1 + 3 + 1 + 1, 1, 0));
+    assert_eq!((parent.run.steps, parent.handled_failures, parent.children.len()), (1 + 3 + 1 + 1, 1, 0));
     let mut ends = Vec::new();
     for child in offspring(&host).await {
         assert!(child.run_id.as_str().starts_with("r_"), "{child} does not say whose child it is");
@@ -57,20 +57,20 @@ pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
     let run = host.start("family", "r", &vec![1_u64]).await;
     // The fan-out, and under the same ticket the start of its only child.
     let waits = host.work_off(host.ticket("family").await).await;
-    assert!(matches!(waits, Worked::Done { steps: 1 }), "{waits:?}");
-    assert!(matches!(host.work_off(host.ticket("offspring").await).await, Worked::Done { steps: 2 }));
+    assert!(matches!(waits, TicketOutcome::Acked { steps: 1 }), "{waits:?}");
+    assert!(matches!(host.work_off(host.ticket("offspring").await).await, TicketOutcome::Acked { steps: 2 }));
     // Somebody loses the ticket that wakes the parent.
-    host.ticket("family").await.lease.settle().await.expect("it is lost");
+    host.ticket("family").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
     wait_until("the sweep mends the run", DEADLINE, async || {
-        host.engine.sweep(&mut sweeper).await.expect("it sweeps").mended == 1
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps").republished == 1
     })
     .await;
-    assert!(matches!(host.work_off(host.ticket("family").await).await, Worked::Done { .. }));
+    assert!(matches!(host.work_off(host.ticket("family").await).await, TicketOutcome::Acked { .. }));
     assert_eq!(host.output::<Vec<u64>>(&run).await, [2]);
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subj
     subject.backend.commit(write).await.expect("it is stored");
     for changed in [true, false] {
         let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");
-        assert_eq!(told, Some(Controlled { status: Status::Cancelled, changed }));
+        assert_eq!(told, Some(ControlResult { status: Status::Cancelled, changed }));
         assert_eq!(host.result(&child).await["status"], "cancelled");
     }
     let late = host.engine.start(request("offspring", "of-r", &1)).await;

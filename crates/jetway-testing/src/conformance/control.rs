@@ -5,12 +5,12 @@ use super::{
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
-use jetway_engine::{Control, Controlled, backend::Api};
+use jetway_engine::{Control, ControlResult, backend::Api};
 use jetway_state::run::Status;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-async fn tell(host: &TestHost, run: &jetway_state::RunKey, control: Control) -> Controlled {
+async fn tell(host: &TestHost, run: &jetway_state::RunKey, control: Control) -> ControlResult {
     let told = host.engine.control(run, control).await.expect("it can be told");
     told.expect("the run is there")
 }
@@ -21,12 +21,12 @@ pub(super) async fn p5_a_cancelled_run_stops(subject: Subject) {
     let run = host.start("chain3", "r", &0).await;
     probe.arrived().await;
     let told = tell(&host, &run, Control::Cancel).await;
-    assert_eq!(told, Controlled { status: Status::Cancelled, changed: true });
+    assert_eq!(told, ControlResult { status: Status::Cancelled, changed: true });
     assert_eq!(host.result(&run).await["status"], "cancelled");
     // The step that was under way ends, and changes nothing.
     probe.let_through(100);
     wait_until("no ticket is left", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let status = host.status(&run).await;
@@ -41,7 +41,7 @@ pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(subject: 
     probe.arrived().await;
     tell(&host, &run, Control::Cancel).await;
     wait_until("the ticket is settled", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     assert_eq!((host.status(&run).await.run.steps, probe.executed()), (0, 1));
@@ -75,7 +75,7 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     assert!(host.status(&run).await.waiting_for.is_some_and(|why| why.contains("paused")));
     probe.let_through(100_000);
     wait_until("every ticket is given up", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let (executed, status) = (probe.executed(), host.status(&run).await);
@@ -83,7 +83,7 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     assert_eq!(status.pending.iter().map(|pending| pending.items).sum::<usize>(), 60 - executed as usize);
     assert_eq!(
         tell(&host, &run, Control::Resume).await,
-        Controlled { status: Status::Running, changed: true }
+        ControlResult { status: Status::Running, changed: true }
     );
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, (0..60).collect::<Vec<_>>());
@@ -94,10 +94,10 @@ pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(subject: S
     let mut host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
     // As if the host that resumed it was lost before it could publish a ticket.
-    host.ticket("chain3").await.lease.settle().await.expect("it is settled");
-    let live = async || subject.backend.live(&run).await.expect("it can be asked").len();
+    host.ticket("chain3").await.lease.ack().await.expect("it is settled");
+    let live = async || subject.backend.items_with_tickets(&run).await.expect("it can be asked").len();
     wait_until("the ticket is gone", DEADLINE, async || live().await == 0).await;
-    let told = Controlled { status: Status::Running, changed: false };
+    let told = ControlResult { status: Status::Running, changed: false };
     for _ in 0..2 {
         assert_eq!(tell(&host, &run, Control::Resume).await, told);
         assert_eq!(live().await, 1);
@@ -118,7 +118,7 @@ pub(super) async fn a_run_is_told_again_and_again(subject: Subject) {
         (Control::Cancel, Status::Cancelled, false),
         (Control::Resume, Status::Cancelled, false),
     ] {
-        assert_eq!(tell(&host, &run, control).await, Controlled { status, changed }, "{control:?}");
+        assert_eq!(tell(&host, &run, control).await, ControlResult { status, changed }, "{control:?}");
     }
     let api = &*host.engine;
     let refused = Api::control(api, Control::Pause, "chain3", "r").await.expect_err("it has ended");

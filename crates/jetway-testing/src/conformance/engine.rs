@@ -41,7 +41,7 @@ pub(super) async fn p1_an_acknowledged_start_is_a_run(subject: Subject) {
     let run = host.start("chain3", "r", &5).await;
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.pending.len()), (Status::Running, 1));
-    let live = subject.backend.live(&run).await.expect("it can be asked");
+    let live = subject.backend.items_with_tickets(&run).await.expect("it can be asked");
     assert_eq!(live.len(), 1, "the first item has no ticket");
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn p5_terminal_is_final(subject: Subject) {
     assert_eq!(host.result(&run).await, result);
     assert_eq!(snapshot(&host, &run).await, before);
     wait_until("the ticket is settled", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
 }
@@ -157,8 +157,8 @@ pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
     assert_eq!(output.positions, [0, 1, 2, 3]);
     let status =
         wait_until("the record says what was caught", DEADLINE, async || Some(host.status(&run).await)).await;
-    assert_eq!(status.caught, 4);
-    assert_eq!(status.latest_caught[0].kind, "error");
+    assert_eq!(status.handled_failures, 4);
+    assert_eq!(status.latest_handled_failures[0].kind, "error");
 }
 
 pub(super) async fn p10_a_waiting_run_says_why(subject: Subject) {

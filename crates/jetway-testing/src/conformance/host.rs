@@ -6,7 +6,7 @@ use super::{
 };
 use futures::StreamExt;
 use jetway_engine::{
-    Engine, EngineConfig, Worked,
+    Engine, EngineConfig, TicketOutcome,
     backend::{Api, Backend, Delivery, StartRequest},
 };
 use jetway_state::{RunKey, Timestamp, codec::Encoding, run::StatusView, trace::TraceHeaders};
@@ -95,7 +95,7 @@ impl TestHost {
     }
 
     /// Works off one ticket.
-    pub async fn work_off(&self, delivery: Delivery) -> Worked {
+    pub async fn work_off(&self, delivery: Delivery) -> TicketOutcome {
         self.engine.work(delivery, CancellationToken::new()).await
     }
 

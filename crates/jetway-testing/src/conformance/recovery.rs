@@ -9,7 +9,7 @@ use super::{
 use crate::wait_until;
 use async_trait::async_trait;
 use jetway_engine::{
-    EngineConfig, Sweeper, Worked,
+    EngineConfig, Sweeper, TicketOutcome,
     backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
 use jetway_state::{Fingerprint, ItemId, trace::TraceHeaders};
@@ -59,7 +59,7 @@ pub(super) async fn p3_a_zombie_cannot_commit(subject: Subject) {
     let before = host.status(&run).await;
     slow.let_through(100);
     let ended = zombie.await.expect("it comes back");
-    assert!(matches!(ended, Worked::Done { steps: 0 }), "{ended:?}");
+    assert!(matches!(ended, TicketOutcome::Acked { steps: 0 }), "{ended:?}");
     assert_eq!(host.status(&run).await, before);
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
     }
     for id in ["r", "nobody"] {
         wait_until("the forged tickets are gone", DEADLINE, async || {
-            subject.backend.live(&key("chain3", id)).await.expect("it can be asked").is_empty()
+            subject.backend.items_with_tickets(&key("chain3", id)).await.expect("it can be asked").is_empty()
         })
         .await;
     }
@@ -98,20 +98,20 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     let host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
     let worked = host.work_off(host.ticket("fan").await).await;
-    assert!(matches!(worked, Worked::Done { steps: 1 }), "{worked:?}");
+    assert!(matches!(worked, TicketOutcome::Acked { steps: 1 }), "{worked:?}");
     // All five branches have a ticket; somebody loses two of them.
     for _ in 0..2 {
-        host.ticket("fan").await.lease.settle().await.expect("it is lost");
+        host.ticket("fan").await.lease.ack().await.expect("it is lost");
     }
     wait_until("two tickets are gone", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").len() == 3
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 3
     })
     .await;
     let mut sweeper = Sweeper::default();
     wait_until("the sweep mends the run", DEADLINE, async || {
         let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-        assert!([0, 2].contains(&swept.mended), "{swept:?}");
-        swept.mended == 2
+        assert!([0, 2].contains(&swept.republished), "{swept:?}");
+        swept.republished == 2
     })
     .await;
     let mut host = host;
@@ -119,7 +119,7 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     let output: FanOutput = host.output(&run).await;
     assert_eq!(output.positions, [0, 1, 2, 3, 4]);
     let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
-    assert_eq!(swept.mended, 0, "a healthy run was mended");
+    assert_eq!(swept.republished, 0, "a healthy run was mended");
 }
 
 pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject) {
@@ -127,20 +127,20 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject
     let host = TestHost::with(&subject.backend, &Probe::open(), patient);
     let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
     host.work_off(host.ticket("fan").await).await;
-    host.ticket("fan").await.lease.settle().await.expect("it is lost");
+    host.ticket("fan").await.lease.ack().await.expect("it is lost");
     wait_until("a ticket is gone", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").len() == 4
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 4
     })
     .await;
     let mut sweeper = Sweeper::default();
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.mended), (0, 0), "the run was written just now");
-    sweeper.doubt(jetway_core::clock::now(), jetway_core::clock::now());
+    assert_eq!((swept.looked_at, swept.republished), (0, 0), "the run was written just now");
+    sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.mended), (1, 1));
+    assert_eq!((swept.looked_at, swept.republished), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.mended), (0, 0), "there is no doubt any more");
-    assert_eq!(subject.backend.live(&run).await.expect("it can be asked").len(), 5);
+    assert_eq!((swept.looked_at, swept.republished), (0, 0), "there is no doubt any more");
+    assert_eq!(subject.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
 }
 
 pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
@@ -168,19 +168,19 @@ struct Fresh(Arc<dyn Lease>);
 
 #[async_trait]
 impl Lease for Fresh {
-    async fn keep_alive(&self) -> Result<(), BackendError> {
-        self.0.keep_alive().await
+    async fn extend(&self) -> Result<(), BackendError> {
+        self.0.extend().await
     }
 
-    async fn settle(&self) -> Result<(), BackendError> {
-        self.0.settle().await
+    async fn ack(&self) -> Result<(), BackendError> {
+        self.0.ack().await
     }
 
-    async fn give_back(&self) -> Result<(), BackendError> {
-        self.0.give_back().await
+    async fn nak(&self) -> Result<(), BackendError> {
+        self.0.nak().await
     }
 
-    fn lasts(&self) -> Duration {
+    fn duration(&self) -> Duration {
         DEADLINE * 10
     }
 }
@@ -191,19 +191,19 @@ struct NoLease;
 
 #[async_trait]
 impl Lease for NoLease {
-    async fn keep_alive(&self) -> Result<(), BackendError> {
+    async fn extend(&self) -> Result<(), BackendError> {
         Ok(())
     }
 
-    async fn settle(&self) -> Result<(), BackendError> {
+    async fn ack(&self) -> Result<(), BackendError> {
         Ok(())
     }
 
-    async fn give_back(&self) -> Result<(), BackendError> {
+    async fn nak(&self) -> Result<(), BackendError> {
         Ok(())
     }
 
-    fn lasts(&self) -> Duration {
+    fn duration(&self) -> Duration {
         DEADLINE
     }
 }
@@ -235,7 +235,7 @@ pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(subje
     assert!(loses.await.is_err());
     probe.let_through(1);
     let worked = worker.await.expect("it does not panic");
-    assert!(matches!(worked, Worked::Done { steps: 0 }), "{worked:?}");
+    assert!(matches!(worked, TicketOutcome::Acked { steps: 0 }), "{worked:?}");
     let heir = TestHost::at_work(&subject, &Probe::open()).await;
     assert_eq!(heir.output::<u64>(&run).await, 3);
 }
@@ -268,14 +268,14 @@ pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(subject: Subjec
         subject.backend.commit(broken).await.expect("it is written");
     }
     let run = host.start("chain3", "r", &0).await;
-    host.ticket("chain3").await.lease.settle().await.expect("it is lost");
+    host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
     wait_until("the sweep mends the run behind the broken ones", DEADLINE, async || {
-        host.engine.sweep(&mut sweeper).await.expect("it sweeps").mended == 1
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps").republished == 1
     })
     .await;
     let page = Api::runs(&*host.engine, RunsQuery::default()).await.expect("they are listed");
@@ -293,9 +293,9 @@ pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) 
     // The coordinator wrote the snapshot and was lost before the ticket: as if it had been published and lost.
     let host = TestHost::idle(&subject, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
-    host.ticket("chain3").await.lease.settle().await.expect("it is lost");
+    host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.live(&run).await.expect("it can be asked").is_empty()
+        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     subject.backend.publish_start(&request("chain3", "r", &0)).await.expect("it is published");

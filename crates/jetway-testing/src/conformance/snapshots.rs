@@ -173,10 +173,10 @@ pub(super) async fn chunks_that_nobody_will_name_are_removed(subject: Subject) {
     // Its writer lost the race, after it had written the chunk.
     let lost = backend.commit(SnapshotWrite { chunks, ..write(&nobody, 7, 1, b"lost") }).await;
     assert_eq!(lost.expect_err("it is refused").kind(), BackendErrorKind::Conflict);
-    backend.drop_litter(DEADLINE * 10).await.expect("it can be asked");
+    backend.collect_orphaned_chunks(DEADLINE * 10).await.expect("it can be asked");
     let read = async |run: &RunKey| backend.read_chunk(run, chunk.name).await.expect("it can be read");
     wait_until("the chunk is gone", DEADLINE, async || {
-        backend.drop_litter(Duration::ZERO).await.expect("it can be asked");
+        backend.collect_orphaned_chunks(Duration::ZERO).await.expect("it can be asked");
         read(&nobody).await.is_none()
     })
     .await;

@@ -21,7 +21,7 @@ pub(super) async fn a_start_is_delivered_until_it_is_settled(subject: Subject) {
     drop(first);
     let again = next().await;
     assert_eq!(again.request.run_id, "r");
-    again.lease.settle().await.expect("it is settled");
+    again.lease.ack().await.expect("it is settled");
     let third = tokio::time::timeout(LEASE + LEASE / 2, starts.next()).await;
     assert!(third.is_err(), "a settled start came again");
 }
@@ -32,13 +32,14 @@ pub(super) async fn starts_of_unknown_workflows_are_expelled(subject: Subject) {
     drop(starts);
     backend.publish_start(&request("known", "r", &1)).await.expect("it is published");
     backend.publish_start(&request("unknown", "r", &1)).await.expect("it is published");
-    let early = backend.expel_unknown(Duration::from_secs(600)).await.expect("it can be asked");
+    let early =
+        backend.dead_letter_unroutable_starts(Duration::from_secs(600)).await.expect("it can be asked");
     assert_eq!(early, 0, "the grace period is not kept");
     wait_until("the unknown start is expelled", DEADLINE, async || {
-        backend.expel_unknown(Duration::from_millis(1)).await.expect("it can be asked") == 1
+        backend.dead_letter_unroutable_starts(Duration::from_millis(1)).await.expect("it can be asked") == 1
     })
     .await;
-    assert_eq!(backend.expel_unknown(Duration::ZERO).await.expect("it can be asked"), 0);
+    assert_eq!(backend.dead_letter_unroutable_starts(Duration::ZERO).await.expect("it can be asked"), 0);
     let mut starts = backend.starts(&run.workflow, Arc::new(Semaphore::new(1))).await.expect("starts come");
     let kept = tokio::time::timeout(DEADLINE, starts.next()).await.expect("the known one is still there");
     assert_eq!(kept.expect("the stream goes on").expect("it comes").request.workflow, "known");

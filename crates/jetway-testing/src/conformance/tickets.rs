@@ -39,7 +39,7 @@ async fn silent(tickets: &mut Tickets, time: Duration) -> bool {
 }
 
 async fn live(backend: &Arc<dyn Backend>, run: &RunKey) -> usize {
-    backend.live(run).await.expect("it can be asked").len()
+    backend.items_with_tickets(run).await.expect("it can be asked").len()
 }
 
 pub(super) async fn a_ticket_is_published_once(subject: Subject) {
@@ -54,7 +54,7 @@ pub(super) async fn a_ticket_is_published_once(subject: Subject) {
         assert_eq!((delivery.delivered, delivery.fingerprint), (1, Fingerprint(5)));
         assert_eq!((delivery.ticket.run(), delivery.ticket.revision), (run.clone(), 3));
         items.push(delivery.ticket.item.to_string());
-        delivery.lease.settle().await.expect("it is settled");
+        delivery.lease.ack().await.expect("it is settled");
     }
     items.sort();
     assert_eq!(items, ["a", "b", "c"]);
@@ -68,7 +68,7 @@ pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(subject: Subject) 
     let mut first = tickets(backend, &run, 1).await;
     let lost = next(&mut first).await;
     drop(first);
-    assert_eq!(lost.lease.lasts(), LEASE);
+    assert_eq!(lost.lease.duration(), LEASE);
     let again = next(&mut tickets(backend, &run, 1).await).await;
     assert_eq!((again.delivered, &again.ticket), (2, &lost.ticket));
 }
@@ -79,10 +79,10 @@ pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(subject: Subjec
     let held = next(&mut tickets(backend, &run, 1).await).await;
     let mut other = tickets(backend, &run, 1).await;
     for _ in 0..6 {
-        held.lease.keep_alive().await.expect("it is kept alive");
+        held.lease.extend().await.expect("it is kept alive");
         assert!(silent(&mut other, LEASE / 3).await, "the ticket was delivered to another");
     }
-    held.lease.settle().await.expect("it is settled");
+    held.lease.ack().await.expect("it is settled");
     assert!(silent(&mut other, LEASE + LEASE / 2).await);
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn a_ticket_that_is_given_back_comes_at_once(subject: Subject) 
     let mut stream = tickets(backend, &run, 2).await;
     let held = next(&mut stream).await;
     let before = tokio::time::Instant::now();
-    held.lease.give_back().await.expect("it is given back");
+    held.lease.nak().await.expect("it is given back");
     assert_eq!(next(&mut stream).await.delivered, 2);
     assert!(before.elapsed() < LEASE, "it came only when the lease was over");
 }

@@ -14,14 +14,14 @@ use tokio::sync::{Notify, Semaphore};
 #[derive(Debug, Clone, Default)]
 pub struct Probe {
     executed: Arc<AtomicU32>,
-    gate: Option<Arc<Gate>>,
+    gate: Option<Arc<RunState>>,
     seen: Arc<Mutex<Vec<(String, u32)>>>,
     inside: Arc<AtomicU32>,
     most: Arc<AtomicU32>,
 }
 
 #[derive(Debug)]
-struct Gate {
+struct RunState {
     arrived: Notify,
     open: Semaphore,
 }
@@ -34,7 +34,7 @@ impl Probe {
 
     /// Holds every node up until [`let_through`](Self::let_through).
     pub fn closed() -> Self {
-        let gate = Gate { arrived: Notify::new(), open: Semaphore::new(0) };
+        let gate = RunState { arrived: Notify::new(), open: Semaphore::new(0) };
         Self { gate: Some(Arc::new(gate)), ..Self::default() }
     }
 

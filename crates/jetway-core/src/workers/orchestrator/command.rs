@@ -96,7 +96,7 @@ where
         Ok(self.queue.purge_run(run_id).await?)
     }
 
-    /// Turns a run to `status` where it has not ended. Returns where it stands then.
+    /// WorkLoop a run to `status` where it has not ended. Returns where it stands then.
     async fn turn(&self, run_id: &str, rule: Rule, status: RunStatus) -> Result<RunStatus, Error> {
         match self.swap(run_id, rule).await? {
             Some(snapshot) => {

@@ -163,9 +163,9 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
             required!(self.work_item_state_store),
         );
         worker.set_retry_policy(self.retry_policy);
-        worker.turns.limit = self.step_timeout;
-        worker.turns.idle = self.idle_sleep_duration.unwrap_or(worker.turns.idle);
-        worker.turns.jitter = self.idle_sleep_jitter.unwrap_or(worker.turns.jitter);
+        worker.work_loop.limit = self.step_timeout;
+        worker.work_loop.idle = self.idle_sleep_duration.unwrap_or(worker.work_loop.idle);
+        worker.work_loop.jitter = self.idle_sleep_jitter.unwrap_or(worker.work_loop.jitter);
         Ok(worker)
     }
 }

@@ -51,7 +51,7 @@ where
         }
         (self.stop, self.give_up) = (CancellationToken::new(), CancellationToken::new());
         for worker in self.first_id..self.first_id.saturating_add(self.num_workers) {
-            let turns = self.worker.turns.clone();
+            let turns = self.worker.work_loop.clone();
             let (stop, give_up) = (self.stop.clone(), self.give_up.clone());
             self.tasks.spawn(async move {
                 while !stop.is_cancelled() {
@@ -98,7 +98,7 @@ where
         let mine = |health: &WorkerHealth| {
             health.worker_id.checked_sub(self.first_id).is_some_and(|position| position < self.num_workers)
         };
-        match self.worker.turns.pulse(self.first_id).liveness.list_health().await {
+        match self.worker.work_loop.heartbeat_of(self.first_id).liveness.list_health().await {
             Ok(health) => health.into_iter().filter(mine).collect(),
             Err(error) => {
                 tracing::warn!(%error, "the health of the workers could not be read");

@@ -1,6 +1,6 @@
 //! What a worker does beside the steps that it executes.
 
-use super::pulse::Pulse;
+use super::heartbeat::Heartbeat;
 use crate::{
     Context, WorkItem, Workflow,
     nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
@@ -8,7 +8,7 @@ use crate::{
         RunMetrics, RunStatus, WorkItemStatus, WorkerStatus, WorkflowError,
         views::{Views, written},
     },
-    workflow::callbacks::{Gate, ItemProcessedOutcome, StepCallbacks},
+    workflow::callbacks::{ItemProcessedOutcome, RunState, StepCallbacks},
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// One step of a worker: keeps the views, counts attempts, and decides about retries.
 pub(super) struct WorkerStep<WI> {
     pub(super) views: Views<WI>,
-    pub(super) pulse: Pulse,
+    pub(super) pulse: Heartbeat,
     pub(super) retry: Option<RetryPolicy>,
     pub(super) limit: Option<Duration>,
     /// Whether there are records to follow; otherwise the views are all there is.
@@ -39,7 +39,7 @@ pub(super) struct WorkerStep<WI> {
 impl<WI: WorkItem> WorkerStep<WI> {
     pub(super) fn new(
         views: Views<WI>,
-        pulse: Pulse,
+        pulse: Heartbeat,
         (retry, limit): (Option<RetryPolicy>, Option<Duration>),
         recorded: bool,
         give_up: CancellationToken,
@@ -195,12 +195,12 @@ where
         followed
     }
 
-    async fn gate(&self, run_id: &str) -> Result<Gate, Error> {
+    async fn run_state(&self, run_id: &str) -> Result<RunState, Error> {
         let run = self.views.runs.get_run(run_id).await?;
         Ok(match run.map(|run| run.status) {
-            Some(RunStatus::Paused) => Gate::Paused,
-            Some(RunStatus::Cancelled | RunStatus::Failed) => Gate::Closed,
-            Some(RunStatus::Running | RunStatus::Completed) | None => Gate::Open,
+            Some(RunStatus::Paused) => RunState::Paused,
+            Some(RunStatus::Cancelled | RunStatus::Failed) => RunState::Closed,
+            Some(RunStatus::Running | RunStatus::Completed) | None => RunState::Open,
         })
     }
 }

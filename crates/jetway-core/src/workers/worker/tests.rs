@@ -1,6 +1,6 @@
 //! What workers promise beside what the conformance suite says of all stores.
 
-use super::{DistributedWorker, Turns, WorkerBuilder, WorkerPool};
+use super::{DistributedWorker, WorkLoop, WorkerBuilder, WorkerPool};
 use crate::{
     Counter,
     stores::{
@@ -28,7 +28,7 @@ const SECOND: Duration = Duration::from_secs(1);
 impl<CS: ContextStore<Counter> + Clone + 'static> Worker<CS> {
     /// Executes one item; `None` where there was none to be had.
     pub(crate) async fn try_one(&self, worker: usize) -> Option<Result<Option<(String, u32)>, Error>> {
-        let once = self.turns.once(worker, &CancellationToken::new()).await;
+        let once = self.work_loop.once(worker, &CancellationToken::new()).await;
         (once.busy || once.result.is_err()).then_some(once.result)
     }
 }
@@ -78,8 +78,9 @@ async fn without_a_policy_the_first_failure_is_final() {
         liveness: Arc::new(world.liveness.clone()),
         items: Arc::new(world.items.clone()),
     };
-    let turns = Turns::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
-    let worker: Worker<PlainContexts> = DistributedWorker { turns, views: std::marker::PhantomData };
+    let turns = WorkLoop::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
+    let worker: Worker<PlainContexts> =
+        DistributedWorker { work_loop: turns, views: std::marker::PhantomData };
     let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
     assert_eq!(drain(&worker).await.len(), 1);
     assert_eq!(world.orchestrator().status(&run).await, Ok(RunStatus::Failed));
@@ -137,7 +138,7 @@ async fn an_attempt_that_cannot_be_counted_is_not_made_and_not_lost() {
         liveness: Arc::new(world.liveness.clone()),
         items: Arc::new(Forgetful(world.items.clone(), Arc::new(AtomicU32::new(2)))),
     };
-    worker.turns = Turns::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
+    worker.work_loop = WorkLoop::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
     let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
     for _ in 0..2 {
         assert!(worker.run_once(0).await.unwrap_err().to_string().contains("no answer"));
@@ -296,7 +297,7 @@ async fn ended_late(fan: &Fan, failures: u32, status: RunStatus) -> Vec<String> 
         liveness: Arc::new(world.liveness.clone()),
         items: Arc::new(world.items.clone()),
     };
-    worker.turns = Turns::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
+    worker.work_loop = WorkLoop::new(fan.clone(), world.queue.clone(), world.contexts.clone(), views);
     let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
     for _ in 0..9 {
         drain(&worker).await;

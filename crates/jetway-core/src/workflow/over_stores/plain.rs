@@ -4,7 +4,7 @@
 use super::{Taken, Unfinished, bounded};
 use crate::{
     Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow, WorkflowCtx,
-    workflow::callbacks::{Gate, ItemProcessedOutcome},
+    workflow::callbacks::{ItemProcessedOutcome, RunState},
 };
 use jetway_state::{Error, codec, json};
 use std::collections::VecDeque;
@@ -37,10 +37,10 @@ where
     Q: WorkQueue<C, W::WorkItem> + Send + Sync,
 {
     let run_id = &taken.leased.run_id;
-    match taken.callbacks.gate(run_id).await? {
-        Gate::Open => {}
-        Gate::Paused => return Err(Unfinished::Paused),
-        Gate::Closed => return Ok(None),
+    match taken.callbacks.run_state(run_id).await? {
+        RunState::Open => {}
+        RunState::Paused => return Err(Unfinished::Paused),
+        RunState::Closed => return Ok(None),
     }
     taken.started().await?;
     let (context, give_up) = (taken.contexts.get(run_id).await?, taken.callbacks.give_up());
@@ -71,7 +71,7 @@ where
     // Only the change is sent: merging two whole contexts counts their common past twice.
     taken.contexts.merge(run_id, ctx.store.rebase(&before, C::default())).await?;
     // The run may have been cancelled meanwhile: then it does not go on.
-    if taken.callbacks.gate(run_id).await? == Gate::Closed {
+    if taken.callbacks.run_state(run_id).await? == RunState::Closed {
         return Ok(None);
     }
     for successor in successors {

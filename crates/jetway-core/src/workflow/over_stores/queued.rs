@@ -35,7 +35,7 @@ pub(super) fn pending<WI: WorkItem>(snapshot: &Snapshot, queued: &WI) -> Result<
 }
 
 /// What a worker that was lost may not have queued after it had committed `done`.
-pub(super) fn begotten_by<WI: WorkItem>(snapshot: &Snapshot, done: &WI) -> Result<Vec<TicketWanted>, Error> {
+pub(super) fn created_by<WI: WorkItem>(snapshot: &Snapshot, done: &WI) -> Result<Vec<TicketWanted>, Error> {
     if keeps_its_id(done) {
         // The record does not tell what came of it. A queue refuses a second item of one id.
         return Ok(pending_tickets(snapshot));

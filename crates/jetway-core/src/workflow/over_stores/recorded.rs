@@ -2,7 +2,7 @@
 
 use super::{
     Taken, Unfinished, bounded,
-    queued::{begotten_by, pending},
+    queued::{created_by, pending},
 };
 use crate::{
     Context, ContextStore, Merge, Outcome, WorkItem, WorkQueue, Workflow,
@@ -13,12 +13,12 @@ use crate::{
 use bytes::Bytes;
 use jetway_state::{
     CommitId, Error, ItemId, codec, json,
-    run::{Applied, Attempt, Effect, Produced, RunError, Snapshot, Status, apply},
+    run::{Applied, AttemptReport, Effect, EncodedOutcome, RunError, Snapshot, Status, apply},
 };
 
 /// An attempt, and what it started from.
-struct Tried {
-    attempt: Attempt,
+struct AttemptResult {
+    attempt: AttemptReport,
     base: Bytes,
     failed: Option<Error>,
 }
@@ -33,7 +33,7 @@ where
     pub(super) async fn step(&self) -> Result<Option<W::Output>, Unfinished> {
         let run_id = &self.leased.run_id;
         let graph = self.workflow.graph();
-        let (mut started, mut tried): (bool, Option<Tried>) = (false, None);
+        let (mut started, mut tried): (bool, Option<AttemptResult>) = (false, None);
         loop {
             let (snapshot, revision) = self.contexts.snapshot(run_id).await?.ok_or(Error::NotStarted)?;
             let Some((id, item)) = pending(&snapshot, &self.leased.item)? else {
@@ -72,7 +72,7 @@ where
         snapshot: &Snapshot,
         id: &ItemId,
         item: W::WorkItem,
-    ) -> Result<Tried, Unfinished> {
+    ) -> Result<AttemptResult, Unfinished> {
         let (node, number, give_up) = (item.node(), self.callbacks.attempt(), self.callbacks.give_up());
         let context = codec::decode::<C>(&snapshot.context, "the context")?;
         let ctx = self.ctx(context, &give_up);
@@ -88,7 +88,7 @@ where
         };
         let (mut failed, caught) = match &outcome {
             Outcome::Failed(error) => (Some(error.clone()), None),
-            Outcome::Caught { error, .. } => (None, Some(error.clone())),
+            Outcome::Handled { error, .. } => (None, Some(error.clone())),
             Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => (None, None),
         };
         let encoded = encode_outcome(outcome, &error).and_then(|produced| {
@@ -96,7 +96,7 @@ where
             Ok((produced, context))
         });
         let (produced, context) = encoded.unwrap_or_else(|unfit| {
-            let produced = Produced::Failed(error(&unfit));
+            let produced = EncodedOutcome::Failed(error(&unfit));
             failed = Some(unfit);
             (produced, None)
         });
@@ -104,9 +104,10 @@ where
         if let Some(error) = failed.as_ref().or(caught.as_ref()) {
             self.unless_retried(error, &give_up).await?;
         }
-        let (item, via, at) = (id.clone(), id.clone(), SystemClock.now());
-        let attempt = Attempt { item, node, via, number, at, span: None, produced, context };
-        Ok(Tried { attempt, base: snapshot.context.clone(), failed })
+        let (item, ticket_item, timestamp) = (id.clone(), id.clone(), SystemClock.now());
+        let attempt =
+            AttemptReport { item, node, ticket_item, number, timestamp, span: None, produced, context };
+        Ok(AttemptResult { attempt, base: snapshot.context.clone(), failed })
     }
 
     async fn enqueue(&self, snapshot: &Snapshot, effects: Vec<Effect>) -> Result<(), Unfinished> {
@@ -120,7 +121,7 @@ where
 
     /// The item is done: a worker that was lost may not have queued what it begot.
     async fn requeue(&self, snapshot: &Snapshot) -> Result<(), Unfinished> {
-        for want in begotten_by(snapshot, &self.leased.item)? {
+        for want in created_by(snapshot, &self.leased.item)? {
             self.enqueue_item(snapshot, &want.item).await?;
         }
         Ok(())
@@ -160,11 +161,11 @@ where
 
 /// The attempt with its change of the context re-applied to the latest one. `None` where the node has to look again:
 /// it held on a context that is no longer so, or a join could be held by every branch and go on by none.
-fn rebased<C: Context + Merge>(tried: Tried, latest: &Bytes) -> Option<Tried> {
+fn rebased<C: Context + Merge>(tried: AttemptResult, latest: &Bytes) -> Option<AttemptResult> {
     if tried.base == *latest {
         return Some(tried);
     }
-    if tried.attempt.produced == Produced::Hold {
+    if tried.attempt.produced == EncodedOutcome::Hold {
         return None;
     }
     let Some(mine) = &tried.attempt.context else {
@@ -175,6 +176,6 @@ fn rebased<C: Context + Merge>(tried: Tried, latest: &Bytes) -> Option<Tried> {
         || codec::encode(&decode(mine)?.rebase(&decode(&tried.base)?, decode(latest)?), "the context");
     // What cannot be re-applied is tried anew: the latest context decodes for the node too, or fails there in words.
     let context = rebase().ok()?;
-    let attempt = Attempt { context: Some(context), ..tried.attempt };
-    Some(Tried { attempt, base: latest.clone(), ..tried })
+    let attempt = AttemptReport { context: Some(context), ..tried.attempt };
+    Some(AttemptResult { attempt, base: latest.clone(), ..tried })
 }

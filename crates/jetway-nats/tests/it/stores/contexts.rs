@@ -10,7 +10,7 @@ use jetway_core::{
 use jetway_nats::{NatsConfig, NatsContextStore};
 use jetway_state::{
     CommitId, RunId, RunKey, WorkflowName, codec,
-    run::{Begin, Seed, Snapshot, Status, Trace, begin},
+    run::{Begin, RunInput, Snapshot, Status, Trace, begin},
 };
 use jetway_testing::wait_until;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn counted(number: i64) -> Ctx {
 
 fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
     let context = codec::encode(ctx, "the context").unwrap();
-    let seed = Seed { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
+    let seed = RunInput { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
     begin(Begin { key, commit, at, trace, seed }).0

@@ -33,7 +33,7 @@ async fn an_item_that_a_living_process_has_forgotten_comes_back() {
     let again = lease(&queue).await.unwrap().unwrap();
     assert_eq!(again.item, forgotten.item);
     // The old lease is nobody's any more: it cannot take the item from its new holder.
-    WorkQueue::<(), Job>::give_back(&queue, &forgotten).await.unwrap();
+    WorkQueue::<(), Job>::nak(&queue, &forgotten).await.unwrap();
     settle(&queue, &again).await.unwrap();
     assert_eq!(pending(&queue, "r1").await.unwrap(), []);
 }
@@ -45,7 +45,7 @@ async fn many_items_may_wait_for_their_time() {
     for number in 0..WAITING {
         enqueue(&queue, "r1", Job::new(format!("i{number}"))).await.unwrap();
         let held = lease(&queue).await.unwrap().unwrap();
-        WorkQueue::<(), Job>::give_back_after(&queue, &held, Duration::from_secs(3600)).await.unwrap();
+        WorkQueue::<(), Job>::nak_after(&queue, &held, Duration::from_secs(3600)).await.unwrap();
     }
     enqueue(&queue, "r1", Job::new("now")).await.unwrap();
     assert_eq!(next(&queue).await.as_deref(), Some("now"));

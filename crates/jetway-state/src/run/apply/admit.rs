@@ -20,7 +20,7 @@ impl Step<'_> {
                 None => usize::MAX,
             };
             while free > 0 {
-                let Some(item) = admit_one(self.snapshot, &node, &self.taken.via) else { break };
+                let Some(item) = admit_one(self.snapshot, &node, &self.taken.ticket_item) else { break };
                 self.effects.push(Effect::Ticket(TicketFor { item, node: node.clone() }));
                 free -= 1;
             }
@@ -30,32 +30,34 @@ impl Step<'_> {
 
 /// The nodes that items wait for a place at.
 fn waited_for(snapshot: &Snapshot) -> BTreeSet<String> {
-    let items = snapshot.items.values().filter(|item| item.waits).map(|item| &item.node);
-    let branches = snapshot.fan_outs.values().flat_map(|fan_out| &fan_out.seeds.bounded);
+    let items = snapshot.items.values().filter(|item| item.waits_for_slot).map(|item| &item.node);
+    let branches = snapshot.fan_outs.values().flat_map(|fan_out| &fan_out.branches.bounded);
     let branches = branches.filter(|(_, bounded)| !bounded.waiting.is_empty()).map(|(node, _)| node);
     items.chain(branches).cloned().collect()
 }
 
 /// How many items of the node have a place.
 fn in_flight(snapshot: &Snapshot, node: &str) -> usize {
-    let items = snapshot.items.values().filter(|item| item.node == node && !item.waits).count();
-    let branches = snapshot.fan_outs.values().filter_map(|fan_out| fan_out.seeds.bounded.get(node));
+    let items = snapshot.items.values().filter(|item| item.node == node && !item.waits_for_slot).count();
+    let branches = snapshot.fan_outs.values().filter_map(|fan_out| fan_out.branches.bounded.get(node));
     items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
 }
 
 /// Gives a place to the first item of the node that waits for one. Whoever holds the ticket `via` is to publish its
 /// ticket, so that is where it is looked for when the holder is lost.
-fn admit_one(snapshot: &mut Snapshot, node: &str, via: &ItemId) -> Option<ItemId> {
-    if let Some((id, item)) = snapshot.items.iter_mut().find(|(_, item)| item.node == node && item.waits) {
-        item.waits = false;
-        item.via = via.clone();
+fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId) -> Option<ItemId> {
+    if let Some((id, item)) =
+        snapshot.items.iter_mut().find(|(_, item)| item.node == node && item.waits_for_slot)
+    {
+        item.waits_for_slot = false;
+        item.ticket_item = ticket_item.clone();
         return Some(id.clone());
     }
     snapshot.fan_outs.iter_mut().find_map(|(id, fan_out)| {
-        let bounded = fan_out.seeds.bounded.get_mut(node)?;
+        let bounded = fan_out.branches.bounded.get_mut(node)?;
         let position = bounded.waiting.first()?;
         bounded.waiting.remove(position);
-        bounded.in_flight.insert(position, via.clone());
+        bounded.in_flight.insert(position, ticket_item.clone());
         Some(ItemId::branch(id, position))
     })
 }

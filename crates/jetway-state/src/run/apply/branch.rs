@@ -65,9 +65,9 @@ impl Step<'_> {
     /// Closes one fan-out; the fan-out around it, a branch of which has ended with it.
     fn close_one(&mut self, id: &ItemId) -> Option<ItemId> {
         let closed = self.snapshot.fan_outs.remove(id)?;
-        let FanOut { opener, outer, seeds, mut arrivals, mut fired, .. } = closed;
-        if !seeds.chunks.is_empty() {
-            self.effects.push(Effect::DropChunks(seeds.chunks.iter().map(|seed| seed.chunk).collect()));
+        let FanOut { opener, outer, branches, mut arrivals, mut fired, .. } = closed;
+        if !branches.chunks.is_empty() {
+            self.effects.push(Effect::DropChunks(branches.chunks.iter().map(|seed| seed.chunk).collect()));
         }
         if arrivals.is_empty()
             && let Some(gather) = self.graph.gather_behind(&opener)

@@ -4,8 +4,8 @@ use super::Step;
 use crate::{
     Error, ItemId,
     run::{
-        Arrival, Branch, Effect, Emitted, FanOut, Input, Item, Output, Payload, RunError, Seeds, Successor,
-        TicketFor, fan_out::Seeded, sound::MOST_BRANCHES,
+        Arrival, Branch, Effect, EncodedEmission, FanOut, Input, Item, Output, Payload, PendingBranches,
+        RunError, Successor, TicketFor, fan_out::BranchInput, validate::MOST_BRANCHES,
     },
 };
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl Step<'_> {
     /// One value: one successor goes on in the same branch, several are a fan-out.
-    pub(super) fn next(&mut self, emitted: Emitted) {
+    pub(super) fn next(&mut self, emitted: EncodedEmission) {
         self.keep_output(emitted.output);
         let mut successors = emitted.successors;
         match successors.len() {
@@ -28,7 +28,7 @@ impl Step<'_> {
     }
 
     /// Many values: a fan-out over all of them and all their edges, also where there is only one, or none.
-    pub(super) fn next_all(&mut self, emitted: Vec<Emitted>) {
+    pub(super) fn next_all(&mut self, emitted: Vec<EncodedEmission>) {
         let mut successors = Vec::with_capacity(emitted.len());
         for value in emitted {
             self.keep_output(value.output);
@@ -64,29 +64,29 @@ impl Step<'_> {
             opener: self.taken.node.clone(),
             outer: self.taken.branch.clone(),
             open: count,
-            seeds: Seeds { count, ..Seeds::default() },
+            branches: PendingBranches { count, ..PendingBranches::default() },
             arrivals: BTreeMap::new(),
             fired: BTreeSet::new(),
-            via: self.taken.via.clone(),
+            ticket_item: self.taken.ticket_item.clone(),
             from_span: self.taken.span,
-            since: self.taken.at,
+            pending_since: self.taken.timestamp,
         };
         for (position, successor) in (0..count).zip(successors) {
             let Successor { node, payload } = successor;
             if self.graph.gathers(&node) {
-                fan_out.seeds.done.insert(position);
+                fan_out.branches.done.insert(position);
                 fan_out.open -= 1;
                 let arrival =
                     Arrival { position, from: self.taken.id.clone(), span: self.taken.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
                 if self.graph.is_bounded(&node) {
-                    fan_out.seeds.bounded.entry(node.clone()).or_default().waiting.insert(position);
+                    fan_out.branches.bounded.entry(node.clone()).or_default().waiting.insert(position);
                 } else {
                     let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
                     self.effects.push(Effect::Ticket(ticket));
                 }
-                fan_out.seeds.inline.insert(position, Seeded { node, payload });
+                fan_out.branches.inline.insert(position, BranchInput { node, payload });
             }
         }
         let closed = fan_out.open == 0;
@@ -108,18 +108,18 @@ impl Step<'_> {
     }
 
     pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
-        let waits = self.graph.is_bounded(&node);
-        if !waits {
+        let waits_for_slot = self.graph.is_bounded(&node);
+        if !waits_for_slot {
             self.effects.push(Effect::Ticket(TicketFor { item: id.clone(), node: node.clone() }));
         }
         let item = Item {
             node,
             input,
             branch,
-            via: self.taken.via.clone(),
-            waits,
+            ticket_item: self.taken.ticket_item.clone(),
+            waits_for_slot,
             from_span: self.taken.span,
-            since: self.taken.at,
+            pending_since: self.taken.timestamp,
         };
         self.snapshot.items.insert(id, item);
     }

@@ -39,7 +39,7 @@ impl Step<'_> {
             self.snapshot.unstarted.insert(self.taken.id.clone());
             self.snapshot.children.insert(self.taken.id.clone(), child);
         }
-        *self.effects = ended(self.snapshot, status, self.taken.at);
+        *self.effects = ended(self.snapshot, status, self.taken.timestamp);
     }
 }
 
@@ -49,11 +49,11 @@ pub(in crate::run) fn ended(snapshot: &mut Snapshot, status: Status, at: Timesta
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
-    at_the_end(snapshot)
+    end_effects(snapshot)
 }
 
 /// What the end of a run asks for. Its children are to stop, and its parent is to go on.
-pub fn at_the_end(snapshot: &Snapshot) -> Vec<Effect> {
+pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
     let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
         true => Effect::PreventChild(child.clone()),
         false => Effect::CancelChild(child.clone()),

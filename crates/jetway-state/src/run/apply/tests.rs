@@ -7,8 +7,8 @@ use super::{Applied, apply};
 use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
-        Attempt, Begin, Effect, Emitted, Input, Produced, RunError, Seed, Snapshot, Status, Successor, Trace,
-        begin, pending_tickets, tickets_under,
+        AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, Input, RunError, RunInput, Snapshot,
+        Status, Successor, Trace, begin, pending_tickets, tickets_under,
     },
 };
 use bytes::Bytes;
@@ -55,7 +55,7 @@ fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
         commit: CommitId::default(),
         at: Timestamp(1),
         trace: Trace::default(),
-        seed: Seed {
+        seed: RunInput {
             node: "a".to_owned(),
             payload: Bytes::from_static(b"a0"),
             context: Bytes::from_static(b"c0"),
@@ -65,24 +65,24 @@ fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
     Run { snapshot, graph: graph(edges, gathers), tickets, done: 0 }
 }
 
-fn to(targets: &[(&str, &str)]) -> Emitted {
+fn to(targets: &[(&str, &str)]) -> EncodedEmission {
     let successor = |(node, payload): &(&str, &str)| Successor {
         node: (*node).to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     };
-    Emitted { successors: targets.iter().map(successor).collect(), output: None }
+    EncodedEmission { successors: targets.iter().map(successor).collect(), output: None }
 }
 
-fn output(value: &str) -> Emitted {
-    Emitted { successors: Vec::new(), output: Some(Bytes::copy_from_slice(value.as_bytes())) }
+fn output(value: &str) -> EncodedEmission {
+    EncodedEmission { successors: Vec::new(), output: Some(Bytes::copy_from_slice(value.as_bytes())) }
 }
 
-fn next(targets: &[(&str, &str)]) -> Produced {
-    Produced::Next(to(targets))
+fn next(targets: &[(&str, &str)]) -> EncodedOutcome {
+    EncodedOutcome::Next(to(targets))
 }
 
-fn all(node: &str, payloads: &[&str]) -> Produced {
-    Produced::NextAll(payloads.iter().map(|payload| to(&[(node, payload)])).collect())
+fn all(node: &str, payloads: &[&str]) -> EncodedOutcome {
+    EncodedOutcome::NextAll(payloads.iter().map(|payload| to(&[(node, payload)])).collect())
 }
 
 fn error(message: &str) -> RunError {
@@ -90,20 +90,20 @@ fn error(message: &str) -> RunError {
 }
 
 impl Run {
-    fn attempt(&self, item: &ItemId, node: &str, produced: Produced) -> Attempt {
-        Attempt {
+    fn attempt(&self, item: &ItemId, node: &str, produced: EncodedOutcome) -> AttemptReport {
+        AttemptReport {
             item: item.clone(),
             node: node.to_owned(),
-            via: item.clone(),
+            ticket_item: item.clone(),
             number: 1,
-            at: Timestamp(2),
+            timestamp: Timestamp(2),
             span: None,
             produced,
             context: None,
         }
     }
 
-    fn apply(&mut self, attempt: Attempt) -> bool {
+    fn apply(&mut self, attempt: AttemptReport) -> bool {
         let commit = CommitId { writer: 1, number: self.snapshot.steps };
         let Some(Applied { snapshot, effects }) = apply(self.snapshot.clone(), attempt, commit, &self.graph)
         else {
@@ -125,7 +125,7 @@ impl Run {
     }
 
     /// Takes the oldest ticket of a node and answers for it.
-    fn step(&mut self, node: &str, produced: Produced) -> ItemId {
+    fn step(&mut self, node: &str, produced: EncodedOutcome) -> ItemId {
         let index = self.tickets.iter().position(|(of, _)| of == node);
         let index = index.unwrap_or_else(|| panic!("no ticket for {node}: {:?}", self.tickets));
         let (_, item) = self.tickets.remove(index);
@@ -160,7 +160,7 @@ fn one_successor_replaces_its_item() {
     let mut run = start(&[("a", "b")], &[]);
     run.step("a", next(&[("b", "b0")]));
     assert_eq!((run.snapshot.pending(), run.snapshot.steps), (1, 1));
-    run.step("b", Produced::Next(output("out")));
+    run.step("b", EncodedOutcome::Next(output("out")));
     assert_eq!(
         (run.snapshot.status, run.outputs(), run.done),
         (Status::Completed, vec!["out".to_owned()], 1)
@@ -174,7 +174,7 @@ fn an_item_is_committed_once() {
     let item = run.step("a", next(&[("b", "b0")]));
     let before = run.snapshot.clone();
     assert!(!run.apply(run.attempt(&item, "a", next(&[("b", "other")]))));
-    assert!(!run.apply(run.attempt(&ItemId::new("start-7").unwrap(), "b", Produced::Hold)));
+    assert!(!run.apply(run.attempt(&ItemId::new("start-7").unwrap(), "b", EncodedOutcome::Hold)));
     assert_eq!(run.snapshot, before);
 }
 
@@ -183,10 +183,10 @@ fn a_run_that_ended_never_changes() {
     let mut run = start(&[("a", "b")], &[]);
     run.step("a", all("b", &["1", "2"]));
     let late = run.ticket_of("b", 1);
-    run.step("b", Produced::Failed(error("no")));
+    run.step("b", EncodedOutcome::Failed(error("no")));
     assert_eq!((run.snapshot.status, run.done, run.snapshot.pending()), (Status::Failed, 1, 0));
     let before = run.snapshot.clone();
-    assert!(!run.apply(run.attempt(&late, "b", Produced::Next(output("late")))));
+    assert!(!run.apply(run.attempt(&late, "b", EncodedOutcome::Next(output("late")))));
     assert_eq!(run.snapshot, before);
 }
 
@@ -194,9 +194,9 @@ fn a_run_that_ended_never_changes() {
 fn a_run_waits_for_every_branch_and_keeps_all_outputs_in_commit_order() {
     let mut run = start(&[("a", "b"), ("a", "c")], &[]);
     run.step("a", next(&[("b", "1"), ("c", "2")]));
-    run.step("c", Produced::Next(output("from c")));
+    run.step("c", EncodedOutcome::Next(output("from c")));
     assert_eq!(run.snapshot.status, Status::Running);
-    run.step("b", Produced::Next(output("from b")));
+    run.step("b", EncodedOutcome::Next(output("from b")));
     assert_eq!(
         (run.snapshot.status, run.outputs()),
         (Status::Completed, vec!["from c".into(), "from b".into()])
@@ -205,7 +205,7 @@ fn a_run_waits_for_every_branch_and_keeps_all_outputs_in_commit_order() {
 
 #[test]
 fn a_run_without_an_output_has_failed() {
-    for nothing in [Produced::Hold, all("b", &[]), next(&[])] {
+    for nothing in [EncodedOutcome::Hold, all("b", &[]), next(&[])] {
         let mut run = start(&[("a", "b")], &[]);
         run.step("a", nothing);
         assert_eq!((run.snapshot.status, run.done), (Status::Failed, 1));
@@ -216,9 +216,9 @@ fn a_run_without_an_output_has_failed() {
 #[test]
 fn a_caught_failure_goes_on() {
     let mut run = start(&[("a", "b")], &[]);
-    run.step("a", Produced::Caught(error("no"), to(&[("b", "b0")])));
-    assert_eq!((run.snapshot.status, run.snapshot.caught.count), (Status::Running, 1));
-    assert_eq!(run.snapshot.caught.latest[0].message, "no");
+    run.step("a", EncodedOutcome::Handled(error("no"), to(&[("b", "b0")])));
+    assert_eq!((run.snapshot.status, run.snapshot.handled_failures.count), (Status::Running, 1));
+    assert_eq!(run.snapshot.handled_failures.latest[0].message, "no");
 }
 
 #[test]
@@ -240,9 +240,9 @@ fn a_gathering_node_fires_once_in_the_order_of_the_fan_out() {
 fn branches_that_end_elsewhere_are_not_waited_for() {
     let mut run = start(&[("a", "b"), ("b", "j"), ("b", "f"), ("f", "j")], &["j"]);
     run.step("a", all("b", &["1", "2", "3", "4"]));
-    run.step("b", Produced::Hold);
-    run.step("b", Produced::Next(output("early")));
-    run.step("b", Produced::Caught(error("no"), to(&[("f", "f2")])));
+    run.step("b", EncodedOutcome::Hold);
+    run.step("b", EncodedOutcome::Next(output("early")));
+    run.step("b", EncodedOutcome::Handled(error("no"), to(&[("f", "f2")])));
     run.step("b", next(&[("j", "v3")]));
     assert_eq!(run.snapshot.fan_outs.len(), 1);
     run.step("f", next(&[("j", "f2")]));
@@ -254,7 +254,7 @@ fn a_fan_out_of_nothing_fires_its_join_with_nothing() {
     let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
     run.step("a", all("b", &[]));
     assert_eq!(run.gathered(&run.ticket("j")), [""; 0]);
-    run.step("j", Produced::Next(output("none")));
+    run.step("j", EncodedOutcome::Next(output("none")));
     assert_eq!(run.snapshot.status, Status::Completed);
 }
 
@@ -284,7 +284,7 @@ fn an_inner_fan_out_may_use_the_outer_join() {
     run.step("c", next(&[("j", "x")]));
     run.step("c", next(&[("j", "y")]));
     assert_eq!(run.gathered(&run.ticket("j")), ["x", "y"]);
-    run.step("j", Produced::Next(output("out")));
+    run.step("j", EncodedOutcome::Next(output("out")));
     // The outer fan-out closes without firing the same join a second time with nothing.
     assert_eq!((run.snapshot.status, run.outputs().len()), (Status::Completed, 1));
 }
@@ -298,7 +298,7 @@ fn a_branch_that_fans_out_over_nothing_does_not_fire_the_outer_join() {
     assert!(!run.tickets.iter().any(|(node, _)| node == "j"), "it did not wait for the third branch");
     run.step("b", next(&[("j", "v2")]));
     assert_eq!(run.gathered(&run.ticket("j")), ["v0", "v2"]);
-    run.step("j", Produced::Next(output("out")));
+    run.step("j", EncodedOutcome::Next(output("out")));
     assert_eq!((run.snapshot.status, run.outputs().len()), (Status::Completed, 1));
     // Where nothing comes of any branch, it runs once, with nothing.
     let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
@@ -353,7 +353,8 @@ fn a_lost_workers_ticket_finds_what_was_committed_under_it() {
     run.step("a", next(&[("b", "b0")]));
     let (_, b) = run.tickets.pop().unwrap();
     // The worker went on with b under the start's ticket.
-    let attempt = Attempt { via: ItemId::start(), ..run.attempt(&b, "b", all("c", &["1", "2"])) };
+    let attempt =
+        AttemptReport { ticket_item: ItemId::start(), ..run.attempt(&b, "b", all("c", &["1", "2"])) };
     assert!(run.apply(attempt));
     let found: Vec<_> =
         tickets_under(&run.snapshot, &ItemId::start()).into_iter().map(|want| want.item).collect();
@@ -368,17 +369,17 @@ impl Run {
 }
 
 /// What a node answers, by numbers: every run of these comes to an end because `budget` does.
-fn answer(node: &str, choice: u8, width: u8, budget: u32) -> Produced {
+fn answer(node: &str, choice: u8, width: u8, budget: u32) -> EncodedOutcome {
     let payloads = vec!["x"; usize::from(width)];
     match (node, choice % 6) {
-        (_, 0) => Produced::Next(output("o")),
-        (_, 1) => Produced::Hold,
+        (_, 0) => EncodedOutcome::Next(output("o")),
+        (_, 1) => EncodedOutcome::Hold,
         ("a" | "j", 2 | 3) if budget > 0 => all("b", &payloads),
         ("b", 2) if budget > 0 => all("b", &payloads),
         ("b", 3 | 4) => next(&[("j", "v")]),
         ("a" | "j", 4) if budget > 0 => next(&[("b", "1"), ("j", "2"), ("b", "3")]),
-        (_, 5) if budget > 0 => Produced::Caught(error("e"), to(&[("b", "f")])),
-        _ => Produced::Next(output("end")),
+        (_, 5) if budget > 0 => EncodedOutcome::Handled(error("e"), to(&[("b", "f")])),
+        _ => EncodedOutcome::Next(output("end")),
     }
 }
 

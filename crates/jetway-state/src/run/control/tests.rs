@@ -4,8 +4,8 @@ use super::{cancel, complete, pause, resume};
 use crate::{
     CommitId, Graph, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
-        Applied, Attempt, Begin, Effect, Emitted, Produced, Seed, Snapshot, Status, Successor, TicketFor,
-        Trace, apply, begin,
+        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Status,
+        Successor, TicketFor, Trace, apply, begin,
     },
 };
 use bytes::Bytes;
@@ -17,27 +17,38 @@ const COMMIT: CommitId = CommitId { writer: 7, number: 3 };
 
 fn run(status: Status) -> Snapshot {
     let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
-    let seed = Seed { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
+    let seed = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
     let (snapshot, _) = begin(Begin { key, commit, at, trace, seed });
     Snapshot { status, ..snapshot }
 }
 
 /// The first item answers with `produced`.
-fn stepped(snapshot: Snapshot, produced: Produced) -> Option<Applied> {
+fn stepped(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
     let (item, node) = (ItemId::start(), "a".to_owned());
-    let attempt =
-        Attempt { via: item.clone(), item, node, number: 1, at: NOW, span: None, produced, context: None };
+    let attempt = AttemptReport {
+        ticket_item: item.clone(),
+        item,
+        node,
+        number: 1,
+        timestamp: NOW,
+        span: None,
+        produced,
+        context: None,
+    };
     apply(snapshot, attempt, COMMIT, &Graph::opaque("w"))
 }
 
-fn two_branches() -> Produced {
+fn two_branches() -> EncodedOutcome {
     let successor = |payload| Successor { node: "b".to_owned(), payload: Bytes::from_static(payload) };
-    Produced::Next(Emitted { successors: vec![successor(b"b0"), successor(b"b1")], output: None })
+    EncodedOutcome::Next(EncodedEmission {
+        successors: vec![successor(b"b0"), successor(b"b1")],
+        output: None,
+    })
 }
 
-fn output() -> Produced {
-    Produced::Next(Emitted { successors: Vec::new(), output: Some(Bytes::from_static(b"o")) })
+fn output() -> EncodedOutcome {
+    EncodedOutcome::Next(EncodedEmission { successors: Vec::new(), output: Some(Bytes::from_static(b"o")) })
 }
 
 #[test]

@@ -12,7 +12,7 @@ use futures::future::{join_all, try_join_all};
 use jetway_core::{Counter, Fixed, Workflow as _, WorkflowCtx, distributed::ContextStore};
 use jetway_state::{
     CommitId, RunId, RunKey, WorkflowName, codec,
-    run::{Begin, Seed, Snapshot, Trace, begin},
+    run::{Begin, RunInput, Snapshot, Trace, begin},
 };
 
 /// A number that adds up.
@@ -20,7 +20,7 @@ type Number = Counter;
 
 fn record(run_id: &str, number: i64) -> Snapshot {
     let context = codec::encode(&Number::new(number), "the context").unwrap();
-    let seed = Seed { node: "charge".to_owned(), payload: b"x".as_slice().into(), context };
+    let seed = RunInput { node: "charge".to_owned(), payload: b"x".as_slice().into(), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
     begin(Begin { key, commit, at, trace, seed }).0

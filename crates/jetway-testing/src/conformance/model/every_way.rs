@@ -52,7 +52,7 @@ where
         );
     }
     // Within a process the context is the caller's own: what a failed node did to it stays.
-    if world.snapshot("every-way").await.caught.is_empty() {
+    if world.snapshot("every-way").await.handled_failures.is_empty() {
         assert_eq!(checkpoint.trail().await, ctx.trail().await, "what `step_distributed` executed");
     }
     assert_eq!(world.pending("every-way").await, [], "a run that has ended leaves no items behind");

@@ -81,20 +81,20 @@ impl<C: Context, WI: WorkItem + 'static, Q: WorkQueue<C, WI>> WorkQueue<C, WI> f
         self.queue.lease().await
     }
 
-    async fn settle(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        self.queue.settle(leased).await
+    async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        self.queue.ack(leased).await
     }
 
-    async fn give_back(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        self.queue.give_back(leased).await
+    async fn nak(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
+        self.queue.nak(leased).await
     }
 
     fn abandon(&self, leased: &Leased<WI>) {
         self.queue.abandon(leased);
     }
 
-    async fn give_back_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
-        self.queue.give_back_after(leased, delay).await
+    async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
+        self.queue.nak_after(leased, delay).await
     }
 }
 

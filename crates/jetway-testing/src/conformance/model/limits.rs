@@ -79,10 +79,10 @@ pub(super) async fn a_worker_s_limit_is_for_each_attempt<S: Stores>(stores: S) {
     assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![1], vec![]));
 
     let world = World::new(&stores, &Caught::of(Act::endless("first")));
-    world.start("caught", 2).await;
+    world.start("handled", 2).await;
     let mut worker = world.worker_with(policy.clone());
     worker.set_step_timeout(limit);
-    world.work_off(&worker, "caught").await;
+    world.work_off(&worker, "handled").await;
     assert_eq!((world.workflow.first.inputs(), world.workflow.fallback.inputs()), (vec![2, 2], vec![2]));
 
     let world = World::new(&stores, &Line { one: Act::endless("one"), ..Line::new() });

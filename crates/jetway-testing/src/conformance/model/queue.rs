@@ -67,7 +67,7 @@ pub(super) async fn an_item_that_waits_is_there_once<S: Stores>(stores: S) {
     add(&other, "r1", &["a"]).await;
     assert_eq!(pending(&one, "r1").await, ["a"]);
     let leased = next(&one).await;
-    one.settle(&leased).await.unwrap();
+    one.ack(&leased).await.unwrap();
     assert!(other.lease().await.unwrap().is_none());
     assert!(pending(&other, "r1").await.is_empty());
     // It lives no more, so that it may come again.
@@ -83,10 +83,10 @@ pub(super) async fn an_item_that_is_leased_is_pending<S: Stores>(stores: S) {
     for queue in [&one, &other] {
         assert_eq!(pending(queue, "r1").await, ["a", "b"]);
     }
-    one.give_back(&leased).await.unwrap();
+    one.nak(&leased).await.unwrap();
     assert_eq!(pending(&other, "r1").await, ["a", "b"]);
     let leased = next(&one).await;
-    one.settle(&leased).await.unwrap();
+    one.ack(&leased).await.unwrap();
     assert_eq!(pending(&other, "r1").await, ["b"]);
     other.dequeue().await.unwrap().unwrap();
     assert!(pending(&one, "r1").await.is_empty());
@@ -114,12 +114,12 @@ pub(super) async fn a_run_is_purged_alone<S: Stores>(stores: S) {
     add(&queue, "r1", &["a", "b", "c"]).await;
     add(&queue, "r2", &["a", "b"]).await;
     let held = next(&queue).await;
-    queue.give_back_after(&held, Duration::ZERO).await.unwrap();
+    queue.nak_after(&held, Duration::ZERO).await.unwrap();
     let leased = next(&queue).await;
     queue.purge_run("r1").await.unwrap();
     // Whoever holds one of them cannot bring it back, and is not kept waiting.
     let began = Instant::now();
-    queue.give_back(&leased).await.unwrap();
+    queue.nak(&leased).await.unwrap();
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(pending(&queue, "r1").await.is_empty());
     assert_eq!(pending(&queue, "r2").await, ["a", "b"]);
@@ -136,11 +136,11 @@ pub(super) async fn what_is_given_back_comes_at_once_or_after_its_time<S: Stores
     let first = next(&queue).await;
     assert!(queue.lease().await.unwrap().is_none(), "a leased item is nobody else's");
     let began = Instant::now();
-    queue.give_back(&first).await.unwrap();
+    queue.nak(&first).await.unwrap();
     let second = next(&queue).await;
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     let (delay, began) = (Duration::from_millis(700), Instant::now());
-    queue.give_back_after(&second, delay).await.unwrap();
+    queue.nak_after(&second, delay).await.unwrap();
     assert_eq!(pending(&queue, "r").await, ["a"]);
     add(&queue, "r", &["b"]).await;
     assert_eq!(next_id(&queue).await.1, "b");
@@ -160,7 +160,7 @@ pub(super) async fn each_item_is_handed_out_once<S: Stores>(stores: S) {
         async move {
             let mut taken = Vec::new();
             while let Some(leased) = queue.lease().await.unwrap() {
-                queue.settle(&leased).await.unwrap();
+                queue.ack(&leased).await.unwrap();
                 taken.push(leased.item.instance_id());
             }
             taken

@@ -203,7 +203,7 @@ impl Tree {
 workflow! {
     /// A node with a fallback.
     pub(super) struct Caught { pub(super) first: Act, pub(super) second: Act, pub(super) fallback: Act }
-    name = "caught";
+    name = "handled";
     context = Ctx;
     start = first;
     edges { first => [second]; first on_failure => {[fallback]}; second => {}; fallback => []; }

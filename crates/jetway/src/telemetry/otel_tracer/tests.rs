@@ -4,7 +4,7 @@ use super::*;
 use crate::telemetry::{current_trace, export::provider_builder, layer};
 use jetway_state::{
     CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName,
-    run::{Caught, RunError, Trace},
+    run::{HandledFailures, RunError, Trace},
     trace::TraceHeaders,
 };
 use opentelemetry_sdk::{
@@ -76,7 +76,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         fan_outs: BTreeMap::new(),
         outputs: Vec::new(),
         error,
-        caught: Caught::default(),
+        handled_failures: HandledFailures::default(),
         steps: 3,
         started_at: Timestamp(1_700_000_000_000),
         updated_at: Timestamp(1_700_000_009_000),

@@ -23,12 +23,12 @@ fn places_are_given_in_the_order_of_the_fan_out() {
     let mut run = bounded(2, 4);
     assert_eq!((out(&run), run.snapshot.pending()), (2, 4));
     let waiting = ItemId::branch(&ItemId::start(), 2);
-    assert!(run.snapshot.is_pending(&waiting) && run.snapshot.waits(&waiting));
+    assert!(run.snapshot.is_pending(&waiting) && run.snapshot.waits_for_slot(&waiting));
     let second = run.tickets[1].1.clone();
     run.tickets.remove(1);
     assert!(run.apply(run.attempt(&second, "b", next(&[("g", "1")]))));
     assert_eq!(run.tickets.last().unwrap().1, waiting);
-    assert!(!run.snapshot.waits(&waiting));
+    assert!(!run.snapshot.waits_for_slot(&waiting));
     for value in ["0", "2", "3"] {
         run.step("b", next(&[("g", value)]));
     }
@@ -43,9 +43,9 @@ fn an_item_outside_of_a_fan_out_waits_as_well() {
     run.step("c", next(&[("b", "0")]));
     run.step("c", next(&[("b", "1")]));
     assert_eq!(out(&run), 1);
-    run.step("b", Produced::Hold);
+    run.step("b", EncodedOutcome::Hold);
     assert_eq!(out(&run), 1);
-    run.step("b", Produced::Next(output("end")));
+    run.step("b", EncodedOutcome::Next(output("end")));
     assert_eq!((run.snapshot.status, run.done), (Status::Completed, 1));
 }
 
@@ -98,7 +98,7 @@ fn what_waits_for_a_bound_that_is_no_more_is_let_in() {
 #[test]
 fn a_run_that_fails_lets_nobody_in() {
     let mut run = bounded(1, 3);
-    run.step("b", Produced::Failed(error("no")));
+    run.step("b", EncodedOutcome::Failed(error("no")));
     assert_eq!((out(&run), run.snapshot.status, run.snapshot.pending()), (0, Status::Failed, 0));
 }
 

@@ -3,7 +3,7 @@
 use super::{Run, all, output, start};
 use crate::{
     Fingerprint, ItemId, codec,
-    run::{Produced, Snapshot, Status},
+    run::{EncodedOutcome, Snapshot, Status},
 };
 
 /// So deep that a stack frame for each would be too much for the thread below.
@@ -30,7 +30,7 @@ fn they_close_one_after_the_other_however_many_there_are() {
     let closing = || {
         let mut run = nested(DEPTH);
         assert_eq!(run.snapshot.fan_outs.len(), DEPTH);
-        run.step("a", Produced::Next(output("out")));
+        run.step("a", EncodedOutcome::Next(output("out")));
         (run.snapshot.status, run.snapshot.fan_outs.len())
     };
     let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(closing).unwrap();

@@ -1,7 +1,8 @@
 //! Keeping snapshots small: payloads beyond a bound go into chunks beside the snapshot.
 
 use super::{
-    Arrival, Arrivals, ChunkRef, Input, Payload, SeedChunk, Seeds, Snapshot, Status, fan_out::Seeded,
+    Arrival, Arrivals, BranchChunk, ChunkRef, Input, Payload, PendingBranches, Snapshot, Status,
+    fan_out::BranchInput,
 };
 use crate::{CommitId, Error, codec};
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub struct Chunk {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChunkEntry {
     /// A branch that was not taken up.
-    Seed {
+    Branch {
         /// Its position.
         position: u32,
         /// Its node.
@@ -75,7 +76,7 @@ pub enum ChunkEntry {
 ///
 /// # Errors
 /// [`Error::Codec`] where a chunk cannot be encoded, [`Error::Limit`] where one commit would need too many chunks.
-pub fn spill(
+pub fn offload(
     snapshot: &mut Snapshot,
     commit: CommitId,
     written: usize,
@@ -86,8 +87,8 @@ pub fn spill(
     }
     let mut writer = Writer { commit, written, limits: *limits, chunks: Vec::new() };
     for fan_out in snapshot.fan_outs.values_mut() {
-        if seed_bytes(&fan_out.seeds) > limits.group {
-            writer.seeds(&mut fan_out.seeds)?;
+        if seed_bytes(&fan_out.branches) > limits.group {
+            writer.branches(&mut fan_out.branches)?;
         }
         for arrivals in fan_out.arrivals.values_mut() {
             writer.arrivals(arrivals)?;
@@ -106,7 +107,7 @@ pub fn spill(
 impl Snapshot {
     /// What it consists of, in words, with about so many bytes each.
     fn parts(&self) -> [(&'static str, usize); 4] {
-        let errors = self.error.iter().chain(&self.caught.latest);
+        let errors = self.error.iter().chain(&self.handled_failures.latest);
         [
             ("context", self.context.len()),
             ("outputs", self.outputs.iter().map(|output| output.value.len() + 64).sum()),
@@ -128,7 +129,7 @@ impl Snapshot {
 
 fn inline_bytes(snapshot: &Snapshot) -> usize {
     let fan_outs = snapshot.fan_outs.values().map(|fan_out| {
-        seed_bytes(&fan_out.seeds) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
+        seed_bytes(&fan_out.branches) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
     });
     let items = snapshot.items.values().map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => bytes.len(),
@@ -138,8 +139,8 @@ fn inline_bytes(snapshot: &Snapshot) -> usize {
     fan_outs.sum::<usize>() + items.sum::<usize>()
 }
 
-fn seed_bytes(seeds: &Seeds) -> usize {
-    seeds.inline.values().map(|seed| seed.payload.len() + seed.node.len() + 8).sum()
+fn seed_bytes(branches: &PendingBranches) -> usize {
+    branches.inline.values().map(|seed| seed.payload.len() + seed.node.len() + 8).sum()
 }
 
 struct Writer {
@@ -150,30 +151,30 @@ struct Writer {
 }
 
 impl Writer {
-    fn seeds(&mut self, seeds: &mut Seeds) -> Result<(), Error> {
+    fn branches(&mut self, branches: &mut PendingBranches) -> Result<(), Error> {
         let mut group = Vec::new();
         let mut bytes = 0;
         let mut written = Vec::new();
-        for (position, Seeded { node, payload }) in std::mem::take(&mut seeds.inline) {
+        for (position, BranchInput { node, payload }) in std::mem::take(&mut branches.inline) {
             if bytes > 0 && bytes + payload.len() > self.limits.chunk {
                 written.push(self.seed_chunk(&mut group)?);
                 bytes = 0;
             }
             bytes += payload.len();
-            group.push((position, ChunkEntry::Seed { position, node, payload }));
+            group.push((position, ChunkEntry::Branch { position, node, payload }));
         }
         if !group.is_empty() {
             written.push(self.seed_chunk(&mut group)?);
         }
-        // A fan-out's seeds are written once, when it opens, so the ranges stay in order.
-        seeds.chunks.extend(written);
+        // A fan-out's branches are written once, when it opens, so the ranges stay in order.
+        branches.chunks.extend(written);
         Ok(())
     }
 
-    fn seed_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<SeedChunk, Error> {
+    fn seed_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<BranchChunk, Error> {
         let first = group.first().map_or(0, |(position, _)| *position);
         let entries: Vec<_> = group.drain(..).map(|(_, entry)| entry).collect();
-        Ok(SeedChunk { first, chunk: self.write(&entries)? })
+        Ok(BranchChunk { first, chunk: self.write(&entries)? })
     }
 
     fn arrivals(&mut self, arrivals: &mut Arrivals) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Tickets that cannot be worked off.
 
-use super::{Engine, Worked};
+use super::{Engine, TicketOutcome};
 use crate::backend::{BackendError, BackendErrorKind, DeadLetter, Delivery};
 
 /// How often a ticket of a run that another build wrote is delivered before it goes to the dead letters.
@@ -8,7 +8,12 @@ const LEFT_TO_OTHER_HOSTS: u32 = 8;
 
 impl Engine {
     /// What cannot be run by any attempt goes to the dead letters, and its ticket with it.
-    pub(super) async fn bury(&self, delivery: &Delivery, error: &BackendError, steps: u64) -> Worked {
+    pub(super) async fn dead_letter(
+        &self,
+        delivery: &Delivery,
+        error: &BackendError,
+        steps: u64,
+    ) -> TicketOutcome {
         let ticket = &delivery.ticket;
         tracing::error!(run = %ticket.run(), node = %ticket.node, item_id = %ticket.item, %error, "a ticket cannot be worked off");
         let letter = DeadLetter {
@@ -25,18 +30,18 @@ impl Engine {
         };
         let buried = async {
             self.backend.dead_letter(letter).await?;
-            delivery.lease.settle().await
+            delivery.lease.ack().await
         };
         match buried.await {
-            Ok(()) => Worked::Done { steps },
-            Err(error) => Worked::Abandoned { steps, error },
+            Ok(()) => TicketOutcome::Acked { steps },
+            Err(error) => TicketOutcome::Abandoned { steps, error },
         }
     }
 }
 
 /// Whether no attempt of this host can work the ticket off. What another build wrote is left to the lease for a while, since
 /// a host of that build may be on its way; one that comes later has its sweep publish the ticket again.
-pub(super) fn is_hopeless(kind: BackendErrorKind, delivered: u32, own: bool) -> bool {
+pub(super) fn is_unprocessable(kind: BackendErrorKind, delivered: u32, own: bool) -> bool {
     match kind {
         BackendErrorKind::Corrupt if own => true,
         BackendErrorKind::Corrupt | BackendErrorKind::Newer => delivered >= LEFT_TO_OTHER_HOSTS,
@@ -59,7 +64,7 @@ mod tests {
             (BackendErrorKind::Unavailable, u32::MAX, true, false),
             (BackendErrorKind::NoRoom, u32::MAX, false, false),
         ] {
-            assert_eq!(is_hopeless(kind, delivered, own), hopeless, "{kind:?} {delivered} {own}");
+            assert_eq!(is_unprocessable(kind, delivered, own), hopeless, "{kind:?} {delivered} {own}");
         }
     }
 }

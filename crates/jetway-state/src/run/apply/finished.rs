@@ -2,57 +2,57 @@
 
 use crate::{
     ItemId, RunKey, Timestamp,
-    run::{Attempt, Branch, Effect, Input, Payload, Snapshot, children::let_go},
+    run::{AttemptReport, Branch, Effect, Input, Payload, Snapshot, children::detach_child},
 };
 
 /// The item that an attempt finished.
-pub(super) struct Taken {
+pub(super) struct FinishedItem {
     pub(super) id: ItemId,
     /// The child run that it waited for, which may not have been started.
     pub(super) child: Option<RunKey>,
     pub(super) node: String,
     /// The branch that goes on with what the item begets.
     pub(super) branch: Option<Branch>,
-    pub(super) via: ItemId,
+    pub(super) ticket_item: ItemId,
     pub(super) span: Option<u64>,
-    pub(super) at: Timestamp,
+    pub(super) timestamp: Timestamp,
 }
 
-impl Taken {
+impl FinishedItem {
     /// Removes the item from what is pending; `None` where it is not pending.
     pub(super) fn take(
         snapshot: &mut Snapshot,
-        attempt: &Attempt,
+        attempt: &AttemptReport,
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
-        let child = let_go(snapshot, &attempt.item);
+        let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
                 drop_chunks_of(item.input, effects);
                 item.branch
             }
-            None => Some(take_seed(snapshot, &attempt.item)?),
+            None => Some(take_branch(snapshot, &attempt.item)?),
         };
         Some(Self {
             id: attempt.item.clone(),
             child,
             node: attempt.node.clone(),
             branch,
-            via: attempt.via.clone(),
+            ticket_item: attempt.ticket_item.clone(),
             span: attempt.span,
-            at: attempt.at,
+            timestamp: attempt.timestamp,
         })
     }
 }
 
-fn take_seed(snapshot: &mut Snapshot, id: &ItemId) -> Option<Branch> {
+fn take_branch(snapshot: &mut Snapshot, id: &ItemId) -> Option<Branch> {
     let (fan_out, position) = id.as_branch()?;
-    let seeds = &mut snapshot.fan_outs.get_mut(&fan_out)?.seeds;
-    if !seeds.is_open(position) {
+    let branches = &mut snapshot.fan_outs.get_mut(&fan_out)?.branches;
+    if !branches.is_open(position) {
         return None;
     }
-    seeds.take(position);
+    branches.take(position);
     Some(Branch { fan_out, position })
 }
 

@@ -1,4 +1,4 @@
-//! Waiting for a backend that is out of reach or full, with the ticket in hand.
+//! Waiting for a backend that is out of reach or full, with the ticket in cached.
 //!
 //! A ticket that is left to its lease is delivered again, and each delivery counts as an attempt that was lost with its
 //! worker: a bucket without a quorum would fail runs whose nodes never ran. So the ticket is held, and its slot with it,
@@ -26,7 +26,7 @@ fn is_to_be_waited_out(error: &BackendError, began: Instant) -> bool {
 
 /// Does something again until the backend can be reached, for ten minutes, and until it has room; in both cases no longer
 /// than until the worker is to stop.
-pub(super) async fn patiently<T, F>(
+pub(super) async fn retry_while_unavailable<T, F>(
     run: &RunKey,
     cancel: &CancellationToken,
     mut act: impl FnMut() -> F,
@@ -79,7 +79,7 @@ mod tests {
             let outcome = if calls.get() < 10 { failure(BackendErrorKind::Unavailable) } else { Ok(7) };
             async { outcome }
         };
-        assert_eq!(patiently(&run(), &CancellationToken::new(), act).await.unwrap(), 7);
+        assert_eq!(retry_while_unavailable(&run(), &CancellationToken::new(), act).await.unwrap(), 7);
         assert_eq!(calls.get(), 10);
     }
 
@@ -95,7 +95,7 @@ mod tests {
             }
             async { failure(BackendErrorKind::NoRoom) }
         };
-        let error = patiently(&run(), &cancel, full).await.unwrap_err();
+        let error = retry_while_unavailable(&run(), &cancel, full).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::NoRoom);
         assert!(began.elapsed() > LONGEST * 3 && calls.get() > 60, "{} calls", calls.get());
     }
@@ -104,17 +104,19 @@ mod tests {
     async fn patience_ends() {
         let began = Instant::now();
         let away = || async { failure(BackendErrorKind::Unavailable) };
-        let error = patiently(&run(), &CancellationToken::new(), away).await.unwrap_err();
+        let error = retry_while_unavailable(&run(), &CancellationToken::new(), away).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Unavailable);
         assert!((LONGEST..LONGEST * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
         let cancelled = CancellationToken::new();
         cancelled.cancel();
         let began = Instant::now();
-        assert!(patiently(&run(), &cancelled, away).await.is_err());
+        assert!(retry_while_unavailable(&run(), &cancelled, away).await.is_err());
         assert!(
-            patiently(&run(), &CancellationToken::new(), || async { failure(BackendErrorKind::Corrupt) })
-                .await
-                .is_err()
+            retry_while_unavailable(&run(), &CancellationToken::new(), || async {
+                failure(BackendErrorKind::Corrupt)
+            })
+            .await
+            .is_err()
         );
         assert_eq!(began.elapsed(), Duration::ZERO);
     }

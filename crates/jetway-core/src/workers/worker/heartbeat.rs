@@ -14,14 +14,14 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 /// What is known of the health of the workers of one process.
 #[derive(Clone, Default)]
-pub(super) struct Wards(Arc<Mutex<BTreeMap<usize, Known>>>);
+pub(super) struct HealthTable(Arc<Mutex<BTreeMap<usize, Known>>>);
 
 struct Known {
     health: WorkerHealth,
     told: Option<Instant>,
 }
 
-impl Wards {
+impl HealthTable {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -29,13 +29,13 @@ impl Wards {
 
 /// Tells how one worker is.
 #[derive(Clone)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     pub(super) worker: usize,
-    pub(super) wards: Wards,
+    pub(super) wards: HealthTable,
     pub(super) liveness: Arc<dyn LivenessStore>,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Changes how the worker is, and tells it.
     pub(super) async fn tell(&self, change: impl FnOnce(&mut WorkerHealth)) {
         let now = Utc::now();

@@ -50,7 +50,7 @@ pub trait SnapshotStore: Send + Sync {
 
     /// Removes chunks that no snapshot names and none will, and that are older than `grace`: of a writer that was lost, or
     /// that lost its race, after its run had ended. Returns how many runs they were of.
-    async fn drop_litter(&self, grace: Duration) -> Result<u64, BackendError>;
+    async fn collect_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError>;
 
     /// The largest snapshot, in bytes, that [`commit`](Self::commit) takes.
     fn max_snapshot(&self) -> usize;
@@ -73,19 +73,19 @@ pub trait TicketQueue: Send + Sync {
 
     /// Tells each time that tickets may have been lost although they were published, and since when: the run of a lost one has
     /// to be found by a sweep. Says nothing where the backend keeps every ticket.
-    fn losses(&self) -> BoxStream<'static, Timestamp> {
+    fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
         stream::pending().boxed()
     }
 
     /// Removes the tickets of a workflow that are there and would never be handed out, since the queue takes them for
     /// settled. Returns how many. A queue that keeps its word has none.
-    async fn drop_dead(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+    async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         let _keeps_its_word = workflow;
         Ok(0)
     }
 
     /// The items of a run that have a ticket.
-    async fn live(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError>;
+    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError>;
 }
 
 /// Keeps start messages and hands them to coordinators.
@@ -103,7 +103,7 @@ pub trait Starts: Send + Sync {
 
     /// Moves start messages that no host has ever known the workflow of, and that are older than `grace`, to the dead
     /// letters. Returns how many.
-    async fn expel_unknown(&self, grace: Duration) -> Result<u64, BackendError>;
+    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError>;
 }
 
 /// Keeps results and dead letters.

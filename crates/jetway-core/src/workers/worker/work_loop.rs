@@ -1,7 +1,7 @@
 //! Step after step of a worker.
 
 use super::{
-    pulse::{Pulse, Wards},
+    heartbeat::{HealthTable, Heartbeat},
     step::WorkerStep,
 };
 use crate::{
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the workers of one kind have in common.
-pub(super) struct Turns<W, C, Q, CS>
+pub(super) struct WorkLoop<W, C, Q, CS>
 where
     C: Context,
     W: Workflow<C>,
@@ -37,7 +37,7 @@ where
     queue: Q,
     contexts: CS,
     views: Views<W::WorkItem>,
-    wards: Wards,
+    wards: HealthTable,
     context: PhantomData<fn() -> C>,
 }
 
@@ -48,14 +48,14 @@ pub(super) struct Once<O> {
     pub(super) busy: bool,
 }
 
-impl<W, C, Q, CS> Turns<W, C, Q, CS>
+impl<W, C, Q, CS> WorkLoop<W, C, Q, CS>
 where
     C: Context,
     W: Workflow<C>,
 {
     pub(super) fn new(workflow: W, queue: Q, contexts: CS, views: Views<W::WorkItem>) -> Self {
         let (idle, jitter) = (Duration::from_millis(100), Duration::from_millis(50));
-        let wards = Wards::default();
+        let wards = HealthTable::default();
         Self {
             workflow,
             retry: None,
@@ -70,12 +70,12 @@ where
         }
     }
 
-    pub(super) fn pulse(&self, worker: usize) -> Pulse {
-        Pulse { worker, wards: self.wards.clone(), liveness: Arc::clone(&self.views.liveness) }
+    pub(super) fn heartbeat_of(&self, worker: usize) -> Heartbeat {
+        Heartbeat { worker, wards: self.wards.clone(), liveness: Arc::clone(&self.views.liveness) }
     }
 }
 
-impl<W, C, Q, CS> Turns<W, C, Q, CS>
+impl<W, C, Q, CS> WorkLoop<W, C, Q, CS>
 where
     C: Context + Merge + Default + 'static,
     W: Workflow<C, WorkItem: 'static>,
@@ -84,7 +84,7 @@ where
 {
     /// Executes one item, where one waits, and gives signs of life meanwhile.
     pub(super) async fn once(&self, worker: usize, give_up: &CancellationToken) -> Once<W::Output> {
-        let pulse = self.pulse(worker);
+        let pulse = self.heartbeat_of(worker);
         pulse.beat_when_due().await;
         let (views, rules) = (self.views.clone(), (self.retry.clone(), self.limit));
         let recorded = self.contexts.keeps_snapshots();
@@ -140,7 +140,7 @@ where
     }
 }
 
-impl<W, C, Q, CS> Clone for Turns<W, C, Q, CS>
+impl<W, C, Q, CS> Clone for WorkLoop<W, C, Q, CS>
 where
     C: Context,
     W: Workflow<C>,

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// A set of small numbers, one bit each: ten thousand positions take 1,250 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Positions {
+pub struct BitSet {
     #[serde(with = "serde_bytes")]
     bits: Vec<u8>,
 }
 
-impl Positions {
+impl BitSet {
     /// Adds a position; `false` where it was in already.
     pub fn insert(&mut self, position: u32) -> bool {
         let (byte, bit) = split(position);
@@ -79,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_set(numbers in prop::collection::vec(0_u32..500, 0..200)) {
-            let mut positions = Positions::default();
+            let mut positions = BitSet::default();
             let mut model = BTreeSet::new();
             for number in numbers {
                 prop_assert_eq!(positions.insert(number), model.insert(number));
