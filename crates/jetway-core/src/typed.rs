@@ -1,20 +1,19 @@
 //! A workflow with its types erased.
 
-use crate::step::{
-    AnyWorkflow, AttemptResult, ChildSlot, StepScope, Task, changed, decode_item, encode_outcome,
-    run_input_of, within,
-};
 use crate::{
-    Context, Merge, Outcome, WorkItem, Workflow, WorkflowCtx,
-    panics::{guarded, guarded_now},
+    Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
+    panics::guarded_now,
+    step::{
+        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, decode_item, encode,
+        rebase_context, run_input_of, run_node,
+    },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
     BadName, Error, Fingerprint, Graph, WorkflowName,
-    broken_rule::{BrokenRule, is_broken},
     codec::{self, Encoding},
-    run::{EncodedOutcome, RunError, RunInput},
+    run::{AttemptId, RunInput},
 };
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -37,19 +36,6 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         let graph = workflow.graph();
         let fingerprint = graph.fingerprint();
         Ok(Self { workflow, name, graph, fingerprint, context: PhantomData })
-    }
-
-    async fn outcome(
-        &self,
-        ctx: &WorkflowCtx<C>,
-        item: W::WorkItem,
-        scope: StepScope,
-    ) -> Outcome<W::WorkItem, W::Output> {
-        let attempt = async { Ok(self.workflow.attempt_work_item(ctx, item).await) };
-        match within(scope, guarded(attempt)).await {
-            Ok(outcome) => outcome,
-            Err(panic) => Outcome::Failed(panic),
-        }
     }
 }
 
@@ -110,35 +96,16 @@ where
         let scope =
             StepScope::new(task.run, task.item.clone(), task.attempt, task.timeout, task.cancel.clone());
         let child = Arc::new(ChildSlot::new(task.child));
-        let outcome = self.outcome(&ctx, item, scope.with_child(Arc::clone(&child))).await;
+        let node = self.workflow.attempt_work_item(&ctx, item);
+        let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
         let asked = child.asked().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
-        let error = |error: &Error| RunError {
-            item: Some(task.item.clone()),
-            node: Some(task.node.clone()),
-            attempt: task.attempt,
-            kind: error.kind().to_owned(),
-            message: error.to_string(),
-        };
-        let tried = guarded_now(|| {
-            let produced = encode_outcome(outcome, &error)?;
-            let context = changed(&ctx.store, &task.context, &produced)?;
-            Ok((produced, context))
-        });
-        let (produced, context) = tried.unwrap_or_else(|unfit| (EncodedOutcome::Failed(error(&unfit)), None));
+        let attempt = AttemptId { item: task.item, node: task.node, number: task.attempt };
+        let EncodedAttempt { produced, context, .. } = encode(outcome, &ctx.store, &task.context, &attempt);
         Ok(AttemptResult { produced, context, cancelled, asked })
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {
-        let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
-        guarded_now(|| {
-            let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
-            if is_broken(BrokenRule::MergeInsteadOfRebase) {
-                theirs.merge(mine);
-                return codec::encode(&theirs, "the context");
-            }
-            let rebased = mine.rebase(&decode(base)?, theirs);
-            codec::encode(&rebased, "the context")
-        })
+        rebase_context::<C>(base, mine, theirs)
     }
 }

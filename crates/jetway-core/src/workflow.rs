@@ -2,7 +2,7 @@
 
 pub mod callbacks;
 mod checkpointed;
-pub(crate) mod local;
+mod local;
 mod over_stores;
 
 pub use crate::work_item::WorkItem;

@@ -27,6 +27,7 @@
 
 mod apply;
 mod attempt;
+mod attempt_id;
 mod begin;
 mod bitset;
 mod children;
@@ -42,6 +43,7 @@ mod view;
 
 pub use apply::{Applied, apply, end_effects};
 pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, Successor};
+pub use attempt_id::AttemptId;
 pub use begin::{Begin, RunInput, begin};
 pub use bitset::BitSet;
 pub use children::{Parent, tombstone};

@@ -15,6 +15,7 @@ pub struct StepScope {
     run: RunKey,
     item: ItemId,
     attempt: u32,
+    limit: Option<Duration>,
     deadline: Option<Instant>,
     cancel: CancellationToken,
     /// The key of the step that this one runs in.
@@ -38,6 +39,7 @@ impl StepScope {
             run,
             item,
             attempt,
+            limit: timeout,
             deadline: timeout.map(|limit| Instant::now() + limit),
             cancel,
             outer,
@@ -61,6 +63,7 @@ impl StepScope {
             run: self.run.clone(),
             item: self.item.clone(),
             attempt: self.attempt,
+            limit: self.limit,
             deadline: self.deadline,
             cancel: self.cancel.clone(),
             outer: self.outer.clone(),
@@ -98,6 +101,10 @@ impl StepScope {
     /// When the attempt is stopped, where it has a time limit.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.limit
     }
 
     /// Cancelled when the attempt is to stop.

@@ -1,22 +1,19 @@
 //! Running a workflow within one process, by the same rules.
 
-use crate::{Context, Outcome, WorkItem, Workflow, WorkflowCtx, panics::guarded};
 use crate::{
+    Context, Outcome, WorkItem, Workflow, WorkflowCtx,
     clock::{Clock, SystemClock},
-    step::{StepScope, TaskInput, decode_item, encode_outcome, run_input_of, step, within},
+    step::{StepScope, encode_outcome, item_in, output_of, run_input_of, run_node, step},
 };
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use jetway_state::trace::trace_of;
 use jetway_state::{
-    CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName,
     run::{
-        AttemptReport, Begin, Effect, Input, Item, Payload, RunError, RunInput, Snapshot, Status, apply,
-        begin, pending_tickets,
+        AttemptId, Begin, Effect, Input, Item, Payload, RunInput, Snapshot, apply, begin, pending_tickets,
     },
-    trace::TraceHeaders,
+    trace::{TraceHeaders, trace_of},
 };
-use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeSet, VecDeque},
     marker::PhantomData,
@@ -124,33 +121,17 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         let node = item.node();
         let scope =
             StepScope::new(self.snapshot.key(), id.clone(), 1, ctx.timeout(), ctx.cancel_token().clone());
-        let attempt = async { Ok(self.workflow.attempt_work_item(ctx, item).await) };
-        let outcome = match within(scope, guarded(attempt)).await {
-            Ok(Outcome::Failed(error)) | Err(error) => {
+        let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
+            Outcome::Failed(error) => {
                 // The item stays in the record: whoever goes on from it tries again.
                 self.order.push_front(id);
                 return Err(error);
             }
-            Ok(outcome) => outcome,
+            outcome => outcome,
         };
-        let error = |error: &Error| RunError {
-            item: Some(id.clone()),
-            node: Some(node.clone()),
-            attempt: 1,
-            kind: error.kind().to_owned(),
-            message: error.to_string(),
-        };
-        let produced = encode_outcome(outcome, &error)?;
-        let attempt = AttemptReport {
-            item: id.clone(),
-            node: node.clone(),
-            ticket_item: id.clone(),
-            number: 1,
-            timestamp: SystemClock.now(),
-            span: None,
-            produced,
-            context: None,
-        };
+        let attempt = AttemptId { item: id.clone(), node, number: 1 };
+        let produced = encode_outcome(outcome, &attempt)?;
+        let attempt = attempt.report(id, SystemClock.now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
             self.order.extend(applied.effects.into_iter().filter_map(|effect| match effect {
@@ -173,46 +154,5 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
 
     fn item(&self, id: &ItemId) -> Result<Option<W::WorkItem>, Error> {
         item_in(&self.snapshot, id)
-    }
-}
-
-/// The first output of a run that has ended.
-pub(super) fn output_of<O: DeserializeOwned>(snapshot: &Snapshot) -> Result<O, Error> {
-    match (snapshot.outputs.first(), &snapshot.error) {
-        (Some(output), _) if snapshot.status == Status::Completed => {
-            codec::decode(&output.value, "an output")
-        }
-        (_, Some(error)) if error.kind != Error::NoOutput.kind() => Err(Error::Failed(error.message.clone())),
-        _ => Err(Error::NoOutput),
-    }
-}
-
-/// The pending item of that id; `None` where it is not pending.
-pub(super) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<Option<WI>, Error> {
-    let (node, input) = match snapshot.items.get(id) {
-        Some(item) => (item.node.clone(), task_input(&item.input)),
-        None => {
-            let seed = id.as_branch().and_then(|(fan_out, position)| {
-                snapshot.fan_outs.get(&fan_out)?.branches.inline.get(&position).cloned()
-            });
-            let Some(seed) = seed else { return Ok(None) };
-            (seed.node, Some(TaskInput::One(seed.payload)))
-        }
-    };
-    let Some(input) = input else { return Ok(None) };
-    let item: WI = decode_item(&node, input)?;
-    Ok(Some(item.with_instance_id(id.to_string())))
-}
-
-/// Nothing is moved into chunks within a process, so every payload is in the record.
-fn task_input(input: &Input) -> Option<TaskInput> {
-    match input {
-        Input::One(Payload::Inline(bytes)) => Some(TaskInput::One(bytes.clone())),
-        Input::One(Payload::Chunk(_)) => None,
-        Input::Gathered(arrivals) => {
-            let mut arrived = arrivals.inline.clone();
-            arrived.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
-            Some(TaskInput::Gathered(arrived.into_iter().map(|arrival| arrival.payload).collect()))
-        }
     }
 }

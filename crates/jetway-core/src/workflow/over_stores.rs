@@ -11,9 +11,9 @@ use crate::{
     Context, ContextStore, Merge, StepCallbacks, StepError, WorkItem, WorkQueue, WorkflowCtx,
     clock::{Clock, SystemClock},
     panics::guarded,
-    step as steps,
+    step::{item_in, run_input_of},
     stores::Leased,
-    workflow::{callbacks::ItemProcessedOutcome, local},
+    workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
     CommitId, Error, ItemId, RunId, RunKey, WorkflowName, codec,
@@ -25,10 +25,6 @@ use tokio_util::sync::CancellationToken;
 
 /// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How much later than its limit an attempt is dropped that has not ended by itself. A generated workflow keeps the limit
-/// for each node, so that a fallback can catch it; one that is written by hand need not.
-const GRACE: Duration = Duration::from_millis(100);
 
 pub(super) async fn start<C, W, CS, Q>(
     workflow: &W,
@@ -51,7 +47,7 @@ where
     let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
     // An id that the item itself made up is another one each time.
     let repeats = !queued::keeps_its_id(&item);
-    let seed = steps::run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
+    let seed = run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
     let digest = seed.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
@@ -70,7 +66,7 @@ where
         existing
     };
     // Again for a run that exists: the first start may have been lost between the snapshot and the queue.
-    let first: Option<W::WorkItem> = local::item_in(&snapshot, &ItemId::start())?;
+    let first: Option<W::WorkItem> = item_in(&snapshot, &ItemId::start())?;
     if let Some(first) = first {
         queue.enqueue(id, first).await?;
     }
@@ -123,28 +119,6 @@ where
         work_item: Some(leased.item.clone()),
     };
     Ok(result.map_err(named)?.map(|output| (leased.run_id.clone(), output)))
-}
-
-/// Runs an attempt under the token and the limit of its context.
-async fn bounded<C: Context, T>(
-    ctx: &WorkflowCtx<C>,
-    attempt: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let attempt = guarded(attempt);
-    let timed = async {
-        match ctx.timeout() {
-            Some(limit) => {
-                let dropped = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
-                dropped.await.unwrap_or(Err(Error::Timeout(limit)))
-            }
-            None => attempt.await,
-        }
-    };
-    tokio::select! {
-        biased;
-        () = ctx.cancelled() => Err(Error::Cancelled),
-        done = timed => done,
-    }
 }
 
 /// What keeps a step from being done.

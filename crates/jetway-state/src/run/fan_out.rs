@@ -158,6 +158,14 @@ pub struct Arrival {
     pub payload: Bytes,
 }
 
+impl Arrival {
+    /// The payloads in the order of the fan-out, which is the order that a gathering node sees.
+    pub fn in_order(mut arrivals: Vec<Self>) -> Vec<Bytes> {
+        arrivals.sort_by(|a, b| (a.position, &a.from).cmp(&(b.position, &b.from)));
+        arrivals.into_iter().map(|arrival| arrival.payload).collect()
+    }
+}
+
 impl Arrivals {
     pub(super) fn push(&mut self, arrival: Arrival) {
         self.count = self.count.saturating_add(1);

@@ -4,6 +4,7 @@ use super::DistributedOrchestrator;
 use crate::{
     Context, Merge, Workflow,
     clock::{Clock, SystemClock},
+    step::{Swap, Swapped, swap_until},
     stores::{ContextStore, RunInfo, RunStatus, WorkQueue},
 };
 use chrono::Utc;
@@ -11,13 +12,9 @@ use jetway_state::{
     CommitId, Error, Timestamp,
     run::{Applied, Snapshot, control},
 };
-use std::time::Duration;
 
 /// A rule of [`control`].
 type Rule = fn(Snapshot, CommitId, Timestamp) -> Option<Applied>;
-
-/// How often a command is tried against a record that others write meanwhile.
-const TRIES: u32 = 100;
 
 impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
 where
@@ -96,7 +93,7 @@ where
         Ok(self.queue.purge_run(run_id).await?)
     }
 
-    /// WorkLoop a run to `status` where it has not ended. Returns where it stands then.
+    /// Brings a run to `status` where it has not ended. Returns where it stands then.
     async fn turn(&self, run_id: &str, rule: Rule, status: RunStatus) -> Result<RunStatus, Error> {
         match self.swap(run_id, rule).await? {
             Some(snapshot) => {
@@ -113,22 +110,51 @@ where
     /// Changes the record of a run by a rule, where the rule applies. Returns the record as it is then; `None` where
     /// the context store keeps no records.
     pub(super) async fn swap(&self, run_id: &str, rule: Rule) -> Result<Option<Snapshot>, Error> {
-        for attempt in 0..TRIES {
-            let Some((snapshot, revision)) = self.record(run_id).await? else {
-                return Ok(None);
-            };
-            let Some(Applied { snapshot: changed, .. }) =
-                rule(snapshot.clone(), CommitId::default(), SystemClock.now())
-            else {
-                return Ok(Some(snapshot));
-            };
-            if self.contexts.swap_snapshot(run_id, revision, &changed).await? {
-                return Ok(Some(changed));
-            }
-            // A step was committed first. Those that lose together do not come back together.
-            let most = Duration::from_millis(u64::from(attempt.min(50)));
-            tokio::time::sleep(most.mul_f64(rand::random())).await;
-        }
-        Err(Error::Storage(format!("run {run_id:?} was written by others {TRIES} times in a row: try again")))
+        swap_until(Command { of: self, run_id, rule }).await
+    }
+}
+
+/// A change of a record by a rule.
+struct Command<'a, O> {
+    of: &'a O,
+    run_id: &'a str,
+    rule: Rule,
+}
+
+impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> Swap
+    for Command<'_, DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>>
+where
+    C: Context + Merge + Default + 'static,
+    W: Workflow<C, WorkItem: 'static>,
+    Q: WorkQueue<C, W::WorkItem>,
+    CS: ContextStore<C>,
+{
+    type State = Option<(Snapshot, u64)>;
+    type Output = Option<Snapshot>;
+    type Error = Error;
+
+    async fn load(&mut self) -> Result<Self::State, Error> {
+        self.of.record(self.run_id).await
+    }
+
+    async fn swap(&mut self, record: Self::State) -> Result<Swapped<Option<Snapshot>>, Error> {
+        let Some((snapshot, revision)) = record else {
+            return Ok(Swapped::Done(None));
+        };
+        let changed = (self.rule)(snapshot.clone(), CommitId::default(), SystemClock.now());
+        let Some(Applied { snapshot: changed, .. }) = changed else {
+            return Ok(Swapped::Done(Some(snapshot)));
+        };
+        Ok(match self.of.contexts.swap_snapshot(self.run_id, revision, &changed).await? {
+            true => Swapped::Done(Some(changed)),
+            false => Swapped::Conflict,
+        })
+    }
+
+    fn contended(&self, conflicts: usize) -> Error {
+        Error::Storage(format!(
+            "run {:?} was written by others {conflicts} times in a row: try again",
+            self.run_id
+        ))
     }
 }

@@ -1,9 +1,10 @@
 //! Steps over stores that keep contexts only. What such a store cannot do, this cannot promise: a crash between the
 //! merge and the queue can lose successors. The context is merged first, so that no successor sees an old one.
 
-use super::{Taken, Unfinished, bounded};
+use super::{Taken, Unfinished};
 use crate::{
     Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow, WorkflowCtx,
+    step::limited,
     workflow::callbacks::{ItemProcessedOutcome, RunState},
 };
 use jetway_state::{Error, codec, json};
@@ -60,7 +61,7 @@ where
         };
         Ok((output, outcome))
     };
-    let (output, outcome) = match bounded(&ctx, attempt).await {
+    let (output, outcome) = match limited(ctx.timeout(), ctx.cancel_token(), attempt).await {
         Ok(done) => done,
         Err(error) => {
             taken.unless_retried(&error, &give_up).await?;

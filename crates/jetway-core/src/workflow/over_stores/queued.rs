@@ -1,6 +1,6 @@
 //! Which pending item of a run's record a work item from the queue stands for.
 
-use crate::{WorkItem, workflow::local::item_in};
+use crate::{WorkItem, step::item_in};
 use jetway_state::{
     Error, ItemId,
     run::{Snapshot, TicketWanted, pending_tickets, tickets_under},

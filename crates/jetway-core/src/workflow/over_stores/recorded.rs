@@ -1,26 +1,107 @@
 //! Steps over stores that keep snapshots: a step is committed whole and once.
 
 use super::{
-    Taken, Unfinished, bounded,
+    Taken, Unfinished,
     queued::{created_by, pending},
 };
 use crate::{
-    Context, ContextStore, Merge, Outcome, WorkItem, WorkQueue, Workflow,
+    Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow,
     clock::{Clock, SystemClock},
-    step::{StepScope, changed, encode_outcome, within},
-    workflow::{callbacks::ItemProcessedOutcome, local},
+    step::{
+        AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, encode, item_in, output_of,
+        rebase_context, run_node, swap_until,
+    },
+    workflow::callbacks::ItemProcessedOutcome,
 };
-use bytes::Bytes;
 use jetway_state::{
-    CommitId, Error, ItemId, codec, json,
-    run::{Applied, AttemptReport, Effect, EncodedOutcome, RunError, Snapshot, Status, apply},
+    CommitId, Error, Graph, ItemId, codec, json,
+    run::{Applied, AttemptId, Effect, EncodedOutcome, Snapshot, Status},
 };
 
-/// An attempt, and what it started from.
-struct AttemptResult {
-    attempt: AttemptReport,
-    base: Bytes,
+/// One step under way: what was tried survives a lost race.
+struct Step<'a, 'l, C: Context, W: Workflow<C>, CS, Q> {
+    taken: &'a Taken<'l, C, W, CS, Q>,
+    graph: Graph,
+    started: bool,
+    tried: Option<Tried>,
+}
+
+/// An attempt, and what it failed with.
+struct Tried {
+    attempt: AttemptWithBase,
     failed: Option<Error>,
+}
+
+impl<C, W, CS, Q> Swap for Step<'_, '_, C, W, CS, Q>
+where
+    C: Context + Merge + Default + 'static,
+    W: Workflow<C>,
+    CS: ContextStore<C> + Send + Sync,
+    Q: WorkQueue<C, W::WorkItem> + Send + Sync,
+{
+    type State = (Snapshot, u64);
+    type Output = Option<W::Output>;
+    type Error = Unfinished;
+
+    async fn load(&mut self) -> Result<(Snapshot, u64), Unfinished> {
+        Ok(self.taken.contexts.snapshot(&self.taken.leased.run_id).await?.ok_or(Error::NotStarted)?)
+    }
+
+    async fn swap(
+        &mut self,
+        (snapshot, revision): (Snapshot, u64),
+    ) -> Result<Swapped<Option<W::Output>>, Unfinished> {
+        let taken = self.taken;
+        let Some((id, item)) = pending(&snapshot, &taken.leased.item)? else {
+            taken.requeue(&snapshot).await?;
+            taken.callbacks.on_recorded(&snapshot).await?;
+            return Ok(Swapped::Done(None));
+        };
+        // What was tried before the pause is committed: it is the step under way.
+        let tried = self.tried.take();
+        let rebased =
+            tried.as_ref().and_then(|tried| tried.attempt.rebased(&snapshot.context, rebase_context::<C>));
+        let (tried, report) = match (tried, rebased) {
+            (Some(tried), Some(report)) => (tried, report),
+            _ if snapshot.status == Status::Paused => return Err(Unfinished::Paused),
+            _ => {
+                if !self.started {
+                    taken.started().await?;
+                    self.started = true;
+                }
+                let tried = taken.attempt(&snapshot, &id, item).await?;
+                let report = tried.attempt.report.clone();
+                (tried, report)
+            }
+        };
+        let failed = failure_of(&report.produced, &tried);
+        let applied = apply_fitting(&snapshot, report, CommitId::default(), &self.graph, |_| Ok(()));
+        let Some(Applied { snapshot, effects }) = applied else {
+            return Ok(Swapped::Done(None));
+        };
+        if taken.contexts.swap_snapshot(&taken.leased.run_id, revision, &snapshot).await? {
+            taken.enqueue(&snapshot, effects).await?;
+            return taken.report(&snapshot, failed).await.map(Swapped::Done);
+        }
+        self.tried = Some(tried);
+        Ok(Swapped::Conflict)
+    }
+
+    fn contended(&self, conflicts: usize) -> Unfinished {
+        let run = &self.taken.leased.run_id;
+        Error::Storage(format!("run {run:?} was written by others {conflicts} times in a row: try again"))
+            .into()
+    }
+}
+
+/// What the step failed with: the node's own error, or why its change of the context could not be re-applied.
+fn failure_of(produced: &EncodedOutcome, tried: &Tried) -> Option<Error> {
+    match produced {
+        EncodedOutcome::Failed(error) => {
+            Some(tried.failed.clone().unwrap_or_else(|| Error::Failed(error.message.clone())))
+        }
+        _ => None,
+    }
 }
 
 impl<C, W, CS, Q> Taken<'_, C, W, CS, Q>
@@ -31,39 +112,7 @@ where
     Q: WorkQueue<C, W::WorkItem> + Send + Sync,
 {
     pub(super) async fn step(&self) -> Result<Option<W::Output>, Unfinished> {
-        let run_id = &self.leased.run_id;
-        let graph = self.workflow.graph();
-        let (mut started, mut tried): (bool, Option<AttemptResult>) = (false, None);
-        loop {
-            let (snapshot, revision) = self.contexts.snapshot(run_id).await?.ok_or(Error::NotStarted)?;
-            let Some((id, item)) = pending(&snapshot, &self.leased.item)? else {
-                self.requeue(&snapshot).await?;
-                self.callbacks.on_recorded(&snapshot).await?;
-                return Ok(None);
-            };
-            // What was tried before the pause is committed: it is the step under way.
-            let on_the_latest = match tried.take().and_then(|tried| rebased::<C>(tried, &snapshot.context)) {
-                Some(tried) => tried,
-                None if snapshot.status == Status::Paused => return Err(Unfinished::Paused),
-                None => {
-                    if !started {
-                        self.started().await?;
-                        started = true;
-                    }
-                    self.attempt(&snapshot, &id, item).await?
-                }
-            };
-            let attempt = on_the_latest.attempt.clone();
-            let Some(Applied { snapshot, effects }) = apply(snapshot, attempt, CommitId::default(), &graph)
-            else {
-                return Ok(None);
-            };
-            if self.contexts.swap_snapshot(run_id, revision, &snapshot).await? {
-                self.enqueue(&snapshot, effects).await?;
-                return self.report(&snapshot, on_the_latest.failed).await;
-            }
-            tried = Some(on_the_latest);
-        }
+        swap_until(Step { taken: self, graph: self.workflow.graph(), started: false, tried: None }).await
     }
 
     /// Executes the item. A failure that is to be tried again ends the step here: nothing of it is committed.
@@ -72,42 +121,21 @@ where
         snapshot: &Snapshot,
         id: &ItemId,
         item: W::WorkItem,
-    ) -> Result<AttemptResult, Unfinished> {
-        let (node, number, give_up) = (item.node(), self.callbacks.attempt(), self.callbacks.give_up());
-        let context = codec::decode::<C>(&snapshot.context, "the context")?;
-        let ctx = self.ctx(context, &give_up);
-        let scope = StepScope::new(snapshot.key(), id.clone(), number, ctx.timeout(), give_up.clone());
-        let attempt = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
-        let outcome = within(scope, bounded(&ctx, attempt)).await.unwrap_or_else(Outcome::Failed);
-        let error = |error: &Error| RunError {
-            item: Some(id.clone()),
-            node: Some(node.clone()),
-            attempt: number,
-            kind: error.kind().to_owned(),
-            message: error.to_string(),
-        };
-        let (mut failed, caught) = match &outcome {
-            Outcome::Failed(error) => (Some(error.clone()), None),
-            Outcome::Handled { error, .. } => (None, Some(error.clone())),
-            Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => (None, None),
-        };
-        let encoded = encode_outcome(outcome, &error).and_then(|produced| {
-            let context = changed(&ctx.store, &snapshot.context, &produced)?;
-            Ok((produced, context))
-        });
-        let (produced, context) = encoded.unwrap_or_else(|unfit| {
-            let produced = EncodedOutcome::Failed(error(&unfit));
-            failed = Some(unfit);
-            (produced, None)
-        });
+    ) -> Result<Tried, Unfinished> {
+        let give_up = self.callbacks.give_up();
+        let attempt = AttemptId { item: id.clone(), node: item.node(), number: self.callbacks.attempt() };
+        let ctx = self.ctx(codec::decode::<C>(&snapshot.context, "the context")?, &give_up);
+        let scope =
+            StepScope::new(snapshot.key(), id.clone(), attempt.number, ctx.timeout(), give_up.clone());
+        let outcome = run_node(scope, self.workflow.attempt_work_item(&ctx, item)).await;
+        let EncodedAttempt { produced, context, error } =
+            encode(outcome, &ctx.store, &snapshot.context, &attempt);
         // A fallback comes after the last attempt.
-        if let Some(error) = failed.as_ref().or(caught.as_ref()) {
+        if let Some(error) = &error {
             self.unless_retried(error, &give_up).await?;
         }
-        let (item, ticket_item, timestamp) = (id.clone(), id.clone(), SystemClock.now());
-        let attempt =
-            AttemptReport { item, node, ticket_item, number, timestamp, span: None, produced, context };
-        Ok(AttemptResult { attempt, base: snapshot.context.clone(), failed })
+        let report = attempt.report(id.clone(), SystemClock.now(), produced, context);
+        Ok(Tried { attempt: AttemptWithBase { report, base: snapshot.context.clone() }, failed: error })
     }
 
     async fn enqueue(&self, snapshot: &Snapshot, effects: Vec<Effect>) -> Result<(), Unfinished> {
@@ -119,7 +147,7 @@ where
         Ok(())
     }
 
-    /// The item is done: a worker that was lost may not have queued what it begot.
+    /// The item is done: a worker that was lost may not have queued what it created.
     async fn requeue(&self, snapshot: &Snapshot) -> Result<(), Unfinished> {
         for want in created_by(snapshot, &self.leased.item)? {
             self.enqueue_item(snapshot, &want.item).await?;
@@ -128,7 +156,7 @@ where
     }
 
     async fn enqueue_item(&self, snapshot: &Snapshot, id: &ItemId) -> Result<(), Unfinished> {
-        let item: Option<W::WorkItem> = local::item_in(snapshot, id)?;
+        let item: Option<W::WorkItem> = item_in(snapshot, id)?;
         if let Some(item) = item {
             self.queue.enqueue(&self.leased.run_id, item).await?;
         }
@@ -152,30 +180,9 @@ where
         match failed {
             Some(error) => Err(Unfinished::Failed(error)),
             None if snapshot.status.is_terminal() => {
-                local::output_of(snapshot).map(Some).map_err(Unfinished::Failed)
+                output_of(snapshot).map(Some).map_err(Unfinished::Failed)
             }
             None => Ok(None),
         }
     }
-}
-
-/// The attempt with its change of the context re-applied to the latest one. `None` where the node has to look again:
-/// it held on a context that is no longer so, or a join could be held by every branch and go on by none.
-fn rebased<C: Context + Merge>(tried: AttemptResult, latest: &Bytes) -> Option<AttemptResult> {
-    if tried.base == *latest {
-        return Some(tried);
-    }
-    if tried.attempt.produced == EncodedOutcome::Hold {
-        return None;
-    }
-    let Some(mine) = &tried.attempt.context else {
-        return Some(tried);
-    };
-    let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
-    let rebase =
-        || codec::encode(&decode(mine)?.rebase(&decode(&tried.base)?, decode(latest)?), "the context");
-    // What cannot be re-applied is tried anew: the latest context decodes for the node too, or fails there in words.
-    let context = rebase().ok()?;
-    let attempt = AttemptReport { context: Some(context), ..tried.attempt };
-    Some(AttemptResult { attempt, base: latest.clone(), ..tried })
 }

@@ -1,0 +1,124 @@
+//! An attempt whose context was changed by others meanwhile.
+
+use crate::{Context, Merge, panics::guarded_now};
+use bytes::Bytes;
+use jetway_state::{
+    Error,
+    broken_rule::{BrokenRule, is_broken},
+    codec,
+    run::{AttemptReport, EncodedOutcome},
+};
+
+/// An attempt with the context that its node saw.
+#[derive(Debug, Clone)]
+pub struct AttemptWithBase {
+    /// The attempt.
+    pub report: AttemptReport,
+    /// The encoded context that the node saw.
+    pub base: Bytes,
+}
+
+impl AttemptWithBase {
+    /// The attempt on the latest context: its change is re-applied there. An attempt whose change cannot be re-applied
+    /// fails.
+    ///
+    /// `None` where the node has to run again: it held its branch because of a context that is no longer so. Otherwise a
+    /// join could be held by every branch and fired by none.
+    pub fn rebased(
+        &self,
+        latest: &Bytes,
+        rebase: impl FnOnce(&Bytes, &Bytes, &Bytes) -> Result<Bytes, Error>,
+    ) -> Option<AttemptReport> {
+        let report = self.report.clone();
+        if self.base == *latest {
+            return Some(report);
+        }
+        if report.produced == EncodedOutcome::Hold {
+            return None;
+        }
+        let Some(mine) = &report.context else {
+            return Some(report);
+        };
+        Some(match rebase(&self.base, mine, latest) {
+            Ok(context) => AttemptReport { context: Some(context), ..report },
+            Err(error) => report.failed(error.kind(), error.to_string()),
+        })
+    }
+}
+
+/// Re-applies to the encoded context `theirs` what `mine` changed of `base`.
+///
+/// # Errors
+/// A context that cannot be decoded or encoded, or a merge that panics.
+pub(crate) fn rebase_context<C: Context + Merge>(
+    base: &Bytes,
+    mine: &Bytes,
+    theirs: &Bytes,
+) -> Result<Bytes, Error> {
+    let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
+    guarded_now(|| {
+        let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
+        if is_broken(BrokenRule::MergeInsteadOfRebase) {
+            theirs.merge(mine);
+            return codec::encode(&theirs, "the context");
+        }
+        codec::encode(&mine.rebase(&decode(base)?, theirs), "the context")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Counter;
+    use jetway_state::{ItemId, Timestamp};
+
+    fn attempt(
+        produced: EncodedOutcome,
+        base: &'static [u8],
+        mine: Option<&'static [u8]>,
+    ) -> AttemptWithBase {
+        let report = AttemptReport {
+            item: ItemId::start(),
+            node: "a".to_owned(),
+            ticket_item: ItemId::start(),
+            number: 1,
+            timestamp: Timestamp(1),
+            span: None,
+            produced,
+            context: mine.map(Bytes::from_static),
+        };
+        AttemptWithBase { report, base: Bytes::from_static(base) }
+    }
+
+    fn next() -> EncodedOutcome {
+        EncodedOutcome::Next(jetway_state::run::EncodedEmission::default())
+    }
+
+    #[test]
+    fn an_unchanged_context_needs_no_rebase() {
+        let same = attempt(next(), b"a", Some(b"b"));
+        let rebased = same.rebased(&Bytes::from_static(b"a"), |_, _, _| Err(Error::NoOutput));
+        assert_eq!(rebased, Some(same.report));
+    }
+
+    #[test]
+    fn a_node_that_held_runs_again_on_another_context() {
+        let held = attempt(EncodedOutcome::Hold, b"a", None);
+        assert_eq!(held.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput)), None);
+    }
+
+    #[test]
+    fn an_attempt_that_cannot_be_rebased_fails() {
+        let changed = attempt(next(), b"a", Some(b"b"));
+        let failed = changed.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput)).unwrap();
+        assert!(matches!(failed.produced, EncodedOutcome::Failed(error) if error.kind == "no_output"));
+        assert_eq!(failed.context, None);
+    }
+
+    #[test]
+    fn counters_keep_the_additions_of_both() {
+        let encode = |value: i64| codec::encode(&Counter::new(value), "a counter").unwrap();
+        let rebased = rebase_context::<Counter>(&encode(1), &encode(4), &encode(10)).unwrap();
+        assert_eq!(codec::decode::<Counter>(&rebased, "a counter").unwrap(), Counter::new(13));
+    }
+}

@@ -1,0 +1,47 @@
+//! Which attempt at which work item.
+
+use super::{AttemptReport, EncodedOutcome, RunError};
+use crate::{Error, ItemId, Timestamp};
+use bytes::Bytes;
+
+/// Which attempt at which work item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptId {
+    /// The item.
+    pub item: ItemId,
+    /// Its node.
+    pub node: String,
+    /// Which attempt at it this is, from 1.
+    pub number: u32,
+}
+
+impl AttemptId {
+    /// The error of this attempt, as the record keeps it.
+    pub fn error(&self, error: &Error) -> RunError {
+        self.error_of_kind(error.kind(), error.to_string())
+    }
+
+    /// The same for a reason that is no [`Error`].
+    pub fn error_of_kind(&self, kind: &str, message: String) -> RunError {
+        RunError {
+            item: Some(self.item.clone()),
+            node: Some(self.node.clone()),
+            attempt: self.number,
+            kind: kind.to_owned(),
+            message,
+        }
+    }
+
+    /// The report on this attempt, which ended at `timestamp` under the ticket of `ticket_item`. `context` is `None` where
+    /// the attempt did not change it.
+    pub fn report(
+        self,
+        ticket_item: ItemId,
+        timestamp: Timestamp,
+        produced: EncodedOutcome,
+        context: Option<Bytes>,
+    ) -> AttemptReport {
+        let Self { item, node, number } = self;
+        AttemptReport { item, node, ticket_item, number, timestamp, span: None, produced, context }
+    }
+}
