@@ -12,15 +12,15 @@ mod status;
 mod sweep;
 
 pub(crate) use presence::host_info;
+pub(crate) use status::CoordinatorCounters;
 pub use status::CoordinatorStatus;
-pub(crate) use status::CoordinatorTally;
 
 use crate::{
-    keep_alive::HeldLeases,
-    reaper::Reaper,
-    shift::{self, Outcome, Shift, Shifts},
+    lease_keeper::HeldLeases,
+    lifecycle::{self, Lifecycle, LifecycleActor, Outcome},
     slots::Slots,
-    supervisor::LastWord,
+    supervisor::ExitReason,
+    task_watcher::TaskWatcher,
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
 use jetway_engine::{Engine, backend::HostInfo};
@@ -35,36 +35,36 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// What the lives of a coordinator have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct CoordinatorKit {
+pub(crate) struct CoordinatorShared {
     pub(crate) engine: Arc<Engine>,
     /// Where start messages are handled.
     pub(crate) runtime: Handle,
     pub(crate) slots: Slots,
     pub(crate) leases: Arc<HeldLeases>,
-    pub(crate) tally: Arc<CoordinatorTally>,
+    pub(crate) counters: Arc<CoordinatorCounters>,
     pub(crate) host: Arc<HostInfo>,
     pub(crate) sweep_every: Duration,
-    pub(crate) expel_every: Duration,
-    pub(crate) unknown_grace: Duration,
+    pub(crate) cleanup_every: Duration,
+    pub(crate) unroutable_grace: Duration,
 }
 
-impl CoordinatorKit {
+impl CoordinatorShared {
     /// What is known without asking the coordinator.
     pub(crate) fn status(&self) -> CoordinatorStatus {
-        self.tally.status(&self.slots)
+        self.counters.status(&self.slots)
     }
 }
 
 /// The coordinator.
 pub(crate) struct Coordinator {
-    kit: CoordinatorKit,
-    duties: JoinSet<Infallible>,
-    shift: Shift<Fate>,
+    shared: CoordinatorShared,
+    periodic_tasks: JoinSet<Infallible>,
+    lifecycle: Lifecycle<Fate>,
 }
 
 impl Coordinator {
-    pub(crate) fn new(kit: CoordinatorKit, word: LastWord) -> Self {
-        Self { kit, duties: JoinSet::new(), shift: Shift::new(word) }
+    pub(crate) fn new(shared: CoordinatorShared, exit_reason: ExitReason) -> Self {
+        Self { shared, periodic_tasks: JoinSet::new(), lifecycle: Lifecycle::new(exit_reason) }
     }
 }
 
@@ -72,28 +72,35 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        shift::open(ctx);
-        ctx.spawn(Reaper::new(|actor: &mut Self| &mut actor.duties, |_actor, _aborted, _ctx| ()));
-        for workflow in self.kit.engine.workflows().iter() {
-            let feed = starts::subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
-            self.shift.subscribe(feed);
+        lifecycle::open(ctx);
+        ctx.spawn(TaskWatcher::new(
+            |actor: &mut Self| &mut actor.periodic_tasks,
+            |_actor, _aborted, _ctx| (),
+        ));
+        for workflow in self.shared.engine.workflows().iter() {
+            let feed = starts::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            self.lifecycle.subscribe(feed);
         }
-        let kit = &self.kit;
-        self.duties.spawn_local(presence::announce(kit.clone()));
-        self.duties.spawn_local(sweep::sweep(kit.clone(), kit.sweep_every));
-        self.duties.spawn_local(sweep::expel(kit.clone(), kit.expel_every, kit.unknown_grace));
+        let shared = &self.shared;
+        self.periodic_tasks.spawn_local(presence::announce(shared.clone()));
+        self.periodic_tasks.spawn_local(sweep::sweep(shared.clone(), shared.sweep_every));
+        self.periodic_tasks.spawn_local(sweep::clean_up(
+            shared.clone(),
+            shared.cleanup_every,
+            shared.unroutable_grace,
+        ));
     }
 }
 
-impl Shifts for Coordinator {
+impl LifecycleActor for Coordinator {
     type Task = Fate;
 
-    fn shift(&mut self) -> &mut Shift<Fate> {
-        &mut self.shift
+    fn lifecycle(&mut self) -> &mut Lifecycle<Fate> {
+        &mut self.lifecycle
     }
 
     fn ended(&mut self, fate: Fate) -> Outcome {
-        self.kit.tally.ended(fate);
+        self.shared.counters.ended(fate);
         match fate {
             Fate::Started | Fate::Refused => Outcome::Finished,
             Fate::Abandoned | Fate::Panicked => Outcome::Left,
@@ -101,14 +108,14 @@ impl Shifts for Coordinator {
     }
 
     fn closed(&mut self) {
-        self.duties.abort_all();
+        self.periodic_tasks.abort_all();
     }
 
     fn leave(&mut self, ctx: &mut Context<Self>) {
-        let (engine, host) = (self.kit.engine.clone(), self.kit.host.clone());
+        let (engine, host) = (self.shared.engine.clone(), self.shared.host.clone());
         let leaving = async move { presence::leave(engine.backend().as_ref(), &host.host).await };
         ctx.spawn(leaving.into_actor(self).map(|(), actor, ctx| {
-            actor.shift.end();
+            actor.lifecycle.end();
             ctx.stop();
         }));
     }
@@ -118,12 +125,12 @@ impl Handler<TakeStart> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, TakeStart { delivery, held }: TakeStart, _ctx: &mut Context<Self>) {
-        if self.shift.turns_away() {
+        if self.lifecycle.reject_if_draining() {
             return;
         }
-        let held = held.given_back_once(self.shift.stop().clone());
-        let start = starts::take(self.kit.engine.clone(), delivery, held, self.kit.slots.begin());
-        self.shift.spawn(start, &self.kit.runtime);
+        let held = held.nak_only_after(self.lifecycle.stop().clone());
+        let start = starts::take(self.shared.engine.clone(), delivery, held, self.shared.slots.begin());
+        self.lifecycle.spawn(start, &self.shared.runtime);
     }
 }
 
@@ -131,8 +138,8 @@ impl Handler<Observe> for Coordinator {
     type Result = Observed;
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
-        let draining = self.shift.is_draining();
-        MessageResult(CoordinatorStatus { answered: true, draining, ..self.kit.status() })
+        let draining = self.lifecycle.is_draining();
+        MessageResult(CoordinatorStatus { answered: true, draining, ..self.shared.status() })
     }
 }
 
@@ -140,6 +147,6 @@ impl Handler<Drain> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        shift::drain(self, drain, ctx);
+        lifecycle::drain(self, drain, ctx);
     }
 }

@@ -18,7 +18,7 @@ pub struct Drained {
     /// They were given back, and are with other hosts now.
     pub given_back: u64,
     /// The backend could not be reached: they come back when their leases end.
-    pub left: u64,
+    pub abandoned: u64,
 }
 
 impl Add for Drained {
@@ -28,7 +28,7 @@ impl Add for Drained {
         Self {
             finished: self.finished + other.finished,
             given_back: self.given_back + other.given_back,
-            left: self.left + other.left,
+            abandoned: self.abandoned + other.abandoned,
         }
     }
 }

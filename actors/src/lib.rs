@@ -9,7 +9,7 @@
 //!                 thread "jetway-actors": one supervisor for each actor
 //!        builds and rebuilds |              |                   |
 //!                            v              v                   v
-//!  starts --TakeStart--> Coordinator     Worker <--TakeTicket-- tickets        KeepAlive
+//!  starts --TakeStart--> Coordinator     Worker <--TakeTicket-- tickets        LeaseKeeper
 //!  (a subscription for       |              |       (a subscription for            |
 //!   each workflow)           |              |        each workflow)                |
 //!                            |              |                                      |
@@ -44,15 +44,15 @@
 mod backoff;
 mod coordinator;
 mod drain;
-mod keep_alive;
+mod lease_keeper;
+mod lifecycle;
 mod periodic;
-mod reaper;
-mod shift;
 mod signals;
 mod slots;
 mod subscription;
 mod supervisor;
 mod system;
+mod task_watcher;
 mod worker;
 
 pub use coordinator::CoordinatorStatus;

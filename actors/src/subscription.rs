@@ -10,21 +10,21 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A stream that has lived for so long was sound: the pauses start from the shortest again.
-const SOUND_AFTER: Duration = Duration::from_secs(30);
+/// A stream that has lived for so long was sound: the delays start from the shortest again.
+const RESET_AFTER: Duration = Duration::from_secs(30);
 
 /// Why a subscription ended.
 #[derive(Debug)]
-pub(crate) enum Ended {
+pub(crate) enum SubscriptionEnd {
     /// Its actor is gone.
     ActorGone,
     /// The backend is set up so that subscribing anew cannot help.
-    Hopeless(BackendError),
+    Unrecoverable(BackendError),
 }
 
 /// What a subscription is to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subject<'a> {
+pub(crate) struct Subscription<'a> {
     /// "tickets" or "starts".
     pub(crate) what: &'static str,
     /// Of which workflow.
@@ -36,20 +36,20 @@ pub(crate) struct Subject<'a> {
 /// Opens a stream and delivers what comes from it, one after the other, each when the actor's mailbox had room for it.
 /// A stream that ends or errs is opened again after a pause.
 pub(crate) async fn feed<T>(
-    subject: Subject<'_>,
+    subscription: Subscription<'_>,
     mut open: impl AsyncFnMut() -> Result<BoxStream<'static, Result<T, BackendError>>, BackendError>,
     mut deliver: impl AsyncFnMut(T) -> Result<(), MailboxError>,
-) -> Ended {
-    let mut pauses = backoff::pauses();
+) -> SubscriptionEnd {
+    let mut delays = backoff::delays();
     loop {
         let opened = Instant::now();
         let error = match open().await {
             Ok(mut stream) => loop {
                 match stream.next().await {
                     Some(Ok(item)) => {
-                        pauses = backoff::pauses();
+                        delays = backoff::delays();
                         if deliver(item).await.is_err() {
-                            return Ended::ActorGone;
+                            return SubscriptionEnd::ActorGone;
                         }
                     }
                     Some(Err(error)) => break Some(error),
@@ -58,29 +58,33 @@ pub(crate) async fn feed<T>(
             },
             Err(error) => Some(error),
         };
-        if opened.elapsed() > SOUND_AFTER {
-            pauses = backoff::pauses();
+        if opened.elapsed() > RESET_AFTER {
+            delays = backoff::delays();
         }
-        let pause = backoff::next(&mut pauses);
+        let delay = backoff::next_delay(&mut delays);
         match error {
-            Some(error) if is_unprocessable(&error) => return Ended::Hopeless(error),
-            error => report(subject, error.as_ref(), pause),
+            Some(error) if is_unrecoverable(&error) => return SubscriptionEnd::Unrecoverable(error),
+            error => report(subscription, error.as_ref(), delay),
         }
-        tokio::time::sleep(pause).await;
-        subject.reopened.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(delay).await;
+        subscription.reopened.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn report(Subject { what, workflow, .. }: Subject<'_>, error: Option<&BackendError>, pause: Duration) {
+fn report(
+    Subscription { what, workflow, .. }: Subscription<'_>,
+    error: Option<&BackendError>,
+    delay: Duration,
+) {
     match error {
         Some(error) => {
-            tracing::warn!(workflow, %error, ?pause, "the stream of {what} failed: it is opened again")
+            tracing::warn!(workflow, %error, ?delay, "the stream of {what} failed: it is opened again")
         }
-        None => tracing::warn!(workflow, ?pause, "the stream of {what} ended: it is opened again"),
+        None => tracing::warn!(workflow, ?delay, "the stream of {what} ended: it is opened again"),
     }
 }
 
-fn is_unprocessable(error: &BackendError) -> bool {
+fn is_unrecoverable(error: &BackendError) -> bool {
     use BackendErrorKind::{Closed, Misconfigured, Refused};
     matches!(error.kind(), Misconfigured | Refused | Closed)
 }

@@ -12,7 +12,7 @@
 //! 2. The supervisor publishes the address to the [`Supervised`] handles and waits for the join handle. tokio settles
 //!    the handle only after the task's future was dropped: by then the actor and every task that it owned are gone.
 //! 3. How the life ended is known from two places: the join handle tells of a panic (with its message) and of an
-//!    arbiter that went away, and the actor's [`LastWord`] tells, where it was left before `ctx.stop()`, that the end
+//!    arbiter that went away, and the actor's [`ExitReason`] tells, where it was left before `ctx.stop()`, that the end
 //!    was meant (no restart) or what the actor failed with. An end without a word counts as a failure.
 //! 4. After a failure the next life begins after a pause that doubles, with jitter, while failures follow each other
 //!    ([`RestartPolicy`]). One failure too many within the window is [`Fatal`]: the actor stays down and the owner of
@@ -23,12 +23,12 @@
 //! A context is polled once more while it is dropped, also by a panic: `Actor::stopping` and `stopped` run then. They
 //! must not panic (a second panic aborts the process), and none of the actors here has any.
 
-mod ending;
+mod exit;
 mod health;
 mod policy;
 mod supervised;
 
-pub(crate) use ending::{Ending, LastWord, panic_message};
+pub(crate) use exit::{ExitReason, ExitStatus, panic_message};
 pub use health::{ActorHealth, Fatal, Restarts};
 pub use policy::RestartPolicy;
 pub(crate) use supervised::Supervised;
@@ -64,12 +64,12 @@ impl Supervision {
     ) -> (Supervisor<A, F>, Supervised<A>)
     where
         A: Actor<Context = Context<A>>,
-        F: Fn(LastWord) -> A + Send + Sync + 'static,
+        F: Fn(ExitReason) -> A + Send + Sync + 'static,
     {
         let (addr, addr_seen) = watch::channel(None);
         let (health, health_seen) = watch::channel(ActorHealth::new(name));
-        let last_life = CancellationToken::new();
-        let supervised = Supervised::new(addr_seen, health_seen, last_life.clone());
+        let no_restart = CancellationToken::new();
+        let supervised = Supervised::new(addr_seen, health_seen, no_restart.clone());
         let supervisor = Supervisor {
             actor: name,
             mailbox,
@@ -79,7 +79,7 @@ impl Supervision {
             arbiter: None,
             addr,
             health,
-            last_life,
+            no_restart,
         };
         (supervisor, supervised)
     }
@@ -96,112 +96,112 @@ pub(crate) struct Supervisor<A: Actor, F> {
     addr: watch::Sender<Option<Addr<A>>>,
     health: watch::Sender<ActorHealth>,
     /// The life that there is, if any, is the last.
-    last_life: CancellationToken,
+    no_restart: CancellationToken,
 }
 
 impl<A, F> Supervisor<A, F>
 where
     A: Actor<Context = Context<A>>,
-    F: Fn(LastWord) -> A + Send + Sync + 'static,
+    F: Fn(ExitReason) -> A + Send + Sync + 'static,
 {
     /// Lives as long as the actor is wanted. Has to be polled on a thread with an actix system.
     pub(crate) async fn run(mut self) {
         let closing = self.supervision.closing.clone();
-        closing.run_until_cancelled(self.lives()).await;
-        self.gone();
-        self.join();
+        closing.run_until_cancelled(self.run_instances()).await;
+        self.mark_stopped();
+        self.join_thread();
     }
 
-    async fn lives(&mut self) {
-        while !self.last_life.is_cancelled() {
-            let ending = self.life().await;
-            self.gone();
-            if self.after(ending).await.is_break() {
+    async fn run_instances(&mut self) {
+        while !self.no_restart.is_cancelled() {
+            let exit_status = self.run_instance().await;
+            self.mark_stopped();
+            if self.handle_exit(exit_status).await.is_break() {
                 return;
             }
         }
     }
 
     /// One life, from the factory to the end. Cancelling it ends the actor.
-    async fn life(&mut self) -> Ending {
-        let word = LastWord::default();
-        match self.birth(word.clone()).await {
-            Ok(life) => word.read(life.await),
-            Err(ending) => ending,
+    async fn run_instance(&mut self) -> ExitStatus {
+        let exit_reason = ExitReason::default();
+        match self.start_instance(exit_reason.clone()).await {
+            Ok(life) => exit_reason.read(life.await),
+            Err(exit_status) => exit_status,
         }
     }
 
-    async fn birth(&mut self, word: LastWord) -> Result<AbortOnDropHandle<()>, Ending> {
+    async fn start_instance(&mut self, exit_reason: ExitReason) -> Result<AbortOnDropHandle<()>, ExitStatus> {
         let (factory, mailbox) = (self.factory.clone(), self.mailbox);
-        let (born, birth) = oneshot::channel();
+        let (started, started_seen) = oneshot::channel();
         let make = move || {
             let mut context = Context::new();
             context.set_mailbox_capacity(mailbox);
             let addr = context.address();
             let life = tokio::task::spawn_local(async move {
-                let actor = factory(word);
+                let actor = factory(exit_reason);
                 context.into_future(actor).await;
             });
-            if born.send((addr, AbortOnDropHandle::new(life))).is_err() {
+            if started.send((addr, AbortOnDropHandle::new(life))).is_err() {
                 tracing::debug!("an actor was not wanted any more when it was born");
             }
         };
         if !self.arbiter()?.spawn_fn(make) {
-            return Err(Ending::Vanished);
+            return Err(ExitStatus::Unknown);
         }
-        let (addr, life) = birth.await.map_err(|_closed| Ending::Vanished)?;
+        let (addr, life) = started_seen.await.map_err(|_closed| ExitStatus::Unknown)?;
         self.addr.send_replace(Some(addr));
         self.health.send_modify(|health| health.alive = true);
         Ok(life)
     }
 
     /// The actor's thread: made for the first life, and anew where it has gone.
-    fn arbiter(&mut self) -> Result<&Arbiter, Ending> {
+    fn arbiter(&mut self) -> Result<&Arbiter, ExitStatus> {
         if self.arbiter.as_ref().is_some_and(|arbiter| !arbiter.alive()) {
-            self.join();
+            self.join_thread();
         }
         match &mut self.arbiter {
             Some(arbiter) => Ok(arbiter),
             none => {
                 let made = Arbiter::try_new()
-                    .map_err(|error| Ending::Failed(format!("no thread for the actor: {error}")))?;
+                    .map_err(|error| ExitStatus::Failed(format!("no thread for the actor: {error}")))?;
                 Ok(none.insert(made))
             }
         }
     }
 
-    async fn after(&mut self, ending: Ending) -> ControlFlow<()> {
+    async fn handle_exit(&mut self, exit_status: ExitStatus) -> ControlFlow<()> {
         let actor = self.actor;
-        if !ending.is_failure() {
+        if !exit_status.is_failure() {
             tracing::debug!(actor, "actor stopped");
             return ControlFlow::Break(());
         }
-        if self.last_life.is_cancelled() {
-            tracing::error!(actor, "actor {ending}: it was about to be stopped and is not rebuilt");
-            self.health.send_modify(|health| health.failed(&ending, false));
+        if self.no_restart.is_cancelled() {
+            tracing::error!(actor, "actor {exit_status}: it was about to be stopped and is not rebuilt");
+            self.health.send_modify(|health| health.failed(&exit_status, false));
             return ControlFlow::Break(());
         }
         let pause = self.restarts.failed(Instant::now());
-        self.health.send_modify(|health| health.failed(&ending, pause.is_some()));
+        self.health.send_modify(|health| health.failed(&exit_status, pause.is_some()));
         let Some(pause) = pause else {
-            let fatal = Fatal::new(actor, &self.supervision.policy, &ending);
+            let fatal = Fatal::new(actor, &self.supervision.policy, &exit_status);
             tracing::error!(actor, "{fatal}");
             self.supervision.fatal.send_replace(Some(fatal));
             return ControlFlow::Break(());
         };
-        tracing::error!(actor, ?pause, "actor {ending}: it is rebuilt after a pause");
-        let last_life = self.last_life.clone();
-        last_life.run_until_cancelled(tokio::time::sleep(pause)).await;
+        tracing::error!(actor, ?pause, "actor {exit_status}: it is rebuilt after a pause");
+        let no_restart = self.no_restart.clone();
+        no_restart.run_until_cancelled(tokio::time::sleep(pause)).await;
         ControlFlow::Continue(())
     }
 
-    fn gone(&self) {
+    fn mark_stopped(&self) {
         self.addr.send_replace(None);
         self.health.send_modify(|health| health.alive = false);
     }
 
     /// Ends the actor's thread. The actors never block theirs, so this waits for the tasks on it to be dropped only.
-    fn join(&mut self) {
+    fn join_thread(&mut self) {
         let Some(arbiter) = self.arbiter.take() else {
             return;
         };

@@ -8,13 +8,13 @@ pub use config::{SystemConfig, SystemError};
 pub use status::SystemStatus;
 
 use crate::{
-    coordinator::{self, Coordinator, CoordinatorKit, CoordinatorTally},
+    coordinator::{self, Coordinator, CoordinatorCounters, CoordinatorShared},
     drain::{Drain, Drained, STOP_LIMIT},
-    keep_alive::{self, HeldLeases, KeepAlive, KeepTally, messages::Finish},
-    shift::Shifts,
+    lease_keeper::{self, HeldLeases, LeaseKeeper, LeaseKeeperCounters, messages::Finish},
+    lifecycle::LifecycleActor,
     slots::Slots,
     supervisor::{Fatal, Supervised, Supervision},
-    worker::{self, Worker, WorkerKit, WorkerTally},
+    worker::{self, Worker, WorkerCounters, WorkerShared},
 };
 use actix::Handler;
 use jetway_engine::Engine;
@@ -38,9 +38,9 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(3);
 pub struct ActorSystem {
     worker: Supervised<Worker>,
     coordinator: Supervised<Coordinator>,
-    keeper: Supervised<KeepAlive>,
-    worker_kit: WorkerKit,
-    coordinator_kit: CoordinatorKit,
+    keeper: Supervised<LeaseKeeper>,
+    worker_shared: WorkerShared,
+    coordinator_shared: CoordinatorShared,
     config: SystemConfig,
     fatal: watch::Receiver<Option<Fatal>>,
     thread: SystemThread,
@@ -57,7 +57,7 @@ impl ActorSystem {
     /// A setting that makes no sense; a thread that cannot be made.
     pub fn start(engine: Arc<Engine>, config: SystemConfig, runtime: Handle) -> Result<Self, SystemError> {
         config.check()?;
-        let (worker_kit, coordinator_kit) = kits(engine, &config, runtime);
+        let (worker_shared, coordinator_shared) = shared_state(engine, &config, runtime);
         let (fatal, fatal_seen) = watch::channel(None);
         let supervision = Supervision {
             policy: config.restart.clone(),
@@ -65,18 +65,18 @@ impl ActorSystem {
             closing: CancellationToken::new(),
         };
 
-        let kit = worker_kit.clone();
-        let factory = move |word| Worker::new(kit.clone(), word);
+        let shared = worker_shared.clone();
+        let factory = move |exit_reason| Worker::new(shared.clone(), exit_reason);
         let (worker_supervisor, worker) = supervision.of("worker", worker::MAILBOX, factory);
 
-        let kit = coordinator_kit.clone();
-        let factory = move |word| Coordinator::new(kit.clone(), word);
+        let shared = coordinator_shared.clone();
+        let factory = move |exit_reason| Coordinator::new(shared.clone(), exit_reason);
         let (coordinator_supervisor, coordinator) =
             supervision.of("coordinator", coordinator::MAILBOX, factory);
 
-        let (leases, tally) = (worker_kit.leases.clone(), worker_kit.keeper.clone());
-        let factory = move |word| KeepAlive::new(leases.clone(), tally.clone(), word);
-        let (keeper_supervisor, keeper) = supervision.of("keeper", keep_alive::MAILBOX, factory);
+        let (leases, counters) = (worker_shared.leases.clone(), worker_shared.keeper.clone());
+        let factory = move |exit_reason| LeaseKeeper::new(leases.clone(), counters.clone(), exit_reason);
+        let (keeper_supervisor, keeper) = supervision.of("keeper", lease_keeper::MAILBOX, factory);
 
         let thread = SystemThread::start(&supervision, || async {
             tokio::join!(keeper_supervisor.run(), worker_supervisor.run(), coordinator_supervisor.run());
@@ -86,8 +86,8 @@ impl ActorSystem {
             worker,
             coordinator,
             keeper,
-            worker_kit,
-            coordinator_kit,
+            worker_shared,
+            coordinator_shared,
             config,
             fatal: fatal_seen,
             thread,
@@ -103,10 +103,10 @@ impl ActorSystem {
     /// What the host is doing.
     pub async fn observe(&self) -> SystemStatus {
         let (worker, coordinator) = tokio::join!(
-            ask(&self.worker, worker::messages::Observe, || self.worker_kit.status()),
-            ask(&self.coordinator, coordinator::messages::Observe, || self.coordinator_kit.status()),
+            ask(&self.worker, worker::messages::Observe, || self.worker_shared.status()),
+            ask(&self.coordinator, coordinator::messages::Observe, || self.coordinator_shared.status()),
         );
-        let host = &self.coordinator_kit.host;
+        let host = &self.coordinator_shared.host;
         SystemStatus {
             host: host.host.clone(),
             started_at: host.started_at.clone(),
@@ -139,7 +139,7 @@ impl ActorSystem {
     async fn drain_all(&self, limit: Duration) -> Drained {
         let (tickets, starts) = tokio::join!(drain(&self.worker, limit), drain(&self.coordinator, limit));
         // What nobody works on any more is given back, before the process ends and the leases with it.
-        if let Some(keeper) = self.keeper.last_addr().await
+        if let Some(keeper) = self.keeper.final_addr().await
             && !matches!(timeout(STOP_LIMIT + DRAIN_MARGIN, keeper.send(Finish)).await, Ok(Ok(())))
         {
             tracing::warn!("not every ticket could be given back: the rest comes back when its leases end");
@@ -164,37 +164,41 @@ impl fmt::Debug for ActorSystem {
 }
 
 /// What the lives of the actors have in common.
-fn kits(engine: Arc<Engine>, config: &SystemConfig, runtime: Handle) -> (WorkerKit, CoordinatorKit) {
+fn shared_state(
+    engine: Arc<Engine>,
+    config: &SystemConfig,
+    runtime: Handle,
+) -> (WorkerShared, CoordinatorShared) {
     let leases = Arc::new(HeldLeases::default());
     let slots = |each| Slots::new(each, engine.workflows().iter().map(|workflow| workflow.name()));
     let (steps, starts) = (slots(config.concurrency), slots(config.start_concurrency));
     let host = Arc::new(coordinator::host_info(&config.host, &engine, config.concurrency));
-    let worker = WorkerKit {
+    let worker = WorkerShared {
         engine: engine.clone(),
         runtime: runtime.clone(),
         slots: steps,
         leases: leases.clone(),
-        tally: Arc::new(WorkerTally::default()),
-        keeper: Arc::new(KeepTally::default()),
+        counters: Arc::new(WorkerCounters::default()),
+        keeper: Arc::new(LeaseKeeperCounters::default()),
     };
-    let coordinator = CoordinatorKit {
+    let coordinator = CoordinatorShared {
         engine,
         runtime,
         slots: starts,
         leases,
-        tally: Arc::new(CoordinatorTally::default()),
+        counters: Arc::new(CoordinatorCounters::default()),
         host,
         sweep_every: config.sweep_every,
-        expel_every: config.expel_every,
-        unknown_grace: config.unknown_grace,
+        cleanup_every: config.cleanup_every,
+        unroutable_grace: config.unroutable_grace,
     };
     (worker, coordinator)
 }
 
 /// Drains one actor. Where it has failed, its work was aborted and its messages are given back by the keeper.
-async fn drain<A: Shifts + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
+async fn drain<A: LifecycleActor + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
     let draining = async {
-        let addr = actor.last_addr().await?;
+        let addr = actor.final_addr().await?;
         let (done, drained) = oneshot::channel();
         addr.send(Drain { limit, done }).await.ok()?;
         let drained = drained.await.ok()?;

@@ -9,15 +9,15 @@ pub(crate) mod messages;
 mod status;
 mod step;
 
+pub(crate) use status::WorkerCounters;
 pub use status::WorkerStatus;
-pub(crate) use status::WorkerTally;
 
 use crate::{
-    keep_alive::{HeldLeases, KeepTally},
-    shift::{self, Outcome, Shift, Shifts},
+    lease_keeper::{HeldLeases, LeaseKeeperCounters},
+    lifecycle::{self, Lifecycle, LifecycleActor, Outcome},
     slots::Slots,
-    subscription::{self, Ended, Subject},
-    supervisor::LastWord,
+    subscription::{self, Subscription, SubscriptionEnd},
+    supervisor::ExitReason,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
 use jetway_engine::Engine;
@@ -33,32 +33,32 @@ pub(crate) const MAILBOX: usize = 64;
 
 /// What the lives of a worker have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct WorkerKit {
+pub(crate) struct WorkerShared {
     pub(crate) engine: Arc<Engine>,
     /// Where nodes run.
     pub(crate) runtime: Handle,
     pub(crate) slots: Slots,
     pub(crate) leases: Arc<HeldLeases>,
-    pub(crate) tally: Arc<WorkerTally>,
-    pub(crate) keeper: Arc<KeepTally>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) keeper: Arc<LeaseKeeperCounters>,
 }
 
-impl WorkerKit {
+impl WorkerShared {
     /// What is known without asking the worker.
     pub(crate) fn status(&self) -> WorkerStatus {
-        self.tally.status(&self.slots, self.leases.len(), &self.keeper)
+        self.counters.status(&self.slots, self.leases.len(), &self.keeper)
     }
 }
 
 /// The worker.
 pub(crate) struct Worker {
-    kit: WorkerKit,
-    shift: Shift<TicketEnded>,
+    shared: WorkerShared,
+    lifecycle: Lifecycle<TicketEnded>,
 }
 
 impl Worker {
-    pub(crate) fn new(kit: WorkerKit, word: LastWord) -> Self {
-        Self { kit, shift: Shift::new(word) }
+    pub(crate) fn new(shared: WorkerShared, exit_reason: ExitReason) -> Self {
+        Self { shared, lifecycle: Lifecycle::new(exit_reason) }
     }
 }
 
@@ -66,23 +66,23 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        shift::open(ctx);
-        for workflow in self.kit.engine.workflows().iter() {
-            let feed = subscribe(self.kit.clone(), workflow.name().clone(), ctx.address());
-            self.shift.subscribe(feed);
+        lifecycle::open(ctx);
+        for workflow in self.shared.engine.workflows().iter() {
+            let feed = subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            self.lifecycle.subscribe(feed);
         }
     }
 }
 
-impl Shifts for Worker {
+impl LifecycleActor for Worker {
     type Task = TicketEnded;
 
-    fn shift(&mut self) -> &mut Shift<TicketEnded> {
-        &mut self.shift
+    fn lifecycle(&mut self) -> &mut Lifecycle<TicketEnded> {
+        &mut self.lifecycle
     }
 
     fn ended(&mut self, TicketEnded { fate, steps }: TicketEnded) -> Outcome {
-        self.kit.tally.ended(fate, steps);
+        self.shared.counters.ended(fate, steps);
         match fate {
             Fate::Done => Outcome::Finished,
             Fate::GivenBack => Outcome::GivenBack,
@@ -95,14 +95,14 @@ impl Handler<TakeTicket> for Worker {
     type Result = ();
 
     fn handle(&mut self, TakeTicket { delivery, held }: TakeTicket, _ctx: &mut Context<Self>) {
-        if self.shift.turns_away() {
+        if self.lifecycle.reject_if_draining() {
             return;
         }
-        self.kit.tally.tickets.fetch_add(1, Relaxed);
-        let (in_flight, cancel) = (self.kit.slots.begin(), self.shift.stop().child_token());
-        let held = held.given_back_once(self.shift.stop().clone());
-        let step = step::work(self.kit.engine.clone(), delivery, cancel, held, in_flight);
-        self.shift.spawn(step, &self.kit.runtime);
+        self.shared.counters.tickets.fetch_add(1, Relaxed);
+        let (in_flight, cancel) = (self.shared.slots.begin(), self.lifecycle.stop().child_token());
+        let held = held.nak_only_after(self.lifecycle.stop().clone());
+        let step = step::work(self.shared.engine.clone(), delivery, cancel, held, in_flight);
+        self.lifecycle.spawn(step, &self.shared.runtime);
     }
 }
 
@@ -110,8 +110,8 @@ impl Handler<Observe> for Worker {
     type Result = Observed;
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
-        let draining = self.shift.is_draining();
-        MessageResult(WorkerStatus { answered: true, draining, ..self.kit.status() })
+        let draining = self.lifecycle.is_draining();
+        MessageResult(WorkerStatus { answered: true, draining, ..self.shared.status() })
     }
 }
 
@@ -119,15 +119,16 @@ impl Handler<Drain> for Worker {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        shift::drain(self, drain, ctx);
+        lifecycle::drain(self, drain, ctx);
     }
 }
 
-async fn subscribe(kit: WorkerKit, workflow: WorkflowName, worker: Addr<Worker>) -> Ended {
-    let WorkerKit { engine, slots, leases, tally, .. } = kit;
-    let subject = Subject { what: "tickets", workflow: workflow.as_str(), reopened: &tally.reopened };
+async fn subscribe(shared: WorkerShared, workflow: WorkflowName, worker: Addr<Worker>) -> SubscriptionEnd {
+    let WorkerShared { engine, slots, leases, counters, .. } = shared;
+    let subscription =
+        Subscription { what: "tickets", workflow: workflow.as_str(), reopened: &counters.reopened };
     let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
-    subscription::feed(subject, open, async |delivery| {
+    subscription::feed(subscription, open, async |delivery| {
         let held = leases.hold(&delivery.lease);
         worker.send(TakeTicket { delivery, held }).await
     })

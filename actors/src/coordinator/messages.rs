@@ -1,6 +1,6 @@
 //! Everything that can wake a coordinator, besides its own tasks: a start, a subscription or a duty that ends.
 
-use crate::{coordinator::CoordinatorStatus, keep_alive::HeldLease};
+use crate::{coordinator::CoordinatorStatus, lease_keeper::HeldLease};
 use actix::{Message, MessageResult};
 use jetway_engine::backend::StartDelivery;
 

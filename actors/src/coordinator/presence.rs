@@ -1,6 +1,6 @@
 //! Says that this host is alive, and that it goes.
 
-use super::CoordinatorKit;
+use super::CoordinatorShared;
 use crate::periodic;
 use jetway_engine::{
     Engine,
@@ -10,7 +10,7 @@ use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// The part of the backend's bound at which the host announces itself, with jitter still within the bound.
-const PART_OF_BOUND: f64 = 0.6;
+const FRACTION_OF_BOUND: f64 = 0.6;
 
 /// How long saying goodbye may take: the announcement expires by itself.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -28,12 +28,12 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
 }
 
 /// Announces the host, at once and as often as the backend asks for.
-pub(super) async fn announce(kit: CoordinatorKit) -> Infallible {
-    let CoordinatorKit { engine, host, tally, .. } = kit;
-    let every = engine.backend().announce_every().mul_f64(PART_OF_BOUND);
-    periodic::every("announcing the host", Duration::ZERO, every, sleep, async || {
+pub(super) async fn announce(shared: CoordinatorShared) -> Infallible {
+    let CoordinatorShared { engine, host, counters, .. } = shared;
+    let every = engine.backend().announce_every().mul_f64(FRACTION_OF_BOUND);
+    periodic::run_every("announcing the host", Duration::ZERO, every, sleep, async || {
         engine.backend().announce(&host).await?;
-        tally.announced.fetch_add(1, Relaxed);
+        counters.announced.fetch_add(1, Relaxed);
         Ok(())
     })
     .await

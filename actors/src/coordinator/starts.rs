@@ -1,10 +1,10 @@
 //! Start messages: from the backend to the coordinator, and from there to the engine.
 
-use super::{Coordinator, CoordinatorKit, messages::TakeStart};
+use super::{Coordinator, CoordinatorShared, messages::TakeStart};
 use crate::{
-    keep_alive::HeldLease,
+    lease_keeper::HeldLease,
     slots::InFlight,
-    subscription::{self, Ended, Subject},
+    subscription::{self, Subscription, SubscriptionEnd},
     supervisor::panic_message,
 };
 use actix::Addr;
@@ -55,14 +55,15 @@ pub(super) async fn take(
 
 /// Brings the start messages of a workflow to the coordinator.
 pub(super) async fn subscribe(
-    kit: CoordinatorKit,
+    shared: CoordinatorShared,
     workflow: WorkflowName,
     coordinator: Addr<Coordinator>,
-) -> Ended {
-    let CoordinatorKit { engine, slots, leases, tally, .. } = kit;
-    let subject = Subject { what: "starts", workflow: workflow.as_str(), reopened: &tally.reopened };
+) -> SubscriptionEnd {
+    let CoordinatorShared { engine, slots, leases, counters, .. } = shared;
+    let subscription =
+        Subscription { what: "starts", workflow: workflow.as_str(), reopened: &counters.reopened };
     let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
-    subscription::feed(subject, open, async |delivery| {
+    subscription::feed(subscription, open, async |delivery| {
         let held = leases.hold(&delivery.lease);
         coordinator.send(TakeStart { delivery, held }).await
     })

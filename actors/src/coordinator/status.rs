@@ -31,31 +31,31 @@ pub struct CoordinatorStatus {
     /// Sweeps.
     pub sweeps: u64,
     /// Runs that the sweeps looked at.
-    pub looked_at: u64,
+    pub runs_checked: u64,
     /// Items that had lost their ticket and got it again from a sweep: zero in a healthy system.
-    pub mended: u64,
+    pub republished: u64,
     /// Start messages of workflows that no host knows, moved to the dead letters.
-    pub expelled: u64,
+    pub dead_lettered: u64,
     /// How often the host said that it is alive.
     pub announced: u64,
 }
 
 /// The counts behind a [`CoordinatorStatus`]. Outlives the coordinator.
 #[derive(Debug, Default)]
-pub(crate) struct CoordinatorTally {
+pub(crate) struct CoordinatorCounters {
     pub(crate) started: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) panicked: AtomicU64,
     pub(crate) reopened: AtomicU64,
     pub(crate) sweeps: AtomicU64,
-    pub(crate) looked_at: AtomicU64,
-    pub(crate) mended: AtomicU64,
-    pub(crate) expelled: AtomicU64,
+    pub(crate) runs_checked: AtomicU64,
+    pub(crate) republished: AtomicU64,
+    pub(crate) dead_lettered: AtomicU64,
     pub(crate) announced: AtomicU64,
 }
 
-impl CoordinatorTally {
+impl CoordinatorCounters {
     /// Counts a start message.
     pub(super) fn ended(&self, fate: Fate) {
         let count = match fate {
@@ -80,9 +80,9 @@ impl CoordinatorTally {
             panicked: self.panicked.load(Relaxed),
             reopened: self.reopened.load(Relaxed),
             sweeps: self.sweeps.load(Relaxed),
-            looked_at: self.looked_at.load(Relaxed),
-            mended: self.mended.load(Relaxed),
-            expelled: self.expelled.load(Relaxed),
+            runs_checked: self.runs_checked.load(Relaxed),
+            republished: self.republished.load(Relaxed),
+            dead_lettered: self.dead_lettered.load(Relaxed),
             announced: self.announced.load(Relaxed),
         }
     }

@@ -1,6 +1,6 @@
 //! What is known of a supervised actor from outside.
 
-use super::{Ending, RestartPolicy, panic_message};
+use super::{ExitStatus, RestartPolicy, panic_message};
 use serde::Serialize;
 use std::{any::Any, time::Duration};
 
@@ -23,10 +23,10 @@ impl ActorHealth {
         Self { actor, alive: false, restarts: Restarts::default(), last_failure: None }
     }
 
-    pub(super) fn failed(&mut self, ending: &Ending, rebuilt: bool) {
-        self.last_failure = Some(ending.to_string());
+    pub(super) fn failed(&mut self, exit_status: &ExitStatus, rebuilt: bool) {
+        self.last_failure = Some(exit_status.to_string());
         if rebuilt {
-            self.restarts.count(ending);
+            self.restarts.count(exit_status);
         }
     }
 }
@@ -40,21 +40,21 @@ pub struct Restarts {
     /// It had met an error that it could not live with.
     pub failed: u64,
     /// It had ended without a word.
-    pub vanished: u64,
+    pub unknown: u64,
 }
 
 impl Restarts {
     /// For whatever reason.
     pub fn total(&self) -> u64 {
-        self.panicked + self.failed + self.vanished
+        self.panicked + self.failed + self.unknown
     }
 
-    fn count(&mut self, ending: &Ending) {
-        match ending {
-            Ending::Stopped => {}
-            Ending::Failed(_) => self.failed += 1,
-            Ending::Panicked(_) => self.panicked += 1,
-            Ending::Vanished => self.vanished += 1,
+    fn count(&mut self, exit_status: &ExitStatus) {
+        match exit_status {
+            ExitStatus::Stopped => {}
+            ExitStatus::Failed(_) => self.failed += 1,
+            ExitStatus::Panicked(_) => self.panicked += 1,
+            ExitStatus::Unknown => self.unknown += 1,
         }
     }
 }
@@ -78,13 +78,13 @@ pub struct Fatal {
 }
 
 impl Fatal {
-    pub(super) fn new(actor: &'static str, policy: &RestartPolicy, ending: &Ending) -> Self {
-        Self { actor, restarts: policy.limit, window: policy.window, failure: ending.to_string() }
+    pub(super) fn new(actor: &'static str, policy: &RestartPolicy, exit_status: &ExitStatus) -> Self {
+        Self { actor, restarts: policy.limit, window: policy.window, failure: exit_status.to_string() }
     }
 
     /// The thread of the supervisors itself panicked, which is a defect.
     pub(crate) fn of_system(payload: &(dyn Any + Send)) -> Self {
-        let failure = Ending::Panicked(panic_message(payload)).to_string();
+        let failure = ExitStatus::Panicked(panic_message(payload)).to_string();
         Self { actor: "system", restarts: 0, window: Duration::ZERO, failure }
     }
 }

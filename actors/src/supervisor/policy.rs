@@ -13,9 +13,9 @@ pub struct RestartPolicy {
     pub window: Duration,
     /// The pause before the first restart; it doubles for each one within the window, and up to as much again is
     /// added at random. Default 200 ms.
-    pub first_pause: Duration,
+    pub first_delay: Duration,
     /// Where the doubling stops. Default 10 s.
-    pub longest_pause: Duration,
+    pub max_delay: Duration,
 }
 
 impl Default for RestartPolicy {
@@ -23,8 +23,8 @@ impl Default for RestartPolicy {
         Self {
             limit: 5,
             window: Duration::from_secs(60),
-            first_pause: Duration::from_millis(200),
-            longest_pause: Duration::from_secs(10),
+            first_delay: Duration::from_millis(200),
+            max_delay: Duration::from_secs(10),
         }
     }
 }
@@ -43,16 +43,16 @@ impl RestartLog {
 
     /// The actor failed: how long to wait before it is rebuilt; `None` where it has failed too often.
     pub(super) fn failed(&mut self, now: Instant) -> Option<Duration> {
-        let RestartPolicy { limit, window, first_pause, longest_pause } = self.policy;
+        let RestartPolicy { limit, window, first_delay, max_delay } = self.policy;
         while self.recent.front().is_some_and(|at| now.duration_since(*at) > window) {
             self.recent.pop_front();
         }
         if self.recent.len() >= limit as usize {
             return None;
         }
-        let pause = backoff::exponential(first_pause, longest_pause).nth(self.recent.len());
+        let pause = backoff::exponential(first_delay, max_delay).nth(self.recent.len());
         self.recent.push_back(now);
-        Some(pause.unwrap_or(longest_pause))
+        Some(pause.unwrap_or(max_delay))
     }
 }
 

@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Supervised<A: Actor> {
     addr: watch::Receiver<Option<Addr<A>>>,
     health: watch::Receiver<ActorHealth>,
-    last_life: CancellationToken,
+    no_restart: CancellationToken,
 }
 
 impl<A: Actor> Supervised<A> {
     pub(super) fn new(
         addr: watch::Receiver<Option<Addr<A>>>,
         health: watch::Receiver<ActorHealth>,
-        last_life: CancellationToken,
+        no_restart: CancellationToken,
     ) -> Self {
-        Self { addr, health, last_life }
+        Self { addr, health, no_restart }
     }
 
     /// The address of the actor that lives now; `None` between two lives and after the last.
@@ -27,8 +27,8 @@ impl<A: Actor> Supervised<A> {
     }
 
     /// The address of the actor that lives now, which is not rebuilt any more; `None` where none will live again.
-    pub(crate) async fn last_addr(&self) -> Option<Addr<A>> {
-        self.last_life.cancel();
+    pub(crate) async fn final_addr(&self) -> Option<Addr<A>> {
+        self.no_restart.cancel();
         // A life that is just being born is waited for. The supervisor drops its end when there will be none.
         let mut addr = self.addr.clone();
         let alive = addr.wait_for(Option::is_some).await.ok()?;

@@ -15,8 +15,8 @@ use std::{
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn policy(limit: u32) -> RestartPolicy {
-    let first_pause = Duration::from_millis(1);
-    RestartPolicy { limit, first_pause, longest_pause: first_pause, ..RestartPolicy::default() }
+    let first_delay = Duration::from_millis(1);
+    RestartPolicy { limit, first_delay, max_delay: first_delay, ..RestartPolicy::default() }
 }
 
 /// What the actor does with its next message.
@@ -36,7 +36,7 @@ impl Message for Do {
 
 struct Fragile {
     life: u32,
-    word: LastWord,
+    exit_reason: ExitReason,
     _alive: Arc<()>,
 }
 
@@ -55,12 +55,12 @@ impl Handler<Do> for Fragile {
                 ctx.spawn(later.map(|(), _actor, _ctx| ()));
             }
             Do::Fail => {
-                self.word.failed("by order");
+                self.exit_reason.failed("by order");
                 ctx.stop();
             }
             Do::StopWithoutAWord => ctx.stop(),
             Do::Stop => {
-                self.word.stopped();
+                self.exit_reason.stopped();
                 ctx.stop();
             }
             Do::Answer => {}
@@ -87,11 +87,11 @@ impl Bench {
     fn with(policy: RestartPolicy, begin: impl Fn(u32) + Send + Sync + 'static) -> Self {
         let (lives, bodies, threads) = (AtomicU32::new(0), Arc::new(()), Arc::new(Mutex::new(Vec::new())));
         let (body, thread) = (bodies.clone(), threads.clone());
-        let factory = move |word| {
+        let factory = move |exit_reason| {
             let life = lives.fetch_add(1, Ordering::SeqCst) + 1;
             thread.lock().unwrap().push(std::thread::current().id());
             begin(life);
-            Fragile { life, word, _alive: body.clone() }
+            Fragile { life, exit_reason, _alive: body.clone() }
         };
         let (fatal, fatal_seen) = watch::channel(None);
         let closing = CancellationToken::new();
@@ -128,7 +128,7 @@ fn every_failure_is_followed_by_a_new_life_and_counted() {
         wait_until("the sixth life answers", DEADLINE, async || bench.answers().await == Some(6)).await;
         let health = bench.actor.health();
         assert!(health.alive);
-        assert_eq!(health.restarts, Restarts { panicked: 3, failed: 1, vanished: 1 });
+        assert_eq!(health.restarts, Restarts { panicked: 3, failed: 1, unknown: 1 });
         assert_eq!(health.last_failure.as_deref(), Some("panicked: by order"));
         assert!(bench.fatal.borrow().is_none());
     });
@@ -201,14 +201,14 @@ fn the_last_life_is_not_followed_by_another() {
     in_system(async {
         let bench = Bench::new(10, |_life| ());
         bench.order(Do::Answer, 1).await;
-        let addr = bench.actor.last_addr().await.unwrap();
+        let addr = bench.actor.final_addr().await.unwrap();
         assert!(addr.send(Do::Panic).await.is_err());
         tokio::time::timeout(DEADLINE, bench.actor.ended()).await.unwrap();
         bench.supervisor.await.unwrap();
         let health = bench.actor.health();
         assert_eq!((health.alive, health.restarts.total()), (false, 0));
         assert_eq!(health.last_failure.as_deref(), Some("panicked: by order"));
-        assert!(bench.actor.last_addr().await.is_none() && bench.fatal.borrow().is_none());
+        assert!(bench.actor.final_addr().await.is_none() && bench.fatal.borrow().is_none());
     });
 }
 
@@ -216,12 +216,12 @@ fn the_last_life_is_not_followed_by_another() {
 fn no_life_begins_where_the_last_one_is_over() {
     in_system(async {
         let hour = Duration::from_secs(3600);
-        let policy = RestartPolicy { first_pause: hour, longest_pause: hour, ..RestartPolicy::default() };
+        let policy = RestartPolicy { first_delay: hour, max_delay: hour, ..RestartPolicy::default() };
         let bench = Bench::with(policy, |_life| ());
         bench.order(Do::Panic, 1).await;
         wait_until("it is to be rebuilt", DEADLINE, async || bench.actor.health().restarts.total() == 1)
             .await;
-        let last = tokio::time::timeout(DEADLINE, bench.actor.last_addr()).await;
+        let last = tokio::time::timeout(DEADLINE, bench.actor.final_addr()).await;
         assert!(last.unwrap().is_none());
         bench.supervisor.await.unwrap();
         assert_eq!(bench.threads.lock().unwrap().len(), 1, "a second life began");

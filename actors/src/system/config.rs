@@ -4,7 +4,7 @@ use crate::supervisor::RestartPolicy;
 use std::time::Duration;
 
 /// More slots than this are taken for a slip of the pen.
-const MOST_SLOTS: usize = 1_000_000;
+const MAX_SLOTS: usize = 1_000_000;
 
 /// How the actors of a host are set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,10 @@ pub struct SystemConfig {
     /// How often the coordinator looks for runs that lost their tickets, a fifth more or less. Default 20 s.
     pub sweep_every: Duration,
     /// How often the coordinator looks for start messages of unknown workflows, a fifth more or less. Default 60 s.
-    pub expel_every: Duration,
+    pub cleanup_every: Duration,
     /// How old such a message has to be before it is moved to the dead letters, since a rolling deploy may have its
     /// host on the way. Default 60 s.
-    pub unknown_grace: Duration,
+    pub unroutable_grace: Duration,
     /// When a failed actor is rebuilt, and when no more.
     pub restart: RestartPolicy,
     /// The limit for [`drain`](crate::ActorSystem::drain) that suits the host. Default 25 s, which leaves time to
@@ -38,8 +38,8 @@ impl SystemConfig {
             concurrency: 256,
             start_concurrency: 1024,
             sweep_every: Duration::from_secs(20),
-            expel_every: Duration::from_secs(60),
-            unknown_grace: Duration::from_secs(60),
+            cleanup_every: Duration::from_secs(60),
+            unroutable_grace: Duration::from_secs(60),
             restart: RestartPolicy::default(),
             drain_limit: Duration::from_secs(25),
         }
@@ -49,11 +49,11 @@ impl SystemConfig {
         for (what, slots) in
             [("concurrency", self.concurrency), ("start_concurrency", self.start_concurrency)]
         {
-            if !(1..=MOST_SLOTS).contains(&slots) {
+            if !(1..=MAX_SLOTS).contains(&slots) {
                 return Err(SystemError::Slots { what, slots });
             }
         }
-        for (what, period) in [("sweep_every", self.sweep_every), ("expel_every", self.expel_every)] {
+        for (what, period) in [("sweep_every", self.sweep_every), ("cleanup_every", self.cleanup_every)] {
             if period.is_zero() {
                 return Err(SystemError::Period(what));
             }
@@ -67,7 +67,7 @@ impl SystemConfig {
 #[non_exhaustive]
 pub enum SystemError {
     /// A bound that cannot be kept.
-    #[error("{what} is {slots}: use a number from 1 to {MOST_SLOTS}")]
+    #[error("{what} is {slots}: use a number from 1 to {MAX_SLOTS}")]
     Slots {
         /// Which setting.
         what: &'static str,

@@ -36,7 +36,7 @@ impl SystemStatus {
     }
 
     /// Whether every actor lives.
-    pub fn is_whole(&self) -> bool {
+    pub fn all_alive(&self) -> bool {
         self.actors.iter().all(|actor| actor.alive)
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that can wake a worker, besides its own tasks: a step or a subscription that ends.
 
-use crate::{keep_alive::HeldLease, worker::WorkerStatus};
+use crate::{lease_keeper::HeldLease, worker::WorkerStatus};
 use actix::{Message, MessageResult};
 use jetway_engine::backend::Delivery;
 

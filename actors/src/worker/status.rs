@@ -1,7 +1,7 @@
 //! What a worker has done and is doing.
 
 use super::step::Fate;
-use crate::{keep_alive::KeepTally, slots::Slots};
+use crate::{lease_keeper::LeaseKeeperCounters, slots::Slots};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -38,12 +38,12 @@ pub struct WorkerStatus {
     /// How often a lease was extended.
     pub extended: u64,
     /// How often that failed.
-    pub not_extended: u64,
+    pub extension_failures: u64,
 }
 
 /// The counts behind a [`WorkerStatus`]. Outlives the worker.
 #[derive(Debug, Default)]
-pub(crate) struct WorkerTally {
+pub(crate) struct WorkerCounters {
     pub(crate) tickets: AtomicU64,
     pub(crate) done: AtomicU64,
     pub(crate) given_back: AtomicU64,
@@ -53,7 +53,7 @@ pub(crate) struct WorkerTally {
     pub(crate) reopened: AtomicU64,
 }
 
-impl WorkerTally {
+impl WorkerCounters {
     /// Counts a ticket.
     pub(super) fn ended(&self, fate: Fate, steps: u64) {
         let count = match fate {
@@ -67,7 +67,7 @@ impl WorkerTally {
     }
 
     /// What is known without asking the worker.
-    pub(crate) fn status(&self, slots: &Slots, leases: usize, keeper: &KeepTally) -> WorkerStatus {
+    pub(crate) fn status(&self, slots: &Slots, leases: usize, keeper: &LeaseKeeperCounters) -> WorkerStatus {
         WorkerStatus {
             answered: false,
             draining: false,
@@ -83,7 +83,7 @@ impl WorkerTally {
             steps: self.steps.load(Relaxed),
             reopened: self.reopened.load(Relaxed),
             extended: keeper.extended.load(Relaxed),
-            not_extended: keeper.failed.load(Relaxed),
+            extension_failures: keeper.failed.load(Relaxed),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Working on one ticket.
 
-use crate::{keep_alive::HeldLease, slots::InFlight, supervisor::panic_message};
+use crate::{lease_keeper::HeldLease, slots::InFlight, supervisor::panic_message};
 use futures::FutureExt;
 use jetway_engine::{Engine, TicketOutcome, backend::Delivery};
 use std::{panic::AssertUnwindSafe, sync::Arc};

@@ -41,7 +41,7 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
     };
     let (drained, ()) = tokio::join!(host.drain(DEADLINE), opened);
 
-    assert_eq!((drained.finished, drained.given_back, drained.left), (2, 0, 0));
+    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (2, 0, 0));
     for run in &runs {
         host.completes(run, 1).await;
     }
@@ -62,7 +62,7 @@ async fn what_is_not_finished_in_time_is_given_back_at_once() {
     let run = first.start_directly("gated", "a", 1).await;
     workflow.has_begun(1).await;
     let drained = first.drain(Duration::from_millis(10)).await;
-    assert_eq!((drained.finished, drained.given_back, drained.left), (0, 1, 0));
+    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
     let status = first.observe().await;
     assert_eq!(
         (status.worker.given_back, status.worker.dropped),
@@ -95,7 +95,7 @@ async fn a_node_that_cannot_be_stopped_does_not_hold_up_a_drain() {
     blocking.has_begun(1).await;
     let began = Instant::now();
     let drained = first.drain(Duration::from_millis(10)).await;
-    assert_eq!((drained.finished, drained.given_back, drained.left), (0, 1, 0));
+    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
     assert!(began.elapsed() < DEADLINE, "the drain took {:?}", began.elapsed());
 
     let second = Host::start(&backend, &blocking);
@@ -108,7 +108,7 @@ async fn a_node_that_cannot_be_stopped_does_not_hold_up_a_drain() {
 async fn an_idle_host_drains_at_once_and_only_once() {
     let backend = memory();
     let host = Host::start(&backend, &Probe::new("chain", async || ()));
-    host.until("it lives", |status| status.is_whole()).await;
+    host.until("it lives", |status| status.all_alive()).await;
     let began = Instant::now();
     assert_eq!(host.drain(Duration::from_secs(3600)).await.finished, 0);
     host.drain(Duration::from_secs(3600)).await;

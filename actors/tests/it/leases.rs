@@ -33,7 +33,7 @@ async fn a_step_that_outlasts_its_lease_keeps_its_ticket() {
     gate.add_permits(1);
     host.completes(&run, 1).await;
     let status = host.until("the ticket is settled", |status| status.worker.leases == 0).await;
-    assert_eq!((slow.executions(), status.worker.not_extended), (1, 0));
+    assert_eq!((slow.executions(), status.worker.extension_failures), (1, 0));
     host.drain(Duration::ZERO).await;
 }
 
@@ -61,6 +61,6 @@ async fn a_node_that_blocks_every_thread_keeps_its_ticket() {
     let status = host
         .until("both are settled", |status| (status.worker.done, status.coordinator.started) == (2, 2))
         .await;
-    assert_eq!((blocking.executions(), status.worker.tickets, status.worker.not_extended), (2, 2, 0));
+    assert_eq!((blocking.executions(), status.worker.tickets, status.worker.extension_failures), (2, 2, 0));
     host.drain(Duration::ZERO).await;
 }

@@ -5,6 +5,6 @@
 mod drain;
 mod failing;
 mod leases;
-mod mending;
+mod recovery;
 mod running;
 mod support;

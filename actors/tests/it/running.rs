@@ -25,7 +25,7 @@ async fn a_start_message_becomes_a_run_and_the_run_ends() {
     host.completes(&run, 5).await;
     let status = host
         .until("all is settled", |status| {
-            (status.worker.done, status.coordinator.started) == (1, 1) && status.is_whole()
+            (status.worker.done, status.coordinator.started) == (1, 1) && status.all_alive()
         })
         .await;
     assert_eq!((chain.executions(), status.worker.steps, status.worker.tickets), (5, 5, 1));
@@ -103,11 +103,11 @@ async fn a_host_says_that_it_is_alive_and_that_it_goes() {
 async fn what_cannot_be_started_is_refused_or_expelled() {
     let (backend, chain) = (memory(), Probe::new("chain", async || ()));
     let host = Host::with(&backend, &[&chain], |config| {
-        config.expel_every = Duration::from_millis(20);
-        config.unknown_grace = Duration::ZERO;
+        config.cleanup_every = Duration::from_millis(20);
+        config.unroutable_grace = Duration::ZERO;
     });
     host.publish("nobody-knows-it", "a", 1).await;
-    let status = host.until("it is expelled", |status| status.coordinator.expelled == 1).await;
+    let status = host.until("it is expelled", |status| status.coordinator.dead_lettered == 1).await;
     assert_eq!(status.coordinator.refused, 0);
     let run = host.publish("chain", "a", 1).await;
     host.completes(&run, 1).await;

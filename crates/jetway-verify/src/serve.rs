@@ -17,8 +17,8 @@ pub async fn serve(url: &str, namespace: Namespace, journal: &Path) -> Result<()
     let system = SystemConfig {
         concurrency: 64,
         sweep_every: ACK_WAIT,
-        expel_every: ACK_WAIT,
-        unknown_grace: ACK_WAIT,
+        cleanup_every: ACK_WAIT,
+        unroutable_grace: ACK_WAIT,
         drain_limit: Duration::from_secs(5),
         ..SystemConfig::new(format!("verify-{}", std::process::id()))
     };

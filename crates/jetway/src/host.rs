@@ -98,7 +98,7 @@ impl Host {
         tracing::info!(
             finished = drained.finished,
             given_back = drained.given_back,
-            left = drained.left,
+            abandoned = drained.abandoned,
             "stopped"
         );
         ended.map(|_signal| ())

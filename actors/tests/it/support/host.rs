@@ -35,8 +35,7 @@ impl Host {
     ) -> Self {
         let pause = Duration::from_millis(1);
         let mut config = SystemConfig::new("host-1");
-        config.restart =
-            RestartPolicy { first_pause: pause, longest_pause: pause, ..RestartPolicy::default() };
+        config.restart = RestartPolicy { first_delay: pause, max_delay: pause, ..RestartPolicy::default() };
         set(&mut config);
         let mut engine = Engine::builder(backend.clone());
         for workflow in workflows {

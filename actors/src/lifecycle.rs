@@ -3,9 +3,9 @@
 
 use crate::{
     drain::{Drain, Drained, Draining, STOP_LIMIT},
-    reaper::{RUNTIME_GONE, Reaper},
-    subscription::Ended,
-    supervisor::LastWord,
+    subscription::SubscriptionEnd,
+    supervisor::ExitReason,
+    task_watcher::{RUNTIME_SHUT_DOWN, TaskWatcher},
 };
 use actix::{Actor, ActorContext, AsyncContext, Context};
 use std::{fmt, mem};
@@ -13,26 +13,26 @@ use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What an actor has in hand; `T` is what its tasks return.
-pub(crate) struct Shift<T> {
-    subscriptions: JoinSet<Ended>,
+pub(crate) struct Lifecycle<T> {
+    subscriptions: JoinSet<SubscriptionEnd>,
     /// Tells what is in flight to stop; also when the actor is dropped, which is why it stands before the tasks.
     stop: DropGuard,
     in_flight: JoinSet<T>,
     draining: Option<Draining>,
     /// The actor is on its way out.
     leaving: bool,
-    word: LastWord,
+    exit_reason: ExitReason,
 }
 
-impl<T: Send + 'static> Shift<T> {
-    pub(crate) fn new(word: LastWord) -> Self {
+impl<T: Send + 'static> Lifecycle<T> {
+    pub(crate) fn new(exit_reason: ExitReason) -> Self {
         Self {
             subscriptions: JoinSet::new(),
             stop: CancellationToken::new().drop_guard(),
             in_flight: JoinSet::new(),
             draining: None,
             leaving: false,
-            word,
+            exit_reason,
         }
     }
 
@@ -41,8 +41,8 @@ impl<T: Send + 'static> Shift<T> {
         self.stop.token()
     }
 
-    /// Keeps a subscription open until the shift closes.
-    pub(crate) fn subscribe(&mut self, feed: impl Future<Output = Ended> + 'static) {
+    /// Keeps a subscription open until the lifecycle closes.
+    pub(crate) fn subscribe(&mut self, feed: impl Future<Output = SubscriptionEnd> + 'static) {
         self.subscriptions.spawn_local(feed);
     }
 
@@ -56,7 +56,7 @@ impl<T: Send + 'static> Shift<T> {
     }
 
     /// Whether a message is to be turned away, which counts it as given back: dropping what holds its lease does that.
-    pub(crate) fn turns_away(&mut self) -> bool {
+    pub(crate) fn reject_if_draining(&mut self) -> bool {
         self.count(|drained| drained.given_back += 1)
     }
 
@@ -65,7 +65,7 @@ impl<T: Send + 'static> Shift<T> {
         if let Some(draining) = self.draining.take() {
             draining.finish();
         }
-        self.word.stopped();
+        self.exit_reason.stopped();
     }
 
     fn count(&mut self, count: impl FnOnce(&mut Drained)) -> bool {
@@ -84,87 +84,91 @@ pub(crate) enum Outcome {
 }
 
 /// An actor that works on what streams bring.
-pub(crate) trait Shifts: Actor<Context = Context<Self>> {
+pub(crate) trait LifecycleActor: Actor<Context = Context<Self>> {
     /// What its tasks return.
     type Task: Send + 'static;
-    fn shift(&mut self) -> &mut Shift<Self::Task>;
+    fn lifecycle(&mut self) -> &mut Lifecycle<Self::Task>;
     /// Counts a task that has ended.
     fn ended(&mut self, task: Self::Task) -> Outcome;
-    /// The shift takes nothing more.
+    /// The lifecycle takes nothing more.
     fn closed(&mut self) {}
-    /// Nothing is in flight any more: ends the shift and the actor.
+    /// Nothing is in flight any more: ends the lifecycle and the actor.
     fn leave(&mut self, ctx: &mut Context<Self>) {
-        self.shift().end();
+        self.lifecycle().end();
         ctx.stop();
     }
 }
 
-/// Watches the tasks of the shift. To be called once, when the actor starts.
-pub(crate) fn open<A: Shifts>(ctx: &mut Context<A>) {
-    ctx.spawn(Reaper::new(|actor: &mut A| &mut actor.shift().in_flight, task_ended));
-    ctx.spawn(Reaper::new(|actor: &mut A| &mut actor.shift().subscriptions, subscription_ended));
+/// Watches the tasks of the lifecycle. To be called once, when the actor starts.
+pub(crate) fn open<A: LifecycleActor>(ctx: &mut Context<A>) {
+    ctx.spawn(TaskWatcher::new(|actor: &mut A| &mut actor.lifecycle().in_flight, task_ended));
+    ctx.spawn(TaskWatcher::new(|actor: &mut A| &mut actor.lifecycle().subscriptions, subscription_ended));
 }
 
-/// Takes nothing more, and ends the shift when what is in flight has ended, which it has to within the limit.
-pub(crate) fn drain<A: Shifts>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
-    let shift = actor.shift();
-    shift.subscriptions.abort_all();
-    shift.draining = Some(Draining { done, so_far: Drained::default() });
+/// Takes nothing more, and ends the lifecycle when what is in flight has ended, which it has to within the limit.
+pub(crate) fn drain<A: LifecycleActor>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
+    let lifecycle = actor.lifecycle();
+    lifecycle.subscriptions.abort_all();
+    lifecycle.draining = Some(Draining { done, so_far: Drained::default() });
     actor.closed();
     ctx.run_later(limit, |actor, ctx| {
-        actor.shift().stop().cancel();
+        actor.lifecycle().stop().cancel();
         ctx.run_later(STOP_LIMIT, abandon);
     });
     leave_when_idle(actor, ctx);
 }
 
-fn task_ended<A: Shifts>(actor: &mut A, ended: Option<A::Task>, ctx: &mut Context<A>) {
+fn task_ended<A: LifecycleActor>(actor: &mut A, ended: Option<A::Task>, ctx: &mut Context<A>) {
     let Some(task) = ended else {
-        if !actor.shift().stop().is_cancelled() {
-            fail(actor, RUNTIME_GONE, ctx);
+        if !actor.lifecycle().stop().is_cancelled() {
+            fail(actor, RUNTIME_SHUT_DOWN, ctx);
         }
         return;
     };
     let outcome = actor.ended(task);
-    actor.shift().count(|drained| match outcome {
+    actor.lifecycle().count(|drained| match outcome {
         Outcome::Finished => drained.finished += 1,
         Outcome::GivenBack => drained.given_back += 1,
-        Outcome::Left => drained.left += 1,
+        Outcome::Left => drained.abandoned += 1,
     });
     leave_when_idle(actor, ctx);
 }
 
-fn subscription_ended<A: Shifts>(actor: &mut A, ended: Option<Ended>, ctx: &mut Context<A>) {
-    if let Some(Ended::Hopeless(error)) = ended {
+fn subscription_ended<A: LifecycleActor>(
+    actor: &mut A,
+    ended: Option<SubscriptionEnd>,
+    ctx: &mut Context<A>,
+) {
+    if let Some(SubscriptionEnd::Unrecoverable(error)) = ended {
         fail(actor, error, ctx);
     }
 }
 
-fn fail<A: Shifts>(actor: &mut A, error: impl fmt::Display, ctx: &mut Context<A>) {
-    actor.shift().word.failed(error);
+fn fail<A: LifecycleActor>(actor: &mut A, error: impl fmt::Display, ctx: &mut Context<A>) {
+    actor.lifecycle().exit_reason.failed(error);
     ctx.stop();
 }
 
-fn leave_when_idle<A: Shifts>(actor: &mut A, ctx: &mut Context<A>) {
-    let shift = actor.shift();
-    if shift.is_draining() && shift.in_flight.is_empty() && ctx.state().alive() {
+fn leave_when_idle<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+    let lifecycle = actor.lifecycle();
+    if lifecycle.is_draining() && lifecycle.in_flight.is_empty() && ctx.state().alive() {
         leave(actor, ctx);
     }
 }
 
-fn leave<A: Shifts>(actor: &mut A, ctx: &mut Context<A>) {
-    if !mem::replace(&mut actor.shift().leaving, true) {
+fn leave<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+    if !mem::replace(&mut actor.lifecycle().leaving, true) {
         actor.leave(ctx);
     }
 }
 
-fn abandon<A: Shifts>(actor: &mut A, ctx: &mut Context<A>) {
-    let shift = actor.shift();
-    let rest = shift.in_flight.len() as u64;
+fn abandon<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+    let lifecycle = actor.lifecycle();
+    let rest = lifecycle.in_flight.len() as u64;
     if rest > 0 {
         tracing::warn!(rest, "work in flight did not stop in time: its messages are given back without it");
     }
-    shift.count(|drained| drained.given_back += rest);
-    shift.in_flight.abort_all();
+    lifecycle.count(|drained| drained.given_back += rest);
+    lifecycle.in_flight.abort_all();
     leave(actor, ctx);
 }

@@ -23,8 +23,8 @@ async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
     let run = host.publish("chain", "a", 2).await;
     host.completes(&run, 2).await;
-    let status = host.until("the sweep is counted", |status| status.coordinator.mended > 0).await;
-    assert!(status.coordinator.sweeps > 0 && status.coordinator.looked_at > 0);
+    let status = host.until("the sweep is counted", |status| status.coordinator.republished > 0).await;
+    assert!(status.coordinator.sweeps > 0 && status.coordinator.runs_checked > 0);
     host.drain(Duration::ZERO).await;
 }
 

@@ -9,18 +9,19 @@ use std::{
 use tokio::task::JoinSet;
 
 /// What an actor fails with whose tasks were aborted by nobody's order.
-pub(crate) const RUNTIME_GONE: &str = "the runtime that nodes run on has shut down: drain the actors first";
+pub(crate) const RUNTIME_SHUT_DOWN: &str =
+    "the runtime that nodes run on has shut down: drain the actors first";
 
 /// Watches a set of tasks that the actor owns. To be spawned into the actor's context, once for each set.
 ///
 /// A task is not a future of the context, since a context polls all of its futures whenever one wakes. A task that
 /// panics takes the actor with it: the supervisor then builds both anew.
-pub(crate) struct Reaper<A: Actor, T> {
+pub(crate) struct TaskWatcher<A: Actor, T> {
     set: fn(&mut A) -> &mut JoinSet<T>,
     ended: fn(&mut A, Option<T>, &mut A::Context),
 }
 
-impl<A: Actor, T> Reaper<A, T> {
+impl<A: Actor, T> TaskWatcher<A, T> {
     /// Calls `ended` with what each task of `set` returned; with `None` where it was aborted, by the actor itself or
     /// by a runtime that shuts down.
     pub(crate) fn new(
@@ -31,7 +32,7 @@ impl<A: Actor, T> Reaper<A, T> {
     }
 }
 
-impl<A, T> ActorFuture<A> for Reaper<A, T>
+impl<A, T> ActorFuture<A> for TaskWatcher<A, T>
 where
     A: Actor,
     A::Context: AsyncContext<A>,

@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 
 /// How a life of an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum ExitStatus {
     /// As the actor meant to.
     Stopped,
     /// The actor met an error that it could not live with.
@@ -17,49 +17,49 @@ pub(crate) enum Ending {
     /// It panicked, with this message.
     Panicked(String),
     /// It ended without a word: its context stopped by itself, or its thread went away.
-    Vanished,
+    Unknown,
 }
 
-impl Ending {
+impl ExitStatus {
     /// Whether the actor is to be rebuilt.
     pub(crate) fn is_failure(&self) -> bool {
         *self != Self::Stopped
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
-            Self::Vanished => f.write_str("ended without a word"),
+            Self::Unknown => f.write_str("ended without a word"),
         }
     }
 }
 
 /// What an actor leaves before it calls `ctx.stop()`. The first word counts; a panic counts more than any word.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastWord(Arc<OnceLock<Ending>>);
+pub(crate) struct ExitReason(Arc<OnceLock<ExitStatus>>);
 
-impl LastWord {
+impl ExitReason {
     /// The end is meant: no restart.
     pub(crate) fn stopped(&self) {
-        self.0.get_or_init(|| Ending::Stopped);
+        self.0.get_or_init(|| ExitStatus::Stopped);
     }
 
     /// The actor cannot go on, because of this.
     pub(crate) fn failed(&self, error: impl fmt::Display) {
-        self.0.get_or_init(|| Ending::Failed(error.to_string()));
+        self.0.get_or_init(|| ExitStatus::Failed(error.to_string()));
     }
 
     /// How the life ended whose task ended so.
-    pub(super) fn read(&self, task: Result<(), JoinError>) -> Ending {
+    pub(super) fn read(&self, task: Result<(), JoinError>) -> ExitStatus {
         match task {
-            Ok(()) => self.0.get().cloned().unwrap_or(Ending::Vanished),
+            Ok(()) => self.0.get().cloned().unwrap_or(ExitStatus::Unknown),
             Err(error) => match error.try_into_panic() {
-                Ok(payload) => Ending::Panicked(panic_message(payload.as_ref())),
-                Err(_cancelled) => Ending::Vanished,
+                Ok(payload) => ExitStatus::Panicked(panic_message(payload.as_ref())),
+                Err(_cancelled) => ExitStatus::Unknown,
             },
         }
     }

@@ -13,7 +13,7 @@ pub(crate) mod messages;
 
 pub(crate) use held::{HeldLease, HeldLeases};
 
-use crate::{backoff, supervisor::LastWord};
+use crate::{backoff, supervisor::ExitReason};
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture,
 };
@@ -34,11 +34,11 @@ use tokio::time::timeout;
 pub(crate) const MAILBOX: usize = 4;
 
 /// How long giving back one lease may take. Past that the lease ends by itself.
-const GIVE_BACK_LIMIT: Duration = Duration::from_secs(2);
+const NAK_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the keeper has done since the system started.
 #[derive(Debug, Default)]
-pub(crate) struct KeepTally {
+pub(crate) struct LeaseKeeperCounters {
     /// Extensions that succeeded.
     pub(crate) extended: AtomicU64,
     /// Extensions that failed; each is tried again.
@@ -48,51 +48,55 @@ pub(crate) struct KeepTally {
 }
 
 /// The keeper.
-pub(crate) struct KeepAlive {
+pub(crate) struct LeaseKeeper {
     leases: Arc<HeldLeases>,
-    tally: Arc<KeepTally>,
-    word: LastWord,
+    counters: Arc<LeaseKeeperCounters>,
+    exit_reason: ExitReason,
 }
 
-impl KeepAlive {
-    pub(crate) fn new(leases: Arc<HeldLeases>, tally: Arc<KeepTally>, word: LastWord) -> Self {
-        Self { leases, tally, word }
+impl LeaseKeeper {
+    pub(crate) fn new(
+        leases: Arc<HeldLeases>,
+        counters: Arc<LeaseKeeperCounters>,
+        exit_reason: ExitReason,
+    ) -> Self {
+        Self { leases, counters, exit_reason }
     }
 }
 
-impl Actor for KeepAlive {
+impl Actor for LeaseKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let keeping = keep(self.leases.clone(), self.tally.clone());
+        let keeping = keep(self.leases.clone(), self.counters.clone());
         ctx.spawn(keeping.into_actor(self));
     }
 }
 
-impl Handler<Finish> for KeepAlive {
+impl Handler<Finish> for LeaseKeeper {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, Finish: Finish, _ctx: &mut Context<Self>) -> Self::Result {
         let leases = self.leases.clone();
-        leases.give_back_all();
-        let done = async move { leases.all_given_back().await }.into_actor(self);
+        leases.nak_all();
+        let done = async move { leases.all_naks_done().await }.into_actor(self);
         Box::pin(done.map(|(), keeper, ctx| {
-            keeper.word.stopped();
+            keeper.exit_reason.stopped();
             ctx.stop();
         }))
     }
 }
 
 /// Does what is due, for ever. All calls go at once: there is one for each held lease at most.
-async fn keep(leases: Arc<HeldLeases>, tally: Arc<KeepTally>) {
+async fn keep(leases: Arc<HeldLeases>, counters: Arc<LeaseKeeperCounters>) {
     let mut calls = FuturesUnordered::new();
     loop {
         tokio::select! {
             due = leases.due() => {
                 let Due { extend, give_back } = due;
-                let extend = extend.into_iter().map(|(id, lease)| extend_one(&leases, &tally, id, lease));
+                let extend = extend.into_iter().map(|(id, lease)| extend_one(&leases, &counters, id, lease));
                 calls.extend(extend.map(Either::Left));
-                let give_back = give_back.into_iter().map(|lease| give_back_one(&leases, &tally, lease));
+                let give_back = give_back.into_iter().map(|lease| nak_one(&leases, &counters, lease));
                 calls.extend(give_back.map(Either::Right));
             }
             Some(()) = calls.next(), if !calls.is_empty() => {}
@@ -100,33 +104,33 @@ async fn keep(leases: Arc<HeldLeases>, tally: Arc<KeepTally>) {
     }
 }
 
-async fn extend_one(leases: &HeldLeases, tally: &KeepTally, id: u64, lease: Arc<dyn Lease>) {
+async fn extend_one(leases: &HeldLeases, counters: &LeaseKeeperCounters, id: u64, lease: Arc<dyn Lease>) {
     // It may have been released since it was found due: its message is settled then, and needs nothing any more.
     let Some(every) = leases.every(id) else { return };
     let extended = timeout(every, lease.extend()).map(|answer| answer.unwrap_or_else(|_| Err(no_answer())));
     match extended.await {
         Ok(()) => {
-            tally.extended.fetch_add(1, Ordering::Relaxed);
+            counters.extended.fetch_add(1, Ordering::Relaxed);
         }
         Err(error) => {
-            tally.failed.fetch_add(1, Ordering::Relaxed);
+            counters.failed.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%error, "a lease could not be extended: it is tried again");
-            leases.not_extended(id, backoff::around);
+            leases.not_extended(id, backoff::jittered);
         }
     }
 }
 
-async fn give_back_one(leases: &HeldLeases, tally: &KeepTally, lease: Arc<dyn Lease>) {
-    let given_back = timeout(GIVE_BACK_LIMIT, lease.nak()).await;
+async fn nak_one(leases: &HeldLeases, counters: &LeaseKeeperCounters, lease: Arc<dyn Lease>) {
+    let given_back = timeout(NAK_LIMIT, lease.nak()).await;
     match given_back.unwrap_or_else(|_| Err(no_answer())) {
         Ok(()) => {
-            tally.dropped.fetch_add(1, Ordering::Relaxed);
+            counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Err(error) => {
             tracing::warn!(%error, "a message could not be given back: it comes back when its lease ends");
         }
     }
-    leases.one_given_back();
+    leases.nak_done();
 }
 
 fn no_answer() -> BackendError {

@@ -95,11 +95,11 @@ impl Lease for TestLease {
 }
 
 /// A table with a keeper that lives as long as the set.
-fn kept() -> (Arc<HeldLeases>, Arc<KeepTally>, JoinSet<()>) {
-    let (leases, tally) = (Arc::new(HeldLeases::default()), Arc::new(KeepTally::default()));
+fn kept() -> (Arc<HeldLeases>, Arc<LeaseKeeperCounters>, JoinSet<()>) {
+    let (leases, counters) = (Arc::new(HeldLeases::default()), Arc::new(LeaseKeeperCounters::default()));
     let mut keeper = JoinSet::new();
-    keeper.spawn(keep(leases.clone(), tally.clone()));
-    (leases, tally, keeper)
+    keeper.spawn(keep(leases.clone(), counters.clone()));
+    (leases, counters, keeper)
 }
 
 /// Lets the time of two leases pass, as the extensions of another lease show. Returns how many those were.
@@ -113,7 +113,7 @@ async fn keeper_works_on(leases: &Arc<HeldLeases>) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_held_lease_is_extended_every_third_of_its_time() {
-    let (leases, tally, _keeper) = kept();
+    let (leases, counters, _keeper) = kept();
     let lease = TestLease::new(LEASE, Extension::Succeeds);
     let held = lease.held_by(&leases);
     wait_until("four extensions", DEADLINE, async || lease.extended().len() == 4).await;
@@ -122,15 +122,15 @@ async fn a_held_lease_is_extended_every_third_of_its_time() {
     held.release();
     tokio::time::advance(LEASE).await;
     assert_eq!((lease.extended().len(), lease.given_back().len(), leases.len()), (4, 0, 0));
-    assert_eq!(tally.extended.load(Ordering::Relaxed), 4);
+    assert_eq!(counters.extended.load(Ordering::Relaxed), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_is_dropped_is_given_back_at_once_and_once() {
-    let (leases, _tally, _keeper) = kept();
+    let (leases, _counters, _keeper) = kept();
     let lease = TestLease::new(LEASE, Extension::Succeeds);
     drop(lease.held_by(&leases));
-    leases.all_given_back().await;
+    leases.all_naks_done().await;
     assert_eq!(lease.given_back(), [0]);
     keeper_works_on(&leases).await;
     assert_eq!((lease.given_back().len(), lease.extended().len()), (1, 0));
@@ -138,18 +138,18 @@ async fn a_lease_that_is_dropped_is_given_back_at_once_and_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_extension_is_tried_again_before_the_lease_ends() {
-    let (leases, tally, _keeper) = kept();
+    let (leases, counters, _keeper) = kept();
     let lease = TestLease::new(LEASE, Extension::FailsTwice);
     let _held = lease.held_by(&leases);
     wait_until("an extension succeeds", DEADLINE, async || !lease.extended().is_empty()).await;
     let extended = lease.extended()[0];
     assert!((14..=16).contains(&extended), "extended after {extended} s");
-    assert_eq!(tally.failed.load(Ordering::Relaxed), 2);
+    assert_eq!(counters.failed.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_hangs_does_not_hold_up_the_others() {
-    let (leases, tally, _keeper) = kept();
+    let (leases, counters, _keeper) = kept();
     let hanging = TestLease::new(LEASE, Extension::Hangs);
     let _hanging = hanging.held_by(&leases);
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -158,12 +158,12 @@ async fn a_lease_that_hangs_does_not_hold_up_the_others() {
     wait_until("three extensions", DEADLINE, async || lease.extended().len() == 3).await;
     assert_eq!(lease.extended(), [10, 20, 30]);
     assert!(hanging.tries.load(Ordering::SeqCst) >= 2, "the hanging one was given up");
-    assert!(tally.failed.load(Ordering::Relaxed) >= 1);
+    assert!(counters.failed.load(Ordering::Relaxed) >= 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
-    let (leases, _tally, _keeper) = kept();
+    let (leases, _counters, _keeper) = kept();
     let long = TestLease::new(LEASE * 10, Extension::Succeeds);
     let _long = long.held_by(&leases);
     tokio::task::yield_now().await;
@@ -175,13 +175,13 @@ async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
 
 #[tokio::test(start_paused = true)]
 async fn everything_is_given_back_whoever_works_under_it() {
-    let (leases, _tally, _keeper) = kept();
+    let (leases, _counters, _keeper) = kept();
     let all: Vec<_> = (0..100).map(|_| TestLease::new(LEASE, Extension::Succeeds)).collect();
     let held: Vec<_> = all.iter().map(|lease| lease.held_by(&leases)).collect();
-    assert_eq!(leases.give_back_all(), 100);
-    leases.all_given_back().await;
+    assert_eq!(leases.nak_all(), 100);
+    leases.all_naks_done().await;
     drop(held);
-    leases.all_given_back().await;
+    leases.all_naks_done().await;
     assert!(all.iter().all(|lease| lease.given_back() == [0]), "each is given back once");
     assert_eq!(leases.len(), 0);
 }

@@ -14,13 +14,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// A lease is extended after this part of its time, so that two extensions may fail before it is lost.
-const PART: u32 = 3;
+const EXTEND_FRACTION: u32 = 3;
 
 /// A lease whose extension failed is tried again after this part of the time between two extensions.
-const RETRY_PART: u32 = 4;
+const RETRY_FRACTION: u32 = 4;
 
 /// No lease is extended more often than this, however short it is.
-const SHORTEST: Duration = Duration::from_millis(5);
+const MIN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The leases that this host holds, of tickets and of start messages. Outlives the actors: what a failed actor held is
 /// extended or given back all the same.
@@ -41,9 +41,9 @@ struct Table {
     next_id: u64,
     held: HashMap<u64, Held>,
     due: BTreeSet<(Instant, u64)>,
-    to_give_back: Vec<Arc<dyn Lease>>,
+    nak_queue: Vec<Arc<dyn Lease>>,
     /// Leases that are to be given back, or are being given back.
-    not_yet_given_back: usize,
+    pending_naks: usize,
     /// When the keeper looks again by itself; `None` where it does not.
     wakes_at: Option<Instant>,
 }
@@ -78,7 +78,7 @@ impl HeldLease {
     /// work meant to drop it. Before, the lease is left to its end: whatever drops the work against its owner's will,
     /// such as a runtime that shuts down, would drop it again as soon as it came back, and use up the attempts that
     /// the item has.
-    pub(crate) fn given_back_once(mut self, stopped: CancellationToken) -> Self {
+    pub(crate) fn nak_only_after(mut self, stopped: CancellationToken) -> Self {
         self.until = Some(stopped);
         self
     }
@@ -106,7 +106,7 @@ impl Drop for HeldLease {
 impl HeldLeases {
     /// Extends a lease from now on.
     pub(crate) fn hold(self: &Arc<Self>, lease: &Arc<dyn Lease>) -> HeldLease {
-        let every = (lease.duration() / PART).max(SHORTEST);
+        let every = (lease.duration() / EXTEND_FRACTION).max(MIN_INTERVAL);
         let due = Instant::now() + every;
         let mut table = self.table();
         let id = table.next_id;
@@ -125,7 +125,7 @@ impl HeldLeases {
     }
 
     /// Has every lease given back that is still held, whoever works under it. Returns how many.
-    pub(crate) fn give_back_all(&self) -> usize {
+    pub(crate) fn nak_all(&self) -> usize {
         let mut table = self.table();
         let held = mem::take(&mut table.held);
         table.due.clear();
@@ -139,10 +139,10 @@ impl HeldLeases {
     }
 
     /// Waits until nothing is left to be given back.
-    pub(super) async fn all_given_back(&self) {
+    pub(super) async fn all_naks_done(&self) {
         loop {
             let notified = self.given_back.notified();
-            if self.table().not_yet_given_back == 0 {
+            if self.table().pending_naks == 0 {
                 return;
             }
             notified.await;
@@ -173,15 +173,15 @@ impl HeldLeases {
     pub(super) fn not_extended(&self, id: u64, jitter: impl FnOnce(Duration) -> Duration) {
         let mut table = self.table();
         if let Some(every) = table.held.get(&id).map(|held| held.every) {
-            table.move_due(id, Instant::now() + jitter(every / RETRY_PART));
+            table.move_due(id, Instant::now() + jitter(every / RETRY_FRACTION));
         }
     }
 
     /// One lease was given back, or could not be.
-    pub(super) fn one_given_back(&self) {
+    pub(super) fn nak_done(&self) {
         let mut table = self.table();
-        table.not_yet_given_back -= 1;
-        if table.not_yet_given_back == 0 {
+        table.pending_naks -= 1;
+        if table.pending_naks == 0 {
             self.given_back.notify_waiters();
         }
     }
@@ -200,8 +200,8 @@ impl Table {
     }
 
     fn give_back(&mut self, held: Held) {
-        self.to_give_back.push(held.lease);
-        self.not_yet_given_back += 1;
+        self.nak_queue.push(held.lease);
+        self.pending_naks += 1;
     }
 
     /// What is due; it is due again one period later.
@@ -219,7 +219,7 @@ impl Table {
             self.move_due(id, next);
         }
         self.wakes_at = self.due.first().map(|(at, _id)| *at);
-        (Due { extend, give_back: mem::take(&mut self.to_give_back) }, self.wakes_at)
+        (Due { extend, give_back: mem::take(&mut self.nak_queue) }, self.wakes_at)
     }
 
     fn move_due(&mut self, id: u64, to: Instant) {
