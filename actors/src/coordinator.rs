@@ -1,9 +1,9 @@
-//! The coordinator: turns start messages into runs, and sees that nothing is left lying.
+//! The coordinator: turns start messages into runs, and repairs what messages lost.
 //!
 //! It subscribes to the start messages of every workflow of the engine and hands each to the engine, many at once, so
-//! that their writes go to the backend in groups. Besides, it has duties: it sweeps, it expels start messages that
-//! nobody can start, and it announces the host. Every host has a coordinator and all of them do the same work; nothing
-//! elects one, since every write is a compare-and-swap.
+//! that their writes reach the backend in groups. It also runs periodic tasks: the sweep, the cleanup, and the
+//! announcement of the host. Every host has a coordinator and all of them do the same work. There is no leader election,
+//! since every write is a compare-and-swap.
 
 pub(crate) mod messages;
 mod presence;
@@ -16,24 +16,26 @@ pub(crate) use status::CoordinatorCounters;
 pub use status::CoordinatorStatus;
 
 use crate::{
+    drain::Drained,
+    engine_call::EnginePanicked,
     lease_keeper::HeldLeases,
-    lifecycle::{self, Lifecycle, LifecycleActor, Outcome},
+    lifecycle::{self, Lifecycle, LifecycleActor},
     slots::Slots,
     supervisor::ExitReason,
     task_watcher::TaskWatcher,
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
-use jetway_engine::{Engine, backend::HostInfo};
+use jetway_engine::{Engine, StartTaken, backend::HostInfo};
 use messages::{Drain, Observe, Observed, TakeStart};
-use starts::Fate;
+use starts::StartResult;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
 
-/// A start message in the mailbox has a slot already, and each subscription waits until its last one was taken out:
-/// the mailbox only has to be large enough to keep the coordinator busy while it is scheduled.
+/// Messages that may wait for the coordinator. Each has a slot already, and a subscription has one message in the
+/// mailbox at most, so this only has to keep the coordinator busy while it is scheduled.
 pub(crate) const MAILBOX: usize = 64;
 
-/// What the lives of a coordinator have in common.
+/// What all instances of the coordinator share; it survives restarts.
 #[derive(Debug, Clone)]
 pub(crate) struct CoordinatorShared {
     pub(crate) engine: Arc<Engine>,
@@ -49,7 +51,7 @@ pub(crate) struct CoordinatorShared {
 }
 
 impl CoordinatorShared {
-    /// What is known without asking the coordinator.
+    /// The status without an answer of the coordinator.
     pub(crate) fn status(&self) -> CoordinatorStatus {
         self.counters.status(&self.slots)
     }
@@ -59,7 +61,7 @@ impl CoordinatorShared {
 pub(crate) struct Coordinator {
     shared: CoordinatorShared,
     periodic_tasks: JoinSet<Infallible>,
-    lifecycle: Lifecycle<Fate>,
+    lifecycle: Lifecycle<StartResult>,
 }
 
 impl Coordinator {
@@ -72,14 +74,14 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        lifecycle::open(ctx);
+        lifecycle::watch_tasks(ctx);
         ctx.spawn(TaskWatcher::new(
             |actor: &mut Self| &mut actor.periodic_tasks,
             |_actor, _aborted, _ctx| (),
         ));
         for workflow in self.shared.engine.workflows().iter() {
-            let feed = starts::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
-            self.lifecycle.subscribe(feed);
+            let subscription = starts::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            self.lifecycle.subscribe(subscription);
         }
         let shared = &self.shared;
         self.periodic_tasks.spawn_local(presence::announce(shared.clone()));
@@ -93,25 +95,25 @@ impl Actor for Coordinator {
 }
 
 impl LifecycleActor for Coordinator {
-    type Task = Fate;
+    type TaskResult = StartResult;
 
-    fn lifecycle(&mut self) -> &mut Lifecycle<Fate> {
+    fn lifecycle(&mut self) -> &mut Lifecycle<StartResult> {
         &mut self.lifecycle
     }
 
-    fn ended(&mut self, fate: Fate) -> Outcome {
-        self.shared.counters.ended(fate);
-        match fate {
-            Fate::Started | Fate::Refused => Outcome::Finished,
-            Fate::Abandoned | Fate::Panicked => Outcome::Left,
+    fn on_task_finished(&mut self, result: StartResult) -> Drained {
+        self.shared.counters.count(&result);
+        match result {
+            Ok(StartTaken::Started(_) | StartTaken::Refused(_)) => Drained::FINISHED,
+            Ok(StartTaken::Abandoned(_)) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
         }
     }
 
-    fn closed(&mut self) {
+    fn on_drain_started(&mut self) {
         self.periodic_tasks.abort_all();
     }
 
-    fn leave(&mut self, ctx: &mut Context<Self>) {
+    fn on_drained(&mut self, ctx: &mut Context<Self>) {
         let (engine, host) = (self.shared.engine.clone(), self.shared.host.clone());
         let leaving = async move { presence::leave(engine.backend().as_ref(), &host.host).await };
         ctx.spawn(leaving.into_actor(self).map(|(), actor, ctx| {
@@ -147,6 +149,6 @@ impl Handler<Drain> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        lifecycle::drain(self, drain, ctx);
+        lifecycle::start_drain(self, drain, ctx);
     }
 }

@@ -1,24 +1,31 @@
-//! Stopping in good order.
+//! The drain of an actor: its request, its progress, its report.
 
 use actix::Message;
 use serde::Serialize;
 use std::{ops::Add, time::Duration};
 use tokio::sync::oneshot;
 
-/// How long the work that was told to stop has to give its messages back. A node that does not heed its cancellation
-/// token, or blocks its thread, is not waited for longer: its ticket is given back without it.
+/// How long cancelled work has to return its messages. A node that ignores its cancellation token, or blocks its
+/// thread, is aborted after this time, and its ticket is given back.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// What became of the tickets and start messages that were in flight when a drain began.
+/// The tickets and start messages that were in flight when a drain began, by outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Drained {
-    /// They were finished within the limit.
+    /// Finished within the limit.
     pub finished: u64,
-    /// They were given back, and are with other hosts now.
+    /// Given back (nak), so that other hosts get them at once.
     pub given_back: u64,
-    /// The backend could not be reached: they come back when their leases end.
+    /// Not given back, because the backend was unavailable or the engine panicked: delivered again when their leases
+    /// end.
     pub abandoned: u64,
+}
+
+impl Drained {
+    pub(crate) const FINISHED: Self = Self { finished: 1, given_back: 0, abandoned: 0 };
+    pub(crate) const GIVEN_BACK: Self = Self { finished: 0, given_back: 1, abandoned: 0 };
+    pub(crate) const ABANDONED: Self = Self { finished: 0, given_back: 0, abandoned: 1 };
 }
 
 impl Add for Drained {
@@ -33,32 +40,32 @@ impl Add for Drained {
     }
 }
 
-/// Asks an actor to take nothing more, finish what is in flight within `limit`, give back the rest, and stop.
+/// Asks an actor to accept no more messages, finish what is in flight within `limit`, give back the rest, and stop.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    /// How long finishing may take.
+    /// How long the work in flight may continue.
     pub(crate) limit: Duration,
-    /// Told when nothing is in flight any more.
-    pub(crate) done: oneshot::Sender<Drained>,
+    /// Receives the report when nothing is in flight any more.
+    pub(crate) reply: oneshot::Sender<Drained>,
 }
 
 impl Message for Drain {
     type Result = ();
 }
 
-/// A drain that is under way.
+/// A drain in progress.
 #[derive(Debug)]
 pub(crate) struct Draining {
-    pub(crate) done: oneshot::Sender<Drained>,
-    /// What became of the work so far.
-    pub(crate) so_far: Drained,
+    pub(crate) reply: oneshot::Sender<Drained>,
+    /// The counts so far.
+    pub(crate) report: Drained,
 }
 
 impl Draining {
-    /// Tells the asker.
-    pub(crate) fn finish(self) {
-        if self.done.send(self.so_far).is_err() {
-            tracing::debug!("nobody waits for the drain any more");
+    /// Sends the report to the requester of the drain.
+    pub(crate) fn send_report(self) {
+        if self.reply.send(self.report).is_err() {
+            tracing::debug!("the requester of the drain does not wait for its report any more");
         }
     }
 }

@@ -44,6 +44,7 @@
 mod backoff;
 mod coordinator;
 mod drain;
+mod engine_call;
 mod lease_keeper;
 mod lifecycle;
 mod periodic;

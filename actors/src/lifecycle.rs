@@ -1,5 +1,4 @@
-//! What the lives of all actors that work on what streams bring have in common: they subscribe, have tasks in flight,
-//! and can be drained.
+//! The lifecycle of the worker and the coordinator: subscribe, run tasks, drain, stop.
 
 use crate::{
     drain::{Drain, Drained, Draining, STOP_LIMIT},
@@ -12,15 +11,15 @@ use std::{fmt, mem};
 use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// What an actor has in hand; `T` is what its tasks return.
+/// The subscriptions and tasks of one actor; `T` is the result of a task.
 pub(crate) struct Lifecycle<T> {
     subscriptions: JoinSet<SubscriptionEnd>,
-    /// Tells what is in flight to stop; also when the actor is dropped, which is why it stands before the tasks.
+    /// Asks the tasks to stop, also when the actor is dropped. Declared before the tasks, so that it is dropped first.
     stop: DropGuard,
     in_flight: JoinSet<T>,
     draining: Option<Draining>,
-    /// The actor is on its way out.
-    leaving: bool,
+    /// The drain is over, and the actor is about to stop.
+    stopping: bool,
     exit_reason: ExitReason,
 }
 
@@ -31,22 +30,22 @@ impl<T: Send + 'static> Lifecycle<T> {
             stop: CancellationToken::new().drop_guard(),
             in_flight: JoinSet::new(),
             draining: None,
-            leaving: false,
+            stopping: false,
             exit_reason,
         }
     }
 
-    /// Cancelled when what is in flight is to stop, or is about to be dropped on purpose.
+    /// Cancelled when the tasks must stop, and before they are dropped on purpose.
     pub(crate) fn stop(&self) -> &CancellationToken {
         self.stop.token()
     }
 
-    /// Keeps a subscription open until the lifecycle closes.
-    pub(crate) fn subscribe(&mut self, feed: impl Future<Output = SubscriptionEnd> + 'static) {
-        self.subscriptions.spawn_local(feed);
+    /// Runs a subscription until the drain starts or the actor stops.
+    pub(crate) fn subscribe(&mut self, subscription: impl Future<Output = SubscriptionEnd> + 'static) {
+        self.subscriptions.spawn_local(subscription);
     }
 
-    /// Has a task in flight.
+    /// Starts a task that this actor owns.
     pub(crate) fn spawn(&mut self, task: impl Future<Output = T> + Send + 'static, runtime: &Handle) {
         self.in_flight.spawn_on(task, runtime);
     }
@@ -55,91 +54,87 @@ impl<T: Send + 'static> Lifecycle<T> {
         self.draining.is_some()
     }
 
-    /// Whether a message is to be turned away, which counts it as given back: dropping what holds its lease does that.
+    /// Whether the caller must drop a message because the actor drains. Such a message counts as given back: its lease
+    /// is returned when the message is dropped.
     pub(crate) fn reject_if_draining(&mut self) -> bool {
-        self.count(|drained| drained.given_back += 1)
+        self.count_drained(Drained::GIVEN_BACK);
+        self.is_draining()
     }
 
-    /// Tells whoever asked for the drain, and the supervisor.
+    /// Sends the report of the drain, and records that the actor stops as intended.
     pub(crate) fn end(&mut self) {
         if let Some(draining) = self.draining.take() {
-            draining.finish();
+            draining.send_report();
         }
         self.exit_reason.stopped();
     }
 
-    fn count(&mut self, count: impl FnOnce(&mut Drained)) -> bool {
+    /// Adds to the report of the drain; without effect while the actor does not drain.
+    fn count_drained(&mut self, drained: Drained) {
         if let Some(draining) = &mut self.draining {
-            count(&mut draining.so_far);
+            draining.report = draining.report + drained;
         }
-        self.is_draining()
     }
 }
 
-/// What became of the message that a task worked on.
-pub(crate) enum Outcome {
-    Finished,
-    GivenBack,
-    Left,
-}
-
-/// An actor that works on what streams bring.
+/// An actor with a [`Lifecycle`].
 pub(crate) trait LifecycleActor: Actor<Context = Context<Self>> {
-    /// What its tasks return.
-    type Task: Send + 'static;
-    fn lifecycle(&mut self) -> &mut Lifecycle<Self::Task>;
-    /// Counts a task that has ended.
-    fn ended(&mut self, task: Self::Task) -> Outcome;
-    /// The lifecycle takes nothing more.
-    fn closed(&mut self) {}
-    /// Nothing is in flight any more: ends the lifecycle and the actor.
-    fn leave(&mut self, ctx: &mut Context<Self>) {
+    /// The result of one of its tasks.
+    type TaskResult: Send + 'static;
+
+    fn lifecycle(&mut self) -> &mut Lifecycle<Self::TaskResult>;
+
+    /// Counts a finished task. Returns what it adds to the report of a drain.
+    fn on_task_finished(&mut self, result: Self::TaskResult) -> Drained;
+
+    /// Called once, when the drain starts.
+    fn on_drain_started(&mut self) {}
+
+    /// Called once, when the actor drains and no task is in flight. Must end the lifecycle and stop the actor.
+    fn on_drained(&mut self, ctx: &mut Context<Self>) {
         self.lifecycle().end();
         ctx.stop();
     }
 }
 
-/// Watches the tasks of the lifecycle. To be called once, when the actor starts.
-pub(crate) fn open<A: LifecycleActor>(ctx: &mut Context<A>) {
+/// Watches the tasks and the subscriptions. Call it once, when the actor starts.
+pub(crate) fn watch_tasks<A: LifecycleActor>(ctx: &mut Context<A>) {
     ctx.spawn(TaskWatcher::new(|actor: &mut A| &mut actor.lifecycle().in_flight, task_ended));
     ctx.spawn(TaskWatcher::new(|actor: &mut A| &mut actor.lifecycle().subscriptions, subscription_ended));
 }
 
-/// Takes nothing more, and ends the lifecycle when what is in flight has ended, which it has to within the limit.
-pub(crate) fn drain<A: LifecycleActor>(actor: &mut A, Drain { limit, done }: Drain, ctx: &mut Context<A>) {
+/// Ends the subscriptions, and stops the actor when no task is in flight. Tasks that exceed the limit are cancelled, and
+/// aborted [`STOP_LIMIT`] later.
+pub(crate) fn start_drain<A: LifecycleActor>(
+    actor: &mut A,
+    Drain { limit, reply }: Drain,
+    ctx: &mut Context<A>,
+) {
     let lifecycle = actor.lifecycle();
     lifecycle.subscriptions.abort_all();
-    lifecycle.draining = Some(Draining { done, so_far: Drained::default() });
-    actor.closed();
+    lifecycle.draining = Some(Draining { reply, report: Drained::default() });
+    actor.on_drain_started();
     ctx.run_later(limit, |actor, ctx| {
         actor.lifecycle().stop().cancel();
-        ctx.run_later(STOP_LIMIT, abandon);
+        ctx.run_later(STOP_LIMIT, abort_remaining);
     });
-    leave_when_idle(actor, ctx);
+    stop_if_idle(actor, ctx);
 }
 
-fn task_ended<A: LifecycleActor>(actor: &mut A, ended: Option<A::Task>, ctx: &mut Context<A>) {
-    let Some(task) = ended else {
+fn task_ended<A: LifecycleActor>(actor: &mut A, result: Option<A::TaskResult>, ctx: &mut Context<A>) {
+    let Some(result) = result else {
         if !actor.lifecycle().stop().is_cancelled() {
             fail(actor, RUNTIME_SHUT_DOWN, ctx);
         }
         return;
     };
-    let outcome = actor.ended(task);
-    actor.lifecycle().count(|drained| match outcome {
-        Outcome::Finished => drained.finished += 1,
-        Outcome::GivenBack => drained.given_back += 1,
-        Outcome::Left => drained.abandoned += 1,
-    });
-    leave_when_idle(actor, ctx);
+    let drained = actor.on_task_finished(result);
+    actor.lifecycle().count_drained(drained);
+    stop_if_idle(actor, ctx);
 }
 
-fn subscription_ended<A: LifecycleActor>(
-    actor: &mut A,
-    ended: Option<SubscriptionEnd>,
-    ctx: &mut Context<A>,
-) {
-    if let Some(SubscriptionEnd::Unrecoverable(error)) = ended {
+fn subscription_ended<A: LifecycleActor>(actor: &mut A, end: Option<SubscriptionEnd>, ctx: &mut Context<A>) {
+    if let Some(SubscriptionEnd::Unrecoverable(error)) = end {
         fail(actor, error, ctx);
     }
 }
@@ -149,26 +144,26 @@ fn fail<A: LifecycleActor>(actor: &mut A, error: impl fmt::Display, ctx: &mut Co
     ctx.stop();
 }
 
-fn leave_when_idle<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+fn stop_if_idle<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
     let lifecycle = actor.lifecycle();
     if lifecycle.is_draining() && lifecycle.in_flight.is_empty() && ctx.state().alive() {
-        leave(actor, ctx);
+        stop_once(actor, ctx);
     }
 }
 
-fn leave<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
-    if !mem::replace(&mut actor.lifecycle().leaving, true) {
-        actor.leave(ctx);
+fn stop_once<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+    if !mem::replace(&mut actor.lifecycle().stopping, true) {
+        actor.on_drained(ctx);
     }
 }
 
-fn abandon<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
+fn abort_remaining<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
     let lifecycle = actor.lifecycle();
-    let rest = lifecycle.in_flight.len() as u64;
-    if rest > 0 {
-        tracing::warn!(rest, "work in flight did not stop in time: its messages are given back without it");
+    let tasks = lifecycle.in_flight.len() as u64;
+    if tasks > 0 {
+        tracing::warn!(tasks, "tasks did not stop in time: they are aborted and their messages given back");
     }
-    lifecycle.count(|drained| drained.given_back += rest);
+    lifecycle.count_drained(Drained { given_back: tasks, ..Drained::default() });
     lifecycle.in_flight.abort_all();
-    leave(actor, ctx);
+    stop_once(actor, ctx);
 }

@@ -1,4 +1,4 @@
-//! Carries what a backend delivers into an actor's mailbox.
+//! Delivers what a backend's stream brings into an actor's mailbox.
 
 use crate::backoff;
 use actix::MailboxError;
@@ -10,77 +10,84 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A stream that has lived for so long was sound: the delays start from the shortest again.
+/// A stream that lived this long was healthy: the next delay is the shortest again.
 const RESET_AFTER: Duration = Duration::from_secs(30);
 
 /// Why a subscription ended.
 #[derive(Debug)]
 pub(crate) enum SubscriptionEnd {
-    /// Its actor is gone.
-    ActorGone,
-    /// The backend is set up so that subscribing anew cannot help.
+    /// Its actor has stopped.
+    ActorStopped,
+    /// The backend reports an error that opening the stream again cannot fix, such as a missing permission.
     Unrecoverable(BackendError),
 }
 
-/// What a subscription is to.
+/// A subscription to the messages of one workflow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subscription<'a> {
-    /// "tickets" or "starts".
-    pub(crate) what: &'static str,
-    /// Of which workflow.
+    /// What it delivers: "tickets" or "starts".
+    pub(crate) kind: &'static str,
     pub(crate) workflow: &'a str,
-    /// Counts how often the stream had to be opened again.
+    /// Counts how often the stream was opened again.
     pub(crate) reopened: &'a AtomicU64,
 }
 
-/// Opens a stream and delivers what comes from it, one after the other, each when the actor's mailbox had room for it.
-/// A stream that ends or errs is opened again after a pause.
-pub(crate) async fn feed<T>(
-    subscription: Subscription<'_>,
-    mut open: impl AsyncFnMut() -> Result<BoxStream<'static, Result<T, BackendError>>, BackendError>,
-    mut deliver: impl AsyncFnMut(T) -> Result<(), MailboxError>,
-) -> SubscriptionEnd {
-    let mut delays = backoff::delays();
-    loop {
-        let opened = Instant::now();
-        let error = match open().await {
-            Ok(mut stream) => loop {
-                match stream.next().await {
-                    Some(Ok(item)) => {
-                        delays = backoff::delays();
-                        if deliver(item).await.is_err() {
-                            return SubscriptionEnd::ActorGone;
+impl Subscription<'_> {
+    /// Opens a stream and delivers its messages one by one; each waits until the actor's mailbox has room. A stream
+    /// that ends or fails is opened again after a delay.
+    ///
+    /// The delays restart from the shortest with every message, so this is no retry of one call: the loop is here, and
+    /// only the delays come from `backon`.
+    pub(crate) async fn run<T>(
+        self,
+        mut open: impl AsyncFnMut() -> Result<BoxStream<'static, Result<T, BackendError>>, BackendError>,
+        mut deliver: impl AsyncFnMut(T) -> Result<(), MailboxError>,
+    ) -> SubscriptionEnd {
+        let mut delays = backoff::delays();
+        loop {
+            let opened = Instant::now();
+            let error = match open().await {
+                Ok(mut stream) => loop {
+                    match stream.next().await {
+                        Some(Ok(message)) => {
+                            delays = backoff::delays();
+                            if deliver(message).await.is_err() {
+                                return SubscriptionEnd::ActorStopped;
+                            }
                         }
+                        Some(Err(error)) => break Some(error),
+                        None => break None,
                     }
-                    Some(Err(error)) => break Some(error),
-                    None => break None,
-                }
-            },
-            Err(error) => Some(error),
-        };
-        if opened.elapsed() > RESET_AFTER {
-            delays = backoff::delays();
+                },
+                Err(error) => Some(error),
+            };
+            if opened.elapsed() > RESET_AFTER {
+                delays = backoff::delays();
+            }
+            let delay = backoff::next_delay(&mut delays);
+            match error {
+                Some(error) if is_unrecoverable(&error) => return SubscriptionEnd::Unrecoverable(error),
+                error => self.log(error.as_ref(), delay),
+            }
+            tokio::time::sleep(delay).await;
+            self.reopened.fetch_add(1, Ordering::Relaxed);
         }
-        let delay = backoff::next_delay(&mut delays);
-        match error {
-            Some(error) if is_unrecoverable(&error) => return SubscriptionEnd::Unrecoverable(error),
-            error => report(subscription, error.as_ref(), delay),
-        }
-        tokio::time::sleep(delay).await;
-        subscription.reopened.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-fn report(
-    Subscription { what, workflow, .. }: Subscription<'_>,
-    error: Option<&BackendError>,
-    delay: Duration,
-) {
-    match error {
-        Some(error) => {
-            tracing::warn!(workflow, %error, ?delay, "the stream of {what} failed: it is opened again")
+    fn log(self, error: Option<&BackendError>, delay: Duration) {
+        let Self { kind, workflow, .. } = self;
+        match error {
+            Some(error) => {
+                tracing::warn!(workflow, %error, ?delay, "stream of {kind} failed: it is opened again after the delay");
+            }
+            None => {
+                tracing::warn!(
+                    workflow,
+                    ?delay,
+                    "stream of {kind} ended: it is opened again after the delay"
+                );
+            }
         }
-        None => tracing::warn!(workflow, ?delay, "the stream of {what} ended: it is opened again"),
     }
 }
 

@@ -74,7 +74,7 @@ impl ActorSystem {
         let (coordinator_supervisor, coordinator) =
             supervision.of("coordinator", coordinator::MAILBOX, factory);
 
-        let (leases, counters) = (worker_shared.leases.clone(), worker_shared.keeper.clone());
+        let (leases, counters) = (worker_shared.leases.clone(), worker_shared.lease_counters.clone());
         let factory = move |exit_reason| LeaseKeeper::new(leases.clone(), counters.clone(), exit_reason);
         let (keeper_supervisor, keeper) = supervision.of("keeper", lease_keeper::MAILBOX, factory);
 
@@ -179,7 +179,7 @@ fn shared_state(
         slots: steps,
         leases: leases.clone(),
         counters: Arc::new(WorkerCounters::default()),
-        keeper: Arc::new(LeaseKeeperCounters::default()),
+        lease_counters: Arc::new(LeaseKeeperCounters::default()),
     };
     let coordinator = CoordinatorShared {
         engine,
@@ -199,9 +199,9 @@ fn shared_state(
 async fn drain<A: LifecycleActor + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
     let draining = async {
         let addr = actor.final_addr().await?;
-        let (done, drained) = oneshot::channel();
-        addr.send(Drain { limit, done }).await.ok()?;
-        let drained = drained.await.ok()?;
+        let (reply, report) = oneshot::channel();
+        addr.send(Drain { limit, reply }).await.ok()?;
+        let drained = report.await.ok()?;
         actor.ended().await;
         Some(drained)
     };

@@ -1,9 +1,8 @@
-//! The worker: takes tickets, and has the engine run their steps.
+//! The worker: takes tickets, and lets the engine run their steps.
 //!
-//! The worker's thread only moves things: it subscribes to the tickets of every workflow of the engine, and for each
-//! delivery starts a task on the runtime that the system was given. Nodes run there, as many at once as there are
-//! slots; whatever they do, the worker goes on. The tasks are the worker's: when it fails they are aborted, and their
-//! tickets are given back.
+//! The worker's thread only forwards messages: it subscribes to the tickets of every workflow of the engine, and starts
+//! a task for each delivery on the runtime given to the system. Nodes run there, as many at once as there are slots,
+//! and cannot block the worker. The worker owns the tasks: when it fails they are aborted and their tickets given back.
 
 pub(crate) mod messages;
 mod status;
@@ -13,25 +12,27 @@ pub(crate) use status::WorkerCounters;
 pub use status::WorkerStatus;
 
 use crate::{
+    drain::Drained,
+    engine_call::EnginePanicked,
     lease_keeper::{HeldLeases, LeaseKeeperCounters},
-    lifecycle::{self, Lifecycle, LifecycleActor, Outcome},
+    lifecycle::{self, Lifecycle, LifecycleActor},
     slots::Slots,
-    subscription::{self, Subscription, SubscriptionEnd},
+    subscription::{Subscription, SubscriptionEnd},
     supervisor::ExitReason,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
-use jetway_engine::Engine;
+use jetway_engine::{Engine, TicketOutcome};
 use jetway_state::WorkflowName;
 use messages::{Drain, Observe, Observed, TakeTicket};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
-use step::{Fate, TicketEnded};
+use step::TicketResult;
 use tokio::runtime::Handle;
 
-/// A ticket in the mailbox has a slot already, and each subscription waits until its last one was taken out: the
-/// mailbox only has to be large enough to keep the worker busy while it is scheduled.
+/// Messages that may wait for the worker. Each has a slot already, and a subscription has one message in the mailbox at
+/// most, so this only has to keep the worker busy while it is scheduled.
 pub(crate) const MAILBOX: usize = 64;
 
-/// What the lives of a worker have in common.
+/// What all instances of the worker share; it survives restarts.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerShared {
     pub(crate) engine: Arc<Engine>,
@@ -40,20 +41,20 @@ pub(crate) struct WorkerShared {
     pub(crate) slots: Slots,
     pub(crate) leases: Arc<HeldLeases>,
     pub(crate) counters: Arc<WorkerCounters>,
-    pub(crate) keeper: Arc<LeaseKeeperCounters>,
+    pub(crate) lease_counters: Arc<LeaseKeeperCounters>,
 }
 
 impl WorkerShared {
-    /// What is known without asking the worker.
+    /// The status without an answer of the worker.
     pub(crate) fn status(&self) -> WorkerStatus {
-        self.counters.status(&self.slots, self.leases.len(), &self.keeper)
+        self.counters.status(&self.slots, self.leases.len(), &self.lease_counters)
     }
 }
 
 /// The worker.
 pub(crate) struct Worker {
     shared: WorkerShared,
-    lifecycle: Lifecycle<TicketEnded>,
+    lifecycle: Lifecycle<TicketResult>,
 }
 
 impl Worker {
@@ -66,27 +67,27 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        lifecycle::open(ctx);
+        lifecycle::watch_tasks(ctx);
         for workflow in self.shared.engine.workflows().iter() {
-            let feed = subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
-            self.lifecycle.subscribe(feed);
+            let subscription = subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            self.lifecycle.subscribe(subscription);
         }
     }
 }
 
 impl LifecycleActor for Worker {
-    type Task = TicketEnded;
+    type TaskResult = TicketResult;
 
-    fn lifecycle(&mut self) -> &mut Lifecycle<TicketEnded> {
+    fn lifecycle(&mut self) -> &mut Lifecycle<TicketResult> {
         &mut self.lifecycle
     }
 
-    fn ended(&mut self, TicketEnded { fate, steps }: TicketEnded) -> Outcome {
-        self.shared.counters.ended(fate, steps);
-        match fate {
-            Fate::Done => Outcome::Finished,
-            Fate::GivenBack => Outcome::GivenBack,
-            Fate::Abandoned | Fate::Panicked => Outcome::Left,
+    fn on_task_finished(&mut self, result: TicketResult) -> Drained {
+        self.shared.counters.count(&result);
+        match result {
+            Ok(TicketOutcome::Acked { .. }) => Drained::FINISHED,
+            Ok(TicketOutcome::Nacked { .. }) => Drained::GIVEN_BACK,
+            Ok(TicketOutcome::Abandoned { .. }) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
         }
     }
 }
@@ -119,18 +120,20 @@ impl Handler<Drain> for Worker {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
-        lifecycle::drain(self, drain, ctx);
+        lifecycle::start_drain(self, drain, ctx);
     }
 }
 
+/// Delivers the tickets of a workflow to the worker.
 async fn subscribe(shared: WorkerShared, workflow: WorkflowName, worker: Addr<Worker>) -> SubscriptionEnd {
     let WorkerShared { engine, slots, leases, counters, .. } = shared;
     let subscription =
-        Subscription { what: "tickets", workflow: workflow.as_str(), reopened: &counters.reopened };
+        Subscription { kind: "tickets", workflow: workflow.as_str(), reopened: &counters.reopened };
     let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
-    subscription::feed(subscription, open, async |delivery| {
-        let held = leases.hold(&delivery.lease);
-        worker.send(TakeTicket { delivery, held }).await
-    })
-    .await
+    subscription
+        .run(open, async |delivery| {
+            let held = leases.hold(&delivery.lease);
+            worker.send(TakeTicket { delivery, held }).await
+        })
+        .await
 }

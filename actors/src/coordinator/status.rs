@@ -1,7 +1,8 @@
 //! What a coordinator has done and is doing.
 
-use super::starts::Fate;
-use crate::slots::Slots;
+use super::starts::StartResult;
+use crate::{engine_call::EnginePanicked, slots::Slots};
+use jetway_engine::StartTaken;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -56,15 +57,15 @@ pub(crate) struct CoordinatorCounters {
 }
 
 impl CoordinatorCounters {
-    /// Counts a start message.
-    pub(super) fn ended(&self, fate: Fate) {
-        let count = match fate {
-            Fate::Started => &self.started,
-            Fate::Refused => &self.refused,
-            Fate::Abandoned => &self.abandoned,
-            Fate::Panicked => &self.panicked,
+    /// Counts the outcome of a start message.
+    pub(super) fn count(&self, result: &StartResult) {
+        let counter = match result {
+            Ok(StartTaken::Started(_)) => &self.started,
+            Ok(StartTaken::Refused(_)) => &self.refused,
+            Ok(StartTaken::Abandoned(_)) => &self.abandoned,
+            Err(EnginePanicked { .. }) => &self.panicked,
         };
-        count.fetch_add(1, Relaxed);
+        counter.fetch_add(1, Relaxed);
     }
 
     /// What is known without asking the coordinator.

@@ -1,7 +1,8 @@
 //! What a worker has done and is doing.
 
-use super::step::Fate;
-use crate::{lease_keeper::LeaseKeeperCounters, slots::Slots};
+use super::step::TicketResult;
+use crate::{engine_call::EnginePanicked, lease_keeper::LeaseKeeperCounters, slots::Slots};
+use jetway_engine::TicketOutcome;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -54,20 +55,25 @@ pub(crate) struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    /// Counts a ticket.
-    pub(super) fn ended(&self, fate: Fate, steps: u64) {
-        let count = match fate {
-            Fate::Done => &self.done,
-            Fate::GivenBack => &self.given_back,
-            Fate::Abandoned => &self.abandoned,
-            Fate::Panicked => &self.panicked,
+    /// Counts the outcome of a ticket and its steps.
+    pub(super) fn count(&self, result: &TicketResult) {
+        let (counter, steps) = match result {
+            Ok(TicketOutcome::Acked { steps }) => (&self.done, *steps),
+            Ok(TicketOutcome::Nacked { steps }) => (&self.given_back, *steps),
+            Ok(TicketOutcome::Abandoned { steps, .. }) => (&self.abandoned, *steps),
+            Err(EnginePanicked { .. }) => (&self.panicked, 0),
         };
-        count.fetch_add(1, Relaxed);
+        counter.fetch_add(1, Relaxed);
         self.steps.fetch_add(steps, Relaxed);
     }
 
     /// What is known without asking the worker.
-    pub(crate) fn status(&self, slots: &Slots, leases: usize, keeper: &LeaseKeeperCounters) -> WorkerStatus {
+    pub(crate) fn status(
+        &self,
+        slots: &Slots,
+        leases: usize,
+        lease_counters: &LeaseKeeperCounters,
+    ) -> WorkerStatus {
         WorkerStatus {
             answered: false,
             draining: false,
@@ -79,11 +85,11 @@ impl WorkerCounters {
             given_back: self.given_back.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
             panicked: self.panicked.load(Relaxed),
-            dropped: keeper.dropped.load(Relaxed),
+            dropped: lease_counters.dropped.load(Relaxed),
             steps: self.steps.load(Relaxed),
             reopened: self.reopened.load(Relaxed),
-            extended: keeper.extended.load(Relaxed),
-            extension_failures: keeper.failed.load(Relaxed),
+            extended: lease_counters.extended.load(Relaxed),
+            extension_failures: lease_counters.failed.load(Relaxed),
         }
     }
 }
