@@ -1,12 +1,11 @@
-//! The keeper: extends the leases that this host holds, and gives back those that were dropped.
+//! The lease keeper: extends the leases that this host holds, and gives back (nak) those of dropped work.
 //!
-//! A ticket whose lease ends is delivered to another worker, and the step runs twice. So the keeper shares its thread
-//! with nobody: nodes run on the runtime that the system was given, where a node that computes without a pause blocks
-//! a thread, or all of them; the worker and the coordinator have threads of their own too. The keeper's arbiter runs
-//! nothing but this actor, so a lease is extended on time whatever else the process does.
+//! A ticket whose lease ends is delivered to another worker, and the step runs twice. So the lease keeper has a thread
+//! that runs nothing else. Nodes run on the runtime given to the system, where one that computes without an await blocks
+//! a thread; the worker and the coordinator have their own threads too.
 //!
-//! What the keeper cannot help: a backend that needs a thread of the nodes' runtime to send its messages. Give the
-//! system another runtime than the one that the backend's connection was made on.
+//! One case is not covered: a backend that needs a thread of the nodes' runtime to send its messages. Use another
+//! runtime for the connection of the backend than for the nodes.
 
 mod held;
 pub(crate) mod messages;
@@ -30,24 +29,24 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// The keeper gets one message in its life; a few may gather while it is rebuilt.
+/// Messages that may wait for the lease keeper. It receives one, `Finish`; a restart must not lose it.
 pub(crate) const MAILBOX: usize = 4;
 
-/// How long giving back one lease may take. Past that the lease ends by itself.
+/// How long one nak may take. After that the lease ends by itself.
 const NAK_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the keeper has done since the system started.
+/// The counts of the lease keeper since the system started. They survive restarts.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseKeeperCounters {
     /// Extensions that succeeded.
     pub(crate) extended: AtomicU64,
-    /// Extensions that failed; each is tried again.
+    /// Extensions that failed; each is retried.
     pub(crate) failed: AtomicU64,
-    /// Messages that were given back because the work on them was dropped.
+    /// Messages given back because the work on them was dropped.
     pub(crate) dropped: AtomicU64,
 }
 
-/// The keeper.
+/// The lease keeper.
 pub(crate) struct LeaseKeeper {
     leases: Arc<HeldLeases>,
     counters: Arc<LeaseKeeperCounters>,
@@ -68,8 +67,8 @@ impl Actor for LeaseKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let keeping = keep(self.leases.clone(), self.counters.clone());
-        ctx.spawn(keeping.into_actor(self));
+        let task = keep(self.leases.clone(), self.counters.clone());
+        ctx.spawn(task.into_actor(self));
     }
 }
 
@@ -87,17 +86,17 @@ impl Handler<Finish> for LeaseKeeper {
     }
 }
 
-/// Does what is due, for ever. All calls go at once: there is one for each held lease at most.
+/// Extends and gives back leases as they are due, forever. All calls run at once: there is at most one for each lease.
 async fn keep(leases: Arc<HeldLeases>, counters: Arc<LeaseKeeperCounters>) {
     let mut calls = FuturesUnordered::new();
     loop {
         tokio::select! {
             due = leases.due() => {
-                let Due { extend, give_back } = due;
+                let Due { extend, nak } = due;
                 let extend = extend.into_iter().map(|(id, lease)| extend_one(&leases, &counters, id, lease));
                 calls.extend(extend.map(Either::Left));
-                let give_back = give_back.into_iter().map(|lease| nak_one(&leases, &counters, lease));
-                calls.extend(give_back.map(Either::Right));
+                let nak = nak.into_iter().map(|lease| nak_one(&leases, &counters, lease));
+                calls.extend(nak.map(Either::Right));
             }
             Some(()) = calls.next(), if !calls.is_empty() => {}
         }
@@ -105,29 +104,30 @@ async fn keep(leases: Arc<HeldLeases>, counters: Arc<LeaseKeeperCounters>) {
 }
 
 async fn extend_one(leases: &HeldLeases, counters: &LeaseKeeperCounters, id: u64, lease: Arc<dyn Lease>) {
-    // It may have been released since it was found due: its message is settled then, and needs nothing any more.
-    let Some(every) = leases.every(id) else { return };
-    let extended = timeout(every, lease.extend()).map(|answer| answer.unwrap_or_else(|_| Err(no_answer())));
+    // Released in the meantime: its message is acknowledged and needs no extension.
+    let Some(interval) = leases.interval(id) else { return };
+    let extended =
+        timeout(interval, lease.extend()).map(|answer| answer.unwrap_or_else(|_| Err(no_answer())));
     match extended.await {
         Ok(()) => {
             counters.extended.fetch_add(1, Ordering::Relaxed);
         }
         Err(error) => {
             counters.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%error, "a lease could not be extended: it is tried again");
-            leases.not_extended(id, backoff::jittered);
+            tracing::warn!(%error, "lease not extended: the extension is retried");
+            leases.retry_extension(id, backoff::jittered);
         }
     }
 }
 
 async fn nak_one(leases: &HeldLeases, counters: &LeaseKeeperCounters, lease: Arc<dyn Lease>) {
-    let given_back = timeout(NAK_LIMIT, lease.nak()).await;
-    match given_back.unwrap_or_else(|_| Err(no_answer())) {
+    let result = timeout(NAK_LIMIT, lease.nak()).await;
+    match result.unwrap_or_else(|_| Err(no_answer())) {
         Ok(()) => {
             counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
         Err(error) => {
-            tracing::warn!(%error, "a message could not be given back: it comes back when its lease ends");
+            tracing::warn!(%error, "message not given back: it is delivered again when its lease ends");
         }
     }
     leases.nak_done();

@@ -1,45 +1,45 @@
-//! The actors of a Jetway host: a worker, a coordinator and a keeper of leases, and their supervision.
+//! The actors of a Jetway host: a worker, a coordinator and a lease keeper, with their supervision.
 //!
 //! Internal to Jetway: depend on the `jetway` crate, whose host builder starts an [`ActorSystem`]. This is the only
-//! crate that knows of actix. It knows no NATS: it works on an [`Engine`](jetway_engine::Engine) with any
-//! backend. It holds no rule about runs either; those are the engine's. What is here is who does what on which thread,
-//! how much at once, and what happens when it fails.
+//! crate that depends on actix. It does not depend on NATS: it runs an [`Engine`](jetway_engine::Engine) over any
+//! backend. The rules about runs are in the engine. This crate decides which thread does what, how much runs at once,
+//! and what happens after a failure.
 //!
 //! ```text
 //!                 thread "jetway-actors": one supervisor for each actor
-//!        builds and rebuilds |              |                   |
-//!                            v              v                   v
+//!         starts and restarts |             |                   |
+//!                             v             v                   v
 //!  starts --TakeStart--> Coordinator     Worker <--TakeTicket-- tickets        LeaseKeeper
 //!  (a subscription for       |              |       (a subscription for            |
 //!   each workflow)           |              |        each workflow)                |
 //!                            |              |                                      |
-//!                            |              | owns a task for                      | extends what is due,
-//!                            | owns a task  | each ticket                          | gives back what was
-//!                            | for each     |                                      | dropped
+//!                            |              | owns a task for                      | extends leases,
+//!                            | owns a task  | each ticket                          | gives back those of
+//!                            | for each     |                                      | dropped work
 //!                            | message      |                                      |
 //!  . . . . . . . . . . . . . v . . . . . .  v . . . . . . . . . . . . . . . . .  . | . . . .
 //!  the runtime of the     Engine::       Engine::work ---- HeldLease ---->   HeldLeases
 //!  nodes, multi-thread    take_start        (each task holds one while it lives) (a table)
 //! ```
 //!
-//! Each actor lives on an arbiter thread of its own. What wakes it is listed in its `messages.rs`; [`ActorSystem`]
-//! sends `Observe`, `Drain` and `Finish`. Every mailbox is bounded and every message is sent with `send`, which waits
-//! for room: a subscription hands over its next message when the last one was taken out, so a slow actor slows the
-//! delivery and nothing piles up.
+//! Each actor has its own arbiter thread. Its `messages.rs` lists the messages that it receives; [`ActorSystem`] sends
+//! `Observe`, `Drain` and `Finish`. Every mailbox is bounded, and every message is sent with `send`, which waits for
+//! room: a subscription delivers its next message when the mailbox has accepted the last one. So a slow actor slows the
+//! delivery, and no queue grows without limit.
 //!
-//! # What happens when ...
+//! # Failures
 //!
-//! | what | then |
+//! | failure | effect |
 //! |---|---|
-//! | a node fails, panics or hangs | the engine deals with it; no actor notices |
-//! | a node blocks its thread | it keeps its slot; the keeper extends its lease from another thread |
+//! | a node fails, panics or hangs | the engine handles it; the actors are not affected |
+//! | a node blocks its thread | it keeps its slot; the lease keeper extends its lease from another thread |
 //! | a stream of tickets or starts ends | it is opened again, with back-off |
-//! | ... because permissions or streams are not as they must be | its actor fails |
-//! | an actor fails or panics | its tasks are aborted, their tickets are given back, and it is rebuilt, with back-off |
-//! | ... again and again | [`ActorSystem::fatal`] resolves; the process should drain and end with an error |
-//! | the runtime of the nodes shuts down under the actors | their messages are left to their leases, and the actors fail |
-//! | a host drains | what is not finished in time is cancelled, and given back even where a node does not stop |
-//! | the backend is out of reach | tickets are left to their leases; subscriptions and duties try on, with back-off |
+//! | ... because of wrong permissions or stream settings | its actor fails |
+//! | an actor fails or panics | its tasks are aborted, their tickets are given back, and it is restarted, with back-off |
+//! | ... more often than the restart policy allows | [`ActorSystem::fatal`] resolves; the process should drain and exit with an error |
+//! | the runtime of the nodes shuts down before the actors | their messages are delivered again when their leases end, and the actors fail |
+//! | a host drains | work that exceeds the limit is cancelled and given back, even if a node does not stop |
+//! | the backend is unavailable | tickets are delivered again when their leases end; subscriptions and periodic tasks retry, with back-off |
 
 mod backoff;
 mod coordinator;

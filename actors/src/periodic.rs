@@ -1,32 +1,35 @@
-//! Does something again and again.
+//! Runs a task periodically.
 
 use crate::backoff;
 use jetway_engine::backend::BackendError;
 use std::{convert::Infallible, time::Duration};
 
-/// Does `duty` after `first`, and again about every `period`, until it is dropped; `pause` waits, and may end before its
-/// time. After an error it is done again after a pause that doubles, up to the period.
+/// Runs `task` after `initial_delay`, then about every `period`, until this future is dropped. `sleep` may return early.
+/// After an error the task runs again after a delay that doubles, up to the period.
+///
+/// `backon` retries one call with its own sleeper. Here `sleep` borrows and can be interrupted, so the loop is here, and
+/// only the delays come from `backon`.
 pub(crate) async fn run_every(
-    what: &'static str,
-    first: Duration,
+    name: &'static str,
+    initial_delay: Duration,
     period: Duration,
-    mut pause: impl AsyncFnMut(Duration),
-    mut duty: impl AsyncFnMut() -> Result<(), BackendError>,
+    mut sleep: impl AsyncFnMut(Duration),
+    mut task: impl AsyncFnMut() -> Result<(), BackendError>,
 ) -> Infallible {
-    let mut pauses = backoff::delays();
-    pause(first).await;
+    let mut delays = backoff::delays();
+    sleep(initial_delay).await;
     loop {
-        let rest = match duty().await {
+        let delay = match task().await {
             Ok(()) => {
-                pauses = backoff::delays();
+                delays = backoff::delays();
                 backoff::jittered(period)
             }
             Err(error) => {
-                let rest = backoff::next_delay(&mut pauses).min(backoff::jittered(period));
-                tracing::warn!(%error, pause = ?rest, "{what} failed: it is done again");
-                rest
+                let delay = backoff::next_delay(&mut delays).min(backoff::jittered(period));
+                tracing::warn!(%error, ?delay, "{name} failed: it runs again after the delay");
+                delay
             }
         };
-        pause(rest).await;
+        sleep(delay).await;
     }
 }

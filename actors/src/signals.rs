@@ -1,9 +1,9 @@
-//! The signals that ask a process to end.
+//! The signals that ask a process to stop.
 
 use std::{fmt, io};
 use tokio::signal;
 
-/// A signal that asks the process to end.
+/// A signal that asks the process to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ShutdownSignal {
@@ -22,11 +22,11 @@ impl fmt::Display for ShutdownSignal {
     }
 }
 
-/// Resolves when the process is asked to end, and says by which signal. From the first call on these signals do not
-/// end the process by themselves any more; call again to wait for a second one.
+/// Resolves with the signal that asks the process to stop. After the first call these signals do not end the process by
+/// themselves any more. Call again to wait for a second signal.
 ///
 /// # Errors
-/// The signals cannot be listened to.
+/// If no signal handler can be installed.
 pub async fn shutdown_requested() -> io::Result<ShutdownSignal> {
     tokio::select! {
         interrupt = signal::ctrl_c() => interrupt.map(|()| ShutdownSignal::Interrupt),
@@ -37,7 +37,7 @@ pub async fn shutdown_requested() -> io::Result<ShutdownSignal> {
 #[cfg(unix)]
 async fn terminated() -> io::Result<()> {
     let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
-    // `None` means that no signal can come any more.
+    // `None` means that no signal can arrive any more.
     match terminate.recv().await {
         Some(()) => Ok(()),
         None => std::future::pending().await,

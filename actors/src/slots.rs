@@ -1,4 +1,4 @@
-//! How many things are in hand at once.
+//! The limit on messages in flight.
 
 use jetway_state::WorkflowName;
 use std::{
@@ -10,9 +10,9 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// The slots of an actor: as many for each workflow, since a backend keeps the free ones of a workflow for what is to
-/// come, and one workflow must not take another's. Outlives its actor: a node that blocks its thread keeps its slot,
-/// also when the actor that began it has failed and a new one takes tickets.
+/// The slots of an actor, the same number for each workflow: a backend reserves the free slots of a workflow for its next
+/// messages, and one workflow must not use the slots of another. They survive restarts of the actor: a node that blocks
+/// its thread keeps its slot, even if the actor that started it has failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Slots {
     all: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// So many slots for each of these workflows.
+    /// `all` slots for each of these workflows.
     pub(crate) fn new<'a>(all: usize, workflows: impl Iterator<Item = &'a WorkflowName>) -> Self {
         Self {
             all,
@@ -30,29 +30,30 @@ impl Slots {
         }
     }
 
-    /// How many there are for each workflow.
+    /// The number of slots for each workflow.
     pub(crate) fn all(&self) -> usize {
         self.all
     }
 
-    /// What a backend takes a permit of for each delivery of a workflow. None are free for one that is not served.
+    /// The permits of a workflow; the backend takes one for each delivery. An unknown workflow has no permits.
     pub(crate) fn of(&self, workflow: &WorkflowName) -> Arc<Semaphore> {
         self.free.get(workflow).map_or_else(|| Arc::new(Semaphore::new(0)), Arc::clone)
     }
 
-    /// How many things are worked on. Permits do not tell, since a backend may hold one while it waits for a message.
+    /// The number of messages in flight. The permits do not show it, since a backend may hold one while it waits for a
+    /// message.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Relaxed)
     }
 
-    /// Counts one thing that is worked on, while the guard lives.
+    /// Counts one message in flight, until the guard is dropped.
     pub(crate) fn begin(&self) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
         InFlight(self.in_flight.clone())
     }
 }
 
-/// One thing that is worked on.
+/// A message in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<AtomicUsize>);
 

@@ -1,27 +1,27 @@
-//! Keeps an actor alive: rebuilds it when it panics or gives up, and says so when that does not help.
+//! Restarts an actor when it panics or fails, and reports when restarts do not help.
 //!
-//! actix has a `Supervisor` of its own, which is not used. It polls the actor's context, calls `restarting()` on the
-//! same actor when the context ends, and is itself part of the task that it watches: a panic unwinds both, tokio
-//! catches it at the edge of the task, and the actor is gone without a word to anybody.
+//! The `Supervisor` of actix is not used. It polls the actor's context, calls `restarting()` on the same actor when the
+//! context ends, and is part of the task that it watches: a panic unwinds both, tokio catches it at the edge of the
+//! task, and the actor is gone without any report.
 //!
-//! Here the supervisor is a task on another thread than the actor. One life of an actor goes so:
+//! Here the supervisor is a task on another thread than the actor. It runs one instance of the actor at a time:
 //!
 //! 1. The supervisor sends the factory to the actor's arbiter, a thread that no other actor uses. There the actor is
-//!    built and its context runs as one task, whose join handle comes back with the address. The factory runs inside
-//!    that task, so that its panics count as the actor's.
-//! 2. The supervisor publishes the address to the [`Supervised`] handles and waits for the join handle. tokio settles
-//!    the handle only after the task's future was dropped: by then the actor and every task that it owned are gone.
-//! 3. How the life ended is known from two places: the join handle tells of a panic (with its message) and of an
-//!    arbiter that went away, and the actor's [`ExitReason`] tells, where it was left before `ctx.stop()`, that the end
-//!    was meant (no restart) or what the actor failed with. An end without a word counts as a failure.
-//! 4. After a failure the next life begins after a pause that doubles, with jitter, while failures follow each other
-//!    ([`RestartPolicy`]). One failure too many within the window is [`Fatal`]: the actor stays down and the owner of
-//!    the system is told, so that the process ends with an error instead of living on as half a host.
+//!    created and its context runs as one task, whose join handle is returned with the address. The factory runs inside
+//!    that task, so that its panics count as those of the actor.
+//! 2. The supervisor publishes the address to the [`Supervised`] handles and waits for the join handle. tokio
+//!    resolves the handle after the task's future was dropped, and with it the actor and every task that it owned.
+//! 3. Two sources tell how the instance ended. The join handle reports a panic, with its message, or a stopped arbiter.
+//!    The actor's [`ExitReason`], set before `ctx.stop()`, reports an intended stop (no restart) or an error. An end
+//!    without an exit reason counts as a failure.
+//! 4. After a failure the next instance starts after a delay. The delay doubles, with jitter, with each recent restart
+//!    ([`RestartPolicy`]). One failure more than the policy allows is [`Fatal`]: the actor stays down, and the owner of
+//!    the system is notified, so that the process exits with an error instead of running without this actor.
 //!
-//! What has to outlive a life (slots, held leases, counts) is owned by the factory and handed to each actor.
+//! What must survive a restart (slots, held leases, counters) is owned by the factory and given to each instance.
 //!
 //! A context is polled once more while it is dropped, also by a panic: `Actor::stopping` and `stopped` run then. They
-//! must not panic (a second panic aborts the process), and none of the actors here has any.
+//! must not panic (a second panic aborts the process), and no actor here implements them.
 
 mod exit;
 mod health;
@@ -42,20 +42,20 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// What the supervisors of a system have in common.
+/// The settings and channels that all supervisors of a system share.
 #[derive(Debug, Clone)]
 pub(crate) struct Supervision {
-    /// When an actor is rebuilt.
+    /// When an actor is restarted.
     pub(crate) policy: RestartPolicy,
-    /// Told when restarts do not help.
+    /// Receives the failure when restarts do not help.
     pub(crate) fatal: Arc<watch::Sender<Option<Fatal>>>,
-    /// Ends every life at once.
+    /// Stops every actor at once when cancelled.
     pub(crate) closing: CancellationToken,
 }
 
 impl Supervision {
-    /// A supervisor for the actor that `factory` makes, and the handle on the actor. `name` stands for it in logs and
-    /// counts; at most `mailbox` messages wait for it.
+    /// Returns a supervisor for the actor that `factory` creates, and a handle on the actor. Logs and counts use `name`.
+    /// At most `mailbox` messages wait for the actor.
     pub(crate) fn of<A, F>(
         &self,
         name: &'static str,
@@ -85,7 +85,7 @@ impl Supervision {
     }
 }
 
-/// Keeps one actor alive.
+/// Runs one actor, and restarts it after a failure.
 pub(crate) struct Supervisor<A: Actor, F> {
     actor: &'static str,
     mailbox: usize,
@@ -95,7 +95,7 @@ pub(crate) struct Supervisor<A: Actor, F> {
     arbiter: Option<Arbiter>,
     addr: watch::Sender<Option<Addr<A>>>,
     health: watch::Sender<ActorHealth>,
-    /// The life that there is, if any, is the last.
+    /// Cancelled when the current instance must not be followed by another.
     no_restart: CancellationToken,
 }
 
@@ -104,7 +104,7 @@ where
     A: Actor<Context = Context<A>>,
     F: Fn(ExitReason) -> A + Send + Sync + 'static,
 {
-    /// Lives as long as the actor is wanted. Has to be polled on a thread with an actix system.
+    /// Runs until the actor stops for good. Must be polled on a thread with an actix system.
     pub(crate) async fn run(mut self) {
         let closing = self.supervision.closing.clone();
         closing.run_until_cancelled(self.run_instances()).await;
@@ -122,11 +122,11 @@ where
         }
     }
 
-    /// One life, from the factory to the end. Cancelling it ends the actor.
+    /// Runs one instance to its end. Cancelling this future stops the actor.
     async fn run_instance(&mut self) -> ExitStatus {
         let exit_reason = ExitReason::default();
         match self.start_instance(exit_reason.clone()).await {
-            Ok(life) => exit_reason.read(life.await),
+            Ok(instance) => exit_reason.status(instance.await),
             Err(exit_status) => exit_status,
         }
     }
@@ -134,28 +134,28 @@ where
     async fn start_instance(&mut self, exit_reason: ExitReason) -> Result<AbortOnDropHandle<()>, ExitStatus> {
         let (factory, mailbox) = (self.factory.clone(), self.mailbox);
         let (started, started_seen) = oneshot::channel();
-        let make = move || {
+        let start = move || {
             let mut context = Context::new();
             context.set_mailbox_capacity(mailbox);
             let addr = context.address();
-            let life = tokio::task::spawn_local(async move {
+            let instance = tokio::task::spawn_local(async move {
                 let actor = factory(exit_reason);
                 context.into_future(actor).await;
             });
-            if started.send((addr, AbortOnDropHandle::new(life))).is_err() {
-                tracing::debug!("an actor was not wanted any more when it was born");
+            if started.send((addr, AbortOnDropHandle::new(instance))).is_err() {
+                tracing::debug!("actor dropped: its supervisor stopped during its start");
             }
         };
-        if !self.arbiter()?.spawn_fn(make) {
+        if !self.arbiter()?.spawn_fn(start) {
             return Err(ExitStatus::Unknown);
         }
-        let (addr, life) = started_seen.await.map_err(|_closed| ExitStatus::Unknown)?;
+        let (addr, instance) = started_seen.await.map_err(|_closed| ExitStatus::Unknown)?;
         self.addr.send_replace(Some(addr));
         self.health.send_modify(|health| health.alive = true);
-        Ok(life)
+        Ok(instance)
     }
 
-    /// The actor's thread: made for the first life, and anew where it has gone.
+    /// The actor's thread: created for the first instance, and again if it has stopped.
     fn arbiter(&mut self) -> Result<&Arbiter, ExitStatus> {
         if self.arbiter.as_ref().is_some_and(|arbiter| !arbiter.alive()) {
             self.join_thread();
@@ -163,9 +163,10 @@ where
         match &mut self.arbiter {
             Some(arbiter) => Ok(arbiter),
             none => {
-                let made = Arbiter::try_new()
-                    .map_err(|error| ExitStatus::Failed(format!("no thread for the actor: {error}")))?;
-                Ok(none.insert(made))
+                let created = Arbiter::try_new().map_err(|error| {
+                    ExitStatus::Failed(format!("cannot start a thread for the actor: {error}"))
+                })?;
+                Ok(none.insert(created))
             }
         }
     }
@@ -177,21 +178,21 @@ where
             return ControlFlow::Break(());
         }
         if self.no_restart.is_cancelled() {
-            tracing::error!(actor, "actor {exit_status}: it was about to be stopped and is not rebuilt");
+            tracing::error!(actor, "actor {exit_status} while it was stopping: it is not restarted");
             self.health.send_modify(|health| health.failed(&exit_status, false));
             return ControlFlow::Break(());
         }
-        let pause = self.restarts.failed(Instant::now());
-        self.health.send_modify(|health| health.failed(&exit_status, pause.is_some()));
-        let Some(pause) = pause else {
+        let delay = self.restarts.failed(Instant::now());
+        self.health.send_modify(|health| health.failed(&exit_status, delay.is_some()));
+        let Some(delay) = delay else {
             let fatal = Fatal::new(actor, &self.supervision.policy, &exit_status);
             tracing::error!(actor, "{fatal}");
             self.supervision.fatal.send_replace(Some(fatal));
             return ControlFlow::Break(());
         };
-        tracing::error!(actor, ?pause, "actor {exit_status}: it is rebuilt after a pause");
+        tracing::error!(actor, ?delay, "actor {exit_status}: it is restarted after the delay");
         let no_restart = self.no_restart.clone();
-        no_restart.run_until_cancelled(tokio::time::sleep(pause)).await;
+        no_restart.run_until_cancelled(tokio::time::sleep(delay)).await;
         ControlFlow::Continue(())
     }
 
@@ -200,7 +201,7 @@ where
         self.health.send_modify(|health| health.alive = false);
     }
 
-    /// Ends the actor's thread. The actors never block theirs, so this waits for the tasks on it to be dropped only.
+    /// Stops the actor's thread. Actors never block their threads, so this waits only until the tasks on it are dropped.
     fn join_thread(&mut self) {
         let Some(arbiter) = self.arbiter.take() else {
             return;

@@ -1,4 +1,4 @@
-//! The actors of a host, as one thing to start, look at and stop.
+//! Starts, observes and stops the actors of a host together.
 
 mod config;
 mod status;
@@ -28,17 +28,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What an actor may take longer than its own limits to say that it is drained.
+/// How long an actor may exceed its own limits before its drain counts as failed.
 const DRAIN_MARGIN: Duration = Duration::from_secs(3);
 
-/// The actors of a host: a worker, a coordinator and a keeper of leases, each supervised and on a thread of its own.
+/// The actors of a host: a worker, a coordinator and a lease keeper, each supervised and on its own thread.
 ///
-/// Stop it with [`drain`](Self::drain). Dropped without, it stops at once: what is in flight is aborted, its tickets
-/// come back when their leases end, and a warning is logged.
+/// Stop it with [`drain`](Self::drain). If it is dropped instead, it stops at once: the work in flight is aborted, its
+/// tickets are delivered again when their leases end, and a warning is logged.
 pub struct ActorSystem {
     worker: Supervised<Worker>,
     coordinator: Supervised<Coordinator>,
-    keeper: Supervised<LeaseKeeper>,
+    lease_keeper: Supervised<LeaseKeeper>,
     worker_shared: WorkerShared,
     coordinator_shared: CoordinatorShared,
     config: SystemConfig,
@@ -50,11 +50,11 @@ pub struct ActorSystem {
 impl ActorSystem {
     /// Starts the actors of a host.
     ///
-    /// Nodes run on `runtime`, a multi-thread runtime. Make it another one than that of the backend's connection: a
-    /// node that computes without a pause then blocks other nodes at worst, and never the extension of a lease.
+    /// Nodes run on `runtime`, a multi-thread runtime. Use another runtime than that of the backend's connection: then a
+    /// node that computes without an await can block other nodes, but not the extension of leases.
     ///
     /// # Errors
-    /// A setting that makes no sense; a thread that cannot be made.
+    /// If a setting is invalid, or a thread cannot be started.
     pub fn start(engine: Arc<Engine>, config: SystemConfig, runtime: Handle) -> Result<Self, SystemError> {
         config.check()?;
         let (worker_shared, coordinator_shared) = shared_state(engine, &config, runtime);
@@ -76,16 +76,21 @@ impl ActorSystem {
 
         let (leases, counters) = (worker_shared.leases.clone(), worker_shared.lease_counters.clone());
         let factory = move |exit_reason| LeaseKeeper::new(leases.clone(), counters.clone(), exit_reason);
-        let (keeper_supervisor, keeper) = supervision.of("keeper", lease_keeper::MAILBOX, factory);
+        let (lease_keeper_supervisor, lease_keeper) =
+            supervision.of("lease_keeper", lease_keeper::MAILBOX, factory);
 
         let thread = SystemThread::start(&supervision, || async {
-            tokio::join!(keeper_supervisor.run(), worker_supervisor.run(), coordinator_supervisor.run());
+            tokio::join!(
+                lease_keeper_supervisor.run(),
+                worker_supervisor.run(),
+                coordinator_supervisor.run()
+            );
         });
         let thread = thread.map_err(SystemError::Thread)?;
         Ok(Self {
             worker,
             coordinator,
-            keeper,
+            lease_keeper,
             worker_shared,
             coordinator_shared,
             config,
@@ -95,12 +100,12 @@ impl ActorSystem {
         })
     }
 
-    /// How the system is set up.
+    /// The settings of the system.
     pub fn config(&self) -> &SystemConfig {
         &self.config
     }
 
-    /// What the host is doing.
+    /// The status of the host and its actors.
     pub async fn observe(&self) -> SystemStatus {
         let (worker, coordinator) = tokio::join!(
             ask(&self.worker, worker::messages::Observe, || self.worker_shared.status()),
@@ -112,11 +117,11 @@ impl ActorSystem {
             started_at: host.started_at.clone(),
             worker,
             coordinator,
-            actors: vec![self.worker.health(), self.coordinator.health(), self.keeper.health()],
+            actors: vec![self.worker.health(), self.coordinator.health(), self.lease_keeper.health()],
         }
     }
 
-    /// Resolves when an actor failed more often than the restart policy allows. Drain the system then, and end the
+    /// Resolves when an actor failed more often than the restart policy allows. Then drain the system, and exit the
     /// process with an error. Never resolves for a system that was stopped.
     pub fn fatal(&self) -> impl Future<Output = Fatal> + Send + use<> {
         let mut fatal = self.fatal.clone();
@@ -129,20 +134,21 @@ impl ActorSystem {
         }
     }
 
-    /// Stops in good order: takes no more tickets and start messages, finishes what is in flight within `limit`, then
-    /// cancels the rest and gives its tickets back, says that the host goes, and stops the actors and their threads.
-    /// Takes a few seconds more than `limit` at most. Further calls wait for the first and return the same.
+    /// Stops gracefully: accepts no more tickets and start messages, waits up to `limit` for the work in flight, then
+    /// cancels the rest and gives its tickets back, removes the host from the list of hosts, and stops the actors and
+    /// their threads. This can take a few seconds more than `limit`. Further calls wait for the first one and return
+    /// the same.
     pub async fn drain(&self, limit: Duration) -> Drained {
         *self.drained.get_or_init(|| self.drain_all(limit)).await
     }
 
     async fn drain_all(&self, limit: Duration) -> Drained {
         let (tickets, starts) = tokio::join!(drain(&self.worker, limit), drain(&self.coordinator, limit));
-        // What nobody works on any more is given back, before the process ends and the leases with it.
-        if let Some(keeper) = self.keeper.final_addr().await
-            && !matches!(timeout(STOP_LIMIT + DRAIN_MARGIN, keeper.send(Finish)).await, Ok(Ok(())))
+        // Gives back the tickets of aborted work now; otherwise they would wait until their leases end.
+        if let Some(lease_keeper) = self.lease_keeper.final_addr().await
+            && !matches!(timeout(STOP_LIMIT + DRAIN_MARGIN, lease_keeper.send(Finish)).await, Ok(Ok(())))
         {
-            tracing::warn!("not every ticket could be given back: the rest comes back when its leases end");
+            tracing::warn!("some tickets not given back: they are delivered again when their leases end");
         }
         self.thread.end().await;
         tickets + starts
@@ -152,7 +158,9 @@ impl ActorSystem {
 impl Drop for ActorSystem {
     fn drop(&mut self) {
         if self.thread.end_blocking() {
-            tracing::warn!("the actor system was dropped before it was drained: its tickets come back later");
+            tracing::warn!(
+                "actor system dropped without a drain: its tickets are delivered again when their leases end"
+            );
         }
     }
 }
@@ -163,7 +171,7 @@ impl fmt::Debug for ActorSystem {
     }
 }
 
-/// What the lives of the actors have in common.
+/// The state that survives restarts of the actors.
 fn shared_state(
     engine: Arc<Engine>,
     config: &SystemConfig,
@@ -195,7 +203,7 @@ fn shared_state(
     (worker, coordinator)
 }
 
-/// Drains one actor. Where it has failed, its work was aborted and its messages are given back by the keeper.
+/// Drains one actor. If it has failed, its work was aborted and the lease keeper gives its messages back.
 async fn drain<A: LifecycleActor + Handler<Drain>>(actor: &Supervised<A>, limit: Duration) -> Drained {
     let draining = async {
         let addr = actor.final_addr().await?;
@@ -208,11 +216,11 @@ async fn drain<A: LifecycleActor + Handler<Drain>>(actor: &Supervised<A>, limit:
     match timeout(limit.saturating_add(STOP_LIMIT + DRAIN_MARGIN), draining).await {
         Ok(Some(drained)) => drained,
         Ok(None) => {
-            tracing::warn!("an actor was down when it was to be drained");
+            tracing::warn!(actor = actor.health().actor, "actor not drained: it is not running");
             Drained::default()
         }
         Err(_elapsed) => {
-            tracing::warn!("an actor was not drained in time");
+            tracing::warn!(actor = actor.health().actor, "actor not drained in time");
             Drained::default()
         }
     }

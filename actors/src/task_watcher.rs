@@ -1,4 +1,4 @@
-//! Tells an actor of the tasks that it owns and that have ended.
+//! Notifies an actor when a task that it owns has ended.
 
 use actix::{Actor, ActorFuture, AsyncContext};
 use std::{
@@ -8,22 +8,21 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// What an actor fails with whose tasks were aborted by nobody's order.
-pub(crate) const RUNTIME_SHUT_DOWN: &str =
-    "the runtime that nodes run on has shut down: drain the actors first";
+/// The error of an actor whose tasks were aborted by the shutdown of their runtime.
+pub(crate) const RUNTIME_SHUT_DOWN: &str = "the runtime of the nodes has shut down: drain the actors first";
 
-/// Watches a set of tasks that the actor owns. To be spawned into the actor's context, once for each set.
+/// Watches a set of tasks that the actor owns. Spawn one into the actor's context for each set.
 ///
-/// A task is not a future of the context, since a context polls all of its futures whenever one wakes. A task that
-/// panics takes the actor with it: the supervisor then builds both anew.
+/// The tasks are not futures of the context, because a context polls all of its futures whenever one wakes. If a task
+/// panics, the actor panics too: the supervisor then restarts both.
 pub(crate) struct TaskWatcher<A: Actor, T> {
     set: fn(&mut A) -> &mut JoinSet<T>,
     ended: fn(&mut A, Option<T>, &mut A::Context),
 }
 
 impl<A: Actor, T> TaskWatcher<A, T> {
-    /// Calls `ended` with what each task of `set` returned; with `None` where it was aborted, by the actor itself or
-    /// by a runtime that shuts down.
+    /// Calls `ended` with the result of each task of `set`, or with `None` if the task was aborted, by the actor or by a
+    /// runtime that shuts down.
     pub(crate) fn new(
         set: fn(&mut A) -> &mut JoinSet<T>,
         ended: fn(&mut A, Option<T>, &mut A::Context),
@@ -53,8 +52,8 @@ where
                 Err(Err(_aborted)) => (self.ended)(actor, None, ctx),
             }
         }
-        // An empty set wakes nobody. The actor adds to it from a handler, and a context polls its futures after its
-        // mailbox, so the new task is seen here.
+        // An empty set does not wake this future. The actor adds tasks in its handlers, and a context polls its futures
+        // after its mailbox, so a new task is polled here.
         Poll::Pending
     }
 }

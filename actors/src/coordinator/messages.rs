@@ -1,4 +1,4 @@
-//! Everything that can wake a coordinator, besides its own tasks: a start, a subscription or a duty that ends.
+//! The messages that the coordinator receives. Its tasks wake it as well.
 
 use crate::{coordinator::CoordinatorStatus, lease_keeper::HeldLease};
 use actix::{Message, MessageResult};
@@ -6,12 +6,12 @@ use jetway_engine::backend::StartDelivery;
 
 pub(crate) use crate::drain::Drain;
 
-/// Handles a start message.
+/// Starts the handling of a start message.
 #[derive(Debug)]
 pub(crate) struct TakeStart {
     /// The message.
     pub(crate) delivery: StartDelivery,
-    /// Keeps its lease alive, and has it given back where this message is lost.
+    /// Extends its lease, and gives it back if this message is dropped.
     pub(crate) held: HeldLease,
 }
 
@@ -19,7 +19,7 @@ impl Message for TakeStart {
     type Result = ();
 }
 
-/// Asks how it goes.
+/// Asks for the status.
 #[derive(Debug)]
 pub(crate) struct Observe;
 

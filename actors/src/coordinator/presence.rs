@@ -1,4 +1,4 @@
-//! Says that this host is alive, and that it goes.
+//! Announces this host to the others, and removes it when it stops.
 
 use super::CoordinatorShared;
 use crate::periodic;
@@ -9,13 +9,13 @@ use jetway_engine::{
 use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
-/// The part of the backend's bound at which the host announces itself, with jitter still within the bound.
+/// The host announces itself after this fraction of the backend's limit, so that jitter stays within the limit.
 const FRACTION_OF_BOUND: f64 = 0.6;
 
-/// How long saying goodbye may take: the announcement expires by itself.
+/// How long the removal may take. After that the announcement expires by itself.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 
-/// What is said about a host that starts now.
+/// The announcement of a host that starts now.
 pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
     let workflows = engine.workflows().iter();
     HostInfo {
@@ -27,11 +27,11 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
     }
 }
 
-/// Announces the host, at once and as often as the backend asks for.
+/// Announces the host, at once and as often as the backend requires.
 pub(super) async fn announce(shared: CoordinatorShared) -> Infallible {
     let CoordinatorShared { engine, host, counters, .. } = shared;
     let every = engine.backend().announce_every().mul_f64(FRACTION_OF_BOUND);
-    periodic::run_every("announcing the host", Duration::ZERO, every, sleep, async || {
+    periodic::run_every("announcement of the host", Duration::ZERO, every, sleep, async || {
         engine.backend().announce(&host).await?;
         counters.announced.fetch_add(1, Relaxed);
         Ok(())
@@ -39,11 +39,15 @@ pub(super) async fn announce(shared: CoordinatorShared) -> Infallible {
     .await
 }
 
-/// Says that the host goes.
+/// Removes the announcement of the host.
 pub(super) async fn leave(backend: &dyn Backend, host: &str) {
     match timeout(LEAVE_LIMIT, backend.leave(host)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the host could not say that it goes: its entry expires"),
-        Err(_elapsed) => tracing::warn!("the host could not say that it goes in time: its entry expires"),
+        Ok(Err(error)) => {
+            tracing::warn!(host, %error, "host not removed from the list of hosts: its entry expires")
+        }
+        Err(_elapsed) => {
+            tracing::warn!(host, "host not removed from the list of hosts in time: its entry expires")
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a coordinator has done and is doing.
+//! The status and the counters of the coordinator.
 
 use super::starts::StartResult;
 use crate::{engine_call::EnginePanicked, slots::Slots};
@@ -6,42 +6,41 @@ use jetway_engine::StartTaken;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a coordinator has done and is doing. Counts are since the system started, restarts of the coordinator
-/// included.
+/// The status of a coordinator. Counts begin when the system starts and survive restarts of the coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct CoordinatorStatus {
-    /// Whether the coordinator itself answered. Where it did not, it is being rebuilt or has stopped.
+    /// Whether the coordinator answered. If not, it is being restarted or has stopped.
     pub answered: bool,
-    /// Whether it takes no more start messages.
+    /// Whether it drains: it accepts no more start messages.
     pub draining: bool,
-    /// How many start messages it handles at most.
+    /// The maximum number of start messages in flight for each workflow.
     pub slots: usize,
-    /// How many start messages it handles.
+    /// Start messages in flight.
     pub in_flight: usize,
-    /// Runs that were made from start messages.
+    /// Runs created from start messages.
     pub started: u64,
-    /// Start messages that cannot be started and are among the dead letters.
+    /// Start messages that were refused and moved to the dead letters.
     pub refused: u64,
-    /// Start messages left to their leases because the backend was out of reach.
+    /// Start messages not handled because the backend was unavailable: delivered again when their leases end.
     pub abandoned: u64,
-    /// Start messages left to their leases because the engine panicked: defects.
+    /// Start messages not handled because the engine panicked, which is a defect: delivered again when their leases end.
     pub panicked: u64,
-    /// How often a stream of start messages was opened again.
+    /// Streams of start messages opened again.
     pub reopened: u64,
-    /// Sweeps.
+    /// Sweeps completed.
     pub sweeps: u64,
-    /// Runs that the sweeps looked at.
+    /// Runs that the sweeps checked.
     pub runs_checked: u64,
-    /// Items that had lost their ticket and got it again from a sweep: zero in a healthy system.
+    /// Missing tickets that a sweep published again: zero in a healthy system.
     pub republished: u64,
-    /// Start messages of workflows that no host knows, moved to the dead letters.
+    /// Start messages of workflows that no host serves, moved to the dead letters.
     pub dead_lettered: u64,
-    /// How often the host said that it is alive.
+    /// Announcements of the host.
     pub announced: u64,
 }
 
-/// The counts behind a [`CoordinatorStatus`]. Outlives the coordinator.
+/// The counters behind a [`CoordinatorStatus`]. They survive restarts of the coordinator.
 #[derive(Debug, Default)]
 pub(crate) struct CoordinatorCounters {
     pub(crate) started: AtomicU64,
@@ -68,7 +67,7 @@ impl CoordinatorCounters {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// What is known without asking the coordinator.
+    /// The status without an answer of the coordinator.
     pub(crate) fn status(&self, slots: &Slots) -> CoordinatorStatus {
         CoordinatorStatus {
             answered: false,

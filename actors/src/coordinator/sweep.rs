@@ -1,4 +1,4 @@
-//! The duties that mend: runs whose tickets were lost, and start messages that nobody can start.
+//! The periodic repairs: missing tickets, unroutable start messages and orphaned chunks.
 
 use super::CoordinatorShared;
 use crate::periodic;
@@ -7,25 +7,25 @@ use jetway_engine::Sweeper;
 use std::{cell::Cell, convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
-/// After a loss every host looks for what was lost, within this time of each other: the first one to find a run mends it.
+/// After a loss of tickets every host sweeps at a random time within this one: the first to find a run repairs it.
 const LOSS_SCAN_SPREAD: Duration = Duration::from_secs(1);
 
-/// Sweeps about every `every`, and soon after tickets may have been lost.
-pub(super) async fn sweep(shared: CoordinatorShared, every: Duration) -> Infallible {
+/// Sweeps about once per `period`, and soon after the backend reports that tickets may be lost.
+pub(super) async fn sweep(shared: CoordinatorShared, period: Duration) -> Infallible {
     let CoordinatorShared { engine, counters, .. } = shared;
     let mut sweeper = Sweeper::default();
-    // Hosts that start together sweep at different times: the first one to find a run mends it.
-    let first = every.mul_f64(rand::random());
+    // Hosts that start together sweep at different times: the first to find a run repairs it.
+    let initial_delay = period.mul_f64(rand::random());
     let mut losses = engine.backend().ticket_loss_events().chain(stream::pending());
     let lost = Cell::new(None);
-    let pause = async |pause: Duration| {
-        if let Ok(Some(since)) = timeout(pause, losses.next()).await {
-            tracing::info!(%since, "looking for tickets that the nats-server may have lost");
+    let sleep_or_loss = async |delay: Duration| {
+        if let Ok(Some(since)) = timeout(delay, losses.next()).await {
+            tracing::info!(%since, "sweep: the nats-server may have lost tickets");
             lost.set(Some(since));
             sleep(LOSS_SCAN_SPREAD.mul_f64(rand::random())).await;
         }
     };
-    periodic::run_every("the sweep", first, every, pause, async || {
+    periodic::run_every("sweep", initial_delay, period, sleep_or_loss, async || {
         if let Some(since) = lost.take() {
             sweeper.suspect_loss(since, engine.clock().now());
         }
@@ -34,35 +34,35 @@ pub(super) async fn sweep(shared: CoordinatorShared, every: Duration) -> Infalli
         counters.runs_checked.fetch_add(swept.looked_at, Relaxed);
         counters.republished.fetch_add(swept.republished, Relaxed);
         if swept.republished > 0 {
-            tracing::info!(mended = swept.republished, "items have their tickets again");
+            tracing::info!(tickets = swept.republished, "sweep published missing tickets");
         }
         Ok(())
     })
     .await
 }
 
-/// Moves start messages of workflows that no host has known for `grace` to the dead letters, and removes chunks that
-/// nobody has named for as long, about every `every`.
-pub(super) async fn clean_up(shared: CoordinatorShared, every: Duration, grace: Duration) -> Infallible {
+/// About once per `period`, moves start messages to the dead letters whose workflow no host has served for `grace`, and
+/// removes chunks that no snapshot has referred to for as long.
+pub(super) async fn clean_up(shared: CoordinatorShared, period: Duration, grace: Duration) -> Infallible {
     let CoordinatorShared { engine, counters, .. } = shared;
-    let first = every.mul_f64(rand::random());
-    periodic::run_every("expelling unknown starts", first, every, sleep, async || {
-        // The one is to be done also where the other fails.
-        let (runs, expelled) = (
+    let initial_delay = period.mul_f64(rand::random());
+    periodic::run_every("cleanup", initial_delay, period, sleep, async || {
+        // Both run, even if one fails.
+        let (runs, starts) = (
             engine.backend().collect_orphaned_chunks(grace).await,
             engine.backend().dead_letter_unroutable_starts(grace).await,
         );
         let runs = runs?;
         if runs > 0 {
-            tracing::info!(runs, "chunks that belonged to nobody are gone");
+            tracing::info!(runs, "removed orphaned chunks");
         }
-        let expelled = expelled?;
-        counters.dead_lettered.fetch_add(expelled, Relaxed);
-        if expelled > 0 {
+        let starts = starts?;
+        counters.dead_lettered.fetch_add(starts, Relaxed);
+        if starts > 0 {
             tracing::warn!(
-                expelled,
+                starts,
                 ?grace,
-                "start messages of unknown workflows are among the dead letters now"
+                "moved start messages to the dead letters: no host serves their workflow"
             );
         }
         Ok(())

@@ -13,27 +13,27 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A lease is extended after this part of its time, so that two extensions may fail before it is lost.
+/// A lease is extended after one third of its duration, so that two extensions may fail before it ends.
 const EXTEND_FRACTION: u32 = 3;
 
-/// A lease whose extension failed is tried again after this part of the time between two extensions.
+/// A failed extension is retried after one quarter of the time between two extensions.
 const RETRY_FRACTION: u32 = 4;
 
-/// No lease is extended more often than this, however short it is.
+/// The shortest time between two extensions of a lease.
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The leases that this host holds, of tickets and of start messages. Outlives the actors: what a failed actor held is
-/// extended or given back all the same.
+/// The leases that this host holds, of tickets and of start messages. The table survives restarts of the actors: the
+/// leases of a failed actor are extended or given back too.
 ///
-/// The steps enter and leave it on the hot path, so it is a table behind a lock that is held for an instant, and not a
-/// mailbox: it cannot overflow (each entry has a slot), and nobody is woken for an entry that leaves before it is due.
+/// Every step adds and removes an entry, so this is a table behind a short lock instead of a mailbox: it cannot overflow
+/// (each entry has a slot), and an entry that is removed before it is due wakes no task.
 #[derive(Debug, Default)]
 pub(crate) struct HeldLeases {
     table: Mutex<Table>,
-    /// Something is due earlier than the keeper expects.
+    /// An entry is due earlier than the lease keeper expects.
     changed: Notify,
-    /// Nothing is left to be given back.
-    given_back: Notify,
+    /// No nak is pending.
+    naks_done: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,30 +42,28 @@ struct Table {
     held: HashMap<u64, Held>,
     due: BTreeSet<(Instant, u64)>,
     nak_queue: Vec<Arc<dyn Lease>>,
-    /// Leases that are to be given back, or are being given back.
+    /// Leases in the queue, and those whose nak is in progress.
     pending_naks: usize,
-    /// When the keeper looks again by itself; `None` where it does not.
+    /// When the lease keeper wakes by itself; `None` if it waits for a change.
     wakes_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Held {
     lease: Arc<dyn Lease>,
-    every: Duration,
+    interval: Duration,
     due: Instant,
 }
 
-/// What is to be done now.
+/// The calls that are due.
 #[derive(Debug, Default)]
 pub(super) struct Due {
-    /// To be extended.
     pub(super) extend: Vec<(u64, Arc<dyn Lease>)>,
-    /// To be given back.
-    pub(super) give_back: Vec<Arc<dyn Lease>>,
+    pub(super) nak: Vec<Arc<dyn Lease>>,
 }
 
-/// One entry of the table: the lease is extended while this lives. Dropped without a [`release`](Self::release), as by
-/// a message that nobody handled, it has the lease given back.
+/// One entry of the table: the lease is extended until this is dropped. A drop without [`release`](Self::release), for
+/// example of a message that was not handled, gives the lease back.
 #[derive(Debug)]
 pub(crate) struct HeldLease {
     id: u64,
@@ -74,16 +72,15 @@ pub(crate) struct HeldLease {
 }
 
 impl HeldLease {
-    /// From now on a drop has the lease given back only once `stopped` is cancelled, that is where the owner of the
-    /// work meant to drop it. Before, the lease is left to its end: whatever drops the work against its owner's will,
-    /// such as a runtime that shuts down, would drop it again as soon as it came back, and use up the attempts that
-    /// the item has.
+    /// From now on a drop gives the lease back only after `stopped` is cancelled, which means that the owner dropped the
+    /// work on purpose. Before that, the lease ends by itself: a runtime that shuts down would drop the work again at
+    /// once, and use up the attempts of the item.
     pub(crate) fn nak_only_after(mut self, stopped: CancellationToken) -> Self {
         self.until = Some(stopped);
         self
     }
 
-    /// The message was settled, given back or left to its lease by whoever handled it.
+    /// Removes the entry. The handler has acknowledged the message, given it back, or leaves it until its lease ends.
     pub(crate) fn release(self) {
         self.leases.table().remove(self.id);
     }
@@ -96,7 +93,7 @@ impl Drop for HeldLease {
             return;
         };
         if self.until.as_ref().is_none_or(CancellationToken::is_cancelled) {
-            table.give_back(held);
+            table.queue_nak(held);
             drop(table);
             self.leases.changed.notify_one();
         }
@@ -104,14 +101,14 @@ impl Drop for HeldLease {
 }
 
 impl HeldLeases {
-    /// Extends a lease from now on.
+    /// Adds a lease to the table.
     pub(crate) fn hold(self: &Arc<Self>, lease: &Arc<dyn Lease>) -> HeldLease {
-        let every = (lease.duration() / EXTEND_FRACTION).max(MIN_INTERVAL);
-        let due = Instant::now() + every;
+        let interval = (lease.duration() / EXTEND_FRACTION).max(MIN_INTERVAL);
+        let due = Instant::now() + interval;
         let mut table = self.table();
         let id = table.next_id;
         table.next_id += 1;
-        table.held.insert(id, Held { lease: lease.clone(), every, due });
+        table.held.insert(id, Held { lease: lease.clone(), interval, due });
         table.due.insert((due, id));
         if table.wakes_at.is_none_or(|at| due < at) {
             self.changed.notify_one();
@@ -119,29 +116,29 @@ impl HeldLeases {
         HeldLease { id, leases: self.clone(), until: None }
     }
 
-    /// How many leases are held.
+    /// The number of held leases.
     pub(crate) fn len(&self) -> usize {
         self.table().held.len()
     }
 
-    /// Has every lease given back that is still held, whoever works under it. Returns how many.
+    /// Gives back every lease that is still held, even if its work goes on. Returns their number.
     pub(crate) fn nak_all(&self) -> usize {
         let mut table = self.table();
         let held = mem::take(&mut table.held);
         table.due.clear();
         let count = held.len();
         for held in held.into_values() {
-            table.give_back(held);
+            table.queue_nak(held);
         }
         drop(table);
         self.changed.notify_one();
         count
     }
 
-    /// Waits until nothing is left to be given back.
+    /// Waits until no nak is pending.
     pub(super) async fn all_naks_done(&self) {
         loop {
-            let notified = self.given_back.notified();
+            let notified = self.naks_done.notified();
             if self.table().pending_naks == 0 {
                 return;
             }
@@ -149,11 +146,11 @@ impl HeldLeases {
         }
     }
 
-    /// Waits until something is to be done. For one caller at a time; may be cancelled at no loss.
+    /// Waits until a call is due. For one caller at a time. Cancel safe.
     pub(super) async fn due(&self) -> Due {
         loop {
             let (due, wakes_at) = self.table().take_due(Instant::now());
-            if !(due.extend.is_empty() && due.give_back.is_empty()) {
+            if !(due.extend.is_empty() && due.nak.is_empty()) {
                 return due;
             }
             let changed = self.changed.notified();
@@ -164,29 +161,29 @@ impl HeldLeases {
         }
     }
 
-    /// How long the extension of an entry may take; `None` where the entry has left.
-    pub(super) fn every(&self, id: u64) -> Option<Duration> {
-        self.table().held.get(&id).map(|held| held.every)
+    /// The time between two extensions of an entry, which also limits each call; `None` if the entry was removed.
+    pub(super) fn interval(&self, id: u64) -> Option<Duration> {
+        self.table().held.get(&id).map(|held| held.interval)
     }
 
-    /// The extension of an entry failed: it is due again soon, if it is still there.
-    pub(super) fn not_extended(&self, id: u64, jitter: impl FnOnce(Duration) -> Duration) {
+    /// Makes an entry due again soon, if it is still in the table.
+    pub(super) fn retry_extension(&self, id: u64, jitter: impl FnOnce(Duration) -> Duration) {
         let mut table = self.table();
-        if let Some(every) = table.held.get(&id).map(|held| held.every) {
-            table.move_due(id, Instant::now() + jitter(every / RETRY_FRACTION));
+        if let Some(interval) = table.held.get(&id).map(|held| held.interval) {
+            table.move_due(id, Instant::now() + jitter(interval / RETRY_FRACTION));
         }
     }
 
-    /// One lease was given back, or could not be.
+    /// One nak has succeeded or failed.
     pub(super) fn nak_done(&self) {
         let mut table = self.table();
         table.pending_naks -= 1;
         if table.pending_naks == 0 {
-            self.given_back.notify_waiters();
+            self.naks_done.notify_waiters();
         }
     }
 
-    /// The table is consistent whenever the lock is free, so a panic of a holder does not spoil it.
+    /// The table is consistent whenever the lock is free, so a poisoned lock is safe to use.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,12 +196,12 @@ impl Table {
         Some(held)
     }
 
-    fn give_back(&mut self, held: Held) {
+    fn queue_nak(&mut self, held: Held) {
         self.nak_queue.push(held.lease);
         self.pending_naks += 1;
     }
 
-    /// What is due; it is due again one period later.
+    /// Takes the calls that are due. An extended entry is due again one interval later.
     fn take_due(&mut self, now: Instant) -> (Due, Option<Instant>) {
         let mut extend = Vec::new();
         while let Some((at, id)) = self.due.first().copied()
@@ -214,12 +211,12 @@ impl Table {
                 self.due.remove(&(at, id));
                 continue;
             };
-            let next = now + held.every;
+            let next = now + held.interval;
             extend.push((id, held.lease.clone()));
             self.move_due(id, next);
         }
         self.wakes_at = self.due.first().map(|(at, _id)| *at);
-        (Due { extend, give_back: mem::take(&mut self.nak_queue) }, self.wakes_at)
+        (Due { extend, nak: mem::take(&mut self.nak_queue) }, self.wakes_at)
     }
 
     fn move_due(&mut self, id: u64, to: Instant) {

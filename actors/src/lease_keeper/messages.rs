@@ -1,8 +1,8 @@
-//! Everything that can wake the keeper, besides its table: a lease that is due, and one that is to be given back.
+//! The message that the lease keeper receives. Its table wakes it as well.
 
 use actix::Message;
 
-/// Gives back every lease that is still held, and stops when that is done.
+/// Gives back every lease that is still held, then stops the lease keeper.
 #[derive(Debug)]
 pub(crate) struct Finish;
 

@@ -1,4 +1,4 @@
-//! The keeper on a clock that the tests move: waiting for a condition moves it to the next timer.
+//! The lease keeper on a paused clock: waiting for a condition advances it to the next timer.
 
 use super::*;
 use async_trait::async_trait;
@@ -11,10 +11,10 @@ use tokio::{task::JoinSet, time::Instant};
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Longer than any of the tests needs, on the clock of the tests.
+/// Longer than any test needs, on the paused clock.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// What a lease does when it is to be extended.
+/// The answer of a lease to its extension.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Extension {
     Succeeds,
@@ -94,26 +94,25 @@ impl Lease for TestLease {
     }
 }
 
-/// A table with a keeper that lives as long as the set.
-fn kept() -> (Arc<HeldLeases>, Arc<LeaseKeeperCounters>, JoinSet<()>) {
+/// A table, and a lease keeper that runs until the set is dropped.
+fn started_keeper() -> (Arc<HeldLeases>, Arc<LeaseKeeperCounters>, JoinSet<()>) {
     let (leases, counters) = (Arc::new(HeldLeases::default()), Arc::new(LeaseKeeperCounters::default()));
     let mut keeper = JoinSet::new();
     keeper.spawn(keep(leases.clone(), counters.clone()));
     (leases, counters, keeper)
 }
 
-/// Lets the time of two leases pass, as the extensions of another lease show. Returns how many those were.
-async fn keeper_works_on(leases: &Arc<HeldLeases>) -> u64 {
+/// Lets the duration of two leases pass, measured by the extensions of another lease.
+async fn two_leases_pass(leases: &Arc<HeldLeases>) {
     let other = TestLease::new(LEASE, Extension::Succeeds);
     let held = other.held_by(leases);
     wait_until("another lease is extended", DEADLINE, async || other.extended().len() == 6).await;
     held.release();
-    6
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_lease_is_extended_every_third_of_its_time() {
-    let (leases, counters, _keeper) = kept();
+async fn a_lease_is_extended_every_third_of_its_duration() {
+    let (leases, counters, _keeper) = started_keeper();
     let lease = TestLease::new(LEASE, Extension::Succeeds);
     let held = lease.held_by(&leases);
     wait_until("four extensions", DEADLINE, async || lease.extended().len() == 4).await;
@@ -126,19 +125,19 @@ async fn a_held_lease_is_extended_every_third_of_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_is_dropped_is_given_back_at_once_and_once() {
-    let (leases, _counters, _keeper) = kept();
+async fn a_dropped_lease_is_given_back_once() {
+    let (leases, _counters, _keeper) = started_keeper();
     let lease = TestLease::new(LEASE, Extension::Succeeds);
     drop(lease.held_by(&leases));
     leases.all_naks_done().await;
     assert_eq!(lease.given_back(), [0]);
-    keeper_works_on(&leases).await;
+    two_leases_pass(&leases).await;
     assert_eq!((lease.given_back().len(), lease.extended().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_extension_is_tried_again_before_the_lease_ends() {
-    let (leases, counters, _keeper) = kept();
+async fn a_failed_extension_is_retried_before_the_lease_ends() {
+    let (leases, counters, _keeper) = started_keeper();
     let lease = TestLease::new(LEASE, Extension::FailsTwice);
     let _held = lease.held_by(&leases);
     wait_until("an extension succeeds", DEADLINE, async || !lease.extended().is_empty()).await;
@@ -148,8 +147,8 @@ async fn a_failed_extension_is_tried_again_before_the_lease_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_hangs_does_not_hold_up_the_others() {
-    let (leases, counters, _keeper) = kept();
+async fn a_hanging_extension_does_not_delay_the_others() {
+    let (leases, counters, _keeper) = started_keeper();
     let hanging = TestLease::new(LEASE, Extension::Hangs);
     let _hanging = hanging.held_by(&leases);
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -157,13 +156,13 @@ async fn a_lease_that_hangs_does_not_hold_up_the_others() {
     let _held = lease.held_by(&leases);
     wait_until("three extensions", DEADLINE, async || lease.extended().len() == 3).await;
     assert_eq!(lease.extended(), [10, 20, 30]);
-    assert!(hanging.tries.load(Ordering::SeqCst) >= 2, "the hanging one was given up");
+    assert!(hanging.tries.load(Ordering::SeqCst) >= 2, "the hanging extension was not retried");
     assert!(counters.failed.load(Ordering::Relaxed) >= 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
-    let (leases, _counters, _keeper) = kept();
+async fn a_shorter_lease_wakes_the_keeper() {
+    let (leases, _counters, _keeper) = started_keeper();
     let long = TestLease::new(LEASE * 10, Extension::Succeeds);
     let _long = long.held_by(&leases);
     tokio::task::yield_now().await;
@@ -174,8 +173,8 @@ async fn a_shorter_lease_wakes_a_keeper_that_waits_for_a_longer_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_is_given_back_whoever_works_under_it() {
-    let (leases, _counters, _keeper) = kept();
+async fn nak_all_gives_back_leases_of_running_work() {
+    let (leases, _counters, _keeper) = started_keeper();
     let all: Vec<_> = (0..100).map(|_| TestLease::new(LEASE, Extension::Succeeds)).collect();
     let held: Vec<_> = all.iter().map(|lease| lease.held_by(&leases)).collect();
     assert_eq!(leases.nak_all(), 100);

@@ -1,4 +1,4 @@
-//! How a life of an actor ends.
+//! How an instance of an actor ends.
 
 use std::{
     any::Any,
@@ -7,21 +7,21 @@ use std::{
 };
 use tokio::task::JoinError;
 
-/// How a life of an actor ended.
+/// How an instance of an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    /// As the actor meant to.
+    /// The actor stopped as intended.
     Stopped,
-    /// The actor met an error that it could not live with.
+    /// The actor stopped because of this error.
     Failed(String),
-    /// It panicked, with this message.
+    /// The actor panicked with this message.
     Panicked(String),
-    /// It ended without a word: its context stopped by itself, or its thread went away.
+    /// The actor ended without an exit reason: its context stopped by itself, or its thread stopped.
     Unknown,
 }
 
 impl ExitStatus {
-    /// Whether the actor is to be rebuilt.
+    /// Whether the actor must be restarted.
     pub(crate) fn is_failure(&self) -> bool {
         *self != Self::Stopped
     }
@@ -33,28 +33,28 @@ impl fmt::Display for ExitStatus {
             Self::Stopped => f.write_str("stopped"),
             Self::Failed(error) => write!(f, "failed: {error}"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
-            Self::Unknown => f.write_str("ended without a word"),
+            Self::Unknown => f.write_str("ended for an unknown reason"),
         }
     }
 }
 
-/// What an actor leaves before it calls `ctx.stop()`. The first word counts; a panic counts more than any word.
+/// The reason that an actor gives before it calls `ctx.stop()`. The first one counts; a panic overrides it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ExitReason(Arc<OnceLock<ExitStatus>>);
 
 impl ExitReason {
-    /// The end is meant: no restart.
+    /// The actor stops as intended: no restart.
     pub(crate) fn stopped(&self) {
         self.0.get_or_init(|| ExitStatus::Stopped);
     }
 
-    /// The actor cannot go on, because of this.
+    /// The actor stops because of an error.
     pub(crate) fn failed(&self, error: impl fmt::Display) {
         self.0.get_or_init(|| ExitStatus::Failed(error.to_string()));
     }
 
-    /// How the life ended whose task ended so.
-    pub(super) fn read(&self, task: Result<(), JoinError>) -> ExitStatus {
+    /// The exit status of the instance, given the result of its task.
+    pub(super) fn status(&self, task: Result<(), JoinError>) -> ExitStatus {
         match task {
             Ok(()) => self.0.get().cloned().unwrap_or(ExitStatus::Unknown),
             Err(error) => match error.try_into_panic() {
@@ -65,7 +65,7 @@ impl ExitReason {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

@@ -1,20 +1,20 @@
-//! What is known of a supervised actor from outside.
+//! The health of a supervised actor, and the fatal error.
 
 use super::{ExitStatus, RestartPolicy, panic_message};
 use serde::Serialize;
 use std::{any::Any, time::Duration};
 
-/// How a supervised actor fares.
+/// The health of a supervised actor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ActorHealth {
-    /// The actor.
+    /// The name of the actor.
     pub actor: &'static str,
-    /// Whether it runs now: false between two lives and after the last.
+    /// Whether it runs now: false during a restart and after the last instance.
     pub alive: bool,
-    /// How often it was rebuilt.
+    /// How often it was restarted, by cause.
     pub restarts: Restarts,
-    /// What it failed with most lately.
+    /// Its most recent failure.
     pub last_failure: Option<String>,
 }
 
@@ -23,28 +23,28 @@ impl ActorHealth {
         Self { actor, alive: false, restarts: Restarts::default(), last_failure: None }
     }
 
-    pub(super) fn failed(&mut self, exit_status: &ExitStatus, rebuilt: bool) {
+    pub(super) fn failed(&mut self, exit_status: &ExitStatus, restarted: bool) {
         self.last_failure = Some(exit_status.to_string());
-        if rebuilt {
+        if restarted {
             self.restarts.count(exit_status);
         }
     }
 }
 
-/// How often an actor was rebuilt, by what had happened to it.
+/// The restarts of an actor, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Restarts {
-    /// It had panicked.
+    /// After a panic.
     pub panicked: u64,
-    /// It had met an error that it could not live with.
+    /// After an error.
     pub failed: u64,
-    /// It had ended without a word.
+    /// After an end without an exit reason.
     pub unknown: u64,
 }
 
 impl Restarts {
-    /// For whatever reason.
+    /// The restarts of all causes.
     pub fn total(&self) -> u64 {
         self.panicked + self.failed + self.unknown
     }
@@ -59,21 +59,19 @@ impl Restarts {
     }
 }
 
-/// An actor failed more often than its restart policy allows. It stays down: drain the system and end the process
-/// with an error, so that whoever runs the process starts it anew or raises an alarm.
+/// An actor failed more often than its restart policy allows. It stays down: drain the system and exit the process with
+/// an error, so that the service manager restarts the process or raises an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the {actor} {failure}; it was rebuilt {restarts} times within {window:?} before, which did not help"
-)]
+#[error("actor {actor} {failure}, after {restarts} restarts within {window:?}; restart the process")]
 #[non_exhaustive]
 pub struct Fatal {
-    /// The actor.
+    /// The name of the actor.
     pub actor: &'static str,
-    /// How often it had been rebuilt within the window.
+    /// How often it was restarted within the window.
     pub restarts: u32,
     /// The window of the policy.
     pub window: Duration,
-    /// What it failed with at last.
+    /// The last failure.
     pub failure: String,
 }
 
@@ -82,7 +80,7 @@ impl Fatal {
         Self { actor, restarts: policy.limit, window: policy.window, failure: exit_status.to_string() }
     }
 
-    /// The thread of the supervisors itself panicked, which is a defect.
+    /// The thread of the supervisors panicked, which is a defect.
     pub(crate) fn of_system(payload: &(dyn Any + Send)) -> Self {
         let failure = ExitStatus::Panicked(panic_message(payload)).to_string();
         Self { actor: "system", restarts: 0, window: Duration::ZERO, failure }

@@ -1,20 +1,20 @@
-//! When an actor that failed is rebuilt.
+//! When a failed actor is restarted.
 
 use crate::backoff;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// When an actor that failed is rebuilt, and when no more.
+/// When a failed actor is restarted, and when it stays down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartPolicy {
-    /// So many restarts are tried within the window; one failure more is fatal. Default 5.
+    /// The number of restarts within the window; one failure more is fatal. Default 5.
     pub limit: u32,
-    /// How long a restart counts. An actor that lives for longer starts with a clean record. Default 60 s.
+    /// How long a restart counts. Default 60 s.
     pub window: Duration,
-    /// The pause before the first restart; it doubles for each one within the window, and up to as much again is
-    /// added at random. Default 200 ms.
+    /// The delay before the first restart. It doubles with each restart within the window, plus up to 100 % jitter.
+    /// Default 200 ms.
     pub first_delay: Duration,
-    /// Where the doubling stops. Default 10 s.
+    /// The longest delay, without jitter. Default 10 s.
     pub max_delay: Duration,
 }
 
@@ -41,7 +41,7 @@ impl RestartLog {
         Self { policy, recent: VecDeque::new() }
     }
 
-    /// The actor failed: how long to wait before it is rebuilt; `None` where it has failed too often.
+    /// Records a failure. Returns the delay before the restart, or `None` if the actor has failed too often.
     pub(super) fn failed(&mut self, now: Instant) -> Option<Duration> {
         let RestartPolicy { limit, window, first_delay, max_delay } = self.policy;
         while self.recent.front().is_some_and(|at| now.duration_since(*at) > window) {
@@ -50,9 +50,9 @@ impl RestartLog {
         if self.recent.len() >= limit as usize {
             return None;
         }
-        let pause = backoff::exponential(first_delay, max_delay).nth(self.recent.len());
+        let delay = backoff::exponential(first_delay, max_delay).nth(self.recent.len());
         self.recent.push_back(now);
-        Some(pause.unwrap_or(max_delay))
+        Some(delay.unwrap_or(max_delay))
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_for_the_window() {
+    fn the_limit_applies_within_the_window() {
         let (mut log, start) = (RestartLog::new(policy()), Instant::now());
         for second in [0, 10, 20] {
             assert!(log.failed(start + Duration::from_secs(second)).is_some());
@@ -76,20 +76,20 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_while_failures_follow_each_other() {
+    fn delays_double_with_recent_restarts() {
         let (mut log, start) = (RestartLog::new(policy()), Instant::now());
         for expected in [200, 400, 800] {
-            let pause = log.failed(start).unwrap().as_millis();
-            assert!((expected..=2 * expected).contains(&pause), "{pause} ms instead of about {expected} ms");
+            let delay = log.failed(start).unwrap().as_millis();
+            assert!((expected..=2 * expected).contains(&delay), "{delay} ms instead of about {expected} ms");
         }
     }
 
     #[test]
-    fn a_long_life_clears_the_record() {
+    fn old_restarts_do_not_count() {
         let (mut log, start) = (RestartLog::new(policy()), Instant::now());
-        for life in 0..10 {
-            let pause = log.failed(start + Duration::from_secs(61 * life)).unwrap();
-            assert!(pause <= Duration::from_millis(400), "{pause:?}");
+        for restart in 0..10 {
+            let delay = log.failed(start + Duration::from_secs(61 * restart)).unwrap();
+            assert!(delay <= Duration::from_millis(400), "{delay:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use actix::{Actor, Addr};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A supervised actor, seen from outside: its address changes from life to life.
+/// A handle on a supervised actor. Each instance of the actor has another address.
 pub(crate) struct Supervised<A: Actor> {
     addr: watch::Receiver<Option<Addr<A>>>,
     health: watch::Receiver<ActorHealth>,
@@ -21,27 +21,27 @@ impl<A: Actor> Supervised<A> {
         Self { addr, health, no_restart }
     }
 
-    /// The address of the actor that lives now; `None` between two lives and after the last.
+    /// The address of the current instance; `None` during a restart and after the last instance.
     pub(crate) fn addr(&self) -> Option<Addr<A>> {
         self.addr.borrow().clone()
     }
 
-    /// The address of the actor that lives now, which is not rebuilt any more; `None` where none will live again.
+    /// Disables restarts. Returns the address of the last instance, or `None` if there is none.
     pub(crate) async fn final_addr(&self) -> Option<Addr<A>> {
         self.no_restart.cancel();
-        // A life that is just being born is waited for. The supervisor drops its end when there will be none.
+        // Waits for an instance that is starting. The supervisor drops its sender if there will be none.
         let mut addr = self.addr.clone();
-        let alive = addr.wait_for(Option::is_some).await.ok()?;
-        alive.clone()
+        let running = addr.wait_for(Option::is_some).await.ok()?;
+        running.clone()
     }
 
-    /// Waits until the actor does not live and will not live again.
+    /// Waits until the actor has stopped for good.
     pub(crate) async fn ended(&self) {
         let mut addr = self.addr.clone();
         while addr.changed().await.is_ok() {}
     }
 
-    /// How the actor fares.
+    /// The health of the actor.
     pub(crate) fn health(&self) -> ActorHealth {
         self.health.borrow().clone()
     }

@@ -1,4 +1,4 @@
-//! Actors that fail in every way that there is.
+//! An actor that fails in every possible way.
 
 use super::*;
 use actix::{ActorContext, ActorFutureExt, Handler, Message, WrapFuture};
@@ -19,13 +19,13 @@ fn policy(limit: u32) -> RestartPolicy {
     RestartPolicy { limit, first_delay, max_delay: first_delay, ..RestartPolicy::default() }
 }
 
-/// What the actor does with its next message.
+/// Tells the actor what to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Do {
     Panic,
     PanicInFuture,
     Fail,
-    StopWithoutAWord,
+    StopWithoutReason,
     Stop,
     Answer,
 }
@@ -35,7 +35,7 @@ impl Message for Do {
 }
 
 struct Fragile {
-    life: u32,
+    instance: u32,
     exit_reason: ExitReason,
     _alive: Arc<()>,
 }
@@ -58,19 +58,19 @@ impl Handler<Do> for Fragile {
                 self.exit_reason.failed("by order");
                 ctx.stop();
             }
-            Do::StopWithoutAWord => ctx.stop(),
+            Do::StopWithoutReason => ctx.stop(),
             Do::Stop => {
                 self.exit_reason.stopped();
                 ctx.stop();
             }
             Do::Answer => {}
         }
-        self.life
+        self.instance
     }
 }
 
-/// A supervised actor whose `n`th life begins with `begin(n)`.
-struct Bench {
+/// A supervised actor whose `n`th instance starts with `begin(n)`.
+struct Fixture {
     actor: Supervised<Fragile>,
     supervisor: tokio::task::JoinHandle<()>,
     fatal: watch::Receiver<Option<Fatal>>,
@@ -79,19 +79,20 @@ struct Bench {
     threads: Arc<Mutex<Vec<ThreadId>>>,
 }
 
-impl Bench {
+impl Fixture {
     fn new(limit: u32, begin: impl Fn(u32) + Send + Sync + 'static) -> Self {
         Self::with(policy(limit), begin)
     }
 
     fn with(policy: RestartPolicy, begin: impl Fn(u32) + Send + Sync + 'static) -> Self {
-        let (lives, bodies, threads) = (AtomicU32::new(0), Arc::new(()), Arc::new(Mutex::new(Vec::new())));
+        let (instances, bodies, threads) =
+            (AtomicU32::new(0), Arc::new(()), Arc::new(Mutex::new(Vec::new())));
         let (body, thread) = (bodies.clone(), threads.clone());
         let factory = move |exit_reason| {
-            let life = lives.fetch_add(1, Ordering::SeqCst) + 1;
+            let instance = instances.fetch_add(1, Ordering::SeqCst) + 1;
             thread.lock().unwrap().push(std::thread::current().id());
-            begin(life);
-            Fragile { life, exit_reason, _alive: body.clone() }
+            begin(instance);
+            Fragile { instance, exit_reason, _alive: body.clone() }
         };
         let (fatal, fatal_seen) = watch::channel(None);
         let closing = CancellationToken::new();
@@ -101,13 +102,14 @@ impl Bench {
         Self { actor, supervisor, fatal: fatal_seen, closing, bodies, threads }
     }
 
-    /// Which life answers.
-    async fn answers(&self) -> Option<u32> {
+    /// The number of the instance that answers.
+    async fn answering_instance(&self) -> Option<u32> {
         self.actor.addr()?.send(Do::Answer).await.ok()
     }
 
-    async fn order(&self, what: Do, life: u32) {
-        wait_until("the actor answers", DEADLINE, async || self.answers().await == Some(life)).await;
+    async fn order(&self, what: Do, instance: u32) {
+        wait_until("the actor answers", DEADLINE, async || self.answering_instance().await == Some(instance))
+            .await;
         let sent = self.actor.addr().unwrap().send(what).await;
         assert_eq!(sent.is_err(), what == Do::Panic, "{sent:?}");
     }
@@ -118,53 +120,59 @@ fn in_system(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn every_failure_is_followed_by_a_new_life_and_counted() {
+fn every_failure_is_counted_and_restarts_the_actor() {
     in_system(async {
-        let bench = Bench::new(10, |_life| ());
-        let orders = [Do::Panic, Do::Fail, Do::StopWithoutAWord, Do::PanicInFuture, Do::Panic];
-        for (life, what) in (1..).zip(orders) {
-            bench.order(what, life).await;
+        let fixture = Fixture::new(10, |_instance| ());
+        let orders = [Do::Panic, Do::Fail, Do::StopWithoutReason, Do::PanicInFuture, Do::Panic];
+        for (instance, what) in (1..).zip(orders) {
+            fixture.order(what, instance).await;
         }
-        wait_until("the sixth life answers", DEADLINE, async || bench.answers().await == Some(6)).await;
-        let health = bench.actor.health();
+        wait_until("the sixth instance answers", DEADLINE, async || {
+            fixture.answering_instance().await == Some(6)
+        })
+        .await;
+        let health = fixture.actor.health();
         assert!(health.alive);
         assert_eq!(health.restarts, Restarts { panicked: 3, failed: 1, unknown: 1 });
         assert_eq!(health.last_failure.as_deref(), Some("panicked: by order"));
-        assert!(bench.fatal.borrow().is_none());
+        assert!(fixture.fatal.borrow().is_none());
     });
 }
 
 #[test]
-fn an_actor_that_panics_while_it_is_made_is_rebuilt() {
+fn a_panic_in_the_factory_restarts_the_actor() {
     in_system(async {
-        let bench = Bench::new(10, |life| assert!(life > 3, "life {life} is stillborn"));
-        wait_until("the fourth life answers", DEADLINE, async || bench.answers().await == Some(4)).await;
-        let health = bench.actor.health();
+        let fixture = Fixture::new(10, |instance| assert!(instance > 3, "instance {instance} cannot start"));
+        wait_until("the fourth instance answers", DEADLINE, async || {
+            fixture.answering_instance().await == Some(4)
+        })
+        .await;
+        let health = fixture.actor.health();
         assert_eq!(health.restarts.panicked, 3);
-        assert_eq!(health.last_failure.as_deref(), Some("panicked: life 3 is stillborn"));
+        assert_eq!(health.last_failure.as_deref(), Some("panicked: instance 3 cannot start"));
     });
 }
 
 #[test]
 fn one_failure_too_many_is_fatal() {
     in_system(async {
-        let mut bench = Bench::new(3, |life| panic!("life {life} is stillborn"));
-        let fatal = tokio::time::timeout(DEADLINE, bench.fatal.wait_for(Option::is_some));
+        let mut fixture = Fixture::new(3, |instance| panic!("instance {instance} cannot start"));
+        let fatal = tokio::time::timeout(DEADLINE, fixture.fatal.wait_for(Option::is_some));
         let fatal = fatal.await.unwrap().unwrap().clone().unwrap();
         assert_eq!((fatal.actor, fatal.restarts), ("fragile", 3));
-        assert_eq!(fatal.failure, "panicked: life 4 is stillborn");
-        bench.supervisor.await.unwrap();
-        assert_eq!(bench.actor.health().restarts.total(), 3);
-        assert!(bench.actor.addr().is_none());
+        assert_eq!(fatal.failure, "panicked: instance 4 cannot start");
+        fixture.supervisor.await.unwrap();
+        assert_eq!(fixture.actor.health().restarts.total(), 3);
+        assert!(fixture.actor.addr().is_none());
     });
 }
 
 #[test]
-fn an_end_that_is_meant_is_the_end() {
+fn an_intended_stop_is_not_followed_by_a_restart() {
     in_system(async {
-        let bench = Bench::new(10, |_life| ());
-        bench.order(Do::Stop, 1).await;
-        let Bench { actor, supervisor, fatal, bodies, .. } = bench;
+        let fixture = Fixture::new(10, |_instance| ());
+        fixture.order(Do::Stop, 1).await;
+        let Fixture { actor, supervisor, fatal, bodies, .. } = fixture;
         supervisor.await.unwrap();
         assert_eq!(actor.health().restarts.total(), 0);
         assert!(actor.addr().is_none() && !actor.health().alive && fatal.borrow().is_none());
@@ -173,57 +181,61 @@ fn an_end_that_is_meant_is_the_end() {
 }
 
 #[test]
-fn closing_ends_a_living_actor() {
+fn closing_stops_a_running_actor() {
     in_system(async {
-        let bench = Bench::new(10, |_life| ());
-        wait_until("the actor answers", DEADLINE, async || bench.answers().await == Some(1)).await;
-        bench.closing.cancel();
-        bench.supervisor.await.unwrap();
-        assert_eq!(Arc::strong_count(&bench.bodies), 1, "the actor outlives its supervisor");
-        assert!(!bench.actor.health().alive);
+        let fixture = Fixture::new(10, |_instance| ());
+        wait_until("the actor answers", DEADLINE, async || fixture.answering_instance().await == Some(1))
+            .await;
+        fixture.closing.cancel();
+        fixture.supervisor.await.unwrap();
+        assert_eq!(Arc::strong_count(&fixture.bodies), 1, "the actor outlives its supervisor");
+        assert!(!fixture.actor.health().alive);
     });
 }
 
 #[test]
-fn the_actor_has_a_thread_of_its_own() {
+fn the_actor_has_its_own_thread() {
     in_system(async {
-        let bench = Bench::new(10, |_life| ());
-        bench.order(Do::Panic, 1).await;
-        wait_until("the second life answers", DEADLINE, async || bench.answers().await == Some(2)).await;
-        let threads = bench.threads.lock().unwrap();
+        let fixture = Fixture::new(10, |_instance| ());
+        fixture.order(Do::Panic, 1).await;
+        wait_until("the second instance answers", DEADLINE, async || {
+            fixture.answering_instance().await == Some(2)
+        })
+        .await;
+        let threads = fixture.threads.lock().unwrap();
         assert_eq!(threads[0], threads[1]);
         assert_ne!(threads[0], std::thread::current().id());
     });
 }
 
 #[test]
-fn the_last_life_is_not_followed_by_another() {
+fn the_last_instance_is_not_restarted() {
     in_system(async {
-        let bench = Bench::new(10, |_life| ());
-        bench.order(Do::Answer, 1).await;
-        let addr = bench.actor.final_addr().await.unwrap();
+        let fixture = Fixture::new(10, |_instance| ());
+        fixture.order(Do::Answer, 1).await;
+        let addr = fixture.actor.final_addr().await.unwrap();
         assert!(addr.send(Do::Panic).await.is_err());
-        tokio::time::timeout(DEADLINE, bench.actor.ended()).await.unwrap();
-        bench.supervisor.await.unwrap();
-        let health = bench.actor.health();
+        tokio::time::timeout(DEADLINE, fixture.actor.ended()).await.unwrap();
+        fixture.supervisor.await.unwrap();
+        let health = fixture.actor.health();
         assert_eq!((health.alive, health.restarts.total()), (false, 0));
         assert_eq!(health.last_failure.as_deref(), Some("panicked: by order"));
-        assert!(bench.actor.final_addr().await.is_none() && bench.fatal.borrow().is_none());
+        assert!(fixture.actor.final_addr().await.is_none() && fixture.fatal.borrow().is_none());
     });
 }
 
 #[test]
-fn no_life_begins_where_the_last_one_is_over() {
+fn a_pending_restart_is_cancelled() {
     in_system(async {
         let hour = Duration::from_secs(3600);
         let policy = RestartPolicy { first_delay: hour, max_delay: hour, ..RestartPolicy::default() };
-        let bench = Bench::with(policy, |_life| ());
-        bench.order(Do::Panic, 1).await;
-        wait_until("it is to be rebuilt", DEADLINE, async || bench.actor.health().restarts.total() == 1)
+        let fixture = Fixture::with(policy, |_instance| ());
+        fixture.order(Do::Panic, 1).await;
+        wait_until("the restart is pending", DEADLINE, async || fixture.actor.health().restarts.total() == 1)
             .await;
-        let last = tokio::time::timeout(DEADLINE, bench.actor.final_addr()).await;
+        let last = tokio::time::timeout(DEADLINE, fixture.actor.final_addr()).await;
         assert!(last.unwrap().is_none());
-        bench.supervisor.await.unwrap();
-        assert_eq!(bench.threads.lock().unwrap().len(), 1, "a second life began");
+        fixture.supervisor.await.unwrap();
+        assert_eq!(fixture.threads.lock().unwrap().len(), 1, "a second instance started");
     });
 }

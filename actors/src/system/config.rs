@@ -1,37 +1,37 @@
-//! How a host is set up.
+//! The settings of a host.
 
 use crate::supervisor::RestartPolicy;
 use std::time::Duration;
 
-/// More slots than this are taken for a slip of the pen.
+/// The largest number of slots that is accepted; more is probably a mistake.
 const MAX_SLOTS: usize = 1_000_000;
 
-/// How the actors of a host are set up.
+/// The settings of the actors of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemConfig {
-    /// Names the host among those that are alive: unique for the process, `[A-Za-z0-9_-]{1,64}`.
+    /// The name of the host: unique for the process, `[A-Za-z0-9_-]{1,64}`.
     pub host: String,
-    /// How many tickets of each workflow are worked on at once. Default 256.
+    /// The maximum number of tickets in flight for each workflow. Default 256.
     pub concurrency: usize,
-    /// How many start messages of each workflow are handled at once. Default 1024: their writes go to the backend in groups, and only
-    /// those that are handled at once can share one.
+    /// The maximum number of start messages in flight for each workflow. Default 1024: their writes go to the backend in
+    /// groups, and only start messages that are handled at the same time can share a group.
     pub start_concurrency: usize,
-    /// How often the coordinator looks for runs that lost their tickets, a fifth more or less. Default 20 s.
+    /// The time between two sweeps, which publish missing tickets; with 20 % jitter. Default 20 s.
     pub sweep_every: Duration,
-    /// How often the coordinator looks for start messages of unknown workflows, a fifth more or less. Default 60 s.
+    /// The time between two cleanups of unroutable start messages and orphaned chunks; with 20 % jitter. Default 60 s.
     pub cleanup_every: Duration,
-    /// How old such a message has to be before it is moved to the dead letters, since a rolling deploy may have its
-    /// host on the way. Default 60 s.
+    /// The age at which the cleanup moves a start message whose workflow no host serves to the dead letters. A rolling
+    /// deployment may start a host for it within this time. Default 60 s.
     pub unroutable_grace: Duration,
-    /// When a failed actor is rebuilt, and when no more.
+    /// When a failed actor is restarted.
     pub restart: RestartPolicy,
-    /// The limit for [`drain`](crate::ActorSystem::drain) that suits the host. Default 25 s, which leaves time to
-    /// give tickets back within the 30 s that Kubernetes waits.
+    /// The limit that the host uses for [`ActorSystem::drain`](super::ActorSystem::drain). Default 25 s, which leaves
+    /// time to give tickets back within the 30 s that Kubernetes waits.
     pub drain_limit: Duration,
 }
 
 impl SystemConfig {
-    /// The defaults for a host of that name.
+    /// The default settings for a host with this name.
     pub fn new(host: impl Into<String>) -> Self {
         Self {
             host: host.into(),
@@ -62,22 +62,22 @@ impl SystemConfig {
     }
 }
 
-/// What keeps the actors from being started.
+/// Why the actors cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SystemError {
-    /// A bound that cannot be kept.
+    /// A number of slots is out of range.
     #[error("{what} is {slots}: use a number from 1 to {MAX_SLOTS}")]
     Slots {
-        /// Which setting.
+        /// The setting.
         what: &'static str,
-        /// What it is set to.
+        /// Its value.
         slots: usize,
     },
-    /// A period that would never let the host rest.
+    /// A period is zero.
     #[error("{0} is zero: use a period of a second or more")]
     Period(&'static str),
-    /// The system's thread could not be made.
-    #[error("the thread of the actor system could not be made")]
+    /// The thread of the supervisors cannot be started.
+    #[error("cannot start the thread of the actor system")]
     Thread(#[source] std::io::Error),
 }

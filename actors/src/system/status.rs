@@ -1,4 +1,4 @@
-//! What a host is doing.
+//! The status of a host.
 
 use crate::{
     coordinator::CoordinatorStatus,
@@ -10,38 +10,38 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long an actor has to say how it goes. Its thread never blocks, so it answers within microseconds or not at all.
+/// How long an actor has to answer. Its thread never blocks, so it answers within microseconds or not at all.
 const OBSERVE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What a host is doing.
+/// The status of a host and its actors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SystemStatus {
-    /// The host.
+    /// The name of the host.
     pub host: String,
     /// When it started, in RFC 3339.
     pub started_at: String,
-    /// Tickets and steps.
+    /// The status of the worker: tickets and steps.
     pub worker: WorkerStatus,
-    /// Starts and duties.
+    /// The status of the coordinator: starts and periodic tasks.
     pub coordinator: CoordinatorStatus,
-    /// How the actors fare: worker, coordinator, keeper.
+    /// The health of the worker, the coordinator and the lease keeper, in this order.
     pub actors: Vec<ActorHealth>,
 }
 
 impl SystemStatus {
-    /// How often actors were rebuilt.
+    /// The restarts of all actors.
     pub fn restarts(&self) -> u64 {
         self.actors.iter().map(|actor| actor.restarts.total()).sum()
     }
 
-    /// Whether every actor lives.
+    /// Whether every actor runs.
     pub fn all_alive(&self) -> bool {
         self.actors.iter().all(|actor| actor.alive)
     }
 }
 
-/// Asks an actor; where it does not answer, says what is known without it.
+/// Asks an actor for its status; without an answer, returns the status known without it.
 pub(super) async fn ask<A, M>(
     actor: &Supervised<A>,
     message: M,

@@ -1,4 +1,4 @@
-//! The thread that the supervisors run on.
+//! The thread of the supervisors.
 
 use crate::supervisor::{Fatal, Supervision};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 use tokio::{runtime, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long the thread may take to end once everything is told to stop. Past that it is left behind, with a warning.
+/// How long the thread may take to stop. After that it is detached, and an error is logged.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A thread with an actix system.
@@ -23,8 +23,7 @@ pub(super) struct SystemThread {
 }
 
 impl SystemThread {
-    /// Starts a thread on which `body` runs to its end, which it has to reach when the supervision is closed. Where it
-    /// panics, that is fatal.
+    /// Starts a thread that runs `body`, which must end when the supervision is closed. A panic is fatal.
     pub(super) fn start<B>(
         supervision: &Supervision,
         body: impl FnOnce() -> B + Send + 'static,
@@ -47,18 +46,18 @@ impl SystemThread {
         Ok(Self { handle: Mutex::new(Some(handle)), closing, ended })
     }
 
-    /// Ends everything on the thread, and the thread. Does nothing where that was done before.
+    /// Stops everything on the thread, and the thread. Further calls have no effect.
     pub(super) async fn end(&self) {
         self.closing.cancel();
         if timeout(END_LIMIT, self.ended.cancelled()).await.is_ok() {
             self.join();
         } else {
-            tracing::error!("the thread of the actor system did not end in time and is left behind");
+            tracing::error!("thread of the actor system did not stop in time: it is detached");
             self.handle().take();
         }
     }
 
-    /// Ends everything on the thread, and waits for it. Returns whether there was anything to end.
+    /// Stops everything on the thread, and waits for it. Returns false if it was stopped before.
     pub(super) fn end_blocking(&self) -> bool {
         self.closing.cancel();
         self.join()
@@ -69,7 +68,7 @@ impl SystemThread {
             return false;
         };
         if handle.join().is_err() {
-            tracing::error!("the thread of the actor system panicked");
+            tracing::error!("thread of the actor system panicked");
         }
         true
     }

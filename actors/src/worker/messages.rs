@@ -1,4 +1,4 @@
-//! Everything that can wake a worker, besides its own tasks: a step or a subscription that ends.
+//! The messages that the worker receives. Its tasks wake it as well.
 
 use crate::{lease_keeper::HeldLease, worker::WorkerStatus};
 use actix::{Message, MessageResult};
@@ -6,12 +6,12 @@ use jetway_engine::backend::Delivery;
 
 pub(crate) use crate::drain::Drain;
 
-/// Works on a ticket.
+/// Starts the work on a ticket.
 #[derive(Debug)]
 pub(crate) struct TakeTicket {
     /// The ticket.
     pub(crate) delivery: Delivery,
-    /// Keeps its lease alive, and has it given back where this message is lost.
+    /// Extends its lease, and gives it back if this message is dropped.
     pub(crate) held: HeldLease,
 }
 
@@ -19,7 +19,7 @@ impl Message for TakeTicket {
     type Result = ();
 }
 
-/// Asks how it goes.
+/// Asks for the status.
 #[derive(Debug)]
 pub(crate) struct Observe;
 

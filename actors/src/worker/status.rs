@@ -1,4 +1,4 @@
-//! What a worker has done and is doing.
+//! The status and the counters of the worker.
 
 use super::step::TicketResult;
 use crate::{engine_call::EnginePanicked, lease_keeper::LeaseKeeperCounters, slots::Slots};
@@ -6,43 +6,43 @@ use jetway_engine::TicketOutcome;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What a worker has done and is doing. Counts are since the system started, restarts of the worker included.
+/// The status of a worker. Counts begin when the system starts and survive restarts of the worker.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// Whether the worker itself answered. Where it did not, it is being rebuilt or has stopped.
+    /// Whether the worker answered. If not, it is being restarted or has stopped.
     pub answered: bool,
-    /// Whether it takes no more tickets.
+    /// Whether it drains: it accepts no more tickets.
     pub draining: bool,
-    /// How many tickets it works on at most.
+    /// The maximum number of tickets in flight for each workflow.
     pub slots: usize,
-    /// How many tickets it works on.
+    /// Tickets in flight.
     pub in_flight: usize,
-    /// How many leases are held, those of start messages included.
+    /// Leases held, including those of start messages.
     pub leases: usize,
-    /// Tickets taken.
+    /// Tickets accepted.
     pub tickets: u64,
-    /// Tickets that were worked to their end.
+    /// Tickets finished and acknowledged.
     pub done: u64,
-    /// Tickets that the engine gave back because it was told to stop.
+    /// Tickets that the engine gave back because the worker stops.
     pub given_back: u64,
-    /// Tickets left to their leases because the backend was out of reach.
+    /// Tickets not finished because the backend was unavailable: delivered again when their leases end.
     pub abandoned: u64,
-    /// Tickets left to their leases because the engine panicked: defects.
+    /// Tickets not finished because the engine panicked, which is a defect: delivered again when their leases end.
     pub panicked: u64,
-    /// Messages given back because the work on them was dropped, those of the coordinator included.
+    /// Messages given back because the work on them was dropped, including those of the coordinator.
     pub dropped: u64,
     /// Steps committed.
     pub steps: u64,
-    /// How often a stream of tickets was opened again.
+    /// Streams of tickets opened again.
     pub reopened: u64,
-    /// How often a lease was extended.
+    /// Lease extensions that succeeded.
     pub extended: u64,
-    /// How often that failed.
+    /// Lease extensions that failed.
     pub extension_failures: u64,
 }
 
-/// The counts behind a [`WorkerStatus`]. Outlives the worker.
+/// The counters behind a [`WorkerStatus`]. They survive restarts of the worker.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
     pub(crate) tickets: AtomicU64,
@@ -67,7 +67,7 @@ impl WorkerCounters {
         self.steps.fetch_add(steps, Relaxed);
     }
 
-    /// What is known without asking the worker.
+    /// The status without an answer of the worker.
     pub(crate) fn status(
         &self,
         slots: &Slots,

@@ -1,4 +1,4 @@
-//! Hosts that stop.
+//! Hosts that drain.
 
 use crate::support::{DEADLINE, Host, Probe};
 use jetway_engine::{backend::Backend, memory::MemoryBackend};
@@ -9,14 +9,14 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// So long that a test that waits for a lease to end fails.
+/// A test that waits for a lease to end fails.
 const LEASE: Duration = Duration::from_secs(3600);
 
 fn memory() -> Arc<dyn Backend> {
     Arc::new(MemoryBackend::with_lease(LEASE))
 }
 
-/// A workflow whose steps wait for a permit each.
+/// A workflow whose steps each wait for a permit.
 fn gated(gate: &Arc<Semaphore>) -> Probe {
     let gate = gate.clone();
     Probe::new("gated", move || {
@@ -26,17 +26,17 @@ fn gated(gate: &Arc<Semaphore>) -> Probe {
 }
 
 #[tokio::test]
-async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
+async fn a_drain_finishes_work_in_flight_and_accepts_no_more() {
     let (backend, gate) = (memory(), Arc::new(Semaphore::new(0)));
     let workflow = gated(&gate);
     let host = Host::with(&backend, &[&workflow], |config| config.concurrency = 2);
     let runs = [host.publish("gated", "a", 1).await, host.publish("gated", "b", 1).await];
     host.until("both are in flight", |status| status.worker.in_flight == 2).await;
     let waiting = host.publish("gated", "c", 1).await;
-    host.until("the third is started", |status| status.coordinator.started == 3).await;
+    host.until("the third run is started", |status| status.coordinator.started == 3).await;
 
     let opened = async {
-        host.until("it drains", |status| status.worker.draining).await;
+        host.until("the worker drains", |status| status.worker.draining).await;
         gate.add_permits(3);
     };
     let (drained, ()) = tokio::join!(host.drain(DEADLINE), opened);
@@ -46,21 +46,17 @@ async fn a_drain_finishes_what_is_in_flight_and_takes_nothing_more() {
         host.completes(run, 1).await;
     }
     assert_eq!(workflow.executions(), 2);
-    assert_eq!(
-        backend.items_with_tickets(&waiting).await.unwrap().len(),
-        1,
-        "the ticket of the third is where it was"
-    );
+    assert_eq!(backend.items_with_tickets(&waiting).await.unwrap().len(), 1, "the third ticket was taken");
     assert!(!host.observe().await.worker.answered);
 }
 
 #[tokio::test]
-async fn what_is_not_finished_in_time_is_given_back_at_once() {
+async fn unfinished_work_is_given_back_at_the_limit() {
     let (backend, gate) = (memory(), Arc::new(Semaphore::new(0)));
     let workflow = gated(&gate);
     let first = Host::start(&backend, &workflow);
     let run = first.start_directly("gated", "a", 1).await;
-    workflow.has_begun(1).await;
+    workflow.has_started(1).await;
     let drained = first.drain(Duration::from_millis(10)).await;
     assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
     let status = first.observe().await;
@@ -78,21 +74,21 @@ async fn what_is_not_finished_in_time_is_given_back_at_once() {
 }
 
 #[tokio::test]
-async fn a_node_that_cannot_be_stopped_does_not_hold_up_a_drain() {
+async fn a_blocking_node_does_not_delay_a_drain() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
     let blocking = Probe::new("blocking", move || {
         let wait = wait.clone();
         async move {
-            // Every attempt gets a word of its own.
-            let word = wait.try_lock().map(|wait| wait.recv());
-            assert!(word.is_err() || word.unwrap().is_ok());
+            // The first attempt waits for the permission; the second one finds the lock taken and continues.
+            let permission = wait.try_lock().map(|wait| wait.recv());
+            assert!(permission.is_err() || permission.unwrap().is_ok());
         }
     });
     let backend = memory();
     let first = Host::start(&backend, &blocking);
     let run = first.start_directly("blocking", "a", 1).await;
-    blocking.has_begun(1).await;
+    blocking.has_started(1).await;
     let began = Instant::now();
     let drained = first.drain(Duration::from_millis(10)).await;
     assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
@@ -108,7 +104,7 @@ async fn a_node_that_cannot_be_stopped_does_not_hold_up_a_drain() {
 async fn an_idle_host_drains_at_once_and_only_once() {
     let backend = memory();
     let host = Host::start(&backend, &Probe::new("chain", async || ()));
-    host.until("it lives", |status| status.all_alive()).await;
+    host.until("all actors run", |status| status.all_alive()).await;
     let began = Instant::now();
     assert_eq!(host.drain(Duration::from_secs(3600)).await.finished, 0);
     host.drain(Duration::from_secs(3600)).await;
@@ -118,13 +114,13 @@ async fn an_idle_host_drains_at_once_and_only_once() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_dropped_stops_and_its_tickets_come_back_when_their_leases_end() {
+async fn tickets_of_a_dropped_host_return_when_leases_end() {
     let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::with_lease(Duration::from_millis(300)));
     let gate = Arc::new(Semaphore::new(0));
     let workflow = gated(&gate);
     let first = Host::start(&backend, &workflow);
     let run = first.start_directly("gated", "a", 1).await;
-    workflow.has_begun(1).await;
+    workflow.has_started(1).await;
     drop(first);
     wait_until("the step is dropped", DEADLINE, async || Arc::strong_count(&gate) == 2).await;
 

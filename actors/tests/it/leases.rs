@@ -1,4 +1,4 @@
-//! Steps that last longer than their leases.
+//! Steps that run longer than their leases.
 
 use crate::support::{Host, Probe};
 use jetway_engine::{backend::Backend, memory::MemoryBackend};
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 const LEASE: Duration = Duration::from_secs(1);
 
-/// More extensions than fit into the time of two leases.
+/// More extensions than fit into the duration of two leases.
 const EXTENSIONS: u64 = 7;
 
 fn memory() -> Arc<dyn Backend> {
@@ -18,7 +18,7 @@ fn memory() -> Arc<dyn Backend> {
 }
 
 #[tokio::test]
-async fn a_step_that_outlasts_its_lease_keeps_its_ticket() {
+async fn a_step_longer_than_its_lease_keeps_its_ticket() {
     let gate = Arc::new(Semaphore::new(0));
     let waits = gate.clone();
     let slow = Probe::new("slow", move || {
@@ -32,7 +32,7 @@ async fn a_step_that_outlasts_its_lease_keeps_its_ticket() {
     assert_eq!((status.worker.in_flight, status.worker.tickets), (1, 1));
     gate.add_permits(1);
     host.completes(&run, 1).await;
-    let status = host.until("the ticket is settled", |status| status.worker.leases == 0).await;
+    let status = host.until("the ticket is acknowledged", |status| status.worker.leases == 0).await;
     assert_eq!((slow.executions(), status.worker.extension_failures), (1, 0));
     host.drain(Duration::ZERO).await;
 }
@@ -48,8 +48,8 @@ async fn a_node_that_blocks_every_thread_keeps_its_ticket() {
     let backend = memory();
     let host = Host::start(&backend, &blocking);
     let run = host.publish("blocking", "a", 1).await;
-    // The coordinator needs the thread as well, so the second run waits until the first is over.
-    blocking.has_begun(1).await;
+    // The coordinator needs the thread too, so the second run waits for the end of the first.
+    blocking.has_started(1).await;
     let second = host.publish("blocking", "b", 1).await;
     let status =
         host.until("two leases have passed", |status| status.worker.extended >= 2 * EXTENSIONS).await;
@@ -59,7 +59,7 @@ async fn a_node_that_blocks_every_thread_keeps_its_ticket() {
     go.send(()).unwrap();
     host.completes(&second, 1).await;
     let status = host
-        .until("both are settled", |status| (status.worker.done, status.coordinator.started) == (2, 2))
+        .until("both are finished", |status| (status.worker.done, status.coordinator.started) == (2, 2))
         .await;
     assert_eq!((blocking.executions(), status.worker.tickets, status.worker.extension_failures), (2, 2, 0));
     host.drain(Duration::ZERO).await;

@@ -1,6 +1,6 @@
-//! Hosts that find what was lost.
+//! Hosts that repair what was lost.
 
-use crate::support::{DEADLINE, Fate, FaultyBackend, Host, Probe};
+use crate::support::{DEADLINE, FaultyBackend, Host, Probe, ResultFault};
 use jetway_engine::{
     Sweeper,
     backend::{Api, Backend, Results},
@@ -12,12 +12,12 @@ use std::{sync::Arc, time::Duration};
 /// Longer than any test takes.
 const NEVER: Duration = Duration::from_secs(3600);
 
-async fn is_told(backend: &FaultyBackend, run: &RunKey) -> bool {
+async fn has_result(backend: &FaultyBackend, run: &RunKey) -> bool {
     backend.done(run, Timestamp::default(), Duration::ZERO).await.unwrap().is_some()
 }
 
 #[tokio::test]
-async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
+async fn the_sweep_publishes_a_lost_ticket_again() {
     let backend: Arc<dyn Backend> = Arc::new(FaultyBackend::losing(1));
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
@@ -29,50 +29,50 @@ async fn the_sweep_mends_a_run_whose_ticket_was_lost() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_lost_with_the_power_is_told_again() {
+async fn a_result_lost_in_a_power_cut_is_published_again() {
     let faulty = Arc::new(FaultyBackend::losing(0));
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
-    faulty.results(Fate::Lost);
+    faulty.results(ResultFault::Lost);
     let run = host.publish("chain", "a", 2).await;
-    let ended = host.until("the ticket is settled", |status| status.worker.done == 1).await;
-    faulty.results(Fate::Kept);
+    let ended = host.until("the ticket is acknowledged", |status| status.worker.done == 1).await;
+    faulty.results(ResultFault::None);
     let sweeps = ended.coordinator.sweeps + 3;
-    host.until("some sweeps see no reason", |status| status.coordinator.sweeps >= sweeps).await;
-    assert!(!is_told(&faulty, &run).await);
-    faulty.says_that_power_was_cut();
+    host.until("three more sweeps do nothing", |status| status.coordinator.sweeps >= sweeps).await;
+    assert!(!has_result(&faulty, &run).await);
+    faulty.report_power_cut();
     host.completes(&run, 2).await;
     assert_eq!(chain.executions(), 2);
     host.drain(Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn no_room_for_results_keeps_no_lost_ticket_waiting() {
+async fn a_full_result_store_does_not_block_lost_tickets() {
     let faulty = Arc::new(FaultyBackend::losing(1));
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = NEVER);
     let stuck = host.start_directly("chain", "z", 1).await;
-    faulty.results(Fate::Lost);
+    faulty.results(ResultFault::Lost);
     let ended = [host.publish("chain", "a", 1).await, host.publish("chain", "b", 1).await];
     host.until("the two have ended", |status| status.worker.done == 2).await;
-    faulty.results(Fate::Refused);
+    faulty.results(ResultFault::Refused);
     let mut sweeper = Sweeper::default();
     sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine().sweep(&mut sweeper).await.unwrap();
     assert_eq!(swept.republished, 1, "{swept:?}");
-    assert_eq!(swept.looked_at, 2, "one run is enough to learn that there is no room: {swept:?}");
-    wait_until("the run goes on and ends", DEADLINE, async || {
+    assert_eq!(swept.looked_at, 2, "one refused result is enough to stop publishing results: {swept:?}");
+    wait_until("the run completes", DEADLINE, async || {
         host.engine().status("chain", "z").await.unwrap()["status"] == "completed"
     })
     .await;
-    faulty.results(Fate::Kept);
+    faulty.results(ResultFault::None);
     for run in [&stuck, &ended[0], &ended[1]] {
-        wait_until("its end is told", DEADLINE, async || {
+        wait_until("its result is published", DEADLINE, async || {
             sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
             host.engine().sweep(&mut sweeper).await.unwrap();
-            is_told(&faulty, run).await
+            has_result(&faulty, run).await
         })
         .await;
     }

@@ -1,4 +1,4 @@
-//! Hosts that do their work.
+//! Hosts without failures.
 
 use crate::support::{DEADLINE, Host, Probe};
 use jetway_actors::{ActorSystem, SystemConfig, SystemError};
@@ -18,13 +18,13 @@ fn memory() -> Arc<dyn Backend> {
 }
 
 #[tokio::test]
-async fn a_start_message_becomes_a_run_and_the_run_ends() {
+async fn a_start_message_becomes_a_run_that_completes() {
     let (backend, chain) = (memory(), Probe::new("chain", async || ()));
     let host = Host::start(&backend, &chain);
     let run = host.publish("chain", "a", 5).await;
     host.completes(&run, 5).await;
     let status = host
-        .until("all is settled", |status| {
+        .until("everything is finished", |status| {
             (status.worker.done, status.coordinator.started) == (1, 1) && status.all_alive()
         })
         .await;
@@ -87,7 +87,7 @@ async fn no_more_steps_run_at_once_than_there_are_slots() {
 }
 
 #[tokio::test]
-async fn a_host_says_that_it_is_alive_and_that_it_goes() {
+async fn a_host_announces_itself_and_its_stop() {
     let (backend, chain) = (memory(), Probe::new("chain", async || ()));
     let host = Host::with(&backend, &[&chain], |config| config.concurrency = 7);
     host.until("the host has announced itself", |status| status.coordinator.announced > 0).await;
@@ -100,25 +100,27 @@ async fn a_host_says_that_it_is_alive_and_that_it_goes() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_refused_or_expelled() {
+async fn invalid_and_unroutable_starts_are_dead_lettered() {
     let (backend, chain) = (memory(), Probe::new("chain", async || ()));
     let host = Host::with(&backend, &[&chain], |config| {
         config.cleanup_every = Duration::from_millis(20);
         config.unroutable_grace = Duration::ZERO;
     });
-    host.publish("nobody-knows-it", "a", 1).await;
-    let status = host.until("it is expelled", |status| status.coordinator.dead_lettered == 1).await;
+    host.publish("unknown", "a", 1).await;
+    let status = host
+        .until("the start message is dead-lettered", |status| status.coordinator.dead_lettered == 1)
+        .await;
     assert_eq!(status.coordinator.refused, 0);
     let run = host.publish("chain", "a", 1).await;
     host.completes(&run, 1).await;
     host.publish("chain", "a", 2).await;
-    let status = host.until("it is refused", |status| status.coordinator.refused == 1).await;
+    let status = host.until("the start message is refused", |status| status.coordinator.refused == 1).await;
     assert_eq!((status.coordinator.started, status.coordinator.in_flight), (1, 0));
     host.drain(Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn settings_without_sense_are_refused() {
+async fn invalid_settings_are_refused() {
     let start = |set: fn(&mut SystemConfig)| {
         let engine = Engine::builder(memory()).workflow::<(), _>(Probe::new("chain", async || ())).build();
         let mut config = SystemConfig::new("host-1");

@@ -1,9 +1,9 @@
-//! A workflow, a host and a backend that tests have in their hands.
+//! The workflow, the host and the backend of the tests.
 
 mod faulty;
 mod host;
 mod probe;
 
-pub(crate) use faulty::{Fate, Fault, FaultyBackend};
+pub(crate) use faulty::{Fault, FaultyBackend, ResultFault};
 pub(crate) use host::{DEADLINE, Host};
 pub(crate) use probe::Probe;

@@ -1,4 +1,4 @@
-//! The in-memory backend with faults to order.
+//! The in-memory backend with injected faults.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,65 +19,65 @@ use std::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-/// What a stream of tickets does.
+/// A fault of a stream of tickets.
 #[derive(Debug, Clone)]
 pub(crate) enum Fault {
-    /// It is refused when it is opened.
+    /// Opening it fails with this error.
     Refused(BackendErrorKind),
-    /// It gives this error, first thing.
+    /// Its first item is this error.
     Errs(BackendErrorKind),
-    /// It ends, first thing.
+    /// It ends without an item.
     Ends,
-    /// It panics when it is told to, in the middle of its work.
+    /// It panics when notified.
     Panics(Arc<Notify>),
 }
 
-/// What becomes of a result.
+/// How the backend handles a result.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum ResultFault {
     /// It is stored.
-    Kept,
-    /// It is lost, and nobody learns of it.
+    None,
+    /// It is lost without an error.
     Lost,
-    /// There is no room for it.
+    /// It is refused: no space is left.
     Refused,
 }
 
-/// The in-memory backend with faults to order.
+/// The in-memory backend with injected faults.
 #[derive(Debug)]
 pub(crate) struct FaultyBackend {
     inner: MemoryBackend,
     streams: Mutex<VecDeque<Fault>>,
     lost: Mutex<u32>,
-    results: Mutex<Fate>,
+    results: Mutex<ResultFault>,
     power_cut: Arc<Notify>,
 }
 
 impl FaultyBackend {
-    /// The first streams of tickets have these faults, one each; all others are sound.
+    /// The first streams of tickets have these faults, one each; all others work.
     pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> Self {
         let streams = Mutex::new(faults.into_iter().collect());
         Self {
             inner: MemoryBackend::new(),
             streams,
             lost: Mutex::new(0),
-            results: Mutex::new(Fate::Kept),
+            results: Mutex::new(ResultFault::None),
             power_cut: Arc::default(),
         }
     }
 
-    /// So many publications of tickets are lost.
+    /// Loses the first `publications` publications of tickets.
     pub(crate) fn losing(publications: u32) -> Self {
         Self { lost: Mutex::new(publications), ..Self::streams([]) }
     }
 
-    /// What becomes of the results from now on.
-    pub(crate) fn results(&self, fate: Fate) {
-        *self.results.lock().unwrap() = fate;
+    /// Sets how results are handled from now on.
+    pub(crate) fn results(&self, fault: ResultFault) {
+        *self.results.lock().unwrap() = fault;
     }
 
-    /// Tells the host that tickets may have been lost.
-    pub(crate) fn says_that_power_was_cut(&self) {
+    /// Reports to the host that tickets may be lost.
+    pub(crate) fn report_power_cut(&self) {
         self.power_cut.notify_one();
     }
 }
@@ -114,8 +114,8 @@ impl TicketQueue for FaultyBackend {
                     when.notified().await;
                     panic!("by order of the test")
                 });
-                let sound = self.inner.tickets(workflow, slots).await?;
-                Ok(stream::select(sound, panics).boxed())
+                let working = self.inner.tickets(workflow, slots).await?;
+                Ok(stream::select(working, panics).boxed())
             }
             None => self.inner.tickets(workflow, slots).await,
         }
@@ -200,11 +200,11 @@ impl Starts for FaultyBackend {
 #[async_trait]
 impl Results for FaultyBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
-        let fate = *self.results.lock().unwrap();
-        match fate {
-            Fate::Kept => self.inner.publish_done(run, result).await,
-            Fate::Lost => Ok(()),
-            Fate::Refused => Err(error(BackendErrorKind::NoRoom)),
+        let fault = *self.results.lock().unwrap();
+        match fault {
+            ResultFault::None => self.inner.publish_done(run, result).await,
+            ResultFault::Lost => Ok(()),
+            ResultFault::Refused => Err(error(BackendErrorKind::NoRoom)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! An actor system with a runtime of its own for the nodes.
+//! An actor system with its own runtime for the nodes.
 
 use super::Probe;
 use jetway_actors::{ActorSystem, RestartPolicy, SystemConfig, SystemStatus};
@@ -11,7 +11,7 @@ use jetway_testing::wait_until;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
-/// How long a test waits for anything.
+/// The deadline of every wait.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A host under test.
@@ -33,9 +33,9 @@ impl Host {
         workflows: &[&Probe],
         set: impl FnOnce(&mut SystemConfig),
     ) -> Self {
-        let pause = Duration::from_millis(1);
+        let delay = Duration::from_millis(1);
         let mut config = SystemConfig::new("host-1");
-        config.restart = RestartPolicy { first_delay: pause, max_delay: pause, ..RestartPolicy::default() };
+        config.restart = RestartPolicy { first_delay: delay, max_delay: delay, ..RestartPolicy::default() };
         set(&mut config);
         let mut engine = Engine::builder(backend.clone());
         for workflow in workflows {
@@ -53,7 +53,7 @@ impl Host {
         &self.engine
     }
 
-    /// Ends the runtime of the nodes under the running system.
+    /// Shuts down the runtime of the nodes while the system runs.
     pub(crate) fn end_nodes(&mut self) {
         self.nodes.end();
     }
@@ -63,7 +63,7 @@ impl Host {
         self.engine.start(request(workflow, run_id, steps)).await.unwrap()
     }
 
-    /// Publishes a start message, as any client does.
+    /// Publishes a start message, as a client does.
     pub(crate) async fn publish(&self, workflow: &str, run_id: &str, steps: u32) -> RunKey {
         let request = request(workflow, run_id, steps);
         self.engine.backend().publish_start(&request).await.unwrap();
@@ -76,14 +76,14 @@ impl Host {
         serde_json::from_slice(&done.unwrap_or_else(|| panic!("{run} has not ended"))).unwrap()
     }
 
-    /// Waits for the end of a run, which has to complete with the output `steps`.
+    /// Waits for the end of a run, which must complete with the output `steps`.
     pub(crate) async fn completes(&self, run: &RunKey, steps: u32) {
         let result = self.result(run).await;
         assert_eq!(result["status"], "completed", "{result}");
         assert_eq!(result["output"], steps, "{result}");
     }
 
-    /// Waits until the host is in that state and returns it.
+    /// Waits until the status of the host satisfies `state`, and returns it.
     pub(crate) async fn until(&self, what: &str, state: impl Fn(&SystemStatus) -> bool) -> SystemStatus {
         wait_until(what, DEADLINE, async || {
             let status = self.system.observe().await;
@@ -110,8 +110,8 @@ impl Deref for Host {
     }
 }
 
-/// Ends without waiting for its tasks when it is dropped: a node that blocks its thread would hold up the test, and a
-/// runtime must not wait on a thread of another one.
+/// Shuts down without waiting for its tasks when dropped: a node that blocks its thread would block the test, and a
+/// runtime must not be dropped on a thread of another one.
 struct Nodes(Option<Runtime>);
 
 impl Nodes {

@@ -1,4 +1,4 @@
-//! A chain of steps, each of which does what the test wants.
+//! A chain of steps, each of which calls a hook of the test.
 
 use super::DEADLINE;
 use async_trait::async_trait;
@@ -23,7 +23,7 @@ type Hook = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 pub(crate) struct Probe {
     name: &'static str,
     hook: Hook,
-    deaf: bool,
+    ignores_cancellation: bool,
     executions: Arc<AtomicU32>,
 }
 
@@ -32,20 +32,25 @@ impl Probe {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name, hook: Arc::new(move || Box::pin(hook())), deaf: false, executions: Arc::default() }
+        Self {
+            name,
+            hook: Arc::new(move || Box::pin(hook())),
+            ignores_cancellation: false,
+            executions: Arc::default(),
+        }
     }
 
-    /// The same workflow whose nodes do not heed their cancellation token.
-    pub(crate) fn deaf(self) -> Self {
-        Self { deaf: true, ..self }
+    /// The same workflow with nodes that ignore their cancellation token.
+    pub(crate) fn ignoring_cancellation(self) -> Self {
+        Self { ignores_cancellation: true, ..self }
     }
 
-    /// Waits until so many steps have begun.
-    pub(crate) async fn has_begun(&self, steps: u32) {
-        wait_until("the steps have begun", DEADLINE, async || self.executions() >= steps).await;
+    /// Waits until `steps` steps have started.
+    pub(crate) async fn has_started(&self, steps: u32) {
+        wait_until("the steps have started", DEADLINE, async || self.executions() >= steps).await;
     }
 
-    /// How many steps have begun.
+    /// The number of steps that have started.
     pub(crate) fn executions(&self) -> u32 {
         self.executions.load(Ordering::SeqCst)
     }
@@ -107,7 +112,7 @@ impl Workflow<()> for Probe {
     ) -> Result<Option<u32>, Error> {
         let Item::Step { id, of, left } = item;
         self.executions.fetch_add(1, Ordering::SeqCst);
-        if self.deaf {
+        if self.ignores_cancellation {
             (self.hook)().await;
         } else {
             ctx.run_future((self.hook)().map(Ok)).await?;
