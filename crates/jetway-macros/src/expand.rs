@@ -2,7 +2,7 @@
 //! user depends on, so that the code asks nothing of the user's imports and dependencies.
 
 mod attempt;
-mod fit;
+mod edge_traits;
 mod graph;
 pub(crate) mod merge;
 pub(crate) mod node;

@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// The successors that a value can come to.
-    pub(crate) fn taken(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn value_successors(&self) -> impl Iterator<Item = usize> {
         let arms = match &self.success {
             Success::Match { arms, .. } => arms.as_slice(),
             Success::Output | Success::Direct(_) => &[],
@@ -103,7 +103,7 @@ impl Node {
     /// Every successor by any edge, drawn ones too.
     pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
         let drawn = self.shadowed.iter().flat_map(|shadowed| &shadowed.arms).flat_map(|arm| &arm.to);
-        self.taken().chain(drawn.map(|target| target.node))
+        self.value_successors().chain(drawn.map(|target| target.node))
     }
 
     /// Whether failures are tried again: by the policy of the node's field, or by its type.

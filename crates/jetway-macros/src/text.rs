@@ -20,7 +20,7 @@ pub(crate) fn camel_case(name: &str) -> String {
 }
 
 /// How many names a sentence lists.
-const HANDFUL: usize = 5;
+const MAX_LISTED: usize = 5;
 
 /// Names as a sentence lists them: `a`, `b` and `c`; a handful of them where there are many.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
@@ -38,8 +38,8 @@ fn series<'a>(
     rest: impl FnOnce(usize) -> String,
 ) -> String {
     let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.len() > HANDFUL {
-        let more = names.split_off(HANDFUL - 1).len();
+    if names.len() > MAX_LISTED {
+        let more = names.split_off(MAX_LISTED - 1).len();
         names.push(rest(more));
     }
     match names.split_last() {

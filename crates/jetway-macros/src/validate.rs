@@ -3,7 +3,7 @@
 mod clauses;
 mod edges;
 mod names;
-mod reach;
+mod reachability;
 
 use crate::{errors::Errors, model::Workflow, parse::workflow::Definition};
 use clauses::Clauses;
@@ -26,7 +26,7 @@ pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
     errors.finish()?;
 
     let workflow = Workflow { head, fields, context, output, name, start, nodes };
-    reach::check(&workflow)?;
+    reachability::check(&workflow)?;
     Ok(workflow)
 }
 

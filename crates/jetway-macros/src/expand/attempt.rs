@@ -1,7 +1,7 @@
 //! `attempt_work_item`: runs a node and follows its edges.
 
 use super::{
-    fit::{Fits, Parcel},
+    edge_traits::{EdgeTraits, EdgeValue},
     local, located,
     scope::Scope,
 };
@@ -14,31 +14,31 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 
 /// The arm of `match item` for one node.
-pub(super) fn arm(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
+pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) -> TokenStream {
     let (item, variant, support, here) =
         (&scope.item, &node.variant, &scope.support, located(node.ident.span()));
-    let [input, answer, kept] = ["input", "answer", "kept"].map(|name| local(name, here));
-    let copies = Seen::by(node).copies(&input);
+    let [input, result, saved] = ["input", "result", "saved"].map(|name| local(name, here));
+    let copies = GuardInputs::of(node).copies(&input);
     let process = process(scope, node, &input);
-    let route = route(scope, node, fits);
-    let followed = quote_spanned!(here=> #support::follow(#answer, #route));
-    let (keeps, outcome) = if node.fallbacks.is_empty() {
+    let route = route(scope, node, edge_traits);
+    let followed = quote_spanned!(here=> #support::follow(#result, #route));
+    let (save, outcome) = if node.fallbacks.is_empty() {
         (TokenStream::new(), followed)
     } else {
         let error = local("error", here);
-        let items = items(scope, &node.fallbacks, &kept, |target, value| {
-            fits.fallback(scope, node, target, value, &error)
+        let items = items(scope, &node.fallbacks, &saved, |target, value| {
+            edge_traits.fallback(scope, node, target, value, &error)
         });
         (
-            quote_spanned!(here=> let #kept = ::core::clone::Clone::clone(&#input);),
+            quote_spanned!(here=> let #saved = ::core::clone::Clone::clone(&#input);),
             quote_spanned!(here=> #support::caught(#followed, |#error| #items)),
         )
     };
     quote_spanned! {here=>
         #item::#variant(_, #input) => {
             #copies
-            #keeps
-            let #answer = ctx.run_future(#support::guarded(#process)).await;
+            #save
+            let #result = ctx.run_future(#support::guarded(#process)).await;
             #outcome
         }
     }
@@ -60,25 +60,26 @@ fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
 }
 
 /// A closure from one value of the node to what it leads to.
-fn route(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
+fn route(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) -> TokenStream {
     let support = &scope.support;
     match &node.success {
         Success::Output => {
             let span = node.ident.span();
             let value = local("value", span);
-            let output = fits.output(scope, Parcel::Output(node), span, &value.to_token_stream());
+            let output = edge_traits.output(scope, EdgeValue::Output(node), span, &value.to_token_stream());
             quote_spanned!(located(span)=> |#value| #support::Emission::output(#output))
         }
         Success::Direct(to) => {
             let value = local("value", node.ident.span());
-            let parcel = Parcel::Output(node);
-            let items = items(scope, to, &value, |target, value| fits.input(scope, parcel, target, value));
+            let edge_value = EdgeValue::Output(node);
+            let items =
+                items(scope, to, &value, |target, value| edge_traits.input(scope, edge_value, target, value));
             quote_spanned!(located(node.ident.span())=> |#value| #support::Emission::to(#items))
         }
         Success::Match { from, arms } => {
             // A variant without an arm is a mistake in the edge, so that is where rustc is to show it.
             let value = local("value", from.span());
-            let mut arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, fits)).collect();
+            let mut arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, edge_traits)).collect();
             // An arm from elsewhere before the last one keeps rustc from proposing arms of a `match` in an edge.
             let elsewhere = from.span().resolved_at(Span::mixed_site());
             let never = quote_spanned!(elsewhere=> _ if false => ::core::unreachable!(),);
@@ -88,7 +89,7 @@ fn route(scope: &Scope<'_>, node: &Node, fits: &mut Fits) -> TokenStream {
     }
 }
 
-fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, fits: &mut Fits) -> TokenStream {
+fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, edge_traits: &mut EdgeTraits) -> TokenStream {
     let (support, pattern, here) = (&scope.support, &arm.pattern, located(arm.pattern.span));
     let (matches, guard, payload) = (&pattern.matches, arm.guard.iter(), local("payload", here));
     let given = match pattern.payload.as_slice() {
@@ -96,12 +97,14 @@ fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, fits: &mut Fits)
         [name] => quote!(#name),
         names => quote_spanned!(here=> (#(#names),*)),
     };
-    let parcel = Parcel::Payload(node, pattern);
+    let edge_value = EdgeValue::Payload(node, pattern);
     let emission = if arm.to.is_empty() {
-        let output = fits.output(scope, parcel, pattern.span, &payload.to_token_stream());
+        let output = edge_traits.output(scope, edge_value, pattern.span, &payload.to_token_stream());
         quote_spanned!(here=> #support::Emission::output(#output))
     } else {
-        let items = items(scope, &arm.to, &payload, |target, value| fits.input(scope, parcel, target, value));
+        let items = items(scope, &arm.to, &payload, |target, value| {
+            edge_traits.input(scope, edge_value, target, value)
+        });
         quote_spanned!(here=> #support::Emission::to(#items))
     };
     let inner = quote_spanned!(here=> let #payload = #given; #emission);
@@ -115,7 +118,7 @@ fn items(
     scope: &Scope<'_>,
     to: &[Target],
     value: &Ident,
-    mut fit: impl FnMut(&Target, &TokenStream) -> TokenStream,
+    mut convert: impl FnMut(&Target, &TokenStream) -> TokenStream,
 ) -> TokenStream {
     let last = to.len().saturating_sub(1);
     let items = to.iter().enumerate().map(|(position, target)| {
@@ -127,7 +130,7 @@ fn items(
         } else {
             quote_spanned!(here=> ::core::clone::Clone::clone(&#value))
         };
-        let input = fit(target, &value);
+        let input = convert(target, &value);
         quote_spanned!(here=> #item::#variant(::std::string::String::new(), #input))
     });
     let items: Vec<_> = items.collect();
@@ -135,13 +138,13 @@ fn items(
 }
 
 /// What guards see of the step besides `self`, `ctx` and what their pattern binds.
-struct Seen {
+struct GuardInputs {
     input: bool,
     store: bool,
 }
 
-impl Seen {
-    fn by(node: &Node) -> Self {
+impl GuardInputs {
+    fn of(node: &Node) -> Self {
         let Success::Match { arms, .. } = &node.success else {
             return Self { input: false, store: false };
         };

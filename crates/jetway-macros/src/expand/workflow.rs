@@ -1,7 +1,8 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
 use super::{
-    attempt, derives, derives_debug, field_visibility, fit::Fits, graph, local, scope::Scope, work_item,
+    attempt, derives, derives_debug, edge_traits::EdgeTraits, field_visibility, graph, local, scope::Scope,
+    work_item,
 };
 use crate::{
     model::{Shadowed, Workflow},
@@ -141,8 +142,9 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
 /// The methods that run a work item, and the traits behind the edges.
 fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     let (support, context, here) = (&scope.support, &scope.workflow.context, scope.here());
-    let mut fits = Fits::default();
-    let arms: Vec<_> = scope.workflow.nodes.iter().map(|node| attempt::arm(scope, node, &mut fits)).collect();
+    let mut edge_traits = EdgeTraits::default();
+    let arms: Vec<_> =
+        scope.workflow.nodes.iter().map(|node| attempt::arm(scope, node, &mut edge_traits)).collect();
     let [item, id] = ["item", "id"].map(|name| local(name, here));
     // The lifetime must not be one of the user's.
     let engine = quote_spanned! {here=>
@@ -164,7 +166,7 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
             #support::Workflow::<#context>::attempt_work_item(self, ctx, #item).await.into_queue(&#id, queue)
         }
     };
-    (engine, fits.into_traits())
+    (engine, edge_traits.into_traits())
 }
 
 /// A warning, as far as a macro can give one: the use of something deprecated.

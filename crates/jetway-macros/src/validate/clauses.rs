@@ -56,20 +56,20 @@ impl Clauses {
 }
 
 fn checked_name(ident: &Ident, workflow: String, given: Option<LitStr>, errors: &mut Errors) -> String {
-    let fits = |name: &str| {
+    let is_valid = |name: &str| {
         (1..=64).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
     };
     match given {
         Some(given) => {
             let name = given.value();
-            if !fits(&name) {
+            if !is_valid(&name) {
                 errors.at(given.span(), format!("bad workflow name {name:?}: use {NAME_RULE}"));
             }
             name
         }
         None => {
-            if !fits(&workflow) {
+            if !is_valid(&workflow) {
                 let message = format!(
                     "`{workflow}` cannot be the workflow's name: add `name = \"..\";` with {NAME_RULE}"
                 );

@@ -13,15 +13,15 @@ use std::collections::BTreeSet;
 /// Nodes that no run comes to, nodes that a run never leaves, and an output whose type nobody can tell.
 pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
     let mut errors = Errors::default();
-    unreached(workflow, &mut errors);
-    idle_gatherers(workflow, &mut errors);
-    endless(workflow, &mut errors);
+    unreachable_nodes(workflow, &mut errors);
+    gathers_without_input(workflow, &mut errors);
+    missing_exits(workflow, &mut errors);
     errors.finish()
 }
 
-fn unreached(workflow: &Workflow, errors: &mut Errors) {
+fn unreachable_nodes(workflow: &Workflow, errors: &mut Errors) {
     // Arms that are only drawn count: what they name is part of the picture, and a warning says that they are not taken.
-    let reached = reached_from(workflow.start, |node| workflow.nodes[node].successors());
+    let reached = reachable_from(workflow.start, |node| workflow.nodes[node].successors());
     let start = plain(&workflow.nodes[workflow.start].ident);
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
@@ -35,7 +35,7 @@ fn unreached(workflow: &Workflow, errors: &mut Errors) {
     }
 }
 
-fn idle_gatherers(workflow: &Workflow, errors: &mut Errors) {
+fn gathers_without_input(workflow: &Workflow, errors: &mut Errors) {
     for (position, node) in workflow.nodes.iter().enumerate().filter(|(_, node)| node.gathers) {
         if !workflow.nodes.iter().any(|other| other.successors().any(|next| next == position)) {
             let name = plain(&node.ident);
@@ -44,7 +44,7 @@ fn idle_gatherers(workflow: &Workflow, errors: &mut Errors) {
     }
 }
 
-fn endless(workflow: &Workflow, errors: &mut Errors) {
+fn missing_exits(workflow: &Workflow, errors: &mut Errors) {
     let nodes = &workflow.nodes;
     let name = plain(&workflow.head.ident);
     let span = workflow.head.ident.span();
@@ -65,25 +65,28 @@ fn endless(workflow: &Workflow, errors: &mut Errors) {
         );
         errors.at(span, message);
     }
-    for circle in circles(nodes) {
-        if let Some(first) = circle.first() {
-            errors.at(nodes[*first].edge.span(), goes_round(nodes, &circle));
+    for cycle in closed_cycles(nodes) {
+        if let Some(first) = cycle.first() {
+            errors.at(nodes[*first].edge.span(), cycle_message(nodes, &cycle));
         }
     }
 }
 
 /// The nodes that a run never leaves, once it has come to one of them: each leads to all of them and to no other.
-fn circles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
-    let within: Vec<_> =
-        (0..nodes.len()).map(|node| reached_from(node, |node| nodes[node].taken())).collect();
-    let closed = |circle: &&BTreeSet<usize>| {
-        circle.iter().all(|node| within[*node] == **circle && !nodes[*node].is_exit())
+fn closed_cycles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
+    let reachable: Vec<_> =
+        (0..nodes.len()).map(|node| reachable_from(node, |node| nodes[node].value_successors())).collect();
+    let closed = |cycle: &&BTreeSet<usize>| {
+        cycle.iter().all(|node| reachable[*node] == **cycle && !nodes[*node].is_exit())
     };
-    within.iter().filter(closed).cloned().collect()
+    reachable.iter().filter(closed).cloned().collect()
 }
 
 /// Where these steps lead to from a node, the node itself included.
-fn reached_from<I: Iterator<Item = usize>>(node: usize, successors: impl Fn(usize) -> I) -> BTreeSet<usize> {
+fn reachable_from<I: Iterator<Item = usize>>(
+    node: usize,
+    successors: impl Fn(usize) -> I,
+) -> BTreeSet<usize> {
     let mut reached = BTreeSet::from([node]);
     let mut queue = vec![node];
     while let Some(node) = queue.pop() {
@@ -92,21 +95,21 @@ fn reached_from<I: Iterator<Item = usize>>(node: usize, successors: impl Fn(usiz
     reached
 }
 
-fn goes_round(nodes: &[Node], circle: &BTreeSet<usize>) -> String {
-    let names: Vec<_> = circle.iter().map(|node| plain(&nodes[*node].ident)).collect();
+fn cycle_message(nodes: &[Node], cycle: &BTreeSet<usize>) -> String {
+    let names: Vec<_> = cycle.iter().map(|node| plain(&nodes[*node].ident)).collect();
     let first = names.first().map_or("node", String::as_str);
     let listed = listed(names.iter().map(String::as_str));
-    let (round, them, one) = match circle.len() {
+    let (leads, them, one) = match cycle.len() {
         1 => ("leads only to itself", "it", "it"),
         _ => ("lead only to each other", "them", "one of them"),
     };
-    let shadowed = circle.iter().find(|node| nodes[**node].shadowed.is_some());
+    let shadowed = cycle.iter().find(|node| nodes[**node].shadowed.is_some());
     let arms = shadowed.map_or_else(String::new, |node| {
         let name = plain(&nodes[*node].ident);
         format!("; the arms of `{name}` are no way out, since `{name}` has a direct edge as well")
     });
     format!(
-        "{listed} {round}: no way leads from {them} to an end of the run{arms}; {one} needs an edge to a node that \
+        "{listed} {leads}: no way leads from {them} to an end of the run{arms}; {one} needs an edge to a node that \
          does, or `{first} => [];` where the run is to end"
     )
 }
@@ -153,7 +156,7 @@ mod tests {
             },
             &["the arms of `b` are no way out, since `b` has a direct edge as well; one of them needs"],
         );
-        // What leads to a circle alone is mended with it; each circle is told by itself.
+        // What leads to a cycle alone is mended with it; each cycle is told by itself.
         refused(
             &quote! {
                 struct W { a: A, to: B, b: B, c: C, d: D } start = a;

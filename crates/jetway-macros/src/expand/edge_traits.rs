@@ -11,13 +11,13 @@ use quote::{format_ident, quote_spanned};
 
 /// The traits behind the edges of one workflow: one for each edge, since the message of each names its nodes.
 #[derive(Default)]
-pub(super) struct Fits {
+pub(super) struct EdgeTraits {
     traits: Vec<TokenStream>,
 }
 
 /// What is handed over.
 #[derive(Clone, Copy)]
-pub(super) enum Parcel<'a> {
+pub(super) enum EdgeValue<'a> {
     /// The output of a node.
     Output(&'a Node),
     /// The payload of a variant of the output of a node.
@@ -25,9 +25,9 @@ pub(super) enum Parcel<'a> {
 }
 
 /// What rustc says when a value does not fit: the message, the label at the value, and the note.
-struct Words([String; 3]);
+struct Diagnostic([String; 3]);
 
-impl Fits {
+impl EdgeTraits {
     /// The code of all traits.
     pub(super) fn into_traits(self) -> Vec<TokenStream> {
         self.traits
@@ -37,53 +37,54 @@ impl Fits {
     pub(super) fn input(
         &mut self,
         scope: &Scope<'_>,
-        parcel: Parcel<'_>,
+        edge_value: EdgeValue<'_>,
         target: &Target,
         value: &TokenStream,
     ) -> TokenStream {
         let node = scope.workflow.node(target);
         let (span, support) = (target.ident.span(), &scope.support);
-        let fitted = self.fit(scope, span, &scope.carried(node), value, Words::edge(parcel, node));
-        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#fitted)) } else { fitted }
+        let converted =
+            self.convert(scope, span, &scope.carried(node), value, Diagnostic::edge(edge_value, node));
+        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#converted)) } else { converted }
     }
 
     /// The output of the run, made of `value`.
     pub(super) fn output(
         &mut self,
         scope: &Scope<'_>,
-        parcel: Parcel<'_>,
+        edge_value: EdgeValue<'_>,
         span: Span,
         value: &TokenStream,
     ) -> TokenStream {
-        let words = Words::end(parcel, &plain(&scope.workflow.head.ident));
-        self.fit(scope, span, &quote_spanned!(span=> Self::Output), value, words)
+        let diagnostic = Diagnostic::end(edge_value, &plain(&scope.workflow.head.ident));
+        self.convert(scope, span, &quote_spanned!(span=> Self::Output), value, diagnostic)
     }
 
-    fn fit(
+    fn convert(
         &mut self,
         scope: &Scope<'_>,
         span: Span,
         wanted: &TokenStream,
         value: &TokenStream,
-        words: Words,
+        diagnostic: Diagnostic,
     ) -> TokenStream {
         let name = format_ident!("__JetwayEdge{}", self.traits.len());
-        let Words([message, label, note]) = words;
+        let Diagnostic([message, label, note]) = diagnostic;
         // Of the same kind as that of `value`, or rustc shows the whole macro.
         let span = span.resolved_at(Span::mixed_site());
         self.traits.push(quote_spanned! {scope.here()=>
             #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
             trait #name<Wanted> {
-                fn fit(self) -> Wanted;
+                fn convert(self) -> Wanted;
             }
             impl<Value> #name<Value> for Value {
-                fn fit(self) -> Value {
+                fn convert(self) -> Value {
                     self
                 }
             }
         });
         let name = Ident::new(&name.to_string(), span);
-        quote_spanned!(span=> #name::<#wanted>::fit(#value))
+        quote_spanned!(span=> #name::<#wanted>::convert(#value))
     }
 
     /// The input of the fallback `target`, made of the input of `from` and of what it failed with.
@@ -100,37 +101,37 @@ impl Fits {
         let span = target.ident.span().resolved_at(Span::mixed_site());
         let given = shown_at(scope.input(from), span);
         let name = format_ident!("__JetwayEdge{}", self.traits.len());
-        let Words([message, label, note]) = Words::fallback(from, node);
+        let Diagnostic([message, label, note]) = Diagnostic::fallback(from, node);
         self.traits.push(quote_spanned! {scope.here()=>
             #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
             trait #name<Given, Wanted> {
-                fn fit(self) -> Wanted;
+                fn convert(self) -> Wanted;
             }
             impl<Given> #name<Given, Given> for (Given, &#support::Error) {
-                fn fit(self) -> Given {
+                fn convert(self) -> Given {
                     self.0
                 }
             }
             impl<Given> #name<Given, #support::Failure<Given>> for (Given, &#support::Error) {
-                fn fit(self) -> #support::Failure<Given> {
+                fn convert(self) -> #support::Failure<Given> {
                     #support::Failure::new(self.0, #failed, self.1)
                 }
             }
         });
         let (name, wanted) = (Ident::new(&name.to_string(), span), scope.carried(node));
         let error = Ident::new(&error.to_string(), span);
-        let fitted = quote_spanned!(span=> #name::<#given, #wanted>::fit((#input, #error)));
-        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#fitted)) } else { fitted }
+        let converted = quote_spanned!(span=> #name::<#given, #wanted>::convert((#input, #error)));
+        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#converted)) } else { converted }
     }
 }
 
-impl Words {
-    fn edge(parcel: Parcel<'_>, to: &Node) -> Self {
+impl Diagnostic {
+    fn edge(edge_value: EdgeValue<'_>, to: &Node) -> Self {
         let takes =
             format!("`{}` {} `{{Wanted}}`", plain(&to.ident), if to.gathers { "gathers" } else { "takes" });
-        let (from, to) = (parcel.from(), plain(&to.ident));
-        let message = format!("edge `{from} => {to}`: {} `{{Self}}`, {takes}", parcel.gives());
-        Self([message, takes, parcel.note()])
+        let (from, to) = (edge_value.from(), plain(&to.ident));
+        let message = format!("edge `{from} => {to}`: {} `{{Self}}`, {takes}", edge_value.gives());
+        Self([message, takes, edge_value.note()])
     }
 
     fn fallback(from: &Node, to: &Node) -> Self {
@@ -142,8 +143,8 @@ impl Words {
         Self([message, takes, note])
     }
 
-    fn end(parcel: Parcel<'_>, workflow: &str) -> Self {
-        let gives = parcel.gives();
+    fn end(edge_value: EdgeValue<'_>, workflow: &str) -> Self {
+        let gives = edge_value.gives();
         let message = format!("{gives} `{{Self}}`, but the output of workflow `{workflow}` is `{{Wanted}}`");
         let note = "every end of a workflow gives the same type: that of the first terminal node, or of \
                     `output = Type;`";
@@ -151,7 +152,7 @@ impl Words {
     }
 }
 
-impl Parcel<'_> {
+impl EdgeValue<'_> {
     fn from(self) -> String {
         let (Self::Output(node) | Self::Payload(node, _)) = self;
         plain(&node.ident)
