@@ -1,19 +1,19 @@
-//! Several mistakes reported at once.
+//! Reports several errors at once.
 
 use proc_macro2::Span;
 use std::fmt::Display;
 
-/// Collects mistakes, each at its own span.
+/// Collects errors, each with its span.
 #[derive(Default)]
 pub(crate) struct Errors(Option<syn::Error>);
 
 impl Errors {
-    /// Adds a mistake.
+    /// Adds an error.
     pub(crate) fn at(&mut self, span: Span, message: impl Display) {
         self.add(syn::Error::new(span, message));
     }
 
-    /// Adds a mistake, or several, that were found elsewhere.
+    /// Adds an existing error, which may combine several.
     pub(crate) fn add(&mut self, error: syn::Error) {
         match &mut self.0 {
             Some(errors) => errors.combine(error),
@@ -21,7 +21,7 @@ impl Errors {
         }
     }
 
-    /// All mistakes so far, or nothing where there is none.
+    /// Returns all errors, combined, or `Ok` if there are none.
     pub(crate) fn finish(self) -> syn::Result<()> {
         self.0.map_or(Ok(()), Err)
     }

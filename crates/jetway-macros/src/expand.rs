@@ -1,5 +1,5 @@
-//! From a checked definition to code. Everything is named by absolute path, below `macro_support` of the crate that the
-//! user depends on, so that the code asks nothing of the user's imports and dependencies.
+//! Generates code from a valid definition. All paths are absolute, below `macro_support` of the crate that the user
+//! depends on, so that the code needs no imports and no other dependencies.
 
 mod attempt;
 mod edge_traits;
@@ -15,17 +15,17 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Attribute, Meta, Path, Token, Visibility, parse_quote, punctuated::Punctuated};
 
-/// The span of generated code that rustc shows at `span`. To lints it stays generated code.
+/// A span for generated code: rustc shows errors at `span`, and lints still treat the code as generated.
 fn located(span: Span) -> Span {
     span.resolved_at(Span::call_site())
 }
 
-/// A local variable that the user's code cannot see, shown at `span`.
+/// A local variable that the user's code cannot see; errors are shown at `span`.
 fn local(name: &str, span: Span) -> Ident {
     Ident::new(name, span.resolved_at(Span::mixed_site()))
 }
 
-/// `#[derive(Debug, Clone)]` without what the user's own attributes derive, and without what is implemented by hand.
+/// `#[derive(Debug, Clone)]`, without traits that the user's attributes derive or that are implemented by hand.
 fn derives(attrs: &[Attribute], by_hand: &[&str]) -> TokenStream {
     let derived: Vec<Ident> = attrs.iter().flat_map(derived).collect();
     let wanted: [(&str, Path); 2] =
@@ -35,7 +35,7 @@ fn derives(attrs: &[Attribute], by_hand: &[&str]) -> TokenStream {
     quote!(#[derive(#(#missing),*)])
 }
 
-/// Whether the user's own attributes derive `Debug`.
+/// Whether the user's attributes derive `Debug`.
 fn derives_debug(attrs: &[Attribute]) -> bool {
     attrs.iter().flat_map(derived).any(|ident| ident == "Debug")
 }
@@ -47,14 +47,14 @@ fn derived(attribute: &Attribute) -> Vec<Ident> {
     if !list.path.is_ident("derive") {
         return Vec::new();
     }
-    // Where this does not parse, rustc says why.
+    // If this does not parse, rustc reports the error.
     let paths = list.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated).unwrap_or_default();
     paths.into_iter().filter_map(|path| path.segments.last().map(|last| last.ident.clone())).collect()
 }
 
-/// A field is public unless its visibility is given. One that the macro makes public needs no docs.
+/// The visibility of a field; public by default. A field that the macro makes public needs no docs.
 ///
-/// What rustc has to say of the field it shows at `shown`.
+/// rustc shows errors about the visibility at `shown`.
 fn field_visibility(vis: &Visibility, shown: Span) -> TokenStream {
     match vis {
         Visibility::Inherited => {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn derives_are_not_doubled() {
+    fn traits_are_derived_once() {
         let attrs = [parse_quote!(#[doc = "x"]), parse_quote!(#[derive(PartialEq, std::fmt::Debug)])];
         assert_eq!(derives(&attrs, &[]).to_string(), quote!(#[derive(::core::clone::Clone)]).to_string());
         assert_eq!(

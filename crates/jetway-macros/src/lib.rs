@@ -1,8 +1,8 @@
-//! The macros of Jetway: [`node!`] defines a step, [`workflow!`] connects steps to a graph, and
-//! [`derive(Merge)`](derive@Merge) makes a context mergeable.
+//! The macros of Jetway: [`node!`] defines a node, [`workflow!`] connects nodes to a graph, and
+//! [`derive(Merge)`](derive@Merge) implements `Merge` for a context.
 //!
-//! Depend on the `jetway` crate, which re-exports them. The code that they generate names everything by absolute path:
-//! it needs no imports, and no dependencies besides `jetway`.
+//! Depend on the `jetway` crate, which re-exports them. The generated code uses absolute paths: it needs no imports, and
+//! no dependencies besides `jetway`.
 
 mod errors;
 mod expand;
@@ -14,7 +14,7 @@ mod validate;
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
 
-/// Defines a node: a struct, what it takes and gives, and what it does.
+/// Defines a node: a struct, its input and output, and its code.
 ///
 /// ```
 /// # extern crate jetway_core as jetway;
@@ -42,15 +42,14 @@ use syn::parse_macro_input;
 /// [attributes] [pub] struct Name [<generics>] { fields } | (fields); | ;
 /// input = Type;
 /// output = Type;
-/// [context = Type;]                 () where it is left out
+/// [context = Type;]                 default: ()
 /// |context, input| { body }         or an expression
 /// ```
 ///
-/// The clauses may stand in any order. The struct derives `Debug` and `Clone`, and its fields are public unless their
-/// visibility is given.
+/// The clauses may have any order. The struct derives `Debug` and `Clone`, and its fields are public by default.
 ///
-/// The body is that of an asynchronous function: it may use `self`, `.await`, `?` and `return`, and gives a
-/// `Result<Transition<Output>, Error>`. The first parameter is `&Context`, the second the input; both may be patterns.
+/// The body is that of an asynchronous function: it may use `self`, `.await`, `?` and `return`, and returns a
+/// `Result<Transition<Output>, Error>`. The first parameter is `&Context`, the second is the input; both may be patterns.
 #[proc_macro]
 pub fn node(input: TokenStream) -> TokenStream {
     let node = parse_macro_input!(input as parse::node::NodeDef);
@@ -97,7 +96,7 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// node! { pub struct Report; input = String; output = u32; |_, _text| Ok(Transition::Next(u32::MAX)) }
 ///
 /// workflow! {
-///     /// Adds up numbers, the even ones by half.
+///     /// Adds numbers, after it halves the even ones.
 ///     pub struct Adding {
 ///         parse: Parse,
 ///         spread: Spread,
@@ -147,54 +146,56 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// }
 /// start = node;
 /// edges { edge .. }
-/// [context = Type;]                 () where it is left out
-/// [name = "text";]                  [A-Za-z0-9_-]{1,64}; the struct's name where it is left out
-/// [output = Type;]                  the output of the first terminal node where it is left out
+/// [context = Type;]                 default: ()
+/// [name = "text";]                  [A-Za-z0-9_-]{1,64}; default: the name of the struct
+/// [output = Type;]                  default: the output of the first terminal node
 /// ```
 ///
-/// The clauses may stand in any order. Every node needs an edge:
+/// The clauses may have any order. Every node needs an edge:
 ///
-/// | edge | where a value of `a` goes |
+/// | edge | where an output of `a` goes |
 /// |---|---|
 /// | `a => [b];` | to `b`, whose input is the output of `a` |
 /// | `a => [b, c];` | to both |
-/// | `a => [];` | out of the run: `a` is terminal and its values are outputs |
-/// | `a => { arm; arm; };` | where the arm says that matches |
-/// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`, or a `Failure` of it, which tells the error, where that is what `f` takes; stands beside one of the edges above |
+/// | `a => [];` | to the output of the run: `a` is terminal |
+/// | `a => { arm; arm; };` | where the matching arm leads |
+/// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`; if `f` takes a `Failure`, it gets the input together with the error. Used in addition to one of the edges above |
 ///
-/// `#[retry = policy]` names a field of type `RetryPolicy`, which is no node: it says when the node is tried again within
-/// its step before it counts as failed.
+/// `#[retry = policy]` names a field of type `RetryPolicy`, which is not a node. The policy retries the node within its
+/// step; when it allows no more attempts, the node fails.
 ///
-/// `#[at_most = 8]` bounds how many of a node's items are in flight in one run at any time, whichever hosts they are on:
-/// the others wait, and cost nothing while they do.
+/// `#[at_most = 8]` limits the items of a node that are in flight in one run, over all hosts. The other items wait, and
+/// use no resources meanwhile.
 ///
-/// `{}` and `{[b]}` are other spellings of `[]` and `[b]`. A node fails by an error, `Abort`, a panic, or when it takes
-/// too long; one that is cancelled does not fail. Where there is nothing but an `on_failure` edge, `a` is terminal.
+/// `{}` and `{[b]}` are other spellings of `[]` and `[b]`. A node fails by an error, `Abort`, a panic or a time-out; a
+/// cancelled node does not fail. If the only edge of `a` is an `on_failure` edge, `a` is terminal.
 ///
-/// Arms match variants, by any path, in order, and all variants need one:
+/// Arms match variants, by any path, in order. Every variant needs an arm:
 ///
 /// | arm | carries |
 /// |---|---|
 /// | `Kind::Unit => [b];` | `()` |
 /// | `Kind::One(x) => [b];`, `Kind::One(_) => [b];` | the value |
-/// | `Kind::Two(x, _) => [b];`, `Kind::Two { x, y } => [b];` | the tuple of the values; what `..` stands for is left out |
-/// | `Kind::One(x) if x > 9 => [b, c];` | the value, under a condition, to both |
-/// | `Kind::One(x) => [];` | the value, out of the run: it is an output |
+/// | `Kind::Two(x, _) => [b];`, `Kind::Two { x, y } => [b];` | the tuple of the named values; `..` leaves out the others |
+/// | `Kind::One(x) if x > 9 => [b, c];` | the value, if the condition holds, to both |
+/// | `Kind::One(x) => [];` | the value, as an output of the run |
 ///
-/// A condition sees what the pattern binds, `self`, `ctx: &WorkflowCtx<Context>`, and `input`, the node's input.
+/// A condition can use the bindings of the pattern, `self`, `ctx: &WorkflowCtx<Context>`, and `input`, the input of the
+/// node.
 ///
-/// A node with `#[gather]` takes a `Vec<T>` where each edge to it carries a `T`. It runs once for a fan-out, when all of
-/// its branches have arrived or ended.
+/// The input of a node with `#[gather]` is a `Vec<T>`, where each edge to it carries a `T`. It runs once for a fan-out,
+/// when all branches have arrived or ended.
 ///
-/// # What is generated
+/// # Generated code
 ///
-/// - The struct, which derives `Debug` and `Clone`. Its fields are public unless their visibility is given.
-/// - The enum `NameWorkItem` with one variant for each node, `fetch_page` as `FetchPage(String, Input)`: the item's id
-///   and the node's input. Types that are inputs must be `Clone`, `Debug`, `PartialEq` and (de)serialisable.
+/// - The struct, which derives `Debug` and `Clone`. Its fields are public by default.
+/// - The enum `NameWorkItem` with one variant for each node: the node `fetch_page` has `FetchPage(String, Input)`, with
+///   the id of the item and the input of the node. Inputs must be `Clone`, `Debug`, `PartialEq`, `Serialize` and
+///   `Deserialize`.
 /// - `Workflow<Context>` for the struct.
 ///
-/// An output must be `Clone` where it goes to several successors. With type parameters, their bounds must imply what is
-/// asked of inputs that depend on them.
+/// An output that goes to several successors must be `Clone`. The bounds of type parameters must imply the traits of
+/// inputs that depend on them.
 #[proc_macro]
 pub fn workflow(input: TokenStream) -> TokenStream {
     let definition = parse_macro_input!(input as parse::workflow::Definition);
@@ -206,7 +207,8 @@ pub fn workflow(input: TokenStream) -> TokenStream {
 
 /// Merges and rebases a struct field by field.
 ///
-/// Every field must be `Merge`, and the struct `Default`. Type parameters that the fields use are bound by `Merge`.
+/// Every field must implement `Merge`, and the struct `Default`. Type parameters that the fields use get the bound
+/// `Merge`.
 ///
 /// ```
 /// # extern crate jetway_core as jetway;

@@ -1,10 +1,10 @@
-//! A workflow that makes sense: every name is resolved, every rule is checked.
+//! A valid workflow: every name is resolved, every rule is checked.
 
 use crate::parse::{arm::Arm, head::Head, workflow::NodeField};
 use proc_macro2::Ident;
 use syn::{LitInt, Type};
 
-/// A checked workflow.
+/// A valid workflow.
 pub(crate) struct Workflow {
     pub(crate) head: Head,
     /// The fields of the struct: nodes and retry policies, as declared.
@@ -19,43 +19,43 @@ pub(crate) struct Workflow {
     pub(crate) nodes: Vec<Node>,
 }
 
-/// A node of a checked workflow.
+/// A node of a valid workflow.
 pub(crate) struct Node {
     pub(crate) ident: Ident,
-    /// The node's name, as it stands in the first of its edges.
+    /// The node's name in its first edge.
     pub(crate) edge: Ident,
     pub(crate) ty: Type,
     /// The variant of the work item enum.
     pub(crate) variant: Ident,
     pub(crate) gathers: bool,
-    /// How many of its items are in flight in one run at any time.
+    /// The maximum number of its items in flight in one run.
     pub(crate) at_most: Option<LitInt>,
     /// The field with the node's retry policy.
     pub(crate) policy: Option<Ident>,
     pub(crate) success: Success,
-    /// Where the input goes when the node fails; nowhere if this is empty.
+    /// Where the input goes when the node fails; empty without an `on_failure` edge.
     pub(crate) fallbacks: Vec<Target>,
-    /// Arms beside a direct edge of the same node: drawn, never taken.
+    /// Arms of a node that also has a direct edge: drawn, never taken.
     pub(crate) shadowed: Option<Shadowed>,
 }
 
-/// Where a node's values go.
+/// Where the outputs of a node go.
 pub(crate) enum Success {
-    /// Out of the run.
+    /// To the output of the run.
     Output,
     /// To each of these.
     Direct(Vec<Target>),
-    /// Wherever the arm says that matches.
+    /// Where the matching arm leads.
     Match {
-        /// The node's name, as it stands in the edge.
+        /// The node's name in the edge.
         from: Ident,
         arms: Vec<Arm<Target>>,
     },
 }
 
-/// The composite edge of a node whose direct edge wins.
+/// A composite edge that is ignored, because the node has a direct edge.
 pub(crate) struct Shadowed {
-    /// The node's name, as it stands in the edge.
+    /// The node's name in the edge.
     pub(crate) from: Ident,
     pub(crate) arms: Vec<Arm<Target>>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Shadowed {
 pub(crate) struct Target {
     /// Its position among the nodes.
     pub(crate) node: usize,
-    /// Its name, as it stands in the edge.
+    /// Its name in the edge.
     pub(crate) ident: Ident,
 }
 
@@ -77,7 +77,7 @@ impl Workflow {
 }
 
 impl Node {
-    /// Whether the node's values are outputs of the run.
+    /// Whether the outputs of the node are outputs of the run.
     pub(crate) fn is_terminal(&self) -> bool {
         matches!(self.success, Success::Output)
     }
@@ -90,7 +90,7 @@ impl Node {
         }
     }
 
-    /// The successors that a value can come to.
+    /// The successors that a value can reach.
     pub(crate) fn value_successors(&self) -> impl Iterator<Item = usize> {
         let arms = match &self.success {
             Success::Match { arms, .. } => arms.as_slice(),
@@ -100,13 +100,13 @@ impl Node {
         self.direct().iter().chain(&self.fallbacks).chain(arms).map(|target| target.node)
     }
 
-    /// Every successor by any edge, drawn ones too.
+    /// The successors by any edge, including arms that are only drawn.
     pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
         let drawn = self.shadowed.iter().flat_map(|shadowed| &shadowed.arms).flat_map(|arm| &arm.to);
         self.value_successors().chain(drawn.map(|target| target.node))
     }
 
-    /// Whether failures are tried again: by the policy of the node's field, or by its type.
+    /// Whether failures are retried, by the policy of the field or by the type of the node.
     pub(crate) fn is_retried(&self) -> bool {
         let wrapped = match &self.ty {
             Type::Path(ty) => ty.path.segments.last().is_some_and(|last| last.ident == "RetryNode"),
@@ -115,7 +115,7 @@ impl Node {
         self.policy.is_some() || wrapped
     }
 
-    /// Whether a value of this node can leave the run.
+    /// Whether an output of this node can be an output of the run.
     pub(crate) fn is_exit(&self) -> bool {
         let out = |arms: &[Arm<Target>]| arms.iter().any(|arm| arm.to.is_empty());
         match &self.success {

@@ -1,4 +1,4 @@
-//! From tokens to what was written. Only the form is checked here; what it means is checked by `validate`.
+//! Parses the input of the macros. Only the syntax is checked here; `validate` checks the meaning.
 
 pub(crate) mod arm;
 pub(crate) mod edge;
@@ -9,7 +9,7 @@ pub(crate) mod workflow;
 use crate::text::{did_you_mean, plain};
 use proc_macro2::Ident;
 
-/// The error for a clause of an unknown name.
+/// The error for a clause with an unknown name.
 fn unknown_clause(keyword: &Ident, known: &[&str]) -> syn::Error {
     let written = plain(keyword);
     let hint = did_you_mean(&written, known.iter().copied());

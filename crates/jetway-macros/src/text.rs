@@ -1,4 +1,4 @@
-//! Names and snippets of the user's code as text, for variants, labels and messages.
+//! Text from the user's code: names of variants, labels of edges, parts of messages.
 
 use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -9,7 +9,7 @@ pub(crate) fn plain(ident: &Ident) -> String {
     ident.unraw().to_string()
 }
 
-/// `fetch_page` as `FetchPage`. Only the first letter of each part changes.
+/// Converts `fetch_page` to `FetchPage`. Only the first letter of each part changes.
 pub(crate) fn camel_case(name: &str) -> String {
     name.split('_')
         .filter_map(|part| {
@@ -19,15 +19,15 @@ pub(crate) fn camel_case(name: &str) -> String {
         .collect()
 }
 
-/// How many names a sentence lists.
+/// The maximum number of names in a list.
 const MAX_LISTED: usize = 5;
 
-/// Names as a sentence lists them: `a`, `b` and `c`; a handful of them where there are many.
+/// A list of names: `a`, `b` and `c`. A long list is cut.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     series(names, "and", |more| format!("{more} more"))
 }
 
-/// Names of which one is meant: `a`, `b` or `c`; a handful of them where there are many.
+/// A list of alternatives: `a`, `b` or `c`. A long list is cut.
 pub(crate) fn either<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     series(names, "or", |_| "another one".to_owned())
 }
@@ -49,7 +49,7 @@ fn series<'a>(
     }
 }
 
-/// `; did you mean `x`?` where one of the candidates is close to what was written, else nothing.
+/// Returns `; did you mean `x`?` if a candidate is close to what was written, otherwise an empty string.
 pub(crate) fn did_you_mean<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     let limit = (written.chars().count() / 3).max(1);
     candidates
@@ -70,12 +70,12 @@ pub(crate) fn mentions(tokens: TokenStream, ident: &str) -> bool {
     })
 }
 
-/// Code on one line, spaced the same way however it was spaced in the source, since fingerprints contain it.
+/// Code on one line. The spacing does not depend on that of the source, because fingerprints contain this text.
 pub(crate) fn one_line(code: impl ToTokens) -> String {
     let mut words = Vec::new();
     split(code.into_token_stream(), &mut words);
     let mut line = String::new();
-    // An operator where a value is expected belongs to that value: `!x`, `-1`, `&y`.
+    // An operator at the place of a value is unary: `!x`, `-1`, `&y`.
     let mut value_expected = true;
     let mut unary = false;
     let mut turbofish = 0_usize;
@@ -97,7 +97,7 @@ pub(crate) fn one_line(code: impl ToTokens) -> String {
     line
 }
 
-/// Whether two neighbours are written without a space between them.
+/// Whether no space separates two neighbours.
 fn is_tight(last: Option<&str>, word: &str) -> bool {
     let Some(last) = last else { return true };
     let called = last.ends_with(|end: char| end.is_alphanumeric() || "_)]!".contains(end));
@@ -149,7 +149,7 @@ mod tests {
     use quote::quote;
 
     #[test]
-    fn variants_are_named_for_fields() {
+    fn variants_are_named_after_fields() {
         assert_eq!(camel_case("fetch"), "Fetch");
         assert_eq!(camel_case("fetch_page_2nd"), "FetchPage2nd");
         assert_eq!(camel_case("parseURL"), "ParseURL");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_listed_as_people_do() {
+    fn lists_have_commas_and_a_limit() {
         assert_eq!(listed(["a"]), "`a`");
         assert_eq!(listed(["a", "b", "c"]), "`a`, `b` and `c`");
         assert_eq!(either(["a", "b"]), "`a` or `b`");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn code_reads_as_it_is_usually_written() {
+    fn code_has_the_usual_spacing() {
         for (tokens, text) in [
             (quote!(crate::kinds::Verdict::Ok(v)), "crate::kinds::Verdict::Ok(v)"),
             (quote!(crate::kinds::Verdict::<u8>::Ok(v)), "crate::kinds::Verdict::<u8>::Ok(v)"),
@@ -188,14 +188,14 @@ mod tests {
             (quote!(matches!(v, Some(1))), "matches!(v, Some(1))"),
             (quote!((v + 1) * 2 > -3), "(v + 1) * 2 > -3"),
         ] {
-            // What is printed comes out of syn, which spaces operators in one way.
+            // Parsed first, because syn spaces operators in one way.
             let code: syn::Expr = syn::parse2(tokens).unwrap();
             assert_eq!(one_line(code), text);
         }
     }
 
     #[test]
-    fn mentions_are_found_in_groups() {
+    fn identifiers_are_found_in_groups() {
         assert!(mentions(quote!(f(&[input.len()])), "input"));
         assert!(!mentions(quote!(f(inputs)), "input"));
     }

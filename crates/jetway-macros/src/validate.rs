@@ -1,4 +1,4 @@
-//! From what was written to a workflow that makes sense, or to all mistakes in it.
+//! Checks a parsed definition: the result is a valid workflow, or all errors in it.
 
 mod clauses;
 mod edges;
@@ -11,7 +11,7 @@ use clauses::Clauses;
 /// Checks a definition.
 ///
 /// # Errors
-/// Every mistake, at the place where it was made. Mistakes that may follow from another one are left out.
+/// All errors, each with its span. Errors that may be a consequence of another one are left out.
 pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
     let Definition { head, fields, clauses } = definition;
     let mut errors = Errors::default();
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_workflow_is_resolved() {
+    fn a_valid_workflow_is_resolved() {
         let workflow = check(quote! {
             struct Pages { fetch: Fetch, judge: Judge, #[gather] store: Store, give_up: GiveUp }
             start = fetch;
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_with_a_failure_edge_alone_is_terminal() {
+    fn a_node_with_only_a_failure_edge_is_terminal() {
         let workflow = check(quote! {
             struct W { a: A, b: B } start = a; edges { a on_failure => [b]; b => []; }
         });
@@ -85,12 +85,12 @@ mod tests {
         assert_eq!(workflow.nodes[0].shadowed.as_ref().map(|shadowed| shadowed.arms.len()), Some(1));
     }
 
-    /// Checks that a definition is refused for these reasons and no others, in this order.
-    pub(super) fn refused(tokens: &TokenStream, reasons: &[&str]) {
+    /// Asserts that a definition is rejected for exactly these reasons, in this order.
+    pub(super) fn rejected(tokens: &TokenStream, reasons: &[&str]) {
         let errors = check(tokens.clone()).err().unwrap_or_default();
         assert_eq!(errors.len(), reasons.len(), "{tokens}: {errors:#?}");
         for (error, reason) in errors.iter().zip(reasons) {
-            assert!(error.contains(reason), "{tokens}: {error:?} does not say {reason:?}");
+            assert!(error.contains(reason), "{tokens}: {error:?} does not contain {reason:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Mistakes are shown where they were made, in the words of the macros.
+//! Errors in definitions are shown at their place, with messages of the macros.
 
 #[test]
-fn mistakes() {
+fn errors_are_shown_at_their_place() {
     trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }

@@ -44,7 +44,7 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) 
     }
 }
 
-/// The future of one call of the node, wrapped in its retry policy where it has one.
+/// The future of one call of the node, with its retry policy if it has one.
 fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
     let (field, support, context) = (&node.ident, &scope.support, &scope.workflow.context);
     let here = located(node.ident.span());
@@ -59,7 +59,7 @@ fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
     }
 }
 
-/// A closure from one value of the node to what it leads to.
+/// A closure from one output of the node to its emission.
 fn route(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) -> TokenStream {
     let support = &scope.support;
     match &node.success {
@@ -77,10 +77,10 @@ fn route(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) -> TokenS
             quote_spanned!(located(node.ident.span())=> |#value| #support::Emission::to(#items))
         }
         Success::Match { from, arms } => {
-            // A variant without an arm is a mistake in the edge, so that is where rustc is to show it.
+            // rustc must show a missing arm at the edge.
             let value = local("value", from.span());
             let mut arms: Vec<_> = arms.iter().map(|arm| match_arm(scope, node, arm, edge_traits)).collect();
-            // An arm from elsewhere before the last one keeps rustc from proposing arms of a `match` in an edge.
+            // An arm with another span before the last one prevents that rustc suggests new `match` arms inside the edge.
             let elsewhere = from.span().resolved_at(Span::mixed_site());
             let never = quote_spanned!(elsewhere=> _ if false => ::core::unreachable!(),);
             arms.insert(arms.len().saturating_sub(1), never);
@@ -108,7 +108,7 @@ fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, edge_traits: &mu
         quote_spanned!(here=> #support::Emission::to(#items))
     };
     let inner = quote_spanned!(here=> let #payload = #given; #emission);
-    // From the pattern to the bracket, or rustc proposes further arms in the middle of this one.
+    // The span ends at the bracket; otherwise rustc suggests new arms in the middle of this one.
     let body = quote_spanned!(located(arm.end)=> { #inner });
     quote_spanned!(here=> #matches #(if #guard)* => #body)
 }
@@ -137,7 +137,7 @@ fn items(
     quote_spanned!(scope.here()=> ::std::vec![#(#items),*])
 }
 
-/// What guards see of the step besides `self`, `ctx` and what their pattern binds.
+/// What the guards use besides `self`, `ctx` and the bindings of their pattern.
 struct GuardInputs {
     input: bool,
     store: bool,
@@ -156,7 +156,7 @@ impl GuardInputs {
         Self { input: seen("input"), store: seen("__store") }
     }
 
-    /// Variables under names that the user's code can see.
+    /// Variables with names that the user's code can see.
     fn copies(&self, item_input: &Ident) -> TokenStream {
         let input = self.input.then(|| quote!(let input = ::core::clone::Clone::clone(&#item_input);));
         let store = self.store.then(|| quote!(let __store = &ctx.store;));

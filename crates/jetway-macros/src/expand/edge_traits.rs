@@ -1,4 +1,4 @@
-//! Hands a value over an edge, and says in the user's words when it does not fit.
+//! Passes a value over an edge; a type mismatch is an error that names the edge and its nodes.
 
 use super::scope::Scope;
 use crate::{
@@ -9,13 +9,13 @@ use crate::{
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote_spanned};
 
-/// The traits behind the edges of one workflow: one for each edge, since the message of each names its nodes.
+/// The traits of the edges of one workflow. Each edge has its own, because its error message names its nodes.
 #[derive(Default)]
 pub(super) struct EdgeTraits {
     traits: Vec<TokenStream>,
 }
 
-/// What is handed over.
+/// The value that an edge carries.
 #[derive(Clone, Copy)]
 pub(super) enum EdgeValue<'a> {
     /// The output of a node.
@@ -24,7 +24,7 @@ pub(super) enum EdgeValue<'a> {
     Payload(&'a Node, &'a Pattern),
 }
 
-/// What rustc says when a value does not fit: the message, the label at the value, and the note.
+/// The error of rustc for a type mismatch: the message, the label, and the note.
 struct Diagnostic([String; 3]);
 
 impl EdgeTraits {
@@ -33,7 +33,7 @@ impl EdgeTraits {
         self.traits
     }
 
-    /// The input of `target`'s node, made of `value`. A mistake shows at the target's name in the edge.
+    /// Converts `value` to the input of the target. rustc shows a mismatch at the target's name in the edge.
     pub(super) fn input(
         &mut self,
         scope: &Scope<'_>,
@@ -48,7 +48,7 @@ impl EdgeTraits {
         if node.gathers { quote_spanned!(span=> #support::Gathers::one(#converted)) } else { converted }
     }
 
-    /// The output of the run, made of `value`.
+    /// Converts `value` to the output of the run.
     pub(super) fn output(
         &mut self,
         scope: &Scope<'_>,
@@ -70,7 +70,7 @@ impl EdgeTraits {
     ) -> TokenStream {
         let name = format_ident!("__JetwayEdge{}", self.traits.len());
         let Diagnostic([message, label, note]) = diagnostic;
-        // Of the same kind as that of `value`, or rustc shows the whole macro.
+        // Needs the hygiene of `value`; otherwise rustc shows the whole macro.
         let span = span.resolved_at(Span::mixed_site());
         self.traits.push(quote_spanned! {scope.here()=>
             #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
@@ -87,7 +87,7 @@ impl EdgeTraits {
         quote_spanned!(span=> #name::<#wanted>::convert(#value))
     }
 
-    /// The input of the fallback `target`, made of the input of `from` and of what it failed with.
+    /// Converts the input of `from` and its error to the input of the fallback `target`.
     pub(super) fn fallback(
         &mut self,
         scope: &Scope<'_>,
@@ -130,7 +130,7 @@ impl Diagnostic {
         let takes =
             format!("`{}` {} `{{Wanted}}`", plain(&to.ident), if to.gathers { "gathers" } else { "takes" });
         let (from, to) = (edge_value.from(), plain(&to.ident));
-        let message = format!("edge `{from} => {to}`: {} `{{Self}}`, {takes}", edge_value.gives());
+        let message = format!("edge `{from} => {to}`: {} `{{Self}}`, but {takes}", edge_value.outputs());
         Self([message, takes, edge_value.note()])
     }
 
@@ -138,17 +138,17 @@ impl Diagnostic {
         let verb = if to.gathers { "gathers" } else { "takes" };
         let (from, to) = (plain(&from.ident), plain(&to.ident));
         let takes = format!("`{to}` {verb} `{{Wanted}}`");
-        let message = format!("edge `{from} on_failure => {to}`: `{from}` takes `{{Given}}`, {takes}");
-        let note = "a fallback is given the input of the node that failed, or a `Failure` of it".to_owned();
+        let message = format!("edge `{from} on_failure => {to}`: `{from}` takes `{{Given}}`, but {takes}");
+        let note = "a fallback takes the input of the failed node, or a `Failure` of it".to_owned();
         Self([message, takes, note])
     }
 
     fn end(edge_value: EdgeValue<'_>, workflow: &str) -> Self {
-        let gives = edge_value.gives();
-        let message = format!("{gives} `{{Self}}`, but the output of workflow `{workflow}` is `{{Wanted}}`");
-        let note = "every end of a workflow gives the same type: that of the first terminal node, or of \
-                    `output = Type;`";
-        Self([message, format!("{gives} `{{Self}}`"), note.to_owned()])
+        let outputs = edge_value.outputs();
+        let message =
+            format!("{outputs} `{{Self}}`, but the output of workflow `{workflow}` is `{{Wanted}}`");
+        let note = "all outputs of a workflow have one type: that of the first terminal node, or of `output = Type;`";
+        Self([message, format!("{outputs} `{{Self}}`"), note.to_owned()])
     }
 }
 
@@ -158,10 +158,10 @@ impl EdgeValue<'_> {
         plain(&node.ident)
     }
 
-    /// Who gives it, as the beginning of a sentence that goes on with a type.
-    fn gives(self) -> String {
+    /// The source of the value, as the first part of a sentence that ends with a type.
+    fn outputs(self) -> String {
         match self {
-            Self::Output(node) => format!("`{}` gives", plain(&node.ident)),
+            Self::Output(node) => format!("`{}` outputs", plain(&node.ident)),
             Self::Payload(_, pattern) => format!("`{}` carries", escaped(&pattern.text)),
         }
     }
@@ -171,17 +171,17 @@ impl EdgeValue<'_> {
             Self::Payload(_, pattern) if pattern.bare => {
                 let pattern = escaped(&pattern.text);
                 format!(
-                    "without parentheses nothing is carried; if there is a value in it, write `{pattern}(_)`"
+                    "a pattern without parentheses carries no value; to carry the value, write `{pattern}(_)`"
                 )
             }
             Self::Output(_) | Self::Payload(..) => {
-                "what a node gives and what its successor takes must be the same type".to_owned()
+                "the output of a node and the input of its successor must have the same type".to_owned()
             }
         }
     }
 }
 
-/// The same code, which rustc shows at `span` when it does not compile.
+/// The same code with another span, where rustc shows errors.
 fn shown_at(tokens: TokenStream, span: Span) -> TokenStream {
     let shown = |token: TokenTree| {
         let span = span.resolved_at(token.span());
@@ -195,7 +195,7 @@ fn shown_at(tokens: TokenStream, span: Span) -> TokenStream {
     tokens.into_iter().map(shown).collect()
 }
 
-/// Text in which braces stand for themselves.
+/// Escapes braces for a format string.
 fn escaped(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")
 }

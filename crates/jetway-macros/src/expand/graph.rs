@@ -10,7 +10,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-/// The expression of the graph. Arms that are only drawn stand apart, since no value takes them.
+/// The expression of the graph. Arms that are only drawn are listed separately, since no value takes them.
 pub(super) fn graph(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
     let (name, start) = (&workflow.name, plain(&workflow.nodes[workflow.start].ident));
@@ -57,7 +57,7 @@ fn graph_node(scope: &Scope<'_>, node: &Node) -> TokenStream {
 
 fn edges(scope: &Scope<'_>, node: &Node) -> Vec<TokenStream> {
     let success = match &node.success {
-        // A terminal node is marked as such; it has no edge out of the run.
+        // A terminal node has no edge; its `terminal` flag is set.
         Success::Output => Vec::new(),
         Success::Direct(to) => to.iter().map(|to| edge(scope, node, Some(to), &quote!(Direct))).collect(),
         Success::Match { arms: all, .. } => arms(scope, node, all),

@@ -9,13 +9,14 @@ use syn::{Data, DeriveInput, Fields, Member, parse_quote, spanned::Spanned};
 /// The implementation of `Merge` for a struct.
 ///
 /// # Errors
-/// For enums and unions, which have no fields that could be merged one by one.
+/// For enums and unions, which cannot be merged field by field.
 pub(crate) fn merge(mut input: DeriveInput) -> syn::Result<TokenStream> {
     let fields = match &input.data {
         Data::Struct(data) => data.fields.clone(),
         Data::Enum(_) | Data::Union(_) => {
             let name = plain(&input.ident);
-            let message = format!("only structs can derive Merge: say by hand how two `{name}` are merged");
+            let message =
+                format!("`Merge` can be derived for structs only: implement `Merge` for `{name}` by hand");
             return Err(syn::Error::new(input.ident.span(), message));
         }
     };
@@ -28,7 +29,7 @@ pub(crate) fn merge(mut input: DeriveInput) -> syn::Result<TokenStream> {
         quote_spanned!(ty.span()=> <#ty as #support::Merge>)
     });
     let traits: Vec<_> = traits.collect();
-    // A struct without fields has nothing to use the arguments for.
+    // A struct without fields does not use the arguments.
     let (base, theirs) =
         if members.is_empty() { (quote!(_), quote!(_)) } else { (quote!(base), quote!(theirs)) };
     Ok(quote! {
@@ -45,7 +46,7 @@ pub(crate) fn merge(mut input: DeriveInput) -> syn::Result<TokenStream> {
     })
 }
 
-/// Bounds the type parameters that the fields use.
+/// Adds the bound `Merge` to the type parameters that the fields use.
 fn bound(input: &mut DeriveInput, fields: &Fields, support: &TokenStream) {
     for parameter in input.generics.type_params_mut() {
         let name = parameter.ident.to_string();

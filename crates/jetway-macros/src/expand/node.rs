@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::{Field, Fields, spanned::Spanned};
 
-/// Everything that `node!` generates.
+/// All code that `node!` generates.
 pub(crate) fn node(node: &NodeDef) -> TokenStream {
     let (ident, support) = (&node.head.ident, root::support(node.head.ident.span()));
     let (generics, args, bounds) = node.head.generics.split_for_impl();

@@ -7,7 +7,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::spanned::Spanned;
 
-/// A workflow and what its generated code calls things.
+/// A workflow and the names that its generated code uses.
 pub(super) struct Scope<'a> {
     pub(super) workflow: &'a Workflow,
     /// `::jetway::macro_support`
@@ -22,30 +22,30 @@ impl<'a> Scope<'a> {
         Self { workflow, support: root::support(workflow.head.ident.span()), item }
     }
 
-    /// Where rustc shows mistakes that belong to no node and no edge: at the workflow's name.
+    /// Where rustc shows errors that belong to no node and no edge: at the name of the workflow.
     pub(super) fn here(&self) -> Span {
         located(self.workflow.head.ident.span())
     }
 
-    /// The node's type as an implementation of `Node`. A mistake in it shows at the field's type.
+    /// The node's type as an implementation of `Node`. rustc shows errors at the type of the field.
     pub(super) fn node(&self, node: &Node) -> TokenStream {
         let (ty, context, support) = (&node.ty, &self.workflow.context, &self.support);
         quote_spanned!(ty.span()=> <#ty as #support::Node<#context>>)
     }
 
-    /// What the node is given.
+    /// The input type of the node.
     pub(super) fn input(&self, node: &Node) -> TokenStream {
         let of = self.node(node);
         quote_spanned!(node.ty.span()=> #of::Input)
     }
 
-    /// What the node hands on.
+    /// The output type of the node.
     pub(super) fn output(&self, node: &Node) -> TokenStream {
         let of = self.node(node);
         quote_spanned!(node.ty.span()=> #of::Output)
     }
 
-    /// What an edge to the node must carry: its input, or one value of it where it gathers.
+    /// The type that an edge to the node carries: its input, or one value of the input if the node gathers.
     pub(super) fn carried(&self, node: &Node) -> TokenStream {
         let (input, support) = (self.input(node), &self.support);
         if node.gathers {
@@ -66,19 +66,19 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The `where` clause of everything generated: the user's, and what is asked of every node.
+    /// The `where` clause of all generated items: the user's, and the bounds of every node.
     ///
-    /// With what is asked as a premise, rustc reports a field that is no node, or an input that cannot be stored, in
-    /// one place instead of wherever generated code makes use of it. Where there are parameters a premise would hide
-    /// what rustc knows about them.
+    /// With these bounds rustc reports a field that is not a node, or an input that cannot be stored, once instead of
+    /// at every use in generated code. They are left out for generic workflows, where they would hide what rustc knows
+    /// about the parameters.
     pub(super) fn bounds(&self) -> TokenStream {
-        let given = &self.workflow.head.generics.where_clause;
+        let declared = &self.workflow.head.generics.where_clause;
         if self.is_generic() {
-            return given.to_token_stream();
+            return declared.to_token_stream();
         }
         let context = &self.workflow.context;
         let nodes = self.workflow.nodes.iter().map(|node| {
-            // rustc shows the whole path of the trait.
+            // rustc shows errors at the whole path of the trait.
             let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
             let gathers = node.gathers.then(|| quote_spanned!(ty.span()=> #input: #support::Gathers,));
             quote_spanned! {ty.span()=>
@@ -88,15 +88,15 @@ impl<'a> Scope<'a> {
                 #gathers
             }
         });
-        let given = given.iter().flat_map(|given| &given.predicates);
-        quote_spanned!(self.here()=> where #(#nodes)* #(#given),*)
+        let declared = declared.iter().flat_map(|declared| &declared.predicates);
+        quote_spanned!(self.here()=> where #(#nodes)* #(#declared),*)
     }
 
     fn is_generic(&self) -> bool {
         !self.workflow.head.generics.params.is_empty()
     }
 
-    /// Says of an input that cannot be stored which node takes it, before the bounds say what it lacks.
+    /// Makes rustc report which node has an input that cannot be stored, before it reports the missing traits.
     pub(super) fn inputs(&self) -> TokenStream {
         if self.is_generic() {
             return self.generic_inputs();
@@ -110,15 +110,15 @@ impl<'a> Scope<'a> {
         quote_spanned! {self.here()=>
             const _: () = {
                 #allow
-                #[allow(dead_code, reason = "its bounds are what is looked at")]
+                #[allow(dead_code, reason = "only its bounds are checked")]
                 struct __JetwayInputs where #(#inputs),*;
             };
         }
     }
 
-    /// As calls, which make no premise of what they ask for.
+    /// Uses calls instead of bounds, because bounds would hide what rustc knows about the parameters.
     fn generic_inputs(&self) -> TokenStream {
-        let (generics, _, given) = self.workflow.head.generics.split_for_impl();
+        let (generics, _, declared) = self.workflow.head.generics.split_for_impl();
         let calls = self.workflow.nodes.iter().map(|node| {
             let (ty, input, support) = (&node.ty, self.input(node), root::support(node.ty.span()));
             quote_spanned!(ty.span()=> #support::is_input::<#ty, #input>();)
@@ -127,16 +127,16 @@ impl<'a> Scope<'a> {
         quote_spanned! {self.here()=>
             const _: () = {
                 #allow
-                #[allow(dead_code, reason = "its calls are what is looked at")]
-                fn __jetway_inputs #generics () #given { #(#calls)* }
+                #[allow(dead_code, reason = "only its calls are checked")]
+                fn __jetway_inputs #generics () #declared { #(#calls)* }
             };
         }
     }
 
-    /// What [`bounds`](Self::bounds) would be warned of.
+    /// Allows the lints that [`bounds`](Self::bounds) triggers.
     pub(super) fn allow_bounds(&self) -> TokenStream {
         quote_spanned! {self.here()=>
-            #[allow(trivial_bounds, private_bounds, reason = "they are what is asked of every node")]
+            #[allow(trivial_bounds, private_bounds, reason = "every node needs these bounds")]
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The work item enum: one variant for each node, with an id and the node's input.
+//! The work item enum: one variant for each node, with the id of the item and the input of the node.
 
 use super::{local, located, scope::Scope};
 use crate::text::plain;
@@ -12,17 +12,17 @@ pub(super) fn work_item(scope: &Scope<'_>) -> TokenStream {
     quote!(#(#parts)*)
 }
 
-/// Only serde's traits are derived. The others would bound the type parameters, not the inputs.
+/// The enum derives the traits of serde only. Other derives would bound the type parameters instead of the inputs.
 fn definition(scope: &Scope<'_>) -> TokenStream {
     let (item, support, head, here) = (&scope.item, &scope.support, &scope.workflow.head, scope.here());
     let (vis, generics) = (&head.vis, &head.generics);
     let (allow, bounds) = (scope.allow_bounds(), scope.bounds());
     let serde = format!("{support}::serde").replace(' ', "");
     let exact = (!generics.params.is_empty()).then(|| quote_spanned!(here=> #[serde(bound = "")]));
-    let about = format!("A work item of [`{}`]: a node and the input that it is to be run with.", head.ident);
+    let about = format!("A work item of [`{}`]: a node and its input.", head.ident);
     let variants = scope.workflow.nodes.iter().map(|node| {
         let (variant, input) = (&node.variant, scope.input(node));
-        let about = format!("Runs `{}`: the item's id, and the input.", plain(&node.ident));
+        let about = format!("Runs `{}`: the id of the item, and the input of the node.", plain(&node.ident));
         quote_spanned!(here=> #[doc = #about] #variant(::std::string::String, #input))
     });
     quote_spanned! {here=>
@@ -134,7 +134,7 @@ fn item(scope: &Scope<'_>) -> TokenStream {
     }
 }
 
-/// `gathered`, where any node gathers.
+/// The method `gathered`, if any node gathers.
 fn gathered(scope: &Scope<'_>) -> Option<TokenStream> {
     let (support, nodes, here) = (&scope.support, &scope.workflow.nodes, scope.here());
     let input = local("input", here);

@@ -12,7 +12,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
-/// Everything that `workflow!` generates.
+/// All code that `workflow!` generates.
 pub(crate) fn workflow(workflow: &Workflow) -> TokenStream {
     let scope = Scope::new(workflow);
     let (definition, debug) = (definition(workflow), debug(&scope));
@@ -36,8 +36,8 @@ fn definition(workflow: &Workflow) -> TokenStream {
     quote!(#(#attrs)* #derives #vis struct #ident #generics #bounds { #(#fields),* })
 }
 
-/// Whether `Debug` asks something of the fields instead of the type parameters. A derived one would refuse closures as
-/// arguments, though the nodes that hold them can be shown.
+/// Whether `Debug` is implemented with bounds on the fields instead of the type parameters. A derived `Debug` would reject
+/// closures as type arguments, although the nodes that hold them implement `Debug`.
 fn debugs_fields(workflow: &Workflow) -> bool {
     let head = &workflow.head;
     head.generics.type_params().next().is_some() && !derives_debug(&head.attrs)
@@ -76,7 +76,7 @@ fn implementation(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, item, here) = (&scope.support, scope.workflow, &scope.item, scope.here());
     let (context, args) = (&workflow.context, workflow.head.generics.split_for_impl().1);
     let start = &workflow.nodes[workflow.start];
-    // Where a node is less public than the workflow, rustc complains of these items, so they stand at its type.
+    // If a node is less public than the workflow, rustc reports these items: show the error at the node's type.
     let (input, output) = (scope.input(start), output(scope));
     let input = quote_spanned!(start.ty.span()=> type Input = #input;);
     let start = &start.variant;
@@ -115,12 +115,12 @@ fn output(scope: &Scope<'_>) -> TokenStream {
             let output = scope.output(node);
             quote_spanned!(node.ty.span()=> type Output = #output;)
         }
-        // Refused by `validate`.
+        // Rejected by `validate`.
         (None, None) => TokenStream::new(),
     }
 }
 
-/// The methods that say what the workflow is.
+/// The methods that describe the workflow.
 fn constants(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
     let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
@@ -139,14 +139,14 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
     }
 }
 
-/// The methods that run a work item, and the traits behind the edges.
+/// The methods that run a work item, and the traits of the edges.
 fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     let (support, context, here) = (&scope.support, &scope.workflow.context, scope.here());
     let mut edge_traits = EdgeTraits::default();
     let arms: Vec<_> =
         scope.workflow.nodes.iter().map(|node| attempt::arm(scope, node, &mut edge_traits)).collect();
     let [item, id] = ["item", "id"].map(|name| local(name, here));
-    // The lifetime must not be one of the user's.
+    // The name of the lifetime must not conflict with one of the user's.
     let engine = quote_spanned! {here=>
         async fn attempt_work_item<'jetway>(
             &'jetway self,
@@ -169,11 +169,11 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     (engine, edge_traits.into_traits())
 }
 
-/// A warning, as far as a macro can give one: the use of something deprecated.
+/// A warning. A macro can only emit one as the use of a deprecated item.
 fn warning(shadowed: &Shadowed) -> TokenStream {
     let name = plain(&shadowed.from);
     let note =
-        format!("the arms of `{name}` are drawn but never taken, since `{name}` has a direct edge as well");
+        format!("the arms of `{name}` are drawn but never taken, because `{name}` has a direct edge too");
     let used = quote_spanned!(shadowed.from.span()=> shadowed_arms);
     quote! {
         const _: () = {

@@ -15,14 +15,14 @@ use syn::{
 pub(crate) struct Arm<T> {
     pub(crate) pattern: Pattern,
     pub(crate) guard: Option<Expr>,
-    /// Where the payload goes; out of the run where this is empty.
+    /// Where the payload goes; if empty, it is an output of the run.
     pub(crate) to: Vec<T>,
     /// The end of the arm in the source.
     pub(crate) end: Span,
 }
 
 impl<T> Arm<T> {
-    /// The arm with other names for its successors.
+    /// The same arm with other successors.
     pub(crate) fn with<U>(self, to: Vec<U>) -> Arm<U> {
         Arm { pattern: self.pattern, guard: self.guard, to, end: self.end }
     }
@@ -36,16 +36,16 @@ impl<T> Arm<T> {
     }
 }
 
-/// What an arm matches.
+/// The pattern of an arm.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
-    /// The pattern to generate, in which every value that is handed on has a name.
+    /// The pattern to generate, in which every value of the payload has a name.
     pub(crate) matches: Pat,
-    /// These names: none for a unit, one for the payload, several for a tuple of them.
+    /// These names: none for a unit, one for a single value, several for a tuple.
     pub(crate) payload: Vec<Ident>,
-    /// Whether it was written without parentheses and braces.
+    /// Whether it has neither parentheses nor braces.
     pub(crate) bare: bool,
-    /// As it was written.
+    /// The pattern as written.
     pub(crate) text: String,
     pub(crate) span: Span,
 }
@@ -88,8 +88,8 @@ impl Pattern {
             _ => return Err(unexpected(&matches)),
         };
         if bare {
-            // Matches a unit variant as well as one with fields, and never binds a name. Not every name is one of a
-            // variant: `self` is none.
+            // Matches variants with and without fields, and never binds a name. Not every identifier can name a variant:
+            // `self` cannot.
             let any = Pat::parse_single.parse2(quote_spanned!(span=> #path { .. }));
             matches = any.map_err(|_no_variant| unexpected(&matches))?;
         }
@@ -97,7 +97,7 @@ impl Pattern {
     }
 }
 
-/// Takes the name out of one position of a pattern, giving it one where it is `_`.
+/// Collects the name at one position of a pattern; `_` gets a name first.
 fn named(position: &mut Pat, payload: &mut Vec<Ident>) -> syn::Result<()> {
     match position {
         Pat::Rest(_) => {}
@@ -111,7 +111,7 @@ fn named(position: &mut Pat, payload: &mut Vec<Ident>) -> syn::Result<()> {
             payload.push(name.ident.clone());
         }
         _ => {
-            return Err(syn::Error::new_spanned(position, "expected a name or `_` for the payload"));
+            return Err(syn::Error::new_spanned(position, "expected a name or `_`"));
         }
     }
     Ok(())
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads_are_what_is_named() {
+    fn the_payload_is_what_the_pattern_names() {
         for (tokens, text, generated, payload) in [
             (quote!(V::Done), "V::Done", "V::Done { .. }", ""),
             (quote!(Done), "Done", "Done { .. }", ""),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn other_patterns_are_refused() {
+    fn other_patterns_are_rejected() {
         for tokens in
             [quote!(_), quote!(1), quote!((a, b)), quote!(V::A(Some(v))), quote!(V::A(ref v)), quote!(self)]
         {

@@ -9,7 +9,7 @@ use syn::{
     token,
 };
 
-/// Everything that one entry of `edges { .. }` says about the node `from`.
+/// One entry of `edges { .. }`.
 #[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) from: Ident,
@@ -19,7 +19,7 @@ pub(crate) struct Edge {
 /// The kinds of an [`Edge`].
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// `a => [b, c];`, `a => {[b, c]};`, and with nobody named `a => [];`, `a => {};`.
+    /// `a => [b, c];` or `a => {[b, c]};`; without successors `a => [];` or `a => {};`.
     Direct(Vec<Ident>),
     /// `a on_failure => [b];`
     Failure(Vec<Ident>),
@@ -39,7 +39,7 @@ impl Parse for Edge {
         }
         input.parse::<Token![=>]>()?;
         let kind = kind(input, on_failure)?;
-        // The older spellings with braces are statements of their own, so they need no `;`.
+        // The older spellings with braces need no `;`.
         Ok(Self { from, kind })
     }
 }
@@ -93,7 +93,7 @@ fn names(input: ParseStream) -> syn::Result<Vec<Ident>> {
     names_and_end(input).map(|(names, _)| names)
 }
 
-/// `[a, b]`, and where its `]` stands.
+/// `[a, b]`, and the span of its `]`.
 fn names_and_end(input: ParseStream) -> syn::Result<(Vec<Ident>, Span)> {
     let content;
     let brackets = bracketed!(content in input);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn arms_in_their_order() {
+    fn arms_keep_their_order() {
         let edge =
             parse(quote!(a => { V::A(v) if v > 1 => [b, c]; V::A(_) => [b]; V::Done => [] };)).unwrap();
         let Kind::Match(arms) = edge.kind else { panic!("not a composite edge") };
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_mistake() {
         for (tokens, message) in [
             (quote!(a on_failur => [b];), "`on_failure =>`"),
             (quote!(a => b;), "expected `[successors]`"),

@@ -17,7 +17,7 @@ impl Parse for Head {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         if let Some(cfg) = attrs.iter().find(|attribute| attribute.path().is_ident("cfg")) {
-            let message = "put this in front of the whole macro, which is more than a struct";
+            let message = "`cfg` is not supported here: put it before the whole macro";
             return Err(syn::Error::new_spanned(cfg, message));
         }
         let vis = input.parse()?;
@@ -26,13 +26,13 @@ impl Parse for Head {
     }
 }
 
-/// Named fields up to the end of the braces. The commas between them are optional.
+/// Parses named fields up to the end of the braces. The commas between them are optional.
 pub(crate) fn named_fields(content: ParseStream) -> syn::Result<Vec<Field>> {
     let mut fields = Vec::new();
     while !content.is_empty() {
         let field = Field::parse_named(content)?;
         if let Some((eq, _)) = &field.default {
-            return Err(syn::Error::new(eq.span, "a field cannot have a default value here"));
+            return Err(syn::Error::new(eq.span, "a field cannot have a default value"));
         }
         fields.push(field);
         content.parse::<Option<Token![,]>>()?;

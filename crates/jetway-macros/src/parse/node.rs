@@ -12,11 +12,11 @@ use syn::{
 
 const CLAUSES: [&str; 3] = ["context", "input", "output"];
 
-/// What `node!` was given.
+/// The input of `node!`.
 pub(crate) struct NodeDef {
     pub(crate) head: Head,
     pub(crate) fields: Fields,
-    /// `()` where it is not given.
+    /// `()` by default.
     pub(crate) context: Type,
     pub(crate) input: Type,
     pub(crate) output: Type,
@@ -25,7 +25,7 @@ pub(crate) struct NodeDef {
     pub(crate) body: Body,
 }
 
-/// What runs.
+/// The body of the closure.
 pub(crate) enum Body {
     Block(Block),
     Expr(Box<Expr>),
@@ -44,24 +44,27 @@ impl Parse for NodeDef {
             let ty: Type = input.parse()?;
             input.parse::<Token![;]>()?;
             if clauses[slot].replace(ty).is_some() {
-                return Err(syn::Error::new(keyword.span(), format!("`{keyword}` is given twice")));
+                return Err(syn::Error::new(keyword.span(), format!("duplicate clause `{keyword}`")));
             }
         }
         let missing = |what: &str| {
             let name = plain(&head.ident);
-            syn::Error::new(head.ident.span(), format!("node `{name}` has no `{what} = Type;`"))
+            syn::Error::new(
+                head.ident.span(),
+                format!("node `{name}` has no `{what}` clause: add `{what} = Type;`"),
+            )
         };
-        let [context, taken, given] = clauses;
-        let taken = taken.ok_or_else(|| missing("input"))?;
-        let given = given.ok_or_else(|| missing("output"))?;
+        let [context, input_type, output_type] = clauses;
+        let input_type = input_type.ok_or_else(|| missing("input"))?;
+        let output_type = output_type.ok_or_else(|| missing("output"))?;
         let (context_pattern, input_pattern) = parameters(input)?;
         let body = body(input)?;
         Ok(Self {
             head,
             fields,
             context: context.unwrap_or_else(|| syn::parse_quote!(())),
-            input: taken,
-            output: given,
+            input: input_type,
+            output: output_type,
             context_pattern,
             input_pattern,
             body,
@@ -69,7 +72,7 @@ impl Parse for NodeDef {
     }
 }
 
-/// `{ a: T, b: U }`, `(T, U);` or `;`, with the where clause at its usual place, and an optional `;` after braces.
+/// Parses `{ a: T, b: U }`, `(T, U);` or `;`, with the where clause at its usual place. A `;` after braces is optional.
 fn fields(input: ParseStream, head: &mut Head) -> syn::Result<Fields> {
     if input.peek(token::Paren) {
         let fields: FieldsUnnamed = input.parse()?;
@@ -88,7 +91,7 @@ fn fields(input: ParseStream, head: &mut Head) -> syn::Result<Fields> {
     Ok(Fields::Named(syn::FieldsNamed { brace_token, named }))
 }
 
-/// `|ctx, input|`. A leading `async` or `move` changes nothing: the body is asynchronous and owns its input.
+/// Parses `|ctx, input|`. A leading `async` or `move` has no effect: the body is asynchronous and owns its input.
 fn parameters(input: ParseStream) -> syn::Result<(Pat, Pat)> {
     input.parse::<Option<Token![async]>>()?;
     input.parse::<Option<Token![move]>>()?;
@@ -113,7 +116,11 @@ fn body(input: ParseStream) -> syn::Result<Body> {
         Body::Expr(Box::new(input.parse()?))
     };
     input.parse::<Option<Token![;]>>()?;
-    if input.is_empty() { Ok(body) } else { Err(input.error("nothing may follow the node's closure")) }
+    if input.is_empty() {
+        Ok(body)
+    } else {
+        Err(input.error("unexpected tokens after the closure of the node"))
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_context_may_be_left_out_and_the_body_be_an_expression() {
+    fn context_is_optional_and_body_may_be_an_expression() {
         let def = parse(
             quote! { struct A; input = u8; output = u8; async move |_c, (mut x)| Ok(Transition::Next(x)); },
         );
@@ -156,13 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_mistake() {
         let closure = quote!(|_, _| { Ok(Transition::Hold) });
         for (tokens, message) in [
-            (quote! { struct A; output = u8; #closure }, "node `A` has no `input = Type;`"),
-            (quote! { struct A; input = u8; input = u8; #closure }, "`input` is given twice"),
+            (
+                quote! { struct A; output = u8; #closure },
+                "node `A` has no `input` clause: add `input = Type;`",
+            ),
+            (quote! { struct A; input = u8; input = u8; #closure }, "duplicate clause `input`"),
             (quote! { struct A; inptu = u8; #closure }, "did you mean `input`?"),
-            (quote! { struct A; input = u8; output = u8; #closure struct B; }, "nothing may follow"),
+            (
+                quote! { struct A; input = u8; output = u8; #closure struct B; },
+                "unexpected tokens after the closure",
+            ),
             (quote! { struct A; input = u8; output = u8; { 1 } }, "expected a clause"),
         ] {
             let error = parse(tokens).err().unwrap_or_default();

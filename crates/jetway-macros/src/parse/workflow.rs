@@ -1,4 +1,4 @@
-//! `workflow!`: a struct of nodes, and clauses that say how they are connected.
+//! `workflow!`: a struct of nodes, and clauses with their edges.
 
 use super::{
     edge::Edge,
@@ -16,14 +16,14 @@ use syn::{
 
 const CLAUSES: [&str; 5] = ["start", "context", "edges", "name", "output"];
 
-/// What `workflow!` was given.
+/// The input of `workflow!`.
 pub(crate) struct Definition {
     pub(crate) head: Head,
     pub(crate) fields: Vec<NodeField>,
     pub(crate) clauses: Vec<Clause>,
 }
 
-/// A field: a node, or the policy that a node's `#[retry]` names.
+/// A field: a node, or a retry policy that the `#[retry]` of a node names.
 pub(crate) struct NodeField {
     /// Without `#[retry]` and `#[gather]`.
     pub(crate) attrs: Vec<Attribute>,
@@ -32,19 +32,19 @@ pub(crate) struct NodeField {
     pub(crate) ty: Type,
     /// The field that `#[retry = field]` names.
     pub(crate) retry: Option<Ident>,
-    /// Where `#[gather]` stands.
+    /// The span of `#[gather]`.
     pub(crate) gather: Option<Span>,
     /// The number of `#[at_most = 8]`.
     pub(crate) at_most: Option<LitInt>,
 }
 
-/// One clause behind the struct.
+/// One clause after the struct.
 pub(crate) struct Clause {
     pub(crate) keyword: Ident,
     pub(crate) value: Value,
 }
 
-/// What a clause says.
+/// The value of a clause.
 pub(crate) enum Value {
     Start(Ident),
     Context(Type),
@@ -103,25 +103,26 @@ impl NodeField {
 
     fn attribute(&mut self, attribute: Attribute) -> syn::Result<()> {
         let path = attribute.path();
-        let twice = |name: &str| syn::Error::new_spanned(&attribute, format!("`#[{name}]` is given twice"));
+        let duplicate =
+            |name: &str| syn::Error::new_spanned(&attribute, format!("duplicate attribute `#[{name}]`"));
         if path.is_ident("retry") {
             let policy = policy(&attribute.meta)?;
             if self.retry.replace(policy).is_some() {
-                return Err(twice("retry"));
+                return Err(duplicate("retry"));
             }
         } else if path.is_ident("gather") {
             attribute.meta.require_path_only()?;
             if self.gather.replace(attribute.span()).is_some() {
-                return Err(twice("gather"));
+                return Err(duplicate("gather"));
             }
         } else if path.is_ident("at_most") {
             if self.at_most.replace(bound(&attribute.meta)?).is_some() {
-                return Err(twice("at_most"));
+                return Err(duplicate("at_most"));
             }
         } else if path.is_ident("cfg") || path.is_ident("cfg_attr") {
             return Err(syn::Error::new_spanned(
                 &attribute,
-                "a node cannot depend on `cfg`: put it in front of the whole `workflow!`",
+                "`cfg` is not supported on a node: put it before the whole `workflow!`",
             ));
         } else {
             let hint =
@@ -135,7 +136,7 @@ impl NodeField {
     }
 }
 
-/// `8` out of `at_most = 8`.
+/// The `8` of `at_most = 8`.
 fn bound(meta: &Meta) -> syn::Result<LitInt> {
     if let Meta::NameValue(pair) = meta
         && let Expr::Lit(literal) = &pair.value
@@ -144,10 +145,10 @@ fn bound(meta: &Meta) -> syn::Result<LitInt> {
     {
         return Ok(number.clone());
     }
-    Err(syn::Error::new_spanned(meta, "write `#[at_most = 8]`, with a whole number of one or more"))
+    Err(syn::Error::new_spanned(meta, "invalid bound: write `#[at_most = 8]`, with an integer of 1 or more"))
 }
 
-/// `backoff` out of `retry = backoff`.
+/// The `backoff` of `retry = backoff`.
 fn policy(meta: &Meta) -> syn::Result<Ident> {
     if let Meta::NameValue(pair) = meta
         && let Expr::Path(path) = &pair.value
@@ -157,7 +158,7 @@ fn policy(meta: &Meta) -> syn::Result<Ident> {
     }
     Err(syn::Error::new_spanned(
         meta,
-        "write `#[retry = policy]`, where `policy` is a field of this workflow",
+        "invalid retry policy: write `#[retry = policy]`, where `policy` is a field of this workflow",
     ))
 }
 
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn documented_and_attributed() {
+    fn docs_attributes_and_all_clauses() {
         let definition = parse(quote! {
             /// Indexes pages.
             #[derive(PartialEq)]
@@ -229,20 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
-        let mistakes: [(TokenStream, &str); 10] = [
+    fn errors_name_the_mistake() {
+        let cases: [(TokenStream, &str); 10] = [
             (quote! { struct A { a: B } strat = a; }, "did you mean `start`?"),
             (quote! { struct A { #[retry(x)] a: B } }, "write `#[retry = policy]`"),
             (quote! { struct A { #[at_most = 0] a: B } }, "write `#[at_most = 8]`"),
             (quote! { struct A { #[at_most(3)] a: B } }, "write `#[at_most = 8]`"),
-            (quote! { struct A { #[at_most = 3] #[at_most = 4] a: B } }, "`#[at_most]` is given twice"),
+            (quote! { struct A { #[at_most = 3] #[at_most = 4] a: B } }, "duplicate attribute `#[at_most]`"),
             (quote! { struct A { #[gathr] a: B } }, "unknown attribute `gathr`; did you mean `gather`?"),
-            (quote! { struct A { #[gather] #[gather] a: B } }, "`#[gather]` is given twice"),
-            (quote! { struct A { #[cfg(test)] a: B } }, "cannot depend on `cfg`"),
+            (quote! { struct A { #[gather] #[gather] a: B } }, "duplicate attribute `#[gather]`"),
+            (quote! { struct A { #[cfg(test)] a: B } }, "`cfg` is not supported on a node"),
             (quote! { struct A { a: B = 1 } }, "cannot have a default value"),
             (quote! { struct A { a: B } start = a }, "expected `;`"),
         ];
-        for (tokens, message) in mistakes {
+        for (tokens, message) in cases {
             let error = parse(tokens).err().unwrap_or_default();
             assert!(error.contains(message), "{error:?} does not say {message:?}");
         }

@@ -1,4 +1,4 @@
-//! The clauses: each at most once, `start` and `edges` present, a name fit for subjects.
+//! Checks the clauses: none twice, `start` and `edges` present, a valid name.
 
 use crate::{
     errors::Errors,
@@ -12,9 +12,9 @@ use crate::{
 use proc_macro2::Ident;
 use syn::{LitStr, Type, parse_quote};
 
-const NAME_RULE: &str = "1 to 64 characters out of A-Z, a-z, 0-9, _ and -";
+const NAME_RULE: &str = "1 to 64 characters from A-Z, a-z, 0-9, _ and -";
 
-/// What the clauses say, defaults filled in.
+/// The values of the clauses, with defaults.
 pub(super) struct Clauses {
     pub(super) start: Ident,
     pub(super) context: Type,
@@ -24,25 +24,28 @@ pub(super) struct Clauses {
 }
 
 impl Clauses {
-    /// Sorts the clauses. What it returns is of use only where no mistake was found.
+    /// Sorts the clauses. The result is only valid if no error was added.
     pub(super) fn sort(head: &Head, clauses: Vec<Clause>, errors: &mut Errors) -> Self {
         let (mut start, mut context, mut output, mut name, mut edges) = (None, None, None, None, None);
         for Clause { keyword, value } in clauses {
-            let again = match value {
+            let duplicate = match value {
                 Value::Start(node) => start.replace(node).is_some(),
                 Value::Context(ty) => context.replace(ty).is_some(),
                 Value::Output(ty) => output.replace(ty).is_some(),
                 Value::Name(text) => name.replace(text).is_some(),
                 Value::Edges(list) => edges.replace(list).is_some(),
             };
-            if again {
-                errors.at(keyword.span(), format!("`{keyword}` is given twice"));
+            if duplicate {
+                errors.at(keyword.span(), format!("duplicate clause `{keyword}`"));
             }
         }
         let workflow = plain(&head.ident);
-        for (missing, clause) in [(start.is_none(), "start = node;"), (edges.is_none(), "edges { .. }")] {
+        for (missing, name, clause) in
+            [(start.is_none(), "start", "start = node;"), (edges.is_none(), "edges", "edges { .. }")]
+        {
             if missing {
-                errors.at(head.ident.span(), format!("workflow `{workflow}` has no `{clause}`"));
+                let message = format!("workflow `{workflow}` has no `{name}` clause: add `{clause}`");
+                errors.at(head.ident.span(), message);
             }
         }
         Self {
@@ -64,14 +67,14 @@ fn checked_name(ident: &Ident, workflow: String, given: Option<LitStr>, errors: 
         Some(given) => {
             let name = given.value();
             if !is_valid(&name) {
-                errors.at(given.span(), format!("bad workflow name {name:?}: use {NAME_RULE}"));
+                errors.at(given.span(), format!("invalid workflow name {name:?}: use {NAME_RULE}"));
             }
             name
         }
         None => {
             if !is_valid(&workflow) {
                 let message = format!(
-                    "`{workflow}` cannot be the workflow's name: add `name = \"..\";` with {NAME_RULE}"
+                    "`{workflow}` is not a valid workflow name: add `name = \"..\";` with {NAME_RULE}"
                 );
                 errors.at(ident.span(), message);
             }
@@ -82,28 +85,34 @@ fn checked_name(ident: &Ident, workflow: String, given: Option<LitStr>, errors: 
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::tests::refused;
+    use crate::validate::tests::rejected;
     use quote::quote;
 
     #[test]
-    fn every_clause_stands_there_once() {
-        refused(&quote! { struct W { a: A } edges { a => []; } }, &["workflow `W` has no `start = node;`"]);
-        refused(&quote! { struct W { a: A } start = a; }, &["workflow `W` has no `edges { .. }`"]);
-        refused(
+    fn required_clauses_occur_once() {
+        rejected(
+            &quote! { struct W { a: A } edges { a => []; } },
+            &["workflow `W` has no `start` clause: add `start = node;`"],
+        );
+        rejected(
+            &quote! { struct W { a: A } start = a; },
+            &["workflow `W` has no `edges` clause: add `edges { .. }`"],
+        );
+        rejected(
             &quote! { struct W { a: A } start = a; start = a; edges { a => []; } edges {} },
-            &["`start` is given twice", "`edges` is given twice"],
+            &["duplicate clause `start`", "duplicate clause `edges`"],
         );
     }
 
     #[test]
-    fn names_are_fit_for_subjects() {
-        refused(
+    fn names_follow_the_rule_for_names() {
+        rejected(
             &quote! { struct W { a: A } start = a; name = "a b"; edges { a => []; } },
-            &["bad workflow name \"a b\": use 1 to 64 characters out of A-Z, a-z, 0-9, _ and -"],
+            &["invalid workflow name \"a b\": use 1 to 64 characters from A-Z, a-z, 0-9, _ and -"],
         );
-        refused(
+        rejected(
             &quote! { struct Wörk { a: A } start = a; edges { a => []; } },
-            &["`Wörk` cannot be the workflow's name: add `name = \"..\";` with 1 to 64 characters"],
+            &["`Wörk` is not a valid workflow name: add `name = \"..\";` with 1 to 64 characters"],
         );
     }
 }

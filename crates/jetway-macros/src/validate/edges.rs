@@ -1,4 +1,4 @@
-//! The edges of each node: at most one of each kind, to nodes that exist.
+//! Checks the edges of each node: at most one of each kind, to nodes that exist.
 
 use super::names::{Declared, position};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use proc_macro2::Ident;
 
-/// The edges of one node, by kind, with the node's name as it stands there.
+/// The edges of one node, by kind, with the node's name in the source.
 #[derive(Default)]
 struct Edges {
     first: Option<Ident>,
@@ -21,14 +21,14 @@ struct Edges {
     composite: Option<(Ident, Vec<Arm<Target>>)>,
 }
 
-/// Joins nodes and edges. What it returns is of use only where no mistake was found.
+/// Joins nodes and edges. The result is only valid if no error was added.
 pub(super) fn resolve(nodes: Vec<Declared>, edges: Vec<Edge>, errors: &mut Errors) -> Vec<Node> {
     let mut by_node: Vec<Edges> = nodes.iter().map(|_| Edges::default()).collect();
     for Edge { from, kind } in edges {
-        // The successors are looked at even where the source is unknown: one mistake does not hide another.
+        // Check the successors even if the source is unknown, so that one error does not hide another.
         let node = position(&from, &nodes, errors);
-        let mut nowhere = Edges::default();
-        let slot = node.and_then(|node| by_node.get_mut(node)).unwrap_or(&mut nowhere);
+        let mut discarded = Edges::default();
+        let slot = node.and_then(|node| by_node.get_mut(node)).unwrap_or(&mut discarded);
         slot.add(&from, kind, &nodes, errors);
     }
     nodes.into_iter().zip(by_node).filter_map(|(node, edges)| joined(node, edges, errors)).collect()
@@ -38,11 +38,11 @@ impl Edges {
     fn add(&mut self, from: &Ident, kind: Kind, nodes: &[Declared], errors: &mut Errors) {
         let name = plain(from);
         self.first.get_or_insert_with(|| from.clone());
-        let (again, kind) = match kind {
+        let (duplicate, kind) = match kind {
             Kind::Direct(to) => (self.direct.replace(targets(from, to, nodes, errors)).is_some(), "direct"),
             Kind::Failure(to) => {
                 if to.is_empty() {
-                    errors.at(from.span(), format!("name the fallback: `{name} on_failure => [node];`"));
+                    errors.at(from.span(), format!("missing fallback: write `{name} on_failure => [node];`"));
                 }
                 (self.failure.replace(targets(from, to, nodes, errors)).is_some(), "`on_failure`")
             }
@@ -55,8 +55,8 @@ impl Edges {
                 (self.composite.replace((from.clone(), arms)).is_some(), "composite")
             }
         };
-        if again {
-            errors.at(from.span(), format!("`{name}` has two {kind} edges: make them one"));
+        if duplicate {
+            errors.at(from.span(), format!("`{name}` has two {kind} edges: merge them"));
         }
     }
 }
@@ -81,7 +81,7 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         (None, None) if failure.is_none() => {
             let name = plain(&node.ident);
             let message = format!(
-                "node `{name}` has no edges: add `{name} => [successor];`, or `{name} => [];` where the run ends"
+                "node `{name}` has no edges: add `{name} => [successor];`, or `{name} => [];` if it is terminal"
             );
             errors.at(node.ident.span(), message);
             return None;
@@ -109,22 +109,22 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::tests::refused;
+    use crate::validate::tests::rejected;
     use quote::quote;
 
     #[test]
-    fn edges_lead_between_nodes_that_exist() {
-        refused(
+    fn edges_connect_existing_nodes() {
+        rejected(
             &quote! {
                 struct W { fetch: A, parse: B } start = fecth;
                 edges { fetch => [prase, other]; fetch => {}; pasre => []; }
             },
             &[
-                "there is no node `fecth`; did you mean `fetch`?",
-                "there is no node `prase`; did you mean `parse`?",
-                "there is no node `other` in this workflow",
+                "unknown node `fecth`; did you mean `fetch`?",
+                "unknown node `prase`; did you mean `parse`?",
+                "unknown node `other` in this workflow",
                 "`fetch` has two direct edges",
-                "there is no node `pasre`; did you mean `parse`?",
+                "unknown node `pasre`; did you mean `parse`?",
                 "node `parse` has no edges: add `parse => [successor];`, or `parse => [];`",
             ],
         );
@@ -132,26 +132,26 @@ mod tests {
 
     #[test]
     fn a_node_has_one_edge_of_each_kind() {
-        refused(
+        rejected(
             &quote! { struct W { a: A } start = a; edges { a => { V::A => []; }; a => { V::B => []; }; } },
             &["`a` has two composite edges"],
         );
-        refused(
+        rejected(
             &quote! {
                 struct W { a: A, b: B } start = a;
                 edges { a => []; a on_failure => []; b => []; b on_failure => [a]; b on_failure => [a]; }
             },
-            &["name the fallback: `a on_failure => [node];`", "`b` has two `on_failure` edges"],
+            &["missing fallback: write `a on_failure => [node];`", "`b` has two `on_failure` edges"],
         );
     }
 
     #[test]
     fn a_value_goes_to_a_successor_once() {
-        refused(
+        rejected(
             &quote! { struct W { a: A, b: B } start = a; edges { a => [b, b]; b => []; } },
             &["duplicate edge `a => b`"],
         );
-        refused(
+        rejected(
             &quote! {
                 struct W { a: A, b: B } start = a;
                 edges { a => { V::A(_) => [b, b]; V::B => [b]; }; b => []; }

@@ -1,4 +1,4 @@
-//! The nodes that the fields declare, and their names.
+//! Checks the nodes that the fields declare, and their names.
 
 use crate::{
     errors::Errors,
@@ -14,13 +14,13 @@ pub(super) struct Declared {
     pub(super) ident: Ident,
     pub(super) ty: Type,
     pub(super) variant: Ident,
-    /// Where `#[gather]` stands.
+    /// The span of `#[gather]`.
     pub(super) gather: Option<Span>,
     pub(super) policy: Option<Ident>,
     pub(super) at_most: Option<LitInt>,
 }
 
-/// The nodes among the fields: all but those that some `#[retry]` names.
+/// The fields that are nodes: all except those that a `#[retry]` names.
 pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -> Vec<Declared> {
     let policies = policies(fields, errors);
     let mut nodes: Vec<Declared> = Vec::new();
@@ -28,15 +28,16 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
     for field in fields {
         let name = plain(&field.ident);
         if seen.insert(name.clone(), ()).is_some() {
-            errors.at(field.ident.span(), format!("`{name}` is declared twice"));
+            errors.at(field.ident.span(), format!("duplicate field `{name}`"));
             continue;
         }
         if policies.contains(&name) {
             if let Some(span) = field.gather {
-                errors.at(span, "a retry policy cannot gather");
+                errors.at(span, format!("`{name}` is a retry policy, not a node: remove `#[gather]`"));
             }
             if let Some(bound) = &field.at_most {
-                errors.at(bound.span(), "a retry policy is no node, so there is nothing to bound");
+                errors
+                    .at(bound.span(), format!("`{name}` is a retry policy, not a node: remove `#[at_most]`"));
             }
             continue;
         }
@@ -66,7 +67,7 @@ fn policies(fields: &[NodeField], errors: &mut Errors) -> Vec<String> {
         let name = plain(policy);
         if !known.contains(&name) {
             let hint = did_you_mean(&name, known.iter().map(String::as_str));
-            errors.at(policy.span(), format!("there is no field `{name}`{hint}"));
+            errors.at(policy.span(), format!("unknown field `{name}`{hint}"));
         }
         policies.push(name);
     }
@@ -77,20 +78,20 @@ fn variant(node: &Ident, nodes: &[Declared], errors: &mut Errors) -> Option<Iden
     let name = plain(node);
     let variant = camel_case(&name);
     let Ok(mut ident) = syn::parse_str::<Ident>(&variant) else {
-        errors.at(node.span(), format!("node `{name}` cannot be named a work item `{variant}`: rename it"));
+        errors.at(node.span(), format!("node `{name}` needs the work item variant `{variant}`, which is not a valid name: rename the node"));
         return None;
     };
     ident.set_span(node.span());
     if let Some(other) = nodes.iter().find(|other| other.variant == ident) {
         let other = plain(&other.ident);
         let message =
-            format!("`{other}` and `{name}` would both be the work item `{variant}`: rename one of them");
+            format!("`{other}` and `{name}` have the same work item variant `{variant}`: rename one of them");
         errors.at(node.span(), message);
     }
     Some(ident)
 }
 
-/// The position of the node that `name` names, or a mistake.
+/// The position of the node that `name` names; adds an error if there is none.
 pub(super) fn position(name: &Ident, nodes: &[Declared], errors: &mut Errors) -> Option<usize> {
     let written = plain(name);
     let found = nodes.iter().position(|node| plain(&node.ident) == written);
@@ -100,51 +101,48 @@ pub(super) fn position(name: &Ident, nodes: &[Declared], errors: &mut Errors) ->
         if hint.is_empty() {
             hint.push_str(" in this workflow");
         }
-        errors.at(name.span(), format!("there is no node `{written}`{hint}"));
+        errors.at(name.span(), format!("unknown node `{written}`{hint}"));
     }
     found
 }
 
-/// The position of the start node; of use only where no mistake was found.
+/// The position of the start node; only valid if no error was added.
 pub(super) fn start(name: &Ident, nodes: &[Declared], errors: &mut Errors) -> usize {
     position(name, nodes, errors).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::tests::refused;
+    use crate::validate::tests::rejected;
     use quote::quote;
 
     #[test]
-    fn nodes_have_names_of_their_own() {
-        refused(&quote! { struct W {} start = a; edges {} }, &["workflow `W` has no nodes"]);
-        refused(
-            &quote! { struct W { a: A, a: B } start = a; edges { a => []; } },
-            &["`a` is declared twice"],
-        );
-        refused(
+    fn names_of_nodes_are_unique_and_valid() {
+        rejected(&quote! { struct W {} start = a; edges {} }, &["workflow `W` has no nodes"]);
+        rejected(&quote! { struct W { a: A, a: B } start = a; edges { a => []; } }, &["duplicate field `a`"]);
+        rejected(
             &quote! { struct W { a_b: A, aB: A, self_: A, _1: A } start = a_b; edges {} },
             &[
-                "`a_b` and `aB` would both be the work item `AB`",
-                "node `self_` cannot be named a work item `Self`",
-                "node `_1` cannot be named a work item `1`",
+                "`a_b` and `aB` have the same work item variant `AB`",
+                "node `self_` needs the work item variant `Self`, which is not a valid name",
+                "node `_1` needs the work item variant `1`",
             ],
         );
     }
 
     #[test]
-    fn policies_are_fields_but_no_nodes() {
-        refused(
+    fn retry_policies_are_not_nodes() {
+        rejected(
             &quote! { struct W { #[retry = pol] a: A, policy: P } start = a; edges { a => []; policy => []; } },
-            &["there is no field `pol`"],
+            &["unknown field `pol`"],
         );
-        refused(
+        rejected(
             &quote! { struct W { #[retry = policy] a: A, policy: P } start = policy; edges { a => [policy]; } },
-            &["there is no node `policy` in this workflow", "there is no node `policy` in this workflow"],
+            &["unknown node `policy` in this workflow", "unknown node `policy` in this workflow"],
         );
-        refused(
+        rejected(
             &quote! { struct W { #[retry = p] #[gather] p: P, a: A } start = a; edges { a => []; } },
-            &["a retry policy cannot gather"],
+            &["`p` is a retry policy, not a node: remove `#[gather]`"],
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What can be reached from where: from the start every node, from every node an end.
+//! Checks that the start leads to every node, and that every node leads to an end of the run.
 
 use crate::{
     errors::Errors,
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// Checks a workflow whose names are resolved.
 ///
 /// # Errors
-/// Nodes that no run comes to, nodes that a run never leaves, and an output whose type nobody can tell.
+/// For unreachable nodes, for cycles without an exit, and for an output of unknown type.
 pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
     let mut errors = Errors::default();
     unreachable_nodes(workflow, &mut errors);
@@ -20,14 +20,14 @@ pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
 }
 
 fn unreachable_nodes(workflow: &Workflow, errors: &mut Errors) {
-    // Arms that are only drawn count: what they name is part of the picture, and a warning says that they are not taken.
+    // Arms that are only drawn count: a warning says that they are never taken.
     let reached = reachable_from(workflow.start, |node| workflow.nodes[node].successors());
     let start = plain(&workflow.nodes[workflow.start].ident);
     for (position, node) in workflow.nodes.iter().enumerate() {
         if !reached.contains(&position) {
             let name = plain(&node.ident);
             let message = format!(
-                "node `{name}` cannot be reached from `{start}`, the start: name it in an edge, such as \
+                "node `{name}` cannot be reached from the start `{start}`: add an edge to it, such as \
                  `{start} => [{name}];`, or remove it"
             );
             errors.at(node.ident.span(), message);
@@ -39,7 +39,8 @@ fn gathers_without_input(workflow: &Workflow, errors: &mut Errors) {
     for (position, node) in workflow.nodes.iter().enumerate().filter(|(_, node)| node.gathers) {
         if !workflow.nodes.iter().any(|other| other.successors().any(|next| next == position)) {
             let name = plain(&node.ident);
-            errors.at(node.ident.span(), format!("nothing leads to `{name}`, so it has nothing to gather"));
+            errors
+                .at(node.ident.span(), format!("no edge leads to `{name}`, which has `#[gather]`: add one"));
         }
     }
 }
@@ -52,7 +53,7 @@ fn missing_exits(workflow: &Workflow, errors: &mut Errors) {
         let names: Vec<_> = nodes.iter().map(|node| plain(&node.ident)).collect();
         let first = names.first().map_or("node", String::as_str);
         let message = format!(
-            "workflow `{name}` never ends: let {} end the run, as by `{first} => [];`",
+            "workflow `{name}` never ends: make {} terminal, for example with `{first} => [];`",
             either(names.iter().map(String::as_str))
         );
         errors.at(span, message);
@@ -60,7 +61,7 @@ fn missing_exits(workflow: &Workflow, errors: &mut Errors) {
     }
     if workflow.output.is_none() && !nodes.iter().any(Node::is_terminal) {
         let message = format!(
-            "workflow `{name}` ends in `=> []` arms only, where the type of the output cannot be seen: add \
+            "workflow `{name}` ends only in `=> []` arms, which do not show the type of the output: add \
              `output = Type;`"
         );
         errors.at(span, message);
@@ -72,7 +73,7 @@ fn missing_exits(workflow: &Workflow, errors: &mut Errors) {
     }
 }
 
-/// The nodes that a run never leaves, once it has come to one of them: each leads to all of them and to no other.
+/// The sets of nodes that a run never leaves: each node leads to all nodes of its set and to no other.
 fn closed_cycles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
     let reachable: Vec<_> =
         (0..nodes.len()).map(|node| reachable_from(node, |node| nodes[node].value_successors())).collect();
@@ -82,7 +83,7 @@ fn closed_cycles(nodes: &[Node]) -> BTreeSet<BTreeSet<usize>> {
     reachable.iter().filter(closed).cloned().collect()
 }
 
-/// Where these steps lead to from a node, the node itself included.
+/// The nodes that can be reached from a node, including itself.
 fn reachable_from<I: Iterator<Item = usize>>(
     node: usize,
     successors: impl Fn(usize) -> I,
@@ -99,81 +100,82 @@ fn cycle_message(nodes: &[Node], cycle: &BTreeSet<usize>) -> String {
     let names: Vec<_> = cycle.iter().map(|node| plain(&nodes[*node].ident)).collect();
     let first = names.first().map_or("node", String::as_str);
     let listed = listed(names.iter().map(String::as_str));
-    let (leads, them, one) = match cycle.len() {
-        1 => ("leads only to itself", "it", "it"),
-        _ => ("lead only to each other", "them", "one of them"),
+    let (leads, one) = match cycle.len() {
+        1 => ("leads only to itself", "it"),
+        _ => ("lead only to each other", "one of them"),
     };
     let shadowed = cycle.iter().find(|node| nodes[**node].shadowed.is_some());
     let arms = shadowed.map_or_else(String::new, |node| {
         let name = plain(&nodes[*node].ident);
-        format!("; the arms of `{name}` are no way out, since `{name}` has a direct edge as well")
+        format!(" (the arms of `{name}` are never taken, because `{name}` has a direct edge too)")
     });
     format!(
-        "{listed} {leads}: no way leads from {them} to an end of the run{arms}; {one} needs an edge to a node that \
-         does, or `{first} => [];` where the run is to end"
+        "{listed} {leads}, so a run never ends there{arms}: give {one} an edge to another node, or make it terminal, \
+         for example with `{first} => [];`"
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::validate::tests::refused;
+    use crate::validate::tests::rejected;
     use quote::quote;
 
     #[test]
-    fn every_node_is_reached() {
-        refused(
+    fn every_node_must_be_reachable() {
+        rejected(
             &quote! { struct W { a: A, b: B, c: C } start = a; edges { a => []; b => [c]; c => []; } },
-            &["node `b` cannot be reached from `a`", "node `c` cannot be reached from `a`"],
+            &[
+                "node `b` cannot be reached from the start `a`",
+                "node `c` cannot be reached from the start `a`",
+            ],
         );
-        refused(
+        rejected(
             &quote! { struct W { #[gather] a: A, b: B } start = a; edges { a => [b]; b => []; } },
-            &["nothing leads to `a`, so it has nothing to gather"],
+            &["no edge leads to `a`, which has `#[gather]`: add one"],
         );
     }
 
     #[test]
-    fn every_node_leads_to_an_end() {
+    fn every_node_must_lead_to_an_end() {
         for edges in [quote! { a => [b]; b => [a]; }, quote! { a => [b]; b => [b]; a on_failure => [b]; }] {
-            refused(
+            rejected(
                 &quote! { struct W { a: A, b: B } start = a; edges { #edges } },
-                &["workflow `W` never ends: let `a` or `b` end the run, as by `a => [];`"],
+                &["workflow `W` never ends: make `a` or `b` terminal, for example with `a => [];`"],
             );
         }
-        refused(
+        rejected(
             &quote! {
                 struct W { a: A, b: B, c: C, d: D } start = a;
                 edges { a => [b, c]; b => [d]; d => { V::A => [b]; }; c => []; }
             },
-            &[
-                "`b` and `d` lead only to each other: no way leads from them to an end of the run; one of them needs",
-            ],
+            &["`b` and `d` lead only to each other, so a run never ends there: give one of them an edge"],
         );
-        // Arms beside a direct edge are drawn and never taken.
-        refused(
+        // Arms beside a direct edge are never taken.
+        rejected(
             &quote! {
                 struct W { a: A, b: B, c: C } start = a;
                 edges { a => [b]; b => [a]; b => { K::X => [c]; }; c => []; }
             },
-            &["the arms of `b` are no way out, since `b` has a direct edge as well; one of them needs"],
+            &["(the arms of `b` are never taken, because `b` has a direct edge too): give one of them"],
         );
-        // What leads to a cycle alone is mended with it; each cycle is told by itself.
-        refused(
+        // A node that leads only to a cycle is not reported; each cycle is reported once.
+        rejected(
             &quote! {
                 struct W { a: A, to: B, b: B, c: C, d: D } start = a;
                 edges { a => [to, c, d]; to => [b]; b => [b]; d => { V::A => [d]; }; c => []; }
             },
             &[
-                "`b` leads only to itself: no way leads from it to an end of the run; it needs",
+                "`b` leads only to itself, so a run never ends there: give it an edge",
                 "`d` leads only to itself",
             ],
         );
     }
 
     #[test]
-    fn the_output_has_a_type() {
-        refused(
+    fn the_output_must_have_a_type() {
+        rejected(
             &quote! { struct W { a: A } start = a; edges { a => { V::A(_) => []; }; } },
-            &["the type of the output cannot be seen: add `output = Type;`"],
+            &["which do not show the type of the output: add `output = Type;`"],
         );
     }
 }

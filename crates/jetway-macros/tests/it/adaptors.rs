@@ -1,4 +1,4 @@
-//! Nodes made of nodes, functions and workflows, in a workflow.
+//! Nodes built from nodes, functions and workflows.
 
 use jetway_core::{
     BackoffStrategy, BatchNode, CompositeNode, Counter, Error, Failure, InMemoryCheckpointStore, List,
@@ -20,7 +20,7 @@ struct Notes {
 }
 
 node! {
-    /// Fails as often as it is told.
+    /// Fails `failures` times.
     struct Flaky { failures: u32, runs: Arc<AtomicU32> };
     context = Notes;
     input = String;
@@ -63,10 +63,10 @@ node! {
 }
 
 workflow! {
-    struct Tried {
-        #[retry = patience]
+    struct Retrying {
+        #[retry = policy]
         flaky: Flaky,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
         upper: Upper,
         explain: Explain,
     }
@@ -88,8 +88,8 @@ workflow! {
 }
 
 #[test]
-fn a_node_that_tries_again_by_its_type_is_drawn_so() {
-    let policy = tried(0).patience;
+fn a_node_with_a_retrying_type_is_drawn_with_retry() {
+    let policy = retrying(0).policy;
     let wrapped = Wrapped { twice: RetryNode::new(Upper, policy), upper: Upper };
     let retried: Vec<_> = wrapped.graph().nodes.iter().map(|node| node.retry).collect();
     assert_eq!(retried, [true, false]);
@@ -111,14 +111,14 @@ workflow! {
 }
 
 workflow! {
-    struct Nested { first: Upper, inner: CompositeNode<Notes, Tried> }
+    struct Nested { first: Upper, inner: CompositeNode<Notes, Retrying> }
     start = first;
     context = Notes;
     edges { first => [inner]; inner => []; }
 }
 
-fn tried(failures: u32) -> Tried {
-    let patience = RetryPolicy::new(
+fn retrying(failures: u32) -> Retrying {
+    let policy = RetryPolicy::new(
         3,
         Duration::from_millis(1),
         Duration::from_millis(2),
@@ -126,25 +126,25 @@ fn tried(failures: u32) -> Tried {
         RetryError::Generic,
     );
     let flaky = Flaky { failures, runs: Arc::default() };
-    Tried { flaky, patience, upper: Upper, explain: Explain }
+    Retrying { flaky, policy, upper: Upper, explain: Explain }
 }
 
 #[tokio::test]
-async fn a_node_with_a_policy_is_tried_again() {
+async fn a_node_with_a_policy_is_retried() {
     let ctx = WorkflowCtx::new(Notes::default());
-    assert_eq!(tried(2).run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
+    assert_eq!(retrying(2).run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
     assert_eq!(ctx.store.steps.get(), 3);
 }
 
 #[tokio::test]
-async fn a_fallback_that_asks_is_told_the_error() {
+async fn a_fallback_can_take_the_error() {
     let ctx = WorkflowCtx::new(Notes::default());
-    let explained = tried(9).run(&ctx, "word".to_owned()).await;
+    let explained = retrying(9).run(&ctx, "word".to_owned()).await;
     assert_eq!(explained, Ok("error word: node `flaky` failed: Generic error: not yet".to_owned()));
 }
 
 #[tokio::test]
-async fn split_and_batched() {
+async fn a_batch_takes_the_output_of_a_split() {
     let split = |text: String| text.split(' ').map(ToOwned::to_owned).collect();
     let batched = Batched { split: SplitNode::new(split), batch: BatchNode::new(Upper, 2), both: Both };
     let ctx = WorkflowCtx::new(Notes::default());
@@ -155,14 +155,14 @@ async fn split_and_batched() {
 #[tokio::test]
 async fn an_inner_workflow_changes_the_context_of_its_step() {
     let ctx = WorkflowCtx::new(Notes::default());
-    let nested = Nested { first: Upper, inner: CompositeNode::new(tried(1), &ctx) };
+    let nested = Nested { first: Upper, inner: CompositeNode::new(retrying(1), &ctx) };
     assert_eq!(nested.run(&ctx, "word".to_owned()).await, Ok("WORD".to_owned()));
     assert_eq!(ctx.store.words.to_vec(), ["word", "WORD", "WORD"]);
     assert_eq!(ctx.store.steps.get(), 2);
 }
 
 node! {
-    /// Gives the key of its step, of the last attempt.
+    /// Returns the idempotency key of its step in the last attempt.
     struct Keyed { failures: u32, runs: Arc<AtomicU32> };
     input = u32;
     output = String;
@@ -186,14 +186,14 @@ fn key(failures: u32) -> Key {
 }
 
 #[tokio::test]
-async fn every_run_within_a_process_has_keys_of_its_own() {
+async fn every_local_run_has_its_own_keys() {
     let ctx = WorkflowCtx::new(());
     let (one, two) = (key(0).run(&ctx, 1).await.unwrap(), key(0).run(&ctx, 1).await.unwrap());
     assert!(one.starts_with("Key/") && one != two, "{one} {two}");
 }
 
 #[tokio::test]
-async fn a_run_that_is_resumed_has_the_keys_that_it_had() {
+async fn a_resumed_run_keeps_its_keys() {
     let (ctx, store) = (WorkflowCtx::new(()), InMemoryCheckpointStore::new());
     for id in ["a name", "another name"] {
         assert!(key(1).run_with_checkpoint(&ctx, 1, &store, id).await.is_err());
@@ -212,13 +212,13 @@ workflow! {
 }
 
 #[tokio::test]
-async fn every_input_of_a_batch_has_a_key_of_its_own_in_all_attempts() {
+async fn every_input_of_a_batch_has_its_own_key() {
     let (ctx, store) = (WorkflowCtx::new(()), InMemoryCheckpointStore::new());
     let keys = |failures| Keys { batch: BatchNode::new(CompositeNode::new(key(failures), &ctx), 2) };
     assert!(keys(1).run_with_checkpoint(&ctx, vec![7, 7, 7], &store, "first").await.is_err());
     let first = keys(0).resume(&store, "first").await.unwrap();
     for (position, key) in first.iter().enumerate() {
-        // The run, the step, the input, and the run and the step within.
+        // The run, the step, the input, then the inner run and its step.
         let before = format!("Keys/first/start/{position}/Key/local-");
         assert!(key.starts_with(&before) && key.ends_with("/start"), "{key}");
     }
@@ -244,8 +244,8 @@ workflow! {
 }
 
 #[tokio::test]
-async fn runs_within_one_step_have_keys_of_their_own_by_their_input() {
+async fn inner_runs_have_keys_by_their_input() {
     let keys = RunsInside { runs: InnerRuns { inner: key(0) } }.run(&WorkflowCtx::new(()), ()).await.unwrap();
     assert_ne!(keys[0], keys[1]);
-    assert_eq!(keys[0], keys[2], "what is tried again has the key that it had");
+    assert_eq!(keys[0], keys[2], "a retry keeps its key");
 }

@@ -1,6 +1,6 @@
 //! Composite edges: units, payloads, paths, guards, ends.
 
-#![expect(unused_qualifications, reason = "the length of paths is what is tested")]
+#![expect(unused_qualifications, reason = "long paths are part of the test")]
 
 use crate::{attempt, out, to};
 use jetway_core::{Transition, Workflow, WorkflowCtx};
@@ -8,7 +8,7 @@ use jetway_macros::{node, workflow};
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod kinds {
-    /// Not `Copy`, not `Clone`: what goes to one successor is moved.
+    /// Neither `Copy` nor `Clone`: a value for one successor is moved.
     #[derive(Debug)]
     pub(crate) enum Verdict {
         Done,
@@ -65,7 +65,7 @@ node! {
 
 const LONG: usize = 4;
 
-/// Named like variables of the generated code.
+/// Has the name of a variable in the generated code.
 fn value(limit: &Limit) -> usize {
     limit.0
 }
@@ -107,7 +107,7 @@ async fn each_variant_takes_its_arm() {
 }
 
 #[tokio::test]
-async fn guards_see_the_payload_the_node_the_context_and_the_input() {
+async fn guards_see_payload_node_context_and_input() {
     let (workflow, ctx) = (judging(true), WorkflowCtx::new(Limit(0)));
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![1])).await, to(&["More(\"strict\")"]));
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(2)));
@@ -115,7 +115,7 @@ async fn guards_see_the_payload_the_node_the_context_and_the_input() {
 }
 
 #[tokio::test]
-async fn the_old_name_of_the_context_is_still_seen() {
+async fn guards_see_the_floxide_name_of_the_context() {
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(9)));
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(vec![4])).await, to(&["Text(\"over\")"]));
 }
@@ -123,9 +123,9 @@ async fn the_old_name_of_the_context_is_still_seen() {
 #[tokio::test]
 async fn each_of_many_values_is_matched_by_itself() {
     let (workflow, ctx) = (judging(false), WorkflowCtx::new(Limit(0)));
-    let came = attempt(&workflow, &ctx, workflow.start_work_item(vec![0, 4, 3, 4])).await;
-    assert_eq!(came.to, ["Unit(())", "Area((3, 4))"]);
-    assert_eq!(came.outputs, ["over", "over"]);
+    let result = attempt(&workflow, &ctx, workflow.start_work_item(vec![0, 4, 3, 4])).await;
+    assert_eq!(result.to, ["Unit(())", "Area((3, 4))"]);
+    assert_eq!(result.outputs, ["over", "over"]);
 }
 
 node! {
@@ -140,7 +140,7 @@ node! { struct Unwrap; input = Option<u32>; output = Option<u32>; |_, x| Ok(Tran
 node! { struct Zero; input = (); output = Option<u32>; |_, ()| Ok(Transition::Next(Some(0))) }
 
 workflow! {
-    /// Ends in arms only, and goes in a circle until then.
+    /// Ends only in arms, after a cycle.
     struct Halving { halve: Halve, unwrap: Unwrap, zero: Zero }
     start = halve;
     name = "halving-2";
@@ -153,7 +153,7 @@ workflow! {
 }
 
 #[tokio::test]
-async fn a_circle_ends_where_an_arm_leads_out() {
+async fn a_cycle_ends_where_an_arm_leads_out() {
     let (workflow, ctx) = (Halving { halve: Halve, unwrap: Unwrap, zero: Zero }, WorkflowCtx::new(()));
     assert_eq!(workflow.name(), "halving-2");
     assert_eq!(workflow.run(&ctx, 24).await, Ok(3));

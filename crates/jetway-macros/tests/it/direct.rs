@@ -39,7 +39,7 @@ fn counting() -> Counting {
 }
 
 #[tokio::test]
-async fn each_answer_takes_its_edges() {
+async fn each_transition_takes_its_edges() {
     let (workflow, ctx) = (counting(), WorkflowCtx::new(()));
     let start = |x| workflow.start_work_item(x);
     assert_eq!(attempt(&workflow, &ctx, start(7)).await, to(&["Show(70)", "Type(70)"]));
@@ -103,7 +103,7 @@ impl<I: jetway_core::WorkItem> WithId for I {
 }
 
 #[tokio::test]
-async fn the_provided_run_goes_through_the_edges() {
+async fn the_provided_run_follows_the_edges() {
     let ctx = WorkflowCtx::new(());
     assert_eq!(counting().run(&ctx, 7).await, Ok("70".to_owned()));
     assert_eq!(counting().run(&ctx, 0).await, Err(Error::NoOutput));

@@ -1,11 +1,11 @@
-//! `on_failure`: what takes the edge, and what the fallback is given.
+//! `on_failure`: which failures take the edge, and the input of the fallback.
 
-use crate::{Came, attempt, to};
+use crate::{AttemptResult, attempt, to};
 use jetway_core::{Error, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
 use std::time::Duration;
 
-/// Clones count, so that a test can tell whether the engine makes one.
+/// Panics on one clone, so that a test detects an unnecessary one.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Page(u8);
 
@@ -65,9 +65,9 @@ fn pages() -> Pages {
     Pages { parse: Parse, store: Store, note: Note, quarantine: Quarantine, report: Quarantine }
 }
 
-fn caught(page: u8, error: Error) -> Came<()> {
+fn caught(page: u8, error: Error) -> AttemptResult<()> {
     let to = vec![format!("Quarantine(Page({page}))"), format!("Report(Page({page}))")];
-    Came { to, outputs: Vec::new(), error: Some(error) }
+    AttemptResult { to, outputs: Vec::new(), error: Some(error) }
 }
 
 #[tokio::test]
@@ -80,22 +80,22 @@ async fn every_failure_takes_the_edge_with_the_input() {
         (2, Error::Panicked("two".to_owned())),
         (3, Error::Timeout(Duration::from_millis(20))),
     ] {
-        let came = attempt(&workflow, &ctx, workflow.start_work_item(Page(page))).await;
-        assert_eq!(came, caught(page, error));
+        let result = attempt(&workflow, &ctx, workflow.start_work_item(Page(page))).await;
+        assert_eq!(result, caught(page, error));
     }
 }
 
 #[tokio::test]
 async fn cancellation_does_not_take_the_edge() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
-    let refused = Came { to: Vec::new(), outputs: Vec::new(), error: Some(Error::Cancelled) };
+    let refused = AttemptResult { to: Vec::new(), outputs: Vec::new(), error: Some(Error::Cancelled) };
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(4))).await, refused);
     ctx.cancel();
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(0))).await, refused);
 }
 
 #[tokio::test]
-async fn success_goes_its_own_way() {
+async fn success_does_not_take_the_edge() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(9))).await, to(&["Store(9)"]));
     assert_eq!(attempt(&workflow, &ctx, workflow.start_work_item(Page(5))).await, to(&["Note(())"]));
@@ -104,7 +104,7 @@ async fn success_goes_its_own_way() {
 }
 
 #[tokio::test]
-async fn a_node_with_a_failure_edge_alone_ends_the_run() {
+async fn a_node_with_only_a_failure_edge_ends_the_run() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
     let item = PagesWorkItem::Report("x".to_owned(), Page(7));
     assert!(jetway_core::WorkItem::is_terminal(&item));
@@ -112,7 +112,7 @@ async fn a_node_with_a_failure_edge_alone_ends_the_run() {
 }
 
 #[tokio::test]
-async fn an_input_that_no_fallback_needs_is_not_cloned() {
+async fn an_input_without_fallback_is_not_cloned() {
     let (workflow, ctx) = (pages(), WorkflowCtx::new(()));
     let item = PagesWorkItem::Quarantine("x".to_owned(), Page(99));
     assert_eq!(attempt(&workflow, &ctx, item).await, crate::out([()]));

@@ -1,6 +1,6 @@
-//! Spellings of the interface that Jetway implements, which all are to be accepted.
+//! All spellings of the floxide interface that Jetway must accept.
 
-#![expect(unreachable_pub, reason = "as it is usually written")]
+#![expect(unreachable_pub, reason = "this is the usual style")]
 
 use async_trait::async_trait;
 use jetway_core::{FloxideError, Node, Transition, Workflow, WorkflowCtx};
@@ -29,9 +29,9 @@ impl Node for Fails {
     }
 }
 
-/// A policy that names itself is no node. Of a direct and a composite edge of one node the direct one is taken, and the
-/// arms, whatever they name, are drawn.
-#[expect(deprecated, reason = "which is how a macro warns")]
+/// A policy that names itself is not a node. If a node has a direct and a composite edge, the direct one is taken, and the
+/// arms are only drawn.
+#[expect(deprecated, reason = "the macro warns this way")]
 mod drawn {
     use super::{Fails, StepNode, workflow};
 
@@ -74,8 +74,8 @@ async fn a_direct_edge_wins_over_arms() {
         last: step.clone(),
     };
     let ctx = WorkflowCtx::new(());
-    let came = crate::attempt(&workflow, &ctx, workflow.start_work_item(())).await;
-    assert_eq!(came, crate::to(&["Second(())"]));
+    let result = crate::attempt(&workflow, &ctx, workflow.start_work_item(())).await;
+    assert_eq!(result, crate::to(&["Second(())"]));
     assert_eq!(workflow.run(&ctx, ()).await, Ok(()));
     assert!(workflow.to_dot().contains("  First -> Shown [label=\"Branch\"];\n"));
     assert!(workflow.graph().edges.iter().all(|edge| edge.to.as_deref() != Some("shown")));

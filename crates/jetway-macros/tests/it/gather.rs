@@ -59,7 +59,7 @@ fn sum(id: &str, values: &[u8]) -> SummingWorkItem {
 }
 
 #[tokio::test]
-async fn every_kind_of_edge_brings_one_value() {
+async fn every_kind_of_edge_carries_one_value() {
     let (workflow, ctx) = (summing(), WorkflowCtx::new(()));
     let split = workflow.start_work_item("42".to_owned());
     let both = to(&["Check(4)", "Sum([4])", "Check(2)", "Sum([2])"]);
@@ -72,22 +72,22 @@ async fn every_kind_of_edge_brings_one_value() {
 }
 
 #[test]
-fn parts_are_put_together_in_their_order() {
+fn parts_are_gathered_in_order() {
     let parts = vec![sum("a", &[3]), sum("b", &[1]), sum("c", &[]), sum("d", &[2, 2])];
     assert_eq!(SummingWorkItem::gathered("sum", parts), Some(sum("", &[3, 1, 2, 2])));
     assert_eq!(SummingWorkItem::gathered("sum", Vec::new()), Some(sum("", &[])));
 }
 
 #[test]
-fn what_does_not_gather_is_not_put_together() {
+fn only_gathering_nodes_gather() {
     let check = SummingWorkItem::Check(String::new(), 1);
     assert_eq!(SummingWorkItem::gathered("check", vec![check.clone()]), None);
     assert_eq!(SummingWorkItem::gathered("sum", vec![sum("", &[1]), check]), None);
-    assert_eq!(SummingWorkItem::gathered("nobody", Vec::new()), None);
+    assert_eq!(SummingWorkItem::gathered("unknown", Vec::new()), None);
 }
 
 #[test]
-fn the_graph_says_which_node_gathers() {
+fn the_graph_shows_which_node_gathers() {
     let graph = summing().graph();
     assert!(graph.gathers("sum") && !graph.gathers("check"));
     assert_eq!(graph.gather_behind("split"), Some("sum"));
@@ -96,6 +96,6 @@ fn the_graph_says_which_node_gathers() {
 #[tokio::test]
 async fn a_run_gathers_a_whole_fan_out_once() {
     let ctx = WorkflowCtx::new(());
-    // Each digit comes twice, by itself and through the check, which drops the odd one; the nine is caught.
+    // Each digit arrives twice, directly and through the check, which drops the odd one; the nine takes the fallback.
     assert_eq!(summing().run(&ctx, "4219".to_owned()).await, Ok(2 * (4 + 2 + 9) + 1));
 }

@@ -10,7 +10,7 @@ use std::{fmt::Debug, marker::PhantomData};
 trait Value: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {}
 impl<T: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync> Value for T {}
 
-/// What a node needs of the outside. Neither comparable nor serialisable.
+/// A dependency of a node, without `PartialEq` and `Serialize`.
 trait Source: Debug + Clone + Send + Sync {
     fn read(&self) -> u8;
 }
@@ -139,7 +139,7 @@ async fn lifetimes_and_constants_are_parameters_too() {
 }
 
 workflow! {
-    /// Splits by whatever is given: a closure has no `Debug`.
+    /// Splits with a closure, which has no `Debug`.
     struct Splitting<F: Fn(String) -> Vec<String> + Clone + Send + Sync> {
         split: SplitNode<String, String, F>,
         take: Split,
@@ -159,7 +159,7 @@ async fn a_closure_is_an_argument() {
     assert_eq!(format!("{workflow:?}"), "Splitting { split: SplitNode { .. }, take: Split }");
 }
 
-/// Only here so that the derive is seen with parameters as well.
+/// Tests the derive with parameters.
 #[derive(Debug, Default, PartialEq, jetway_macros::Merge)]
 struct Both<T: Debug, U>(T, PhantomUnit<U>)
 where
@@ -216,7 +216,7 @@ workflow! {
 }
 
 #[test]
-fn every_instance_has_a_drawing_of_its_own() {
+fn every_instance_has_its_own_drawing() {
     let mark = String::from("-");
     let prefixing = Outer { within: Within(Prefixing::<'_, 3> { prefix: Prefix(&mark) }) };
     let repeating = Outer { within: Within(repeating::<u8>(1)) };

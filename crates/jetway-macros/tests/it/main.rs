@@ -1,4 +1,4 @@
-//! What the macros generate, compiled and run.
+//! Compiles and runs the code that the macros generate.
 
 mod adaptors;
 mod composite;
@@ -14,20 +14,20 @@ mod shape;
 
 use jetway_core::{Context, Error, Outcome, Workflow, WorkflowCtx};
 
-/// What came of one item: the successors as they print, the outputs, and the error where there is one.
+/// The result of one item: the successors as they print, the outputs, and the error if there is one.
 #[derive(Debug, Default, PartialEq)]
-struct Came<O> {
+struct AttemptResult<O> {
     to: Vec<String>,
     outputs: Vec<O>,
     error: Option<Error>,
 }
 
-/// Runs one item through the engine's entry.
+/// Runs one item the way the engine does.
 async fn attempt<C: Context, W: Workflow<C>>(
     workflow: &W,
     ctx: &WorkflowCtx<C>,
     item: W::WorkItem,
-) -> Came<W::Output> {
+) -> AttemptResult<W::Output> {
     let (emissions, error) = match workflow.attempt_work_item(ctx, item).await {
         Outcome::Next(emission) => (vec![emission], None),
         Outcome::NextAll(emissions) => (emissions, None),
@@ -35,20 +35,20 @@ async fn attempt<C: Context, W: Workflow<C>>(
         Outcome::Handled { error, emission } => (vec![emission], Some(error)),
         Outcome::Failed(error) => (Vec::new(), Some(error)),
     };
-    let mut came = Came { to: Vec::new(), outputs: Vec::new(), error };
+    let mut result = AttemptResult { to: Vec::new(), outputs: Vec::new(), error };
     for emission in emissions {
-        came.to.extend(emission.items.iter().map(ToString::to_string));
-        came.outputs.extend(emission.output);
+        result.to.extend(emission.items.iter().map(ToString::to_string));
+        result.outputs.extend(emission.output);
     }
-    came
+    result
 }
 
-/// The successors as they print.
-fn to<O>(items: &[&str]) -> Came<O> {
-    Came { to: items.iter().map(ToString::to_string).collect(), outputs: Vec::new(), error: None }
+/// A result with these successors, as they print.
+fn to<O>(items: &[&str]) -> AttemptResult<O> {
+    AttemptResult { to: items.iter().map(ToString::to_string).collect(), outputs: Vec::new(), error: None }
 }
 
-/// Outputs of the run.
-fn out<O>(outputs: impl IntoIterator<Item = O>) -> Came<O> {
-    Came { to: Vec::new(), outputs: outputs.into_iter().collect(), error: None }
+/// A result with these outputs.
+fn out<O>(outputs: impl IntoIterator<Item = O>) -> AttemptResult<O> {
+    AttemptResult { to: Vec::new(), outputs: outputs.into_iter().collect(), error: None }
 }

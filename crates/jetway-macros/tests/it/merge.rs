@@ -1,4 +1,4 @@
-//! `derive(Merge)`: field by field, over a common past.
+//! `derive(Merge)`: field by field, over a common base.
 
 use jetway_core::Merge;
 
@@ -36,7 +36,7 @@ fn named(a: u32, b: u32, c: u32) -> Named<Sum> {
 }
 
 #[test]
-fn merging_goes_field_by_field() {
+fn merges_field_by_field() {
     let mut merged = named(1, 2, 3);
     merged.merge(named(10, 20, 30));
     assert_eq!(merged, named(11, 22, 33));
@@ -45,13 +45,13 @@ fn merging_goes_field_by_field() {
 }
 
 #[test]
-fn rebasing_goes_field_by_field_and_doubles_nothing() {
+fn rebases_field_by_field_without_duplicates() {
     let base = named(5, 5, 5);
     assert_eq!(named(6, 5, 7).rebase(&base, named(5, 9, 6)), named(6, 9, 8));
 }
 
 #[test]
-fn structs_without_fields_have_nothing_to_merge() {
+fn structs_without_fields_can_be_merged() {
     let mut unit = Unit;
     unit.merge(Unit);
     assert_eq!(unit.rebase(&Unit, Unit), Unit);

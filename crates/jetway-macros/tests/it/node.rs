@@ -1,4 +1,4 @@
-//! `node!`: every shape of struct, and bodies that look like the user's own code.
+//! `node!`: every kind of struct, and bodies in the usual style.
 
 use jetway_core::{Error, Node, Transition};
 use jetway_macros::node;
@@ -60,14 +60,14 @@ node! {
     };
 }
 
-/// An alias of the user's own does not reach the generated signature.
+/// The user's own names do not affect the generated signature.
 mod shadowed {
     type Result<T> = std::result::Result<T, String>;
     #[derive(Debug)]
     struct Transition;
     #[derive(Debug)]
     struct Error;
-    #[expect(dead_code, reason = "it only stands in the way")]
+    #[expect(dead_code, reason = "only its name matters")]
     trait Node {}
     type Option = Vec<String>;
 
@@ -101,7 +101,7 @@ async fn fields_clauses_and_patterns() {
 }
 
 #[tokio::test]
-async fn names_of_the_user_do_not_reach_the_generated_code() {
+async fn names_of_the_user_do_not_affect_generated_code() {
     assert_eq!(shadowed::Alone.process(&(), 4).await, Ok(Transition::Next(8)));
     assert_eq!(shadowed::Alone.process(&(), 200).await, Err(Error::Generic("too much".to_owned())));
 }

@@ -1,6 +1,6 @@
-//! What a workflow says of itself, and the places where one can be defined.
+//! The name, graph and drawing of a workflow, and the places where one can be defined.
 
-#![expect(unreachable_pub, reason = "workflows are usually public, and so are their nodes then")]
+#![expect(unreachable_pub, reason = "workflows and their nodes are usually public")]
 
 use jetway_core::{EdgeKind, Transition, Workflow, WorkflowCtx};
 use jetway_macros::{node, workflow};
@@ -42,7 +42,7 @@ workflow! {
 }
 
 #[test]
-fn the_graph_is_in_the_order_of_the_declaration() {
+fn the_graph_has_the_order_of_the_declaration() {
     let rating = Rating { rate: Rate, keep: Keep, drop: Drop };
     assert_eq!(rating, rating.clone());
     let graph = rating.graph();
@@ -73,7 +73,7 @@ fn the_graph_is_in_the_order_of_the_declaration() {
 }
 
 #[test]
-fn the_drawing_shows_the_same() {
+fn the_drawing_shows_the_graph() {
     let dot = Rating { rate: Rate, keep: Keep, drop: Drop }.to_dot();
     for line in [
         "digraph rating {",
@@ -107,9 +107,9 @@ async fn several_workflows_in_one_function() {
     assert_eq!(One { rate: Rate, keep: Keep, drop: Drop }.name(), "One");
 }
 
-/// Nothing is imported here, and every name that generated code might lean on means something else.
-mod hostile {
-    #![expect(dead_code, reason = "the names only stand in the way")]
+/// No imports, and every name that generated code could use has another meaning.
+mod shadowed_names {
+    #![expect(dead_code, reason = "only the names matter")]
 
     type Result<T> = ::std::result::Result<T, ()>;
     struct Option;
@@ -160,7 +160,7 @@ mod hostile {
 }
 
 #[tokio::test]
-async fn generated_code_leans_on_no_name_of_the_user() {
-    let alone = hostile::Alone { rate: Rate, keep: Keep, drop: Drop, all: hostile::All };
+async fn generated_code_uses_no_name_of_the_user() {
+    let alone = shadowed_names::Alone { rate: Rate, keep: Keep, drop: Drop, all: shadowed_names::All };
     assert_eq!(alone.run(&WorkflowCtx::new(()), 3).await, Ok(3));
 }

@@ -1,4 +1,4 @@
-//! A run that comes into a circle and never out of it, though the workflow has an end.
+//! A cycle that a run never leaves, although the workflow has a terminal node.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

@@ -1,4 +1,4 @@
-//! One edge given twice: in one list, in two lists, and on failure.
+//! Duplicate edges: in one list, in two lists, and on failure.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};
@@ -12,7 +12,7 @@ workflow! {
 }
 
 workflow! {
-    struct Apart { fetch: Step, store: Step }
+    struct Separate { fetch: Step, store: Step }
     start = fetch;
     edges {
         fetch => [store];

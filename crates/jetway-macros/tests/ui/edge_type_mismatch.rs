@@ -1,4 +1,4 @@
-//! A node that gives something else than its successor takes.
+//! A node whose output differs from the input of its successor.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

@@ -1,4 +1,4 @@
-//! An input that cannot be sent, in a workflow with a type parameter.
+//! An input without `Serialize` and `Deserialize`, in a workflow with a type parameter.
 
 use jetway_core::{Node, Transition};
 use jetway_macros::{node, workflow};

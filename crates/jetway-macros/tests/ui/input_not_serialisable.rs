@@ -1,4 +1,4 @@
-//! An input that cannot be sent.
+//! An input without `Serialize` and `Deserialize`.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

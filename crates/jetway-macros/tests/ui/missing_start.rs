@@ -1,4 +1,4 @@
-//! A workflow that does not say where a run begins.
+//! A workflow without a `start` clause.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

@@ -1,4 +1,4 @@
-//! Workflows that never end, or whose end does not say what the output is.
+//! Workflows that never end, or whose end does not show the type of the output.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};
@@ -18,7 +18,7 @@ workflow! {
 }
 
 workflow! {
-    struct Untold { judge: Judge }
+    struct UnknownOutput { judge: Judge }
     start = judge;
     edges { judge => { Kind::Good(_) => []; }; }
 }

@@ -1,4 +1,4 @@
-//! A field whose type is no node.
+//! A field whose type is not a node.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

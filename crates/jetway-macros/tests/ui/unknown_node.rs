@@ -1,4 +1,4 @@
-//! A start, a source and a successor that are no nodes of the workflow.
+//! A start, a source and a successor that are not nodes of the workflow.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

@@ -1,4 +1,4 @@
-//! A node that no run comes to.
+//! A node that cannot be reached from the start.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

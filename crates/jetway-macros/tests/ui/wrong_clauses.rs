@@ -1,4 +1,4 @@
-//! Clauses and attributes that are missing, doubled or unknown.
+//! Clauses and attributes that are missing, duplicate or unknown.
 
 use jetway_core::Transition;
 use jetway_macros::{Merge, node, workflow};

@@ -1,4 +1,4 @@
-//! Several mistakes in the edges, all reported at once.
+//! Several errors in the edges, all reported at once.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

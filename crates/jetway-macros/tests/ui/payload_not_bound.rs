@@ -1,4 +1,4 @@
-//! A variant whose payload an arm does not ask for.
+//! An arm that does not bind the payload of its variant.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

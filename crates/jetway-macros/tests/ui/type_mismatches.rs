@@ -1,5 +1,4 @@
-//! What a node gives and what its successor takes differ: in a chain, in an arm, on failure, at a gathering node and at
-//! an end.
+//! Type mismatches: in a chain, in an arm, on failure, at a gathering node and at an end.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};

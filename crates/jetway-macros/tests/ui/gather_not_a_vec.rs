@@ -1,4 +1,4 @@
-//! A gathering node that takes something else than a `Vec`.
+//! A gathering node whose input is not a `Vec`.
 
 use jetway_core::Transition;
 use jetway_macros::{node, workflow};
