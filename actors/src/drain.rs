@@ -16,16 +16,16 @@ pub struct Drained {
     /// Finished within the limit.
     pub finished: u64,
     /// Given back (nak), so that other hosts get them at once.
-    pub given_back: u64,
+    pub nacked: u64,
     /// Not given back, because the backend was unavailable or the engine panicked: delivered again when their leases
     /// end.
     pub abandoned: u64,
 }
 
 impl Drained {
-    pub(crate) const FINISHED: Self = Self { finished: 1, given_back: 0, abandoned: 0 };
-    pub(crate) const GIVEN_BACK: Self = Self { finished: 0, given_back: 1, abandoned: 0 };
-    pub(crate) const ABANDONED: Self = Self { finished: 0, given_back: 0, abandoned: 1 };
+    pub(crate) const FINISHED: Self = Self { finished: 1, nacked: 0, abandoned: 0 };
+    pub(crate) const NACKED: Self = Self { finished: 0, nacked: 1, abandoned: 0 };
+    pub(crate) const ABANDONED: Self = Self { finished: 0, nacked: 0, abandoned: 1 };
 }
 
 impl Add for Drained {
@@ -34,7 +34,7 @@ impl Add for Drained {
     fn add(self, other: Self) -> Self {
         Self {
             finished: self.finished + other.finished,
-            given_back: self.given_back + other.given_back,
+            nacked: self.nacked + other.nacked,
             abandoned: self.abandoned + other.abandoned,
         }
     }

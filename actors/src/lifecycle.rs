@@ -57,7 +57,7 @@ impl<T: Send + 'static> Lifecycle<T> {
     /// Whether the caller must drop a message because the actor drains. Such a message counts as given back: its lease
     /// is returned when the message is dropped.
     pub(crate) fn reject_if_draining(&mut self) -> bool {
-        self.count_drained(Drained::GIVEN_BACK);
+        self.count_drained(Drained::NACKED);
         self.is_draining()
     }
 
@@ -163,7 +163,7 @@ fn abort_remaining<A: LifecycleActor>(actor: &mut A, ctx: &mut Context<A>) {
     if tasks > 0 {
         tracing::warn!(tasks, "tasks did not stop in time: they are aborted and their messages given back");
     }
-    lifecycle.count_drained(Drained { given_back: tasks, ..Drained::default() });
+    lifecycle.count_drained(Drained { nacked: tasks, ..Drained::default() });
     lifecycle.in_flight.abort_all();
     stop_once(actor, ctx);
 }

@@ -86,7 +86,7 @@ impl LifecycleActor for Worker {
         self.shared.counters.count(&result);
         match result {
             Ok(TicketOutcome::Acked { .. }) => Drained::FINISHED,
-            Ok(TicketOutcome::Nacked { .. }) => Drained::GIVEN_BACK,
+            Ok(TicketOutcome::Nacked { .. }) => Drained::NACKED,
             Ok(TicketOutcome::Abandoned { .. }) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
         }
     }

@@ -29,7 +29,7 @@ struct TestLease {
     /// Seconds since the lease was made.
     extended: Mutex<Vec<u64>>,
     tries: AtomicUsize,
-    given_back: Mutex<Vec<u64>>,
+    nacked: Mutex<Vec<u64>>,
 }
 
 impl TestLease {
@@ -40,7 +40,7 @@ impl TestLease {
             made: Instant::now(),
             extended: Mutex::default(),
             tries: AtomicUsize::new(0),
-            given_back: Mutex::default(),
+            nacked: Mutex::default(),
         })
     }
 
@@ -53,8 +53,8 @@ impl TestLease {
         self.extended.lock().unwrap().clone()
     }
 
-    fn given_back(&self) -> Vec<u64> {
-        self.given_back.lock().unwrap().clone()
+    fn nacked(&self) -> Vec<u64> {
+        self.nacked.lock().unwrap().clone()
     }
 }
 
@@ -85,7 +85,7 @@ impl Lease for TestLease {
     }
 
     async fn nak(&self) -> Result<(), BackendError> {
-        self.given_back.lock().unwrap().push(self.made.elapsed().as_secs());
+        self.nacked.lock().unwrap().push(self.made.elapsed().as_secs());
         Ok(())
     }
 
@@ -120,7 +120,7 @@ async fn a_lease_is_extended_every_third_of_its_duration() {
     assert_eq!(leases.len(), 1);
     held.release();
     tokio::time::advance(LEASE).await;
-    assert_eq!((lease.extended().len(), lease.given_back().len(), leases.len()), (4, 0, 0));
+    assert_eq!((lease.extended().len(), lease.nacked().len(), leases.len()), (4, 0, 0));
     assert_eq!(counters.extended.load(Ordering::Relaxed), 4);
 }
 
@@ -130,9 +130,9 @@ async fn a_dropped_lease_is_given_back_once() {
     let lease = TestLease::new(LEASE, Extension::Succeeds);
     drop(lease.held_by(&leases));
     leases.all_naks_done().await;
-    assert_eq!(lease.given_back(), [0]);
+    assert_eq!(lease.nacked(), [0]);
     two_leases_pass(&leases).await;
-    assert_eq!((lease.given_back().len(), lease.extended().len()), (1, 0));
+    assert_eq!((lease.nacked().len(), lease.extended().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,6 +181,6 @@ async fn nak_all_gives_back_leases_of_running_work() {
     leases.all_naks_done().await;
     drop(held);
     leases.all_naks_done().await;
-    assert!(all.iter().all(|lease| lease.given_back() == [0]), "each is given back once");
+    assert!(all.iter().all(|lease| lease.nacked() == [0]), "each is given back once");
     assert_eq!(leases.len(), 0);
 }

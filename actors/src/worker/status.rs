@@ -23,9 +23,9 @@ pub struct WorkerStatus {
     /// Tickets accepted.
     pub tickets: u64,
     /// Tickets finished and acknowledged.
-    pub done: u64,
+    pub acked: u64,
     /// Tickets that the engine gave back because the worker stops.
-    pub given_back: u64,
+    pub nacked: u64,
     /// Tickets not finished because the backend was unavailable: delivered again when their leases end.
     pub abandoned: u64,
     /// Tickets not finished because the engine panicked, which is a defect: delivered again when their leases end.
@@ -46,8 +46,8 @@ pub struct WorkerStatus {
 #[derive(Debug, Default)]
 pub(crate) struct WorkerCounters {
     pub(crate) tickets: AtomicU64,
-    pub(crate) done: AtomicU64,
-    pub(crate) given_back: AtomicU64,
+    pub(crate) acked: AtomicU64,
+    pub(crate) nacked: AtomicU64,
     pub(crate) abandoned: AtomicU64,
     pub(crate) panicked: AtomicU64,
     pub(crate) steps: AtomicU64,
@@ -58,8 +58,8 @@ impl WorkerCounters {
     /// Counts the outcome of a ticket and its steps.
     pub(super) fn count(&self, result: &TicketResult) {
         let (counter, steps) = match result {
-            Ok(TicketOutcome::Acked { steps }) => (&self.done, *steps),
-            Ok(TicketOutcome::Nacked { steps }) => (&self.given_back, *steps),
+            Ok(TicketOutcome::Acked { steps }) => (&self.acked, *steps),
+            Ok(TicketOutcome::Nacked { steps }) => (&self.nacked, *steps),
             Ok(TicketOutcome::Abandoned { steps, .. }) => (&self.abandoned, *steps),
             Err(EnginePanicked { .. }) => (&self.panicked, 0),
         };
@@ -81,8 +81,8 @@ impl WorkerCounters {
             in_flight: slots.in_flight(),
             leases,
             tickets: self.tickets.load(Relaxed),
-            done: self.done.load(Relaxed),
-            given_back: self.given_back.load(Relaxed),
+            acked: self.acked.load(Relaxed),
+            nacked: self.nacked.load(Relaxed),
             abandoned: self.abandoned.load(Relaxed),
             panicked: self.panicked.load(Relaxed),
             dropped: lease_counters.dropped.load(Relaxed),

@@ -41,7 +41,7 @@ async fn a_drain_finishes_work_in_flight_and_accepts_no_more() {
     };
     let (drained, ()) = tokio::join!(host.drain(DEADLINE), opened);
 
-    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (2, 0, 0));
+    assert_eq!((drained.finished, drained.nacked, drained.abandoned), (2, 0, 0));
     for run in &runs {
         host.completes(run, 1).await;
     }
@@ -58,13 +58,9 @@ async fn unfinished_work_is_given_back_at_the_limit() {
     let run = first.start_directly("gated", "a", 1).await;
     workflow.has_started(1).await;
     let drained = first.drain(Duration::from_millis(10)).await;
-    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
+    assert_eq!((drained.finished, drained.nacked, drained.abandoned), (0, 1, 0));
     let status = first.observe().await;
-    assert_eq!(
-        (status.worker.given_back, status.worker.dropped),
-        (1, 0),
-        "the step was stopped, not dropped"
-    );
+    assert_eq!((status.worker.nacked, status.worker.dropped), (1, 0), "the step was stopped, not dropped");
 
     gate.add_permits(1);
     let second = Host::start(&backend, &workflow);
@@ -91,7 +87,7 @@ async fn a_blocking_node_does_not_delay_a_drain() {
     blocking.has_started(1).await;
     let began = Instant::now();
     let drained = first.drain(Duration::from_millis(10)).await;
-    assert_eq!((drained.finished, drained.given_back, drained.abandoned), (0, 1, 0));
+    assert_eq!((drained.finished, drained.nacked, drained.abandoned), (0, 1, 0));
     assert!(began.elapsed() < DEADLINE, "the drain took {:?}", began.elapsed());
 
     let second = Host::start(&backend, &blocking);

@@ -88,7 +88,7 @@ async fn a_misconfigured_backend_is_fatal_after_restarts() {
     assert_eq!((status.actors[0].restarts.failed, status.worker.answered), (3, false));
     assert!(status.coordinator.answered, "the other actors run until the host drains");
     let drained = host.drain(Duration::from_secs(3600)).await;
-    assert_eq!((drained.finished, drained.given_back), (0, 0));
+    assert_eq!((drained.finished, drained.nacked), (0, 0));
     assert_eq!(host.fatal().now_or_never(), Some(fatal));
 }
 

@@ -53,13 +53,13 @@ async fn a_node_that_blocks_every_thread_keeps_its_ticket() {
     let second = host.publish("blocking", "b", 1).await;
     let status =
         host.until("two leases have passed", |status| status.worker.extended >= 2 * EXTENSIONS).await;
-    assert_eq!(status.worker.done, 0);
+    assert_eq!(status.worker.acked, 0);
     go.send(()).unwrap();
     host.completes(&run, 1).await;
     go.send(()).unwrap();
     host.completes(&second, 1).await;
     let status = host
-        .until("both are finished", |status| (status.worker.done, status.coordinator.started) == (2, 2))
+        .until("both are finished", |status| (status.worker.acked, status.coordinator.started) == (2, 2))
         .await;
     assert_eq!((blocking.executions(), status.worker.tickets, status.worker.extension_failures), (2, 2, 0));
     host.drain(Duration::ZERO).await;

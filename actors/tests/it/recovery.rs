@@ -36,7 +36,7 @@ async fn a_result_lost_in_a_power_cut_is_published_again() {
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
     faulty.results(ResultFault::Lost);
     let run = host.publish("chain", "a", 2).await;
-    let ended = host.until("the ticket is acknowledged", |status| status.worker.done == 1).await;
+    let ended = host.until("the ticket is acknowledged", |status| status.worker.acked == 1).await;
     faulty.results(ResultFault::None);
     let sweeps = ended.coordinator.sweeps + 3;
     host.until("three more sweeps do nothing", |status| status.coordinator.sweeps >= sweeps).await;
@@ -56,7 +56,7 @@ async fn a_full_result_store_does_not_block_lost_tickets() {
     let stuck = host.start_directly("chain", "z", 1).await;
     faulty.results(ResultFault::Lost);
     let ended = [host.publish("chain", "a", 1).await, host.publish("chain", "b", 1).await];
-    host.until("the two have ended", |status| status.worker.done == 2).await;
+    host.until("the two have ended", |status| status.worker.acked == 2).await;
     faulty.results(ResultFault::Refused);
     let mut sweeper = Sweeper::default();
     sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());

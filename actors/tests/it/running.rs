@@ -25,12 +25,12 @@ async fn a_start_message_becomes_a_run_that_completes() {
     host.completes(&run, 5).await;
     let status = host
         .until("everything is finished", |status| {
-            (status.worker.done, status.coordinator.started) == (1, 1) && status.all_alive()
+            (status.worker.acked, status.coordinator.started) == (1, 1) && status.all_alive()
         })
         .await;
     assert_eq!((chain.executions(), status.worker.steps, status.worker.tickets), (5, 5, 1));
     assert_eq!((status.coordinator.refused, status.restarts()), (0, 0));
-    assert_eq!((status.worker.given_back, status.worker.reopened), (0, 0));
+    assert_eq!((status.worker.nacked, status.worker.reopened), (0, 0));
     assert!(status.worker.answered && status.coordinator.answered);
     let json = serde_json::to_value(&status).unwrap();
     assert_eq!((&json["worker"]["steps"], &json["host"]), (&5.into(), &"host-1".into()));

@@ -97,7 +97,7 @@ impl Host {
         };
         tracing::info!(
             finished = drained.finished,
-            given_back = drained.given_back,
+            nacked = drained.nacked,
             abandoned = drained.abandoned,
             "stopped"
         );
