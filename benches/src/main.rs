@@ -12,7 +12,7 @@ use bare::Publisher;
 use chain::Chain10;
 use clap::Parser;
 use jetway::Host;
-use jetway_testing::NatsServer;
+use jetway_server::NatsServer;
 use load::{Load, Start};
 use report::Report;
 

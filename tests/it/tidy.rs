@@ -120,9 +120,10 @@ fn crates_keep_to_their_dependencies() -> Result<()> {
         ("crates/jetway-macros", &["async-nats", "actix", "tokio", "jetway-"][..]),
         ("crates/jetway-nats", &["actix", "jetway-actors", "jetway-macros"][..]),
         ("actors", &["async-nats", "jetway-nats"][..]),
+        ("crates/jetway-server", &["async-nats", "actix", "jetway-"][..]),
         ("crates/jetway-testing", &["actix", "jetway-nats", "jetway-actors"][..]),
         ("crates/jetway", &["async-nats", "actix", "jetway-testing"][..]),
-        ("crates/jetway-cli", &["async-nats", "actix"][..]),
+        ("crates/jetway-cli", &["async-nats", "actix", "jetway-testing"][..]),
         ("crates/jetway-verify", &["async-nats", "actix"][..]),
     ]);
     let mut broken = Vec::new();

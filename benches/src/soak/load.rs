@@ -8,7 +8,7 @@ use jetway::{
     Client, RunId,
     client::{NatsConfig, StartOptions},
 };
-use jetway_testing::try_wait_until;
+use jetway_server::try_wait_until;
 use serde_json::Value;
 use std::{
     collections::HashSet,

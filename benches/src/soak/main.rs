@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use cap::Cap;
 use clap::{Parser, Subcommand};
 use host::{HostArgs, HostProcess};
-use jetway_testing::NatsServer;
+use jetway_server::NatsServer;
 use load::Load;
 use report::{Memory, Report};
 use std::{alloc::System, process::ExitCode, time::Duration};

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::bail;
 use clap::Args;
 use jetway::{Client, Host, HostHandle, NatsConfig};
-use jetway_testing::{NatsServer, ServerError};
+use jetway_server::{NatsServer, ServerError};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// How long steps may go on when the host stops. Nothing is lost by stopping sooner, but the data goes with the server.

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use data_encoding::HEXLOWER;
+use jetway_server::cache::{CacheError, cache_dir, staging_dir};
+use jetway_server::command::{CommandError, run};
 use sha2::{Digest, Sha256};
-
-use crate::cache::{CacheError, cache_dir, publish_dir, staging_dir};
-use crate::command::{CommandError, run};
 
 /// The variable that names an interpreter which has the packages already.
 const INTERPRETER: &str = "JETWAY_TEST_PYTHON";
@@ -117,6 +116,17 @@ fn fill(directory: &Path, packages: &[String]) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Moves the complete directory `staged` to `target`. Another process may do the same at the same time: the first one
+/// wins, and both succeed.
+fn publish_dir(staged: &Path, target: &Path) -> Result<(), CacheError> {
+    match std::fs::rename(staged, target) {
+        // A directory replaces an empty one only, so a failure with the target in place means that it is complete.
+        Err(_) if target.is_dir() => Ok(()),
+        Err(source) => Err(CacheError::Write { path: target.to_owned(), source }),
+        Ok(()) => Ok(()),
+    }
+}
+
 fn digest(host: &str, packages: &[String]) -> String {
     let mut packages = packages.to_vec();
     packages.sort_unstable();
@@ -166,5 +176,27 @@ mod tests {
         });
         assert!(paths.iter().all(|path| *path == paths[0]), "{paths:?}");
         assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no staging directory is left");
+    }
+
+    #[test]
+    fn the_first_of_two_publishers_wins_and_both_succeed() {
+        let cache = tempfile::tempdir().unwrap();
+        let target = cache.path().join("thing");
+        for content in ["first", "second"] {
+            let staging = staging_dir(cache.path()).unwrap();
+            let staged = staging.path().join("thing");
+            std::fs::create_dir(&staged).unwrap();
+            std::fs::write(staged.join("file"), content).unwrap();
+            publish_dir(&staged, &target).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(target.join("file")).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no staging directory is left");
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_made_is_an_error() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = publish_dir(&cache.path().join("missing"), &cache.path().join("target")).unwrap_err();
+        assert!(error.to_string().contains("JETWAY_CACHE_DIR"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::command::run;
+use jetway_server::command::run;
 
 /// The resident memory of a process in bytes, as the operating system counts it; `None` where there is no such process.
 ///

@@ -2,7 +2,7 @@
 
 use jetway::{client::ClientError, host::HostError};
 use jetway_engine::backend::BackendError;
-use jetway_testing::ServerError;
+use jetway_server::ServerError;
 use std::io;
 
 /// What keeps the verifier from verifying.

@@ -6,7 +6,7 @@ pub use host::{Mended, VerifyHost};
 
 use crate::{Error, play::Execution, play::Journal};
 use jetway::{Namespace, NatsConfig};
-use jetway_testing::NatsServer;
+use jetway_server::NatsServer;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 

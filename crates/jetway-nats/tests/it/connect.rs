@@ -3,7 +3,7 @@
 use crate::support::{config_for, run, write};
 use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _};
 use jetway_nats::{NatsAuth, NatsBackend, NatsConfig};
-use jetway_testing::{NatsServer, server::NATS_CONF};
+use jetway_testing::{NATS_CONF, NatsServer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_server_is_said_with_what_to_do() {

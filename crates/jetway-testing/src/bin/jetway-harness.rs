@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use jetway_testing::server::Finder;
-use jetway_testing::{NatsServer, python_with};
+use jetway_server::{Finder, NatsServer};
+use jetway_testing::python_with;
 
 const USAGE: &str = "\
 What Jetway's tests use, for scripts. Whatever is missing is installed into the cache first.

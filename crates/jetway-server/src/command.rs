@@ -1,4 +1,4 @@
-//! Running another program to its end and telling well what went wrong.
+//! Running another program to its end, with an error that says what went wrong.
 
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
@@ -29,8 +29,11 @@ pub enum CommandError {
     },
 }
 
-/// Runs `command` to its end with an empty standard input; its standard output is the result.
-pub(crate) fn run(command: &mut Command) -> Result<String, CommandError> {
+/// Runs `command` to its end with an empty standard input. Returns its standard output without the white space around it.
+///
+/// # Errors
+/// The program cannot be started, or its exit status is not 0.
+pub fn run(command: &mut Command) -> Result<String, CommandError> {
     let output = command.stdin(Stdio::null()).output().map_err(|source| CommandError::Spawn {
         program: command.get_program().to_string_lossy().into_owned(),
         source,

@@ -9,15 +9,21 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::lifeline::Lifeline;
-use super::paused::is_paused;
-use super::{ServerError, ready, report};
 use crate::command::last_lines;
+use crate::error::ServerError;
+use crate::lifeline::Lifeline;
+use crate::paused::is_paused;
+use crate::ready;
+use crate::report::report;
 use crate::wait::try_wait_until;
 
 mod builder;
 
 pub use builder::NatsServerBuilder;
+
+/// The project's server configuration, `nats.conf`: what every server of this crate starts with unless told otherwise.
+// Through a link in the crate's own folder, so that the published crate carries the file as well.
+pub const NATS_CONF: &str = include_str!("../nats.conf");
 
 /// How long a server may take to end after it was asked to; it is killed then.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);

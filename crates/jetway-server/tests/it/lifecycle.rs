@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use jetway_testing::{NatsServer, ServerError, unique_namespace, wait_until};
+use jetway_server::{NatsServer, ServerError, try_wait_until};
 
 use crate::{DEADLINE, is_alive};
 
@@ -110,7 +110,8 @@ async fn a_server_that_somebody_else_has_killed_is_noticed_and_restarts() {
     assert!(server.try_exit().unwrap().is_none());
     let pid = server.pid().unwrap().to_string();
     assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
-    let status = wait_until("the end is noticed", DEADLINE, async || server.try_exit().unwrap()).await;
+    let ended = try_wait_until("the end is noticed", DEADLINE, async || server.try_exit().unwrap());
+    let status = ended.await.unwrap();
     assert!(!status.success());
     assert!(matches!(server.pause().await, Err(ServerError::NotRunning)));
     server.restart().await.unwrap();
@@ -156,8 +157,11 @@ async fn extra_configuration_is_in_force() {
 async fn the_projects_configuration_lifts_the_limits_it_says() {
     let server = NatsServer::start().await.unwrap();
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    let name = unique_namespace("limits");
-    let stream = jetstream::stream::Config { name, subjects: vec!["limits".into()], ..Default::default() };
+    let stream = jetstream::stream::Config {
+        name: "LIMITS".into(),
+        subjects: vec!["limits".into()],
+        ..Default::default()
+    };
     let stream = context.create_stream(stream).await.unwrap();
     let consumer = |max_ack_pending| jetstream::consumer::pull::Config {
         durable_name: Some(format!("C{max_ack_pending}")),

@@ -1,4 +1,4 @@
-//! The directory that installed things are kept in, and how they get there.
+//! The directory in which Jetway keeps what it installs.
 
 use std::ffi::OsString;
 use std::io;
@@ -24,6 +24,9 @@ pub enum CacheError {
 
 /// The directory in which Jetway keeps what it installs: `JETWAY_CACHE_DIR`, else `$XDG_CACHE_HOME/jetway`, else
 /// `~/.cache/jetway`. It need not exist yet.
+///
+/// # Errors
+/// None of the three variables is set.
 pub fn cache_dir() -> Result<PathBuf, CacheError> {
     cache_dir_from(|name| std::env::var_os(name)).ok_or(CacheError::NoPlace)
 }
@@ -35,23 +38,15 @@ fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf
         .or_else(|| path("HOME").map(|home| home.join(".cache/jetway")))
 }
 
-/// A directory of its own inside `cache`, so that what is made in it can be renamed to its final place: a rename works
-/// within one file system only.
-pub(crate) fn staging_dir(cache: &Path) -> Result<TempDir, CacheError> {
+/// A new temporary directory inside `cache`, which is created where it is missing. What is made in it can be renamed to
+/// its final place in the cache: a rename works within one file system only.
+///
+/// # Errors
+/// The cache cannot be written.
+pub fn staging_dir(cache: &Path) -> Result<TempDir, CacheError> {
     std::fs::create_dir_all(cache)
         .and_then(|()| tempfile::Builder::new().prefix(".staging-").tempdir_in(cache))
         .map_err(|source| CacheError::Write { path: cache.to_owned(), source })
-}
-
-/// Moves the complete directory `staged` to `target`. Another process may do the same at the same time: the first one
-/// wins, and both succeed.
-pub(crate) fn publish_dir(staged: &Path, target: &Path) -> Result<(), CacheError> {
-    match std::fs::rename(staged, target) {
-        // A directory replaces an empty one only, so a failure with the target in place means that it is complete.
-        Err(_) if target.is_dir() => Ok(()),
-        Err(source) => Err(CacheError::Write { path: target.to_owned(), source }),
-        Ok(()) => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -73,27 +68,5 @@ mod tests {
             from(&[("JETWAY_CACHE_DIR", ""), ("HOME", "/h")]),
             Some(PathBuf::from("/h/.cache/jetway"))
         );
-    }
-
-    #[test]
-    fn the_first_of_two_publishers_wins_and_both_succeed() {
-        let cache = tempfile::tempdir().unwrap();
-        let target = cache.path().join("thing");
-        for content in ["first", "second"] {
-            let staging = staging_dir(cache.path()).unwrap();
-            let staged = staging.path().join("thing");
-            std::fs::create_dir(&staged).unwrap();
-            std::fs::write(staged.join("file"), content).unwrap();
-            publish_dir(&staged, &target).unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(target.join("file")).unwrap(), "first");
-        assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 1, "no staging directory is left");
-    }
-
-    #[test]
-    fn a_target_that_cannot_be_made_is_an_error() {
-        let cache = tempfile::tempdir().unwrap();
-        let error = publish_dir(&cache.path().join("missing"), &cache.path().join("target")).unwrap_err();
-        assert!(error.to_string().contains("JETWAY_CACHE_DIR"), "{error}");
     }
 }

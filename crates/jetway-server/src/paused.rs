@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use crate::command::run;
 
 /// Whether all threads of the process stand still.
-pub(super) fn is_paused(pid: Pid) -> bool {
+pub(crate) fn is_paused(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();
     match fs::read_dir(format!("/proc/{pid}/task")) {
         Ok(threads) => threads.filter_map(Result::ok).all(|thread| is_thread_paused(&thread.path())),

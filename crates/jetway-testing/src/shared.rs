@@ -1,8 +1,7 @@
 //! One server for a whole test process.
 
+use jetway_server::NatsServer;
 use tokio::sync::OnceCell;
-
-use super::NatsServer;
 
 /// The server that all tests of this process share; the first call starts it. Tests keep apart by
 /// [`unique_namespace`](crate::unique_namespace).

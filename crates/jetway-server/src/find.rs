@@ -6,9 +6,11 @@ use std::process::Command;
 
 use semver::Version;
 
-use super::{INSTALLED_VERSION, MIN_VERSION, ServerError, install};
 use crate::cache::cache_dir;
 use crate::command::run;
+use crate::error::ServerError;
+use crate::install;
+use crate::version::{INSTALLED_VERSION, MIN_VERSION};
 
 /// A `nats-server` that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// Looks where the environment says: `NATS_SERVER_BIN`, `PATH`, and the [cache directory](crate::cache_dir).
+    /// Looks where the environment says: `NATS_SERVER_BIN`, `PATH`, and the [cache directory](cache_dir).
     ///
     /// # Errors
     ///

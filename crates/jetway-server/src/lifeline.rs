@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::report::report;
+
 /// Starts the server and ends with its exit status. When standard input is closed, kills the server and removes the
 /// directory `$1`.
 ///
@@ -42,7 +44,7 @@ exit "$status"
 
 /// A running server behind its shell.
 #[derive(Debug)]
-pub(super) struct Lifeline {
+pub(crate) struct Lifeline {
     shell: Child,
     /// Never written to: that it is open tells the shell that the owner is there. The standard library marks it
     /// close-on-exec, so no other program that the owner starts holds it open.
@@ -53,7 +55,7 @@ pub(super) struct Lifeline {
 impl Lifeline {
     /// Starts the program and arguments `server`; what it prints is appended to `log`. The directory `abandoned` is
     /// removed if the owner ends without dropping.
-    pub(super) fn start(server: &[OsString], log: &Path, abandoned: &Path) -> io::Result<Self> {
+    pub(crate) fn start(server: &[OsString], log: &Path, abandoned: &Path) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
         let mut shell = Command::new("sh")
             .args(["-c", SHELL, "sh"])
@@ -70,22 +72,22 @@ impl Lifeline {
     }
 
     /// Tells which process the server is; without it the server can only be killed by closing the pipe.
-    pub(super) fn set_server(&mut self, pid: Pid) {
+    pub(crate) fn set_server(&mut self, pid: Pid) {
         self.server = Some(pid);
     }
 
     /// The server's process id, once known.
-    pub(super) fn server(&self) -> Option<Pid> {
+    pub(crate) fn server(&self) -> Option<Pid> {
         self.server
     }
 
     /// The exit status, if the server has ended. The shell ends after it, so no process is left then.
-    pub(super) fn try_exit(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn try_exit(&mut self) -> io::Result<Option<ExitStatus>> {
         self.shell.try_wait()
     }
 
     /// Sends a signal to the server; one that has ended is fine.
-    pub(super) fn signal(&mut self, signal: Signal) -> io::Result<()> {
+    pub(crate) fn signal(&mut self, signal: Signal) -> io::Result<()> {
         if self.try_exit()?.is_some() {
             return Ok(());
         }
@@ -114,7 +116,7 @@ impl Lifeline {
 impl Drop for Lifeline {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            super::report(&format!("a nats-server could not be ended: {error}"));
+            report(&format!("a nats-server could not be ended: {error}"));
         }
     }
 }

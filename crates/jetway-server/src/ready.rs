@@ -16,13 +16,13 @@ struct PortsFile {
 }
 
 /// The process id in the file that the server's `-P` makes, if it is there already.
-pub(super) fn pid(pid_file: &Path) -> Option<Pid> {
+pub(crate) fn pid(pid_file: &Path) -> Option<Pid> {
     fs::read_to_string(pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw)
 }
 
 /// The port that the server listens on, if its ports file is there already. A file that is still being written is as
 /// good as none.
-pub(super) fn port(directory: &Path) -> Option<u16> {
+pub(crate) fn port(directory: &Path) -> Option<u16> {
     let files = fs::read_dir(directory).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let ports_file = files.into_iter().find(|path| path.extension().is_some_and(|it| it == "ports"))?;
     let ports: PortsFile = serde_json::from_slice(&fs::read(ports_file).ok()?).ok()?;
@@ -30,7 +30,7 @@ pub(super) fn port(directory: &Path) -> Option<u16> {
 }
 
 /// Removes what an earlier server, killed perhaps, left in `directory`.
-pub(super) fn forget(directory: &Path, pid_file: &Path) -> io::Result<()> {
+pub(crate) fn forget(directory: &Path, pid_file: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_some_and(|it| it == "ports") || path == pid_file {
@@ -41,7 +41,7 @@ pub(super) fn forget(directory: &Path, pid_file: &Path) -> io::Result<()> {
 }
 
 /// Whether the server on `port` greets a client, which it does once it serves.
-pub(super) async fn greets(port: u16) -> bool {
+pub(crate) async fn greets(port: u16) -> bool {
     let greeting = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let mut line = String::new();

@@ -1,26 +1,4 @@
-//! Finding, installing, starting and breaking a `nats-server`.
-//!
-//! # How a server ends with its owner
-//!
-//! A value in a `static` is never dropped, and a process that is killed runs no code at all, so dropping cannot be the
-//! only way to end a server. Therefore a small shell stands between: it starts the server and holds the reading end of a
-//! pipe whose writing end only the owner has. Whatever ends the owner closes the pipe; the shell then kills the server
-//! and removes its temporary directory. No `unsafe` code and no Linux-only call is needed for that.
-
-mod find;
-mod install;
-mod lifeline;
-mod nats_server;
-mod paused;
-mod ready;
-mod shared;
-mod wheel;
-
-pub use find::{Finder, Origin, ServerBinary};
-pub use install::InstallError;
-pub use nats_server::{NatsServer, NatsServerBuilder};
-pub use shared::shared_server;
-pub use wheel::WheelError;
+//! Why there is no server, or no control over it.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,17 +9,9 @@ use semver::Version;
 
 use crate::cache::CacheError;
 use crate::command::CommandError;
+use crate::install::InstallError;
+use crate::version::{INSTALLED_VERSION, MIN_VERSION};
 use crate::wait::WaitError;
-
-/// The project's server configuration, `nats.conf`: what every server of this crate starts with unless told otherwise.
-// Through a link in the crate's own folder, so that the published crate carries the file as well.
-pub const NATS_CONF: &str = include_str!("../nats.conf");
-
-/// The oldest server that Jetway runs on: 2.12 brought atomic batches and message schedules.
-pub const MIN_VERSION: Version = Version::new(2, 12, 0);
-
-/// The server that is installed where none is found.
-pub const INSTALLED_VERSION: Version = Version::new(2, 15, 1);
 
 /// A `nats-server` cannot be found, installed, started or controlled.
 #[derive(Debug, thiserror::Error)]
@@ -126,15 +96,8 @@ Needed once: it is kept in JETWAY_CACHE_DIR (default: ~/.cache/jetway)."
 
 impl ServerError {
     /// Names what was being done when the operating system refused.
-    fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
-}
-
-/// Tells a person something from where no error can be returned. Through the macro, because a test runner shows what it
-/// prints with the test that it belongs to.
-#[expect(clippy::print_stderr, reason = "a destructor has no other way to tell")]
-fn report(sentence: &str) {
-    eprintln!("{sentence}");
 }

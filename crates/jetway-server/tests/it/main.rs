@@ -1,0 +1,19 @@
+//! The crate with real servers.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod install;
+mod lifecycle;
+
+use std::time::Duration;
+
+use rustix::process::{Pid, test_kill_process};
+
+/// The limit for everything here. A working test needs far less.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Whether a process with this id exists.
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    test_kill_process(pid).is_ok()
+}
