@@ -158,7 +158,6 @@ fn the_top_level_holds_what_it_should() -> Result<()> {
         "benches",
         "crates",
         "deploy",
-        "fuzz",
         "nats.conf",
         "tests",
     ];

@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    jetway_hostile::run("merging", bytes);
+    jetway_untrusted_input::run("merging", bytes);
 });

@@ -3,5 +3,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    jetway_hostile::run("headers", bytes);
+    jetway_untrusted_input::run("headers", bytes);
 });

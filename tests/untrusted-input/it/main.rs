@@ -10,7 +10,7 @@ use std::{
 const STACK: usize = 64 << 20;
 
 fn fuzz() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
 fn entries(directory: &Path) -> BTreeSet<String> {
@@ -28,7 +28,7 @@ fn corpus(target: &'static str) {
         for name in entries(&directory) {
             let bytes = fs::read(directory.join(&name)).expect("a file");
             println!("corpus/{target}/{name}, {} bytes", bytes.len());
-            understood.push(jetway_hostile::run(target, &bytes));
+            understood.push(jetway_untrusted_input::run(target, &bytes));
         }
         understood
     };
@@ -51,7 +51,7 @@ macro_rules! corpora {
         #[test]
         fn every_target_has_a_corpus_and_a_test() {
             let tested = BTreeSet::from([$(stringify!($target).to_owned()),+]);
-            let known = jetway_hostile::TARGETS.map(|(name, _)| name.to_owned());
+            let known = jetway_untrusted_input::TARGETS.map(|(name, _)| name.to_owned());
             assert_eq!(BTreeSet::from(known), tested);
             assert_eq!(entries(&fuzz().join("corpus")), tested);
             let files = tested.iter().map(|name| format!("{name}.rs")).collect();
@@ -72,6 +72,6 @@ fn corpora_are_small() {
         let directory = fuzz().join("corpus").join(target);
         entries(&directory).into_iter().map(|name| size(directory.join(name))).sum::<u64>()
     };
-    let all: u64 = jetway_hostile::TARGETS.iter().map(|(name, _)| of(name)).sum();
+    let all: u64 = jetway_untrusted_input::TARGETS.iter().map(|(name, _)| of(name)).sum();
     assert!(all < 500_000, "the corpora are {all} bytes");
 }

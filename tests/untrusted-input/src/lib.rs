@@ -1,7 +1,7 @@
-//! What Jetway makes of hostile bytes: one function for each kind of them, shared by the fuzz targets in `fuzz/` and by
-//! the test that runs their corpora.
+//! Decoders, parsers and rules given arbitrary bytes: one function for each kind of input. The fuzz targets in
+//! `tests/fuzz` call them, and so does the test that runs the corpora.
 //!
-//! Each function takes any bytes, never panics unless a promise is broken, and says whether the bytes were understood.
+//! Each function accepts any bytes, panics only if a promise is broken, and returns whether the bytes were accepted.
 
 mod chunks;
 mod edits;
