@@ -1,4 +1,4 @@
-//! Random programs under random faults: a short verification, and that the verifier finds what is broken.
+//! A short verification, and proof that the verifier finds defects.
 
 use crate::support::{built, jetway};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{path::PathBuf, process::Stdio, sync::OnceLock};
 use tokio::process::Command;
 
-/// Runs `jetway verify`, and holds the numbers against what a verification must have done to count.
+/// Runs `jetway verify`, and checks that enough was done and that nothing was violated.
 async fn verify(arguments: &[&str]) -> Result<Value> {
     let output = jetway(&["verify", "--json"]).args(arguments).stdin(Stdio::null()).output().await?;
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -22,13 +22,13 @@ async fn verify(arguments: &[&str]) -> Result<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()> {
-    // One by one: on a slow machine a minute of all of them ends before the last of them has begun.
-    for (act, faults) in [
-        ("hosts", ["hosts killed", "hosts stopped beyond their leases"]),
-        ("tickets", ["tickets doubled", "runs robbed of their tickets"]),
-        ("server", ["servers killed", "servers stopped"]),
+    // One phase at a time: on a slow machine, the time would be over before the last phase of a complete verification.
+    for (phase, faults) in [
+        ("hosts", ["hosts killed", "hosts paused longer than their leases"]),
+        ("tickets", ["tickets duplicated", "runs with tickets removed"]),
+        ("server", ["servers killed", "servers paused"]),
     ] {
-        let summary = verify(&["--seed", "1", "--act", act, "--minutes", "0.25"]).await?;
+        let summary = verify(&["--seed", "1", "--phase", phase, "--minutes", "0.25"]).await?;
         for fault in faults {
             assert!(summary["faults"][fault].as_u64() > Some(0), "{fault}: {summary:#}");
         }
@@ -38,56 +38,53 @@ async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_under_all_faults_at_once() -> Result<()> {
-    verify(&["--seed", "2", "--act", "everything", "--minutes", "0.5"]).await?;
+    verify(&["--seed", "2", "--phase", "everything", "--minutes", "0.5"]).await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_with_a_seed_that_nobody_has_seen() -> Result<()> {
-    verify(&["--act", "everything", "--minutes", "0.75"]).await?;
+async fn nothing_is_lost_with_a_random_seed() -> Result<()> {
+    verify(&["--phase", "everything", "--minutes", "0.75"]).await?;
     Ok(())
 }
 
-/// The verifier whose hosts break rules. Not built with the tests, since only it has the feature.
+/// The verifier with hosts that break a rule. It is built separately, because only it has the feature.
 fn mutant_binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| built("jetway-tests", "mutant", &["fail-points"]))
 }
 
-/// Verifies hosts that do without `rule`, and expects to hear of it as one of `kinds`, within two minutes.
-async fn finds(rule: &str, act: &str, kinds: &[&str]) -> Result<()> {
+/// Verifies hosts that break `rule`. One of the violations `kinds` must be found within two minutes.
+async fn finds(rule: &str, phase: &str, kinds: &[&str]) -> Result<()> {
     let mut command = Command::new(mutant_binary());
-    command
-        .args(["verify", act, "7"])
-        .env("JETWAY_BROKEN_RULE", rule)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(["verify", phase, "7"]).env("JETWAY_BROKEN_RULE", rule).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let summary: Value = serde_json::from_slice(&output.stdout).context("the summary is JSON")?;
     let found = kinds.iter().filter(|kind| summary["violations"][**kind].as_u64() > Some(0));
-    assert!(found.count() > 0, "without the rule {rule} nothing of {kinds:?} was found: {summary:#}");
+    assert!(found.count() > 0, "with the defect {rule}, none of {kinds:?} was found: {summary:#}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_is_settled_before_the_commit_is_found() -> Result<()> {
-    finds("ack-before-commit", "hosts", &["stranded", "stuck", "lost"]).await
+async fn an_ack_before_the_commit_is_found() -> Result<()> {
+    finds("ack-before-commit", "hosts", &["items_without_ticket", "stuck", "lost"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn effects_before_the_commit_are_found() -> Result<()> {
-    finds("publish-before-commit", "hosts", &["stranded", "stuck", "lost", "wrong", "doubled"]).await
+    finds("publish-before-commit", "hosts", &["items_without_ticket", "stuck", "lost", "wrong", "doubled"])
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_names_of_items_are_found() -> Result<()> {
+async fn random_item_ids_are_found() -> Result<()> {
     finds("random-item-ids", "calm", &["wrong"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn merging_what_was_to_be_rebased_is_found() -> Result<()> {
+async fn a_merge_instead_of_a_rebase_is_found() -> Result<()> {
     finds("merge-instead-of-rebase", "calm", &["wrong", "doubled"]).await
 }
 

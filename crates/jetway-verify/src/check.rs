@@ -1,47 +1,47 @@
-//! Holding what was recorded against what must be.
+//! Compares what was recorded with what is expected.
 
-mod act;
+mod report;
 mod run;
 
-pub use act::{Evidence, Finding, Judged};
-pub use run::{Observed, judge};
+pub use report::{Evidence, Finding, Report};
+pub use run::{Observed, check_run};
 
 use serde::Serialize;
 use std::fmt;
 
-/// Something that must not be.
+/// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// Which promise is broken.
+    /// The kind of the violation.
     pub kind: Kind,
-    /// What was found, in words.
+    /// What was found.
     pub what: String,
 }
 
-/// Which promise is broken.
+/// A kind of violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// A run, a step or an output is not there.
+    /// A run, a step or an output is missing.
     Lost,
-    /// A step or an output is there more than once.
+    /// A step or an output exists more than once.
     Doubled,
-    /// A status, an output, a context or a name is not what it must be.
+    /// A status, an output, a context or an id differs from the expected one.
     Wrong,
     /// A run does not end.
     Stuck,
-    /// Something is left that belongs to nobody: a child run, a ticket, a chunk.
+    /// A child run, a message or a chunk is left over that no run needs.
     Orphaned,
-    /// An item had no ticket although nobody had taken it away: only the sweep found it.
-    Stranded,
+    /// An item had no ticket although no fault had removed it. Only the sweep found it.
+    ItemsWithoutTicket,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 6] =
-        [Self::Lost, Self::Doubled, Self::Wrong, Self::Stuck, Self::Orphaned, Self::Stranded];
+        [Self::Lost, Self::Doubled, Self::Wrong, Self::Stuck, Self::Orphaned, Self::ItemsWithoutTicket];
 
-    /// The word for it.
+    /// The name of the kind in a summary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -49,13 +49,13 @@ impl Kind {
             Self::Wrong => "wrong",
             Self::Stuck => "stuck",
             Self::Orphaned => "orphaned",
-            Self::Stranded => "stranded",
+            Self::ItemsWithoutTicket => "items_without_ticket",
         }
     }
 }
 
 impl Violation {
-    /// A violation.
+    /// A violation of this kind.
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into() }
     }

@@ -1,15 +1,15 @@
-//! What keeps the verifier from verifying. A promise that is found broken is none of these.
+//! Why the verifier cannot run. A violation is no error.
 
 use jetway::{client::ClientError, host::HostError};
 use jetway_engine::backend::BackendError;
 use jetway_server::ServerError;
 use std::io;
 
-/// What keeps the verifier from verifying.
+/// Why the verifier cannot run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no nats-server.
+    /// No nats-server can be started or controlled.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// A host process does not start.
@@ -18,18 +18,18 @@ pub enum Error {
     /// This process cannot be a host.
     #[error(transparent)]
     Serve(#[from] HostError),
-    /// The client cannot ask.
+    /// A request of the client failed.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The server cannot be asked.
+    /// A request to the server failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The operating system refuses.
+    /// A call of the operating system failed.
     #[error("cannot {what}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },

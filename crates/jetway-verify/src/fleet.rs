@@ -1,23 +1,23 @@
-//! A nats-server and the hosts that are to be broken.
+//! A nats-server and the hosts that get the faults.
 
 mod host;
 
-pub use host::{Mended, VerifyHost};
+pub use host::{ItemWithoutTicket, VerifyHost};
 
-use crate::{Error, play::Execution, play::Journal};
+use crate::{Error, interpreter::Execution, interpreter::Journal};
 use jetway::{Namespace, NatsConfig};
 use jetway_server::NatsServer;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
-/// How long a message is held without a sign of life, in the verifier's hosts: short, so that a stopped host is taken
-/// for lost soon.
+/// The lease of a message in the verifier's hosts: short, so that the work of a lost host is soon delivered again.
 pub const ACK_WAIT: Duration = Duration::from_secs(3);
 
-/// When the verifier's hosts look after a run that is not written: long after every lease on its tickets has ended.
+/// After this time without a commit, a sweep of the verifier's hosts looks at a run. Every lease on its tickets has
+/// ended long before.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// How a host process is started: a program, and what comes before the verifier's own arguments.
+/// The command that starts a host process. The verifier appends its own arguments.
 #[derive(Debug, Clone)]
 pub struct HostCommand {
     /// The program.
@@ -37,27 +37,27 @@ pub fn nats_config(url: &str, namespace: Namespace) -> NatsConfig {
     .in_namespace(namespace)
 }
 
-/// The hosts of one act, and the server of all.
+/// The hosts of one phase, and the server of all phases.
 #[derive(Debug)]
 pub struct Fleet {
     /// The server.
     pub server: NatsServer,
-    /// The hosts; each has a line to the server of its own.
+    /// The hosts. Each has its own connection to the server.
     pub hosts: Vec<VerifyHost>,
     command: HostCommand,
     directory: TempDir,
-    acts: usize,
+    phases: usize,
 }
 
 impl Fleet {
-    /// Starts a server, and no host yet.
+    /// Starts a server, and no host.
     ///
     /// # Errors
     /// The server does not start.
     pub async fn start(command: HostCommand) -> Result<Self, Error> {
         let server = NatsServer::start().await?;
         let directory = tempfile::tempdir().map_err(Error::io("make a directory for the journals"))?;
-        Ok(Self { server, hosts: Vec::new(), command, directory, acts: 0 })
+        Ok(Self { server, hosts: Vec::new(), command, directory, phases: 0 })
     }
 
     /// Replaces the hosts by `count` new ones in another namespace.
@@ -65,10 +65,10 @@ impl Fleet {
     /// # Errors
     /// A host does not start.
     pub async fn begin(&mut self, namespace: &Namespace, count: usize) -> Result<(), Error> {
-        self.acts += 1;
+        self.phases += 1;
         self.hosts.clear();
         for index in 0..count {
-            let journal = self.directory.path().join(format!("{}-{index}.journal", self.acts));
+            let journal = self.directory.path().join(format!("{}-{index}.journal", self.phases));
             let (url, command) = (self.server.url(), self.command.clone());
             self.hosts.push(VerifyHost::new(&url, namespace.clone(), command, journal).await?);
         }
@@ -76,12 +76,12 @@ impl Fleet {
             host.start()?;
         }
         for host in &mut self.hosts {
-            host.until_it_serves().await?;
+            host.wait_until_serving().await?;
         }
         Ok(())
     }
 
-    /// Lets everything work again: stopped processes go on, killed ones are started, lines are whole.
+    /// Ends all faults: resumes paused processes, starts killed ones, and releases the connections.
     ///
     /// # Errors
     /// A process does not start.
@@ -96,7 +96,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// What the nodes have executed in this act, in the order of time.
+    /// The executions of nodes in this phase, in the order of time.
     ///
     /// # Errors
     /// A journal cannot be read.

@@ -1,30 +1,36 @@
-//! Random programs under random faults, and a model that knows what must come of them.
+//! Runs thousands of random workflows on several hosts while injecting faults, and checks every run against a reference
+//! model.
 //!
-//! The verifier makes programs out of a seed: chains, fan-outs within fan-outs, joins that gather and joins that hold,
-//! circles, bounded nodes, failing and panicking nodes with and without a fallback, child runs, and changes of a context
-//! with every type that can be merged. A sequential [model] knows what must come of each. Real hosts then run thousands
-//! of them on a real nats-server, while a [nemesis] kills, stops, cuts off, slows down and robs them. At the end every run
-//! is held against its model, and the streams against emptiness.
+//! A seed decides the [programs](program): chains, nested fan-outs, joins that gather and joins that hold, loops, bounded
+//! nodes, nodes that fail or panic with and without a fallback, child runs, and changes of a context with every mergeable
+//! type. Hosts run them on a real nats-server by an [interpreter]. Meanwhile a [nemesis] kills and pauses hosts and the
+//! server, cuts, blocks and delays connections, and removes and duplicates tickets. In the end each run is
+//! [compared](check) with what the [reference model](reference_model) expects of its program, and the streams must be
+//! empty.
 //!
-//! The idea is that of the verification programs of Restate, and of Jepsen's nemesis; neither asks the system under test
-//! for its opinion.
+//! The method is that of Restate's verification runner and of Jepsen: the system under test is never asked whether it
+//! worked.
 
 pub mod check;
-pub mod drive;
+pub mod driver;
 mod error;
+mod failure;
 pub mod fleet;
-pub mod model;
+pub mod interpreter;
 pub mod nemesis;
-pub mod play;
+mod phase;
 pub mod program;
+pub mod reference_model;
 pub mod runs;
 mod serve;
 mod summary;
-mod tickets;
+mod ticket_replay;
 mod verify;
 
 pub use error::Error;
+pub use failure::Failure;
 pub use fleet::HostCommand;
+pub use phase::phases;
 pub use serve::serve;
-pub use summary::{Failure, Summary};
-pub use verify::{Options, Progress, acts, verify};
+pub use summary::Summary;
+pub use verify::{Options, Progress, verify};

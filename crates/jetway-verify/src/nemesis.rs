@@ -1,98 +1,98 @@
-//! What goes wrong, by chance.
+//! Injects random faults.
 
 use crate::{
     Error,
     fleet::{ACK_WAIT, Fleet, VerifyHost},
     runs::Runs,
-    tickets,
+    ticket_replay::TicketReplay,
 };
 use jetway_nats::NatsBackend;
 use rand::{Rng, RngExt, seq::IndexedRandom};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
-/// Something that goes wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// A host is killed (`kill -9`), and started again.
+    /// Kills a host (`kill -9`) and starts it again.
     KillHost,
-    /// A host process is stopped for longer than its leases last, and goes on.
-    StopHost,
-    /// The connection of a host is cut.
+    /// Pauses a host process (`SIGSTOP`) for longer than its leases, then resumes it.
+    PauseHost,
+    /// Closes the connections of a host.
     Cut,
-    /// The line of a host passes nothing on for a while.
+    /// Blocks the connections of a host for some time, without closing them.
     Hold,
-    /// The line of a host is slow for a while.
+    /// Delays the connections of a host for some time.
     Delay,
-    /// All tickets of a run are taken away.
-    LoseTickets,
-    /// Tickets are published once more, some of them late.
-    DoubleTickets,
-    /// The server is killed, and started again on its store.
+    /// Removes all tickets of a run.
+    RemoveTickets,
+    /// Publishes tickets again, some of them late.
+    DuplicateTickets,
+    /// Kills the server and starts it again on its store.
     KillServer,
-    /// The server is stopped for a moment.
-    StopServer,
+    /// Pauses the server for a moment.
+    PauseServer,
 }
 
 impl Fault {
-    /// The words for it.
+    /// The name of this kind in a summary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KillHost => "hosts killed",
-            Self::StopHost => "hosts stopped beyond their leases",
+            Self::PauseHost => "hosts paused longer than their leases",
             Self::Cut => "connections cut",
-            Self::Hold => "connections held up",
-            Self::Delay => "connections slowed down",
-            Self::LoseTickets => "runs robbed of their tickets",
-            Self::DoubleTickets => "tickets doubled",
+            Self::Hold => "connections blocked",
+            Self::Delay => "connections delayed",
+            Self::RemoveTickets => "runs with tickets removed",
+            Self::DuplicateTickets => "tickets duplicated",
             Self::KillServer => "servers killed",
-            Self::StopServer => "servers stopped",
+            Self::PauseServer => "servers paused",
         }
     }
 }
 
-/// Breaks things while runs are under way.
+/// Injects faults while runs are in progress. The name is that of Jepsen.
 #[derive(Debug)]
 pub struct Nemesis<'a, R> {
     rng: R,
     faults: &'a [Fault],
     backend: &'a NatsBackend,
     runs: &'a Runs,
-    captured: tickets::Captured,
-    /// How often each fault was made.
-    pub made: BTreeMap<Fault, u64>,
-    /// What is mended at that time.
-    mending: Vec<(Instant, Mend)>,
+    replay: TicketReplay,
+    /// The number of injected faults of each kind.
+    pub injected: BTreeMap<Fault, u64>,
+    /// The repairs that are due at these times.
+    repairs: Vec<(Instant, Repair)>,
 }
 
-/// What ends a fault.
+/// The end of a fault.
 #[derive(Debug, Clone, Copy)]
-enum Mend {
+enum Repair {
     StartHost(usize),
-    GoOn(usize),
-    Line(usize),
+    ResumeHost(usize),
+    Connection(usize),
     Server,
 }
 
 impl<'a, R: Rng> Nemesis<'a, R> {
-    /// Makes faults out of these.
+    /// Chooses from these kinds of faults.
     pub fn new(rng: R, faults: &'a [Fault], backend: &'a NatsBackend, runs: &'a Runs) -> Self {
         Self {
             rng,
             faults,
             backend,
             runs,
-            captured: tickets::Captured::default(),
-            made: BTreeMap::new(),
-            mending: Vec::new(),
+            replay: TicketReplay::default(),
+            injected: BTreeMap::new(),
+            repairs: Vec::new(),
         }
     }
 
-    /// Makes one fault after the other until `end`.
+    /// Injects one fault after the other until `end`.
     ///
     /// # Errors
     /// A process cannot be killed, stopped or started.
-    pub async fn torment(&mut self, fleet: &mut Fleet, end: Instant) -> Result<(), Error> {
+    pub async fn inject_until(&mut self, fleet: &mut Fleet, end: Instant) -> Result<(), Error> {
         let Some(first) = self.faults.first().copied() else {
             sleep_until(end).await;
             return Ok(());
@@ -105,46 +105,46 @@ impl<'a, R: Rng> Nemesis<'a, R> {
                 return Ok(());
             }
             sleep_until(next).await;
-            self.mend(fleet).await?;
+            self.repair_due(fleet).await?;
             let fault = self.faults.choose(&mut self.rng).copied().unwrap_or(first);
-            let made = self.make(fault, fleet).await?;
-            *self.made.entry(fault).or_default() += made;
+            let injected = self.inject(fault, fleet).await?;
+            *self.injected.entry(fault).or_default() += injected;
         }
     }
 
-    /// Ends the faults whose time has come.
-    async fn mend(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
+    /// Ends the faults whose repair is due.
+    async fn repair_due(&mut self, fleet: &mut Fleet) -> Result<(), Error> {
         let now = Instant::now();
-        for (_, mend) in self.mending.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
-            match mend {
-                Mend::StartHost(index) => fleet.hosts[index].start()?,
-                Mend::GoOn(index) => fleet.hosts[index].go_on()?,
-                Mend::Line(index) => {
+        for (_, repair) in self.repairs.extract_if(.., |(due, _)| *due <= now).collect::<Vec<_>>() {
+            match repair {
+                Repair::StartHost(index) => fleet.hosts[index].start()?,
+                Repair::ResumeHost(index) => fleet.hosts[index].resume()?,
+                Repair::Connection(index) => {
                     fleet.hosts[index].proxy.release();
                     fleet.hosts[index].proxy.delay(Duration::ZERO);
                 }
-                Mend::Server => fleet.server.resume()?,
+                Repair::Server => fleet.server.resume()?,
             }
         }
         Ok(())
     }
 
-    /// Returns how many faults that were: none where there is nothing to break.
-    async fn make(&mut self, fault: Fault, fleet: &mut Fleet) -> Result<u64, Error> {
+    /// Returns the number of faults: 0 if no host or no run is there for it.
+    async fn inject(&mut self, fault: Fault, fleet: &mut Fleet) -> Result<u64, Error> {
         match fault {
-            Fault::LoseTickets => return self.lose_tickets().await,
-            Fault::DoubleTickets => {
-                return self.captured.publish_again(&mut self.rng, self.backend, self.runs).await;
+            Fault::RemoveTickets => return self.remove_tickets().await,
+            Fault::DuplicateTickets => {
+                return self.replay.publish(&mut self.rng, self.backend, self.runs).await;
             }
             Fault::KillServer => {
-                self.mending.retain(|(_, mend)| !matches!(mend, Mend::Server));
+                self.repairs.retain(|(_, repair)| !matches!(repair, Repair::Server));
                 fleet.server.kill().await?;
                 fleet.server.restart().await?;
                 return Ok(1);
             }
-            Fault::StopServer => {
+            Fault::PauseServer => {
                 fleet.server.pause().await?;
-                self.later(100..1500, Mend::Server);
+                self.repair_later(100..1500, Repair::Server);
                 return Ok(1);
             }
             _ => {}
@@ -161,40 +161,40 @@ impl<'a, R: Rng> Nemesis<'a, R> {
         match fault {
             Fault::KillHost => {
                 host.kill().await?;
-                self.later(0..1500, Mend::StartHost(index));
+                self.repair_later(0..1500, Repair::StartHost(index));
             }
-            Fault::StopHost => {
-                host.stop()?;
+            Fault::PauseHost => {
+                host.pause()?;
                 let lease = u64::try_from(ACK_WAIT.as_millis()).unwrap_or(u64::MAX);
-                self.later(lease + 500..lease + 2500, Mend::GoOn(index));
+                self.repair_later(lease + 500..lease + 2500, Repair::ResumeHost(index));
             }
             Fault::Cut => host.proxy.cut().await,
             Fault::Hold => {
                 host.proxy.hold();
-                self.later(500..5000, Mend::Line(index));
+                self.repair_later(500..5000, Repair::Connection(index));
             }
             Fault::Delay => {
                 host.proxy.delay(Duration::from_millis(self.rng.random_range(5..150)));
-                self.later(500..4000, Mend::Line(index));
+                self.repair_later(500..4000, Repair::Connection(index));
             }
-            Fault::LoseTickets | Fault::DoubleTickets | Fault::KillServer | Fault::StopServer => {}
+            Fault::RemoveTickets | Fault::DuplicateTickets | Fault::KillServer | Fault::PauseServer => {}
         }
         Ok(())
     }
 
-    fn later(&mut self, millis: std::ops::Range<u64>, mend: Mend) {
+    fn repair_later(&mut self, millis: std::ops::Range<u64>, repair: Repair) {
         let pause = Duration::from_millis(self.rng.random_range(millis));
-        self.mending.push((Instant::now() + pause, mend));
+        self.repairs.push((Instant::now() + pause, repair));
     }
 
-    async fn lose_tickets(&mut self) -> Result<u64, Error> {
+    async fn remove_tickets(&mut self) -> Result<u64, Error> {
         let Some(run) = self.runs.any_in_flight(&mut self.rng) else {
             return Ok(0);
         };
-        self.runs.robbed(&run);
+        self.runs.tickets_removed(&run);
         match self.backend.lose_tickets(&run).await {
             Ok(_) => Ok(1),
-            // The server may be down by another fault.
+            // Another fault may have stopped the server.
             Err(error) if error.is_retryable() => Ok(0),
             Err(error) => Err(error.into()),
         }

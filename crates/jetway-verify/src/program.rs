@@ -1,13 +1,13 @@
 //! Programs: what a run of the verifier does, as data that travels through the run.
 //!
-//! A program is the input of a run. The nodes of [`Play`](crate::play::Play) interpret it: `next` looks at what is to
-//! be done, and hands the frame to the node that does it. All that follows from a frame alone is here, as pure
-//! functions, so that the nodes and the [model](crate::model) agree on what a program means, and differ in who carries
-//! it out: an engine under faults, or a loop.
+//! A program is the input of a run. The nodes of [`Interpreter`](crate::interpreter::Interpreter) interpret it: `next`
+//! reads the next instruction and passes the frame to the node that executes it. All that follows from a frame alone is
+//! here, as pure functions. So the nodes and the [reference model](crate::reference_model) agree on the meaning of a
+//! program. They differ in who executes it: an engine under faults, or a loop.
 
-mod random;
+mod generator;
 
-pub use random::Taste;
+pub use generator::GeneratorConfig;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,20 +15,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
     /// Changes the context.
-    Work(Vec<Touch>),
-    /// Waits for a place at a node that takes only so many items at a time.
-    Narrow,
-    /// Fails once and is tried again within its step.
-    Shaky,
-    /// Takes so many milliseconds.
-    Linger(u16),
-    /// Goes round in a circle so many times.
+    Work(Vec<Change>),
+    /// Runs at a node with a limit of concurrent items.
+    Bounded,
+    /// Fails once and is retried within its step.
+    Flaky,
+    /// Takes this many milliseconds.
+    Slow(u16),
+    /// Goes through a loop this many times.
     Again(u8),
-    /// Fails, and a fallback goes on.
+    /// Fails, and a fallback continues.
     Caught(Fault),
     /// Fails, and the run with it.
     Uncaught(Fault),
-    /// Goes on in branches.
+    /// Fans out into branches.
     Fan(Vec<Vec<Op>>, Join),
     /// Starts a child run and waits for it.
     Child(Vec<Op>),
@@ -45,20 +45,20 @@ pub enum Fault {
     Panic,
 }
 
-/// How the branches of a fan-out come together.
+/// How the branches of a fan-out are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Join {
     /// At a gathering node.
     Gathered,
-    /// By the context: every branch notes that it is there, and holds unless it is the last.
+    /// In the context: every branch records its arrival, and holds unless it is the last.
     Held,
-    /// Not at all: each gives an output.
+    /// Not at all: each branch has an output.
     Loose,
 }
 
 /// A change of the context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Touch {
+pub enum Change {
     /// Adds to the counter.
     Count(i64),
     /// Inserts into the set.
@@ -70,12 +70,12 @@ pub enum Touch {
     /// Writes the register.
     Mark,
     /// Changes the value of one of the standard types.
-    Plain(Plain),
+    Value(ValueChange),
 }
 
 /// A change of a value of one of the standard types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Plain {
+pub enum ValueChange {
     /// Adds to an integer.
     Total(i64),
     /// Adds to a float.
@@ -100,64 +100,64 @@ pub enum Plain {
     Flag,
 }
 
-/// Where a run is in its program: the input of nearly every node.
+/// The position of a run in its program: the input of nearly every node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
-    /// The place of the branch.
+    /// The path of the branch.
     pub base: String,
-    /// Counts the instructions of the branch.
+    /// The number of the instruction in the branch.
     pub at: u16,
-    /// Stands for everything that led here.
+    /// A digest of all steps that led here.
     pub value: u64,
-    /// What is to be done, the next one last.
+    /// The remaining instructions, in reverse order.
     pub rest: Vec<Op>,
-    /// What follows when that is done, the innermost last.
-    pub then: Vec<Then>,
-    /// The frame of the run that waits for this one.
+    /// What follows after them, the innermost fan-out last.
+    pub continuations: Vec<Continuation>,
+    /// The frame of the parent run that waits for this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Frame>>,
 }
 
-/// What follows a fan-out.
+/// What follows after a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Then {
-    /// How the branches come together.
+pub struct Continuation {
+    /// How the branches are joined.
     pub join: Join,
-    /// How many there are.
+    /// The number of branches.
     pub branches: u16,
-    /// Which one this is.
+    /// The position of this branch.
     pub branch: u16,
-    /// The place of the fan-out.
+    /// The path of the branch with the fan-out.
     pub base: String,
-    /// Its count.
+    /// The number of the fan-out in it.
     pub at: u16,
-    /// What is to be done after it.
+    /// The instructions after the fan-out, in reverse order.
     pub rest: Vec<Op>,
 }
 
-/// The end of a branch: an output of the run.
+/// The end of a branch, which is an output of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closing {
-    /// Where the branch ended.
+pub struct BranchOutput {
+    /// The path of its last instruction.
     pub path: String,
-    /// Stands for everything that led there.
+    /// A digest of all steps that led there.
     pub value: u64,
-    /// The frame of the run that waits for this one.
+    /// The frame of the parent run that waits for this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Frame>>,
 }
 
-/// What `next` decides.
+/// The decision of the node `next`: the node that executes the next instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum NextStep {
     /// To `work`.
-    Work(Frame, Vec<Touch>),
-    /// To `narrow`.
-    Narrow(Frame),
-    /// To `shaky`.
-    Shaky(Frame),
-    /// To `linger`.
-    Linger(Frame, u16),
+    Work(Frame, Vec<Change>),
+    /// To `bounded`.
+    Bounded(Frame),
+    /// To `flaky`.
+    Flaky(Frame),
+    /// To `slow`.
+    Slow(Frame, u16),
     /// To `again`.
     Again(Frame, u8),
     /// To `risky`.
@@ -172,51 +172,53 @@ pub enum Turn {
     Arrive(Frame),
     /// To `held`.
     Hold(Frame),
-    /// Out of the run.
-    Done(Closing),
+    /// The end of the branch.
+    Done(BranchOutput),
 }
 
 impl Frame {
     /// The first frame of a run.
     pub fn new(mut program: Vec<Op>) -> Self {
         program.reverse();
-        Self { base: String::new(), at: 0, value: 1, rest: program, then: Vec::new(), parent: None }
+        Self { base: String::new(), at: 0, value: 1, rest: program, continuations: Vec::new(), parent: None }
     }
 
-    /// Where the frame is.
+    /// The path of the current instruction.
     pub fn path(&self) -> String {
         format!("{}{}", self.base, self.at)
     }
 
-    /// Takes note of a step in the value; returns its name, which no other step of the run has.
+    /// Adds a step to the digest. Returns the name of the step, which is unique in the run.
     pub fn stamp(&mut self, node: &str) -> String {
         let name = format!("{node} {}", self.path());
         self.value = mix(self.value, digest(&name));
         name
     }
 
-    /// What is to be done next.
-    pub fn turn(mut self) -> Turn {
+    /// The next instruction, or the end of the branch.
+    pub fn next_step(mut self) -> NextStep {
         let Some(op) = self.rest.pop() else {
-            return match self.then.last().map(|then| then.join) {
-                Some(Join::Gathered) => Turn::Arrive(self),
-                Some(Join::Held) => Turn::Hold(self),
-                Some(Join::Loose) | None => Turn::Done(self.closing()),
+            return match self.continuations.last().map(|continuation| continuation.join) {
+                Some(Join::Gathered) => NextStep::Arrive(self),
+                Some(Join::Held) => NextStep::Hold(self),
+                Some(Join::Loose) | None => NextStep::Done(self.output()),
             };
         };
         match op {
-            Op::Work(touches) => Turn::Work(self, touches),
-            Op::Narrow => Turn::Narrow(self),
-            Op::Shaky => Turn::Shaky(self),
-            Op::Linger(millis) => Turn::Linger(self, millis),
-            Op::Again(times) => Turn::Again(self, times),
-            Op::Caught(fault) => Turn::Caught(self, fault),
-            Op::Uncaught(fault) => Turn::Uncaught(self, fault),
-            Op::Fan(branches, join) => Turn::Fan(self, branches, join),
-            Op::Child(program) => {
-                Turn::Child(Frame { value: self.value, parent: Some(Box::new(self)), ..Frame::new(program) })
-            }
-            Op::Emit => Turn::Done(self.closing()),
+            Op::Work(changes) => NextStep::Work(self, changes),
+            Op::Bounded => NextStep::Bounded(self),
+            Op::Flaky => NextStep::Flaky(self),
+            Op::Slow(millis) => NextStep::Slow(self, millis),
+            Op::Again(times) => NextStep::Again(self, times),
+            Op::Caught(fault) => NextStep::Caught(self, fault),
+            Op::Uncaught(fault) => NextStep::Uncaught(self, fault),
+            Op::Fan(branches, join) => NextStep::Fan(self, branches, join),
+            Op::Child(program) => NextStep::Child(Frame {
+                value: self.value,
+                parent: Some(Box::new(self)),
+                ..Frame::new(program)
+            }),
+            Op::Emit => NextStep::Done(self.output()),
         }
     }
 
@@ -232,55 +234,55 @@ impl Frame {
         let path = self.path();
         let branch = |(branch, mut program): (u16, Vec<Op>)| {
             program.reverse();
-            let mut then = self.then.clone();
+            let mut continuations = self.continuations.clone();
             let Self { base, at, rest, .. } = self.clone();
-            then.push(Then { join, branches: count, branch, base, at, rest });
+            continuations.push(Continuation { join, branches: count, branch, base, at, rest });
             Self {
                 base: format!("{path}/{branch}."),
                 at: 0,
                 value: mix(self.value, u64::from(branch)),
                 rest: program,
-                then,
+                continuations,
                 parent: self.parent.clone(),
             }
         };
         (0..count).zip(branches).map(branch).collect()
     }
 
-    /// The frame after the fan-out that this one is a branch of, with the value that came of its branches.
+    /// The frame after the fan-out that this frame is a branch of. `value` is the digest of its branches.
     #[must_use]
-    pub fn leave(mut self, value: u64) -> Self {
-        match self.then.pop() {
-            Some(Then { base, at, rest, .. }) => Self { base, at, rest, value, ..self },
+    pub fn leave_fan_out(mut self, value: u64) -> Self {
+        match self.continuations.pop() {
+            Some(Continuation { base, at, rest, .. }) => Self { base, at, rest, value, ..self },
             None => Self { value, ..self },
         }
     }
 
-    /// Brings frames together that reached a gathering node, in the order of the fan-out.
+    /// Joins the frames that reached a gathering node, in the order of the fan-out; `None` without frames.
     pub fn gather(frames: Vec<Self>) -> Option<Self> {
         let value = frames.iter().fold(7, |value, frame| mix(value, frame.value));
-        frames.into_iter().next().map(|frame| frame.leave(value))
+        frames.into_iter().next().map(|frame| frame.leave_fan_out(value))
     }
 
-    /// The frame with what came of the child run that it waited for; `None` where that failed.
+    /// The frame after a child run with this output; `None` if the child run failed.
     #[must_use]
-    pub fn adopt(self, value: Option<u64>) -> Self {
+    pub fn with_child_output(self, value: Option<u64>) -> Self {
         Self { value: mix(self.value, value.unwrap_or(13)), ..self }
     }
 
-    fn closing(self) -> Closing {
-        Closing { path: self.path(), value: self.value, parent: self.parent }
+    fn output(self) -> BranchOutput {
+        BranchOutput { path: self.path(), value: self.value, parent: self.parent }
     }
 }
 
-impl Closing {
-    /// The output of a gathering node that nothing reached.
-    pub fn of_nothing() -> Self {
+impl BranchOutput {
+    /// The output of a gathering node that no branch reached.
+    pub fn of_empty_join() -> Self {
         Self { path: "nothing".to_owned(), value: 0, parent: None }
     }
 }
 
-/// What the branches of a held join have noted, brought together in no order.
+/// The digest of the branches of a held join. It does not depend on their order.
 pub fn held(values: impl IntoIterator<Item = u64>) -> u64 {
     values.into_iter().fold(0, u64::wrapping_add)
 }
@@ -289,7 +291,7 @@ fn mix(value: u64, with: u64) -> u64 {
     (value ^ with).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }
 
-/// FNV-1a: spread well enough to tell one history from another, and the same in every build.
+/// FNV-1a: good enough to distinguish two histories, and the same in every build.
 fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! The runs of an act: which are under way, and what was done to them.
+//! The runs of a phase: which of them are in progress, and what happened to them.
 
 use jetway::RunKey;
 use rand::{Rng, seq::IndexedRandom};
@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The runs of an act. Shared by those who start them and those who disturb them.
+/// The runs of a phase, shared by the driver and the nemesis.
 #[derive(Debug, Default)]
 pub struct Runs {
     state: Mutex<State>,
@@ -16,39 +16,39 @@ pub struct Runs {
 #[derive(Debug, Default)]
 struct State {
     in_flight: Vec<RunKey>,
-    robbed: BTreeSet<String>,
+    tickets_removed: BTreeSet<String>,
     paused: BTreeSet<String>,
-    begun: BTreeMap<String, Begun>,
+    started: BTreeMap<String, Started>,
 }
 
-/// What is known of a run that was started.
+/// A run that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Begun {
-    /// Makes its program.
+pub struct Started {
+    /// The seed of its program.
     pub seed: u64,
     /// Whether the start was acknowledged.
     pub acknowledged: bool,
-    /// Whether it was told to stop.
+    /// Whether a cancellation was requested.
     pub cancelled: bool,
 }
 
 impl Runs {
-    pub(crate) fn begin(&self, run: &RunKey, seed: u64) {
-        let mut state = self.lock();
-        state.begun.insert(run.to_string(), Begun { seed, acknowledged: false, cancelled: false });
+    pub(crate) fn start(&self, run: &RunKey, seed: u64) {
+        let started = Started { seed, acknowledged: false, cancelled: false };
+        self.lock().started.insert(run.to_string(), started);
     }
 
     pub(crate) fn acknowledged(&self, run: &RunKey) {
         let mut state = self.lock();
         state.in_flight.push(run.clone());
-        if let Some(begun) = state.begun.get_mut(&run.to_string()) {
-            begun.acknowledged = true;
+        if let Some(started) = state.started.get_mut(&run.to_string()) {
+            started.acknowledged = true;
         }
     }
 
     pub(crate) fn cancelled(&self, run: &RunKey) {
-        if let Some(begun) = self.lock().begun.get_mut(&run.to_string()) {
-            begun.cancelled = true;
+        if let Some(started) = self.lock().started.get_mut(&run.to_string()) {
+            started.cancelled = true;
         }
     }
 
@@ -56,8 +56,8 @@ impl Runs {
         self.lock().in_flight.retain(|other| other != run);
     }
 
-    pub(crate) fn robbed(&self, run: &RunKey) {
-        self.lock().robbed.insert(run.to_string());
+    pub(crate) fn tickets_removed(&self, run: &RunKey) {
+        self.lock().tickets_removed.insert(run.to_string());
     }
 
     pub(crate) fn paused(&self, run: &RunKey) {
@@ -68,19 +68,19 @@ impl Runs {
         self.lock().in_flight.choose(rng).cloned()
     }
 
-    /// Whether somebody took tickets of that run away.
-    pub fn was_robbed(&self, run: &str) -> bool {
-        self.lock().robbed.contains(run)
+    /// Whether the nemesis has removed tickets of the run.
+    pub fn had_tickets_removed(&self, run: &str) -> bool {
+        self.lock().tickets_removed.contains(run)
     }
 
-    /// Whether that run was told to wait, and to go on.
+    /// Whether the run was paused and resumed.
     pub fn was_paused(&self, run: &str) -> bool {
         self.lock().paused.contains(run)
     }
 
-    /// Every run that was started, by its name.
-    pub fn begun(&self) -> BTreeMap<String, Begun> {
-        self.lock().begun.clone()
+    /// Every run that was started, by its name `workflow/run_id`.
+    pub fn started(&self) -> BTreeMap<String, Started> {
+        self.lock().started.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

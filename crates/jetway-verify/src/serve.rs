@@ -1,17 +1,17 @@
-//! The host process that the verifier breaks.
+//! The host process that gets the faults.
 
 use crate::{
     Error,
     fleet::{ACK_WAIT, STALE_AFTER, nats_config},
-    play::{Journal, Minor, Play},
+    interpreter::{ChildInterpreter, Interpreter, Journal},
 };
 use jetway::{Host, Namespace, engine::EngineConfig, host::SystemConfig, run::Limits};
 use std::{path::Path, time::Duration};
 
-/// Serves the verifier's workflows until the process is told to stop, or killed.
+/// Serves the interpreter until the process is stopped or killed.
 ///
 /// # Errors
-/// The host cannot be built, or gives up.
+/// The journal cannot be opened, or the host cannot be built or cannot continue.
 pub async fn serve(url: &str, namespace: Namespace, journal: &Path) -> Result<(), Error> {
     Journal::open(journal).map_err(Error::io("open the journal"))?;
     let system = SystemConfig {
@@ -24,14 +24,14 @@ pub async fn serve(url: &str, namespace: Namespace, journal: &Path) -> Result<()
     };
     let engine = EngineConfig {
         stale_after: STALE_AFTER,
-        // Small, so that payloads go into chunks beside the snapshot.
+        // Small limits, so that payloads go into chunks beside the snapshot.
         limits: Limits { inline: 4 * 1024, group: 512, chunk: 8 * 1024, ..Limits::default() },
         ..EngineConfig::default()
     };
     let host = Host::builder()
         .nats_config(nats_config(url, namespace))
-        .workflow(Play::new())
-        .workflow(Minor::new())
+        .workflow(Interpreter::new())
+        .workflow(ChildInterpreter::new())
         .engine_config(engine)
         .system_config(system)
         .build()

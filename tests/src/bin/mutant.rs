@@ -1,6 +1,6 @@
 //! The verifier with hosts that break a rule on purpose: built with the fail points, and for the test `mutants` alone.
 //!
-//! `mutant verify ACT SEED` verifies and prints the summary as JSON; `mutant host ...` is the host that it starts. The
+//! `mutant verify PHASE SEED` verifies and prints the summary as JSON; `mutant host ...` is the host that it starts. The
 //! environment says which rule is broken, see `jetway_engine::fail_point`.
 
 use anyhow::{Context, Result, bail};
@@ -17,24 +17,24 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["verify", act, seed] => {
-            let summary = verify(act, seed.parse().context("the seed is a number")?).await?;
+        ["verify", phase, seed] => {
+            let summary = verify(phase, seed.parse().context("the seed is a number")?).await?;
             print_summary(&summary)
         }
         ["host", "--nats", url, "--namespace", namespace, "--journal", journal] => {
             let _telemetry = jetway::telemetry::init("mutant")?;
             Ok(jetway_verify::serve(url, Namespace::new(namespace)?, Path::new(journal)).await?)
         }
-        other => bail!("{other:?} is neither `verify ACT SEED` nor `host`"),
+        other => bail!("{other:?} is neither `verify PHASE SEED` nor `host`"),
     }
 }
 
-async fn verify(act: &str, seed: u64) -> Result<Summary> {
+async fn verify(phase: &str, seed: u64) -> Result<Summary> {
     let options = Options {
         seed,
         runs: u64::MAX,
         time: TWO_MINUTES,
-        act: Some(act.to_owned()),
+        phase: Some(phase.to_owned()),
         hosts: 3,
         host: HostCommand { program: env::current_exe()?, arguments: vec!["host".into()] },
     };

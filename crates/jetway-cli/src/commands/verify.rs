@@ -41,9 +41,9 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "N", default_value_t = 2.0)]
     minutes: f64,
 
-    /// Play only this act, again and again: calm, hosts, tickets, server or everything
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(jetway_verify::acts()))]
-    act: Option<String>,
+    /// Repeat only this phase [default: all in turn]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(jetway_verify::phases()))]
+    phase: Option<String>,
 
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -72,15 +72,15 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
         seed: args.seed.unwrap_or_else(rand::random),
         runs: args.runs.unwrap_or(u64::MAX),
         time: Duration::try_from_secs_f64(args.minutes * 60.0)?,
-        act: args.act,
+        phase: args.phase,
         hosts: args.hosts.max(1),
         host: HostCommand { program: env::current_exe()?, arguments: vec!["verify-host".into()] },
     };
     output::say(&format!("seed {}: again with `jetway verify --seed {}`", options.seed, options.seed));
     let bar = output::ActProgress::new(options.time)?;
-    let told = |Progress { act, summary }: Progress<'_>| {
-        let (number, runs, steps) = (summary.acts + 1, summary.runs, summary.steps);
-        bar.show(&format!("act {number}, {act}; {runs} runs and {steps} steps so far"), summary.seconds);
+    let told = |Progress { phase, summary }: Progress<'_>| {
+        let (number, runs, steps) = (summary.phases + 1, summary.runs, summary.steps);
+        bar.show(&format!("phase {number} ({phase}): {runs} runs, {steps} steps so far"), summary.seconds);
     };
     let summary = jetway_verify::verify(options, told).await?;
     bar.end();

@@ -1,4 +1,4 @@
-//! One host process, and the line to its server.
+//! One host process and its connection to the server.
 
 use super::HostCommand;
 use crate::Error;
@@ -19,45 +19,45 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How long a host may take until it serves.
+/// The time limit for the start of a host.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How many lines of a host's log are kept.
+/// The number of log lines that are kept of each host.
 const LINES: usize = 2000;
 
-/// An item that had no ticket any more, and was found by a sweep.
+/// An item whose ticket was missing, so that a sweep has published it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mended {
-    /// Its run, as `workflow/run_id`.
+pub struct ItemWithoutTicket {
+    /// The run, as `workflow/run_id`.
     pub run: String,
-    /// Its node.
+    /// The node of the item.
     pub node: String,
     /// The item.
     pub item: String,
-    /// Whether the run did not go on, so that the ticket was lost for certain.
-    pub surely: bool,
+    /// Whether the run made no progress, so that the ticket was certainly missing.
+    pub certain: bool,
 }
 
-/// What a host has said.
+/// What a host has logged.
 #[derive(Debug, Default)]
-struct Said {
+struct HostLog {
     lines: VecDeque<String>,
     serving: usize,
-    mended: Vec<Mended>,
+    items_without_ticket: Vec<ItemWithoutTicket>,
 }
 
-/// A host process that serves [`Play`](crate::play::Play), behind a proxy. Killed when it is dropped.
+/// A host process that serves the [interpreter](crate::interpreter), behind a proxy. Dropping it kills the process.
 #[derive(Debug)]
 pub struct VerifyHost {
-    /// The line to the server.
+    /// The connection to the server.
     pub proxy: Proxy,
     namespace: Namespace,
     command: HostCommand,
     journal: PathBuf,
     child: Option<Child>,
-    stopped: bool,
+    paused: bool,
     started: usize,
-    said: Arc<Mutex<Said>>,
+    log: Arc<Mutex<HostLog>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -74,24 +74,24 @@ impl VerifyHost {
             command,
             journal,
             child: None,
-            stopped: false,
+            paused: false,
             started: 0,
-            said: Arc::default(),
+            log: Arc::default(),
             reader: None,
         })
     }
 
-    /// The file with what its nodes have executed.
+    /// The file with the executions of its nodes.
     pub fn journal(&self) -> &Path {
         &self.journal
     }
 
-    /// Whether the process is there and not stopped.
+    /// Whether the process is running and not paused.
     pub fn is_up(&self) -> bool {
-        self.child.is_some() && !self.stopped
+        self.child.is_some() && !self.paused
     }
 
-    /// Starts the process, unless it is there.
+    /// Starts the process, unless it is running.
     ///
     /// # Errors
     /// The program cannot be started.
@@ -112,21 +112,21 @@ impl VerifyHost {
             .spawn()
             .map_err(Error::io("start a host"))?;
         if let Some(stderr) = child.stderr.take() {
-            self.reader = Some(tokio::spawn(listen(stderr, Arc::clone(&self.said))));
+            self.reader = Some(tokio::spawn(read_log(stderr, Arc::clone(&self.log))));
         }
         self.child = Some(child);
         self.started += 1;
         Ok(())
     }
 
-    /// Waits until the process that was started last says that it serves.
-    pub(super) async fn until_it_serves(&mut self) -> Result<(), Error> {
-        let said = Arc::clone(&self.said);
+    /// Waits until the latest process logs that it serves.
+    pub(super) async fn wait_until_serving(&mut self) -> Result<(), Error> {
+        let log = Arc::clone(&self.log);
         let started = self.started;
         let mut ended = None;
         let serves = try_wait_until("a host serves", START_DEADLINE, async || {
             ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            ended.is_some() || lock(&said).serving >= started
+            ended.is_some() || lock(&log).serving >= started
         });
         serves.await.map_err(|error| Error::Host(format!("{error}:\n{}", self.log())))?;
         match ended {
@@ -143,59 +143,59 @@ impl VerifyHost {
         if let Some(mut child) = self.child.take() {
             child.kill().await.map_err(Error::io("kill a host"))?;
         }
-        self.stopped = false;
+        self.paused = false;
         Ok(())
     }
 
-    /// Stops the process where it is, with its connections open: it believes itself alive when it goes on.
+    /// Pauses the process (`SIGSTOP`). Its connections stay open, and it does not notice the pause when it is resumed.
     ///
     /// # Errors
     /// The operating system refuses.
-    pub fn stop(&mut self) -> Result<(), Error> {
-        self.stopped = true;
+    pub fn pause(&mut self) -> Result<(), Error> {
+        self.paused = true;
         self.signal(Signal::STOP)
     }
 
-    /// Lets a stopped process go on.
+    /// Resumes a paused process.
     ///
     /// # Errors
     /// The operating system refuses.
-    pub fn go_on(&mut self) -> Result<(), Error> {
-        self.stopped = false;
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.paused = false;
         self.signal(Signal::CONT)
     }
 
-    /// Lets it work again, whatever was done to it.
+    /// Ends all faults of this host.
     pub(super) fn heal(&mut self) -> Result<(), Error> {
         self.proxy.release();
         self.proxy.delay(Duration::ZERO);
-        if self.stopped {
-            self.go_on()?;
+        if self.paused {
+            self.resume()?;
         }
         self.start()
     }
 
-    /// What sweeps of this host have mended.
-    pub fn mended(&self) -> Vec<Mended> {
-        lock(&self.said).mended.clone()
+    /// The items without a ticket that sweeps of this host have found.
+    pub fn items_without_ticket(&self) -> Vec<ItemWithoutTicket> {
+        lock(&self.log).items_without_ticket.clone()
     }
 
-    /// The last lines that it logged.
+    /// Its latest log lines.
     pub fn log(&self) -> String {
-        lock(&self.said).lines.iter().cloned().collect::<Vec<_>>().join("\n")
+        lock(&self.log).lines.iter().cloned().collect::<Vec<_>>().join("\n")
     }
 
-    /// Those of them that are of a run, or of the loss of tickets.
-    pub fn logged_of(&self, run: &str) -> Vec<String> {
-        let said = lock(&self.said);
+    /// The log lines about a run or about missing tickets.
+    pub fn log_of(&self, run: &str) -> Vec<String> {
+        let log = lock(&self.log);
         let of = |line: &&String| line.contains(run) || line.contains("tickets that");
-        said.lines.iter().filter(of).cloned().collect()
+        log.lines.iter().filter(of).cloned().collect()
     }
 
-    /// How the process ended, where it did so by itself.
-    pub fn died(&mut self) -> Option<String> {
+    /// How the process ended, if the verifier did not end it.
+    pub fn unexpected_exit(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().ok().flatten()?;
-        Some(format!("a host ended by itself with {status}:\n{}", self.log()))
+        Some(format!("a host ended unexpectedly with {status}:\n{}", self.log()))
     }
 
     fn signal(&self, signal: Signal) -> Result<(), Error> {
@@ -215,39 +215,44 @@ impl Drop for VerifyHost {
     }
 }
 
-/// Reads what a host logs until it ends.
-async fn listen(stderr: impl AsyncRead + Unpin, said: Arc<Mutex<Said>>) {
+/// Reads the log of a host until the host ends.
+async fn read_log(stderr: impl AsyncRead + Unpin, log: Arc<Mutex<HostLog>>) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let mut said = lock(&said);
-        said.serving += usize::from(line.contains(" serving "));
-        said.mended.extend(mended(&line));
-        if said.lines.len() == LINES {
-            said.lines.pop_front();
+        let mut log = lock(&log);
+        log.serving += usize::from(line.contains(" serving "));
+        log.items_without_ticket.extend(parse_items(&line));
+        if log.lines.len() == LINES {
+            log.lines.pop_front();
         }
-        said.lines.push_back(line);
+        log.lines.push_back(line);
     }
 }
 
-/// Reads `... pending items had lost their tickets run=play/r1 items=2 lost="next/start,work/abc"`.
-fn mended(line: &str) -> Vec<Mended> {
+/// Reads `... pending items had lost their tickets run=interpreter/r1 items=2 lost="next/start,work/abc"`.
+fn parse_items(line: &str) -> Vec<ItemWithoutTicket> {
     let parse = || {
         let sure = line.split_once("pending items had lost their tickets");
-        let surely = sure.is_some();
+        let certain = sure.is_some();
         let (_, fields) = sure.or_else(|| line.split_once("pending items may have lost their tickets"))?;
         let run = fields.split_once("run=")?.1.split(' ').next()?;
         let lost = fields.split_once("lost=\"")?.1.split('"').next()?;
         let item = |name: &str| {
             let (node, item) = name.split_once('/')?;
-            Some(Mended { run: run.to_owned(), node: node.to_owned(), item: item.to_owned(), surely })
+            Some(ItemWithoutTicket {
+                run: run.to_owned(),
+                node: node.to_owned(),
+                item: item.to_owned(),
+                certain,
+            })
         };
         Some(lost.split(',').filter_map(item).collect())
     };
     parse().unwrap_or_default()
 }
 
-fn lock(said: &Mutex<Said>) -> MutexGuard<'_, Said> {
-    said.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(log: &Mutex<HostLog>) -> MutexGuard<'_, HostLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -255,18 +260,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_sweep_mended_is_read_from_the_log() {
+    fn items_without_ticket_are_read_from_the_log() {
         let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweep: pending items had lost their tickets \
-                    run=play/r1 items=2 lost=\"next/start,work/abc-3\"";
-        let item = |node: &str, item: &str| Mended {
-            run: "play/r1".to_owned(),
+                    run=interpreter/r1 items=2 lost=\"next/start,work/abc-3\"";
+        let item = |node: &str, item: &str| ItemWithoutTicket {
+            run: "interpreter/r1".to_owned(),
             node: node.to_owned(),
             item: item.to_owned(),
-            surely: true,
+            certain: true,
         };
-        assert_eq!(mended(line), [item("next", "start"), item("work", "abc-3")]);
-        let unsure = mended(&line.replace("had lost", "may have lost"));
-        assert_eq!(unsure[0], Mended { surely: false, ..item("next", "start") });
-        assert_eq!(mended("something else"), []);
+        assert_eq!(parse_items(line), [item("next", "start"), item("work", "abc-3")]);
+        let unsure = parse_items(&line.replace("had lost", "may have lost"));
+        assert_eq!(unsure[0], ItemWithoutTicket { certain: false, ..item("next", "start") });
+        assert_eq!(parse_items("something else"), []);
     }
 }

@@ -8,12 +8,12 @@ pub(super) fn render(summary: &Summary) -> String {
     let numbers = [
         ("seed", summary.seed.to_string()),
         ("seconds", count(summary.seconds)),
-        ("acts", count(summary.acts)),
+        ("phases", count(summary.phases)),
         ("runs", count(summary.runs)),
         ("child runs", count(summary.children)),
         ("steps committed", count(summary.steps)),
         ("executions of nodes", count(summary.executions)),
-        ("items found by a sweep", count(summary.swept)),
+        ("tickets republished by a sweep", count(summary.republished)),
     ];
     let mut rows: Vec<Vec<String>> = numbers.into_iter().map(|(what, number)| row(what, number)).collect();
     rows.extend(summary.ended.iter().map(|(status, runs)| row(&format!("runs {status}"), count(*runs))));
@@ -32,7 +32,7 @@ fn row(what: &str, number: String) -> Vec<String> {
 
 fn broken(failure: &Failure) -> String {
     let run = failure.run.as_deref().unwrap_or("no run in particular");
-    let mut text = format!("\n\nbroken in the act {}: {run}\n", failure.act);
+    let mut text = format!("\n\nviolation in the phase {}: {run}\n", failure.phase);
     for violation in &failure.violations {
         text.push_str(&format!("  {violation}\n"));
     }

@@ -1,4 +1,4 @@
-//! Tickets that should not be: published once more while the first lives, or long after it was settled.
+//! Duplicated tickets: published again while the first one is still there, or long after it was acked.
 
 use crate::{Error, runs::Runs};
 use jetway::{
@@ -10,49 +10,52 @@ use jetway_nats::NatsBackend;
 use jetway_state::codec;
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
-/// How many tickets are kept to come late.
+/// How many tickets are kept for later.
 const KEPT: usize = 200;
 
-/// Tickets of items that were pending once.
+/// How many of them are published at a time.
+const AT_ONCE: usize = 20;
+
+/// Tickets of items that were pending at some time.
 #[derive(Debug, Default)]
-pub(crate) struct Captured {
+pub(crate) struct TicketReplay {
     tickets: Vec<(Ticket, Fingerprint)>,
 }
 
-impl Captured {
-    /// Publishes the tickets of all pending items of some run again, and a few that were captured before. Returns how
-    /// many.
-    pub(crate) async fn publish_again(
+impl TicketReplay {
+    /// Records the tickets of all pending items of some run, then publishes some recorded tickets. Returns how many.
+    pub(crate) async fn publish(
         &mut self,
         rng: &mut impl Rng,
         backend: &NatsBackend,
         runs: &Runs,
     ) -> Result<u64, Error> {
-        let doubled = async {
+        let published = async {
             if let Some(run) = runs.any_in_flight(rng)
                 && let Some(stored) = backend.load(&run).await?
                 && let Ok((snapshot, build)) = codec::open::<Snapshot>(&stored.bytes, "a snapshot")
             {
-                self.capture(rng, &snapshot, build, stored.revision);
+                self.record(rng, &snapshot, build, stored.revision);
             }
-            let late: Vec<_> = self.tickets.sample(rng, 20).cloned().collect();
-            let count = late.len() as u64;
-            backend.publish(late).await?;
+            let tickets: Vec<_> = self.tickets.sample(rng, AT_ONCE).cloned().collect();
+            let count = tickets.len() as u64;
+            backend.publish(tickets).await?;
             Ok::<u64, BackendError>(count)
         };
-        match doubled.await {
+        match published.await {
             Ok(count) => Ok(count),
+            // Another fault may have stopped the server.
             Err(error) if error.is_retryable() => Ok(0),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn capture(&mut self, rng: &mut impl Rng, snapshot: &Snapshot, build: Fingerprint, revision: u64) {
+    fn record(&mut self, rng: &mut impl Rng, snapshot: &Snapshot, build: Fingerprint, revision: u64) {
         let key = snapshot.key();
-        // Of a branch whose payload is beside the snapshot, the snapshot alone does not tell the node.
-        let named =
+        // The snapshot does not name the node of a branch whose payload is in a chunk.
+        let with_node =
             pending_tickets(snapshot).into_iter().filter_map(|wanted| Some((wanted.item, wanted.node?)));
-        for (item, node) in named {
+        for (item, node) in with_node {
             let ticket = Ticket {
                 workflow: key.workflow.clone(),
                 run_id: key.run_id.clone(),

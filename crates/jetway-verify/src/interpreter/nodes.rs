@@ -1,10 +1,10 @@
-//! The nodes that carry out instructions.
+//! The nodes that execute instructions.
 
 use super::{
     journal::Journal,
     ledger::{Entry, Ledger},
 };
-use crate::program::{self, Closing, Fault, Frame, Op, Touch, Turn};
+use crate::program::{self, BranchOutput, Change, Fault, Frame, NextStep, Op};
 use jetway::{Error, Failure, Transition, node, step};
 use std::{
     collections::HashSet,
@@ -12,81 +12,81 @@ use std::{
     time::Duration,
 };
 
-/// Takes note of an execution, in the journal and, where it is committed, in the trail.
+/// Records an execution in the journal and, if the step is committed, in the trail.
 fn enter(ctx: &Ledger, step_name: &str) -> Result<(), Error> {
-    Journal::note(step_name)
+    Journal::record(step_name)
         .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
     let item = step().map_or_else(String::new, |step| step.item_id().to_string());
     ctx.trail.push(Entry { step: step_name.to_owned(), item });
     Ok(())
 }
 
-/// Enters the step of `node` that `frame` is at; returns the step's name.
+/// Records the step of `node` at the position of `frame`. Returns the name of the step.
 fn stamp(ctx: &Ledger, frame: &mut Frame, node: &str) -> Result<String, Error> {
     let name = frame.stamp(node);
     enter(ctx, &name)?;
     Ok(name)
 }
 
-/// Whether a circle goes round again.
+/// Whether a loop continues.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Round {
-    /// So many times more.
+    /// It continues this many times.
     Again(Frame, u8),
-    /// No more.
-    On(Frame),
+    /// It ends.
+    Leave(Frame),
 }
 
-/// What comes of a join.
+/// What follows after a join.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Joined {
-    /// The run goes on behind it.
-    On(Frame),
-    /// Nothing has reached it, so nobody knows what is behind it.
-    Nothing(Closing),
+    /// The run continues after it.
+    Next(Frame),
+    /// No branch has reached it, so the frame after it is unknown.
+    Empty(BranchOutput),
 }
 
 node! {
-    /// Looks at what is to be done.
+    /// Decides on the next instruction.
     pub struct Next;
-    context = Ledger; input = Frame; output = Turn;
+    context = Ledger; input = Frame; output = NextStep;
     |ctx, frame| {
         let mut frame = frame;
         stamp(ctx, &mut frame, "next")?;
-        Ok(Transition::Next(frame.turn()))
+        Ok(Transition::Next(frame.next_step()))
     }
 }
 
 node! {
     /// Changes the context.
     pub struct Work;
-    context = Ledger; input = (Frame, Vec<Touch>); output = Frame;
-    |ctx, (frame, touches)| {
+    context = Ledger; input = (Frame, Vec<Change>); output = Frame;
+    |ctx, (frame, changes)| {
         let mut frame = frame;
         let name = stamp(ctx, &mut frame, "work")?;
-        for touch in touches {
-            ctx.touch(touch, &name).await;
+        for change in changes {
+            ctx.apply(change, &name).await;
         }
         Ok(Transition::Next(frame.done()))
     }
 }
 
 node! {
-    /// Takes only so many items at a time.
-    pub struct Narrow;
+    /// Has a limit of concurrent items.
+    pub struct Bounded;
     context = Ledger; input = Frame; output = Frame;
     |ctx, frame| {
         let mut frame = frame;
-        stamp(ctx, &mut frame, "narrow")?;
+        stamp(ctx, &mut frame, "bounded")?;
         Ok(Transition::Next(frame.done()))
     }
 }
 
-/// Fails once for each step, and then does not: what it remembers is lost with its host, which is one more failure.
+/// Remembers which steps have failed once. The memory is lost with its host, which causes one more failure.
 #[derive(Debug, Clone, Default)]
-pub struct Memory(Arc<Mutex<HashSet<String>>>);
+pub struct FailedOnce(Arc<Mutex<HashSet<String>>>);
 
-impl Memory {
+impl FailedOnce {
     fn is_first(&self, name: &str) -> bool {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         !failed.remove(name) && failed.insert(name.to_owned())
@@ -96,14 +96,14 @@ impl Memory {
 node! {
     /// Fails once within its step.
     #[derive(Default)]
-    pub struct Shaky { failed: Memory };
+    pub struct Flaky { failed: FailedOnce };
     context = Ledger; input = Frame; output = Frame;
     |ctx, frame| {
         let mut frame = frame;
-        let name = frame.stamp("shaky");
+        let name = frame.stamp("flaky");
         let key = step().map_or_else(|| name.clone(), |step| step.idempotency_key());
         if self.failed.is_first(&key) {
-            return Err(Error::Generic("shaky for once".to_owned()));
+            return Err(Error::Generic("flaky: fails once".to_owned()));
         }
         enter(ctx, &name)?;
         Ok(Transition::Next(frame.done()))
@@ -111,26 +111,26 @@ node! {
 }
 
 node! {
-    /// Takes its time.
-    pub struct Linger;
+    /// Takes time.
+    pub struct Slow;
     context = Ledger; input = (Frame, u16); output = Frame;
     |ctx, (frame, millis)| {
         let mut frame = frame;
-        stamp(ctx, &mut frame, "linger")?;
+        stamp(ctx, &mut frame, "slow")?;
         tokio::time::sleep(Duration::from_millis(millis.into())).await;
         Ok(Transition::Next(frame.done()))
     }
 }
 
 node! {
-    /// Goes round in a circle.
+    /// Goes through a loop.
     pub struct Again;
     context = Ledger; input = (Frame, u8); output = Round;
     |ctx, (frame, times)| {
         let mut frame = frame;
         stamp(ctx, &mut frame, &format!("again-{times}"))?;
         Ok(Transition::Next(match times {
-            0 => Round::On(frame.done()),
+            0 => Round::Leave(frame.done()),
             _ => Round::Again(frame, times - 1),
         }))
     }
@@ -138,13 +138,13 @@ node! {
 
 fn fails(fault: Fault, name: &str) -> Error {
     match fault {
-        Fault::Error => Error::Generic(format!("{name} fails as told")),
-        Fault::Panic => std::panic::panic_any(format!("{name} panics as told")),
+        Fault::Error => Error::Generic(format!("{name} fails as planned")),
+        Fault::Panic => std::panic::panic_any(format!("{name} panics as planned")),
     }
 }
 
 node! {
-    /// Fails, with a fallback.
+    /// Fails, and has a fallback.
     pub struct Risky;
     context = Ledger; input = (Frame, Fault); output = Frame;
     |ctx, (frame, fault)| {
@@ -155,7 +155,7 @@ node! {
 }
 
 node! {
-    /// Goes on where `risky` failed.
+    /// The fallback of `risky`.
     pub struct Rescue;
     context = Ledger; input = Failure<(Frame, Fault)>; output = Frame;
     |ctx, failure| {
@@ -166,7 +166,7 @@ node! {
 }
 
 node! {
-    /// Fails, and the run with it.
+    /// Fails the run.
     pub struct Doomed;
     context = Ledger; input = (Frame, Fault); output = Frame;
     |ctx, (frame, fault)| {
@@ -177,7 +177,7 @@ node! {
 }
 
 node! {
-    /// Goes on in branches.
+    /// Fans out into branches.
     pub struct Fan;
     context = Ledger; input = (Frame, Vec<Vec<Op>>, program::Join); output = Frame;
     |ctx, (frame, branches, join)| {
@@ -188,76 +188,76 @@ node! {
 }
 
 node! {
-    /// Brings branches together.
+    /// Joins branches.
     pub struct Join;
     context = Ledger; input = Vec<Frame>; output = Joined;
     |ctx, frames| {
         Ok(Transition::Next(match Frame::gather(frames) {
             Some(mut frame) => {
                 stamp(ctx, &mut frame, "join")?;
-                Joined::On(frame.done())
+                Joined::Next(frame.done())
             }
             None => {
-                let closing = Closing::of_nothing();
-                enter(ctx, &closing.path)?;
-                Joined::Nothing(closing)
+                let output = BranchOutput::of_empty_join();
+                enter(ctx, &output.path)?;
+                Joined::Empty(output)
             }
         }))
     }
 }
 
 node! {
-    /// Brings branches together by the context.
+    /// Joins branches in the context.
     pub struct Held;
     context = Ledger; input = Frame; output = Frame;
     |ctx, frame| {
         let mut frame = frame;
         stamp(ctx, &mut frame, "held")?;
-        let Some(then) = frame.then.last().cloned() else {
-            return Err(Error::Generic(format!("nothing is held at {}", frame.path())));
+        let Some(fan_out) = frame.continuations.last().cloned() else {
+            return Err(Error::Generic(format!("there is no fan-out to join at {}", frame.path())));
         };
         let mut held = ctx.held.get().await;
-        let noted = held.entry(format!("{}{}", then.base, then.at)).or_default();
-        noted.insert(then.branch, frame.value);
-        if noted.len() < usize::from(then.branches) {
+        let noted = held.entry(format!("{}{}", fan_out.base, fan_out.at)).or_default();
+        noted.insert(fan_out.branch, frame.value);
+        if noted.len() < usize::from(fan_out.branches) {
             return Ok(Transition::Hold);
         }
         let value = program::held(noted.values().copied());
-        Ok(Transition::Next(frame.leave(value).done()))
+        Ok(Transition::Next(frame.leave_fan_out(value).done()))
     }
 }
 
 node! {
-    /// Goes on with the output of a child run.
-    pub struct Adopt;
-    context = Ledger; input = Closing; output = Frame;
-    |ctx, closing| {
-        let Some(parent) = closing.parent else {
-            return Err(Error::Generic(format!("the child that ended at {} has no parent", closing.path)));
+    /// Continues with the output of a child run.
+    pub struct ChildCompleted;
+    context = Ledger; input = BranchOutput; output = Frame;
+    |ctx, output| {
+        let Some(parent) = output.parent else {
+            return Err(Error::Generic(format!("the child run that ended at {} has no parent", output.path)));
         };
-        let mut frame = parent.adopt(Some(closing.value));
-        stamp(ctx, &mut frame, "adopt")?;
+        let mut frame = parent.with_child_output(Some(output.value));
+        stamp(ctx, &mut frame, "child_completed")?;
         Ok(Transition::Next(frame.done()))
     }
 }
 
 node! {
-    /// Goes on where a child run failed.
-    pub struct Bereft;
+    /// Continues after the failure of a child run.
+    pub struct ChildFailed;
     context = Ledger; input = Failure<Frame>; output = Frame;
     |ctx, failure| {
         let Some(parent) = failure.input.parent else {
-            return Err(Error::Generic(format!("a child without a parent: {}", failure.message)));
+            return Err(Error::Generic(format!("a child run without a parent failed: {}", failure.message)));
         };
-        let mut frame = parent.adopt(None);
-        stamp(ctx, &mut frame, "bereft")?;
+        let mut frame = parent.with_child_output(None);
+        stamp(ctx, &mut frame, "child_failed")?;
         Ok(Transition::Next(frame.done()))
     }
 }
 
 node! {
-    /// Stands where a child run would start another.
+    /// Takes the place of the child run in a child run, which starts none.
     pub struct NoChild;
     context = Ledger; input = Frame; output = Frame;
-    |_ctx, frame| { Err(Error::Generic(format!("the child run is asked for another at {}", frame.path()))) }
+    |_ctx, frame| { Err(Error::Generic(format!("a child run has to start a child run at {}", frame.path()))) }
 }

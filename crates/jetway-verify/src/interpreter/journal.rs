@@ -1,7 +1,8 @@
-//! What a host notes of every execution of a node, so that it can be told after the host was killed.
+//! The executions of nodes, written to a file that survives the host process.
 
 use jetway::step;
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, Write as _},
     path::Path,
@@ -9,40 +10,40 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The journal of this process. Nodes are plain values that any host could build, so they find it here.
+/// The journal of this process. It is global, because nodes are plain values that know no host.
 static JOURNAL: OnceLock<File> = OnceLock::new();
 
-/// The journal of a host process: one line for each execution of a node, with what outlives the process.
+/// The journal of a host process: one line for each execution of a node.
 #[derive(Debug)]
 pub struct Journal;
 
 /// One execution of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// When it began, in milliseconds since the Unix epoch.
+    /// Its start in milliseconds since the Unix epoch.
     pub at: u64,
     /// The run.
     pub run: String,
     /// The work item.
     pub item: String,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The name of the step in the program.
     pub step: String,
 }
 
 impl Journal {
-    /// Appends to `path` from now on.
+    /// Opens the journal of this process at `path`, for appending.
     ///
     /// # Errors
-    /// The file cannot be opened, or there is a journal already.
+    /// The file cannot be opened, or the process has a journal already.
     pub fn open(path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         JOURNAL.set(file).map_err(|_second| io::Error::other("this process has a journal already"))
     }
 
-    /// Takes note of an execution of the step in the current task. Without a journal nothing is noted.
-    pub(super) fn note(name: &str) -> io::Result<()> {
+    /// Records an execution of the step in the current task. Does nothing without a journal.
+    pub(super) fn record(name: &str) -> io::Result<()> {
         let (Some(mut journal), Some(step)) = (JOURNAL.get(), step()) else {
             return Ok(());
         };
@@ -52,7 +53,7 @@ impl Journal {
         journal.write_all(line.as_bytes())
     }
 
-    /// Every execution that the journal at `path` holds. A line that was cut off by a crash is left out.
+    /// The executions in the journal at `path`. A line that a crash cut off is skipped.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -62,6 +63,12 @@ impl Journal {
             text => text?,
         };
         Ok(text.lines().filter_map(parse).collect())
+    }
+}
+
+impl fmt::Display for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} item {} attempt {}: {}", self.at, self.item, self.attempt, self.step)
     }
 }
 

@@ -1,0 +1,208 @@
+//! Checks everything that a phase has left on the server.
+
+use super::{
+    Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
+    Observed, Violation, check_run,
+};
+use crate::{
+    driver::{Ended, program},
+    fleet::ItemWithoutTicket,
+    interpreter::PlainLedger,
+    reference_model::Expected,
+    runs::{Runs, Started},
+};
+use jetway::run::{DoneView, Snapshot};
+use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
+use jetway_nats::NatsBackend;
+use jetway_state::codec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A violation of one run, or of the phase as a whole.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The run; `None` if the violation belongs to no run.
+    pub run: Option<String>,
+    /// The violation.
+    pub violation: Violation,
+}
+
+/// The result of a phase.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The number of runs by their last status.
+    pub ended: BTreeMap<&'static str, u64>,
+    /// The number of child runs.
+    pub children: u64,
+    /// The number of committed steps, those of child runs included.
+    pub steps: u64,
+    /// The violations.
+    pub findings: Vec<Finding>,
+}
+
+/// What happened in a phase.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// Reads the snapshots.
+    pub backend: &'a NatsBackend,
+    /// The runs that were started.
+    pub runs: &'a Runs,
+    /// Their results, as the starters saw them.
+    pub ended: &'a [Ended],
+    /// The items without a ticket that sweeps have found.
+    pub items_without_ticket: &'a [ItemWithoutTicket],
+    /// Whether a fault may have removed tickets of any run.
+    pub any_ticket_lost: bool,
+}
+
+impl Report {
+    /// Checks a phase whose runs have ended.
+    ///
+    /// # Errors
+    /// A request to the server failed.
+    pub async fn new(evidence: &Evidence<'_>) -> Result<Self, BackendError> {
+        let mut report = Self::default();
+        let snapshots = all_snapshots(evidence.backend).await?;
+        let ended: BTreeMap<String, &Ended> =
+            evidence.ended.iter().map(|ended| (ended.run.to_string(), ended)).collect();
+        for (run, started) in evidence.runs.started() {
+            match snapshots.get(&run) {
+                Some(snapshot) => report.check_run(&run, started, snapshot, ended.get(&run).copied()),
+                None => report.add(Some(&run), Lost, "the run does not exist"),
+            }
+        }
+        for (run, snapshot) in &snapshots {
+            report.steps += snapshot.steps;
+            if snapshot.parent.is_some() {
+                report.check_child(run, snapshot);
+            }
+        }
+        report.check_tickets(evidence);
+        report.check_leftovers(evidence.backend, &snapshots).await?;
+        Ok(report)
+    }
+
+    fn add(&mut self, run: Option<&str>, kind: Kind, what: impl Into<String>) {
+        self.findings.push(Finding { run: run.map(str::to_owned), violation: Violation::new(kind, what) });
+    }
+
+    fn check_run(&mut self, run: &str, started: Started, snapshot: &Snapshot, ended: Option<&Ended>) {
+        *self.ended.entry(snapshot.status.as_str()).or_default() += 1;
+        if !snapshot.status.is_terminal() {
+            return self.add(Some(run), Stuck, format!("the run is {} at the end", snapshot.status));
+        }
+        let expected = Expected::of(program(started.seed));
+        match observed(snapshot) {
+            Ok(observed) => {
+                for violation in check_run(&expected, &observed, started.cancelled) {
+                    self.findings.push(Finding { run: Some(run.to_owned()), violation });
+                }
+            }
+            Err(what) => self.add(Some(run), Wrong, what),
+        }
+        match ended.map(|ended| &ended.result) {
+            Some(Ok(done)) if *done == DoneView::from(snapshot) => {}
+            Some(Ok(done)) => {
+                let what = format!("the published result is {done:?}, and the snapshot differs");
+                self.add(Some(run), Wrong, what);
+            }
+            Some(Err(error)) => self.add(Some(run), Lost, format!("no result was published: {error}")),
+            None => self.add(Some(run), Lost, "the starter did not wait for the result"),
+        }
+    }
+
+    /// Checks a child run. Its output is part of the digest of its parent, and is checked there.
+    fn check_child(&mut self, run: &str, snapshot: &Snapshot) {
+        self.children += 1;
+        if !snapshot.status.is_terminal() {
+            let what = format!("the child run is {}, but its parent has ended", snapshot.status);
+            self.add(Some(run), Orphaned, what);
+        }
+        let Ok(observed) = observed(snapshot) else {
+            return self.add(Some(run), Wrong, "the snapshot of the child run cannot be read");
+        };
+        let mut seen = BTreeSet::new();
+        for entry in &observed.ledger.trail {
+            if !seen.insert(&entry.item) {
+                self.add(Some(run), Kind::Doubled, format!("item {:?} was committed twice", entry.item));
+            }
+        }
+    }
+
+    /// Checks that no ticket was missing without a fault that removes tickets. Expired leases deliver a ticket again, so
+    /// a sweep has nothing to find. There are three exceptions. The first ticket of a run is missing if the host was
+    /// killed after the first snapshot. A step that waits for a child run holds no ticket. The items of a resumed run
+    /// have no tickets if the host was killed before it published them.
+    fn check_tickets(&mut self, evidence: &Evidence<'_>) {
+        if evidence.any_ticket_lost {
+            return;
+        }
+        let ours = |items_without_ticket: &&ItemWithoutTicket| {
+            items_without_ticket.certain
+                && items_without_ticket.item != "start"
+                && items_without_ticket.node != "child"
+                && !evidence.runs.had_tickets_removed(&items_without_ticket.run)
+                && !evidence.runs.was_paused(&items_without_ticket.run)
+        };
+        for items_without_ticket in evidence.items_without_ticket.iter().filter(ours) {
+            let what = format!(
+                "item {} of node {} had no ticket",
+                items_without_ticket.item, items_without_ticket.node
+            );
+            self.add(Some(&items_without_ticket.run), ItemsWithoutTicket, what);
+        }
+    }
+
+    async fn check_leftovers(
+        &mut self,
+        backend: &NatsBackend,
+        snapshots: &BTreeMap<String, Snapshot>,
+    ) -> Result<(), BackendError> {
+        let counts = backend.census().await?;
+        for (what, count) in [("start messages", counts.starts), ("tickets", counts.tickets)] {
+            if count > 0 {
+                self.add(None, Orphaned, format!("{count} {what} are left over"));
+            }
+        }
+        for run in counts.chunked {
+            if snapshots.get(&run).is_none_or(|snapshot| snapshot.status.is_terminal()) {
+                self.add(Some(&run), Orphaned, "chunks are left over from a run that has ended");
+            }
+        }
+        for (letter, count) in counts.dead_letters {
+            self.add(None, Wrong, format!("{count} dead letters: {letter}"));
+        }
+        Ok(())
+    }
+}
+
+/// The snapshot of every run of the namespace, by name.
+async fn all_snapshots(backend: &NatsBackend) -> Result<BTreeMap<String, Snapshot>, BackendError> {
+    let mut snapshots = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let query = RunsQuery { limit: 500, after, ..RunsQuery::default() };
+        let page = backend.runs(&query).await?;
+        for stored in &page.runs {
+            if let Ok((snapshot, _)) = codec::open::<Snapshot>(&stored.bytes, "a snapshot") {
+                snapshots.insert(snapshot.key().to_string(), snapshot);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(snapshots);
+        }
+    }
+}
+
+fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
+    let ledger: PlainLedger =
+        codec::decode(&snapshot.context, "the context").map_err(|error| error.to_string())?;
+    let outputs = snapshot.outputs.iter().map(|output| codec::decode(&output.value, "an output"));
+    Ok(Observed {
+        status: snapshot.status,
+        error: snapshot.error.as_ref().map(|error| error.message.clone()),
+        outputs: outputs.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
+        steps: snapshot.steps,
+        ledger,
+    })
+}

@@ -1,0 +1,152 @@
+//! The context: one field of every mergeable type, and a trail of the committed steps.
+
+use crate::program::{Change, ValueChange};
+use jetway::{
+    Counter, EventLog, Fixed, LoggedEvent, Merge, SharedState,
+    merge::{List, Map, Register, Set},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// One committed step.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name in the program.
+    pub step: String,
+    /// Its work item.
+    pub item: String,
+}
+
+/// The context of a run. Every step appends itself to the trail in the same commit as its other changes. So the trail
+/// determines the rest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
+pub struct Ledger {
+    /// The committed steps.
+    pub trail: List<Entry>,
+    count: Counter,
+    tags: Set<u8>,
+    tallies: Map<u8, i64>,
+    log: EventLog<String>,
+    mark: Register<String>,
+    seal: Fixed<u64>,
+    plain: SharedState<PlainValues>,
+    /// The digests of the branches that arrived at held joins, by the path of the join and by branch.
+    pub held: SharedState<BTreeMap<String, BTreeMap<u16, u64>>>,
+}
+
+/// One field of every mergeable standard type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, Merge)]
+pub(super) struct PlainValues {
+    total: i64,
+    ratio: f64,
+    numbers: Vec<u32>,
+    words: String,
+    table: HashMap<u8, i64>,
+    tree: BTreeMap<u8, i64>,
+    names: HashSet<u8>,
+    order: BTreeSet<u8>,
+    maybe: Option<i64>,
+    pair: (i64, Vec<u32>),
+    flag: bool,
+    nothing: (),
+}
+
+impl Ledger {
+    /// Applies one change for the step with this name.
+    pub(super) async fn apply(&self, change: Change, step: &str) {
+        match change {
+            Change::Count(number) => drop(self.count.add(number)),
+            Change::Tag(tag) => drop(self.tags.insert(tag)),
+            Change::Tally(key, number) => self.tallies.update(key, |tally| *tally += number),
+            Change::Log => self.log.append(step.to_owned()),
+            Change::Mark => self.mark.set(step.to_owned()),
+            Change::Value(change) => self.plain.get().await.apply(change),
+        }
+    }
+}
+
+impl PlainValues {
+    fn apply(&mut self, change: ValueChange) {
+        match change {
+            ValueChange::Total(number) => self.total += number,
+            ValueChange::Ratio(number) => self.ratio += f64::from(number),
+            ValueChange::Numbers(number) => self.numbers.push(number),
+            ValueChange::Words(word) => self.words.push_str(&format!("{word:04x}")),
+            ValueChange::Table(key, number) => *self.table.entry(key).or_default() += number,
+            ValueChange::Tree(key, number) => *self.tree.entry(key).or_default() += number,
+            ValueChange::Names(name) => drop(self.names.insert(name)),
+            ValueChange::Order(number) => drop(self.order.insert(number)),
+            ValueChange::Maybe(number) => *self.maybe.get_or_insert_default() += number,
+            ValueChange::Pair(number, item) => {
+                self.pair.0 += number;
+                self.pair.1.push(item);
+            }
+            ValueChange::Flag => self.flag = true,
+        }
+    }
+
+    /// The same with appended values in sorted order. Their real order is that of the commits.
+    fn unordered(mut self) -> Self {
+        self.numbers.sort_unstable();
+        self.pair.1.sort_unstable();
+        let mut words: Vec<_> = self.words.as_bytes().chunks(4).collect();
+        words.sort_unstable();
+        self.words = String::from_utf8_lossy(&words.concat()).into_owned();
+        self
+    }
+}
+
+/// A [`Ledger`] as plain values, which have the same encoding. The reference model writes into it, too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlainLedger {
+    /// The committed steps.
+    pub trail: Vec<Entry>,
+    count: i64,
+    tags: BTreeSet<u8>,
+    tallies: BTreeMap<u8, i64>,
+    log: Vec<LoggedEvent<String>>,
+    /// The last step that wrote the register.
+    pub mark: String,
+    seal: Fixed<u64>,
+    plain: PlainValues,
+    held: BTreeMap<String, BTreeMap<u16, u64>>,
+}
+
+/// The part of a ledger that depends neither on the order of commits, nor on the clock, nor on chance.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Comparable {
+    count: i64,
+    tags: BTreeSet<u8>,
+    tallies: BTreeMap<u8, i64>,
+    log: Vec<String>,
+    plain: PlainValues,
+}
+
+impl PlainLedger {
+    /// The part that can be compared.
+    pub fn comparable(self) -> Comparable {
+        let mut log: Vec<_> = self.log.into_iter().map(|logged| logged.event).collect();
+        log.sort_unstable();
+        let Self { count, tags, tallies, plain, .. } = self;
+        Comparable { count, tags, tallies, log, plain: plain.unordered() }
+    }
+}
+
+impl Comparable {
+    /// The result of these changes, in any order.
+    pub fn of<'a>(changes: impl IntoIterator<Item = (&'a str, Change)>) -> Self {
+        let mut sum = Self::default();
+        for (step, change) in changes {
+            match change {
+                Change::Count(number) => sum.count += number,
+                Change::Tag(tag) => drop(sum.tags.insert(tag)),
+                Change::Tally(key, number) => *sum.tallies.entry(key).or_default() += number,
+                Change::Log => sum.log.push(step.to_owned()),
+                Change::Mark => {}
+                Change::Value(change) => sum.plain.apply(change),
+            }
+        }
+        sum.log.sort_unstable();
+        Self { plain: sum.plain.unordered(), ..sum }
+    }
+}

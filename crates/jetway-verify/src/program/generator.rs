@@ -1,0 +1,140 @@
+//! Generates random programs.
+
+use super::{Change, Fault, Join, Op, ValueChange};
+use rand::{Rng, RngExt};
+
+/// What a program may consist of.
+#[derive(Debug, Clone, Copy)]
+pub struct GeneratorConfig {
+    /// The approximate number of instructions.
+    pub size: u16,
+    /// How deeply fan-outs and child runs may be nested.
+    pub depth: u8,
+    /// Whether one instruction may fail the run.
+    pub uncaught: bool,
+}
+
+/// What is allowed at a position of a program.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    depth: u8,
+    /// Whether a held join is allowed. Its last branch continues inside the fan-out, so within another join it would end
+    /// at the wrong place.
+    held: bool,
+    /// Whether this is the program of a child run, which has one output.
+    child: bool,
+}
+
+/// Generates a program and counts its instructions.
+struct Generator<'a, R> {
+    rng: &'a mut R,
+    left: u16,
+    uncaught: bool,
+}
+
+impl Op {
+    /// A random program. The same state of `rng` gives the same program.
+    pub fn random(rng: &mut impl Rng, config: GeneratorConfig) -> Vec<Self> {
+        let mut generator = Generator { rng, left: config.size, uncaught: config.uncaught };
+        generator.program(Place { depth: config.depth, held: true, child: false })
+    }
+}
+
+impl<R: Rng> Generator<'_, R> {
+    fn program(&mut self, place: Place) -> Vec<Op> {
+        let length = self.rng.random_range(1..=5);
+        let mut program = Vec::new();
+        for _ in 0..length {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
+            program.push(self.op(place));
+            if program.last() == Some(&Op::Emit) {
+                break;
+            }
+        }
+        program
+    }
+
+    fn op(&mut self, place: Place) -> Op {
+        let nests = place.depth > 0;
+        match self.rng.random_range(0..100) {
+            0..40 => Op::Work(self.changes()),
+            40..46 => Op::Bounded,
+            46..51 => Op::Flaky,
+            51..56 => Op::Slow(self.rng.random_range(1..=40)),
+            56..61 => Op::Again(self.rng.random_range(1..=4)),
+            61..67 => Op::Caught(self.fault()),
+            67..70 if std::mem::take(&mut self.uncaught) => Op::Uncaught(self.fault()),
+            70..86 if nests => self.fan(place, Join::Gathered),
+            86..90 if nests && place.held => self.fan(place, Join::Held),
+            90..93 if nests && !place.child => self.fan(place, Join::Loose),
+            93..98 if nests && !place.child => {
+                let inside = Place { depth: place.depth - 1, held: false, child: true };
+                Op::Child(self.program(inside))
+            }
+            98..100 if !place.child => Op::Emit,
+            _ => Op::Work(self.changes()),
+        }
+    }
+
+    fn fan(&mut self, place: Place, join: Join) -> Op {
+        let most = if self.rng.random_ratio(1, 12) { 24 } else { 4 };
+        // Sometimes no branch at all: an empty join runs as well. A child run would have no output then.
+        let least = if place.child || self.rng.random_ratio(7, 8) { 1 } else { 0 };
+        let count = self.rng.random_range(least..=most);
+        let held = place.held && join == Join::Loose;
+        let inside = Place { depth: place.depth - 1, held, ..place };
+        Op::Fan((0..count).map(|_| self.program(inside)).collect(), join)
+    }
+
+    fn fault(&mut self) -> Fault {
+        if self.rng.random_ratio(1, 3) { Fault::Panic } else { Fault::Error }
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        (0..self.rng.random_range(1..=3)).map(|_| self.change()).collect()
+    }
+
+    fn change(&mut self) -> Change {
+        let number = self.rng.random_range(-9..=9);
+        let key = self.rng.random_range(0..6);
+        match self.rng.random_range(0..16) {
+            0 | 1 => Change::Count(number),
+            2 => Change::Tag(key),
+            3 => Change::Tally(key, number),
+            4 => Change::Log,
+            5 => Change::Mark,
+            6 => Change::Value(ValueChange::Total(number)),
+            7 => Change::Value(ValueChange::Ratio(self.rng.random_range(-9..=9))),
+            8 => Change::Value(ValueChange::Numbers(self.rng.random())),
+            9 => Change::Value(ValueChange::Words(self.rng.random())),
+            10 => Change::Value(ValueChange::Table(key, number)),
+            11 => Change::Value(ValueChange::Tree(key, number)),
+            12 => Change::Value(ValueChange::Names(key)),
+            13 => Change::Value(ValueChange::Order(key)),
+            14 => Change::Value(ValueChange::Maybe(number)),
+            _ => match self.rng.random_bool(0.8) {
+                true => Change::Value(ValueChange::Pair(number, self.rng.random())),
+                false => Change::Value(ValueChange::Flag),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    #[test]
+    fn the_same_seed_gives_the_same_program() {
+        let generated = |seed| {
+            let mut rng = StdRng::seed_from_u64(seed);
+            Op::random(&mut rng, GeneratorConfig { size: 40, depth: 3, uncaught: true })
+        };
+        assert_eq!(generated(1), generated(1));
+        assert_ne!(generated(1), generated(2));
+    }
+}

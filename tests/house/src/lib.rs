@@ -1,0 +1,1 @@
+//! The rules for the sources of Jetway. The tests in `it/` check them.
