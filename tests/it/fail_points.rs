@@ -1,12 +1,12 @@
-//! Hosts that die at every fail point, once and again: what is committed is exact, whatever is executed twice.
+//! Hosts that die at every fail point, once and then again after a restart. Every step is committed once, even if it is
+//! executed twice.
 //!
-//! The table of the guide's page on crashes is that of these tests: `JETWAY_UPDATE_DOCS=1` writes it, and otherwise it
-//! is compared.
+//! The table in the guide's page on crashes comes from these tests. They compare it; `JETWAY_UPDATE_DOCS=1` writes it.
 
 mod cases;
+mod fixture;
 mod page;
-mod play;
-mod stage;
+mod scenario;
 
 use crate::support::binary;
 use anyhow::{Context, Result, ensure};
@@ -14,25 +14,25 @@ use cases::{CASES, Case};
 use futures::{StreamExt, TryStreamExt, stream};
 use jetway_engine::fail_point::FailPoint;
 use jetway_testing::NatsServer;
-use play::Play;
+use scenario::Scenario;
 use std::{env, fs};
 
-/// How many hosts are made to die beside each other.
+/// The number of concurrent cases.
 const AT_ONCE: usize = 6;
 
-/// Plays the cases of some plays on one server, each with one death and with two.
-async fn all(plays: &[Play]) -> Result<()> {
+/// Runs the cases of some scenarios on one server, each with one death and with two.
+async fn all(scenarios: &[Scenario]) -> Result<()> {
     let server = NatsServer::start().await?;
-    let cases = CASES.iter().filter(|case| plays.contains(&case.play));
-    let played: Vec<_> = cases.flat_map(|case| [(case, 1), (case, 2)]).collect();
-    ensure!(!played.is_empty(), "nothing is played");
+    let cases = CASES.iter().filter(|case| scenarios.contains(&case.scenario));
+    let cases: Vec<_> = cases.flat_map(|case| [(case, 1), (case, 2)]).collect();
+    ensure!(!cases.is_empty(), "no case belongs to {scenarios:?}");
     let url = server.url();
-    stream::iter(played)
+    stream::iter(cases)
         .map(|(case, deaths)| {
             let url = url.clone();
             async move {
                 let what = format!("{} dies {deaths} times", case.point);
-                play::play(&url, case, deaths).await.context(what)
+                scenario::run(&url, case, deaths).await.context(what)
             }
         })
         .buffer_unordered(AT_ONCE)
@@ -41,34 +41,34 @@ async fn all(plays: &[Play]) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p1_p2_p3_a_host_dies_at_every_place_of_a_start_and_of_a_step() -> Result<()> {
-    all(&[Play::Chain]).await
+async fn crash_p1_p2_p3_a_host_dies_in_a_start_and_in_a_step() -> Result<()> {
+    all(&[Scenario::Chain]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p3_a_host_dies_at_every_place_of_a_fan_out() -> Result<()> {
-    all(&[Play::Fan, Play::Wide]).await
+async fn crash_p3_a_host_dies_in_a_fan_out() -> Result<()> {
+    all(&[Scenario::Fan, Scenario::Wide]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p3_a_host_dies_at_every_place_of_a_child_run() -> Result<()> {
-    all(&[Play::Children]).await
+async fn crash_p3_a_host_dies_in_a_child_run() -> Result<()> {
+    all(&[Scenario::Children]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p5_a_host_dies_while_it_tells_runs_what_to_do() -> Result<()> {
-    all(&[Play::Cancel, Play::Pause, Play::Resume]).await
+async fn crash_p5_a_host_dies_in_cancel_pause_and_resume() -> Result<()> {
+    all(&[Scenario::Cancel, Scenario::Pause, Scenario::Resume]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p5_a_child_that_is_recorded_is_not_started_when_its_parent_has_ended() -> Result<()> {
+async fn crash_p5_a_cancelled_parent_starts_no_recorded_child() -> Result<()> {
     let server = NatsServer::start().await?;
-    play::cancelled_before_the_child_is_started(&server.url()).await
+    scenario::cancel_before_the_child_is_started(&server.url()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crash_p4_a_host_dies_while_it_mends() -> Result<()> {
-    all(&[Play::Sweep]).await
+async fn crash_p4_a_host_dies_in_a_sweep() -> Result<()> {
+    all(&[Scenario::Sweep]).await
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn every_fail_point_has_its_case() {
 }
 
 #[test]
-fn the_guide_shows_these_cases() -> Result<()> {
+fn the_guide_has_the_table_of_cases() -> Result<()> {
     let (file, page) = (page::file(), page::page());
     if env::var_os("JETWAY_UPDATE_DOCS").is_some() {
         fs::write(&file, &page)?;
@@ -89,8 +89,8 @@ fn the_guide_shows_these_cases() -> Result<()> {
 }
 
 #[test]
-fn the_command_has_no_trace_of_fail_points() -> Result<()> {
-    for (binary, traces) in [(binary(), false), (&stage::crash_host().clone(), true)] {
+fn the_command_contains_no_fail_points() -> Result<()> {
+    for (binary, traces) in [(binary(), false), (&fixture::crash_host().clone(), true)] {
         let bytes = fs::read(binary)?;
         for name in ["JETWAY_FAIL_POINT", "JETWAY_BROKEN_RULE"] {
             let (first, rest) = name.split_at(1);

@@ -1,89 +1,149 @@
-//! The table: every fail point, what is true when a host dies there, and who mends it.
+//! The table: every fail point, the state after a host has died there, and what repairs it.
 
-use super::play::Play;
+use super::scenario::Scenario;
 use jetway_engine::fail_point::FailPoint;
 
-/// A host dies at a fail point, while it plays something that reaches it.
+/// A host dies at a fail point, in the scenario that reaches it.
 pub(super) struct Case {
     pub(super) point: FailPoint,
-    pub(super) play: Play,
-    /// How many attempts at most come to nothing with one death.
-    pub(super) in_vain: u64,
-    /// What is true then.
-    pub(super) truth: &'static str,
-    /// Who makes it good.
-    pub(super) mends: &'static str,
+    pub(super) scenario: Scenario,
+    /// The maximum number of attempts that are discarded with one death.
+    pub(super) wasted: u64,
+    /// The state after the death.
+    pub(super) state: &'static str,
+    /// What repairs it.
+    pub(super) repair: &'static str,
 }
 
-const fn case(point: FailPoint, play: Play, in_vain: u64, truth: &'static str, mends: &'static str) -> Case {
-    Case { point, play, in_vain, truth, mends }
+const fn case(
+    point: FailPoint,
+    scenario: Scenario,
+    wasted: u64,
+    state: &'static str,
+    repair: &'static str,
+) -> Case {
+    Case { point, scenario, wasted, state, repair }
 }
 
 const START_AGAIN: &str = "the start message is delivered again";
-const START_JOINS: &str = "the start message is delivered again, and gives the same run";
+const START_JOINS: &str = "the start message is delivered again, and the run exists already";
 const TICKET_AGAIN: &str = "the ticket is delivered again";
 const RUN_AGAIN: &str = "the ticket is delivered again, and the node runs again";
-const GO_ON: &str = "the ticket is delivered again: its item is done, so what it begot gets tickets";
+const GO_ON: &str =
+    "the ticket is delivered again: its item is done, so the items that it created get tickets";
 const END_AGAIN: &str =
-    "the ticket is delivered again: the run has ended, so what its end asks for is done again";
-const SWEEP_ENDS: &str =
-    "the sweep does what the end of a cancelled run asks for again, and so does telling it again";
+    "the ticket is delivered again: the run has ended, so the effects of its end are repeated";
+const SWEEP_ENDS: &str = "the sweep, or a second cancel command, repeats the effects of the end";
 const SWEEP_AGAIN: &str = "the next sweep, of any host";
 
 use FailPoint as At;
 
 pub(super) const CASES: &[Case] = &[
-    case(At::StartTaken, Play::Chain, 0, "there is no run", START_AGAIN),
-    case(At::StartCreated, Play::Chain, 0, "the run exists, its first item has no ticket", START_JOINS),
-    case(At::StartTicketed, Play::Chain, 1, "the run goes on, its start is not acknowledged", START_JOINS),
-    case(At::StartUnsettled, Play::Chain, 1, "the run goes on, its start is not acknowledged", START_JOINS),
-    case(At::StartSettled, Play::Chain, 1, "the run goes on", "nobody has to"),
-    case(At::TicketTaken, Play::Chain, 0, "nothing has changed", TICKET_AGAIN),
-    case(At::SnapshotLoaded, Play::Chain, 0, "nothing has changed", TICKET_AGAIN),
-    case(At::NodeRun, Play::Chain, 1, "nothing has changed but what the node did outside", RUN_AGAIN),
-    case(At::ChunksWritten, Play::Wide, 1, "nothing has changed; no snapshot names the chunks", RUN_AGAIN),
-    case(At::SnapshotUnsent, Play::Chain, 1, "nothing has changed but what the node did outside", RUN_AGAIN),
-    case(At::SnapshotUnanswered, Play::Chain, 0, "the step is committed, and nobody has heard of it", GO_ON),
-    case(At::Committed, Play::Chain, 0, "the step is committed, what it begot has no ticket", GO_ON),
-    case(At::TicketPublished, Play::Fan, 4, "the step is committed, one branch of four has a ticket", GO_ON),
-    case(At::TicketsPublished, Play::Fan, 4, "the step is committed, all branches have tickets", GO_ON),
+    case(At::StartTaken, Scenario::Chain, 0, "there is no run", START_AGAIN),
+    case(At::StartCreated, Scenario::Chain, 0, "the run exists, its first item has no ticket", START_JOINS),
     case(
-        At::ChunksDropped,
-        Play::Wide,
+        At::StartTicketed,
+        Scenario::Chain,
         1,
-        "the join is committed, the chunks of its branches are gone",
+        "the run is running, its start message is not acked",
+        START_JOINS,
+    ),
+    case(
+        At::StartUnsettled,
+        Scenario::Chain,
+        1,
+        "the run is running, its start message is not acked",
+        START_JOINS,
+    ),
+    case(At::StartSettled, Scenario::Chain, 1, "the run is running", "nothing to repair"),
+    case(At::TicketTaken, Scenario::Chain, 0, "nothing has changed", TICKET_AGAIN),
+    case(At::SnapshotLoaded, Scenario::Chain, 0, "nothing has changed", TICKET_AGAIN),
+    case(
+        At::NodeRun,
+        Scenario::Chain,
+        1,
+        "nothing has changed except the side effects of the node",
+        RUN_AGAIN,
+    ),
+    case(
+        At::ChunksWritten,
+        Scenario::Wide,
+        1,
+        "nothing has changed; no snapshot names the chunks",
+        RUN_AGAIN,
+    ),
+    case(
+        At::SnapshotUnsent,
+        Scenario::Chain,
+        1,
+        "nothing has changed except the side effects of the node",
+        RUN_AGAIN,
+    ),
+    case(
+        At::SnapshotUnanswered,
+        Scenario::Chain,
+        0,
+        "the step is committed, but its host got no answer",
         GO_ON,
     ),
-    case(At::TicketUnsettled, Play::Chain, 0, "all is done, and the ticket is there", END_AGAIN),
-    case(At::TicketSettled, Play::Chain, 0, "all is done: the run has ended", "nobody has to"),
-    case(At::RunEnded, Play::Chain, 0, "the run has ended, it has no result", END_AGAIN),
-    case(At::ResultPublished, Play::Chain, 0, "the run has ended, it has its result", END_AGAIN),
+    case(
+        At::Committed,
+        Scenario::Chain,
+        0,
+        "the step is committed, the items that it created have no tickets",
+        GO_ON,
+    ),
+    case(
+        At::TicketPublished,
+        Scenario::Fan,
+        4,
+        "the step is committed, one branch of four has a ticket",
+        GO_ON,
+    ),
+    case(At::TicketsPublished, Scenario::Fan, 4, "the step is committed, all branches have tickets", GO_ON),
+    case(
+        At::ChunksDropped,
+        Scenario::Wide,
+        1,
+        "the join is committed, the chunks of its branches are removed",
+        GO_ON,
+    ),
+    case(At::TicketUnsettled, Scenario::Chain, 0, "all is done, the ticket is not acked", END_AGAIN),
+    case(At::TicketSettled, Scenario::Chain, 0, "all is done, the run has ended", "nothing to repair"),
+    case(At::RunEnded, Scenario::Chain, 0, "the run has ended, it has no result", END_AGAIN),
+    case(At::ResultPublished, Scenario::Chain, 0, "the run has ended, it has its result", END_AGAIN),
     case(
         At::ChildRecorded,
-        Play::Children,
+        Scenario::Children,
         2,
-        "the parent's record names a child run that is not there",
+        "the parent's snapshot names a child run that does not exist",
         "the parent's ticket is delivered again, and the child is started",
     ),
     case(
         At::ChildCreated,
-        Play::Children,
+        Scenario::Children,
         2,
         "the child run exists, its first item has no ticket",
         "the parent's ticket is delivered again, and the child's ticket published",
     ),
-    case(At::ParentWoken, Play::Children, 2, "the child has ended, its parent has a ticket", END_AGAIN),
-    case(At::ChildCancelled, Play::Cancel, 2, "parent and child are cancelled", SWEEP_ENDS),
-    case(At::CancelCommitted, Play::Cancel, 2, "the parent is cancelled, its child goes on", SWEEP_ENDS),
-    case(At::PauseCommitted, Play::Pause, 1, "the run is paused", "nobody has to"),
+    case(At::ParentWoken, Scenario::Children, 2, "the child has ended, its parent has a ticket", END_AGAIN),
+    case(At::ChildCancelled, Scenario::Cancel, 2, "parent and child are cancelled", SWEEP_ENDS),
+    case(
+        At::CancelCommitted,
+        Scenario::Cancel,
+        2,
+        "the parent is cancelled, its child is running",
+        SWEEP_ENDS,
+    ),
+    case(At::PauseCommitted, Scenario::Pause, 1, "the run is paused", "nothing to repair"),
     case(
         At::ResumeCommitted,
-        Play::Resume,
+        Scenario::Resume,
         1,
-        "the run is to go on, its items have no tickets",
-        "the sweep, or whoever tells it again",
+        "the run is resumed, its items have no tickets",
+        "the sweep, or a second resume command",
     ),
-    case(At::SweepFound, Play::Sweep, 4, "four items are known to have lost their tickets", SWEEP_AGAIN),
-    case(At::SweepPublished, Play::Sweep, 4, "one of four items has its ticket again", SWEEP_AGAIN),
-    case(At::SweepMended, Play::Sweep, 4, "all items have their tickets again", "nobody has to"),
+    case(At::SweepFound, Scenario::Sweep, 4, "the sweep has found four items without a ticket", SWEEP_AGAIN),
+    case(At::SweepPublished, Scenario::Sweep, 4, "one of four items has its ticket again", SWEEP_AGAIN),
+    case(At::SweepMended, Scenario::Sweep, 4, "all items have their tickets again", "nothing to repair"),
 ];

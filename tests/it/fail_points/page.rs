@@ -4,16 +4,16 @@ use super::cases::CASES;
 use std::{fmt::Write as _, path::PathBuf};
 
 const ABOVE: &str = "\
-What is true when a host dies between any two operations, and who makes it good.
+The state after a host has died between any two operations, and what repairs it.
 
-The tests of Jetway make a host die at each of these places, once and then a second time when it has come back, and look at
-what became of the runs. What is committed is exact in every row. What is executed may be more: an attempt whose host dies
-before the commit comes to nothing, and its node runs again.
+The tests of Jetway kill a host at each of these fail points, then a second time after its restart, and check the runs. In
+every row, each step is committed once. A step may be executed more often: an attempt is discarded if its host dies before
+the commit, and its node runs again.
 
-This page is written by those tests. *Committed* counts the steps that nodes of the test's workflow committed in one run, a
-step that waits for a child run not among them; *executed* the attempts at them when the host dies once.
+The tests write this page. *Committed* is the number of committed steps in one run of the test's workflow, without steps
+that wait for a child run. *Executed* is the number of attempts if the host dies once.
 
-| the host dies at | what is true then | who makes it good | committed | executed |
+| the host dies at | state after the death | repaired by | committed | executed |
 |---|---|---|---|---|
 ";
 
@@ -24,13 +24,13 @@ pub(super) fn file() -> PathBuf {
 pub(super) fn page() -> String {
     let mut page = ABOVE.to_owned();
     for case in CASES {
-        let (committed, least) = (case.play.committed(), case.play.executed());
-        let executed = match case.in_vain {
+        let (committed, least) = (case.scenario.committed(), case.scenario.executed());
+        let executed = match case.wasted {
             0 => least.to_string(),
-            in_vain => format!("{least} to {}", least + in_vain),
+            wasted => format!("{least} to {}", least + wasted),
         };
-        let (point, truth, mends) = (case.point, case.truth, case.mends);
-        writeln!(page, "| `{point}` | {truth} | {mends} | {committed} | {executed} |")
+        let (point, state, repair) = (case.point, case.state, case.repair);
+        writeln!(page, "| `{point}` | {state} | {repair} | {committed} | {executed} |")
             .expect("a string takes it");
     }
     page

@@ -1,4 +1,4 @@
-//! Where a case is played: a namespace, the directories of its runs, and hosts that die.
+//! The fixture of a case: a namespace, the directories of its runs, and hosts that die.
 
 use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
@@ -27,8 +27,8 @@ pub(super) fn crash_host() -> &'static PathBuf {
     BINARY.get_or_init(|| built("jetway-tests", "crash-host", &["fail-points"]))
 }
 
-/// A namespace, and what its runs leave.
-pub(super) struct Stage {
+/// A namespace and the directories of its runs.
+pub(super) struct Fixture {
     url: String,
     namespace: String,
     directory: TempDir,
@@ -36,8 +36,8 @@ pub(super) struct Stage {
     jetstream: jetstream::Context,
 }
 
-impl Stage {
-    /// A namespace whose streams exist, and no host.
+impl Fixture {
+    /// A namespace with its streams and without a host.
     pub(super) async fn new(url: &str, label: &str) -> Result<Self> {
         let namespace = unique_namespace(label);
         let config = NatsConfig::new(url).in_namespace(Namespace::new(&namespace)?);
@@ -55,7 +55,7 @@ impl Stage {
         self.directory.path().join(run.run_id.as_str())
     }
 
-    /// Leaves the start message of a run.
+    /// Publishes the start message of a run.
     pub(super) async fn start(&self, workflow: &str, id: &str, number: u64, bytes: usize) -> Result<RunKey> {
         let id = RunId::new(id)?;
         let directory = self.directory.path().join(id.as_str());
@@ -64,25 +64,24 @@ impl Stage {
         Ok(self.client.publish_start(workflow, &input, &StartOptions::named(id)).await?)
     }
 
-    /// Lets the steps of a run through a gate.
+    /// Opens gates, at which steps of a run wait.
     pub(super) fn open(&self, run: &RunKey, gates: &[&str]) -> Result<()> {
         Ok(gates.iter().try_for_each(|gate| fs::write(self.directory(run).join(gate), ""))?)
     }
 
-    /// The nodes that ran for a run and for its children, once for each attempt.
+    /// The nodes that were executed for a run and for its children, once for each attempt.
     pub(super) fn attempts(&self, run: &RunKey) -> Vec<String> {
         let log = fs::read_to_string(self.directory(run).join("attempts")).unwrap_or_default();
         log.lines().filter_map(|line| line.split(' ').next()).map(ToOwned::to_owned).collect()
     }
 
-    /// Waits until a node has begun to run.
+    /// Waits until a node is being executed.
     pub(super) async fn reached(&self, run: &RunKey, node: &str) {
         let what = format!("node {node} of {run} runs");
         wait_until(&what, DEADLINE, async || self.attempts(run).iter().any(|ran| ran == node)).await;
     }
 
-    /// Starts a host, which dies at `arm` where there is one. It breaks the rule that `JETWAY_BROKEN_RULE` names to the test,
-    /// which is how to see that a test finds it.
+    /// Starts a host. It dies at the fail point `arm`, if there is one.
     pub(super) fn host(&self, arm: Option<&str>) -> Result<Host> {
         let child = Command::new(crash_host())
             .env("NATS_URL", &self.url)
@@ -99,20 +98,20 @@ impl Stage {
         Ok(Host { child })
     }
 
-    /// Takes away every ticket, as a server does that loses its last writes.
-    pub(super) async fn lose_tickets(&self) -> Result<()> {
+    /// Removes every ticket, as a server does that loses its last writes.
+    pub(super) async fn remove_tickets(&self) -> Result<()> {
         let tickets = self.stream("WORK").await?;
-        ensure!(tickets.purge().await?.purged > 0, "there was no ticket to be lost");
+        ensure!(tickets.purge().await?.purged > 0, "there was no ticket to remove");
         Ok(())
     }
 
-    /// How many tickets there are.
+    /// The number of tickets.
     pub(super) async fn tickets(&self) -> Result<u64> {
         Ok(self.stream("WORK").await?.cached_info().state.messages)
     }
 
-    /// Waits until nothing is left over: no ticket, no start message, no chunk.
-    pub(super) async fn is_tidy(&self) -> Result<()> {
+    /// Waits until no ticket, no start message and no chunk is left.
+    pub(super) async fn wait_until_nothing_is_left(&self) -> Result<()> {
         for stream in ["WORK", "START"] {
             wait_until(&format!("the stream {stream} is empty"), DEADLINE, async || {
                 self.stream(stream).await.ok().is_some_and(|stream| stream.cached_info().state.messages == 0)
@@ -135,23 +134,23 @@ impl Stage {
     }
 }
 
-/// A host that is at work.
+/// A host process.
 pub(super) struct Host {
     child: Child,
 }
 
 impl Host {
-    /// Waits until it dies at its fail point, and of nothing else.
+    /// Waits until the host dies, and checks that it died at this fail point.
     pub(super) async fn dies_at(&mut self, point: FailPoint) -> Result<()> {
-        let mut said = String::new();
-        let mut talk = self.child.stderr.take().context("it was asked before")?;
-        let read = timeout(DEADLINE * 2, talk.read_to_string(&mut said)).await;
-        ensure!(read.is_ok(), "the host lives; it never reached {point}, and said:\n{said}");
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().context("the log was read before")?;
+        let read = timeout(DEADLINE * 2, stderr.read_to_string(&mut log)).await;
+        ensure!(read.is_ok(), "the host did not reach {point}. Its log:\n{log}");
         let status = timeout(Duration::from_secs(10), self.child.wait()).await??;
         let last = format!("the process ends at the fail point {point}");
         ensure!(
-            status.signal() == Some(ABORTED) && said.lines().last() == Some(&*last),
-            "the host ended otherwise, {status}:\n{said}"
+            status.signal() == Some(ABORTED) && log.lines().last() == Some(&*last),
+            "the host ended with {status}:\n{log}"
         );
         Ok(())
     }
