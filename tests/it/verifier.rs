@@ -57,7 +57,11 @@ fn mutant_binary() -> &'static PathBuf {
 /// Verifies hosts that break `rule`. One of the violations `kinds` must be found within two minutes.
 async fn finds(rule: &str, phase: &str, kinds: &[&str]) -> Result<()> {
     let mut command = Command::new(mutant_binary());
-    command.args(["verify", phase, "7"]).env("JETWAY_BROKEN_RULE", rule).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["verify", phase, "7"])
+        .env("JETWAY_BROKEN_RULE", rule)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = command.output().await?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

@@ -1,16 +1,16 @@
 //! One suite of behaviour that every backend passes: the in-memory one and JetStream alike.
 //!
-//! This part is about the engine of hosts, over a [`Backend`]. [`model`] is about runs within a process and over stores,
+//! This part is about the engine of hosts, over a [`Backend`]. [`stores`] is about runs within a process and over stores,
 //! without hosts.
 //!
 //! A backend of your own instantiates it with [`conformance_suite!`](crate::conformance_suite):
 //!
 //! ```
 //! use jetway_engine::memory::MemoryBackend;
-//! use jetway_testing::conformance::{LEASE, Subject};
+//! use jetway_testing::conformance::{LEASE, BackendUnderTest};
 //! use std::sync::Arc;
 //!
-//! jetway_testing::conformance_suite!(async |_case: &str| Subject::new(Arc::new(MemoryBackend::with_lease(LEASE))));
+//! jetway_testing::conformance_suite!(async |_case: &str| BackendUnderTest::new(Arc::new(MemoryBackend::with_lease(LEASE))));
 //! ```
 
 mod children;
@@ -19,11 +19,11 @@ mod engine;
 mod host;
 mod joins;
 mod limits;
-pub mod model;
 mod recovery;
 mod results;
 mod snapshots;
 mod starts;
+pub mod stores;
 mod tickets;
 mod workflows;
 
@@ -40,13 +40,13 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A backend under test, fresh for its case, and what has to live as long.
-pub struct Subject {
+pub struct BackendUnderTest {
     /// The backend.
     pub backend: Arc<dyn Backend>,
     _kept: Box<dyn std::any::Any + Send + Sync>,
 }
 
-impl Subject {
+impl BackendUnderTest {
     /// A backend that needs nothing else.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend, _kept: Box::new(()) }
@@ -58,24 +58,24 @@ impl Subject {
     }
 }
 
-impl fmt::Debug for Subject {
+impl fmt::Debug for BackendUnderTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("backend", &self.backend).finish_non_exhaustive()
+        f.debug_struct("BackendUnderTest").field("backend", &self.backend).finish_non_exhaustive()
     }
 }
 
 /// A case of the suite.
-pub type Case = fn(Subject) -> Pin<Box<dyn Future<Output = ()>>>;
+pub type Case = fn(BackendUnderTest) -> Pin<Box<dyn Future<Output = ()>>>;
 
 macro_rules! cases {
     ($($module:ident: $($case:ident),+ $(,)?;)+) => {
         /// Every case, by name.
         pub const CASES: &[(&str, Case)] = &[
-            $($((stringify!($case), |subject| Box::pin($module::$case(subject)))),+),+
+            $($((stringify!($case), |tested| Box::pin($module::$case(tested)))),+),+
         ];
 
         /// Instantiates the suite as one test for each case. The argument is an async closure that makes a fresh
-        /// [`Subject`](crate::conformance::Subject) for a case of that name.
+        /// [`BackendUnderTest`](crate::conformance::BackendUnderTest) for a case of that name.
         #[macro_export]
         macro_rules! conformance_suite {
             ($make:expr) => {
@@ -126,10 +126,10 @@ cases! {
 ///
 /// # Panics
 /// Where the backend does not behave.
-pub async fn run(name: &str, subject: Subject) {
+pub async fn run(name: &str, tested: BackendUnderTest) {
     let case = CASES.iter().find(|(case, _)| *case == name).map(|(_, case)| *case);
     let case = case.unwrap_or_else(|| panic!("there is no case named {name}"));
-    within_time(name, case(subject)).await;
+    within_time(name, case(tested)).await;
 }
 
 /// A case that hangs says so, instead of hanging the whole suite.

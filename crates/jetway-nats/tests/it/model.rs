@@ -6,7 +6,7 @@ use jetway_nats::{
     NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,
     NatsRunInfoStore, NatsStores, NatsWorkItemStateStore, NatsWorkQueue,
 };
-use jetway_testing::conformance::model::Stores;
+use jetway_testing::conformance::stores::Stores;
 use std::time::Duration;
 
 /// The stores of one application over a connection of their own.
@@ -70,4 +70,4 @@ impl Stores for OnJetStream {
     }
 }
 
-jetway_testing::model_suite!(async |case: &str| OnJetStream::connect(config(case).await).await);
+jetway_testing::store_suite!(async |case: &str| OnJetStream::connect(config(case).await).await);

@@ -1,6 +1,6 @@
 //! Runs that start other runs and wait for them.
 
-use super::{DEADLINE, Subject, TestHost, host::request, snapshots::key, workflows::Probe};
+use super::{BackendUnderTest, DEADLINE, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
 use jetway_engine::{
     Control, ControlResult, StartError, Sweeper, TicketOutcome,
@@ -23,9 +23,9 @@ async fn offspring(host: &TestHost) -> Vec<RunKey> {
     opened.map(|(snapshot, _)| snapshot.key()).collect()
 }
 
-pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
+pub(super) async fn a_child_run_is_a_run_of_its_own(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("family", "r", &vec![1_u64, 7, 3]).await;
     wait_until("the parent waits for its children", DEADLINE, async || {
         let status = host.status(&run).await;
@@ -34,7 +34,7 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
     .await;
     // While it waits it has no ticket, so that it takes no slot.
     wait_until("the parent has no ticket", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     probe.let_through(100_000);
@@ -52,8 +52,8 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(subject: Subject) {
     assert_eq!(ends, ["completed", "completed", "failed"]);
 }
 
-pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn a_child_that_is_lost_sight_of_is_found(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("family", "r", &vec![1_u64]).await;
     // The fan-out, and under the same ticket the start of its only child.
     let waits = host.work_off(host.ticket("family").await).await;
@@ -62,7 +62,7 @@ pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
     // Somebody loses the ticket that wakes the parent.
     host.ticket("family").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -74,11 +74,11 @@ pub(super) async fn a_child_that_is_lost_sight_of_is_found(subject: Subject) {
     assert_eq!(host.output::<Vec<u64>>(&run).await, [2]);
 }
 
-pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("family", "r", &vec![1_u64]).await;
     // As whoever recorded a child and was lost before starting it has left the record.
-    let stored = subject.backend.load(&run).await.expect("it can be read").expect("the run is there");
+    let stored = tested.backend.load(&run).await.expect("it can be read").expect("the run is there");
     let (mut snapshot, build) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").expect("it opens");
     let child = key("offspring", "of-r");
     snapshot.children.insert(ItemId::start(), child.clone());
@@ -92,7 +92,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subj
         bytes: codec::seal(&snapshot, build, "a snapshot").expect("it is written"),
         chunks: Vec::new(),
     };
-    subject.backend.commit(write).await.expect("it is stored");
+    tested.backend.commit(write).await.expect("it is stored");
     for changed in [true, false] {
         let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");
         assert_eq!(told, Some(ControlResult { status: Status::Cancelled, changed }));
@@ -103,9 +103,9 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(subject: Subj
     assert!(host.status(&run).await.children.is_empty());
 }
 
-pub(super) async fn the_end_of_a_run_cancels_its_children(subject: Subject) {
+pub(super) async fn the_end_of_a_run_cancels_its_children(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("family", "r", &vec![1_u64, 2]).await;
     wait_until("the children run", DEADLINE, async || host.status(&run).await.children.len() == 2).await;
     let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");

@@ -1,7 +1,7 @@
 //! Telling runs to stop, to wait, to go on.
 
 use super::{
-    DEADLINE, Subject, TestHost,
+    BackendUnderTest, DEADLINE, TestHost,
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
@@ -15,9 +15,9 @@ async fn tell(host: &TestHost, run: &jetway_state::RunKey, control: Control) -> 
     told.expect("the run is there")
 }
 
-pub(super) async fn p5_a_cancelled_run_stops(subject: Subject) {
+pub(super) async fn p5_a_cancelled_run_stops(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("chain3", "r", &0).await;
     probe.arrived().await;
     let told = tell(&host, &run, Control::Cancel).await;
@@ -26,34 +26,34 @@ pub(super) async fn p5_a_cancelled_run_stops(subject: Subject) {
     // The step that was under way ends, and changes nothing.
     probe.let_through(100);
     wait_until("no ticket is left", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.run.steps, probe.executed()), (Status::Cancelled, 0, 1));
 }
 
-pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(subject: Subject) {
+pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(tested: BackendUnderTest) {
     // Nobody ever opens the door that its node waits at.
     let probe = Probe::closed();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("chain3", "r", &0).await;
     probe.arrived().await;
     tell(&host, &run, Control::Cancel).await;
     wait_until("the ticket is settled", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     assert_eq!((host.status(&run).await.run.steps, probe.executed()), (0, 1));
 }
 
-pub(super) async fn p7_a_false_result_stops_no_step(subject: Subject) {
+pub(super) async fn p7_a_false_result_stops_no_step(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("chain3", "r", &0).await;
     probe.arrived().await;
     let forged = json!({ "status": "cancelled", "started_at": "2999-01-01T00:00:00.000Z" }).to_string();
-    subject.backend.publish_done(&run, forged.into()).await.expect("anybody may");
+    tested.backend.publish_done(&run, forged.into()).await.expect("anybody may");
     // Long enough for the host to hear of it.
     let began = Instant::now();
     wait_until("two seconds are over", DEADLINE, async || began.elapsed() > Duration::from_secs(2)).await;
@@ -63,9 +63,9 @@ pub(super) async fn p7_a_false_result_stops_no_step(subject: Subject) {
     assert_eq!(host.status(&run).await.run.steps, 3);
 }
 
-pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
+pub(super) async fn a_paused_run_waits_until_it_is_resumed(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let mut host = TestHost::idle(&subject, &probe);
+    let mut host = TestHost::idle(&tested, &probe);
     host.work(4).await;
     // Wide enough that the payloads are beside the snapshot.
     let input = FanInput { branches: 60, bytes: 2000, ..FanInput::default() };
@@ -75,7 +75,7 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     assert!(host.status(&run).await.waiting_for.is_some_and(|why| why.contains("paused")));
     probe.let_through(100_000);
     wait_until("every ticket is given up", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let (executed, status) = (probe.executed(), host.status(&run).await);
@@ -90,12 +90,12 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(subject: Subject) {
     assert_eq!(probe.executed(), 60);
 }
 
-pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(subject: Subject) {
-    let mut host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(tested: BackendUnderTest) {
+    let mut host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
     // As if the host that resumed it was lost before it could publish a ticket.
     host.ticket("chain3").await.lease.ack().await.expect("it is settled");
-    let live = async || subject.backend.items_with_tickets(&run).await.expect("it can be asked").len();
+    let live = async || tested.backend.items_with_tickets(&run).await.expect("it can be asked").len();
     wait_until("the ticket is gone", DEADLINE, async || live().await == 0).await;
     let told = ControlResult { status: Status::Running, changed: false };
     for _ in 0..2 {
@@ -106,8 +106,8 @@ pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(subject: S
     assert_eq!(host.output::<u64>(&run).await, 3);
 }
 
-pub(super) async fn a_run_is_told_again_and_again(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn a_run_is_told_again_and_again(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
     for (control, status, changed) in [
         (Control::Resume, Status::Running, false),

@@ -1,7 +1,7 @@
 //! Runs from start to end.
 
 use super::{
-    DEADLINE, Subject, TestHost,
+    BackendUnderTest, DEADLINE, TestHost,
     host::request,
     snapshots::key,
     workflows::{Ends, FanInput, FanOutput, Probe, Shared, Trouble},
@@ -21,9 +21,9 @@ async fn snapshot(host: &TestHost, run: &jetway_state::RunKey) -> Snapshot {
     codec::open(&stored.bytes, "a snapshot").expect("it opens").0
 }
 
-pub(super) async fn a_chain_runs_to_its_end(subject: Subject) {
+pub(super) async fn a_chain_runs_to_its_end(tested: BackendUnderTest) {
     let probe = Probe::open();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let runs = futures::future::join_all((0..20_u64).map(|number| {
         let host = &host;
         async move { (number, host.start("chain3", &format!("r{number}"), &number).await) }
@@ -36,18 +36,18 @@ pub(super) async fn a_chain_runs_to_its_end(subject: Subject) {
     assert_eq!(probe.executed(), 60);
 }
 
-pub(super) async fn p1_an_acknowledged_start_is_a_run(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn p1_an_acknowledged_start_is_a_run(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &5).await;
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.pending.len()), (Status::Running, 1));
-    let live = subject.backend.items_with_tickets(&run).await.expect("it can be asked");
+    let live = tested.backend.items_with_tickets(&run).await.expect("it can be asked");
     assert_eq!(live.len(), 1, "the first item has no ticket");
 }
 
-pub(super) async fn p1_a_second_start_gives_the_same_run(subject: Subject) {
+pub(super) async fn p1_a_second_start_gives_the_same_run(tested: BackendUnderTest) {
     let probe = Probe::open();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let first = host.start("chain3", "r", &5).await;
     assert_eq!(host.output::<u64>(&first).await, 8);
     let second = host.start("chain3", "r", &5).await;
@@ -56,8 +56,8 @@ pub(super) async fn p1_a_second_start_gives_the_same_run(subject: Subject) {
     assert_eq!(probe.executed(), 3);
 }
 
-pub(super) async fn p1_a_second_start_with_another_input_is_refused(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn p1_a_second_start_with_another_input_is_refused(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &5).await;
     let before = snapshot(&host, &run).await;
     let refused = host.engine.start(request("chain3", "r", &6)).await.expect_err("it is refused");
@@ -65,8 +65,8 @@ pub(super) async fn p1_a_second_start_with_another_input_is_refused(subject: Sub
     assert_eq!(snapshot(&host, &run).await, before);
 }
 
-pub(super) async fn p2_a_failed_step_leaves_nothing_behind(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p2_a_failed_step_leaves_nothing_behind(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let run = host.start("trouble", "r", &Ends::Error).await;
     let result = host.result(&run).await;
     assert_eq!(result["status"], "failed");
@@ -78,8 +78,8 @@ pub(super) async fn p2_a_failed_step_leaves_nothing_behind(subject: Subject) {
     assert_eq!(shared.steps.get(), 0, "the failed node's change of the context was kept");
 }
 
-pub(super) async fn p5_terminal_is_final(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p5_terminal_is_final(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let run = host.start("chain3", "r", &1).await;
     let result = host.result(&run).await;
     let before = snapshot(&host, &run).await;
@@ -87,23 +87,23 @@ pub(super) async fn p5_terminal_is_final(subject: Subject) {
     assert_eq!(host.result(&run).await, result);
     assert_eq!(snapshot(&host, &run).await, before);
     wait_until("the ticket is settled", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
 }
 
-pub(super) async fn p5_a_run_without_an_output_has_failed(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p5_a_run_without_an_output_has_failed(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let run = host.start("trouble", "r", &Ends::Held).await;
     let result = host.result(&run).await;
     assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("no_output")));
 }
 
-pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
+pub(super) async fn p6_counters_of_many_branches_are_exact(tested: BackendUnderTest) {
     // Two engines that know nothing of each other write to the same run at the same time.
     let (first, second) = (Probe::open(), Probe::open());
-    let here = TestHost::at_work(&subject, &first).await;
-    let mut there = TestHost::idle(&subject, &second);
+    let here = TestHost::at_work(&tested, &first).await;
+    let mut there = TestHost::idle(&tested, &second);
     there.work(8).await;
     let input = FanInput { branches: 100, fail_every: Some(10), ..FanInput::default() };
     let run = here.start("fan", "r", &input).await;
@@ -113,8 +113,8 @@ pub(super) async fn p6_counters_of_many_branches_are_exact(subject: Subject) {
     assert_eq!(output.counted, 1 + 90 + 10 + 1);
 }
 
-pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let garbage = jetway_engine::backend::StartRequest {
         input: Bytes::from_static(b"{not json"),
         ..request("chain3", "garbage", &1)
@@ -131,15 +131,15 @@ pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(subject:
         assert_eq!(refused.why(), why, "{refused}");
         assert!(!refused.is_retryable());
     }
-    subject.backend.publish_start(&request("chain3", "shape", &"text")).await.expect("it is published");
-    subject.backend.publish_start(&request("chain3", "good", &1)).await.expect("it is published");
+    tested.backend.publish_start(&request("chain3", "shape", &"text")).await.expect("it is published");
+    tested.backend.publish_start(&request("chain3", "good", &1)).await.expect("it is published");
     assert_eq!(host.output::<u64>(&key("chain3", "good")).await, 4);
-    let shape = subject.backend.load(&key("chain3", "shape")).await.expect("it can be read");
+    let shape = tested.backend.load(&key("chain3", "shape")).await.expect("it can be read");
     assert_eq!(shape, None, "a refused start left something behind");
 }
 
-pub(super) async fn a_panic_is_a_failed_attempt(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn a_panic_is_a_failed_attempt(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let run = host.start("trouble", "r", &Ends::Panic).await;
     let result = host.result(&run).await;
     assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("panic")));
@@ -149,8 +149,8 @@ pub(super) async fn a_panic_is_a_failed_attempt(subject: Subject) {
     assert_eq!(host.output::<String>(&run).await, "well");
 }
 
-pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn a_fallback_goes_on_with_the_input(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let input = FanInput { branches: 4, fail_every: Some(1), ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     let output: FanOutput = host.output(&run).await;
@@ -161,13 +161,13 @@ pub(super) async fn a_fallback_goes_on_with_the_input(subject: Subject) {
     assert_eq!(status.latest_handled_failures[0].kind, "error");
 }
 
-pub(super) async fn p10_a_waiting_run_says_why(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn p10_a_waiting_run_says_why(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &1).await;
     assert_eq!(host.status(&run).await.waiting_for, None);
     // Asked of a host that does not serve the workflow, while none that does is alive.
     let other =
-        Engine::builder(Arc::clone(&subject.backend)).workflow(Trouble::new()).build().expect("it is sound");
+        Engine::builder(Arc::clone(&tested.backend)).workflow(Trouble::new()).build().expect("it is sound");
     let status = Api::status(&other, "chain3", "r").await.expect("the run is there");
     let why = status["waiting_for"].as_str().unwrap_or_default();
     assert!(why.contains("chain3") && why.contains("host"), "{status:#}");

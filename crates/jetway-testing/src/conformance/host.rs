@@ -1,7 +1,7 @@
 //! The least that executes runs: no actors, no supervision.
 
 use super::{
-    DEADLINE, Subject,
+    BackendUnderTest, DEADLINE,
     workflows::{Chain, Family, Fan, Held, Narrow, Nested, Offspring, Probe, Trouble},
 };
 use futures::StreamExt;
@@ -25,9 +25,9 @@ pub struct TestHost {
 
 impl TestHost {
     /// An engine that nobody works for.
-    pub fn idle(subject: &Subject, probe: &Probe) -> Self {
+    pub fn idle(tested: &BackendUnderTest, probe: &Probe) -> Self {
         Self::with(
-            &subject.backend,
+            &tested.backend,
             probe,
             EngineConfig { stale_after: Duration::ZERO, ..EngineConfig::default() },
         )
@@ -50,8 +50,8 @@ impl TestHost {
     }
 
     /// An engine at work.
-    pub async fn at_work(subject: &Subject, probe: &Probe) -> Self {
-        let mut host = Self::idle(subject, probe);
+    pub async fn at_work(tested: &BackendUnderTest, probe: &Probe) -> Self {
+        let mut host = Self::idle(tested, probe);
         host.work(64).await;
         host
     }

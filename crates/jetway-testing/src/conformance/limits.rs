@@ -1,19 +1,19 @@
 //! Limits, and what goes beside the snapshot.
 
 use super::{
-    Subject, TestHost,
+    BackendUnderTest, TestHost,
     workflows::{Ends, FanInput, FanOutput, Probe},
 };
 use serde_json::json;
 
-pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(subject: Subject) {
+pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let mut host = TestHost::idle(&subject, &probe);
+    let mut host = TestHost::idle(&tested, &probe);
     host.work(256).await;
     let input = FanInput { branches: 3000, bytes: 500, ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     probe.arrived().await;
-    let stored = subject.backend.load(&run).await.expect("it can be read").expect("it is there");
+    let stored = tested.backend.load(&run).await.expect("it can be read").expect("it is there");
     assert!(stored.bytes.len() < 64 * 1024, "the snapshot takes {} bytes", stored.bytes.len());
     probe.let_through(100_000);
     let output: FanOutput = host.output(&run).await;
@@ -21,8 +21,8 @@ pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(subject: Subject)
     assert_eq!(output.counted, 3002);
 }
 
-pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     let run = host.start("trouble", "large", &Ends::Large(5_000_000)).await;
     let result = host.result(&run).await;
     assert_eq!((&result["status"], &result["error"]["kind"]), (&json!("failed"), &json!("limit")));
@@ -32,8 +32,8 @@ pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(subject: 
     assert_eq!(host.output::<String>(&run).await, "large");
 }
 
-pub(super) async fn p9_large_values_travel(subject: Subject) {
-    let host = TestHost::at_work(&subject, &Probe::open()).await;
+pub(super) async fn p9_large_values_travel(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
     // Each value is larger than a message may be.
     let input = FanInput { branches: 3, bytes: 1_500_000, fail_every: Some(2) };
     let run = host.start("fan", "r", &input).await;

@@ -1,7 +1,7 @@
 //! Lost workers, lost tickets, and tickets that should not be.
 
 use super::{
-    DEADLINE, Subject, TestHost,
+    BackendUnderTest, DEADLINE, TestHost,
     host::request,
     snapshots::{key, write},
     workflows::{FanInput, FanOutput, Probe},
@@ -18,9 +18,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject) {
+pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(tested: BackendUnderTest) {
     let probe = Probe::closed();
-    let host = TestHost::idle(&subject, &probe);
+    let host = TestHost::idle(&tested, &probe);
     let run = host.start("chain3", "r", &0).await;
     // The first worker is taken for lost while its node runs; the second gets the same ticket.
     let first = host.ticket("chain3").await;
@@ -45,16 +45,16 @@ pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(subject: Subject
     assert_eq!(attempts, [1, 2]);
 }
 
-pub(super) async fn p3_a_zombie_cannot_commit(subject: Subject) {
+pub(super) async fn p3_a_zombie_cannot_commit(tested: BackendUnderTest) {
     // Two hosts that share nothing but the backend: the zombie's snapshot in hand is out of date.
     let (slow, quick) = (Probe::closed(), Probe::open());
-    let zombie_host = TestHost::idle(&subject, &slow);
+    let zombie_host = TestHost::idle(&tested, &slow);
     let run = zombie_host.start("chain3", "r", &0).await;
     let held = zombie_host.ticket("chain3").await;
     let engine = zombie_host.engine.clone();
     let zombie = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
     slow.arrived().await;
-    let host = TestHost::at_work(&subject, &quick).await;
+    let host = TestHost::at_work(&tested, &quick).await;
     assert_eq!(host.output::<u64>(&run).await, 3);
     let before = host.status(&run).await;
     slow.let_through(100);
@@ -63,9 +63,9 @@ pub(super) async fn p3_a_zombie_cannot_commit(subject: Subject) {
     assert_eq!(host.status(&run).await, before);
 }
 
-pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
+pub(super) async fn p4_forged_tickets_do_nothing(tested: BackendUnderTest) {
     let probe = Probe::open();
-    let host = TestHost::at_work(&subject, &probe).await;
+    let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("chain3", "r", &0).await;
     host.result(&run).await;
     let before = host.status(&run).await;
@@ -82,11 +82,11 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
             at: jetway_core::clock::now(),
             trace: TraceHeaders::default(),
         };
-        subject.backend.publish(vec![(ticket, Fingerprint(1))]).await.expect("it is published");
+        tested.backend.publish(vec![(ticket, Fingerprint(1))]).await.expect("it is published");
     }
     for id in ["r", "nobody"] {
         wait_until("the forged tickets are gone", DEADLINE, async || {
-            subject.backend.items_with_tickets(&key("chain3", id)).await.expect("it can be asked").is_empty()
+            tested.backend.items_with_tickets(&key("chain3", id)).await.expect("it can be asked").is_empty()
         })
         .await;
     }
@@ -94,8 +94,8 @@ pub(super) async fn p4_forged_tickets_do_nothing(subject: Subject) {
     assert_eq!(probe.executed(), 3);
 }
 
-pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn p4_lost_tickets_are_found(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
     let worked = host.work_off(host.ticket("fan").await).await;
     assert!(matches!(worked, TicketOutcome::Acked { steps: 1 }), "{worked:?}");
@@ -104,7 +104,7 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
         host.ticket("fan").await.lease.ack().await.expect("it is lost");
     }
     wait_until("two tickets are gone", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 3
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 3
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -122,14 +122,14 @@ pub(super) async fn p4_lost_tickets_are_found(subject: Subject) {
     assert_eq!(swept.republished, 0, "a healthy run was mended");
 }
 
-pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject) {
+pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(tested: BackendUnderTest) {
     let patient = EngineConfig { stale_after: DEADLINE * 10, ..EngineConfig::default() };
-    let host = TestHost::with(&subject.backend, &Probe::open(), patient);
+    let host = TestHost::with(&tested.backend, &Probe::open(), patient);
     let run = host.start("fan", "r", &FanInput { branches: 5, ..FanInput::default() }).await;
     host.work_off(host.ticket("fan").await).await;
     host.ticket("fan").await.lease.ack().await.expect("it is lost");
     wait_until("a ticket is gone", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 4
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 4
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -140,14 +140,14 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(subject: Subject
     assert_eq!((swept.looked_at, swept.republished), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.looked_at, swept.republished), (0, 0), "there is no doubt any more");
-    assert_eq!(subject.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
+    assert_eq!(tested.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
 }
 
-pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
+pub(super) async fn p4_a_lost_worker_s_run_goes_on(tested: BackendUnderTest) {
     // The worker commits the first step, goes on with the second under the same ticket, and is lost in it.
     let probe = Probe::closed();
     probe.let_through(1);
-    let lost = TestHost::idle(&subject, &probe);
+    let lost = TestHost::idle(&tested, &probe);
     let run = lost.start("chain3", "r", &0).await;
     let held = lost.ticket("chain3").await;
     let engine = lost.engine.clone();
@@ -156,7 +156,7 @@ pub(super) async fn p4_a_lost_worker_s_run_goes_on(subject: Subject) {
     worker.abort();
     assert!(worker.await.is_err());
     let second = Probe::open();
-    let host = TestHost::at_work(&subject, &second).await;
+    let host = TestHost::at_work(&tested, &second).await;
     assert_eq!(host.output::<u64>(&run).await, 3);
     assert_eq!((host.status(&run).await.run.steps, second.executed()), (3, 2));
     assert_eq!(second.seen()[0].1, 2, "the second attempt at the second node does not say so");
@@ -208,12 +208,12 @@ impl Lease for NoLease {
     }
 }
 
-pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(subject: Subject) {
+pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(tested: BackendUnderTest) {
     // Two workers are in the first node, by the same ticket. The one commits, goes on with the second, and is lost there,
     // as if its commit was one of the other whose answer got lost.
     let (probe, lost_probe) = (Probe::closed(), Probe::closed());
-    let holder = TestHost::idle(&subject, &probe);
-    let lost = TestHost::idle(&subject, &lost_probe);
+    let holder = TestHost::idle(&tested, &probe);
+    let lost = TestHost::idle(&tested, &lost_probe);
     let run = holder.start("chain3", "r", &0).await;
     let held = holder.ticket("chain3").await;
     let forged = Delivery {
@@ -236,21 +236,21 @@ pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(subje
     probe.let_through(1);
     let worked = worker.await.expect("it does not panic");
     assert!(matches!(worked, TicketOutcome::Acked { steps: 0 }), "{worked:?}");
-    let heir = TestHost::at_work(&subject, &Probe::open()).await;
+    let heir = TestHost::at_work(&tested, &Probe::open()).await;
     assert_eq!(heir.output::<u64>(&run).await, 3);
 }
 
-pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(subject: Subject) {
+pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(tested: BackendUnderTest) {
     // The worker commits the first step. Another host sees that much, and no more.
     let probe = Probe::closed();
     probe.let_through(1);
-    let lost = TestHost::idle(&subject, &probe);
+    let lost = TestHost::idle(&tested, &probe);
     let run = lost.start("chain3", "r", &0).await;
     let held = lost.ticket("chain3").await;
     let engine = lost.engine.clone();
     let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
     wait_until("the second node runs", DEADLINE, async || probe.executed() == 2).await;
-    let mut heir = TestHost::idle(&subject, &Probe::open());
+    let mut heir = TestHost::idle(&tested, &Probe::open());
     heir.start("chain3", "r", &0).await;
     // It commits the second step under the same ticket, and is lost.
     probe.let_through(1);
@@ -261,16 +261,16 @@ pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(s
     assert_eq!(heir.output::<u64>(&run).await, 3);
 }
 
-pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(subject: Subject) {
-    let host = TestHost::idle(&subject, &Probe::open());
+pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
     for id in ["a", "b"] {
         let broken = write(&key("chain3", id), 0, 1, b"no record");
-        subject.backend.commit(broken).await.expect("it is written");
+        tested.backend.commit(broken).await.expect("it is written");
     }
     let run = host.start("chain3", "r", &0).await;
     host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -289,16 +289,16 @@ pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(subject: Subjec
     assert_eq!(host.output::<u64>(&run).await, 3);
 }
 
-pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(subject: Subject) {
+pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(tested: BackendUnderTest) {
     // The coordinator wrote the snapshot and was lost before the ticket: as if it had been published and lost.
-    let host = TestHost::idle(&subject, &Probe::open());
+    let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("chain3", "r", &0).await;
     host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        subject.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
     })
     .await;
-    subject.backend.publish_start(&request("chain3", "r", &0)).await.expect("it is published");
+    tested.backend.publish_start(&request("chain3", "r", &0)).await.expect("it is published");
     let mut host = host;
     host.work(8).await;
     assert_eq!(host.output::<u64>(&run).await, 3);

@@ -1,6 +1,6 @@
 //! Results, and the hosts that are alive.
 
-use super::{DEADLINE, Subject, snapshots::key};
+use super::{BackendUnderTest, DEADLINE, snapshots::key};
 use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::backend::HostInfo;
@@ -8,8 +8,8 @@ use jetway_state::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-pub(super) async fn a_result_is_kept_and_waited_for(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_result_is_kept_and_waited_for(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     assert_eq!(
         backend.done(&run, Timestamp::default(), Duration::ZERO).await.expect("it can be asked"),
         None
@@ -24,8 +24,8 @@ pub(super) async fn a_result_is_kept_and_waited_for(subject: Subject) {
     assert_eq!(kept, Some(Bytes::from_static(b"{}")));
 }
 
-pub(super) async fn the_first_result_stays(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn the_first_result_stays(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish_done(&run, Bytes::from_static(b"1")).await.expect("it is published");
     backend.publish_done(&run, Bytes::from_static(b"2")).await.expect("the second one is no error");
     let kept =
@@ -33,8 +33,8 @@ pub(super) async fn the_first_result_stays(subject: Subject) {
     assert_eq!(kept, Some(Bytes::from_static(b"1")));
 }
 
-pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     let result = |at: Timestamp, output: u8| {
         Bytes::from(json!({ "started_at": at.to_string(), "output": output }).to_string())
     };
@@ -51,8 +51,8 @@ pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(subject: Sub
     assert_eq!(kept, Some(result(second, 2)));
 }
 
-pub(super) async fn what_is_no_result_makes_way_for_one(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn what_is_no_result_makes_way_for_one(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish_done(&run, Bytes::from_static(b"noise")).await.expect("anybody may");
     let since = Timestamp(1_000_000);
     assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), None);
@@ -61,8 +61,8 @@ pub(super) async fn what_is_no_result_makes_way_for_one(subject: Subject) {
     assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), Some(result));
 }
 
-pub(super) async fn hosts_come_and_go(subject: Subject) {
-    let backend = &subject.backend;
+pub(super) async fn hosts_come_and_go(tested: BackendUnderTest) {
+    let backend = &tested.backend;
     let host = HostInfo {
         host: "h1".to_owned(),
         workflows: vec![(key("w", "r").workflow, "00".to_owned())],

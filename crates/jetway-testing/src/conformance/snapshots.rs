@@ -1,6 +1,6 @@
 //! Snapshots and chunks.
 
-use super::{DEADLINE, Subject};
+use super::{BackendUnderTest, DEADLINE};
 use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite};
@@ -31,8 +31,8 @@ async fn stored(backend: &Arc<dyn Backend>, run: &RunKey) -> (Bytes, u64) {
     (stored.bytes, stored.revision)
 }
 
-pub(super) async fn a_snapshot_is_read_as_it_was_written(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_snapshot_is_read_as_it_was_written(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     assert_eq!(backend.load(&run).await.expect("it can be read"), None);
     let first = backend.commit(write(&run, 0, 1, b"one")).await.expect("it is written");
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"one"), first));
@@ -41,8 +41,8 @@ pub(super) async fn a_snapshot_is_read_as_it_was_written(subject: Subject) {
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"two"), second));
 }
 
-pub(super) async fn a_write_that_lost_the_race_changes_nothing(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_write_that_lost_the_race_changes_nothing(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     let first = backend.commit(write(&run, 0, 1, b"one")).await.expect("it is written");
     for expected in [0, first + 1] {
         let lost = backend.commit(write(&run, expected, 2, b"lost")).await.expect_err("it is refused");
@@ -51,8 +51,8 @@ pub(super) async fn a_write_that_lost_the_race_changes_nothing(subject: Subject)
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"one"), first));
 }
 
-pub(super) async fn many_runs_are_written_at_once(subject: Subject) {
-    let backend = &subject.backend;
+pub(super) async fn many_runs_are_written_at_once(tested: BackendUnderTest) {
+    let backend = &tested.backend;
     let runs: Vec<_> = (0..200).map(|number| key("w", &format!("r{number}"))).collect();
     let commit = |run: RunKey, expected, number| async move {
         let revision = backend.commit(write(&run, expected, number, b"x")).await;
@@ -87,8 +87,8 @@ fn two_chunks() -> [Chunk; 2] {
     })
 }
 
-pub(super) async fn chunks_live_beside_their_snapshot(subject: Subject) {
-    let (backend, run, other) = (&subject.backend, key("w", "r"), key("w", "r2"));
+pub(super) async fn chunks_live_beside_their_snapshot(tested: BackendUnderTest) {
+    let (backend, run, other) = (&tested.backend, key("w", "r"), key("w", "r2"));
     let [small, large] = two_chunks();
     for run in [&run, &other] {
         let chunks = vec![small.clone(), large.clone()];
@@ -109,8 +109,8 @@ pub(super) async fn chunks_live_beside_their_snapshot(subject: Subject) {
     assert_eq!(stored(backend, &run).await.0, Bytes::from_static(b"one"));
 }
 
-pub(super) async fn runs_are_listed_in_pages(subject: Subject) {
-    let backend = &subject.backend;
+pub(super) async fn runs_are_listed_in_pages(tested: BackendUnderTest) {
+    let backend = &tested.backend;
     for number in 0..7 {
         let status = if number % 2 == 0 { Status::Completed } else { Status::Running };
         let workflow = if number < 5 { "w" } else { "v" };
@@ -133,8 +133,8 @@ pub(super) async fn runs_are_listed_in_pages(subject: Subject) {
     assert_eq!(backend.runs(&completed).await.expect("they are listed").runs.len(), 4);
 }
 
-pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
-    let (backend, run, ended) = (&subject.backend, key("w", "r"), key("w", "ended"));
+pub(super) async fn a_stale_run_is_found_once(tested: BackendUnderTest) {
+    let (backend, run, ended) = (&tested.backend, key("w", "r"), key("w", "ended"));
     let revision = backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
     let write = SnapshotWrite { status: Status::Completed, ..write(&ended, 0, 2, b"x") };
     backend.commit(write).await.expect("it is written");
@@ -150,8 +150,8 @@ pub(super) async fn a_stale_run_is_found_once(subject: Subject) {
     assert!(again.is_empty());
 }
 
-pub(super) async fn runs_that_ended_are_found(subject: Subject) {
-    let (backend, run, ended) = (&subject.backend, key("w", "r"), key("w", "ended"));
+pub(super) async fn runs_that_ended_are_found(tested: BackendUnderTest) {
+    let (backend, run, ended) = (&tested.backend, key("w", "r"), key("w", "ended"));
     backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
     assert_eq!(backend.ended_since(Timestamp(0)).await.expect("it can be asked"), []);
     for (status, key) in [(Status::Failed, &ended), (Status::Completed, &run)] {
@@ -164,8 +164,8 @@ pub(super) async fn runs_that_ended_are_found(subject: Subject) {
     assert_eq!(found, [ended, run]);
 }
 
-pub(super) async fn chunks_that_nobody_will_name_are_removed(subject: Subject) {
-    let (backend, run, nobody) = (&subject.backend, key("w", "r"), key("w", "nobody"));
+pub(super) async fn chunks_that_nobody_will_name_are_removed(tested: BackendUnderTest) {
+    let (backend, run, nobody) = (&tested.backend, key("w", "r"), key("w", "nobody"));
     let [chunk, _] = two_chunks();
     let chunks = vec![chunk.clone()];
     let kept = SnapshotWrite { chunks: chunks.clone(), ..write(&run, 0, 1, b"one") };

@@ -1,13 +1,13 @@
 //! Start messages.
 
-use super::{DEADLINE, LEASE, Subject, host::request, snapshots::key};
+use super::{BackendUnderTest, DEADLINE, LEASE, host::request, snapshots::key};
 use crate::wait_until;
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-pub(super) async fn a_start_is_delivered_until_it_is_settled(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_start_is_delivered_until_it_is_settled(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish_start(&request("w", "r", &1)).await.expect("it is published");
     let mut starts = backend.starts(&run.workflow, Arc::new(Semaphore::new(2))).await.expect("starts come");
     let mut next = async || {
@@ -26,8 +26,8 @@ pub(super) async fn a_start_is_delivered_until_it_is_settled(subject: Subject) {
     assert!(third.is_err(), "a settled start came again");
 }
 
-pub(super) async fn starts_of_unknown_workflows_are_expelled(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("known", "r"));
+pub(super) async fn starts_of_unknown_workflows_are_expelled(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("known", "r"));
     let starts = backend.starts(&run.workflow, Arc::new(Semaphore::new(1))).await.expect("starts come");
     drop(starts);
     backend.publish_start(&request("known", "r", &1)).await.expect("it is published");

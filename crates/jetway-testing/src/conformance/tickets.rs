@@ -1,6 +1,6 @@
 //! Tickets and their leases.
 
-use super::{DEADLINE, LEASE, Subject, snapshots::key};
+use super::{BackendUnderTest, DEADLINE, LEASE, snapshots::key};
 use crate::wait_until;
 use futures::{StreamExt, stream::BoxStream};
 use jetway_engine::backend::{Backend, BackendError, Delivery, Ticket};
@@ -42,8 +42,8 @@ async fn live(backend: &Arc<dyn Backend>, run: &RunKey) -> usize {
     backend.items_with_tickets(run).await.expect("it can be asked").len()
 }
 
-pub(super) async fn a_ticket_is_published_once(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_ticket_is_published_once(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish(vec![ticket(&run, "a"), ticket(&run, "b")]).await.expect("they are published");
     backend.publish(vec![ticket(&run, "b"), ticket(&run, "c")]).await.expect("the second b is left out");
     assert_eq!(live(backend, &run).await, 3);
@@ -62,8 +62,8 @@ pub(super) async fn a_ticket_is_published_once(subject: Subject) {
     assert!(silent(&mut stream, LEASE + LEASE / 2).await);
 }
 
-pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let mut first = tickets(backend, &run, 1).await;
     let lost = next(&mut first).await;
@@ -73,8 +73,8 @@ pub(super) async fn a_lost_worker_s_ticket_is_delivered_again(subject: Subject) 
     assert_eq!((again.delivered, &again.ticket), (2, &lost.ticket));
 }
 
-pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let held = next(&mut tickets(backend, &run, 1).await).await;
     let mut other = tickets(backend, &run, 1).await;
@@ -86,8 +86,8 @@ pub(super) async fn a_ticket_that_is_kept_alive_is_nobody_else_s(subject: Subjec
     assert!(silent(&mut other, LEASE + LEASE / 2).await);
 }
 
-pub(super) async fn a_ticket_that_is_given_back_comes_at_once(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn a_ticket_that_is_given_back_comes_at_once(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     backend.publish(vec![ticket(&run, "a")]).await.expect("it is published");
     let mut stream = tickets(backend, &run, 2).await;
     let held = next(&mut stream).await;
@@ -97,8 +97,8 @@ pub(super) async fn a_ticket_that_is_given_back_comes_at_once(subject: Subject) 
     assert!(before.elapsed() < LEASE, "it came only when the lease was over");
 }
 
-pub(super) async fn no_more_tickets_than_slots(subject: Subject) {
-    let (backend, run) = (&subject.backend, key("w", "r"));
+pub(super) async fn no_more_tickets_than_slots(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("w", "r"));
     let all: Vec<_> = (0..20).map(|number| ticket(&run, &format!("i{number}"))).collect();
     backend.publish(all).await.expect("they are published");
     let mut stream = tickets(backend, &run, 3).await;

@@ -4,9 +4,9 @@
 
 mod conformance;
 mod harness;
-mod model;
 mod python;
 mod shared;
+mod stores;
 
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use super::{
     Stores,
     faulty::FaultyQueue,
+    harness::{Harness, retrying, started},
     workflows::{Act, Joined, JoinedWorkItem, Line, LineWorkItem, busy},
-    world::{World, retrying, started},
 };
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
@@ -23,9 +23,9 @@ use tokio::time::Instant;
 /// While it runs an item a worker tells which one, and that it is well; the item is in progress. Then all is done.
 pub(super) async fn a_worker_tells_what_it_does<S: Stores>(stores: S) {
     let (held, begun, go_on) = Act::held("one");
-    let world = World::new(&stores, &Line { one: held, ..Line::new() });
-    let run = world.orchestrator().start_run(&started(), 5).await.unwrap();
-    let worker = world.worker();
+    let harness = Harness::new(&stores, &Line { one: held, ..Line::new() });
+    let run = harness.orchestrator().start_run(&started(), 5).await.unwrap();
+    let worker = harness.worker();
     let step = tokio::spawn(async move { worker.run_once(7).await });
     begun.notified().await;
     let (liveness, items) = (stores.another().await.liveness(), stores.items::<LineWorkItem>());
@@ -47,9 +47,9 @@ pub(super) async fn a_worker_tells_what_it_does<S: Stores>(stores: S) {
 /// Signs of life go on while a step does.
 pub(super) async fn signs_of_life_go_on_during_a_long_step<S: Stores>(stores: S) {
     let (held, begun, go_on) = Act::held("one");
-    let world = World::new(&stores, &Line { one: held, ..Line::new() });
-    world.start("r", 1).await;
-    let worker = world.worker();
+    let harness = Harness::new(&stores, &Line { one: held, ..Line::new() });
+    harness.start("r", 1).await;
+    let worker = harness.worker();
     let step = tokio::spawn(async move { worker.run_once(8).await });
     begun.notified().await;
     let liveness = stores.another().await.liveness();
@@ -68,9 +68,9 @@ pub(super) async fn signs_of_life_go_on_during_a_long_step<S: Stores>(stores: S)
 
 /// Each step is counted, and the last one lists the run with its output and its end.
 pub(super) async fn the_last_step_lists_the_end<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Line::new());
-    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-    let (worker, metrics, runs) = (world.worker(), stores.metrics(), stores.runs());
+    let harness = Harness::new(&stores, &Line::new());
+    let run = harness.orchestrator().start_run(&started(), 1).await.unwrap();
+    let (worker, metrics, runs) = (harness.worker(), stores.metrics(), stores.runs());
     let of = |total_work_items, completed| RunMetrics { total_work_items, completed, failed: 0, retries: 0 };
     for done in [1, 2] {
         assert_eq!(worker.run_once(0).await, Ok(None));
@@ -89,18 +89,18 @@ pub(super) async fn the_last_step_lists_the_end<S: Stores>(stores: S) {
 /// An attempt that failed waits in the queue under the same id, and whoever comes makes the next one.
 pub(super) async fn a_failed_attempt_waits_in_the_queue<S: Stores>(stores: S) {
     let line = Line { one: Act::failing("one", 1), ..Line::new() };
-    let world = World::new(&stores, &line);
-    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-    let before = world.pending(&run).await;
-    assert_eq!(world.worker().run_once(0).await, busy("one"));
-    assert_eq!(world.pending(&run).await, before);
-    assert_eq!(world.orchestrator().status(&run).await, Ok(RunStatus::Running));
+    let harness = Harness::new(&stores, &line);
+    let run = harness.orchestrator().start_run(&started(), 1).await.unwrap();
+    let before = harness.pending(&run).await;
+    assert_eq!(harness.worker().run_once(0).await, busy("one"));
+    assert_eq!(harness.pending(&run).await, before);
+    assert_eq!(harness.orchestrator().status(&run).await, Ok(RunStatus::Running));
     let items = stores.items::<LineWorkItem>();
     assert_eq!(items.get_status(&run, &before[0]).await.unwrap(), WorkItemStatus::WaitingRetry);
     let retried = RunMetrics { retries: 1, ..RunMetrics::default() };
     assert_eq!(stores.metrics().get_metrics(&run).await.unwrap(), Some(retried));
     // The first worker is gone with its process, so to speak.
-    let elsewhere = world.elsewhere().await;
+    let elsewhere = harness.elsewhere().await;
     elsewhere.work_off(&elsewhere.worker(), &run).await;
     assert_eq!(line.one.calls(), [(1, 1), (1, 2)]);
     assert_eq!(items.get_attempts(&run, &before[0]).await.unwrap(), 2);
@@ -115,9 +115,9 @@ pub(super) async fn a_failed_attempt_waits_in_the_queue<S: Stores>(stores: S) {
 /// Retries have an end: then the item has failed for good, and its run with it.
 pub(super) async fn retries_have_an_end<S: Stores>(stores: S) {
     let line = Line { two: Act::failing("two", 9), ..Line::new() };
-    let world = World::new(&stores, &line);
-    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-    world.work_off(&world.worker_with(retrying(2)), &run).await;
+    let harness = Harness::new(&stores, &line);
+    let run = harness.orchestrator().start_run(&started(), 1).await.unwrap();
+    harness.work_off(&harness.worker_with(retrying(2)), &run).await;
     assert_eq!(line.two.calls(), [(2, 1), (2, 2)]);
     let items = stores.items::<LineWorkItem>().get_all(&run).await.unwrap();
     let mut statuses: Vec<_> = items.iter().map(|item| (item.work_item.to_string(), item.status)).collect();
@@ -139,12 +139,12 @@ pub(super) async fn retries_have_an_end<S: Stores>(stores: S) {
 /// failed with again, and a cancellation not.
 pub(super) async fn a_worker_s_policy_is_the_builder_s_or_none<S: Stores>(stores: S) {
     let line = Line { one: Act::failing("one", 1), ..Line::new() };
-    let world = World::new(&stores, &line);
-    world.start("by-hand", 1).await;
+    let harness = Harness::new(&stores, &line);
+    harness.start("by-hand", 1).await;
     let by_hand = DistributedWorker::new(
         line.clone(),
-        world.queue(),
-        world.contexts(),
+        harness.queue(),
+        harness.contexts(),
         stores.runs(),
         stores.metrics(),
         stores.errors(),
@@ -152,34 +152,34 @@ pub(super) async fn a_worker_s_policy_is_the_builder_s_or_none<S: Stores>(stores
         stores.items::<LineWorkItem>(),
     );
     assert_eq!(by_hand.run_once(0).await, busy("one"));
-    assert_eq!(world.snapshot("by-hand").await.status, Status::Failed);
-    world.start("built", 1).await;
-    assert_eq!(world.builder().build().unwrap().run_once(0).await, busy("one"));
+    assert_eq!(harness.snapshot("by-hand").await.status, Status::Failed);
+    harness.start("built", 1).await;
+    assert_eq!(harness.builder().build().unwrap().run_once(0).await, busy("one"));
     assert_eq!(
-        (world.snapshot("built").await.status, world.pending("built").await.len()),
+        (harness.snapshot("built").await.status, harness.pending("built").await.len()),
         (Status::Running, 1)
     );
-    world.queue().purge_run("built").await.unwrap();
+    harness.queue().purge_run("built").await.unwrap();
     let cancelled = Line { one: Act::new("one", |_| Err(Error::Cancelled)), ..Line::new() };
-    let world = World::new(&stores, &cancelled);
-    world.start("cancelled", 1).await;
-    assert_eq!(world.builder().build().unwrap().run_once(0).await, Err(Error::Cancelled));
-    assert_eq!(world.snapshot("cancelled").await.status, Status::Failed);
+    let harness = Harness::new(&stores, &cancelled);
+    harness.start("cancelled", 1).await;
+    assert_eq!(harness.builder().build().unwrap().run_once(0).await, Err(Error::Cancelled));
+    assert_eq!(harness.snapshot("cancelled").await.status, Status::Failed);
 }
 
 /// A worker whose future is dropped in the middle of a step leaves nothing behind: the item comes back, and whoever
 /// comes next executes it.
 pub(super) async fn a_dropped_worker_s_item_comes_back<S: Stores>(stores: S) {
     let (held, begun, _never) = Act::held("one");
-    let world = World::new(&stores, &Line { one: held, ..Line::new() });
-    world.start("r", 1).await;
-    let worker = world.worker();
+    let harness = Harness::new(&stores, &Line { one: held, ..Line::new() });
+    harness.start("r", 1).await;
+    let worker = harness.worker();
     tokio::select! {
         _ = worker.run_once(0) => panic!("the node does not end"),
         () = begun.notified() => {}
     }
-    assert_eq!((world.snapshot("r").await.steps, world.pending("r").await.len()), (0, 1));
-    let next = World::new(&stores, &Line::new());
+    assert_eq!((harness.snapshot("r").await.steps, harness.pending("r").await.len()), (0, 1));
+    let next = Harness::new(&stores, &Line::new());
     next.work_off(&next.worker(), "r").await;
     assert_eq!((next.snapshot("r").await.status, next.workflow.one.inputs()), (Status::Completed, vec![1]));
     assert_eq!(next.context("r").await.steps.get(), 3);
@@ -189,12 +189,12 @@ pub(super) async fn a_dropped_worker_s_item_comes_back<S: Stores>(stores: S) {
 /// then is executed.
 pub(super) async fn a_worker_rests_where_there_is_nothing_to_do<S: Stores>(stores: S) {
     const IDLE: Duration = Duration::from_millis(60);
-    let world = World::new(&stores, &Line::new());
-    let queue = FaultyQueue::new(world.queue());
+    let harness = Harness::new(&stores, &Line::new());
+    let queue = FaultyQueue::new(harness.queue());
     let builder = WorkerBuilder::new()
-        .workflow(world.workflow.clone())
+        .workflow(harness.workflow.clone())
         .queue(queue.clone())
-        .context_store(world.contexts())
+        .context_store(harness.contexts())
         .run_info_store(stores.runs())
         .metrics_store(stores.metrics())
         .error_store(stores.errors())
@@ -215,8 +215,8 @@ pub(super) async fn a_worker_rests_where_there_is_nothing_to_do<S: Stores>(store
         asked_again(1).await;
         let failing = asked_again(3).await;
         assert!(failing >= 13 * IDLE, "{failing:?} for three looks at a queue that fails");
-        world.start("r", 1).await;
-        wait_until("the run ends", DEADLINE, async || world.snapshot("r").await.status.is_terminal()).await;
+        harness.start("r", 1).await;
+        wait_until("the run ends", DEADLINE, async || harness.snapshot("r").await.status.is_terminal()).await;
         // The last step is over when the queue is asked again.
         asked_again(1).await;
     };
@@ -230,8 +230,8 @@ pub(super) async fn a_worker_rests_where_there_is_nothing_to_do<S: Stores>(store
 
 /// A sign of life may be given by hand.
 pub(super) async fn a_heartbeat_is_a_sign_of_life<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Line::new());
-    let (worker, liveness) = (world.worker(), stores.another().await.liveness());
+    let harness = Harness::new(&stores, &Line::new());
+    let (worker, liveness) = (harness.worker(), stores.another().await.liveness());
     assert_eq!(liveness.get_heartbeat(5).await.unwrap(), None);
     worker.heartbeat(5).await;
     let first = liveness.get_heartbeat(5).await.unwrap().unwrap();
@@ -249,12 +249,12 @@ pub(super) async fn a_heartbeat_is_a_sign_of_life<S: Stores>(stores: S) {
 /// A worker that is made by hand is given a policy later.
 pub(super) async fn a_policy_is_set_later<S: Stores>(stores: S) {
     let line = Line { one: Act::failing("one", 9), ..Line::new() };
-    let world = World::new(&stores, &line);
-    world.start("r", 1).await;
+    let harness = Harness::new(&stores, &line);
+    harness.start("r", 1).await;
     let mut by_hand = DistributedWorker::new(
         line.clone(),
-        world.queue(),
-        world.contexts(),
+        harness.queue(),
+        harness.contexts(),
         stores.runs(),
         stores.metrics(),
         stores.errors(),
@@ -263,16 +263,19 @@ pub(super) async fn a_policy_is_set_later<S: Stores>(stores: S) {
     );
     by_hand.set_retry_policy(retrying(2));
     assert_eq!(by_hand.run_once(0).await, busy("one"));
-    assert_eq!((world.snapshot("r").await.status, world.pending("r").await.len()), (Status::Running, 1));
-    world.work_off(&by_hand, "r").await;
-    assert_eq!((world.snapshot("r").await.status, line.one.calls()), (Status::Failed, vec![(1, 1), (1, 2)]));
+    assert_eq!((harness.snapshot("r").await.status, harness.pending("r").await.len()), (Status::Running, 1));
+    harness.work_off(&by_hand, "r").await;
+    assert_eq!(
+        (harness.snapshot("r").await.status, line.one.calls()),
+        (Status::Failed, vec![(1, 1), (1, 2)])
+    );
 }
 
 /// An item that held is completed, like one that went on.
 pub(super) async fn an_item_that_held_is_completed<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Joined::new(2));
-    world.start("r", 2).await;
-    world.work_off(&world.worker(), "r").await;
+    let harness = Harness::new(&stores, &Joined::new(2));
+    harness.start("r", 2).await;
+    harness.work_off(&harness.worker(), "r").await;
     let items = stores.items::<JoinedWorkItem>().get_all("r").await.unwrap();
     let mut fared: Vec<_> =
         items.iter().map(|item| (item.work_item.to_string(), item.status, item.attempts)).collect();
@@ -288,10 +291,10 @@ pub(super) async fn what_is_stored_of_a_lost_worker_keeps_no_one_from_working<S:
     let status = WorkerStatus::InProgress;
     let lost = WorkerHealth { worker_id: 0, status, ..WorkerHealth::default() };
     stores.liveness().update_health(0, lost).await.unwrap();
-    let world = World::new(&stores, &Line::new());
-    world.start("r", 1).await;
-    assert_eq!(world.worker().run_once(0).await, Ok(None));
-    assert_eq!(world.workflow.one.inputs(), [1]);
+    let harness = Harness::new(&stores, &Line::new());
+    harness.start("r", 1).await;
+    assert_eq!(harness.worker().run_once(0).await, Ok(None));
+    assert_eq!(harness.workflow.one.inputs(), [1]);
 }
 
 /// A worker that runs for ever takes up what comes, run after run, failures or not, until its future is dropped.
@@ -300,16 +303,16 @@ pub(super) async fn a_worker_runs_for_ever<S: Stores>(stores: S) {
         two: Act::new("two", |n| if n == 3 { busy("two") } else { Ok(Transition::Next(n)) }),
         ..Line::new()
     };
-    let world = World::new(&stores, &line);
+    let harness = Harness::new(&stores, &line);
     let policy = RetryPolicy { retry_error: RetryError::Timeout, ..retrying(1) };
-    let worker = world.worker_with(policy);
+    let worker = harness.worker_with(policy);
     let working = async { match worker.run_forever(3).await {} };
     let watching = async {
         for (run, input, status) in
             [("r1", 1, Status::Completed), ("r2", 2, Status::Failed), ("r3", 3, Status::Completed)]
         {
-            world.start(run, input).await;
-            wait_until("the run ends", DEADLINE, async || world.snapshot(run).await.status == status).await;
+            harness.start(run, input).await;
+            wait_until("the run ends", DEADLINE, async || harness.snapshot(run).await.status == status).await;
         }
     };
     tokio::select! {
@@ -317,6 +320,6 @@ pub(super) async fn a_worker_runs_for_ever<S: Stores>(stores: S) {
         () = watching => {}
     }
     assert_eq!(stores.liveness().list_workers().await.unwrap(), [3]);
-    world.start("r4", 1).await;
-    assert_eq!(world.pending("r4").await.len(), 1);
+    harness.start("r4", 1).await;
+    assert_eq!(harness.pending("r4").await.len(), 1);
 }

@@ -2,8 +2,8 @@
 
 use super::{
     Stores,
+    harness::{Harness, retrying, started},
     workflows::{Act, Caught, Line},
-    world::{World, retrying, started},
 };
 use jetway_core::{
     CheckpointStore, Transition, Workflow,
@@ -66,30 +66,30 @@ pub(super) async fn a_worker_s_limit_is_for_each_attempt<S: Stores>(stores: S) {
     let policy = RetryPolicy { retry_error: RetryError::Timeout, ..retrying(2) };
     let hangs_once = || {
         Act::doing("first", move |input, attempt| async move {
-            assert!(step().is_some_and(|step| step.deadline().is_some()), "the node is told its deadline");
+            assert!(step().is_some_and(|step| step.deadline().is_some()), "the node knows its deadline");
             if attempt == 1 { std::future::pending().await } else { Ok(Transition::Next(input)) }
         })
     };
-    let world = World::new(&stores, &Caught::of(hangs_once()));
-    world.start("overcome", 1).await;
-    let worker = world.builder().retry_policy(policy.clone()).step_timeout(limit).build().unwrap();
+    let harness = Harness::new(&stores, &Caught::of(hangs_once()));
+    harness.start("overcome", 1).await;
+    let worker = harness.builder().retry_policy(policy.clone()).step_timeout(limit).build().unwrap();
     assert_eq!(worker.run_once(0).await, Err(Error::Timeout(limit)));
-    world.work_off(&worker, "overcome").await;
-    assert_eq!(world.workflow.first.calls(), [(1, 1), (1, 2)]);
-    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![1], vec![]));
+    harness.work_off(&worker, "overcome").await;
+    assert_eq!(harness.workflow.first.calls(), [(1, 1), (1, 2)]);
+    assert_eq!((harness.workflow.second.inputs(), harness.workflow.fallback.inputs()), (vec![1], vec![]));
 
-    let world = World::new(&stores, &Caught::of(Act::endless("first")));
-    world.start("handled", 2).await;
-    let mut worker = world.worker_with(policy.clone());
+    let harness = Harness::new(&stores, &Caught::of(Act::endless("first")));
+    harness.start("handled", 2).await;
+    let mut worker = harness.worker_with(policy.clone());
     worker.set_step_timeout(limit);
-    world.work_off(&worker, "handled").await;
-    assert_eq!((world.workflow.first.inputs(), world.workflow.fallback.inputs()), (vec![2, 2], vec![2]));
+    harness.work_off(&worker, "handled").await;
+    assert_eq!((harness.workflow.first.inputs(), harness.workflow.fallback.inputs()), (vec![2, 2], vec![2]));
 
-    let world = World::new(&stores, &Line { one: Act::endless("one"), ..Line::new() });
-    world.start("failed", 3).await;
-    let worker = world.builder().retry_policy(retrying(2)).step_timeout(limit).build().unwrap();
+    let harness = Harness::new(&stores, &Line { one: Act::endless("one"), ..Line::new() });
+    harness.start("failed", 3).await;
+    let worker = harness.builder().retry_policy(retrying(2)).step_timeout(limit).build().unwrap();
     assert_eq!(worker.run_once(0).await, Err(Error::Timeout(limit)));
-    let record = world.snapshot("failed").await;
+    let record = harness.snapshot("failed").await;
     assert_eq!((record.status, record.error.unwrap().kind.as_str()), (Status::Failed, "timeout"));
 }
 

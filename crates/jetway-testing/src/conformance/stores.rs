@@ -3,12 +3,12 @@
 //!
 //! Its subject is a set of [`Stores`]. Where a rule is the same for `run`, `run_with_checkpoint` and
 //! `step_distributed`, its case runs the workflow in all three ways and compares them. Instantiate it with
-//! [`model_suite!`](crate::model_suite):
+//! [`store_suite!`](crate::store_suite):
 //!
 //! ```
-//! use jetway_testing::conformance::model::MemoryStores;
+//! use jetway_testing::conformance::stores::MemoryStores;
 //!
-//! jetway_testing::model_suite!(async |_case: &str| MemoryStores::new());
+//! jetway_testing::store_suite!(async |_case: &str| MemoryStores::new());
 //! ```
 //!
 //! # Rules and their cases
@@ -155,27 +155,27 @@ mod checkpoints;
 mod contexts;
 mod every_way;
 mod faulty;
+mod harness;
 mod limits;
 mod memory;
 mod orchestrator;
 mod pools;
 mod queue;
+mod recording_callbacks;
 mod retries;
 mod runs;
 mod starts;
 mod steps;
-mod stores;
 #[cfg(test)]
 mod tests;
-mod told;
+mod traits;
 mod transitions;
 mod views;
 mod workers;
 mod workflows;
-mod world;
 
 pub use memory::MemoryStores;
-pub use stores::Stores;
+pub use traits::Stores;
 
 use std::pin::Pin;
 
@@ -197,16 +197,16 @@ macro_rules! cases {
         }
 
         /// Instantiates the part of the suite about stores and what runs over them as one test for each case. The
-        /// argument is an async closure that makes fresh [`Stores`](crate::conformance::model::Stores) for a case of
+        /// argument is an async closure that makes fresh [`Stores`](crate::conformance::stores::Stores) for a case of
         /// that name.
         #[macro_export]
-        macro_rules! model_suite {
+        macro_rules! store_suite {
             ($make:expr) => {
                 $($(
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn $case() {
                         let make = $make;
-                        $crate::conformance::model::run(stringify!($case), make(stringify!($case)).await).await;
+                        $crate::conformance::stores::run(stringify!($case), make(stringify!($case)).await).await;
                     }
                 )+)+
             };

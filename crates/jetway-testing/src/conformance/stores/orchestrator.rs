@@ -2,8 +2,8 @@
 
 use super::{
     Stores,
+    harness::{Harness, started},
     workflows::{Act, Fan, FanWorkItem, Line, LineWorkItem, failure},
-    world::{World, started},
 };
 use crate::{conformance::DEADLINE, wait_until};
 use chrono::{TimeDelta, Utc};
@@ -21,9 +21,9 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A run that was started is listed, has its first item and its numbers, and no errors; others are not there.
 pub(super) async fn a_started_run_can_be_asked_about<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Line::new());
-    let run = world.orchestrator().start_run(&started(), 5).await.unwrap();
-    let orchestrator = world.elsewhere().await.orchestrator();
+    let harness = Harness::new(&stores, &Line::new());
+    let run = harness.orchestrator().start_run(&started(), 5).await.unwrap();
+    let orchestrator = harness.elsewhere().await.orchestrator();
     assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Running));
     let listed = orchestrator.list_runs(Some(RunStatus::Running)).await.unwrap();
     assert_eq!((listed.len(), &listed[0].run_id, listed[0].finished_at), (1, &run, None));
@@ -42,7 +42,7 @@ pub(super) async fn a_started_run_can_be_asked_about<S: Stores>(stores: S) {
 
 /// What does not exist is an error, and nobody waits for it.
 pub(super) async fn a_run_that_does_not_exist_is_an_error<S: Stores>(stores: S) {
-    let orchestrator = World::new(&stores, &Line::new()).orchestrator();
+    let orchestrator = Harness::new(&stores, &Line::new()).orchestrator();
     assert_eq!(orchestrator.wait_for_completion("x", SECOND).await, Err(Error::NotStarted));
     assert_eq!(orchestrator.status("x").await, Err(Error::NotStarted));
     assert_eq!(orchestrator.metrics("x").await, Err(Error::NotStarted));
@@ -61,8 +61,8 @@ pub(super) async fn a_run_that_does_not_exist_is_an_error<S: Stores>(stores: S) 
 
 /// A run ends with its last branch, its output is the first one, and what was executed stays known.
 pub(super) async fn the_end_is_that_of_all_branches<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Fan::new());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker());
+    let harness = Harness::new(&stores, &Fan::new());
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 3).await.unwrap();
     for step in 0..3 {
         assert_eq!(worker.run_once(0).await, Ok(None), "step {step}");
@@ -85,8 +85,8 @@ pub(super) async fn the_end_is_that_of_all_branches<S: Stores>(stores: S) {
 /// A cancelled run never goes on: a step under way is thrown away, its items are gone, and late ones do nothing.
 pub(super) async fn a_cancelled_run_never_goes_on<S: Stores>(stores: S) {
     let (held, begun, go_on) = Act::held("open");
-    let world = World::new(&stores, &Fan { open: held, ..Fan::new() });
-    let (orchestrator, worker) = (world.orchestrator(), world.worker());
+    let harness = Harness::new(&stores, &Fan { open: held, ..Fan::new() });
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 3).await.unwrap();
     let step = tokio::spawn(async move { worker.run_once(0).await });
     begun.notified().await;
@@ -94,13 +94,13 @@ pub(super) async fn a_cancelled_run_never_goes_on<S: Stores>(stores: S) {
     go_on.notify_one();
     assert_eq!(step.await.unwrap(), Ok(None));
     assert_eq!(orchestrator.pending_work(&run).await.unwrap(), []);
-    world.queue().enqueue(&run, FanWorkItem::Branch("start-1".to_owned(), 1)).await.unwrap();
+    harness.queue().enqueue(&run, FanWorkItem::Branch("start-1".to_owned(), 1)).await.unwrap();
     wait_until("the late item is gone", DEADLINE, async || {
-        assert_eq!(world.worker().run_once(0).await, Ok(None));
-        world.pending(&run).await.is_empty()
+        assert_eq!(harness.worker().run_once(0).await, Ok(None));
+        harness.pending(&run).await.is_empty()
     })
     .await;
-    assert_eq!((world.workflow.open.inputs().len(), world.workflow.branch.inputs()), (1, vec![]));
+    assert_eq!((harness.workflow.open.inputs().len(), harness.workflow.branch.inputs()), (1, vec![]));
     assert_eq!(orchestrator.context(&run).await.unwrap().steps.get(), 0);
     let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
     assert_eq!((end.status, end.output, end.finished_at.is_some()), (RunStatus::Cancelled, None, true));
@@ -111,8 +111,8 @@ pub(super) async fn a_cancelled_run_never_goes_on<S: Stores>(stores: S) {
 /// A paused run waits, with its items in the queue; one that is resumed goes on where it was, and nothing that is done
 /// is executed again. Whoever waits for its end waits through the pause.
 pub(super) async fn a_paused_run_waits_and_goes_on_where_it_was<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Fan::new());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker());
+    let harness = Harness::new(&stores, &Fan::new());
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 2).await.unwrap();
     worker.run_once(0).await.unwrap();
     orchestrator.pause(&run).await.unwrap();
@@ -121,48 +121,48 @@ pub(super) async fn a_paused_run_waits_and_goes_on_where_it_was<S: Stores>(store
     for _ in 0..4 {
         assert_eq!(worker.run_once(0).await, Ok(None));
     }
-    assert_eq!((world.workflow.branch.inputs().len(), world.pending(&run).await.len()), (0, 2));
+    assert_eq!((harness.workflow.branch.inputs().len(), harness.pending(&run).await.len()), (0, 2));
     assert_eq!(orchestrator.list_work_items(&run).await.unwrap().len(), 1, "waiting is no attempt");
     let waiting = orchestrator.wait_for_completion(&run, POLL);
     let resumed = async {
         assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Paused));
         orchestrator.resume(&run).await.unwrap();
         orchestrator.resume(&run).await.unwrap();
-        world.work_off(&worker, &run).await;
+        harness.work_off(&worker, &run).await;
     };
     let (end, ()) = timeout(DEADLINE, async { tokio::join!(waiting, resumed) }).await.unwrap();
     assert_eq!(end.unwrap().status, RunStatus::Completed);
-    assert_eq!((world.workflow.open.inputs(), world.workflow.branch.inputs().len()), (vec![2], 2));
+    assert_eq!((harness.workflow.open.inputs(), harness.workflow.branch.inputs().len()), (vec![2], 2));
 }
 
 /// A step under way when its run is paused is committed, and what follows it waits.
 pub(super) async fn a_step_under_way_is_committed_by_a_paused_run<S: Stores>(stores: S) {
     let (held, begun, go_on) = Act::held("one");
-    let world = World::new(&stores, &Line { one: held, ..Line::new() });
-    let (orchestrator, worker) = (world.orchestrator(), world.worker());
+    let harness = Harness::new(&stores, &Line { one: held, ..Line::new() });
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 1).await.unwrap();
     let step = tokio::spawn(async move { worker.run_once(0).await });
     begun.notified().await;
     orchestrator.pause(&run).await.unwrap();
     go_on.notify_one();
     assert_eq!(step.await.unwrap(), Ok(None));
-    let pending = world.pending(&run).await;
+    let pending = harness.pending(&run).await;
     assert!(matches!(pending[..], [LineWorkItem::Two(..)]), "{pending:?}");
-    assert_eq!(world.worker().run_once(0).await, Ok(None));
-    assert_eq!((world.snapshot(&run).await.steps, world.workflow.two.inputs()), (1, vec![]));
+    assert_eq!(harness.worker().run_once(0).await, Ok(None));
+    assert_eq!((harness.snapshot(&run).await.steps, harness.workflow.two.inputs()), (1, vec![]));
 }
 
 /// An end is final: commands to a run that has ended say so, and change nothing. A failed run is not opened again.
 pub(super) async fn an_end_is_final<S: Stores>(stores: S) {
     let run_of = async |line: &Line| {
-        let world = World::new(&stores, line);
-        let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-        world.work_off(&world.worker(), &run).await;
+        let harness = Harness::new(&stores, line);
+        let run = harness.orchestrator().start_run(&started(), 1).await.unwrap();
+        harness.work_off(&harness.worker(), &run).await;
         run
     };
     let completed = run_of(&Line::new()).await;
     let failed = run_of(&Line { one: Act::new("one", |_| Err(Error::Timeout(SECOND))), ..Line::new() }).await;
-    let orchestrator = World::new(&stores, &Line::new()).orchestrator();
+    let orchestrator = Harness::new(&stores, &Line::new()).orchestrator();
     for run in [&completed, &failed] {
         let before = orchestrator.wait_for_completion(run, SECOND).await.unwrap();
         assert_eq!(orchestrator.cancel(run).await, Err(Error::AlreadyCompleted));
@@ -181,8 +181,8 @@ pub(super) async fn an_end_is_final<S: Stores>(stores: S) {
 
 /// A run that is completed by hand keeps the outputs that there are, and goes no further.
 pub(super) async fn a_run_that_is_completed_by_hand_goes_no_further<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Fan::new());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker());
+    let harness = Harness::new(&stores, &Fan::new());
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 3).await.unwrap();
     worker.run_once(0).await.unwrap();
     worker.run_once(0).await.unwrap();
@@ -194,16 +194,16 @@ pub(super) async fn a_run_that_is_completed_by_hand_goes_no_further<S: Stores>(s
         (end.status, end.output, end.finished_at.is_some()),
         (RunStatus::Completed, Some(0.into()), true)
     );
-    assert_eq!(world.workflow.branch.inputs(), [0]);
+    assert_eq!(harness.workflow.branch.inputs(), [0]);
 }
 
 /// The failure that ended a run is among its errors, with the item and the attempt.
 pub(super) async fn a_failed_run_says_why<S: Stores>(stores: S) {
-    let world =
-        World::new(&stores, &Line { two: Act::new("two", |_| Err(failure("no route"))), ..Line::new() });
-    let orchestrator = world.orchestrator();
+    let harness =
+        Harness::new(&stores, &Line { two: Act::new("two", |_| Err(failure("no route"))), ..Line::new() });
+    let orchestrator = harness.orchestrator();
     let run = orchestrator.start_run(&started(), 1).await.unwrap();
-    world.work_off(&world.worker(), &run).await;
+    harness.work_off(&harness.worker(), &run).await;
     let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
     assert_eq!((end.status, end.output), (RunStatus::Failed, None));
     let errors = orchestrator.errors(&run).await.unwrap();
@@ -219,7 +219,7 @@ pub(super) async fn workers_are_alive_stale_or_dead<S: Stores>(stores: S) {
     for (worker, seconds_ago) in [(0, -3600), (1, 1), (2, 150), (3, 600)] {
         liveness.update_heartbeat(worker, Utc::now() - TimeDelta::seconds(seconds_ago)).await.unwrap();
     }
-    let orchestrator = World::new(&stores, &Line::new()).orchestrator();
+    let orchestrator = Harness::new(&stores, &Line::new()).orchestrator();
     let checked = orchestrator.check_worker_liveness(&[0, 1, 2, 3, 4], 100 * SECOND).await;
     use LivenessStatus::{Alive, Dead, Stale};
     assert_eq!(checked, [(0, Alive), (1, Alive), (2, Stale), (3, Dead), (4, Dead)]);
@@ -229,11 +229,11 @@ pub(super) async fn workers_are_alive_stale_or_dead<S: Stores>(stores: S) {
 /// A worker that is at work is listed with its item, and is alive; when it is done it is listed as idle.
 pub(super) async fn a_live_worker_is_listed_with_its_health<S: Stores>(stores: S) {
     let (held, begun, go_on) = Act::held("one");
-    let world = World::new(&stores, &Line { one: held, ..Line::new() });
-    let orchestrator = world.elsewhere().await.orchestrator();
+    let harness = Harness::new(&stores, &Line { one: held, ..Line::new() });
+    let orchestrator = harness.elsewhere().await.orchestrator();
     assert_eq!(orchestrator.list_worker_health().await.unwrap(), []);
     let run = orchestrator.start_run(&started(), 5).await.unwrap();
-    let worker = world.worker();
+    let worker = harness.worker();
     let step = tokio::spawn(async move { worker.run_once(7).await });
     begun.notified().await;
     let listed = orchestrator.list_worker_health().await.unwrap();

@@ -11,13 +11,13 @@ use std::sync::{
 
 /// Notes what it is told about steps. Fails so many times where a case wants it to.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct RecordingCallbacks {
     lines: Mutex<Vec<String>>,
     refusals: AtomicU32,
     deaf: AtomicU32,
 }
 
-impl Told {
+impl RecordingCallbacks {
     pub(super) fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -32,7 +32,7 @@ impl Told {
         self.deaf.store(times, Ordering::SeqCst);
     }
 
-    /// What it was told, in order.
+    /// What it was callbacks, in order.
     pub(super) fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -43,7 +43,7 @@ impl Told {
 }
 
 #[async_trait]
-impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for Told {
+impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for RecordingCallbacks {
     async fn on_started(&self, _run_id: String, item: W::WorkItem) -> Result<(), Error> {
         if due(&self.refusals) {
             return Err(Error::Storage("not now".to_owned()));

@@ -2,9 +2,9 @@
 
 use super::{
     Stores,
-    told::Told,
+    harness::{Harness, ItemOf, started},
+    recording_callbacks::RecordingCallbacks,
     workflows::Ctx,
-    world::{ItemOf, World, started},
 };
 use jetway_core::{CheckpointStore as _, Workflow};
 use jetway_state::Error;
@@ -39,11 +39,11 @@ where
     assert_eq!(saved, alone, "`run_with_checkpoint` and `run`");
     let checkpoint = store.load("every-way").await.unwrap().expect("there is a checkpoint").context;
 
-    let world = World::new(stores, &make());
-    world.start("every-way", input()).await;
-    let answer = world.drive("every-way", &Told::new()).await;
+    let harness = Harness::new(stores, &make());
+    harness.start("every-way", input()).await;
+    let answer = harness.drive("every-way", &RecordingCallbacks::new()).await;
     assert_eq!(answer, alone, "`step_distributed` and `run`");
-    let ctx = world.context("every-way").await;
+    let ctx = harness.context("every-way").await;
     if answer.is_ok() {
         assert_eq!(
             checkpoint.trail().await,
@@ -52,9 +52,9 @@ where
         );
     }
     // Within a process the context is the caller's own: what a failed node did to it stays.
-    if world.snapshot("every-way").await.handled_failures.is_empty() {
+    if harness.snapshot("every-way").await.handled_failures.is_empty() {
         assert_eq!(checkpoint.trail().await, ctx.trail().await, "what `step_distributed` executed");
     }
-    assert_eq!(world.pending("every-way").await, [], "a run that has ended leaves no items behind");
+    assert_eq!(harness.pending("every-way").await, [], "a run that has ended leaves no items behind");
     Ended { answer, ctx, alone: within.store }
 }

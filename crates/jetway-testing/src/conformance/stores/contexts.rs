@@ -3,9 +3,9 @@
 use super::{
     Stores,
     every_way::every_way,
-    told::Told,
+    harness::Harness,
+    recording_callbacks::RecordingCallbacks,
     workflows::{Ctx, Fan, Joined, Line},
-    world::World,
 };
 use crate::{conformance::DEADLINE, wait_until};
 use futures::future::{join_all, try_join_all};
@@ -128,15 +128,15 @@ pub(super) async fn a_record_and_its_context_are_one<S: Stores>(stores: S) {
 /// Steps that commit at once count exactly, also on top of what there was before them.
 pub(super) async fn branches_that_commit_at_once_count_exactly<S: Stores>(stores: S) {
     const BRANCHES: u64 = 40;
-    let (one, told) = (World::new(&stores, &Fan::new()), Told::new());
+    let (one, callbacks) = (Harness::new(&stores, &Fan::new()), RecordingCallbacks::new());
     let two = one.elsewhere().await;
     let ctx = Ctx { steps: Counter::new(100), limit: Fixed::new(3), ..Ctx::default() };
     let ctx = WorkflowCtx::new(ctx);
     one.workflow.start_distributed(&ctx, BRANCHES, &one.contexts(), &one.queue(), "r").await.unwrap();
-    let stepping = async |world: &World<S, Fan>| {
+    let stepping = async |harness: &Harness<S, Fan>| {
         wait_until("the run ends", DEADLINE, async || {
-            world.step(&told).await.unwrap();
-            world.snapshot("r").await.status.is_terminal()
+            harness.step(&callbacks).await.unwrap();
+            harness.snapshot("r").await.status.is_terminal()
         })
         .await;
     };
@@ -155,14 +155,14 @@ pub(super) async fn branches_that_commit_at_once_count_exactly<S: Stores>(stores
 
 /// A join by hand goes on once, also where its branches commit at once.
 pub(super) async fn a_join_by_hand_goes_on_once_among_many_workers<S: Stores>(stores: S) {
-    let (one, told) = (World::new(&stores, &Joined::new(20)), Told::new());
+    let (one, callbacks) = (Harness::new(&stores, &Joined::new(20)), RecordingCallbacks::new());
     let two = one.elsewhere().await;
     one.start("r", 20).await;
-    let stepping = async |world: &World<S, Joined>| {
+    let stepping = async |harness: &Harness<S, Joined>| {
         let mut output = None;
         wait_until("the run ends", DEADLINE, async || {
-            output = output.or(world.step(&told).await.unwrap().map(|(_, output)| output));
-            world.snapshot("r").await.status.is_terminal()
+            output = output.or(harness.step(&callbacks).await.unwrap().map(|(_, output)| output));
+            harness.snapshot("r").await.status.is_terminal()
         })
         .await;
         output

@@ -3,9 +3,9 @@
 use super::{
     Stores,
     every_way::{Ended, every_way},
-    told::Told,
+    harness::{Harness, retrying, started},
+    recording_callbacks::RecordingCallbacks,
     workflows::{Act, Caught, Ctx, busy, failure},
-    world::{World, retrying, started},
 };
 use jetway_core::{
     RetryNode, Transition, Workflow as _,
@@ -50,12 +50,12 @@ fn failing(times: u32) -> Act {
 
 /// A node is tried again with the same input until it succeeds, and all that is one step.
 pub(super) async fn a_node_is_tried_again_within_its_step<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Again { again: with_retry(failing(2), retrying(3)) });
-    world.start("r", 7).await;
-    let told = Told::new();
-    assert_eq!(world.drive("r", &told).await, Ok(7));
-    assert_eq!(world.workflow.again.inner.calls(), [(7, 1); 3]);
-    assert_eq!((world.snapshot("r").await.steps, told.lines().len()), (1, 2));
+    let harness = Harness::new(&stores, &Again { again: with_retry(failing(2), retrying(3)) });
+    harness.start("r", 7).await;
+    let callbacks = RecordingCallbacks::new();
+    assert_eq!(harness.drive("r", &callbacks).await, Ok(7));
+    assert_eq!(harness.workflow.again.inner.calls(), [(7, 1); 3]);
+    assert_eq!((harness.snapshot("r").await.steps, callbacks.lines().len()), (1, 2));
     assert_eq!(
         every_way(&stores, || Again { again: with_retry(failing(2), retrying(3)) }, || 7).await.answer,
         Ok(7)
@@ -71,10 +71,10 @@ pub(super) async fn a_node_that_gives_up_has_failed<S: Stores>(stores: S) {
 /// An abort is the node's own last word.
 pub(super) async fn an_abort_is_not_tried_again<S: Stores>(stores: S) {
     let act = Act::new("again", |_| Ok(Transition::Abort(failure("stop"))));
-    let world = World::new(&stores, &Again { again: with_retry(act, retrying(5)) });
-    world.start("r", 7).await;
-    assert_eq!(world.drive("r", &Told::new()).await, Err(failure("stop")));
-    assert_eq!(world.workflow.again.inner.calls().len(), 1);
+    let harness = Harness::new(&stores, &Again { again: with_retry(act, retrying(5)) });
+    harness.start("r", 7).await;
+    assert_eq!(harness.drive("r", &RecordingCallbacks::new()).await, Err(failure("stop")));
+    assert_eq!(harness.workflow.again.inner.calls().len(), 1);
 }
 
 /// The attribute does what the node around the node does, and the fallback comes after the last attempt.
@@ -88,40 +88,40 @@ pub(super) async fn a_fallback_comes_after_the_last_attempt<S: Stores>(stores: S
 /// A failure that a fallback is to catch is one like any other: a worker records it, tries the node again as its policy
 /// says, and takes the fallback after the last attempt. Without a policy the fallback comes at once.
 pub(super) async fn a_worker_takes_the_fallback_after_its_last_attempt<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Caught::of(Act::failing("first", 9)));
-    let run = world.orchestrator().start_run(&started(), 4).await.unwrap();
-    let item = world.pending(&run).await.remove(0);
-    let worker = world.worker();
+    let harness = Harness::new(&stores, &Caught::of(Act::failing("first", 9)));
+    let run = harness.orchestrator().start_run(&started(), 4).await.unwrap();
+    let item = harness.pending(&run).await.remove(0);
+    let worker = harness.worker();
     assert_eq!(worker.run_once(0).await, busy("first"));
-    assert_eq!(world.pending(&run).await, std::slice::from_ref(&item));
-    world.work_off(&worker, &run).await;
-    assert_eq!(world.workflow.first.calls(), [(4, 1), (4, 2), (4, 3)]);
-    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![], vec![4]));
-    let errors = world.orchestrator().errors(&run).await.unwrap();
+    assert_eq!(harness.pending(&run).await, std::slice::from_ref(&item));
+    harness.work_off(&worker, &run).await;
+    assert_eq!(harness.workflow.first.calls(), [(4, 1), (4, 2), (4, 3)]);
+    assert_eq!((harness.workflow.second.inputs(), harness.workflow.fallback.inputs()), (vec![], vec![4]));
+    let errors = harness.orchestrator().errors(&run).await.unwrap();
     let attempts: Vec<_> = errors.iter().map(|error| (error.work_item.as_str(), error.attempt)).collect();
     assert_eq!(attempts, [("First(4)", 1), ("First(4)", 2), ("First(4)", 3)]);
     let metrics = RunMetrics { total_work_items: 2, completed: 1, failed: 1, retries: 2 };
-    assert_eq!(world.orchestrator().metrics(&run).await, Ok(metrics));
+    assert_eq!(harness.orchestrator().metrics(&run).await, Ok(metrics));
     let status = stores.items().get_status(&run, &item).await.unwrap();
     assert_eq!(status, WorkItemStatus::PermanentlyFailed);
     // One that is overcome takes no fallback.
-    let world = World::new(&stores, &Caught::of(Act::failing("first", 1)));
-    let run = world.orchestrator().start_run(&started(), 4).await.unwrap();
-    world.work_off(&world.worker(), &run).await;
-    assert_eq!((world.workflow.second.inputs(), world.workflow.fallback.inputs()), (vec![4], vec![]));
+    let harness = Harness::new(&stores, &Caught::of(Act::failing("first", 1)));
+    let run = harness.orchestrator().start_run(&started(), 4).await.unwrap();
+    harness.work_off(&harness.worker(), &run).await;
+    assert_eq!((harness.workflow.second.inputs(), harness.workflow.fallback.inputs()), (vec![4], vec![]));
     // Nobody who steps by hand asks for another attempt.
-    let world = World::new(&stores, &Caught::of(Act::failing("first", 1)));
-    world.start("by-hand", 4).await;
-    assert_eq!(world.drive("by-hand", &Told::new()).await, Ok(104));
-    assert_eq!(world.workflow.first.calls(), [(4, 1)]);
+    let harness = Harness::new(&stores, &Caught::of(Act::failing("first", 1)));
+    harness.start("by-hand", 4).await;
+    assert_eq!(harness.drive("by-hand", &RecordingCallbacks::new()).await, Ok(104));
+    assert_eq!(harness.workflow.first.calls(), [(4, 1)]);
 }
 
 /// The retries of a node and those of a worker know nothing of each other: they multiply.
 pub(super) async fn retries_of_nodes_and_of_workers_multiply<S: Stores>(stores: S) {
-    let world = World::new(&stores, &Again { again: with_retry(failing(9), retrying(3)) });
-    world.start("r", 7).await;
-    world.work_off(&world.worker_with(retrying(2)), "r").await;
-    assert_eq!(world.workflow.again.inner.calls(), [(7, 1), (7, 1), (7, 1), (7, 2), (7, 2), (7, 2)]);
+    let harness = Harness::new(&stores, &Again { again: with_retry(failing(9), retrying(3)) });
+    harness.start("r", 7).await;
+    harness.work_off(&harness.worker_with(retrying(2)), "r").await;
+    assert_eq!(harness.workflow.again.inner.calls(), [(7, 1), (7, 1), (7, 1), (7, 2), (7, 2), (7, 2)]);
 }
 
 /// The limit of the context is around all attempts: no policy sees it.
@@ -156,13 +156,14 @@ pub(super) async fn pauses_grow_up_to_their_cap<S: Stores>(stores: S) {
     assert!(by_chance.iter().min() < by_chance.iter().max(), "{by_chance:?}");
     assert_eq!(policy.backoff_duration(9), ms(50));
     // A worker keeps them: before its time the item is in the queue and cannot be taken.
-    let world = World::new(&stores, &Again { again: with_retry(failing(9), retrying(1)) });
-    world.start("r", 1).await;
+    let harness = Harness::new(&stores, &Again { again: with_retry(failing(9), retrying(1)) });
+    harness.start("r", 1).await;
     let hour = Duration::from_secs(3600);
-    let worker = world.worker_with(RetryPolicy::new(2, hour, hour, BackoffStrategy::Linear, RetryError::All));
+    let worker =
+        harness.worker_with(RetryPolicy::new(2, hour, hour, BackoffStrategy::Linear, RetryError::All));
     assert!(worker.run_once(0).await.is_err());
     assert_eq!(worker.run_once(0).await, Ok(None));
-    assert_eq!((world.workflow.again.inner.inputs().len(), world.pending("r").await.len()), (1, 1));
+    assert_eq!((harness.workflow.again.inner.inputs().len(), harness.pending("r").await.len()), (1, 1));
 }
 
 /// A policy covers the errors of its class, and has an end.
@@ -179,9 +180,9 @@ pub(super) async fn a_policy_covers_its_class_of_errors<S: Stores>(stores: S) {
         assert!(errors.iter().all(|error| !policy.should_retry(error, 2)), "{class:?}");
         // A worker asks the same.
         let run = format!("{class:?}");
-        let world = World::new(&stores, &Again { again: with_retry(failing(9), retrying(1)) });
-        world.start(&run, 1).await;
-        world.work_off(&world.worker_with(policy), &run).await;
-        assert_eq!(world.workflow.again.inner.inputs().len(), if covered[0] { 2 } else { 1 }, "{class:?}");
+        let harness = Harness::new(&stores, &Again { again: with_retry(failing(9), retrying(1)) });
+        harness.start(&run, 1).await;
+        harness.work_off(&harness.worker_with(policy), &run).await;
+        assert_eq!(harness.workflow.again.inner.inputs().len(), if covered[0] { 2 } else { 1 }, "{class:?}");
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     Stores,
     faulty::LostCheckpoints,
+    harness::started,
     workflows::{Act, Ctx, Fan, FanWorkItem, Line, LineWorkItem, busy},
-    world::started,
 };
 use jetway_core::{Checkpoint, CheckpointStore, Transition, Workflow};
 use jetway_state::Error;

@@ -3,9 +3,9 @@
 use super::{
     Stores,
     every_way::{Ended, every_way},
-    told::Told,
+    harness::Harness,
+    recording_callbacks::RecordingCallbacks,
     workflows::{Act, Caught, Ctx, Fan, Joined, Line, Sorted, Tree, failure},
-    world::World,
 };
 use jetway_core::{Transition, WorkItem as _, distributed::ContextStore as _};
 use std::collections::BTreeSet;
@@ -13,16 +13,16 @@ use std::collections::BTreeSet;
 /// The ids of a run's items follow from their parent, the edge and the position: they are the same in every run, and
 /// no two items of a run have one.
 pub(super) async fn the_ids_of_items_are_derived<S: Stores>(stores: S) {
-    let (world, told) = (World::new(&stores, &Fan::new()), Told::new());
+    let (harness, callbacks) = (Harness::new(&stores, &Fan::new()), RecordingCallbacks::new());
     let mut of_runs = Vec::new();
     for run in ["r1", "r2"] {
-        world.start(run, 5).await;
-        let mut ids: BTreeSet<_> = world.pending(run).await.iter().map(|item| item.instance_id()).collect();
-        world.step(&told).await.unwrap();
-        ids.extend(world.pending(run).await.iter().map(|item| item.instance_id()));
+        harness.start(run, 5).await;
+        let mut ids: BTreeSet<_> = harness.pending(run).await.iter().map(|item| item.instance_id()).collect();
+        harness.step(&callbacks).await.unwrap();
+        ids.extend(harness.pending(run).await.iter().map(|item| item.instance_id()));
         assert_eq!(ids.len(), 6, "{ids:?}");
         of_runs.push(ids);
-        world.drive(run, &told).await.unwrap();
+        harness.drive(run, &callbacks).await.unwrap();
     }
     assert_eq!(of_runs[0], of_runs[1]);
 }

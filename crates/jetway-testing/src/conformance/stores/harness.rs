@@ -1,6 +1,6 @@
 //! A workflow and the stores that it runs over.
 
-use super::{Stores, told::Told, workflows::Ctx};
+use super::{Stores, recording_callbacks::RecordingCallbacks, workflows::Ctx};
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
     StepCallbacks, StepError, WorkQueue as _, Workflow, WorkflowCtx,
@@ -45,12 +45,12 @@ pub(super) type Orchestrator<S, W> = DistributedOrchestrator<
 
 /// A workflow and the stores that it runs over.
 #[derive(Clone)]
-pub(super) struct World<S, W> {
+pub(super) struct Harness<S, W> {
     pub(super) stores: S,
     pub(super) workflow: W,
 }
 
-impl<S, W> World<S, W>
+impl<S, W> Harness<S, W>
 where
     S: Stores,
     W: Workflow<Ctx, WorkItem: 'static> + 'static,
@@ -95,8 +95,8 @@ where
     }
 
     /// One step, if there is an item to be had.
-    pub(super) async fn step(&self, told: &Arc<Told>) -> Step<W> {
-        self.step_with(Arc::clone(told) as _).await
+    pub(super) async fn step(&self, callbacks: &Arc<RecordingCallbacks>) -> Step<W> {
+        self.step_with(Arc::clone(callbacks) as _).await
     }
 
     /// One step with other callbacks.
@@ -105,8 +105,12 @@ where
     }
 
     /// Steps until the run ends or a step fails.
-    pub(super) async fn drive(&self, run_id: &str, told: &Arc<Told>) -> Result<W::Output, Error> {
-        wait_until("the run ends", DEADLINE, async || match self.step(told).await {
+    pub(super) async fn drive(
+        &self,
+        run_id: &str,
+        callbacks: &Arc<RecordingCallbacks>,
+    ) -> Result<W::Output, Error> {
+        wait_until("the run ends", DEADLINE, async || match self.step(callbacks).await {
             Ok(None) => None,
             Ok(Some((ended, output))) => {
                 assert_eq!(ended, run_id);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 #[test]
 fn every_case_states_a_rule_and_every_rule_has_its_case() {
-    let rows = include_str!("../model.rs").lines().filter(|line| line.starts_with("//! | "));
+    let rows = include_str!("../stores.rs").lines().filter(|line| line.starts_with("//! | "));
     let mut named = BTreeSet::new();
     for row in rows.filter(|row| !row.ends_with("| case |")) {
         let cases = row.trim_end_matches('|').rsplit('|').next().unwrap();

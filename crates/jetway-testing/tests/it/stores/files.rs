@@ -7,7 +7,7 @@ use jetway_core::{
         InMemoryRunInfoStore, InMemoryWorkItemStateStore, InMemoryWorkQueue,
     },
 };
-use jetway_testing::conformance::model::{self, MemoryStores, Stores};
+use jetway_testing::conformance::stores::{self, MemoryStores, Stores};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -82,6 +82,6 @@ const CASES: [&str; 10] = [
 async fn checkpoints_in_files_keep_what_the_suite_promises() {
     for case in CASES {
         let directory = Arc::new(tempfile::tempdir().unwrap());
-        model::run(case, InFiles { directory, others: MemoryStores::new() }).await;
+        stores::run(case, InFiles { directory, others: MemoryStores::new() }).await;
     }
 }

@@ -3,9 +3,9 @@
 use super::{
     Stores,
     every_way::{Ended, every_way},
-    told::Told,
+    harness::{Harness, started},
+    recording_callbacks::RecordingCallbacks,
     workflows::{Act, Ctx, Line, failure},
-    world::{World, started},
 };
 use crate::{conformance::DEADLINE, wait_until};
 use jetway_core::{
@@ -50,10 +50,10 @@ fn batched() -> Batched {
 pub(super) async fn a_batch_is_one_step_in_the_order_of_its_inputs<S: Stores>(stores: S) {
     let Ended { answer, .. } = every_way(&stores, batched, || vec![0, 8, 7, 2, 1]).await;
     assert_eq!(answer, Ok(vec![0, 70, 71, 2, 1]));
-    let world = World::new(&stores, &batched());
-    world.start("r", vec![1; 5]).await;
-    assert_eq!(world.drive("r", &Told::new()).await, Ok(vec![1; 5]));
-    assert_eq!((world.snapshot("r").await.steps, world.context("r").await.steps.get()), (1, 5));
+    let harness = Harness::new(&stores, &batched());
+    harness.start("r", vec![1; 5]).await;
+    assert_eq!(harness.drive("r", &RecordingCallbacks::new()).await, Ok(vec![1; 5]));
+    assert_eq!((harness.snapshot("r").await.steps, harness.context("r").await.steps.get()), (1, 5));
 }
 
 /// No more inputs are worked on at once than the batch says, and as many as that.
@@ -69,9 +69,9 @@ pub(super) async fn a_batch_works_on_so_many_at_once<S: Stores>(stores: S) {
             Ok(Transition::Next(input))
         }
     });
-    let world = World::new(&stores, &Batched { all: BatchNode::new(act, 3) });
-    world.start("r", (0..9).collect()).await;
-    assert_eq!(world.drive("r", &Told::new()).await, Ok((0..9).collect()));
+    let harness = Harness::new(&stores, &Batched { all: BatchNode::new(act, 3) });
+    harness.start("r", (0..9).collect()).await;
+    assert_eq!(harness.drive("r", &RecordingCallbacks::new()).await, Ok((0..9).collect()));
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
@@ -105,15 +105,15 @@ pub(super) async fn a_batch_is_cancelled_with_what_is_in_flight<S: Stores>(store
     assert_eq!((ended, now()), (Err(Error::Cancelled), 0));
     assert_eq!(batched().resume(&store, "r").await, Ok(vec![1; 5]));
 
-    let world = World::new(&stores, &stuck);
-    world.start("r", vec![1; 5]).await;
-    let mut pool = WorkerPool::new(world.worker(), 1);
+    let harness = Harness::new(&stores, &stuck);
+    harness.start("r", vec![1; 5]).await;
+    let mut pool = WorkerPool::new(harness.worker(), 1);
     pool.start();
     begun().await;
     timeout(DEADLINE, pool.stop_within(Duration::from_millis(10))).await.unwrap();
-    assert_eq!((now(), world.snapshot("r").await.steps, world.context("r").await.steps.get()), (0, 0, 0));
-    let mended = World::new(&stores, &batched());
-    assert_eq!(mended.drive("r", &Told::new()).await, Ok(vec![1; 5]));
+    assert_eq!((now(), harness.snapshot("r").await.steps, harness.context("r").await.steps.get()), (0, 0, 0));
+    let mended = Harness::new(&stores, &batched());
+    assert_eq!(mended.drive("r", &RecordingCallbacks::new()).await, Ok(vec![1; 5]));
     assert_eq!(mended.context("r").await.steps.get(), 5);
 }
 
@@ -155,11 +155,11 @@ fn outer(line: Line) -> Outer {
 pub(super) async fn a_nested_workflow_is_one_step<S: Stores>(stores: S) {
     let Ended { answer, ctx, .. } = every_way(&stores, || outer(Line::new()), || 1).await;
     assert_eq!((answer, ctx.trail().await.len()), (Ok(14), 4));
-    let world = World::new(&stores, &outer(Line::new()));
-    world.start("r", 1).await;
-    let told = Told::new();
-    assert_eq!(world.drive("r", &told).await, Ok(14));
-    assert_eq!((world.snapshot("r").await.steps, told.lines().len()), (2, 4));
+    let harness = Harness::new(&stores, &outer(Line::new()));
+    harness.start("r", 1).await;
+    let callbacks = RecordingCallbacks::new();
+    assert_eq!(harness.drive("r", &callbacks).await, Ok(14));
+    assert_eq!((harness.snapshot("r").await.steps, callbacks.lines().len()), (2, 4));
 }
 
 /// A nested workflow that fails leaves nothing of itself behind.
@@ -180,9 +180,9 @@ pub(super) async fn a_nested_workflow_keeps_its_limit_and_not_its_token<S: Store
     ctx.set_timeout(limit);
     let endless = Line { two: Act::endless("two"), ..Line::new() };
     let limited = Outer { inner: CompositeNode::new(endless, &ctx), ..outer(Line::new()) };
-    let world = World::new(&stores, &limited);
-    world.start("limited", 1).await;
-    assert_eq!(world.drive("limited", &Told::new()).await, Err(Error::Timeout(limit)));
+    let harness = Harness::new(&stores, &limited);
+    harness.start("limited", 1).await;
+    assert_eq!(harness.drive("limited", &RecordingCallbacks::new()).await, Err(Error::Timeout(limit)));
     let (held, begun, _never) = Act::held("two");
     let (ctx, outer) = (started(), outer(Line { two: held, ..Line::new() }));
     let (ended, ()) = tokio::join!(outer.run(&ctx, 1), async {
@@ -201,14 +201,14 @@ pub(super) async fn a_source_runs_one_after_the_other<S: Stores>(stores: S) {
     }
     drop(values);
     let starting = |fails: u64| {
-        let world = World::new(&stores, &Line::new());
+        let harness = Harness::new(&stores, &Line::new());
         let one = Act::doing("one", move |value, _| {
-            let world = world.clone();
+            let harness = harness.clone();
             async move {
                 if value == fails {
                     return Err(failure("refused"));
                 }
-                world.start(&format!("r{value}"), value).await;
+                harness.start(&format!("r{value}"), value).await;
                 Ok(Transition::Next(value))
             }
         });
@@ -220,11 +220,11 @@ pub(super) async fn a_source_runs_one_after_the_other<S: Stores>(stores: S) {
     let trail =
         ["one 1", "two 1", "three 2", "one 2", "one 3", "two 3", "three 4", "one 4", "two 4", "three 5"];
     assert_eq!(ctx.store.trail().await, trail);
-    let world = World::new(&stores, &Line::new());
+    let harness = Harness::new(&stores, &Line::new());
     for (run, output) in [("r1", 4), ("r3", 6), ("r4", 7)] {
-        assert_eq!(world.drive(run, &Told::new()).await, Ok(output));
+        assert_eq!(harness.drive(run, &RecordingCallbacks::new()).await, Ok(output));
     }
-    assert_eq!(world.pending("r2").await, []);
+    assert_eq!(harness.pending("r2").await, []);
 }
 
 /// A timer is a task that feeds a source.
