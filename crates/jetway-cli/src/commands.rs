@@ -1,12 +1,75 @@
 //! The verbs, one in each file.
 
-pub(crate) mod control;
-pub(crate) mod demo;
-pub(crate) mod dev;
-pub(crate) mod doctor;
-pub(crate) mod dot;
-pub(crate) mod host;
-pub(crate) mod runs;
-pub(crate) mod start;
-pub(crate) mod status;
-pub(crate) mod verify;
+mod control;
+mod demo;
+mod dev;
+mod doctor;
+mod dot;
+mod host;
+mod runs;
+mod start;
+mod status;
+mod verify;
+
+use crate::exit::Exit;
+use clap::Subcommand;
+use jetway::engine::Control;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::DemoArgs),
+    Dev(dev::DevArgs),
+    Host(host::HostArgs),
+    Start(start::StartArgs),
+    Status(status::StatusArgs),
+    Runs(runs::RunsArgs),
+    /// Stop a run for good: what is pending is pending no more
+    Cancel(control::ControlArgs),
+    /// Take up nothing more of a run until it is resumed
+    Pause(control::ControlArgs),
+    /// Let a paused run go on
+    Resume(control::ControlArgs),
+    Dot(dot::DotArgs),
+    Doctor(doctor::DoctorArgs),
+    Verify(verify::VerifyArgs),
+    VerifyHost(verify::HostArgs),
+}
+
+impl Command {
+    /// What is logged where `RUST_LOG` says nothing: a host tells what it does, and a command that only asks does not.
+    pub(crate) fn default_log(&self) -> &'static str {
+        match self {
+            Self::Host(_) | Self::Dev(_) | Self::VerifyHost(_) => "info,async_nats=warn",
+            Self::Demo(_)
+            | Self::Start(_)
+            | Self::Status(_)
+            | Self::Runs(_)
+            | Self::Cancel(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Dot(_)
+            | Self::Doctor(_) => "warn",
+            // It cuts its own connections, all the time.
+            Self::Verify(_) => "error",
+        }
+    }
+
+    /// Runs the verb.
+    pub(crate) async fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Demo(args) => demo::run(args).await,
+            Self::Dev(args) => dev::run(args).await,
+            Self::Host(args) => host::run(args).await,
+            Self::Start(args) => start::run(args).await,
+            Self::Status(args) => status::run(args).await,
+            Self::Runs(args) => runs::run(args).await,
+            Self::Cancel(args) => control::run(args, Control::Cancel).await,
+            Self::Pause(args) => control::run(args, Control::Pause).await,
+            Self::Resume(args) => control::run(args, Control::Resume).await,
+            Self::Dot(args) => dot::run(args).await,
+            Self::Doctor(args) => doctor::run(args).await,
+            Self::Verify(args) => verify::run(args).await,
+            Self::VerifyHost(args) => verify::serve(args).await,
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The exit codes of `jetway`.
 
-use crate::commands::dot::NoGraphviz;
 use jetway::client::ClientError;
 use std::process::ExitCode;
+use thiserror::Error;
 
 /// How a command ended, for the shell. This is the one list; `jetway --help` shows [`Exit::HELP`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ Exit codes:
 
     /// The code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        if error.is::<NoGraphviz>() {
+        if error.is::<MissingProgram>() {
             return Self::NoProgram;
         }
         match error.downcast_ref::<ClientError>() {
@@ -54,6 +54,11 @@ Exit codes:
         }
     }
 }
+
+/// A program that the command needs is not installed; the text says which, and what to do.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct MissingProgram(pub(crate) &'static str);
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -1,7 +1,7 @@
 //! A server and a host within this process, for `jetway demo` and `jetway dev`.
 
 use crate::{
-    cli::CommonArgs,
+    args::{CommonArgs, nats_config},
     output,
     workflows::{chain::chain, corpus::corpus},
 };
@@ -55,7 +55,7 @@ impl Local {
             (None, Some(url)) => url.clone(),
             (None, None) => bail!("there is no server"),
         };
-        let config = crate::connection::config(&url, args.creds.as_deref(), &common.namespace);
+        let config = nats_config(&url, args.creds.as_deref(), &common.namespace);
         let host = start_host(config.clone(), args.concurrency).await?;
         let client = Client::connect_with(config).await?;
         Ok(Self { client, host, url, server })

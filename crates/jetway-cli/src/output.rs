@@ -8,8 +8,7 @@ pub(crate) use duration::{parse_wait, took};
 pub(crate) use progress::{ActProgress, FileProgress};
 pub(crate) use table::{Column, bytes, count, table};
 
-use crate::commands::status;
-use jetway::run::DoneView;
+use jetway::run::{DoneView, ErrorView};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -39,8 +38,16 @@ pub(crate) fn say(text: &str) {
 
 /// Tells how a run ended that did not complete.
 pub(crate) fn run_failed(done: &DoneView) {
-    let why = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", status::in_words(error)));
+    let why = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", error_text(error)));
     say(&format!("{} run {}/{} is {}{why}", error_word(), done.workflow, done.run_id, done.status));
+}
+
+/// An error with where it happened.
+pub(crate) fn error_text(error: &ErrorView) -> String {
+    match &error.node {
+        Some(node) => format!("{} (node {node}, attempt {})", error.message, error.attempt),
+        None => error.message.clone(),
+    }
 }
 
 /// Tells why a command failed.

@@ -1,6 +1,6 @@
 //! `jetway cancel`, `jetway pause`, `jetway resume`: tell a run to stop, to wait, to go on.
 
-use crate::{cli::ServerArgs, exit::Exit, output};
+use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, engine::Control};
 

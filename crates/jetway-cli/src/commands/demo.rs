@@ -3,7 +3,7 @@
 mod report;
 
 use crate::{
-    cli::CommonArgs,
+    args::CommonArgs,
     exit::Exit,
     local::{Local, LocalArgs},
     output::{self, FileProgress},

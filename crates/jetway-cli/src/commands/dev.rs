@@ -1,7 +1,7 @@
 //! `jetway dev`: a server and a host to try things with.
 
 use crate::{
-    cli::CommonArgs,
+    args::CommonArgs,
     exit::Exit,
     local::{Local, LocalArgs},
     output,

@@ -3,7 +3,7 @@
 mod checks;
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     exit::Exit,
     output::{self, Column, table},
 };

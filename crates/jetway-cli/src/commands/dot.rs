@@ -2,9 +2,7 @@
 
 mod svg;
 
-pub(crate) use svg::NoGraphviz;
-
-use crate::{cli::ServerArgs, exit::Exit, output};
+use crate::{args::ServerArgs, exit::Exit, output};
 use anyhow::Context;
 use clap::Args;
 use jetway::{

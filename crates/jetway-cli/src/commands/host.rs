@@ -1,7 +1,7 @@
 //! `jetway host`: serves the workflows of this program.
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     exit::Exit,
     output::{self, parse_wait},
     workflows::{chain::chain, corpus::corpus},

@@ -1,7 +1,7 @@
 //! `jetway runs`: lists runs.
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     exit::Exit,
     output::{self, Column, count, table},
 };

@@ -1,7 +1,7 @@
 //! `jetway start`: starts a run.
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     exit::Exit,
     output::{self, parse_wait},
 };
@@ -136,15 +136,21 @@ fn result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Cli, Command};
     use clap::Parser;
 
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: StartArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<StartArgs, clap::Error> {
+        let line = ["start", "chain"].iter().chain(arguments);
+        Line::try_parse_from(line).map(|line| line.args)
+    }
+
     fn parsed(arguments: &[&str]) -> StartArgs {
-        let line = ["jetway", "start", "chain"].iter().chain(arguments);
-        match Cli::try_parse_from(line).unwrap().command {
-            Command::Start(args) => args,
-            other => panic!("parsed as {other:?}"),
-        }
+        parse(arguments).unwrap()
     }
 
     #[test]
@@ -166,8 +172,7 @@ mod tests {
 
     #[test]
     fn a_run_id_is_checked() {
-        let wrong =
-            Cli::try_parse_from(["jetway", "start", "chain", "--input", "0", "--id", "a.b"]).unwrap_err();
+        let wrong = parse(&["--input", "0", "--id", "a.b"]).unwrap_err();
         assert_eq!(wrong.exit_code(), Exit::Usage as i32);
     }
 }

@@ -1,15 +1,12 @@
 //! `jetway status`: shows how a run stands.
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     exit::Exit,
     output::{self, Column, count, table},
 };
 use clap::Args;
-use jetway::{
-    RunId, RunKey, WorkflowName,
-    run::{ErrorView, StatusView},
-};
+use jetway::{RunId, RunKey, WorkflowName, run::StatusView};
 
 const AFTER_HELP: &str = "\
 Example:
@@ -59,7 +56,7 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
     }
     rows.push(("trace", status.trace_id.clone()));
     if let Some(error) = &run.error {
-        rows.push(("error", in_words(error)));
+        rows.push(("error", output::error_text(error)));
     }
     if status.handled_failures > 0 {
         rows.push(("handled failures", count(status.handled_failures)));
@@ -82,14 +79,6 @@ fn pending(status: &StatusView) -> String {
         vec![node, count(pending.items as u64), pending.since.clone()]
     });
     table(&[Column::Left("PENDING NODE"), Column::Right("ITEMS"), Column::Left("SINCE")], rows)
-}
-
-/// An error with where it happened.
-pub(crate) fn in_words(error: &ErrorView) -> String {
-    match &error.node {
-        Some(node) => format!("{} (node {node}, attempt {})", error.message, error.attempt),
-        None => error.message.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod report;
 
-use crate::{cli::ServerArgs, exit::Exit, output};
+use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
 use jetway_verify::{HostCommand, Options, Progress};
 use std::{env, path::PathBuf, time::Duration};

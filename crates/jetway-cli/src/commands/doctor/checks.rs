@@ -1,7 +1,7 @@
 //! What is looked at.
 
 use crate::{
-    cli::ServerArgs,
+    args::ServerArgs,
     output::{bytes, count},
 };
 use jetway::{

@@ -1,23 +1,12 @@
 //! From DOT to SVG, by Graphviz.
 
+use crate::exit::MissingProgram;
 use anyhow::{Context, bail};
 use std::{io, process::Stdio};
 use tokio::{io::AsyncWriteExt, process::Command};
 
-/// Graphviz is not installed.
-#[derive(Debug)]
-pub(crate) struct NoGraphviz;
-
-impl std::fmt::Display for NoGraphviz {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(
-            "--svg needs Graphviz, and there is no program `dot` on the PATH: install the package graphviz, or leave \
-             out --svg and draw the DOT text elsewhere",
-        )
-    }
-}
-
-impl std::error::Error for NoGraphviz {}
+const NO_GRAPHVIZ: &str = "--svg needs Graphviz, and there is no program `dot` on the PATH: install the package graphviz, \
+    or leave out --svg and draw the DOT text elsewhere";
 
 /// The drawing as SVG.
 pub(super) async fn render(dot: &str) -> anyhow::Result<String> {
@@ -29,7 +18,9 @@ pub(super) async fn render(dot: &str) -> anyhow::Result<String> {
         .kill_on_drop(true)
         .spawn();
     let mut graphviz = match started {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NoGraphviz.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(MissingProgram(NO_GRAPHVIZ).into());
+        }
         started => started.context("cannot start Graphviz's program `dot`")?,
     };
     let mut input = graphviz.stdin.take().context("Graphviz's program `dot` takes no input")?;
