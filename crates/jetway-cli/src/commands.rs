@@ -13,6 +13,7 @@ mod verify;
 
 use crate::exit::Exit;
 use clap::Subcommand;
+use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP};
 use jetway::engine::Control;
 
 #[derive(Debug, Subcommand)]
@@ -23,11 +24,14 @@ pub(crate) enum Command {
     Start(start::StartArgs),
     Status(status::StatusArgs),
     Runs(runs::RunsArgs),
-    /// Stop a run for good: what is pending is pending no more
+    /// Cancel a run and its child runs
+    #[command(after_help = Exit::help(CANCEL_HELP, &[Exit::NotFound]))]
     Cancel(control::ControlArgs),
-    /// Take up nothing more of a run until it is resumed
+    /// Pause a run: running steps finish, no new ones start
+    #[command(after_help = Exit::help(PAUSE_HELP, &[Exit::NotFound]))]
     Pause(control::ControlArgs),
-    /// Let a paused run go on
+    /// Resume a paused run
+    #[command(after_help = Exit::help(RESUME_HELP, &[Exit::NotFound]))]
     Resume(control::ControlArgs),
     Dot(dot::DotArgs),
     Doctor(doctor::DoctorArgs),
@@ -36,7 +40,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What is logged where `RUST_LOG` says nothing: a host tells what it does, and a command that only asks does not.
+    /// The log filter if `RUST_LOG` is not set. A process that serves logs its work; a client logs warnings only.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
             Self::Host(_) | Self::Dev(_) | Self::VerifyHost(_) => "info,async_nats=warn",
@@ -49,7 +53,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Dot(_)
             | Self::Doctor(_) => "warn",
-            // It cuts its own connections, all the time.
+            // It injects faults, so warnings are expected.
             Self::Verify(_) => "error",
         }
     }

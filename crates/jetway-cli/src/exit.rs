@@ -4,48 +4,68 @@ use jetway::client::ClientError;
 use std::process::ExitCode;
 use thiserror::Error;
 
-/// How a command ended, for the shell. This is the one list; `jetway --help` shows [`Exit::HELP`].
+/// How a command ended, for the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// What was asked for is done.
-    Done = 0,
-    /// It could not be done; standard error says why.
+    /// The command succeeded.
+    Success = 0,
+    /// The command failed; standard error says why.
     Failed = 1,
-    /// The command line was wrong. The parser exits by itself.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "clap exits with it; it is here so that the list is whole")
-    )]
+    /// The command line is invalid. The argument parser exits with this code.
     Usage = 2,
-    /// The run that was waited for has failed or was cancelled.
+    /// The run that the command waited for failed or was cancelled.
     RunFailed = 3,
-    /// There is no such run, workflow or host.
+    /// No such run or workflow.
     NotFound = 4,
-    /// The run had not ended when the time was up.
+    /// The run did not end in time.
     TimedOut = 5,
-    /// A program that is needed is not installed.
-    NoProgram = 6,
-    /// A promise is broken: `jetway verify` has found a run that is not as it must be.
-    Broken = 7,
+    /// A required program is not installed.
+    MissingProgram = 6,
+    /// `jetway verify` found a violation.
+    VerificationFailed = 7,
 }
 
 impl Exit {
-    /// The list, for people.
-    pub(crate) const HELP: &str = "\
-Exit codes:
-  0  done
-  1  failed: standard error says why (no server, refused, ...)
-  2  wrong command line
-  3  the run failed or was cancelled
-  4  no such run or workflow
-  5  the run had not ended when the time was up
-  6  a program that is needed is not installed: Graphviz, for dot --svg
-  7  verify found a broken promise";
+    /// Every code, in order.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Success,
+        Self::Failed,
+        Self::Usage,
+        Self::RunFailed,
+        Self::NotFound,
+        Self::TimedOut,
+        Self::MissingProgram,
+        Self::VerificationFailed,
+    ];
+
+    /// What the code means, for `--help`.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "error; standard error says what failed",
+            Self::Usage => "invalid command line",
+            Self::RunFailed => "the run failed or was cancelled",
+            Self::NotFound => "no such run or workflow",
+            Self::TimedOut => "the run did not end in time",
+            Self::MissingProgram => "Graphviz is not installed (only `dot --svg`)",
+            Self::VerificationFailed => "verification found a violation",
+        }
+    }
+
+    /// The end of a help page: `text`, then the codes that every command has and the ones in `more`.
+    pub(crate) fn help(text: &str, more: &[Self]) -> String {
+        let mut help = format!("{text}\n\nExit codes:");
+        let common = [Self::Success, Self::Failed, Self::Usage];
+        for code in Self::ALL.iter().filter(|code| common.contains(code) || more.contains(code)) {
+            help.push_str(&format!("\n  {}  {}", *code as u8, code.meaning()));
+        }
+        help
+    }
 
     /// The code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<MissingProgram>() {
-            return Self::NoProgram;
+            return Self::MissingProgram;
         }
         match error.downcast_ref::<ClientError>() {
             Some(ClientError::NotFound { .. }) => Self::NotFound,
@@ -55,7 +75,7 @@ Exit codes:
     }
 }
 
-/// A program that the command needs is not installed; the text says which, and what to do.
+/// A required program is not installed. The text says which one, and what to do.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct MissingProgram(pub(crate) &'static str);
@@ -71,20 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_lists_every_code() {
-        let all = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::RunFailed,
-            Exit::NotFound,
-            Exit::TimedOut,
-            Exit::NoProgram,
-            Exit::Broken,
-        ];
-        let listed: Vec<_> =
-            Exit::HELP.lines().skip(1).filter_map(|line| line.trim().chars().next()).collect();
-        let codes: Vec<_> = all.iter().filter_map(|exit| char::from_digit(*exit as u32, 10)).collect();
-        assert_eq!(listed, codes);
+    fn help_lists_the_codes_in_order() {
+        let codes = |help: &str| -> Vec<_> {
+            let lines = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+            lines.filter_map(|line| line.trim().chars().next()).collect()
+        };
+        assert_eq!(codes(&Exit::help("", &Exit::ALL)), ['0', '1', '2', '3', '4', '5', '6', '7']);
+        assert_eq!(codes(&Exit::help("Example:\n  jetway", &[Exit::NotFound])), ['0', '1', '2', '4']);
     }
 }

@@ -1,36 +1,35 @@
-//! A server and a host within this process, for `jetway demo` and `jetway dev`.
+//! A server and a host in this process, for `jetway demo` and `jetway dev`.
 
 use crate::{
     args::{CommonArgs, nats_config},
     output,
     workflows::{chain::chain, corpus::corpus},
 };
-use anyhow::bail;
 use clap::Args;
 use jetway::{Client, Host, HostHandle, NatsConfig};
 use jetway_server::{NatsServer, ServerError};
 use std::{fmt, path::PathBuf, time::Duration};
 
-/// How long steps may go on when the host stops. Nothing is lost by stopping sooner, but the data goes with the server.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long running steps may take to finish when the host stops. The server and its data end with this process.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where the server comes from, and how large the host is.
+/// The server to use, and the size of the host.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LocalArgs {
     /// Use this NATS server instead of starting one
     #[arg(long, value_name = "URL")]
     nats: Option<String>,
 
-    /// Credentials for that server (a .creds file)
+    /// Credentials file for that server
     #[arg(long, value_name = "FILE", requires = "nats")]
     creds: Option<PathBuf>,
 
-    /// How many steps of each workflow run at once
+    /// Maximum number of concurrent steps per workflow [default: 256]
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 }
 
-/// A host in this process, the server that it started (or was given), and a client.
+/// A host in this process, a client, and the server if this process started it.
 #[derive(Debug)]
 pub(crate) struct Local {
     client: Client,
@@ -40,20 +39,18 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Starts a server where none is given, and a host. The server takes `port` where that is free.
+    /// Starts a server unless one is given, and a host. The server listens on `port` if that is free.
     pub(crate) async fn start(
         args: &LocalArgs,
         common: &CommonArgs,
         port: Option<u16>,
     ) -> anyhow::Result<Self> {
-        let server = match &args.nats {
-            Some(_) => None,
-            None => Some(start_server(port).await?),
-        };
-        let url = match (&server, &args.nats) {
-            (Some(server), _) => server.url(),
-            (None, Some(url)) => url.clone(),
-            (None, None) => bail!("there is no server"),
+        let (url, server) = match &args.nats {
+            Some(url) => (url.clone(), None),
+            None => {
+                let server = start_server(port).await?;
+                (server.url(), Some(server))
+            }
         };
         let config = nats_config(&url, args.creds.as_deref(), &common.namespace);
         let host = start_host(config.clone(), args.concurrency).await?;
@@ -71,29 +68,32 @@ impl Local {
         &self.client
     }
 
-    /// Waits until somebody stops this process or the host cannot go on, which is an error either way.
-    pub(crate) async fn stopped_early(&self) -> anyhow::Error {
+    /// Resolves with an error when a signal stops this process or the host fails.
+    pub(crate) async fn interrupted(&self) -> anyhow::Error {
         tokio::select! {
-            asked = jetway::shutdown_requested() => match asked {
-                Ok(signal) => anyhow::anyhow!("stopped by {signal}"),
+            signal = jetway::shutdown_requested() => match signal {
+                Ok(signal) => anyhow::anyhow!("interrupted by {signal}"),
                 Err(error) => error.into(),
             },
             fatal = self.host.fatal() => fatal.into(),
         }
     }
 
-    /// Waits until somebody stops this process.
-    pub(crate) async fn until_told_to_stop(&self) -> anyhow::Result<()> {
+    /// Waits for a signal that stops this process.
+    ///
+    /// # Errors
+    /// The host fails first.
+    pub(crate) async fn until_stopped(&self) -> anyhow::Result<()> {
         tokio::select! {
-            asked = jetway::shutdown_requested() => {
-                output::say(&format!("{}: stopping", asked?));
+            signal = jetway::shutdown_requested() => {
+                output::note(&format!("received {}, stopping", signal?));
                 Ok(())
             }
             fatal = self.host.fatal() => Err(fatal.into()),
         }
     }
 
-    /// Stops the host, then the server that was started.
+    /// Stops the host, then the server if this process started it.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let Self { client, host, server, .. } = self;
         drop(client);
@@ -112,18 +112,18 @@ impl fmt::Display for Local {
         if let Some(server) = &self.server {
             write!(f, ", data in {}", server.store_dir().display())?;
         }
-        write!(f, "\nhost with the workflows {}; {}", facts.workflow_names(), facts.durability)
+        write!(f, "\nhost serves the workflows {}; durability: {}", facts.workflow_names(), facts.durability)
     }
 }
 
 async fn start_server(port: Option<u16>) -> anyhow::Result<NatsServer> {
-    let builder = || NatsServer::builder().progress(output::say);
+    let builder = || NatsServer::builder().progress(output::note);
     let Some(port) = port else {
         return Ok(builder().start().await?);
     };
     match builder().port(port).start().await {
         Err(ServerError::Exited { log, .. }) if log.contains("address already in use") => {
-            output::say(&format!("port {port} is taken: the server takes a free one"));
+            output::note(&format!("port {port} is in use: the server listens on a free port instead"));
             Ok(builder().start().await?)
         }
         started => Ok(started?),
@@ -132,7 +132,7 @@ async fn start_server(port: Option<u16>) -> anyhow::Result<NatsServer> {
 
 async fn start_host(config: NatsConfig, concurrency: Option<usize>) -> anyhow::Result<HostHandle> {
     let mut builder =
-        Host::builder().nats_config(config).workflow(chain()).workflow(corpus()).drain_within(DRAIN);
+        Host::builder().nats_config(config).workflow(chain()).workflow(corpus()).drain_within(DRAIN_LIMIT);
     if let Some(concurrency) = concurrency {
         builder = builder.concurrency(concurrency);
     }

@@ -1,4 +1,4 @@
-//! The `jetway` command: starts runs, looks at them, serves workflows, and shows what Jetway does.
+//! The `jetway` command: starts, shows and controls runs, runs hosts, and verifies an installation.
 
 mod args;
 mod cli;
@@ -16,13 +16,14 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    let done = match jetway::telemetry::Telemetry::new("jetway").default_log(command.default_log()).init() {
+    let result = match jetway::telemetry::Telemetry::new("jetway").default_log(command.default_log()).init() {
         Ok(_telemetry) => command.run().await,
         Err(error) => Err(error.into()),
     };
-    done.unwrap_or_else(|error| {
-        output::error(&error);
-        Exit::of(&error)
-    })
-    .into()
+    result
+        .unwrap_or_else(|error| {
+            output::print_error(&error);
+            Exit::of(&error)
+        })
+        .into()
 }

@@ -1,48 +1,53 @@
-//! What is printed: data on standard output, everything else on standard error.
+//! What is printed: results on standard output, everything else on standard error.
 
 mod duration;
 mod progress;
 mod table;
 
-pub(crate) use duration::{parse_wait, took};
-pub(crate) use progress::{ActProgress, FileProgress};
+pub(crate) use duration::{elapsed, parse_duration};
+pub(crate) use progress::{FileProgress, PhaseProgress};
 pub(crate) use table::{Column, bytes, count, table};
 
-use jetway::run::{DoneView, ErrorView};
+use jetway::run::{DoneView, ErrorView, Status};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
-/// Prints a text that is data.
-pub(crate) fn data(text: &str) -> anyhow::Result<()> {
+/// Prints a result on standard output.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    // A reader that has seen enough, such as `head`, is no error.
     let written = out
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     match written.and_then(|()| out.flush()) {
+        // A reader that closes the pipe early, such as `head`, is no error.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
 }
 
-/// Prints one JSON document.
-pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
-    data(&serde_json::to_string_pretty(value)?)
+/// Prints a result as JSON on standard output.
+pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
+    print(&serde_json::to_string_pretty(value)?)
 }
 
-/// Tells a person something that is not data.
-#[expect(clippy::print_stderr, reason = "a command line program talks on standard error")]
-pub(crate) fn say(text: &str) {
+/// Prints a message on standard error.
+#[expect(clippy::print_stderr, reason = "a command line program reports on standard error")]
+pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// Tells how a run ended that did not complete.
-pub(crate) fn run_failed(done: &DoneView) {
-    let why = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", error_text(error)));
-    say(&format!("{} run {}/{} is {}{why}", error_word(), done.workflow, done.run_id, done.status));
+/// Reports a run that failed or was cancelled.
+pub(crate) fn print_run_failed(done: &DoneView) {
+    let cause = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", error_text(error)));
+    let ended = match done.status {
+        Status::Failed => "failed".to_owned(),
+        Status::Cancelled => "was cancelled".to_owned(),
+        status @ (Status::Running | Status::Paused | Status::Completed) => format!("is {status}"),
+    };
+    note(&format!("{} run {}/{} {ended}{cause}", error_label(), done.workflow, done.run_id));
 }
 
-/// An error with where it happened.
+/// The message of a run's error, with the node and the attempt that failed.
 pub(crate) fn error_text(error: &ErrorView) -> String {
     match &error.node {
         Some(node) => format!("{} (node {node}, attempt {})", error.message, error.attempt),
@@ -50,16 +55,16 @@ pub(crate) fn error_text(error: &ErrorView) -> String {
     }
 }
 
-/// Tells why a command failed.
-pub(crate) fn error(error: &anyhow::Error) {
-    say(&format!("{} {}", error_word(), chain(error)));
+/// Reports why a command failed.
+pub(crate) fn print_error(error: &anyhow::Error) {
+    note(&format!("{} {}", error_label(), chain(error)));
 }
 
-fn error_word() -> &'static str {
+fn error_label() -> &'static str {
     if coloured(&io::stderr()) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" }
 }
 
-/// The error and what it came from, each said once: many errors repeat the text of their source.
+/// The error and its causes. A cause that an outer message already contains is left out.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -72,7 +77,7 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
-/// Whether to print in colour: on a terminal, where nobody minds.
+/// Whether to print in colour: on a terminal, unless `NO_COLOR` is set.
 pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -83,11 +88,24 @@ mod tests {
     use anyhow::Context;
 
     #[test]
-    fn an_error_is_told_with_its_causes_but_nothing_twice() {
+    fn an_error_is_shown_with_its_causes_each_once() {
         let error = Err::<(), _>(io::Error::other("the disk is full"))
             .context("cannot write: the disk is full")
             .context("the report is lost")
             .unwrap_err();
         assert_eq!(chain(&error), "the report is lost: cannot write: the disk is full");
+    }
+
+    #[test]
+    fn a_failed_run_names_the_node_and_the_attempt() {
+        let error = |node: Option<&str>| ErrorView {
+            node: node.map(ToOwned::to_owned),
+            item_id: None,
+            attempt: 2,
+            kind: "error".to_owned(),
+            message: "no such file".to_owned(),
+        };
+        assert_eq!(error_text(&error(Some("scan"))), "no such file (node scan, attempt 2)");
+        assert_eq!(error_text(&error(None)), "no such file");
     }
 }

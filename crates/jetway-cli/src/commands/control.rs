@@ -1,39 +1,51 @@
-//! `jetway cancel`, `jetway pause`, `jetway resume`: tell a run to stop, to wait, to go on.
+//! `jetway cancel`, `jetway pause` and `jetway resume`.
 
 use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, engine::Control};
 
-const AFTER_HELP: &str = "\
-Examples:
-  jetway cancel chain first
-  jetway pause chain first
+pub(super) const CANCEL_HELP: &str = "\
+Drops pending steps, interrupts running steps and discards their results. A cancelled
+run cannot be resumed. Needs a running host.
+
+Example:
+  jetway cancel chain first";
+
+pub(super) const PAUSE_HELP: &str = "\
+Needs a running host.
+
+Example:
+  jetway pause chain first";
+
+pub(super) const RESUME_HELP: &str = "\
+Needs a running host.
+
+Example:
   jetway resume chain first";
 
-/// Which run.
+/// The run to control.
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
 pub(crate) struct ControlArgs {
-    /// Name of the workflow
+    /// Workflow name
     workflow: WorkflowName,
 
-    /// Id of the run
+    /// Run id
     run: RunId,
 
     #[command(flatten)]
     server: ServerArgs,
 }
 
-/// Runs one of the verbs.
+/// Sends the command to a host and prints the new status of the run.
 pub(crate) async fn run(args: ControlArgs, control: Control) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
     let run = RunKey::new(args.workflow, args.run);
-    let told = client.control(&run, control).await?;
+    let answer = client.control(&run, control).await?;
     if args.server.common.json {
-        output::json(&told)?;
+        output::print_json(&answer)?;
     } else {
-        let before = if told.changed { "" } else { " already" };
-        output::data(&format!("run {run} is{before} {}\n", told.status))?;
+        let unchanged = if answer.changed { "" } else { " already" };
+        output::print(&format!("run {run} is{unchanged} {}\n", answer.status))?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

@@ -1,4 +1,4 @@
-//! `jetway demo`: shows what Jetway does, on a machine with nothing installed.
+//! `jetway demo`: runs a workflow on a directory, with a server and a host in this process.
 
 mod report;
 
@@ -20,25 +20,27 @@ use std::{path::PathBuf, pin::pin, time::Duration};
 use tokio::time::MissedTickBehavior;
 
 const AFTER_HELP: &str = "\
-It starts a nats-server of its own (installing one where there is none) and a host in this process, starts a run of the \
-workflow `corpus`, and stops everything again.
+Starts a nats-server and a host in this process, starts a run of the workflow `corpus`,
+prints its report, and stops both. Installs nats-server into a cache directory if it is
+not found.
 
-Example: what is in the files below this directory?
-  jetway demo . --top 10";
+Examples:
+  jetway demo .
+  jetway demo /usr/share/doc --top 10 --json";
 
-/// How often the progress is asked for.
-const EVERY: Duration = Duration::from_millis(200);
+/// The interval at which the status of the run is read for the progress bar.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the run may take.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const RUN_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Run the workflow `corpus` on a directory: count what is in every file, and show a report
+/// Analyse all files below a directory: lines, words and terms, with a temporary server
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[Exit::RunFailed, Exit::TimedOut]))]
 pub(crate) struct DemoArgs {
-    /// Directory to read
+    /// Directory to analyse
     path: PathBuf,
 
-    /// How many terms and files the report names
+    /// Number of terms and of files in the report
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
 
@@ -53,50 +55,50 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     let path = args.path.canonicalize().with_context(|| format!("cannot read {}", args.path.display()))?;
     let local = Local::start(&args.local, &args.common, None).await?;
-    output::say(&local.to_string());
+    output::note(&local.to_string());
     let input = CorpusInput { path, top: args.top };
     let done = tokio::select! {
         done = run_corpus(local.client(), &input) => done,
-        stopped = local.stopped_early() => Err(stopped),
+        interrupted = local.interrupted() => Err(interrupted),
     };
     local.stop().await?;
-    show(&done?, args.common.json)
+    print_report(&done?, args.common.json)
 }
 
-/// Starts a run as any client would, shows how far it is, and returns its result.
+/// Starts a run as any client can, shows its progress, and returns its result.
 async fn run_corpus(client: &Client, input: &CorpusInput) -> anyhow::Result<DoneView> {
     let run = client.publish_start("corpus", input, &StartOptions::default()).await?;
-    output::say(&format!("run {run}: reading the files below {}", input.path.display()));
+    output::note(&format!("run {run} analyses the files below {}", input.path.display()));
     let progress = FileProgress::new()?;
-    let mut result = pin!(client.result(&run, LONGEST));
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut result = pin!(client.result(&run, RUN_LIMIT));
+    let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let result = loop {
         tokio::select! {
-            ended = &mut result => break ended,
+            result = &mut result => break result,
             _ = ticks.tick() => match client.status(&run).await {
                 Ok(status) => progress.show(&status)?,
-                // The start message is on its way, or the server is busy: neither ends the run.
+                // The start message is not processed yet, or the server is busy. The run is not affected.
                 Err(error) if error.is_retryable() || matches!(error, ClientError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             },
         }
     };
-    progress.end();
+    progress.finish();
     Ok(result?)
 }
 
-fn show(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
+fn print_report(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
     let (Status::Completed, Some(output)) = (done.status, &done.output) else {
-        output::run_failed(done);
+        output::print_run_failed(done);
         return Ok(Exit::RunFailed);
     };
     if json {
-        output::json(output)?;
+        output::print_json(output)?;
     } else {
         let report: CorpusReport =
             serde_json::from_value(output.clone()).context("the output of the run is not a corpus report")?;
-        output::data(&report::render(&report, done))?;
+        output::print(&report::render(&report, done))?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

@@ -1,4 +1,4 @@
-//! `jetway dev`: a server and a host to try things with.
+//! `jetway dev`: a server and a host for development.
 
 use crate::{
     args::CommonArgs,
@@ -11,18 +11,19 @@ use jetway::{Namespace, nats::start_subject};
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
-It starts a nats-server (installing one where there is none) and a host in this process with the workflows `chain` and \
-`corpus`. What they keep is gone when it ends.
+Starts a nats-server and a host in this process. The host serves the workflows `chain`
+and `corpus`. All data is deleted when the command ends. Installs nats-server into a
+cache directory if it is not found.
 
 Example:
   jetway dev
-  jetway start chain --input 0 --wait      (in another terminal)";
+  jetway start chain --input 0 --wait    (in another terminal)";
 
-/// Start a server and a host, and keep them until Ctrl-C
+/// Start a server and a host for development, until Ctrl-C
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[]))]
 pub(crate) struct DevArgs {
-    /// Port of the server; a free one where it is taken
+    /// Port of the server; if it is in use, the server listens on a free port
     #[arg(long, value_name = "PORT", default_value_t = 4222)]
     port: u16,
 
@@ -37,17 +38,17 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
     let local = Local::start(&args.local, &args.common, Some(args.port)).await?;
     if args.common.json {
-        output::json(&json!({
+        output::print_json(&json!({
             "nats": local.url(),
             "namespace": args.common.namespace,
             "workflows": ["chain", "corpus"],
         }))?;
     } else {
-        output::data(&hints(local.url(), &args.common.namespace))?;
+        output::print(&hints(local.url(), &args.common.namespace))?;
     }
-    local.until_told_to_stop().await?;
+    local.until_stopped().await?;
     local.stop().await?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn hints(url: &str, namespace: &Namespace) -> String {
@@ -58,7 +59,7 @@ fn hints(url: &str, namespace: &Namespace) -> String {
     if *namespace != Namespace::default() {
         options.push_str(&format!(" --namespace {namespace}"));
     }
-    // Shown to people: what any NATS client can publish is part of what is promised.
+    // The subject of a start message is part of the public interface.
     let start = start_subject(namespace, "chain");
     format!(
         "\
@@ -71,7 +72,7 @@ Try:
   jetway status chain first{options}
   nats --server {url} pub {start} 0
 
-Ctrl-C stops the server and the host.
+Press Ctrl-C to stop the server and the host.
 "
     )
 }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commands_to_try_name_what_is_not_the_default() {
+    fn the_suggested_commands_name_values_that_are_not_default() {
         let plain = hints("nats://127.0.0.1:4222", &Namespace::default());
         assert!(plain.contains("jetway status chain first\n"), "{plain}");
         assert!(plain.contains("pub jetway.default.start.chain 0\n"), "{plain}");

@@ -1,4 +1,4 @@
-//! `jetway doctor`: looks whether everything is as it should be.
+//! `jetway doctor`: checks an installation.
 
 mod checks;
 
@@ -7,19 +7,20 @@ use crate::{
     exit::Exit,
     output::{self, Column, table},
 };
-use checks::{Check, State};
+use checks::{Check, CheckStatus};
 use clap::Args;
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
-It changes nothing. The exit code is 1 where a check fails or there is no server; a warning is no failure.
+Changes nothing. The exit code is 1 if a check fails or no server answers. A warning is
+not a failure.
 
 Example:
   jetway doctor --nats nats://127.0.0.1:4222";
 
-/// Look whether the server, its streams and the hosts are as they should be
+/// Check the server, its streams and the hosts
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[]))]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     server: ServerArgs,
@@ -28,19 +29,19 @@ pub(crate) struct DoctorArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<Exit> {
     let checks = checks::all(&args.server).await?;
-    let sound = checks.iter().all(|check| check.state != State::Failed);
+    let ok = checks.iter().all(|check| check.status != CheckStatus::Failed);
     if args.server.common.json {
-        output::json(&json!({ "sound": sound, "checks": checks }))?;
+        output::print_json(&json!({ "ok": ok, "checks": checks }))?;
     } else {
-        output::data(&render(&checks))?;
+        output::print(&render(&checks))?;
     }
-    Ok(if sound { Exit::Done } else { Exit::Failed })
+    Ok(if ok { Exit::Success } else { Exit::Failed })
 }
 
 fn render(checks: &[Check]) -> String {
-    let columns = [Column::Left("CHECK"), Column::Left("STATE"), Column::Left("WHAT WAS FOUND")];
+    let columns = [Column::Left("CHECK"), Column::Left("STATUS"), Column::Left("DETAILS")];
     let rows = checks
         .iter()
-        .map(|check| vec![check.name.to_owned(), check.state.word().to_owned(), check.found.clone()]);
+        .map(|check| vec![check.name.to_owned(), check.status.label().to_owned(), check.details.clone()]);
     table(&columns, rows)
 }

@@ -1,4 +1,4 @@
-//! `jetway dot`: draws a workflow, or one run of it.
+//! `jetway dot`: draws the graph of a workflow, or of one run.
 
 mod svg;
 
@@ -14,34 +14,39 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 const AFTER_HELP: &str = "\
-Asks a host for its workflows. In the drawing the start is bold, ends have two outlines, gathering nodes are funnels, \
-dotted red edges are taken on failure, and a workflow within a node stands in a frame.
+Needs a running host, which provides the graph. The start node is bold, terminal nodes
+have a double outline, gathering nodes are funnels, failure edges are dotted and red,
+and a nested workflow is drawn in a frame.
 
-With --run the nodes have the colour and the word of their state: done (green), pending (yellow), handled (orange), \
-failed (red), reached (pale green), not reached (white). A run's record keeps what is pending, what failed and what gave \
-an output; a node is done where every way to one of these leads through it, and where a node that is done hands \
-everything on to it. It is reached where it may still wait or have been cut short, and not reached where nothing tells \
-that it was. Nodes of nested workflows stay grey.
+With --run, each node is labelled and coloured by its state:
+  done         green       it ran
+  pending      yellow      it has work items that are ready or running
+  handled      orange      it failed, and a failure edge was taken
+  failed       red         it failed, and the run with it
+  reached      pale green  the run came to it; whether it ran is unknown
+  not reached  white       nothing shows that the run came to it
+
+The states are derived from the run's record, which keeps pending items, the latest
+failures, and the nodes that gave an output, but no full history. Nodes of nested
+workflows stay grey.
 
 Examples:
   jetway dot corpus
   jetway dot corpus --svg > corpus.svg
-  jetway dot corpus --run nightly-17 --svg > run.svg
+  jetway dot corpus --run nightly-17 --svg > run.svg";
 
---svg needs Graphviz; where there is none, the exit code is 6.";
-
-/// Print a workflow's graph in Graphviz's DOT language, or draw it
+/// Print the graph of a workflow or of a run, as Graphviz DOT or SVG
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[Exit::NotFound, Exit::MissingProgram]))]
 pub(crate) struct DotArgs {
-    /// Name of the workflow
+    /// Workflow name
     workflow: String,
 
-    /// Show how the nodes of this run stand
+    /// Show the state of each node in this run
     #[arg(long, value_name = "ID")]
     run: Option<RunId>,
 
-    /// Print SVG instead of DOT: needs Graphviz's program `dot`
+    /// Print SVG instead of DOT; needs Graphviz
     #[arg(long, conflicts_with = "json")]
     svg: bool,
 
@@ -49,7 +54,7 @@ pub(crate) struct DotArgs {
     server: ServerArgs,
 }
 
-/// What `--json` prints: the workflow, and how the nodes of the run stand.
+/// The output of `--json`: the workflow, and the node states of the run.
 #[derive(Debug, Serialize)]
 struct DotView {
     #[serde(flatten)]
@@ -58,7 +63,7 @@ struct DotView {
     run: Option<RunStates>,
 }
 
-/// A run in the drawing.
+/// The node states of a run.
 #[derive(Debug, Serialize)]
 struct RunStates {
     run_id: RunId,
@@ -74,13 +79,13 @@ pub(crate) async fn run(args: DotArgs) -> anyhow::Result<Exit> {
         view = coloured(view.workflow, &client.status(&run).await?)?;
     }
     if args.server.common.json {
-        output::json(&view)?;
+        output::print_json(&view)?;
     } else if args.svg {
-        output::data(&svg::render(&view.workflow.dot).await?)?;
+        output::print(&svg::render(&view.workflow.dot).await?)?;
     } else {
-        output::data(&view.workflow.dot)?;
+        output::print(&view.workflow.dot)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 async fn workflow(client: &Client, name: &str) -> anyhow::Result<WorkflowView> {
@@ -88,15 +93,15 @@ async fn workflow(client: &Client, name: &str) -> anyhow::Result<WorkflowView> {
     let names: Vec<_> = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
     let found = workflows.into_iter().find(|workflow| workflow.name.as_str() == name);
     Ok(found.ok_or_else(|| ClientError::NotFound {
-        message: format!("the host has no workflow {name:?}; there are {}", names.join(", ")),
+        message: format!("no workflow {name:?} on the host that answered; it serves {}", names.join(", ")),
     })?)
 }
 
-/// The workflow with its drawing in the colours of the run.
+/// The workflow, drawn with the node states of the run.
 fn coloured(mut workflow: WorkflowView, status: &StatusView) -> anyhow::Result<DotView> {
     let graph = workflow.graph.as_ref().filter(|graph| !graph.nodes.is_empty()).with_context(|| {
         let name = &workflow.name;
-        format!("the host does not tell the nodes of workflow {name:?}: jetway dot {name} shows what it draws itself")
+        format!("the host does not provide the graph of workflow {name:?} as data: use `jetway dot {name}` without --run")
     })?;
     let run = &status.run;
     let nodes = node_states(graph, status);
@@ -115,7 +120,7 @@ mod tests {
             "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "", "finished_at": null, "steps": 1, "updated_at": "",
             "pending": [{ "node": "charge", "items": 2, "since": "" }],
-            "handled": 0, "latest_handled_failures": [], "trace_id": "",
+            "handled_failures": 0, "latest_handled_failures": [], "trace_id": "",
         }))
         .unwrap()
     }
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_tells_no_nodes_is_said() {
+    fn a_host_without_graph_data_is_an_error() {
         for graph in [Value::Null, json!({ "name": "pay", "start": "", "nodes": [], "edges": [] })] {
             let refused = coloured(workflow(&graph), &status()).unwrap_err().to_string();
             assert!(refused.contains("\"pay\"") && refused.contains("jetway dot pay"), "{refused}");

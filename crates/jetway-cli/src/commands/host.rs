@@ -1,9 +1,9 @@
-//! `jetway host`: serves the workflows of this program.
+//! `jetway host`: a host that serves the workflows of this program.
 
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, parse_wait},
+    output::{self, parse_duration},
     workflows::{chain::chain, corpus::corpus},
 };
 use clap::Args;
@@ -11,22 +11,23 @@ use jetway::Host;
 use std::time::Duration;
 
 const AFTER_HELP: &str = "\
-It waits for its server, and runs until SIGTERM or Ctrl-C; it then takes no new work and gives back what it has not \
-finished when the time is up. A host with workflows of your own is ten lines: see the crate `jetway`.
+Waits for the server, then runs until SIGTERM or Ctrl-C. It then accepts no new work and
+waits for running steps; steps that do not finish in time are given back to other hosts.
+To serve your own workflows, see `jetway::Host`.
 
 Example:
   jetway host --nats nats://127.0.0.1:4222 --concurrency 64";
 
-/// Serve the workflows `chain` and `corpus`
+/// Run a host that serves the workflows `chain` and `corpus`
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
-    /// How many steps of each workflow run at once
+    /// Maximum number of concurrent steps per workflow [default: 256]
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
 
-    /// How long steps may go on after the host was told to stop
-    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_wait)]
+    /// How long running steps may take to finish after SIGTERM or Ctrl-C
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
     drain_within: Duration,
 
     #[command(flatten)]
@@ -45,8 +46,8 @@ pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     }
     let host = builder.build().await?;
     if args.server.common.json {
-        output::json(host.facts())?;
+        output::print_json(host.facts())?;
     }
     host.run().await?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

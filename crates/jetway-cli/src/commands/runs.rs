@@ -13,26 +13,27 @@ use jetway::{
 };
 
 const AFTER_HELP: &str = "\
-Example: the runs of the workflow `corpus` that failed
+Examples:
+  jetway runs
   jetway runs --workflow corpus --status failed";
 
 /// List runs
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[]))]
 pub(crate) struct RunsArgs {
-    /// Only runs of this workflow
+    /// Filter by workflow
     #[arg(long, value_name = "NAME")]
     workflow: Option<WorkflowName>,
 
-    /// Only runs that stand so: running, paused, completed, failed or cancelled
+    /// Filter by status: running, paused, completed, failed or cancelled
     #[arg(long, value_name = "STATUS")]
     status: Option<Status>,
 
-    /// At most so many
+    /// Maximum number of runs to list
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 
-    /// Go on where the last page ended
+    /// List the runs after this cursor, which the previous page printed
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 
@@ -46,17 +47,17 @@ pub(crate) async fn run(args: RunsArgs) -> anyhow::Result<Exit> {
     let RunsArgs { workflow, status, limit, after, .. } = args;
     let page = client.runs(&RunsQuery { workflow, status, limit, after }).await?;
     if args.server.common.json {
-        output::json(&page)?;
-        return Ok(Exit::Done);
+        output::print_json(&page)?;
+        return Ok(Exit::Success);
     }
-    output::data(&render(&page.runs))?;
+    output::print(&render(&page.runs))?;
     for UnreadableRun { error, .. } in &page.unreadable {
-        output::say(error);
+        output::note(error);
     }
     if let Some(next) = page.next {
-        output::say(&format!("there are more: --after {next}"));
+        output::note(&format!("more runs follow: continue with --after {next}"));
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn render(runs: &[RunSummary]) -> String {
@@ -67,7 +68,7 @@ fn render(runs: &[RunSummary]) -> String {
         Column::Right("STEPS"),
         Column::Right("PENDING"),
         Column::Left("STARTED"),
-        Column::Right("TOOK"),
+        Column::Right("DURATION"),
     ];
     let rows = runs.iter().map(|run| {
         vec![
@@ -77,7 +78,7 @@ fn render(runs: &[RunSummary]) -> String {
             count(run.steps),
             count(run.pending as u64),
             run.started_at.clone(),
-            output::took(&run.started_at, run.finished_at.as_deref()).unwrap_or_default(),
+            output::elapsed(&run.started_at, run.finished_at.as_deref()).unwrap_or_default(),
         ]
     });
     table(&columns, rows)

@@ -3,7 +3,7 @@
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, parse_wait},
+    output::{self, parse_duration},
 };
 use anyhow::Context;
 use clap::Args;
@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use std::{io::Read, path::PathBuf, time::Duration};
 
 const AFTER_HELP: &str = "\
-Prints the run's id; with --wait, the run's output. A start that was acknowledged is kept: where no host is up, the next \
-one takes it.
+Prints the run id, or with --wait the output of the run. If no host is running, the
+server stores the start, and the run begins when a host starts.
 
 Examples:
   jetway start chain --input 0 --wait
@@ -25,22 +25,22 @@ Examples:
 
 /// Start a run of a workflow
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut]))]
 pub(crate) struct StartArgs {
-    /// Name of the workflow
+    /// Workflow name
     workflow: String,
 
-    /// Input of the run: JSON, @FILE, or - for standard input
+    /// Input of the run: JSON, @FILE to read a file, or - to read standard input
     #[arg(long, value_name = "JSON", value_parser = parse_input, allow_hyphen_values = true)]
     input: Input,
 
-    /// Name of the run; starting the same one twice gives one run
-    #[arg(long, value_name = "RUN")]
+    /// Run id; starting the same id twice with the same input gives one run [default: random]
+    #[arg(long, value_name = "ID")]
     id: Option<RunId>,
 
-    /// Wait for the result [default: 30s where no time is given]
+    /// Wait for the result, for at most TIME [default: do not wait; without TIME: 30s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
-          value_parser = parse_wait)]
+          value_parser = parse_duration)]
     wait: Option<Duration>,
 
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(crate) struct StartArgs {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Input {
-    Given(Value),
+    Inline(Value),
     File(PathBuf),
     Stdin,
 }
@@ -58,8 +58,8 @@ fn parse_input(text: &str) -> Result<Input, String> {
     match text.strip_prefix('@') {
         Some(path) => Ok(Input::File(path.into())),
         None if text == "-" => Ok(Input::Stdin),
-        None => serde_json::from_str(text).map(Input::Given).map_err(|error| {
-            format!("not JSON: {error} (a text is written in quotes, as in --input '\"text\"')")
+        None => serde_json::from_str(text).map(Input::Inline).map_err(|error| {
+            format!("not valid JSON: {error}; a JSON string needs quotes: --input '\"text\"'")
         }),
     }
 }
@@ -67,15 +67,15 @@ fn parse_input(text: &str) -> Result<Input, String> {
 impl Input {
     fn read(self) -> anyhow::Result<Value> {
         match self {
-            Self::Given(value) => Ok(value),
+            Self::Inline(value) => Ok(value),
             Self::File(path) => {
                 let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
+                serde_json::from_slice(&text).with_context(|| format!("{} is not valid JSON", path.display()))
             }
             Self::Stdin => {
                 let mut text = Vec::new();
                 std::io::stdin().read_to_end(&mut text).context("cannot read standard input")?;
-                serde_json::from_slice(&text).context("standard input is not JSON")
+                serde_json::from_slice(&text).context("standard input is not valid JSON")
             }
         }
     }
@@ -89,20 +89,20 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let run = start(&client, &args.workflow, &input, &options).await?;
     let json = args.server.common.json;
     match args.wait {
-        Some(wait) => result(&client.result(&run, wait).await?, json),
+        Some(wait) => print_result(&client.result(&run, wait).await?, json),
         None if json => {
-            output::json(&json!({ "workflow": run.workflow, "run_id": run.run_id }))?;
-            Ok(Exit::Done)
+            output::print_json(&json!({ "workflow": run.workflow, "run_id": run.run_id }))?;
+            Ok(Exit::Success)
         }
         None => {
-            output::data(run.run_id.as_str())?;
-            Ok(Exit::Done)
+            output::print(run.run_id.as_str())?;
+            Ok(Exit::Success)
         }
     }
 }
 
-/// Asks a host, which answers when the run exists and says what is wrong with the input; where none is up, leaves a
-/// start message for the first that comes.
+/// Asks a host to start the run: it validates the input and answers when the run exists. If no host is running,
+/// publishes a start message, which the next host processes.
 async fn start(
     client: &Client,
     workflow: &str,
@@ -112,25 +112,25 @@ async fn start(
     match client.start(workflow, input, options).await {
         Err(ClientError::NoHost { .. }) => {
             let run = client.publish_start(workflow, input, options).await?;
-            output::say(&format!("no host is up: run {run} starts when one is"));
+            output::note(&format!("no host is running: run {run} starts when a host does"));
             Ok(run)
         }
         started => Ok(started?),
     }
 }
 
-fn result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
+fn print_result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
     if json {
-        output::json(done)?;
+        output::print_json(done)?;
     }
     if done.status != Status::Completed {
-        output::run_failed(done);
+        output::print_run_failed(done);
         return Ok(Exit::RunFailed);
     }
     if !json {
-        output::json(&done.output)?;
+        output::print_json(&done.output)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn wait_takes_a_time_or_none() {
+    fn wait_has_an_optional_time() {
         assert_eq!(parsed(&["--input", "0"]).wait, None);
         assert_eq!(parsed(&["--input", "0", "--wait"]).wait, Some(Duration::from_secs(30)));
         assert_eq!(parsed(&["--wait=5m", "--input", "0"]).wait, Some(Duration::from_secs(300)));
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn the_input_is_json_a_file_or_standard_input() {
-        assert_eq!(parsed(&["--input", "-7"]).input, Input::Given(json!(-7)));
-        assert_eq!(parsed(&["--input", "{\"a\": [1]}"]).input, Input::Given(json!({ "a": [1] })));
+        assert_eq!(parsed(&["--input", "-7"]).input, Input::Inline(json!(-7)));
+        assert_eq!(parsed(&["--input", "{\"a\": [1]}"]).input, Input::Inline(json!({ "a": [1] })));
         assert_eq!(parsed(&["--input", "@in.json"]).input, Input::File("in.json".into()));
         assert_eq!(parsed(&["--input", "-"]).input, Input::Stdin);
         let error = parse_input("text").unwrap_err();
-        assert!(error.contains("in quotes"), "{error}");
+        assert!(error.contains("needs quotes"), "{error}");
     }
 
     #[test]

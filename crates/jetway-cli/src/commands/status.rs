@@ -1,4 +1,4 @@
-//! `jetway status`: shows how a run stands.
+//! `jetway status`: shows the status of a run.
 
 use crate::{
     args::ServerArgs,
@@ -9,17 +9,19 @@ use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, run::StatusView};
 
 const AFTER_HELP: &str = "\
+Reads the run's record from the server; no host has to be running.
+
 Example:
   jetway status chain first";
 
-/// Show how a run stands, and what it waits for
+/// Show the status of a run, and what it is waiting for
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[Exit::NotFound]))]
 pub(crate) struct StatusArgs {
-    /// Name of the workflow
+    /// Workflow name
     workflow: WorkflowName,
 
-    /// Id of the run
+    /// Run id
     run: RunId,
 
     #[command(flatten)]
@@ -31,11 +33,11 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
     let status = client.status(&RunKey::new(args.workflow, args.run)).await?;
     if args.server.common.json {
-        output::json(&status)?;
+        output::print_json(&status)?;
     } else {
-        output::data(&render(&status)?)?;
+        output::print(&render(&status)?)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 fn render(status: &StatusView) -> anyhow::Result<String> {
@@ -46,15 +48,18 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
         ("status", run.status.to_string()),
         ("steps", count(run.steps)),
         ("started", run.started_at.clone()),
-        ("last written", status.updated_at.clone()),
+        ("updated", status.updated_at.clone()),
     ];
     if let Some(finished) = &run.finished_at {
         rows.push(("finished", finished.clone()));
     }
-    if let Some(took) = output::took(&run.started_at, run.finished_at.as_deref()) {
-        rows.push(("took", took));
+    if let Some(duration) = output::elapsed(&run.started_at, run.finished_at.as_deref()) {
+        rows.push(("duration", duration));
     }
-    rows.push(("trace", status.trace_id.clone()));
+    if let Some(reason) = &status.waiting_for {
+        rows.push(("waiting", reason.clone()));
+    }
+    rows.push(("trace id", status.trace_id.clone()));
     if let Some(error) = &run.error {
         rows.push(("error", output::error_text(error)));
     }
@@ -64,8 +69,8 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
     if let Some(output) = &run.output {
         rows.push(("output", serde_json::to_string(output)?));
     }
-    let rows = rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]);
-    let mut text = table(&[Column::Left("WHAT"), Column::Left("VALUE")], rows);
+    let rows = rows.into_iter().map(|(field, value)| vec![field.to_owned(), value]);
+    let mut text = table(&[Column::Left("FIELD"), Column::Left("VALUE")], rows);
     if !status.pending.is_empty() {
         text.push_str("\n\n");
         text.push_str(&pending(status));
@@ -75,10 +80,17 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
 
 fn pending(status: &StatusView) -> String {
     let rows = status.pending.iter().map(|pending| {
-        let node = pending.node.clone().unwrap_or_else(|| "(branches of a fan-out)".to_owned());
-        vec![node, count(pending.items as u64), pending.since.clone()]
+        let node = pending.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned());
+        let (items, waiting) = (count(pending.items as u64), count(pending.waiting as u64));
+        vec![node, items, waiting, pending.since.clone()]
     });
-    table(&[Column::Left("PENDING NODE"), Column::Right("ITEMS"), Column::Left("SINCE")], rows)
+    let columns = [
+        Column::Left("PENDING NODE"),
+        Column::Right("ITEMS"),
+        Column::Right("WAITING FOR A SLOT"),
+        Column::Left("SINCE"),
+    ];
+    table(&columns, rows)
 }
 
 #[cfg(test)]
@@ -86,24 +98,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_shown_with_what_it_waits_for() {
+    fn a_run_is_shown_with_what_it_is_waiting_for() {
         let status: StatusView = serde_json::from_value(serde_json::json!({
             "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
             "updated_at": "2026-01-01T00:00:01.000Z",
             "pending": [
-                { "node": "charge", "items": 2, "since": "2026-01-01T00:00:01.000Z" },
+                { "node": "charge", "items": 2, "waiting": 1, "since": "2026-01-01T00:00:01.000Z" },
                 { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
             ],
-            "handled": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "waiting_for": "no live host serves the workflow \"pay\"", "handled_failures": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }))
         .unwrap();
         let text = render(&status).unwrap();
         let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == row);
         assert!(has(&["status", "running"]), "{text}");
-        assert!(has(&["charge", "2", "2026-01-01T00:00:01.000Z"]), "{text}");
-        assert!(text.contains("(branches of a fan-out)  4,000"), "{text}");
-        assert!(has(&["trace", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
+        assert!(has(&["charge", "2", "1", "2026-01-01T00:00:01.000Z"]), "{text}");
+        assert!(text.contains("no live host serves the workflow \"pay\""), "{text}");
+        assert!(text.contains("(fan-out branches)  4,000"), "{text}");
+        assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
         assert!(!text.contains("finished"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! `jetway verify`: random programs under random faults, and `jetway verify-host`: the process that is broken.
+//! `jetway verify` runs random workflows under injected faults; `jetway verify-host` is a host that it starts.
 
 mod report;
 
@@ -8,36 +8,38 @@ use jetway_verify::{HostCommand, Options, Progress};
 use std::{env, path::PathBuf, time::Duration};
 
 const AFTER_HELP: &str = "\
-It starts a nats-server of its own (installing one where there is none) and three hosts, starts runs of random programs, \
-and meanwhile kills, stops, cuts off and slows down hosts and server, and takes tickets away or doubles them. Every run is \
-held against a model that knows what must come of it. It stops at the first run that is not as it must be, and then tells \
-everything about it.
+Runs thousands of random workflows on three hosts while injecting faults, and checks
+every run against a reference model. The faults: it kills, pauses, disconnects and slows
+down hosts and server, and deletes or duplicates tickets. It stops at the first
+violation and prints the run, its workflow, its record and the logs.
 
-The seed decides the programs and the faults; when exactly a fault hits, the machine decides as well, so that the same seed \
-need not find the same thing twice.
+Starts its own nats-server and installs it into a cache directory if it is not found.
+The seed determines the workflows and the faults, but not the exact timing, so the same
+seed may not reproduce a violation.
 
-Example: five minutes, with a fresh seed
-  jetway verify --minutes 5";
+Examples:
+  jetway verify
+  jetway verify --minutes 5 --seed 42";
 
 const HOST_AFTER_HELP: &str = "\
-Started by `jetway verify`.
+`jetway verify` starts this command; it is of no other use.
 
 Example:
   jetway verify-host --nats nats://127.0.0.1:4222 --namespace verify0 --journal /tmp/journal";
 
-/// Prove the promises: random programs under crashes, cut connections and lost messages
+/// Test durability: run random workflows while injecting faults
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = Exit::help(AFTER_HELP, &[Exit::VerificationFailed]))]
 pub(crate) struct VerifyArgs {
-    /// Where the random programs and faults come from; a fresh one where none is given
+    /// Seed of the workflows and faults [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Start no more runs than this
+    /// Maximum number of runs [default: no limit]
     #[arg(long, value_name = "N")]
     runs: Option<u64>,
 
-    /// Begin nothing new after so many minutes
+    /// Duration in minutes; a phase that has started is finished
     #[arg(long, value_name = "N", default_value_t = 2.0)]
     minutes: f64,
 
@@ -45,20 +47,20 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(jetway_verify::phases()))]
     phase: Option<String>,
 
-    /// How many hosts
+    /// Number of hosts
     #[arg(long, value_name = "N", default_value_t = 3)]
     hosts: usize,
 
-    /// Print one JSON document instead of text for people
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Serve the workflows of `jetway verify`
+/// Run a host for `jetway verify`
 #[derive(Debug, Args)]
-#[command(hide = true, after_help = HOST_AFTER_HELP)]
+#[command(hide = true, after_help = Exit::help(HOST_AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
-    /// File that every execution of a node is noted in
+    /// File to which every execution of a node is appended
     #[arg(long, value_name = "FILE")]
     journal: PathBuf,
 
@@ -76,25 +78,25 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
         hosts: args.hosts.max(1),
         host: HostCommand { program: env::current_exe()?, arguments: vec!["verify-host".into()] },
     };
-    output::say(&format!("seed {}: again with `jetway verify --seed {}`", options.seed, options.seed));
-    let bar = output::ActProgress::new(options.time)?;
-    let told = |Progress { phase, summary }: Progress<'_>| {
+    output::note(&format!("seed {}", options.seed));
+    let bar = output::PhaseProgress::new(options.time)?;
+    let show = |Progress { phase, summary }: Progress<'_>| {
         let (number, runs, steps) = (summary.phases + 1, summary.runs, summary.steps);
         bar.show(&format!("phase {number} ({phase}): {runs} runs, {steps} steps so far"), summary.seconds);
     };
-    let summary = jetway_verify::verify(options, told).await?;
-    bar.end();
+    let summary = jetway_verify::verify(options, show).await?;
+    bar.finish();
     if args.json {
-        output::json(&summary)?;
+        output::print_json(&summary)?;
     } else {
-        output::data(&report::render(&summary))?;
+        output::print(&report::render(&summary))?;
     }
-    Ok(if summary.is_clean() { Exit::Done } else { Exit::Broken })
+    Ok(if summary.is_clean() { Exit::Success } else { Exit::VerificationFailed })
 }
 
 /// Runs `jetway verify-host`.
 pub(crate) async fn serve(args: HostArgs) -> anyhow::Result<Exit> {
     let HostArgs { journal, server } = args;
     jetway_verify::serve(&server.nats, server.common.namespace, &journal).await?;
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }

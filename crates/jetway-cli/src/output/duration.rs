@@ -1,33 +1,33 @@
-//! Durations, as people write and read them.
+//! Durations: parsing arguments, and formatting for people.
 
 use chrono::{DateTime, TimeDelta};
 use std::time::Duration;
 
-/// Reads `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.
-pub(crate) fn parse_wait(text: &str) -> Result<Duration, String> {
+/// Parses `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let bad = || format!("{text:?} is not a duration: write it as 500ms, 30s, 5m or 2h");
-    let number: u64 = number.parse().map_err(|_not_a_number| bad())?;
+    let invalid = || format!("invalid duration {text:?}: write it as 500ms, 30s, 5m or 2h");
+    let number: u64 = number.parse().map_err(|_not_a_number| invalid())?;
     let milliseconds = match unit {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err(bad()),
+        _ => return Err(invalid()),
     };
     Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
-/// How long it took from `started` to `finished`, both in RFC 3339; `None` where it has not finished.
-pub(crate) fn took(started: &str, finished: Option<&str>) -> Option<String> {
-    let at = |text: &str| DateTime::parse_from_rfc3339(text).ok();
-    let elapsed: TimeDelta = at(finished?)? - at(started)?;
-    Some(in_words(elapsed.to_std().unwrap_or_default()))
+/// The time from `started` to `finished`, both in RFC 3339. `None` if there is no end yet.
+pub(crate) fn elapsed(started: &str, finished: Option<&str>) -> Option<String> {
+    let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+    let elapsed: TimeDelta = parse(finished?)? - parse(started)?;
+    Some(format(elapsed.to_std().unwrap_or_default()))
 }
 
-/// A duration in one or two units: `340 ms`, `12.3 s`, `4 min 5 s`.
-fn in_words(elapsed: Duration) -> String {
+/// Formats a duration in one or two units: `340 ms`, `12.3 s`, `4 min 5 s`.
+fn format(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0 => format!("{} ms", elapsed.as_millis()),
         1..60 => format!("{:.1} s", elapsed.as_secs_f64()),
@@ -41,31 +41,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_with_their_unit() {
+    fn durations_are_parsed_with_their_unit() {
         for (text, milliseconds) in
             [("250ms", 250), ("30s", 30_000), ("30", 30_000), ("5m", 300_000), ("1h", 3_600_000)]
         {
-            assert_eq!(parse_wait(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
         for bad in ["", "s", "-1s", "1.5s", "3 days", "1d"] {
-            assert!(parse_wait(bad).is_err(), "{bad:?} passed");
+            assert!(parse_duration(bad).is_err(), "{bad:?} was accepted");
         }
     }
 
     #[test]
-    fn durations_are_told_in_units_that_fit() {
-        let told = |milliseconds| in_words(Duration::from_millis(milliseconds));
-        assert_eq!(told(340), "340 ms");
-        assert_eq!(told(12_340), "12.3 s");
-        assert_eq!(told(245_000), "4 min 5 s");
-        assert_eq!(told(7_260_000), "2 h 1 min");
+    fn durations_are_formatted_in_fitting_units() {
+        let formatted = |milliseconds| format(Duration::from_millis(milliseconds));
+        assert_eq!(formatted(340), "340 ms");
+        assert_eq!(formatted(12_340), "12.3 s");
+        assert_eq!(formatted(245_000), "4 min 5 s");
+        assert_eq!(formatted(7_260_000), "2 h 1 min");
     }
 
     #[test]
-    fn what_took_how_long_is_told_once_it_is_over() {
+    fn a_duration_needs_an_end() {
         let (start, end) = ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:01.500Z");
-        assert_eq!(took(start, Some(end)).as_deref(), Some("1.5 s"));
-        assert_eq!(took(start, None), None);
-        assert_eq!(took(end, Some(start)).as_deref(), Some("0 ms"));
+        assert_eq!(elapsed(start, Some(end)).as_deref(), Some("1.5 s"));
+        assert_eq!(elapsed(start, None), None);
+        assert_eq!(elapsed(end, Some(start)).as_deref(), Some("0 ms"));
     }
 }

@@ -1,18 +1,18 @@
-//! Aligned columns.
+//! Tables and numbers as text.
 
 use comfy_table::{CellAlignment, Table, presets};
 use std::io::{self, IsTerminal};
 
-/// How a column stands.
+/// A column: its heading and alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
-    /// Words.
+    /// Aligned to the left, for text.
     Left(&'static str),
-    /// Numbers.
+    /// Aligned to the right, for numbers.
     Right(&'static str),
 }
 
-/// Rows below their headings, each on one line; with rules between them on a terminal.
+/// A table with headings, one line per row. On a terminal, lines separate the rows.
 pub(crate) fn table<R>(columns: &[Column], rows: R) -> String
 where
     R: IntoIterator<Item = Vec<String>>,
@@ -44,7 +44,7 @@ where
     table.trim_fmt()
 }
 
-/// A number with its thousands apart: `1,234,567`.
+/// A number with thousands separators: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -57,7 +57,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A size in bytes, and in the unit that fits: `12,345 (12.1 KiB)`.
+/// A size in bytes and in the largest fitting unit: `12,345 (12.0 KiB)`.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let exponent = (number.max(1).ilog2() / 10) as usize;
@@ -65,7 +65,7 @@ pub(crate) fn bytes(number: u64) -> String {
         None => count(number),
         Some(unit) => {
             let divisor = 1_u64 << (10 * exponent.min(UNITS.len()));
-            // Exact to a tenth far beyond what is shown, without a cast that loses digits.
+            // Integer arithmetic: a cast to a float could lose digits.
             let tenths = u128::from(number) * 10 / u128::from(divisor);
             format!("{} ({}.{} {unit})", count(number), tenths / 10, tenths % 10)
         }

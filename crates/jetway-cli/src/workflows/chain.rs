@@ -1,4 +1,4 @@
-//! `chain`: ten nodes in a row that each add one to a number. The smallest thing to try an installation with.
+//! `chain`: ten nodes, one after the other, that each add one to a number. A minimal workflow to try an installation.
 
 use jetway::{Transition, node, workflow};
 
@@ -14,7 +14,7 @@ node! {
 }
 
 workflow! {
-    /// Ten steps, one after the other: the input 0 becomes the output 10.
+    /// Ten steps, one after the other: the input 0 gives the output 10.
     pub(crate) struct Chain {
         one: AddOne,
         two: AddOne,
@@ -44,7 +44,7 @@ workflow! {
     }
 }
 
-/// The workflow, ready to be served.
+/// The workflow with its nodes.
 pub(crate) fn chain() -> Chain {
     let add = AddOne {};
     Chain {

@@ -1,15 +1,14 @@
-//! `corpus`: reads every file below a directory and reports what is in it.
+//! `corpus`: counts lines, words and terms of every file below a directory.
 //!
 //! ```text
-//! scan ══▶ analyse ──▶ merge ──▶ report        ══▶ one branch for each file
-//!              ┆          ▲                     ┆  where a file cannot be read as text
+//! scan ══▶ analyse ──▶ merge ──▶ report        ══▶ one branch per file
+//!              ┆          ▲                     ┆  if the file cannot be read as text
 //!              └┄┄▶ skip ─┘
 //! ```
 //!
-//! Input: `{"path": DIR, "top": N}`; `top` is 20 where it is left out. Output: a [`CorpusReport`].
+//! Input: `{"path": DIR, "top": N}`; the default of `top` is 20. Output: a [`CorpusReport`].
 //!
-//! `DIR` is a path on the machine of the host that takes the step, so hosts on several machines need the same directory
-//! under the same name.
+//! `DIR` is a path on the host that runs the step. Hosts on several machines need the same directory at the same path.
 
 mod analyse;
 mod count;
@@ -29,13 +28,13 @@ use serde::{Deserialize, Serialize};
 use skip::Skip;
 use std::path::PathBuf;
 
-/// What a run of the workflow is given.
+/// The input of the workflow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CorpusInput {
     /// The directory.
     pub(crate) path: PathBuf,
-    /// How many terms and files the report names.
+    /// Number of terms and of files in the report.
     #[serde(default = "default_top")]
     pub(crate) top: usize,
 }
@@ -44,30 +43,30 @@ fn default_top() -> usize {
     20
 }
 
-/// A file below the directory, still to be read.
+/// A file below the directory that is to be analysed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileToRead {
-    /// Its path below the directory.
+    /// Path relative to the directory.
     pub(crate) path: String,
-    /// Its size when the directory was scanned.
+    /// Size in bytes at the time of the scan.
     pub(crate) bytes: u64,
 }
 
-/// What the steps of a run share: what was asked for.
+/// The context: the options of the run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
 pub(crate) struct CorpusContext {
-    asked: SharedState<Fixed<Asked>>,
+    options: SharedState<Fixed<CorpusOptions>>,
 }
 
 /// Set by `scan`, read by the other nodes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Asked {
+struct CorpusOptions {
     root: PathBuf,
     top: usize,
 }
 
 workflow! {
-    /// Reads every file below a directory and reports what is in it.
+    /// Counts lines, words and terms of every file below a directory.
     pub(crate) struct Corpus {
         scan: Scan,
         analyse: Analyse,
@@ -89,7 +88,7 @@ workflow! {
     }
 }
 
-/// The workflow, ready to be served.
+/// The workflow with its nodes.
 pub(crate) fn corpus() -> Corpus {
     Corpus {
         scan: Scan {},
@@ -140,13 +139,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_directory_fails_the_run() {
+    async fn a_missing_directory_fails_the_run() {
         let error = report(Path::new("/no/such/directory"), 20).await.unwrap_err();
         assert!(error.to_string().contains("cannot scan /no/such/directory"), "{error}");
     }
 
     #[test]
-    fn the_top_is_20_where_it_is_left_out() {
+    fn the_default_of_top_is_20() {
         let input: CorpusInput = serde_json::from_str(r#"{"path": "/x"}"#).unwrap();
         assert_eq!(input.top, 20);
         assert!(serde_json::from_str::<CorpusInput>(r#"{"path": "/x", "tpo": 5}"#).is_err());

@@ -1,4 +1,4 @@
-//! The report of the corpus workflow, for people.
+//! The report of the corpus workflow as text.
 
 use crate::{
     output::{self, Column, bytes, count, table},
@@ -7,7 +7,7 @@ use crate::{
 use jetway::run::DoneView;
 use std::fmt::Write;
 
-/// How many skipped files are named.
+/// How many skipped files are listed.
 const SKIPPED_SHOWN: usize = 10;
 
 /// The report as text.
@@ -40,13 +40,13 @@ fn totals(report: &CorpusReport, done: &DoneView) -> String {
         ("distinct terms", count(report.distinct_terms)),
         ("steps", count(done.steps)),
     ];
-    if let Some(took) = output::took(&done.started_at, done.finished_at.as_deref()) {
-        rows.push(("took", took));
+    if let Some(duration) = output::elapsed(&done.started_at, done.finished_at.as_deref()) {
+        rows.push(("duration", duration));
     }
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     section(
         &report.path.display().to_string(),
-        &table(&[Column::Left("WHAT"), Column::Right("HOW MUCH")], rows),
+        &table(&[Column::Left("FIELD"), Column::Right("VALUE")], rows),
     )
 }
 
@@ -78,7 +78,7 @@ fn skipped(report: &CorpusReport) -> String {
     if report.files_skipped > shown {
         write!(
             text,
-            "\n  and {} more (jetway demo --json names the first 100)",
+            "\n  and {} more (jetway demo --json lists the first 100)",
             count(report.files_skipped - shown)
         )
         .unwrap_or_default();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_names_everything() {
+    fn the_report_shows_every_count() {
         let text = render(&report(12), &done());
         let has = |row: &[&str]| text.lines().any(|line| words(line) == row);
         assert!(text.starts_with("/data\n"), "{text}");
@@ -128,12 +128,12 @@ mod tests {
             &["skipped", "12"],
             &["bytes", "2,048", "(2.0", "KiB)"],
             &["steps", "1,234"],
-            &["took", "12.3", "s"],
+            &["duration", "12.3", "s"],
             &["fn", "1,200"],
             &["a.rs", "2,000", "2", "3"],
             &["binary", "12"],
             &["f9:", "binary"],
-            &["and", "2", "more", "(jetway", "demo", "--json", "names", "the", "first", "100)"],
+            &["and", "2", "more", "(jetway", "demo", "--json", "lists", "the", "first", "100)"],
         ] {
             assert!(has(row), "{row:?} is missing in\n{text}");
         }

@@ -1,4 +1,4 @@
-//! What is looked at.
+//! The checks.
 
 use crate::{
     args::ServerArgs,
@@ -12,25 +12,25 @@ use jetway::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What was looked at, and what was found.
+/// A check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) name: &'static str,
-    pub(super) state: State,
-    pub(super) found: String,
+    pub(super) status: CheckStatus,
+    pub(super) details: String,
 }
 
-/// Whether a check is as it should be.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum CheckStatus {
     Ok,
     Warning,
     Failed,
 }
 
-impl State {
-    pub(super) fn word(self) -> &'static str {
+impl CheckStatus {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -39,54 +39,59 @@ impl State {
     }
 }
 
-fn check(name: &'static str, state: State, found: impl Into<String>) -> Check {
-    Check { name, state, found: found.into() }
+fn check(name: &'static str, status: CheckStatus, details: impl Into<String>) -> Check {
+    Check { name, status, details: details.into() }
 }
 
-/// Looks at everything, from the server to the hosts; what cannot be looked at any more is left out.
+/// Runs all checks, from the server to the hosts. The hosts are checked only if the streams are.
 ///
 /// # Errors
-/// There is no server to look at.
+/// The server does not answer.
 pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     let config = server.config();
     let client = server.client().await?;
     let mut checks = server_checks(&config, client.server());
     let streams = streams(config).await;
-    let there = streams.state == State::Ok;
+    let streams_ok = streams.status == CheckStatus::Ok;
     checks.push(streams);
-    if there {
+    if streams_ok {
         checks.extend(host_checks(client.hosts().await));
     }
     Ok(checks)
 }
 
 fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
-    let place = match &facts.cluster {
-        Some(cluster) => format!("in cluster {cluster}"),
-        None => "a single server".to_owned(),
+    let topology = match &facts.cluster {
+        Some(cluster) => format!("cluster {cluster}"),
+        None => "single server".to_owned(),
     };
-    let found = format!("nats-server {} at {}, {place}", facts.version, config.urls.join(", "));
+    let server = format!("nats-server {} at {}, {topology}", facts.version, config.urls.join(", "));
     let storage = match facts.max_storage {
-        Some(most) => format!("{} of {}", bytes(facts.storage), bytes(most)),
-        None => format!("{}, no limit for the account", bytes(facts.storage)),
+        Some(limit) => format!("{} of {} used", bytes(facts.storage), bytes(limit)),
+        None => format!("{} used, the account has no limit", bytes(facts.storage)),
     };
-    // The server refuses what does not fit, so a nearly full account is worth a word before that.
-    let full = facts.max_storage.is_some_and(|most| facts.storage > most / 10 * 9);
+    // The server rejects writes to a full account, so warn at 90 %.
+    let nearly_full = facts.max_storage.is_some_and(|limit| facts.storage > limit / 10 * 9);
+    let storage_status = if nearly_full { CheckStatus::Warning } else { CheckStatus::Ok };
     vec![
-        check("server", State::Ok, found),
-        check("largest message", State::Ok, bytes(facts.max_payload as u64)),
-        check("storage", if full { State::Warning } else { State::Ok }, storage),
+        check("server", CheckStatus::Ok, server),
+        check("max_payload", CheckStatus::Ok, bytes(facts.max_payload as u64)),
+        check("storage", storage_status, storage),
     ]
 }
 
-/// The streams of the namespace: there, and as this build needs them.
+/// The streams of the namespace exist and are configured as this version needs them.
 async fn streams(config: NatsConfig) -> Check {
     let namespace = config.namespace.clone();
     let config = NatsConfig { provisioning: Provisioning::Check, ..config };
     match NatsBackend::connect(config).await {
-        Ok(_) => check("streams", State::Ok, format!("those of namespace {namespace} are as they should be")),
+        Ok(_) => {
+            let details = format!("the streams of namespace {namespace} exist and are configured correctly");
+            check("streams", CheckStatus::Ok, details)
+        }
         Err(error) => {
-            check("streams", State::Failed, format!("{error}; the first host of a namespace makes them"))
+            let details = format!("{error}; the first host of a namespace creates its streams");
+            check("streams", CheckStatus::Failed, details)
         }
     }
 }
@@ -94,31 +99,32 @@ async fn streams(config: NatsConfig) -> Check {
 fn host_checks(hosts: Result<Vec<HostInfo>, ClientError>) -> Vec<Check> {
     let hosts = match hosts {
         Ok(hosts) => hosts,
-        Err(error) => return vec![check("hosts", State::Failed, error.to_string())],
+        Err(error) => return vec![check("hosts", CheckStatus::Failed, error.to_string())],
     };
     if hosts.is_empty() {
-        let found = "none is alive: runs wait until one is (`jetway host`)";
-        return vec![check("hosts", State::Warning, found)];
+        let details = "no host is running: runs wait until one starts (for example `jetway host`)";
+        return vec![check("hosts", CheckStatus::Warning, details)];
     }
     let slots: usize = hosts.iter().map(|host| host.slots).sum();
-    let found = format!("{} alive, {} steps at once", count(hosts.len() as u64), count(slots as u64));
-    let mut checks = vec![check("hosts", State::Ok, found)];
+    let hosts_and_slots =
+        format!("{} running, {} concurrent steps", count(hosts.len() as u64), count(slots as u64));
+    let mut checks = vec![check("hosts", CheckStatus::Ok, hosts_and_slots)];
     checks.extend(hosts.iter().map(|host| {
         let workflows: Vec<_> = host.workflows.iter().map(|(name, _)| name.as_str()).collect();
-        let found = format!(
-            "{} serves {} since {} (jetway {})",
+        let details = format!(
+            "{} serves {}; started {}, jetway {}",
             host.host,
             workflows.join(", "),
             host.started_at,
             host.version
         );
-        check("host", State::Ok, found)
+        check("host", CheckStatus::Ok, details)
     }));
     checks.extend(builds(&hosts));
     checks
 }
 
-/// Hosts that know a workflow by the same name but not by the same graph: fine for the time of a deploy.
+/// Warns of hosts that serve different graphs under one workflow name. That is normal during a deployment only.
 fn builds(hosts: &[HostInfo]) -> Vec<Check> {
     let mut fingerprints: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     for (workflow, fingerprint) in hosts.iter().flat_map(|host| &host.workflows) {
@@ -127,11 +133,19 @@ fn builds(hosts: &[HostInfo]) -> Vec<Check> {
     let differ = fingerprints.into_iter().filter(|(_, builds)| builds.len() > 1);
     differ
         .map(|(workflow, builds)| {
-            let builds: Vec<_> =
-                builds.into_iter().map(|(fingerprint, hosts)| format!("{fingerprint} ({hosts})")).collect();
-            let found =
-                format!("{workflow} is served in {} different builds: {}", builds.len(), builds.join(", "));
-            check("builds", State::Warning, found)
+            let hosts: Vec<_> = builds
+                .iter()
+                .map(|(fingerprint, hosts)| match hosts {
+                    1 => format!("{fingerprint} on 1 host"),
+                    hosts => format!("{fingerprint} on {} hosts", count(*hosts as u64)),
+                })
+                .collect();
+            let details = format!(
+                "hosts serve {} versions of workflow {workflow} (fingerprint {}): deploy one version to all hosts",
+                builds.len(),
+                hosts.join(", ")
+            );
+            check("builds", CheckStatus::Warning, details)
         })
         .collect()
 }
@@ -149,23 +163,24 @@ mod tests {
     }
 
     #[test]
-    fn no_host_is_a_warning_and_hosts_are_told() {
-        assert_eq!(host_checks(Ok(Vec::new()))[0].state, State::Warning);
+    fn no_host_is_a_warning_and_hosts_are_listed() {
+        assert_eq!(host_checks(Ok(Vec::new()))[0].status, CheckStatus::Warning);
         let checks = host_checks(Ok(vec![host("a", "1"), host("b", "1")]));
         assert_eq!(checks.len(), 3);
-        assert_eq!(checks[0].found, "2 alive, 16 steps at once");
-        assert!(checks[1].found.starts_with("a serves chain since"), "{}", checks[1].found);
+        assert_eq!(checks[0].details, "2 running, 16 concurrent steps");
+        assert!(checks[1].details.starts_with("a serves chain; started"), "{}", checks[1].details);
     }
 
     #[test]
     fn different_builds_of_a_workflow_are_a_warning() {
         let checks = builds(&[host("a", "1"), host("b", "2"), host("c", "2")]);
         assert_eq!(checks.len(), 1);
-        assert_eq!(checks[0].found, "chain is served in 2 different builds: 1 (1), 2 (2)");
+        let expected = "hosts serve 2 versions of workflow chain (fingerprint 1 on 1 host, 2 on 2 hosts)";
+        assert!(checks[0].details.starts_with(expected), "{}", checks[0].details);
     }
 
     #[test]
-    fn a_full_account_is_a_warning() {
+    fn a_nearly_full_account_is_a_warning() {
         let facts = |storage| ServerFacts {
             version: "2.15.1".to_owned(),
             name: "n".to_owned(),
@@ -174,8 +189,8 @@ mod tests {
             max_storage: Some(1000),
             storage,
         };
-        let state = |storage| server_checks(&NatsConfig::default(), &facts(storage))[2].state;
-        assert_eq!(state(900), State::Ok);
-        assert_eq!(state(950), State::Warning);
+        let status = |storage| server_checks(&NatsConfig::default(), &facts(storage))[2].status;
+        assert_eq!(status(900), CheckStatus::Ok);
+        assert_eq!(status(950), CheckStatus::Warning);
     }
 }

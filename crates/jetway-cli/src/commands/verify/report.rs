@@ -1,9 +1,9 @@
-//! What `jetway verify` prints for people.
+//! The summary of `jetway verify` as text.
 
 use crate::output::{Column, count, table};
 use jetway_verify::{Failure, Summary};
 
-/// The numbers, and what is wrong where something is.
+/// The counts, and the first violation if there is one.
 pub(super) fn render(summary: &Summary) -> String {
     let numbers = [
         ("seed", summary.seed.to_string()),
@@ -12,38 +12,40 @@ pub(super) fn render(summary: &Summary) -> String {
         ("runs", count(summary.runs)),
         ("child runs", count(summary.children)),
         ("steps committed", count(summary.steps)),
-        ("executions of nodes", count(summary.executions)),
-        ("tickets republished by a sweep", count(summary.republished)),
+        ("node executions", count(summary.executions)),
+        ("tickets restored by a sweep", count(summary.republished)),
     ];
-    let mut rows: Vec<Vec<String>> = numbers.into_iter().map(|(what, number)| row(what, number)).collect();
+    let mut rows: Vec<Vec<String>> = numbers.into_iter().map(|(name, value)| row(name, value)).collect();
     rows.extend(summary.ended.iter().map(|(status, runs)| row(&format!("runs {status}"), count(*runs))));
     rows.extend(summary.faults.iter().map(|(fault, times)| row(fault, count(*times))));
     rows.extend(summary.violations.iter().map(|(kind, found)| row(kind, count(*found))));
-    let mut text = table(&[Column::Left("what"), Column::Right("how many")], rows);
+    let mut text = table(&[Column::Left("FIELD"), Column::Right("VALUE")], rows);
     if let Some(failure) = &summary.failure {
-        text.push_str(&broken(failure));
+        text.push_str(&violation(failure));
     }
     text
 }
 
-fn row(what: &str, number: String) -> Vec<String> {
-    vec![what.to_owned(), number]
+fn row(name: &str, value: String) -> Vec<String> {
+    vec![name.to_owned(), value]
 }
 
-fn broken(failure: &Failure) -> String {
-    let run = failure.run.as_deref().unwrap_or("no run in particular");
-    let mut text = format!("\n\nviolation in the phase {}: {run}\n", failure.phase);
+fn violation(failure: &Failure) -> String {
+    let run = failure.run.as_deref().map_or_else(String::new, |run| format!(", run {run}"));
+    let mut text = format!("\n\nViolation in phase {}{run}\n", failure.phase);
     for violation in &failure.violations {
         text.push_str(&format!("  {violation}\n"));
     }
-    for (title, part) in [("program", &failure.program), ("record", &failure.snapshot)] {
+    for (title, part) in [("Workflow", &failure.program), ("Snapshot", &failure.snapshot)] {
         if let Some(part) = part {
             text.push_str(&format!("\n{title}:\n{part}\n"));
         }
     }
-    for (title, lines) in
-        [("executions", &failure.trace), ("log", &failure.log), ("hosts that ended", &failure.hosts)]
-    {
+    for (title, lines) in [
+        ("Node executions", &failure.trace),
+        ("Host logs", &failure.log),
+        ("Hosts that exited unexpectedly", &failure.hosts),
+    ] {
         if !lines.is_empty() {
             text.push_str(&format!("\n{title}:\n{}\n", lines.join("\n")));
         }

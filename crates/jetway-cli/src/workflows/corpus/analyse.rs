@@ -1,4 +1,4 @@
-//! `analyse`: reads one file and counts what is in it.
+//! `analyse`: reads one file and counts its lines, words and terms.
 
 use super::{
     CorpusContext, FileToRead,
@@ -12,24 +12,24 @@ use std::{
     path::Path,
 };
 
-/// A larger file is skipped: it would keep a worker busy for long.
+/// A larger file is skipped, because it would occupy a worker for too long.
 pub(super) const LARGEST_FILE: u64 = 256 << 20;
-/// A file with more different terms is skipped: what a step hands on has to fit into the stores.
+/// A file with more distinct terms is skipped, because the output of a step has to fit into the stores.
 pub(super) const MOST_TERMS: usize = 500_000;
 
 const BUFFER: usize = 64 << 10;
 
 node! {
-    /// Reads one file and counts what is in it. Fails where the file is not a text that can be read; `skip` then finds
-    /// out why.
+    /// Reads one file and counts its lines, words and terms. Fails if the file cannot be read as text; `skip` then
+    /// determines the reason.
     pub(crate) struct Analyse {};
     context = CorpusContext;
     input = FileToRead;
     output = FileReport;
     |ctx, file| {
-        let path = ctx.asked.get().await.root.join(&file.path);
+        let path = ctx.options.get().await.root.join(&file.path);
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        match read.map_err(|stopped| Error::Generic(format!("reading {} was broken off: {stopped}", file.path)))? {
+        match read.map_err(|error| Error::Generic(format!("reading {} did not finish: {error}", file.path)))? {
             Ok(Counts { bytes, lines, words, terms }) => {
                 Ok(Transition::Next(FileReport::Read(FileCounts { path: file.path, bytes, lines, words, terms })))
             }
@@ -38,10 +38,10 @@ node! {
     }
 }
 
-/// Reads a file as text, or says why it cannot be.
+/// Reads a file as text, or returns the reason why that is not possible.
 pub(super) fn read(path: &Path) -> Result<Counts, SkipReason> {
-    let mut file = File::open(path).map_err(|error| refused(path, &error))?;
-    let about = file.metadata().map_err(|error| refused(path, &error))?;
+    let mut file = File::open(path).map_err(|error| skip_reason(path, &error))?;
+    let about = file.metadata().map_err(|error| skip_reason(path, &error))?;
     if !about.is_file() {
         return Err(SkipReason::NotAFile);
     }
@@ -55,22 +55,22 @@ pub(super) fn read(path: &Path) -> Result<Counts, SkipReason> {
             Ok(0) => return Ok(counter.finish()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(refused(path, &error)),
+            Err(error) => return Err(skip_reason(path, &error)),
         };
-        counter.take(&buffer[..length]).map_err(|Binary| SkipReason::Binary)?;
+        counter.add(&buffer[..length]).map_err(|Binary| SkipReason::Binary)?;
         if counter.distinct_terms() > MOST_TERMS {
             return Err(SkipReason::TooManyTerms);
         }
     }
 }
 
-fn refused(path: &Path, error: &io::Error) -> SkipReason {
+fn skip_reason(path: &Path, error: &io::Error) -> SkipReason {
     match error.kind() {
-        // The scan hands on names as text: one that is none cannot be found again.
+        // The scan stores names as text, so a name that is not UTF-8 does not lead back to its file.
         io::ErrorKind::NotFound if path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER) => {
             SkipReason::NameNotText
         }
-        io::ErrorKind::NotFound => SkipReason::Vanished,
+        io::ErrorKind::NotFound => SkipReason::Deleted,
         io::ErrorKind::PermissionDenied => SkipReason::PermissionDenied,
         io::ErrorKind::IsADirectory => SkipReason::NotAFile,
         _ => SkipReason::Unreadable(error.to_string()),
@@ -83,7 +83,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_text_is_read_and_anything_else_says_why_not() {
+    fn a_text_is_read_and_other_files_are_skipped() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::write(at("text"), "two words\n").unwrap();
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(read(&at("text")).unwrap().words, 2);
         assert_eq!(read(&at("binary")), Err(SkipReason::Binary));
         assert_eq!(read(&at("huge")), Err(SkipReason::TooLarge));
-        assert_eq!(read(&at("gone")), Err(SkipReason::Vanished));
+        assert_eq!(read(&at("gone")), Err(SkipReason::Deleted));
         assert_eq!(read(&at("no \u{fffd} text")), Err(SkipReason::NameNotText));
         assert_eq!(read(directory.path()), Err(SkipReason::NotAFile));
     }

@@ -1,16 +1,16 @@
-//! Counting what is in a text, one buffer after the other.
+//! Counts lines, words and terms of a text, buffer by buffer.
 //!
 //! * A **line** is a newline byte, as `wc -l` counts.
-//! * A **word** is a longest run of bytes that are not white space (space, tab, newline, vertical tab, form feed,
-//!   carriage return), as POSIX has it for `wc -w` in the C locale. Bytes beyond ASCII are never white space. (Some
-//!   versions of `wc` leave out words without a printable ASCII character; those are counted here.)
-//! * A **term** is what the regular expression `[A-Za-z_][A-Za-z0-9_]*` finds, from left to right, in lower case.
-//!   Terms of more than [`LONGEST_TERM`] bytes are data rather than language and are left out.
-//! * A text has no NUL byte; a file with one is **binary**.
+//! * A **word** is a maximal sequence of bytes that are not white space (space, tab, newline, vertical tab, form feed,
+//!   carriage return), as in POSIX `wc -w` in the C locale. Bytes above 127 are never white space. (Some versions of
+//!   `wc` do not count words without a printable ASCII character; here they count.)
+//! * A **term** is a match of the regular expression `[A-Za-z_][A-Za-z0-9_]*`, from left to right, in lower case.
+//!   Terms of more than [`LONGEST_TERM`] bytes are not counted: they are data, not language.
+//! * A text has no NUL byte. A file with a NUL byte is **binary**.
 
 use std::collections::{BTreeMap, HashMap};
 
-/// A term of more bytes is not counted.
+/// A term with more bytes is not counted.
 pub(super) const LONGEST_TERM: usize = 64;
 
 /// Counts of one text.
@@ -22,11 +22,11 @@ pub(super) struct Counts {
     pub(super) terms: BTreeMap<String, u64>,
 }
 
-/// The text has a NUL byte.
+/// The text contains a NUL byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Binary;
 
-/// Counts a text that comes in pieces; where it is cut does not matter.
+/// Counts a text that arrives in pieces. The positions of the cuts do not change the result.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     bytes: u64,
@@ -39,8 +39,8 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Takes the next piece.
-    pub(super) fn take(&mut self, piece: &[u8]) -> Result<(), Binary> {
+    /// Counts the next piece.
+    pub(super) fn add(&mut self, piece: &[u8]) -> Result<(), Binary> {
         if piece.contains(&0) {
             return Err(Binary);
         }
@@ -50,12 +50,12 @@ impl Counter {
             let space = matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r');
             self.words += u64::from(!space && !self.in_word);
             self.in_word = !space;
-            self.take_term(byte);
+            self.add_to_term(byte);
         }
         Ok(())
     }
 
-    /// How many different terms there are so far.
+    /// Number of distinct terms so far.
     pub(super) fn distinct_terms(&self) -> usize {
         self.terms.len()
     }
@@ -72,7 +72,7 @@ impl Counter {
         }
     }
 
-    fn take_term(&mut self, byte: u8) {
+    fn add_to_term(&mut self, byte: u8) {
         let within = !self.term.is_empty();
         if byte == b'_' || byte.is_ascii_alphabetic() || (within && byte.is_ascii_digit()) {
             if self.term.len() < LONGEST_TERM {
@@ -87,7 +87,7 @@ impl Counter {
 
     fn end_term(&mut self) {
         if !self.too_long && !self.term.is_empty() {
-            // Most terms are there already, and looking one up by its bytes allocates nothing.
+            // Most terms are known already. Looking one up by its bytes allocates nothing.
             match self.terms.get_mut(self.term.as_slice()) {
                 Some(count) => *count += 1,
                 None => {
@@ -106,7 +106,7 @@ mod tests {
 
     fn count(text: &[u8]) -> Counts {
         let mut counter = Counter::default();
-        counter.take(text).unwrap();
+        counter.add(text).unwrap();
         counter.finish()
     }
 
@@ -156,8 +156,8 @@ mod tests {
         let whole = count(text);
         for cut in 0..=text.len() {
             let mut counter = Counter::default();
-            counter.take(&text[..cut]).unwrap();
-            counter.take(&text[cut..]).unwrap();
+            counter.add(&text[..cut]).unwrap();
+            counter.add(&text[cut..]).unwrap();
             assert_eq!(counter.finish(), whole, "cut at {cut}");
         }
     }
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_nul_byte_makes_it_binary() {
         let mut counter = Counter::default();
-        assert_eq!(counter.take(b"text"), Ok(()));
-        assert_eq!(counter.take(b"\0"), Err(Binary));
+        assert_eq!(counter.add(b"text"), Ok(()));
+        assert_eq!(counter.add(b"\0"), Err(Binary));
     }
 }

@@ -1,4 +1,4 @@
-//! `merge`: puts the reports of all files together.
+//! `merge`: combines the reports of all files.
 
 use super::{
     CorpusContext,
@@ -7,19 +7,19 @@ use super::{
 use jetway::{Error, Transition, node};
 use std::collections::HashMap;
 
-/// How many skipped files the report names; all are counted.
+/// How many skipped files the report lists. All are counted.
 const SKIPPED_EXAMPLES: usize = 100;
 
 node! {
-    /// Runs once, with the reports of all files in the order of the scan, and hands on what the report says.
+    /// Runs once, with the reports of all files in the order of the scan, and adds them up.
     pub(crate) struct MergeReports {};
     context = CorpusContext;
     input = Vec<FileReport>;
     output = CorpusReport;
     |ctx, files| {
-        let top = ctx.asked.get().await.top;
+        let top = ctx.options.get().await.top;
         let merged = tokio::task::spawn_blocking(move || merge(files, top)).await;
-        let merged = merged.map_err(|stopped| Error::Generic(format!("merging was broken off: {stopped}")))?;
+        let merged = merged.map_err(|error| Error::Generic(format!("merging did not finish: {error}")))?;
         Ok(Transition::Next(merged))
     }
 }

@@ -1,20 +1,20 @@
-//! What the steps hand to each other, and the report at the end.
+//! The values that the steps pass on, and the final report.
 
 use super::CorpusContext;
 use jetway::{Transition, node};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
-/// What became of one file.
+/// The result for one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FileReport {
-    /// It was read.
+    /// It was analysed.
     Read(FileCounts),
-    /// It was not read.
+    /// It was skipped.
     Skipped(SkippedFile),
 }
 
-/// What is in one file. There are as many of these as files, so the names on the wire are short.
+/// The counts of one file. There is one for each file, so the encoded field names are short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileCounts {
     #[serde(rename = "p")]
@@ -29,44 +29,44 @@ pub(crate) struct FileCounts {
     pub(crate) terms: BTreeMap<String, u64>,
 }
 
-/// A file that was not read.
+/// A file that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SkippedFile {
-    /// Its path below the directory.
+    /// Path relative to the directory.
     pub(crate) path: String,
-    /// Why.
+    /// The reason.
     pub(crate) reason: SkipReason,
 }
 
-/// Why a file was not read.
+/// Why a file was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SkipReason {
-    /// It has a NUL byte.
+    /// It contains a NUL byte.
     Binary,
-    /// The host may not read it.
+    /// The host has no permission to read it.
     PermissionDenied,
-    /// It was there when the directory was scanned and is no more.
-    Vanished,
-    /// It is larger than a file may be.
+    /// It was deleted after the scan.
+    Deleted,
+    /// It is larger than the limit.
     TooLarge,
-    /// It has more different terms than a file may have.
+    /// It has more distinct terms than the limit.
     TooManyTerms,
-    /// It is not a regular file any more, or a directory that cannot be looked into.
+    /// It is no longer a regular file, or it is a directory that cannot be read.
     NotAFile,
-    /// Its name is not UTF-8.
+    /// Its name is not valid UTF-8.
     NameNotText,
-    /// Reading it failed in another way.
+    /// Reading failed for another reason.
     Unreadable(String),
 }
 
 impl SkipReason {
-    /// The kind of reason, which skipped files are counted by.
+    /// The kind of the reason, by which skipped files are counted.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Binary => "binary",
             Self::PermissionDenied => "permission denied",
-            Self::Vanished => "vanished",
+            Self::Deleted => "deleted",
             Self::TooLarge => "too large",
             Self::TooManyTerms => "too many terms",
             Self::NotAFile => "not a file",
@@ -90,69 +90,69 @@ impl fmt::Display for SkipReason {
 pub(crate) struct CorpusReport {
     /// The directory.
     pub(crate) path: PathBuf,
-    /// How many files were found: those that were analysed and those that were skipped.
+    /// Number of files found: analysed and skipped.
     pub(crate) files: u64,
-    /// How many files were read.
+    /// Number of files analysed.
     pub(crate) files_analysed: u64,
-    /// How many files were not read.
+    /// Number of files skipped.
     pub(crate) files_skipped: u64,
-    /// How many files were not read, for each kind of reason.
+    /// Number of files skipped, by reason.
     pub(crate) skipped_by_reason: BTreeMap<String, u64>,
-    /// The first files that were not read, in the order of the scan.
+    /// The first skipped files, in the order of the scan.
     pub(crate) skipped_examples: Vec<SkippedExample>,
-    /// Bytes of the files that were read.
+    /// Bytes in the analysed files.
     pub(crate) bytes: u64,
     /// Lines in them.
     pub(crate) lines: u64,
     /// Words in them.
     pub(crate) words: u64,
-    /// How many different terms there are.
+    /// Number of distinct terms.
     pub(crate) distinct_terms: u64,
-    /// The most frequent terms, the most frequent first, equals by name.
+    /// The most frequent terms, by frequency, then by name.
     pub(crate) top_terms: Vec<TermCount>,
-    /// The largest files that were read, the largest first, equals by path.
+    /// The largest analysed files, by size, then by path.
     pub(crate) largest_files: Vec<LargeFile>,
 }
 
-/// A file that was not read, for people.
+/// A skipped file, with its reason as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SkippedExample {
-    /// Its path below the directory.
+    /// Path relative to the directory.
     pub(crate) path: String,
-    /// Why.
+    /// The reason.
     pub(crate) reason: String,
 }
 
-/// How often a term occurs.
+/// A term and its frequency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TermCount {
     /// The term.
     pub(crate) term: String,
-    /// How often.
+    /// Number of occurrences.
     pub(crate) count: u64,
 }
 
 /// One of the largest files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LargeFile {
-    /// Its path below the directory.
+    /// Path relative to the directory.
     pub(crate) path: String,
-    /// Its size.
+    /// Size in bytes.
     pub(crate) bytes: u64,
-    /// Its lines.
+    /// Number of lines.
     pub(crate) lines: u64,
-    /// Its words.
+    /// Number of words.
     pub(crate) words: u64,
 }
 
 node! {
-    /// Names the directory in the report, which is the output of the run.
+    /// Adds the directory to the report, which is the output of the run.
     pub(crate) struct MakeReport {};
     context = CorpusContext;
     input = CorpusReport;
     output = CorpusReport;
     |ctx, report| {
-        let path = ctx.asked.get().await.root.clone();
+        let path = ctx.options.get().await.root.clone();
         Ok(Transition::Next(CorpusReport { path, ..report }))
     }
 }

@@ -1,27 +1,27 @@
 //! `scan`: finds the files below the directory.
 
-use super::{Asked, CorpusContext, CorpusInput, FileToRead};
+use super::{CorpusContext, CorpusInput, CorpusOptions, FileToRead};
 use jetway::{Error, Fixed, Transition, node};
 use std::path::Path;
 use walkdir::WalkDir;
 
 node! {
-    /// Walks the directory and hands on one item for each file, in the order of their paths.
+    /// Walks the directory and emits one item for each file, in the order of their paths.
     pub(crate) struct Scan {};
     context = CorpusContext;
     input = CorpusInput;
     output = FileToRead;
     |ctx, input| {
         let CorpusInput { path: root, top } = input;
-        ctx.asked.set(Fixed::new(Asked { root: root.clone(), top })).await;
+        ctx.options.set(Fixed::new(CorpusOptions { root: root.clone(), top })).await;
         let files = tokio::task::spawn_blocking(move || files_below(&root)).await;
-        let files = files.map_err(|stopped| Error::Generic(format!("the scan was broken off: {stopped}")))??;
+        let files = files.map_err(|error| Error::Generic(format!("the scan did not finish: {error}")))??;
         Ok(Transition::NextAll(files))
     }
 }
 
-/// The regular files below `root`, sorted by their paths, directory by directory. Symbolic links are neither followed
-/// nor counted. A directory that cannot be looked into is handed on like a file, so that the report tells of it.
+/// The regular files below `root`, sorted by path, directory by directory. Symbolic links are neither followed nor
+/// counted. A directory that cannot be read is listed like a file, so that the report lists it as skipped.
 fn files_below(root: &Path) -> Result<Vec<FileToRead>, Error> {
     let about = root
         .metadata()
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directory_is_an_error_that_names_it() {
+    fn a_root_that_is_no_directory_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();

@@ -8,30 +8,30 @@ use jetway::{Error, Transition, node};
 use std::{fs, io, path::Path};
 
 node! {
-    /// Looks at a file that could not be analysed once more, and records why.
+    /// Examines a file that could not be analysed, and records the reason.
     pub(crate) struct Skip {};
     context = CorpusContext;
     input = FileToRead;
     output = FileReport;
     |ctx, file| {
-        let path = ctx.asked.get().await.root.join(&file.path);
-        let reason = tokio::task::spawn_blocking(move || why(&path)).await;
+        let path = ctx.options.get().await.root.join(&file.path);
+        let reason = tokio::task::spawn_blocking(move || reason(&path)).await;
         let reason = reason
-            .map_err(|stopped| Error::Generic(format!("examining {} was broken off: {stopped}", file.path)))?;
+            .map_err(|error| Error::Generic(format!("examining {} did not finish: {error}", file.path)))?;
         Ok(Transition::Next(FileReport::Skipped(SkippedFile { path: file.path, reason })))
     }
 }
 
-/// Why the file cannot be analysed, as far as it still shows.
-fn why(path: &Path) -> SkipReason {
+/// Why the file cannot be analysed, as far as it can be determined now.
+fn reason(path: &Path) -> SkipReason {
     match analyse::read(path) {
-        // The scan hands on directories only where it could not look into them.
+        // The scan lists a directory only if it could not read it.
         Err(SkipReason::NotAFile) => match fs::read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => SkipReason::PermissionDenied,
             _ => SkipReason::NotAFile,
         },
         Err(reason) => reason,
-        Ok(_) => SkipReason::Unreadable("it could not be read at first, and can be now".to_owned()),
+        Ok(_) => SkipReason::Unreadable("reading failed at first and succeeded later".to_owned()),
     }
 }
 
@@ -40,14 +40,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_what_shows_now() {
+    fn the_reason_is_determined_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        assert_eq!(why(&path), SkipReason::Vanished);
+        assert_eq!(reason(&path), SkipReason::Deleted);
         fs::write(&path, b"\0").unwrap();
-        assert_eq!(why(&path), SkipReason::Binary);
+        assert_eq!(reason(&path), SkipReason::Binary);
         fs::write(&path, b"text").unwrap();
-        assert!(matches!(why(&path), SkipReason::Unreadable(_)));
-        assert_eq!(why(directory.path()), SkipReason::NotAFile);
+        assert!(matches!(reason(&path), SkipReason::Unreadable(_)));
+        assert_eq!(reason(directory.path()), SkipReason::NotAFile);
     }
 }
