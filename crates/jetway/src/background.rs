@@ -1,33 +1,34 @@
-//! A runtime beside the caller's.
+//! A Tokio runtime next to the caller's.
 
 use std::io;
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A small runtime of our own, so that what lives on it goes on whatever the caller's runtime is busy with. Ends without
-/// waiting when it is dropped, so it may be dropped within another runtime.
+/// A small runtime whose tasks run even while the caller's runtime is blocked. Dropping it does not wait for its tasks,
+/// so it may be dropped inside another runtime.
 #[derive(Debug)]
 pub(crate) struct BackgroundRuntime(Option<Runtime>);
 
 impl BackgroundRuntime {
-    /// A runtime with so many threads of that name.
+    /// Creates a runtime with this many threads of this name.
     pub(crate) fn new(name: &str, threads: usize) -> io::Result<Self> {
         let runtime =
             Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()?;
         Ok(Self(Some(runtime)))
     }
 
-    /// Makes this the runtime that things which are made now live on.
+    /// Makes this the current runtime until the guard is dropped.
     pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
         self.0.as_ref().map(Runtime::enter)
     }
 
-    /// Carries out `task` on this runtime; the caller waits for it, and stops it by not waiting any more.
+    /// Runs `task` on this runtime and waits for it. Dropping the returned future aborts the task.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> io::Result<T> {
-        let runtime = self.0.as_ref().ok_or_else(|| io::Error::other("the runtime has ended"))?;
+        let runtime =
+            self.0.as_ref().ok_or_else(|| io::Error::other("the background runtime is shut down"))?;
         AbortOnDropHandle::new(runtime.spawn(task)).await.map_err(io::Error::other)
     }
 }

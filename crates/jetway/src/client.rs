@@ -1,4 +1,4 @@
-//! Starting runs and asking about them.
+//! A client: starts and controls runs, and reads their status and results.
 //!
 //! ```no_run
 //! use jetway::{Client, client::StartOptions};
@@ -13,8 +13,8 @@
 //! # }
 //! ```
 //!
-//! Nothing here is a privilege of Rust: a start is a message, a result is a message, and the rest are requests to the
-//! NATS micro service `jetway`, all in JSON.
+//! Any NATS client can do the same: a start is a message, a result is a message, and the other operations are JSON
+//! requests to the NATS micro service `jetway`.
 
 mod connection;
 mod error;

@@ -1,19 +1,19 @@
-//! How to write workflows and run them, chapter by chapter.
+//! The guide: how to write and run workflows.
 //!
-//! | chapter | |
+//! | page | content |
 //! |---|---|
-//! | [`concepts`] | what the parts are called, and what is guaranteed |
+//! | [`concepts`] | terms and guarantees |
 //! | [`first_workflow`] | nodes, edges, running and testing |
-//! | [`context`] | state that the nodes of a run share, and how it is merged |
-//! | [`joins`] | fan-outs, gathering, bounds |
-//! | [`errors`] | failures, fallbacks, retries |
-//! | [`checkpoints`] | going on in one process after a crash |
+//! | [`context`] | state that the nodes of a run share, and how concurrent changes are merged |
+//! | [`joins`] | fan-outs, gathering, concurrency limits |
+//! | [`errors`] | failures, fallbacks, retries, time limits |
+//! | [`checkpoints`] | resuming a run in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
-//! | [`crash_points`] | what is true when a host dies between any two operations |
-//! | [`verification`] | how to check that nothing is lost |
-//! | [`limits`] | how large things may become, and what happens at the limits |
-//! | [`examples`] | programs that show one thing each, with their pictures |
-//! | [`from_floxide`] | for code that was written against floxide |
+//! | [`crash_points`] | the state after a host crashes between any two operations, and how it recovers |
+//! | [`verification`] | how the guarantees are tested |
+//! | [`limits`] | sizes, full streams, memory, and what happens at each limit |
+//! | [`examples`] | example programs with their graphs |
+//! | [`from_floxide`] | migrating from floxide |
 
 #[doc = include_str!("../docs/concepts.md")]
 pub mod concepts {}
@@ -45,8 +45,8 @@ pub mod verification {}
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
 
-/// The chapter of the examples: a section for each, with its picture. Only the documentation reads the pictures: they are
-/// drawn by programs that are built without it.
+/// The page of the examples: a section for each, with its picture. The pictures are read only when the documentation is
+/// built, because the examples, which draw them, have to compile without them.
 macro_rules! examples {
     ($($name:literal: $what:literal;)+) => {
         #[doc = include_str!("../docs/examples.md")]
@@ -61,19 +61,19 @@ macro_rules! examples {
 }
 
 examples! {
-    "hello": "Two nodes, one after the other, and all that it takes to run them.";
-    "branching": "A node that decides: each variant of its output has a way of its own, with and without a condition.";
-    "fan_out_gather": "One value becomes many, and a node runs once when all of them have arrived.";
-    "loop_with_exit": "A node improves what it is given and decides whether it is to run again.";
-    "fallback": "What to do when a node fails: an `on_failure` edge.";
-    "retry": "A node that is tried again, as a policy beside the nodes says.";
-    "checkpoint_resume": "A process that dies in the middle of a run, and another one that goes on where it was.";
-    "nested": "A workflow as one step of another.";
-    "child_runs": "Runs that start other runs, and hold nothing while they wait for them.";
-    "order_saga": "An order that is carried out whole or undone: what was done before a step that fails is taken back.";
-    "batch": "Many small things in few steps.";
-    "timer_source": "Time that starts runs.";
-    "context_merge": "A context that a hundred branches change at the same time.";
+    "hello": "Two nodes in sequence, and the complete program to run them.";
+    "branching": "A node chooses its successor by the variant of its output, with and without a condition.";
+    "fan_out_gather": "One value becomes many; a gathering node runs once when all branches have arrived.";
+    "loop_with_exit": "A node runs again until its result is good enough.";
+    "fallback": "An `on_failure` edge leads to another node when a node fails.";
+    "retry": "A retry policy runs a failed node again.";
+    "checkpoint_resume": "A process crashes in the middle of a run, and another one resumes it.";
+    "nested": "A workflow as one step of another workflow.";
+    "child_runs": "A node starts a run of another workflow and waits for it without occupying a worker.";
+    "order_saga": "A saga: when a step fails, the steps before it are compensated.";
+    "batch": "Many small tasks in few steps.";
+    "timer_source": "A timer starts runs.";
+    "context_merge": "A hundred branches change one context concurrently.";
 }
 
 #[doc = include_str!("../docs/from-floxide.md")]

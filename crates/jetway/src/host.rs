@@ -1,4 +1,4 @@
-//! Serving workflows: a process that takes up steps and starts of runs.
+//! A host: a process that runs the steps of workflows.
 //!
 //! ```no_run
 //! # use jetway::{Host, Transition, node, workflow};
@@ -7,17 +7,17 @@
 //! # async fn example(order: Order) -> Result<(), jetway::host::HostError> {
 //! Host::from_env()            // NATS_URL, NATS_CREDS, JETWAY_NAMESPACE
 //!     .workflow(order)
-//!     .concurrency(64)        // steps at once
+//!     .concurrency(64)        // concurrent steps per workflow
 //!     .build().await?         // waits for the server
-//!     .run().await            // until SIGTERM, Ctrl-C, or an error that it cannot get over
+//!     .run().await            // until SIGTERM, Ctrl-C, or an unrecoverable error
 //! # }
 //! ```
 //!
-//! Any number of hosts may serve the same workflows: they share the work, and take over what one of them leaves when it
-//! dies. A host needs nothing but its NATS server.
+//! Any number of hosts may serve the same workflows. They share the work, and take over the steps of a host that crashes.
+//! A host needs only its NATS server.
 //!
-//! Nodes run on the runtime that [`Host::start`] or [`Host::run`] is called on, so a node that blocks its thread holds
-//! up other nodes at worst; the connection has a thread of its own.
+//! Nodes run on the runtime that calls [`Host::start`] or [`Host::run`]. The connection has threads of its own, so a node
+//! that blocks its thread can delay other nodes but not the connection.
 
 mod builder;
 mod connect;
@@ -38,7 +38,7 @@ use jetway_engine::{BuildError, Engine, backend::BackendError};
 use jetway_state::BadName;
 use std::{io, sync::Arc};
 
-/// A process that serves workflows; connected, and about to start.
+/// A host that is connected to its server and not started yet.
 #[derive(Debug)]
 pub struct Host {
     engine: Arc<Engine>,
@@ -49,49 +49,49 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host to be set up; with the default server and namespace.
+    /// Configures a host, with the default server and namespace.
     pub fn builder() -> HostBuilder {
         HostBuilder::new()
     }
 
-    /// A host to be set up as the environment says: `NATS_URL` (servers, separated by commas), `NATS_CREDS` (a
-    /// credentials file) and `JETWAY_NAMESPACE`. What is not set has its default.
+    /// Configures a host from the environment: `NATS_URL` (server addresses, separated by commas), `NATS_CREDS` (a
+    /// credentials file) and `JETWAY_NAMESPACE`. Unset variables keep their defaults.
     pub fn from_env() -> HostBuilder {
         HostBuilder::from_env()
     }
 
-    /// What the host is connected to, and what it serves.
+    /// The host's connection and workflows.
     pub fn facts(&self) -> &HostFacts {
         &self.facts
     }
 
-    /// Takes up work, and goes on in the background until [`HostHandle::drain`] is called.
+    /// Starts the host. It runs in the background until [`HostHandle::drain`] is called.
     ///
     /// # Errors
-    /// Threads that cannot be made; a server that refuses.
+    /// A thread cannot be started, or the server rejects a request.
     pub async fn start(self) -> Result<HostHandle, HostError> {
         HostHandle::start(self).await
     }
 
-    /// Serves until SIGTERM or Ctrl-C; then takes nothing new, finishes what is in flight as long as it is allowed to,
-    /// and gives back the rest. A second signal ends the process at once.
+    /// Runs until SIGTERM or Ctrl-C. Then it accepts no new work, waits for running steps up to the drain limit, and gives
+    /// back the rest to other hosts. After a second signal it returns at once.
     ///
     /// # Errors
-    /// What [`start`](Self::start) fails with, and [`HostError::Fatal`] where the host could not go on. Return it from
-    /// `main`, so that the process ends with an exit code that makes a service manager start it again.
+    /// The errors of [`start`](Self::start), and [`HostError::Fatal`] if a part of the host fails repeatedly. Return the
+    /// error from `main`: the process then ends with an exit code that makes a service manager restart it.
     pub async fn run(self) -> Result<(), HostError> {
         let handle = self.start().await?;
         let ended = tokio::select! {
             signal = shutdown_requested() => signal.map_err(HostError::Signals).inspect(|signal| {
-                tracing::info!(%signal, within = ?handle.drain_within(), "stopping: no new work is taken");
+                tracing::info!(%signal, within = ?handle.drain_within(), "stopping: accepting no new work");
             }),
             fatal = handle.fatal() => Err(HostError::Fatal(fatal)),
         };
         let drained = tokio::select! {
             drained = handle.drain() => drained,
-            // Whoever asks twice does not want to wait.
+            // A second signal means: do not wait.
             Ok(signal) = shutdown_requested() => {
-                tracing::warn!(%signal, "stopped at once: unfinished steps are taken up again when their leases end");
+                tracing::warn!(%signal, "stopped without draining: unfinished steps run again when their leases expire");
                 return ended.map(|_signal| ());
             }
         };
@@ -105,29 +105,29 @@ impl Host {
     }
 }
 
-/// What keeps a host from serving.
+/// Why a host cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
-    /// The server refuses, or is not what Jetway needs.
+    /// The server rejects a request, or does not meet the requirements of Jetway.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The namespace is not a name.
+    /// The namespace is invalid.
     #[error(transparent)]
     Namespace(#[from] BadName),
-    /// The workflows are not what a host can serve.
+    /// A host cannot serve these workflows.
     #[error(transparent)]
     Workflows(#[from] BuildError),
-    /// The settings are not what a host can keep to.
+    /// The settings are invalid.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// The thread of the connection cannot be made.
-    #[error("the thread of the connection cannot be made")]
+    /// The threads of the connection cannot be started.
+    #[error("cannot start the threads of the connection")]
     Runtime(#[source] io::Error),
-    /// The operating system does not tell when the process is asked to end.
-    #[error("signals cannot be listened to")]
+    /// Signal handlers cannot be installed.
+    #[error("cannot listen for SIGTERM and SIGINT")]
     Signals(#[source] io::Error),
-    /// The host could not go on: a part of it failed again and again.
-    #[error("the host cannot go on: {0}")]
+    /// A part of the host failed repeatedly.
+    #[error("the host failed: {0}")]
     Fatal(Fatal),
 }

@@ -1,8 +1,8 @@
 //! Durable, typed workflows whose only infrastructure is a NATS JetStream server.
 //!
-//! A workflow is a graph of nodes written in Rust. A [`Host`] runs its steps next to a NATS server; any NATS client, in
-//! any language, starts a run by publishing a message. A step is committed whole or not at all, so a run goes on
-//! where it was when a host, or all of them, have died.
+//! A workflow is a graph of nodes written in Rust. A [`Host`] is a process that runs its steps; it connects to a NATS
+//! server. Any NATS client, in any language, starts a run by publishing a message. Each step is committed atomically, so
+//! a run continues after hosts crash.
 //!
 //! # A workflow and its host
 //!
@@ -46,30 +46,29 @@
 //! }
 //! ```
 //!
-//! With a server and this program running, `nats req jetway.default.api.start.order 4 -H Jetway-Wait:10s` answers with
-//! the invoice, and `nats pub jetway.default.start.order 4` leaves a start message that is carried out even if no host
-//! is up yet. From Rust, a [`Client`] does the same with types. Without any server, [`Workflow::run`] runs a workflow
-//! in the calling task.
+//! With a server and this program running, `nats req jetway.default.api.start.order 4 -H Jetway-Wait:10s` returns the
+//! result of the run. `nats pub jetway.default.start.order 4` publishes a start message, which the server keeps until a
+//! host runs. From Rust, use a [`Client`]. Without a server, [`Workflow::run`] runs a workflow in the calling task.
 //!
-//! # What is where
+//! # Overview
 //!
-//! | | |
+//! | item | purpose |
 //! |---|---|
-//! | [`node!`](macro@node), [`workflow!`](macro@workflow) | write nodes and the graph |
-//! | [`Transition`] | what a node answers: one value, many, none, or an error |
-//! | [`SharedState`], [`Merge`] | state that the nodes of a run share, also when they run at the same time |
-//! | [`step()`] | what a node can know about the step it is in: an idempotency key, the deadline, cancellation |
-//! | [`Host`] | serves workflows |
-//! | [`Client`] | starts runs and asks for their results |
+//! | [`node!`](macro@node), [`workflow!`](macro@workflow) | define nodes and the graph |
+//! | [`Transition`] | what a node returns: one value, several values, none, or an error |
+//! | [`SharedState`], [`Merge`] | state that all nodes of a run share, also nodes that run concurrently |
+//! | [`step()`] | facts about the current step: idempotency key, deadline, cancellation |
+//! | [`Host`] | runs workflows |
+//! | [`Client`] | starts runs and reads their results |
 //! | [`telemetry`] | logs and traces |
-//! | [`distributed`], [`checkpoint`] | the engine without hosts, over stores of your own |
+//! | [`distributed`], [`checkpoint`] | workflows without hosts, over your own stores |
 //!
-//! # What is promised
+//! # Guarantees
 //!
-//! * A start message that was acknowledged is a run.
-//! * A step happens whole or not at all: its change to the context, its output and what follows it are one write.
-//! * A step may be *executed* more than once, after a crash; it is *committed* exactly once. Calls to other systems are
-//!   made safe with [`StepScope::idempotency_key`].
+//! * An acknowledged start message becomes a run.
+//! * A step is atomic: its change to the context, its output and the next work items are one write.
+//! * A step may be *executed* more than once, for example after a crash. It is *committed* exactly once. Use
+//!   [`StepScope::idempotency_key`] to make calls to other systems idempotent.
 //! * A run that has ended never changes again.
 
 #![deny(missing_docs)]
@@ -107,7 +106,7 @@ pub use jetway_state::{
 };
 pub use nats::{NatsAuth, NatsConfig};
 
-/// The README's example is compiled with the other examples.
+/// Compiles the example in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

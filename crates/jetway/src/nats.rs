@@ -1,4 +1,4 @@
-//! The connection to the NATS server, and how data is kept on it.
+//! The connection to the NATS server, and the stores on it.
 
 pub use jetway_nats::{
     Grouping, NatsAuth, NatsBackend, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore,
@@ -9,11 +9,11 @@ pub use jetway_nats::{
 use jetway_state::{BadName, Namespace};
 use std::{env, ffi::OsString, path::PathBuf};
 
-/// The settings that the environment gives: `NATS_URL` (servers, separated by commas), `NATS_CREDS` (a credentials
-/// file) and `JETWAY_NAMESPACE`. What is not set, or set to nothing, has its default.
+/// Reads the connection settings from the environment: `NATS_URL` (server addresses, separated by commas), `NATS_CREDS`
+/// (a credentials file) and `JETWAY_NAMESPACE`. A variable that is unset or empty keeps its default.
 ///
 /// # Errors
-/// The namespace is not a name.
+/// The namespace is invalid.
 pub fn config_from_env() -> Result<NatsConfig, BadName> {
     config_from(|name| env::var_os(name))
 }
@@ -34,7 +34,7 @@ fn config_from(variable: impl Fn(&str) -> Option<OsString>) -> Result<NatsConfig
     Ok(config)
 }
 
-/// The addresses in a list that is separated by commas.
+/// Splits a list of addresses at the commas.
 pub(crate) fn urls(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_set_has_its_default() {
+    fn unset_variables_keep_their_defaults() {
         let config = config(&[("NATS_URL", ""), ("JETWAY_NAMESPACE", "")]).unwrap();
         assert_eq!(config.urls, ["nats://127.0.0.1:4222"]);
         assert_eq!(config.namespace.as_str(), "default");

@@ -1,4 +1,4 @@
-//! What most workflows need: `use jetway::prelude::*;`.
+//! The names that most workflows need: `use jetway::prelude::*;`.
 
 pub use crate::{
     Client, Context, Error, Fixed, Host, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx, node,

@@ -7,26 +7,26 @@
 //! # }
 //! ```
 //!
-//! One run is one trace: a span `run <workflow>` with a span `step <node>` below it for every attempt at a step. Spans
-//! that a node opens with `tracing` are children of its step. The trace of the caller that started the run, where the
-//! start message carries a `traceparent`, is the parent of all that.
+//! Each run is one trace: a span `run <workflow>` with a child span `step <node>` for every attempt of a step. Spans that a
+//! node opens with `tracing` are children of its step. If the start message carries a `traceparent`, the run joins the
+//! trace of the caller.
 //!
 //! # Environment
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `RUST_LOG` | what is logged, such as `info,orders=debug`; default `info,async_nats=warn` |
-//! | `NO_COLOR` | no colour in the log, even on a terminal |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where traces go, such as `http://127.0.0.1:4317` (OTLP over gRPC); unset: nowhere |
-//! | `OTEL_SERVICE_NAME` | the service's name in traces, before the one in the code |
-//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | `traceidratio` and `0.1` keep every tenth run, with all its steps |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, ... | the queue of spans that wait for export |
-//! | `OTEL_SDK_DISABLED` | `true`: no traces |
+//! | `RUST_LOG` | log filter, such as `info,orders=debug`; default `info,async_nats=warn` |
+//! | `NO_COLOR` | if set and not empty, no colour in the log |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, such as `http://127.0.0.1:4317` (OTLP over gRPC); if unset, traces are not exported |
+//! | `OTEL_SERVICE_NAME` | service name in traces; overrides the one in the code |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | sampling; `traceidratio` with `0.1` keeps every tenth run, with all its steps |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, ... | the queue of spans to be exported |
+//! | `OTEL_SDK_DISABLED` | `true` disables traces |
 //!
-//! # Promise
+//! # Guarantee
 //!
-//! Work never waits for telemetry. Spans wait in a bounded queue; when the collector cannot be reached, or is slower
-//! than the work, they are dropped, and a warning says so once a minute at most.
+//! Steps never wait for telemetry. Spans to be exported are kept in a bounded queue. If the collector is unreachable or too
+//! slow, spans are dropped and a warning is logged, at most once a minute.
 
 mod export;
 mod fixed_ids;
@@ -34,7 +34,7 @@ mod log;
 mod otel_tracer;
 mod propagation;
 mod remote;
-mod reported;
+mod reporting_exporter;
 
 pub use fixed_ids::FixedIds;
 pub use otel_tracer::OtelTracer;
@@ -49,22 +49,22 @@ use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-/// What is logged where nothing else is said. The client library tells of every connection that Jetway tells of too.
+/// The default log filter. async-nats logs at `info` what Jetway logs anyway.
 const DEFAULT_LOG: &str = "info,async_nats=warn";
 
-/// What writes the spans of runs in this process, once traces are exported.
+/// The tracer of this process, once traces are exported.
 static TRACER: OnceLock<OtelTracer> = OnceLock::new();
 
-/// Logs at `info` (or as `RUST_LOG` says), and traces as the environment says, under this service name.
+/// Starts logging at `info` (or as `RUST_LOG` says), and exporting traces if the environment names a collector.
 ///
 /// # Errors
-/// The process has telemetry already, or the environment names an endpoint that cannot be one.
+/// The process has a `tracing` subscriber already, or the endpoint in the environment is invalid.
 pub fn init(service_name: &str) -> Result<TelemetryGuard, TelemetryError> {
     Telemetry::new(service_name).init()
 }
 
-/// What writes the spans of runs in this process: exports them after [`init`] has found an endpoint, and only names
-/// them in the log otherwise.
+/// The tracer of this process. It exports the spans of runs and steps if [`init`] has found an endpoint. Otherwise spans
+/// appear in the log only.
 pub fn tracer() -> Arc<dyn Tracer> {
     match TRACER.get() {
         Some(tracer) => Arc::new(tracer.clone()),
@@ -72,7 +72,7 @@ pub fn tracer() -> Arc<dyn Tracer> {
     }
 }
 
-/// Telemetry to be set up with other settings than those of [`init`].
+/// Configures telemetry with other settings than those of [`init`].
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     service_name: String,
@@ -80,12 +80,12 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Settings as [`init`] uses them.
+    /// The settings of [`init`].
     pub fn new(service_name: &str) -> Self {
         Self { service_name: service_name.to_owned(), default_log: DEFAULT_LOG.to_owned() }
     }
 
-    /// What is logged where `RUST_LOG` is not set, such as `warn` or `info,orders=debug`.
+    /// The log filter if `RUST_LOG` is not set, such as `warn` or `info,orders=debug`.
     #[must_use]
     pub fn default_log(mut self, filter: &str) -> Self {
         filter.clone_into(&mut self.default_log);
@@ -95,7 +95,7 @@ impl Telemetry {
     /// Starts logging and exporting.
     ///
     /// # Errors
-    /// As [`init`].
+    /// The same as [`init`].
     pub fn init(self) -> Result<TelemetryGuard, TelemetryError> {
         let filter = EnvFilter::try_from_default_env().or_else(|_unset_or_bad| self.default_log.parse())?;
         let export = Export::from_env(&self.service_name)?;
@@ -104,7 +104,7 @@ impl Telemetry {
             .with(spans)
             .with(log::layer().with_filter(filter))
             .try_init()
-            .map_err(|_there_is_one| TelemetryError::AlreadyInitialised)?;
+            .map_err(|_subscriber_exists| TelemetryError::AlreadyInitialised)?;
         if let Some(export) = &export {
             TRACER.get_or_init(|| export.tracer());
         }
@@ -112,16 +112,16 @@ impl Telemetry {
     }
 }
 
-/// The layer that exports spans and events of `info` and above, for programs that set up `tracing` by themselves.
-/// [`OtelTracer`] needs it, with a tracer whose provider takes its ids from [`FixedIds`].
+/// The layer that exports spans and events of level `info` and above, for programs that configure `tracing` themselves.
+/// [`OtelTracer`] needs this layer, and a provider whose id generator is [`FixedIds`].
 pub fn layer<S>(tracer: &OtelTracer) -> impl Layer<S> + use<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
-    // What the exporter itself does, and the wire below it, is not what a trace of a run is about.
-    const WIRE: [&str; 7] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "async_nats"];
-    let of_the_wire = |target: &str| {
-        WIRE.iter().any(|name| {
+    // Spans of the exporter and of the network libraries do not belong to the trace of a run.
+    const NETWORK: [&str; 7] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "async_nats"];
+    let is_network = |target: &str| {
+        NETWORK.iter().any(|name| {
             target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
         })
     };
@@ -131,11 +131,11 @@ where
         .with_threads(false)
         .with_tracked_inactivity(false)
         .with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
-            *metadata.level() <= LevelFilter::INFO && !of_the_wire(metadata.target())
+            *metadata.level() <= LevelFilter::INFO && !is_network(metadata.target())
         }))
 }
 
-/// Keeps telemetry going; dropping it sends what has not been sent yet, for a few seconds at most.
+/// Keeps telemetry running. Dropping it exports the remaining spans, which takes a few seconds at most.
 #[derive(Debug)]
 #[must_use = "telemetry ends when this is dropped: bind it to a name, as in `let _telemetry = ..`"]
 pub struct TelemetryGuard {
@@ -143,26 +143,26 @@ pub struct TelemetryGuard {
 }
 
 impl TelemetryGuard {
-    /// Where traces go; `None` where they go nowhere.
+    /// The endpoint of the collector. `None` if traces are not exported.
     pub fn endpoint(&self) -> Option<&str> {
         self.export.as_ref().map(Export::endpoint)
     }
 }
 
-/// Telemetry cannot be set up.
+/// Why telemetry cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// Something else in this process has set up `tracing`.
-    #[error("this process has a tracing subscriber already: set up telemetry once, at the start of main")]
+    /// The process has a `tracing` subscriber already.
+    #[error("this process has a tracing subscriber already: start telemetry once, at the beginning of main")]
     AlreadyInitialised,
-    /// The log filter in the code is not one.
-    #[error("bad log filter: {0}")]
+    /// The log filter in the code is invalid.
+    #[error("invalid log filter: {0}")]
     BadFilter(#[from] tracing_subscriber::filter::ParseError),
-    /// The exporter cannot be made from what the environment says.
-    #[error("traces cannot be exported: {0}")]
+    /// The exporter cannot be created from the settings in the environment.
+    #[error("cannot export traces: {0}")]
     Exporter(#[from] ExporterBuildError),
     /// The thread of the exporter cannot be started.
-    #[error("traces cannot be exported: the exporter's thread does not start: {0}")]
+    #[error("cannot export traces: the thread of the exporter does not start: {0}")]
     Thread(#[from] std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! The client itself.
+//! The client.
 
 use super::{
     ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, UnreadableRun,
@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// The pauses between two tries, at first and at last.
+/// The shortest and the longest pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// For how long a host that has no place for a request now, or does not answer, is asked again.
-const ASK_AGAIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long a request is repeated while hosts are busy or do not answer.
+const RETRY_LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts runs and asks about them. Cheap to clone; clones share the connection.
+/// Starts and controls runs, and reads their status and results. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Client {
     backend: Arc<NatsBackend>,
@@ -39,12 +39,12 @@ impl Client {
     /// Connects to a server, in the namespace `default`.
     ///
     /// # Errors
-    /// No server answers, or it is not what Jetway needs.
+    /// No server answers, or the server does not meet the requirements of Jetway.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
         Self::connect_with(NatsConfig::new(url)).await
     }
 
-    /// Connects with all settings. A client creates nothing on the server: that is the hosts' business.
+    /// Connects with these settings. A client creates no streams on the server; hosts do.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -54,17 +54,17 @@ impl Client {
         Ok(Self { hosts: Remote::new(Arc::clone(&backend)), backend })
     }
 
-    /// What the server said about itself when the connection was made.
+    /// The facts about the server, read when the client connected.
     pub fn server(&self) -> &ServerFacts {
         self.backend.server()
     }
 
-    /// Leaves a start message, as any NATS client can. When this returns, the run will be made, also where no host is
-    /// up yet; an input that the workflow does not take goes to the dead letters. The run joins the trace of the
-    /// current span.
+    /// Publishes a start message, as any NATS client can. When this returns, the server has stored the message, and the
+    /// run starts as soon as a host processes it. A start with an invalid input becomes a dead letter. The run joins the
+    /// trace of the current span.
     ///
     /// # Errors
-    /// A bad name, an input that is not JSON, a server that does not take the message.
+    /// An invalid name, an input that cannot be encoded as JSON, or a server that does not accept the message.
     pub async fn publish_start<I>(
         &self,
         workflow: &str,
@@ -79,10 +79,10 @@ impl Client {
         Ok(run)
     }
 
-    /// The result of a run, waiting for it. A server that does not answer for a while is asked again.
+    /// Waits for the result of a run. While the server does not answer, the request is repeated.
     ///
     /// # Errors
-    /// [`ClientError::TimedOut`] where the run has not ended by then, or does not exist.
+    /// [`ClientError::TimedOut`] if the run does not end within `wait`, or does not exist.
     pub async fn result(&self, run: &RunKey, wait: Duration) -> Result<DoneView, ClientError> {
         let end = Instant::now() + wait;
         let ask =
@@ -98,15 +98,13 @@ impl Client {
             .map_err(|source| ClientError::Answer { what: "the result of the run", source })
     }
 
-    /// How a run stands, as its record says: no host has to be up.
+    /// Reads the status of a run from its record. No host has to be running.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run.
+    /// [`ClientError::NotFound`] if there is no such run.
     pub async fn status(&self, run: &RunKey) -> Result<StatusView, ClientError> {
         let stored = self.backend.load(run).await?.ok_or_else(|| ClientError::NotFound {
-            message: format!(
-                "there is no run {run}: it never was, or ended so long ago that it is forgotten"
-            ),
+            message: format!("run {run} not found: it does not exist, or its record has expired"),
         })?;
         let hosts = self.backend.hosts().await?;
         let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
@@ -114,22 +112,21 @@ impl Client {
         Ok(view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name)))
     }
 
-    /// Tells a run to stop for good, to wait, or to go on, by asking a host. Telling it what it does already changes
-    /// nothing.
+    /// Cancels, pauses or resumes a run, through a host. Repeating a command has no further effect.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where there is no such run, [`ClientError::Refused`] where it has ended otherwise,
-    /// [`ClientError::NoHost`] where no host is up.
+    /// [`ClientError::NotFound`] if there is no such run, [`ClientError::Refused`] if its status does not allow the
+    /// command, [`ClientError::NoHost`] if no host is running.
     pub async fn control(&self, run: &RunKey, control: Control) -> Result<ControlView, ClientError> {
-        let told = self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?;
-        serde_json::from_value(told)
-            .map_err(|source| ClientError::Answer { what: "what the run was told", source })
+        let answer = self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?;
+        serde_json::from_value(answer)
+            .map_err(|source| ClientError::Answer { what: "the answer to the command", source })
     }
 
-    /// A page of runs.
+    /// Lists runs, one page per call.
     ///
     /// # Errors
-    /// The server is out of reach.
+    /// The server does not answer.
     pub async fn runs(&self, query: &RunsQuery) -> Result<RunsView, ClientError> {
         let page = self.backend.runs(query).await?;
         let mut view = RunsView { runs: Vec::new(), next: page.next, unreadable: Vec::new() };
@@ -145,14 +142,14 @@ impl Client {
         Ok(view)
     }
 
-    /// Asks a host to start a run. When this returns, the run exists. Hosts that have no place for the request, or do
-    /// not answer, are asked again for half a minute. Asking twice with one run id and the same input
-    /// gives one run. The run joins the trace of the current span.
+    /// Starts a run through a host. When this returns, the run exists. While hosts are busy or do not answer, the request
+    /// is repeated for up to 30 seconds. Starting twice with the same run id and the same input gives one run. The run
+    /// joins the trace of the current span.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] where hosts are up and none serves the workflow, [`ClientError::Refused`] where the
-    /// input is not what it takes or the run id is taken, [`ClientError::NoHost`] where no host is up at all:
-    /// [`publish_start`](Self::publish_start) then leaves a message for the first that comes.
+    /// [`ClientError::NotFound`] if no running host serves the workflow, [`ClientError::Refused`] if the input is
+    /// invalid or the run id is in use with another input, [`ClientError::NoHost`] if no host is running:
+    /// [`publish_start`](Self::publish_start) works without a host.
     pub async fn start<I>(
         &self,
         workflow: &str,
@@ -163,23 +160,23 @@ impl Client {
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
-        // The run has its id already, so that a start that is asked for again is the same run.
+        // The run id is chosen already, so a repeated request starts the same run.
         let ask = || self.hosts.start(request.clone(), None);
-        let end = Instant::now() + ASK_AGAIN_WITHIN;
+        let end = Instant::now() + RETRY_LIMIT;
         let backoff = ExponentialBuilder::default()
             .with_jitter()
             .with_min_delay(FIRST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times();
-        let again = |refused: &ApiError| [BUSY, NO_ANSWER].contains(&refused.code) && Instant::now() < end;
-        ask.retry(backoff).when(again).await?;
+        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
+        ask.retry(backoff).when(retryable).await?;
         Ok(run)
     }
 
-    /// The workflows of the host that answers.
+    /// The workflows of one of the running hosts.
     ///
     /// # Errors
-    /// [`ClientError::NoHost`] where no host is up.
+    /// [`ClientError::NoHost`] if no host is running.
     pub async fn workflows(&self) -> Result<Vec<WorkflowView>, ClientError> {
         let answer = self.hosts.workflows().await?;
         let answer = serde_json::from_value(answer)
@@ -187,16 +184,16 @@ impl Client {
         answer.map(|WorkflowsView { workflows }| workflows)
     }
 
-    /// The hosts that are alive, with the workflows that each serves.
+    /// The running hosts, with the workflows that each serves.
     ///
     /// # Errors
-    /// The server is out of reach.
+    /// The server does not answer.
     pub async fn hosts(&self) -> Result<Vec<HostInfo>, ClientError> {
         Ok(self.backend.hosts().await?)
     }
 }
 
-/// What a host answers to the question for its workflows.
+/// The answer of a host to a request for its workflows.
 #[derive(Deserialize)]
 struct WorkflowsView {
     workflows: Vec<WorkflowView>,

@@ -1,72 +1,72 @@
-//! What goes wrong between a client and the hosts.
+//! Errors of the client.
 
 use jetway_engine::backend::{ApiError, BackendError};
 use jetway_nats::{BUSY, NO_HOST};
 use jetway_state::{BadName, RunKey};
 use std::time::Duration;
 
-/// What goes wrong between a client and the hosts.
+/// Why a call of a [`Client`](super::Client) failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The server is out of reach, or refuses.
+    /// The NATS server does not answer, or it rejects the request.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// No host is up.
-    #[error("{message}: start one, such as `jetway host`")]
+    /// No host is running.
+    #[error("{message}: start a host, for example `jetway host`")]
     NoHost {
-        /// What was asked.
+        /// What was requested.
         message: String,
     },
-    /// There is no such run or workflow.
+    /// No such run or workflow.
     #[error("{message}")]
     NotFound {
-        /// The host's own words.
+        /// The message of the host.
         message: String,
     },
-    /// The host refuses: a bad input, a run id that is taken.
+    /// The host rejects the request: an invalid input, or a run id that is in use.
     #[error("{message}")]
     Refused {
-        /// In the manner of HTTP: 400 bad request, 409 conflict.
+        /// As in HTTP: 400 for an invalid request, 409 for a conflict.
         code: u16,
-        /// The host's own words.
+        /// The message of the host.
         message: String,
     },
-    /// The host, or what it needs, is out of order now. The same call may succeed later.
+    /// The host cannot process the request now. The same call may succeed later.
     #[error("{message}")]
     Unavailable {
-        /// The host's own words.
+        /// The message of the host.
         message: String,
     },
-    /// The run had not ended when the time was up.
-    #[error("run {run} had not ended after {waited:?}")]
+    /// The run did not end in time.
+    #[error("run {run} did not end within {waited:?}")]
     TimedOut {
         /// The run.
         run: RunKey,
-        /// How long was waited.
+        /// How long the client waited.
         waited: Duration,
     },
-    /// A name that cannot be one.
+    /// Invalid name of a workflow or run.
     #[error(transparent)]
     BadName(#[from] BadName),
-    /// The input cannot be written as JSON.
-    #[error("the input cannot be written as JSON: {0}")]
+    /// The input cannot be encoded as JSON.
+    #[error("cannot encode the input as JSON: {0}")]
     Input(#[source] serde_json::Error),
-    /// The run's record cannot be read.
+    /// The record of the run cannot be decoded.
     #[error(transparent)]
     Record(BackendError),
-    /// The answer is not what was expected: the host is of another version.
-    #[error("{what} cannot be read: {source}")]
+    /// The answer has an unexpected format. The host may be of another version.
+    #[error("cannot decode {what}: {source}; the host may be of another version")]
     Answer {
-        /// What was read.
+        /// What was decoded.
         what: &'static str,
-        /// The codec's own words.
+        /// The error of the decoder.
         source: serde_json::Error,
     },
 }
 
 impl ClientError {
-    /// Whether the same call may succeed later without a change.
+    /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Backend(error) => error.is_retryable(),

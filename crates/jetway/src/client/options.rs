@@ -1,18 +1,18 @@
-//! How a run is started.
+//! Options for starting a run.
 
 use jetway_state::RunId;
 use uuid::Uuid;
 
-/// How a run is started.
+/// Options for starting a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StartOptions {
-    /// The run's id; a random one where there is none. Starting twice with one id and the same input gives one run, so
-    /// an id that the caller can name again, such as that of an order, makes starting safe to repeat.
+    /// The run id; `None` for a random one. Starting twice with the same id and the same input gives one run. An id that
+    /// the caller can reproduce, such as an order number, therefore makes a start safe to repeat.
     pub run_id: Option<RunId>,
 }
 
 impl StartOptions {
-    /// A run of that id.
+    /// Options with this run id.
     pub fn named(run_id: RunId) -> Self {
         Self { run_id: Some(run_id) }
     }

@@ -1,4 +1,4 @@
-//! What hosts answer.
+//! The data that a client returns.
 
 use jetway_state::{
     Graph, RunId, WorkflowName,
@@ -11,41 +11,40 @@ use serde::{Deserialize, Serialize};
 pub struct RunsView {
     /// The runs.
     pub runs: Vec<RunSummary>,
-    /// Where the next page begins: the [`after`](super::RunsQuery::after) of the next query. `None` where there is no
-    /// more.
+    /// The cursor of the next page: the [`after`](super::RunsQuery::after) of the next query. `None` on the last page.
     pub next: Option<String>,
-    /// The runs of this page whose records cannot be read.
+    /// The runs of this page whose records cannot be decoded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableRun>,
 }
 
-/// A run whose record cannot be read.
+/// A run whose record cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnreadableRun {
     /// The workflow.
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
-    /// Why, and what to do.
+    /// The cause, and what to do.
     pub error: String,
 }
 
-/// One run of a page.
+/// A run in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// The workflow.
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
-    /// How many steps were committed.
+    /// Number of committed steps.
     pub steps: u64,
-    /// How many work items are to be run.
+    /// Number of work items that are not finished.
     pub pending: usize,
-    /// When it began, in RFC 3339.
+    /// Start time in RFC 3339.
     pub started_at: String,
-    /// When it ended, in RFC 3339.
+    /// End time in RFC 3339.
     pub finished_at: Option<String>,
 }
 
@@ -68,22 +67,22 @@ impl From<&Snapshot> for RunSummary {
 pub struct WorkflowView {
     /// Its name.
     pub name: WorkflowName,
-    /// Stands for its graph and the types of its inputs, in hexadecimal.
+    /// A hash of its graph and of the types of its inputs, in hexadecimal.
     pub fingerprint: String,
     /// Its graph in Graphviz's DOT language.
     pub dot: String,
-    /// Its graph as data. `None` where the host is of a build that does not tell it.
+    /// Its graph as data. `None` if the version of the host does not provide it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Graph>,
 }
 
-/// What came of telling a run to stop, to wait or to go on.
+/// The result of cancelling, pausing or resuming a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlView {
     /// The run.
     pub run_id: RunId,
-    /// How it stands now.
+    /// The new status.
     pub status: Status,
-    /// Whether it stood otherwise before.
+    /// Whether the status was different before.
     pub changed: bool,
 }

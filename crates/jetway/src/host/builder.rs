@@ -1,4 +1,4 @@
-//! The settings of a host that is to be built.
+//! The builder of a host.
 
 use super::{Host, HostError, HostFacts, connect, identity::host_id};
 use crate::{
@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 type AddWorkflow = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;
 
-/// A host to be set up.
+/// Configures a host.
 pub struct HostBuilder {
     nats: NatsConfig,
     bad_namespace: Option<BadName>,
@@ -47,22 +47,22 @@ impl HostBuilder {
         builder
     }
 
-    /// The server's address, such as `nats://127.0.0.1:4222`; several, separated by commas, for a cluster.
+    /// The server address, such as `nats://127.0.0.1:4222`. For a cluster, several addresses separated by commas.
     #[must_use]
     pub fn nats(mut self, urls: &str) -> Self {
         self.nats.urls = nats::urls(urls);
         self
     }
 
-    /// All settings of the connection, and of how data is kept: credentials, TLS, replicas, retention. Replaces what
-    /// [`nats`](Self::nats) and [`namespace`](Self::namespace) were given before.
+    /// All settings of the connection and of the streams: credentials, TLS, replicas, retention. Overrides earlier calls of
+    /// [`nats`](Self::nats) and [`namespace`](Self::namespace).
     #[must_use]
     pub fn nats_config(mut self, config: NatsConfig) -> Self {
         self.nats = config;
         self
     }
 
-    /// What keeps the runs of several teams apart on one server: `[A-Za-z0-9_-]{1,32}`. Default: `default`.
+    /// The namespace, which separates teams that share a server: `[A-Za-z0-9_-]{1,32}`. Default: `default`.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
         match Namespace::new(namespace) {
@@ -72,7 +72,7 @@ impl HostBuilder {
         self
     }
 
-    /// Adds a workflow that the host serves.
+    /// Adds a workflow for the host to serve.
     #[must_use]
     pub fn workflow<C, W>(mut self, workflow: W) -> Self
     where
@@ -83,63 +83,63 @@ impl HostBuilder {
         self
     }
 
-    /// How many steps of each workflow run at once. Default: 256.
+    /// The maximum number of concurrent steps per workflow. Default: 256.
     #[must_use]
     pub fn concurrency(mut self, steps: usize) -> Self {
         self.system.concurrency = steps;
         self
     }
 
-    /// How long steps may go on after the host was told to stop; what is not finished then is given back to other
-    /// hosts. Default: 25 seconds, which fits into the 30 seconds that Kubernetes waits.
+    /// The drain limit: how long running steps may take to finish when the host stops. Unfinished steps are then given
+    /// back to other hosts. Default: 25 seconds, less than the 30 seconds that Kubernetes waits by default.
     #[must_use]
     pub fn drain_within(mut self, limit: Duration) -> Self {
         self.system.drain_limit = limit;
         self
     }
 
-    /// Limits the time of every attempt at a step. Default: no limit.
+    /// The time limit of each attempt of a step. Default: no limit.
     #[must_use]
     pub fn step_timeout(mut self, limit: Duration) -> Self {
         self.engine.step_timeout = Some(limit);
         self
     }
 
-    /// How long the first connection is tried. Default: until it is made, since a host waits for its server.
+    /// How long to retry the first connection. Default: forever, because a host waits for its server.
     #[must_use]
     pub fn connect_within(mut self, limit: Duration) -> Self {
         self.connect_within = Some(limit);
         self
     }
 
-    /// The bounds that the engine keeps. Replaces what [`step_timeout`](Self::step_timeout) was given before.
+    /// The limits of the engine. Overrides an earlier call of [`step_timeout`](Self::step_timeout).
     #[must_use]
     pub fn engine_config(mut self, config: EngineConfig) -> Self {
         self.engine = config;
         self
     }
 
-    /// The settings of the actors: how often they look for stranded work, when they are rebuilt. Replaces what
-    /// [`concurrency`](Self::concurrency) and [`drain_within`](Self::drain_within) were given before.
+    /// The settings of the actors: intervals of the sweep, restarts after failures. Overrides earlier calls of
+    /// [`concurrency`](Self::concurrency) and [`drain_within`](Self::drain_within).
     #[must_use]
     pub fn system_config(mut self, config: SystemConfig) -> Self {
         self.system = config;
         self
     }
 
-    /// What writes the spans of runs and steps. Default: [`telemetry::tracer`].
+    /// The tracer that creates the spans of runs and steps. Default: [`telemetry::tracer`].
     #[must_use]
     pub fn tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
         self.tracer = Some(tracer);
         self
     }
 
-    /// Connects to the server, waiting for it where it does not answer, and makes its streams exist. Nothing is taken
-    /// up yet. Logs what the host is connected to, and what a commit on it survives.
+    /// Connects to the server and creates missing streams. Waits while the server does not answer. The host accepts no work
+    /// before it is started. Logs the durability of a commit on this server.
     ///
     /// # Errors
-    /// A server that answers and is not what Jetway needs: too old, without JetStream, refusing the login; workflows
-    /// or settings that cannot be served.
+    /// The server does not meet the requirements (too old, no JetStream), rejects the login, or the workflows or settings
+    /// are invalid.
     pub async fn build(self) -> Result<Host, HostError> {
         let Self { nats, bad_namespace, workflows, engine, system, tracer, connect_within } = self;
         if let Some(bad) = bad_namespace {

@@ -1,4 +1,4 @@
-//! The connection of a host, which waits for its server.
+//! The connection of a host. A host waits for its server.
 
 use super::HostError;
 use crate::{background::BackgroundRuntime, nats::NatsConfig};
@@ -8,15 +8,15 @@ use jetway_nats::{NatsBackend, ServiceHandle, serve};
 use jetway_state::WorkflowName;
 use std::{sync::Arc, time::Duration};
 
-/// The longest pause between two tries.
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The backend of a host.
 #[derive(Debug)]
 pub(super) struct Connected(Arc<NatsBackend>);
 
-/// Connects, on a runtime of the host's own. A server that does not answer is waited for; one that refuses, or is not
-/// what Jetway needs, is an error at once.
+/// Connects on the background runtime of the host. Retries while the server does not answer. Fails at once if the server
+/// rejects the connection or does not meet the requirements.
 pub(super) async fn connect(
     runtime: &BackgroundRuntime,
     config: NatsConfig,
@@ -28,13 +28,13 @@ pub(super) async fn connect(
         .with_max_delay(LONGEST_PAUSE)
         .without_max_times()
         .with_total_delay(within);
-    let trying = (move || NatsBackend::connect(config.clone()))
+    let connecting = (move || NatsBackend::connect(config.clone()))
         .retry(backoff)
         .when(BackendError::is_retryable)
         .notify(move |error, pause| {
-            tracing::warn!(%error, "waiting for the nats-server at {urls}: next try in {:.1} s", pause.as_secs_f32());
+            tracing::warn!(%error, "cannot connect to nats-server at {urls}, retrying in {:.1} s", pause.as_secs_f32());
         });
-    let connected = runtime.run(trying).await.map_err(HostError::Runtime)??;
+    let connected = runtime.run(connecting).await.map_err(HostError::Runtime)??;
     Ok(Connected(Arc::new(connected)))
 }
 
@@ -47,7 +47,7 @@ impl Connected {
         self.0.server().version.clone()
     }
 
-    /// What an acknowledged step survives, as far as it can be seen; never overstated.
+    /// The durability of a commit, as far as a client can determine it.
     pub(super) async fn durability(&self) -> String {
         match self.0.durability().await {
             Ok(durability) => durability.to_string(),
@@ -55,7 +55,7 @@ impl Connected {
         }
     }
 
-    /// Offers the API to every NATS client of the namespace, on the runtime of the connection.
+    /// Serves the API to the NATS clients of the namespace, on the background runtime.
     pub(super) async fn serve(
         &self,
         runtime: &BackgroundRuntime,

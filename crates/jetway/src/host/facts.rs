@@ -1,30 +1,30 @@
-//! What a host tells about itself when it starts.
+//! Facts about a host.
 
 use jetway_state::{Namespace, WorkflowName};
 use serde::Serialize;
 
-/// What a host is connected to, and what it serves.
+/// Facts about a host: its connection and its workflows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct HostFacts {
-    /// Names this host among those that are alive.
+    /// The unique name of this host.
     pub host: String,
-    /// The servers' addresses.
+    /// The server addresses.
     pub nats: Vec<String>,
-    /// The server's version.
+    /// The server version.
     pub server_version: String,
     /// The namespace.
     pub namespace: Namespace,
-    /// What an acknowledged step survives, in a sentence.
+    /// The durability of a commit, as text.
     pub durability: String,
-    /// The workflows that it serves.
+    /// The workflows that the host serves.
     pub workflows: Vec<WorkflowName>,
-    /// How many steps it runs at once.
+    /// The maximum number of concurrent steps per workflow.
     pub concurrency: usize,
 }
 
 impl HostFacts {
-    /// The names of the workflows, as a sentence lists them.
+    /// The names of the workflows, separated by commas.
     pub fn workflow_names(&self) -> String {
         self.workflows.iter().map(WorkflowName::as_str).collect::<Vec<_>>().join(", ")
     }

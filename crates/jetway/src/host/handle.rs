@@ -1,4 +1,4 @@
-//! A host that serves.
+//! A running host.
 
 use super::{Host, HostError, HostFacts, connect::Connected};
 use crate::background::BackgroundRuntime;
@@ -8,16 +8,16 @@ use jetway_nats::ServiceHandle;
 use std::{sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
-/// How long requests that wait for a result may go on when the host stops; other hosts answer them when asked again.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How long open API requests may take to finish when the host stops. Clients repeat them at other hosts.
+const SERVICE_STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// A host that serves in the background.
+/// A host that runs in the background.
 ///
-/// Stop it with [`drain`](Self::drain). Dropped without, it stops at once, and what is in flight comes back to other
-/// hosts when its leases end.
+/// Stop it with [`drain`](Self::drain). If it is dropped instead, it stops at once, and its unfinished steps run again on
+/// other hosts when their leases expire.
 #[derive(Debug)]
 pub struct HostHandle {
-    // Fields are dropped in this order: nothing is asked of a connection that is gone.
+    // Fields are dropped in this order, so that nothing uses the connection after it is closed.
     service: ServiceHandle,
     system: ActorSystem,
     facts: HostFacts,
@@ -43,33 +43,33 @@ impl HostHandle {
         Ok(Self { service, system, facts, _backend: backend, _background: background })
     }
 
-    /// What the host is connected to, and what it serves.
+    /// The host's connection and workflows.
     pub fn facts(&self) -> &HostFacts {
         &self.facts
     }
 
-    /// How long steps may go on once the host is told to stop.
+    /// The drain limit: how long running steps may take to finish when the host stops.
     pub fn drain_within(&self) -> Duration {
         self.system.config().drain_limit
     }
 
-    /// What the host is doing.
+    /// The current status of the host's actors.
     pub async fn observe(&self) -> SystemStatus {
         self.system.observe().await
     }
 
-    /// Resolves when the host cannot go on, because a part of it failed again and again. Drain it then, and end the
+    /// Resolves when a part of the host has failed repeatedly and the host cannot continue. Drain the host then, and end the
     /// process with an error.
     pub fn fatal(&self) -> impl Future<Output = Fatal> + Send + use<> {
         self.system.fatal()
     }
 
-    /// Stops in good order: answers no more requests, takes no more tickets and start messages, finishes what is in
-    /// flight within the time that the host was built with, and gives back the rest.
+    /// Stops the host gracefully: it accepts no more requests, tickets and start messages, waits for running steps up to
+    /// the drain limit, and gives back the rest to other hosts.
     pub async fn drain(self) -> Drained {
         let Self { service, system, .. } = self;
         let limit = system.config().drain_limit;
-        let (drained, ()) = tokio::join!(system.drain(limit), service.stop(ANSWERS_WITHIN));
+        let (drained, ()) = tokio::join!(system.drain(limit), service.stop(SERVICE_STOP_LIMIT));
         drained
     }
 }

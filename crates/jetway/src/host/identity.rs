@@ -1,17 +1,17 @@
-//! The name of a host among those that are alive.
+//! The name of a host.
 
 use std::env;
 use uuid::Uuid;
 
-/// Unique for the process, and telling people where it runs: the machine's name, the process id, a random number.
+/// A unique name: the machine name, the process id and a random number.
 pub(super) fn host_id() -> String {
     let machine = env::var("HOSTNAME").unwrap_or_default();
     let random = Uuid::new_v4().simple().to_string();
-    format!("{}-{}-{}", tidy(&machine), std::process::id(), &random[..8])
+    format!("{}-{}-{}", sanitize(&machine), std::process::id(), &random[..8])
 }
 
-/// The first characters that a name may have.
-fn tidy(machine: &str) -> String {
+/// The machine name without its domain, reduced to the allowed characters.
+fn sanitize(machine: &str) -> String {
     let fit = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
     let name: String = machine.chars().take_while(|c| *c != '.').filter(fit).take(40).collect();
     if name.is_empty() { "host".to_owned() } else { name }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_is_a_name_and_never_the_same() {
+    fn the_id_is_a_valid_name_and_unique() {
         let (one, other) = (host_id(), host_id());
         assert_ne!(one, other);
         assert!(
@@ -32,10 +32,10 @@ mod tests {
     }
 
     #[test]
-    fn the_machines_name_is_cut_to_what_fits() {
-        assert_eq!(tidy("node-1.example.com"), "node-1");
-        assert_eq!(tidy("\u{e4}b c"), "bc");
-        assert_eq!(tidy(""), "host");
-        assert_eq!(tidy(&"x".repeat(100)).len(), 40);
+    fn the_machine_name_is_sanitized() {
+        assert_eq!(sanitize("node-1.example.com"), "node-1");
+        assert_eq!(sanitize("\u{e4}b c"), "bc");
+        assert_eq!(sanitize(""), "host");
+        assert_eq!(sanitize(&"x".repeat(100)).len(), 40);
     }
 }

@@ -1,6 +1,6 @@
-//! Sending spans to a collector over OTLP/gRPC.
+//! Exports spans to a collector over OTLP/gRPC.
 
-use super::{FixedIds, OtelTracer, TelemetryError, reported::Reported};
+use super::{FixedIds, OtelTracer, TelemetryError, reporting_exporter::ReportingExporter};
 use crate::background::BackgroundRuntime;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -11,17 +11,17 @@ use opentelemetry_sdk::{
 use std::{env, fmt, time::Duration};
 use uuid::Uuid;
 
-/// How long spans wait for others to go with them.
-const DELAY: Duration = Duration::from_millis(500);
-/// How many spans wait at most; the next ones are dropped.
-const QUEUE: usize = 16_384;
-/// How many links a span has at most: a fan-in links to all its branches.
-const LINKS: u32 = 16_384;
-/// How long ending a process may wait for its last spans to be sent.
-const FLUSH: Duration = Duration::from_secs(3);
+/// How long the exporter collects spans for one batch.
+const BATCH_DELAY: Duration = Duration::from_millis(500);
+/// The maximum number of spans in the queue. Further spans are dropped.
+const MAX_QUEUE: usize = 16_384;
+/// The maximum number of links of a span. A gathering step links to all branches.
+const MAX_LINKS: u32 = 16_384;
+/// How long the end of the process may wait for the last spans to be exported.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// The pipeline from spans to the collector, with a thread of its own: it works whatever runtime the process has, and
-/// also while that one is blocked.
+/// The export pipeline. It has its own thread, so it works with any runtime of the process, also while that runtime is
+/// blocked.
 pub(super) struct Export {
     endpoint: String,
     provider: SdkTracerProvider,
@@ -29,7 +29,7 @@ pub(super) struct Export {
 }
 
 impl Export {
-    /// The pipeline that the environment asks for; `None` where it asks for none.
+    /// The pipeline that the environment configures. `None` if there is no endpoint or traces are disabled.
     pub(super) fn from_env(service_name: &str) -> Result<Option<Self>, TelemetryError> {
         let endpoint =
             set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
@@ -44,10 +44,10 @@ impl Export {
     fn to(endpoint: String, service_name: &str) -> Result<Self, TelemetryError> {
         let runtime = BackgroundRuntime::new("jetway-otlp", 1)?;
         let exporter = {
-            let _runtime_of_the_connection = runtime.enter();
+            let _connection_runtime = runtime.enter();
             SpanExporter::builder().with_tonic().with_endpoint(&endpoint).build()?
         };
-        let processor = BatchSpanProcessor::builder(Reported::new(exporter, &endpoint))
+        let processor = BatchSpanProcessor::builder(ReportingExporter::new(exporter, &endpoint))
             .with_batch_config(batch_config())
             .build();
         let provider =
@@ -66,8 +66,8 @@ impl Export {
 
 impl Drop for Export {
     fn drop(&mut self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH) {
-            tracing::warn!(endpoint = self.endpoint, %error, "the last traces may not have been exported");
+        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_LIMIT) {
+            tracing::warn!(endpoint = self.endpoint, %error, "cannot export the remaining traces");
         }
     }
 }
@@ -78,27 +78,27 @@ impl fmt::Debug for Export {
     }
 }
 
-/// What every provider of ours has, whatever its exporter.
+/// The settings of a provider that do not depend on its exporter.
 pub(super) fn provider_builder() -> TracerProviderBuilder {
     let builder = SdkTracerProvider::builder().with_id_generator(FixedIds::default());
     match set("OTEL_SPAN_LINK_COUNT_LIMIT") {
         Some(_as_the_sdk_reads_it) => builder,
-        None => builder.with_max_links_per_span(LINKS),
+        None => builder.with_max_links_per_span(MAX_LINKS),
     }
 }
 
 fn batch_config() -> BatchConfig {
     let mut config = BatchConfigBuilder::default();
     if set("OTEL_BSP_SCHEDULE_DELAY").is_none() {
-        config = config.with_scheduled_delay(DELAY);
+        config = config.with_scheduled_delay(BATCH_DELAY);
     }
     if set("OTEL_BSP_MAX_QUEUE_SIZE").is_none() {
-        config = config.with_max_queue_size(QUEUE);
+        config = config.with_max_queue_size(MAX_QUEUE);
     }
     config.build()
 }
 
-/// Who the spans are from. What the environment says wins over the code.
+/// The resource attributes. The environment overrides the service name in the code.
 fn resource(service_name: &str) -> Resource {
     let named = set("OTEL_SERVICE_NAME").is_some()
         || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="));
@@ -109,7 +109,7 @@ fn resource(service_name: &str) -> Resource {
     if named { builder.build() } else { builder.with_service_name(service_name.to_owned()).build() }
 }
 
-/// A variable that is set to something.
+/// The value of an environment variable that is set and not empty.
 fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -120,38 +120,38 @@ mod tests {
     use opentelemetry::trace::{Tracer, TracerProvider};
     use std::{net::TcpListener, time::Instant};
 
-    /// Spans that nobody takes, in the middle of a runtime as a host has it.
+    /// Creates spans that are not exported, on a runtime as a host has it.
     async fn lose_spans(endpoint: String) -> Duration {
         let export = Export::to(endpoint, "test").unwrap();
         let tracer = export.provider.tracer("test");
         let began = Instant::now();
-        for _ in 0..QUEUE * 2 {
+        for _ in 0..MAX_QUEUE * 2 {
             drop(tracer.start("span"));
         }
         let worked = began.elapsed();
         drop(export);
-        assert!(began.elapsed() < worked + FLUSH + Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < worked + FLUSH_LIMIT + Duration::from_secs(2), "{:?}", began.elapsed());
         worked
     }
 
     #[tokio::test]
-    async fn a_collector_that_is_not_there_holds_up_nothing() {
-        // A port that was free a moment ago.
+    async fn an_unreachable_collector_delays_nothing() {
+        // A free port.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let worked = lose_spans(format!("http://127.0.0.1:{port}")).await;
         assert!(worked < Duration::from_secs(5), "{worked:?}");
     }
 
     #[tokio::test]
-    async fn a_collector_that_never_answers_holds_up_nothing() {
+    async fn a_silent_collector_delays_nothing() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let worked = lose_spans(format!("http://{}", silent.local_addr().unwrap())).await;
         assert!(worked < Duration::from_secs(5), "{worked:?}");
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_is_none_is_an_error_in_words() {
+    async fn an_invalid_endpoint_is_an_error() {
         let error = Export::to("not an address".to_owned(), "test").unwrap_err().to_string();
-        assert!(error.starts_with("traces cannot be exported: "), "{error}");
+        assert!(error.starts_with("cannot export traces: "), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Spans whose ids are known before they are written.
+//! An id generator that can be given the ids of the next span.
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
@@ -8,35 +8,35 @@ thread_local! {
     static FIXED: Cell<Option<(TraceId, SpanId)>> = const { Cell::new(None) };
 }
 
-/// Makes random ids, except for a run's span: its ids were fixed when the run began.
+/// Generates random ids, except for the span of a run: its ids were chosen when the run started.
 ///
-/// The SDK asks its generator on the thread that starts the span, and nowhere else, so ids that are laid down on that
-/// thread for the length of one call reach that span and no other.
+/// The SDK calls its generator on the thread that starts the span. Ids that are set on that thread during one call
+/// therefore reach that span and no other.
 #[derive(Debug, Clone, Default)]
 pub struct FixedIds {
     random: RandomIdGenerator,
 }
 
 impl FixedIds {
-    /// Calls `start`, which starts one span; it gets these ids. The trace id counts for a span without a parent; one
-    /// with a parent is in its parent's trace.
+    /// Calls `start`, which starts one span with these ids. The trace id is used for a span without a parent only; a span
+    /// with a parent belongs to its parent's trace.
     pub(super) fn with<R>(trace: TraceId, span: SpanId, start: impl FnOnce() -> R) -> R {
-        let _until_it_returns = LaidDown::new(trace, span);
+        let _reset = ResetOnDrop::new(trace, span);
         start()
     }
 }
 
-/// Ids that are laid down on this thread; taken up again when this is dropped, a panic included.
-struct LaidDown;
+/// Clears the ids of this thread on drop, also after a panic.
+struct ResetOnDrop;
 
-impl LaidDown {
+impl ResetOnDrop {
     fn new(trace: TraceId, span: SpanId) -> Self {
         FIXED.set(Some((trace, span)));
         Self
     }
 }
 
-impl Drop for LaidDown {
+impl Drop for ResetOnDrop {
     fn drop(&mut self) {
         FIXED.set(None);
     }

@@ -16,23 +16,23 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Lines for people on standard error, in colour on a terminal.
+/// Formats log lines on standard error, in colour on a terminal.
 pub(super) fn layer<S>() -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(wanted && io::stderr().is_terminal())
-        .fmt_fields(WithoutExport)
+        .with_ansi(colour && io::stderr().is_terminal())
+        .fmt_fields(WithoutOtelFields)
 }
 
-/// Formats fields as usual, without those that only tell the exporter what to do.
+/// The default format of fields, without the `otel.` fields, which are for the exporter only.
 #[derive(Debug)]
-struct WithoutExport;
+struct WithoutOtelFields;
 
-impl<'writer> FormatFields<'writer> for WithoutExport {
+impl<'writer> FormatFields<'writer> for WithoutOtelFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
         let mut visitor = Skipping(DefaultVisitor::new(writer, true));
         fields.record(&mut visitor);
@@ -81,13 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn the_log_leaves_out_what_only_the_exporter_needs() {
+    fn the_log_omits_fields_for_the_exporter() {
         let lines = Lines::default();
         let writer = lines.clone();
         let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
             .with_ansi(false)
-            .fmt_fields(WithoutExport);
+            .fmt_fields(WithoutOtelFields);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let span = tracing::info_span!("step", otel.name = "step a", otel.kind = %"consumer", node = "a");
             span.in_scope(|| tracing::info!(n = 1, "done"));

@@ -18,15 +18,15 @@ use std::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Writes a span `run <workflow>` for every run and a span `step <node>` for every attempt at a step.
+/// Creates a span `run <workflow>` for every run, and a span `step <node>` for every attempt of a step.
 #[derive(Clone)]
 pub struct OtelTracer {
     tracer: SdkTracer,
 }
 
 impl OtelTracer {
-    /// A tracer whose spans go where the provider sends them. The provider takes its ids from [`FixedIds`], or the
-    /// span of a run is not the one that its steps name as their parent.
+    /// A tracer that uses this provider. The id generator of the provider has to be [`FixedIds`]; otherwise the span of a
+    /// run does not have the id that its steps name as their parent.
     pub fn new(provider: &SdkTracerProvider) -> Self {
         Self { tracer: provider.tracer("jetway") }
     }
@@ -57,7 +57,7 @@ impl Tracer for OtelTracer {
             jetway.attempt = info.attempt,
             jetway.outcome = tracing::field::Empty,
         );
-        let id = place(&span, info);
+        let id = set_parent_and_links(&span, info);
         StepSpan { span, id }
     }
 
@@ -82,11 +82,11 @@ impl Tracer for OtelTracer {
     }
 }
 
-/// Puts the step's span below the run's span; returns its id. Parent and links must be known before the id is asked
-/// for, because that is what starts the span.
-fn place(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
+/// Makes the step's span a child of the run's span, and returns its id. Reading the id starts the span, so parent and
+/// links have to be set before.
+fn set_parent_and_links(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
     if let Err(error) = span.set_parent(remote::run(info.trace)) {
-        tracing::debug!(%error, "the step's span is not exported");
+        tracing::debug!(%error, "cannot export the span of the step");
         return None;
     }
     for link in &info.links {
@@ -100,7 +100,7 @@ fn place(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
     let started = context.span();
     if let Some(wait) = info.queue_wait {
         let waited = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        started.add_event("taken from the queue", vec![KeyValue::new("jetway.queue_wait_ms", waited)]);
+        started.add_event("ticket received", vec![KeyValue::new("jetway.queue_wait_ms", waited)]);
     }
     let id = started.span_context().span_id();
     (id != SpanId::INVALID).then(|| u64::from_be_bytes(id.to_bytes()))

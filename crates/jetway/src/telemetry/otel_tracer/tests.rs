@@ -1,4 +1,4 @@
-//! What is exported, span by span.
+//! The exported spans.
 
 use super::*;
 use crate::telemetry::{current_trace, export::provider_builder, layer};
@@ -18,11 +18,11 @@ use std::{
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Keeps what is exported.
+/// Collects the exported spans.
 #[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
+struct Collector(Arc<Mutex<Vec<SpanData>>>);
 
-impl SpanExporter for Kept {
+impl SpanExporter for Collector {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.0.lock().unwrap().extend(batch);
         Ok(())
@@ -30,26 +30,27 @@ impl SpanExporter for Kept {
 }
 
 struct Exported {
-    kept: Kept,
+    collector: Collector,
     tracer: OtelTracer,
     _subscriber: tracing::subscriber::DefaultGuard,
 }
 
 impl Exported {
-    /// A tracer whose spans are kept in memory. The log layer beside it hides everything, which must hide nothing from
-    /// the exporter.
+    /// A tracer with an exporter in memory. The log layer beside it filters everything, which must not affect the
+    /// exporter.
     fn new() -> Self {
-        let kept = Kept::default();
-        let provider = provider_builder().with_span_processor(SimpleSpanProcessor::new(kept.clone())).build();
+        let collector = Collector::default();
+        let provider =
+            provider_builder().with_span_processor(SimpleSpanProcessor::new(collector.clone())).build();
         let tracer = OtelTracer::new(&provider);
         let silent = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
         let silent = tracing_subscriber::Layer::with_filter(silent, tracing::level_filters::LevelFilter::OFF);
         let subscriber = tracing_subscriber::registry().with(layer(&tracer)).with(silent);
-        Self { kept, tracer, _subscriber: tracing::subscriber::set_default(subscriber) }
+        Self { collector, tracer, _subscriber: tracing::subscriber::set_default(subscriber) }
     }
 
     fn spans(&self) -> BTreeMap<String, SpanData> {
-        let spans = self.kept.0.lock().unwrap().clone();
+        let spans = self.collector.0.lock().unwrap().clone();
         spans.into_iter().map(|span| (span.name.to_string(), span)).collect()
     }
 }
@@ -103,7 +104,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 }
 
 #[test]
-fn a_run_is_written_with_the_ids_and_times_that_were_fixed() {
+fn a_run_is_exported_with_its_own_ids_and_times() {
     let exported = Exported::new();
     exported.tracer.run_ended(&snapshot(Status::Completed, None, None));
     let spans = exported.spans();
@@ -120,7 +121,7 @@ fn a_run_is_written_with_the_ids_and_times_that_were_fixed() {
 }
 
 #[test]
-fn a_run_that_was_started_within_a_trace_is_below_its_caller() {
+fn a_run_with_a_traceparent_is_a_child_of_its_caller() {
     let exported = Exported::new();
     let caller = 0xb7ad_6b71_6920_3331;
     exported.tracer.run_ended(&snapshot(Status::Completed, None, Some(caller)));
@@ -134,7 +135,7 @@ fn a_run_that_was_started_within_a_trace_is_below_its_caller() {
 }
 
 #[test]
-fn a_failed_run_says_why() {
+fn a_failed_run_has_an_error_status() {
     let exported = Exported::new();
     let error = RunError {
         item: Some(ItemId::start()),
@@ -152,7 +153,7 @@ fn a_failed_run_says_why() {
 }
 
 #[test]
-fn a_step_is_below_its_run_and_links_to_what_led_to_it() {
+fn a_step_is_a_child_of_its_run_and_links_to_its_causes() {
     let exported = Exported::new();
     let (run, trace, item) = (run(), trace(None), ItemId::start());
     let step = exported.tracer.step(&info(&run, &trace, &item, vec![7, 8]));
@@ -171,7 +172,7 @@ fn a_step_is_below_its_run_and_links_to_what_led_to_it() {
     let links: Vec<_> = span.links.iter().map(|link| link.span_context.span_id()).collect();
     assert_eq!(links, [SpanId::from(7), SpanId::from(8)]);
     let events: Vec<_> = span.events.iter().map(|event| event.name.as_ref()).collect();
-    assert_eq!(events, ["taken from the queue", "commit conflict"]);
+    assert_eq!(events, ["ticket received", "commit conflict"]);
     for (key, value) in [
         ("jetway.workflow", "pay"),
         ("jetway.run_id", "r-1"),
@@ -187,7 +188,7 @@ fn a_step_is_below_its_run_and_links_to_what_led_to_it() {
 }
 
 #[tokio::test]
-async fn spans_of_the_node_are_below_the_step_and_what_it_calls_joins_the_trace() {
+async fn spans_and_calls_of_a_node_belong_to_its_step() {
     let exported = Exported::new();
     let (run, trace, item) = (run(), trace(None), ItemId::start());
     let step = exported.tracer.step(&info(&run, &trace, &item, Vec::new()));
@@ -214,7 +215,7 @@ async fn spans_of_the_node_are_below_the_step_and_what_it_calls_joins_the_trace(
 }
 
 #[test]
-fn other_spans_get_random_ids_after_a_run_was_written() {
+fn other_spans_get_random_ids_after_a_run_span() {
     let exported = Exported::new();
     exported.tracer.run_ended(&snapshot(Status::Completed, None, None));
     let (run, trace, item) = (run(), trace(None), ItemId::start());
@@ -226,20 +227,20 @@ fn other_spans_get_random_ids_after_a_run_was_written() {
 }
 
 #[test]
-fn a_run_that_its_caller_does_not_sample_is_not_exported() {
+fn an_unsampled_run_is_not_exported() {
     let exported = Exported::new();
     let mut unsampled = snapshot(Status::Completed, None, Some(5));
     unsampled.trace.flags = 0;
     exported.tracer.run_ended(&unsampled);
     let (run, item) = (run(), ItemId::start());
     let step = exported.tracer.step(&info(&run, &unsampled.trace, &item, Vec::new()));
-    assert!(step.id.is_some(), "steps still name each other");
+    assert!(step.id.is_some(), "steps still have ids");
     drop(step);
     assert!(exported.spans().is_empty());
 }
 
 #[test]
-fn a_fan_in_links_to_more_branches_than_the_sdk_allows_by_itself() {
+fn a_gathering_step_links_to_thousands_of_branches() {
     let exported = Exported::new();
     let (run, trace, item) = (run(), trace(None), ItemId::start());
     drop(exported.tracer.step(&info(&run, &trace, &item, (1..=2_000).collect())));
@@ -247,7 +248,7 @@ fn a_fan_in_links_to_more_branches_than_the_sdk_allows_by_itself() {
 }
 
 #[test]
-fn without_a_span_there_is_nothing_to_join() {
+fn without_a_span_there_are_no_headers() {
     let _exported = Exported::new();
     assert_eq!(current_trace(), TraceHeaders::default());
 }

@@ -1,4 +1,4 @@
-//! An exporter that says when it loses spans, but not too often.
+//! An exporter that logs lost spans, at a limited rate.
 
 use opentelemetry_sdk::{
     Resource,
@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// At most one warning in this time.
-const EVERY: Duration = Duration::from_secs(60);
+/// The minimum time between two warnings.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Passes spans on to another exporter and logs what that one loses.
+/// Passes spans to another exporter, and logs the spans that it fails to export.
 #[derive(Debug)]
-pub(super) struct Reported<E> {
+pub(super) struct ReportingExporter<E> {
     inner: E,
     endpoint: String,
     losses: Mutex<Losses>,
@@ -23,14 +23,14 @@ pub(super) struct Reported<E> {
 
 #[derive(Debug, Default)]
 struct Losses {
-    /// Spans that were lost since the last warning.
+    /// Spans lost since the last warning.
     unreported: usize,
     /// Whether the last export failed.
     failing: bool,
     last_warning: Option<Instant>,
 }
 
-/// What is to be said about an export.
+/// What to log after an export.
 #[derive(Debug, PartialEq, Eq)]
 enum Report {
     Lost(usize),
@@ -44,7 +44,7 @@ impl Losses {
         }
         self.failing = true;
         self.unreported += spans;
-        if self.last_warning.is_some_and(|last| now.duration_since(last) < EVERY) {
+        if self.last_warning.is_some_and(|last| now.duration_since(last) < WARNING_INTERVAL) {
             return None;
         }
         self.last_warning = Some(now);
@@ -52,7 +52,7 @@ impl Losses {
     }
 }
 
-impl<E> Reported<E> {
+impl<E> ReportingExporter<E> {
     pub(super) fn new(inner: E, endpoint: &str) -> Self {
         Self { inner, endpoint: endpoint.to_owned(), losses: Mutex::default() }
     }
@@ -67,17 +67,17 @@ impl<E> Reported<E> {
                 endpoint = self.endpoint,
                 spans,
                 %error,
-                "traces cannot be exported and are dropped; work goes on. Is a collector listening there for OTLP over gRPC?"
+                "cannot export traces, dropping them; check that a collector listens on the endpoint for OTLP over gRPC"
             ),
             (Some(Report::Recovered), _) => {
-                tracing::info!(endpoint = self.endpoint, "traces are exported again")
+                tracing::info!(endpoint = self.endpoint, "exporting traces again")
             }
             _ => {}
         }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Reported<E> {
+impl<E: SpanExporter> SpanExporter for ReportingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let exported = self.inner.export(batch).await;
@@ -103,14 +103,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_are_told_once_in_a_while_and_none_is_forgotten() {
+    fn losses_are_logged_once_per_interval_and_all_are_counted() {
         let start = Instant::now();
         let mut losses = Losses::default();
         assert_eq!(losses.note(5, false, start), None);
         assert_eq!(losses.note(5, true, start), Some(Report::Lost(5)));
         assert_eq!(losses.note(7, true, start + Duration::from_secs(1)), None);
-        assert_eq!(losses.note(1, true, start + EVERY), Some(Report::Lost(8)));
-        assert_eq!(losses.note(1, false, start + EVERY), Some(Report::Recovered));
-        assert_eq!(losses.note(1, false, start + EVERY), None);
+        assert_eq!(losses.note(1, true, start + WARNING_INTERVAL), Some(Report::Lost(8)));
+        assert_eq!(losses.note(1, false, start + WARNING_INTERVAL), Some(Report::Recovered));
+        assert_eq!(losses.note(1, false, start + WARNING_INTERVAL), None);
     }
 }
