@@ -78,7 +78,7 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
         hosts: args.hosts.max(1),
         host: HostCommand { program: env::current_exe()?, arguments: vec!["verify-host".into()] },
     };
-    output::note(&format!("seed {}", options.seed));
+    output::note(&format!("seed {0}; repeat with `jetway verify --seed {0}`", options.seed));
     let bar = output::PhaseProgress::new(options.time)?;
     let show = |Progress { phase, summary }: Progress<'_>| {
         let (number, runs, steps) = (summary.phases + 1, summary.runs, summary.steps);
