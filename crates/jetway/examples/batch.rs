@@ -1,14 +1,14 @@
-//! Many small things in few steps: a function splits a list into pages, and each page is one step that works on several
-//! things at once.
+//! Many small tasks in few steps: a function splits a list into pages. Each page is one step, which processes several ids
+//! concurrently.
 //!
 //! ```text
 //!                         ┌─▶ fetch 1 2 3 4 ─┐
-//! ids ──▶ pages (of four) ┼─▶ fetch 5 6 7 8 ─┼─▶ total ──▶ the weight of all
+//! ids ──▶ pages (of four) ┼─▶ fetch 5 6 7 8 ─┼─▶ total ──▶ the total weight
 //!                         └─▶ fetch 9 10 ────┘  (gathers)
 //! ```
 //!
-//! A step costs a durable write. A step for each thing is right where things are slow or dear; a batch is where there are
-//! many and doing a page again does no harm.
+//! Each step costs a durable write. Use one step per item if an item is slow or expensive. Use a batch if there are many
+//! items and repeating a page after a crash does no harm.
 //!
 //! ```sh
 //! cargo run -p jetway --example batch
@@ -18,10 +18,10 @@
 //! It prints:
 //!
 //! ```text
-//! 3 pages, 10 things, 550 grams
+//! 3 pages, 10 parcels, 550 grams
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{BatchNode, SplitNode, prelude::*};
@@ -31,18 +31,18 @@ use std::time::Duration;
 mod support;
 
 const PAGE: usize = 4;
-const AT_ONCE: usize = 2;
+const CONCURRENT: usize = 2;
 
-/// From a list of ids to pages of ids. A `fn` and not a closure, so that the type can be written down.
+/// Splits a list of ids into pages. A `fn` pointer instead of a closure, so that the type has a name.
 type Pages = SplitNode<Vec<u64>, Vec<u64>, fn(Vec<u64>) -> Vec<Vec<u64>>>;
 
 node! {
-    /// Looks up the weight of one thing.
+    /// Looks up the weight of one parcel.
     struct Fetch;
     input = u64;
     output = u64;
     |_ctx, id| {
-        // Stands for a call to a service, which takes its time.
+        // Simulates a call to a service.
         tokio::time::sleep(Duration::from_millis(2)).await;
         Ok(Transition::Next(id * 10))
     }
@@ -73,10 +73,10 @@ workflow! {
 async fn main() -> Result<()> {
     let weighing = Weighing {
         pages: SplitNode::new(|ids: Vec<u64>| ids.chunks(PAGE).map(<[u64]>::to_vec).collect()),
-        fetch: BatchNode::new(Fetch, AT_ONCE),
+        fetch: BatchNode::new(Fetch, CONCURRENT),
         total: Total,
     };
-    let [(pages, things, grams)] = support::run(weighing, [(1..=10).collect()]).await?;
-    println!("{pages} pages, {things} things, {grams} grams");
+    let [(pages, parcels, grams)] = support::run(weighing, [(1..=10).collect()]).await?;
+    println!("{pages} pages, {parcels} parcels, {grams} grams");
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! A node that decides: its output is an enum, and each variant has a way of its own. A condition tells apart what one
-//! variant has in common.
+//! Branching: the output of a node is an enum, and each variant leads to another node. A condition splits one variant into
+//! two branches.
 //!
 //! ```text
 //!                ┌─ Letter ──────────────▶ stamp ─┐
 //!                ├─ Parcel, above 20 kg ─▶ truck ─┤
-//! grams ──▶ weigh┤                                ├─▶ what happens to it
+//! grams ──▶ weigh┤                                ├─▶ shipment
 //!                ├─ Parcel ──────────────▶ van ───┤
 //!                └─ Nothing ─────────────▶ refuse ┘
 //! ```
@@ -18,12 +18,12 @@
 //!
 //! ```text
 //! 20 g: a stamp for 85 cents
-//! 3000 g: a van takes it
-//! 25000 g: a truck takes it, and 2 people
-//! 0 g: there is nothing to send
+//! 3000 g: a van
+//! 25000 g: a truck with 2 people
+//! 0 g: nothing to send
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::prelude::*;
@@ -31,7 +31,7 @@ use jetway::prelude::*;
 #[path = "support/run.rs"]
 mod support;
 
-/// What a thing is found to be. Only the payloads are stored, as the inputs of the nodes that they lead to.
+/// The kind of a shipment. Only the payloads are stored, as inputs of the next nodes.
 #[derive(Debug, Clone)]
 enum Weighed {
     Letter { cents: u32 },
@@ -64,7 +64,7 @@ node! {
     struct Van;
     input = u32;
     output = String;
-    |_ctx, _grams| { Ok(Transition::Next("a van takes it".to_owned())) }
+    |_ctx, _grams| { Ok(Transition::Next("a van".to_owned())) }
 }
 
 node! {
@@ -73,16 +73,16 @@ node! {
     output = String;
     |_ctx, grams| {
         let people = grams.div_ceil(20_000);
-        Ok(Transition::Next(format!("a truck takes it, and {people} people")))
+        Ok(Transition::Next(format!("a truck with {people} people")))
     }
 }
 
 node! {
-    /// A variant without a payload gives `()`.
+    /// A variant without a payload passes `()`.
     struct Refuse;
     input = ();
     output = String;
-    |_ctx, ()| { Ok(Transition::Next("there is nothing to send".to_owned())) }
+    |_ctx, ()| { Ok(Transition::Next("nothing to send".to_owned())) }
 }
 
 workflow! {
@@ -90,7 +90,7 @@ workflow! {
     name = "branching";
     start = weigh;
     edges {
-        // The first arm that matches is taken. The compiler checks that there is one for every variant.
+        // The first matching arm is taken. The compiler checks that every variant has an arm.
         weigh => {
             Weighed::Letter { cents } => [stamp];
             Weighed::Parcel(grams) if grams > 20_000 => [truck];
@@ -107,9 +107,9 @@ workflow! {
 #[tokio::main]
 async fn main() -> Result<()> {
     let branching = Branching { weigh: Weigh, stamp: Stamp, van: Van, truck: Truck, refuse: Refuse };
-    let things = [20, 3_000, 25_000, 0];
-    let outcomes = support::run(branching, things).await?;
-    for (grams, outcome) in things.iter().zip(outcomes) {
+    let weights = [20, 3_000, 25_000, 0];
+    let outcomes = support::run(branching, weights).await?;
+    for (grams, outcome) in weights.iter().zip(outcomes) {
         println!("{grams} g: {outcome}");
     }
     Ok(())

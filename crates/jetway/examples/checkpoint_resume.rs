@@ -1,13 +1,13 @@
-//! A process that dies in the middle of a run, and another one that goes on where it was.
+//! Resuming after a crash: a process crashes in the middle of a run, and another one continues the run.
 //!
 //! ```text
 //! "plum cake" ──▶ mix ──▶ bake ──▶ ice ──▶ "plum cake: mix, bake, ice"
-//!                         ╳ here it dies
+//!                         ╳ crash
 //! ```
 //!
-//! Without a server the run is saved to a directory of checkpoints, to which the second call goes back: it could as well be
-//! another process. On a server there is nothing to be done for it: the second host takes over when the lease of the
-//! first one has ended, which is after ten seconds.
+//! Without a server, the run is saved to a directory of checkpoints, and a second call resumes it; this could be another
+//! process. On a server, no code is needed: a second host takes over when the lease of the first one expires, after ten
+//! seconds.
 //!
 //! ```sh
 //! cargo run -p jetway --example checkpoint_resume
@@ -19,13 +19,13 @@
 //! ```text
 //! mixing plum cake
 //! baking plum cake
-//! it all goes dark
+//! crash
 //! baking plum cake
 //! icing plum cake
 //! plum cake: mix, bake, ice
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context as _, Result, bail};
 use jetway::{FileCheckpointStore, NatsConfig, client::StartOptions, merge::List, prelude::*};
@@ -42,16 +42,16 @@ struct Kitchen {
 }
 
 node! {
-    struct Work { what: String, dies: Option<Arc<Notify>> }
+    struct Work { verb: String, crash: Option<Arc<Notify>> }
     context = Kitchen;
     input = String;
     output = String;
     |kitchen, cake| {
-        println!("{}ing {cake}", self.what.trim_end_matches('e'));
-        // What a step does to the context is kept together with its output, or not at all.
-        kitchen.done.push(self.what.clone());
-        if let Some(dies) = &self.dies {
-            dies.notify_one();
+        println!("{}ing {cake}", self.verb.trim_end_matches('e'));
+        // The change to the context is committed together with the output of the step, or not at all.
+        kitchen.done.push(self.verb.clone());
+        if let Some(crash) = &self.crash {
+            crash.notify_one();
             std::future::pending::<()>().await;
         }
         Ok(Transition::Next(cake))
@@ -74,49 +74,49 @@ workflow! {
     edges { mix => [bake]; bake => [ice]; ice => [serve]; serve => []; }
 }
 
-/// The workflow; in a process that `dies` while it bakes, or in one that does not.
-fn baking(dies: Option<Arc<Notify>>) -> Baking {
-    let work = |what: &str, dies| Work { what: what.to_owned(), dies };
-    Baking { mix: work("mix", None), bake: work("bake", dies), ice: work("ice", None), serve: Serve }
+/// The workflow. With `crash`, the node `bake` reports the crash and then never returns.
+fn baking(crash: Option<Arc<Notify>>) -> Baking {
+    let work = |verb: &str, crash| Work { verb: verb.to_owned(), crash };
+    Baking { mix: work("mix", None), bake: work("bake", crash), ice: work("ice", None), serve: Serve }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let dark = Arc::new(Notify::new());
+    let crash = Arc::new(Notify::new());
     let output = match arguments::nats(baking(None).to_dot())? {
-        None => with_checkpoints(dark).await?,
-        Some(nats) => with_hosts(dark, nats).await?,
+        None => with_checkpoints(crash).await?,
+        Some(nats) => with_hosts(crash, nats).await?,
     };
     println!("{output}");
     Ok(())
 }
 
-async fn with_checkpoints(dark: Arc<Notify>) -> Result<String> {
+async fn with_checkpoints(crash: Arc<Notify>) -> Result<String> {
     let directory = std::env::temp_dir().join(format!("jetway-plum-{}", std::process::id()));
     let store = FileCheckpointStore::new(&directory);
     let (ctx, cake) = (WorkflowCtx::new(Kitchen::default()), "plum cake");
-    let first = baking(Some(Arc::clone(&dark)));
+    let first = baking(Some(Arc::clone(&crash)));
     tokio::select! {
-        ended = first.run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum") => bail!("too early: {ended:?}"),
-        () = dark.notified() => println!("it all goes dark"),
+        ended = first.run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum") => bail!("the run ended before the crash: {ended:?}"),
+        () = crash.notified() => println!("crash"),
     }
-    // The checkpoint that bears this name wins over the input. `resume` does the same and takes no input at all.
+    // The existing checkpoint takes precedence over the input. `resume` does the same without an input.
     let output = baking(None).run_with_checkpoint(&ctx, cake.to_owned(), &store, "plum").await?;
     std::fs::remove_dir_all(directory)?;
     Ok(output)
 }
 
-async fn with_hosts(dark: Arc<Notify>, nats: NatsConfig) -> Result<String> {
+async fn with_hosts(crash: Arc<Notify>, nats: NatsConfig) -> Result<String> {
     let host = async |workflow| {
         let host = Host::builder().nats_config(nats.clone()).workflow(workflow).build().await?;
         anyhow::Ok(host.start().await?)
     };
-    let first = host(baking(Some(Arc::clone(&dark)))).await?;
+    let first = host(baking(Some(Arc::clone(&crash)))).await?;
     let client = Client::connect_with(nats.clone()).await?;
     let run = client.start("checkpoint-resume", "plum cake", &StartOptions::default()).await?;
-    dark.notified().await;
-    println!("it all goes dark");
-    drop(first); // It does not drain: what it was at is taken up again when its lease has ended.
+    crash.notified().await;
+    println!("crash");
+    drop(first); // Without draining: its step runs again when the lease expires.
 
     let second = host(baking(None)).await?;
     let done = client.result(&run, Duration::from_secs(60)).await?;

@@ -1,15 +1,15 @@
-//! Runs that start other runs: `ChildRun` makes a workflow a run of its own and waits for it, holding nothing.
+//! Child runs: the node `ChildRun` starts a run of another workflow and waits for it without occupying a worker.
 //!
 //! ```text
 //!                                   ┌ run of `booking` ┐
-//! trip ──▶ plan ──▶ one a leg ──▶   │ reserve ──▶ pay  │ ──▶ itinerary (gathers)
+//! trip ──▶ plan ──▶ per leg   ──▶   │ reserve ──▶ pay  │ ──▶ itinerary (gathers)
 //!                      │            └──────────────────┘        ▲
 //!                      └────────── on_failure ──▶ walk ─────────┘
 //! ```
 //!
-//! On a server each booking has a run id, a status and a span of its own, and any host that serves `booking` works on it.
-//! A booking that fails fails the step that waits for it, and that step has a fallback. Were the trip cancelled, its
-//! bookings would be too. Within one process a booking runs inside of the step.
+//! On a server, each booking is a run with its own id, status and span, and any host that serves `booking` can process it.
+//! If a booking fails, the step that waits for it fails, and its fallback is taken. Cancelling the trip would cancel its
+//! bookings. Without a server, a booking runs within the step.
 //!
 //! ```sh
 //! cargo run -p jetway --example child_runs
@@ -24,7 +24,7 @@
 //! Voss to Myrdal by train
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context as _, Result};
 use jetway::{ChildRun, Failure, NatsConfig, client::StartOptions, prelude::*};
@@ -54,7 +54,7 @@ node! {
 }
 
 workflow! {
-    /// What each child run does. It may have a context of its own; here it has none.
+    /// The workflow of the child runs. It may have its own context; here it has none.
     struct Booking { reserve: Reserve, pay: Pay }
     name = "booking";
     start = reserve;
@@ -77,7 +77,7 @@ node! {
     output = String;
     |_ctx, failure| {
         let (from, to) = failure.input;
-        // The child's own words are the end of the sentence; what comes before depends on where it ran.
+        // The message ends with the error of the child. The text before it depends on where the child ran.
         let why = failure.message.rsplit(": ").next().unwrap_or_default().to_owned();
         Ok(Transition::Next(format!("{from} to {to} on foot: child run failed, {why}")))
     }
@@ -93,7 +93,7 @@ node! {
 workflow! {
     struct Trip {
         plan: Plan,
-        /// `()` is the context that the child runs begin with.
+        /// `()` is the initial context of the child runs.
         book: ChildRun<(), Booking>,
         walk: Walk,
         #[gather]
@@ -129,7 +129,7 @@ async fn main() -> Result<()> {
 }
 
 async fn with_hosts(nats: NatsConfig, stops: Vec<String>) -> Result<Vec<String>> {
-    // Some host has to serve the children's workflow: this one does, and another one could.
+    // A host has to serve the workflow of the child runs: this one or another one.
     let host = Host::builder()
         .nats_config(nats.clone())
         .workflow(trip())

@@ -1,11 +1,11 @@
-//! A context that a hundred branches change at the same time: nothing is lost, and nothing counts twice. No more than
-//! eight of them are under way at once.
+//! Merging: a hundred branches change one context concurrently. No change is lost, and none counts twice. At most eight
+//! branches run at once.
 //!
 //! ```text
 //!                     ┌─▶ visit ─┐
-//! houses ──▶ spread ──┼─▶  ...  ─┼─▶ report ──▶ what the context has become
+//! houses ──▶ spread ──┼─▶  ...  ─┼─▶ report ──▶ summary of the context
 //!                     └─▶ visit ─┘  (gathers)
-//!                   (8 of 100 at once)
+//!                   (at most 8 at once)
 //! ```
 //!
 //! ```sh
@@ -21,7 +21,7 @@
 //! the largest house has 5 people
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{Counter, merge::Map, prelude::*};
@@ -37,7 +37,7 @@ use std::{
 #[path = "support/run.rs"]
 mod support;
 
-/// What the nodes of a run share. Each field says by its type how it is merged.
+/// The context. The type of each field determines how it is merged.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
 struct Census {
     /// Set once, by `spread`.
@@ -47,7 +47,7 @@ struct Census {
     largest: SharedState<Largest>,
 }
 
-/// A type with a merge of its own. To merge twice does no more than to merge once, so this is all it takes.
+/// A type with its own merge. Merging twice has the same effect as merging once, so `merge` is sufficient.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Largest(u32);
 
@@ -76,13 +76,13 @@ node! {
     |census, house| {
         let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
         let most = self.most.fetch_max(now, Ordering::Relaxed).max(now);
-        // Stands for what a visit takes.
+        // Simulates the duration of a visit.
         tokio::time::sleep(Duration::from_millis(2)).await;
         let people = 1 + house % 5;
         census.people.add(people.into());
         let street = if house.is_multiple_of(2) { "even" } else { "odd" };
         census.by_street.update(street.to_owned(), |all| *all += people);
-        // The lock has to be free again when the node returns.
+        // The lock has to be released before the node returns.
         census.largest.get().await.merge(Largest(people));
         self.now.fetch_sub(1, Ordering::Relaxed);
         Ok(Transition::Next(most))
@@ -90,14 +90,14 @@ node! {
 }
 
 node! {
-    /// Runs when all visits are committed, and sees what all of them did.
+    /// Runs when all visits are committed, and sees the changes of all of them.
     struct Report;
     context = Census;
     input = Vec<usize>;
     output = String;
     |census, visits| {
         let within = if visits.iter().all(|most| *most <= 8) { "never" } else { "sometimes" };
-        let year = census.year.get().await.ok_or_else(|| Error::Generic("nobody set the year".to_owned()))?;
+        let year = census.year.get().await.ok_or_else(|| Error::Generic("the year is not set".to_owned()))?;
         let [even, odd] = ["even", "odd"].map(|street| census.by_street.get(street).unwrap_or_default());
         Ok(Transition::Next(format!(
             "{} houses of the census of {year} were visited, {within} more than 8 at once\n\

@@ -1,4 +1,4 @@
-//! What to do when a node fails: an `on_failure` edge leads to a node that is told its input and its error.
+//! Fallback: when a node fails, its `on_failure` edge leads to a node that gets its input and its error.
 //!
 //! ```text
 //! "NOK" ──▶ live ────────────────┬─▶ quote ──▶ "1 NOK is 9 cents"
@@ -6,7 +6,7 @@
 //!            └┄┄┄┄┄┄┄┄┄▶ cached ─┘
 //! ```
 //!
-//! A node fails by an error, a panic, or by taking too long. Without the edge, the run would have failed.
+//! A node fails if it returns an error, panics, or exceeds its time limit. Without this edge, the run would fail.
 //!
 //! ```sh
 //! cargo run -p jetway --example fallback
@@ -17,10 +17,10 @@
 //!
 //! ```text
 //! 1 EUR is 117 cents
-//! 1 NOK is 9 cents (of yesterday: node `live` failed: Generic error: the bank says nothing about NOK)
+//! 1 NOK is 9 cents (from yesterday: node `live` failed: Generic error: no rate for NOK)
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{Failure, prelude::*};
@@ -33,34 +33,34 @@ mod support;
 struct Rate {
     currency: String,
     cents: u32,
-    /// Why it is not the rate of today.
-    doubt: Option<String>,
+    /// Why it is not the current rate.
+    note: Option<String>,
 }
 
 node! {
-    /// Asks a bank, which does not always know.
+    /// Asks a bank, which does not know all currencies.
     struct Live;
     input = String;
     output = Rate;
     |_ctx, currency| {
         match currency.as_str() {
-            "EUR" => Ok(Transition::Next(Rate { currency, cents: 117, doubt: None })),
-            other => Err(Error::Generic(format!("the bank says nothing about {other}"))),
+            "EUR" => Ok(Transition::Next(Rate { currency, cents: 117, note: None })),
+            other => Err(Error::Generic(format!("no rate for {other}"))),
         }
     }
 }
 
 node! {
-    /// With `input = String` it would be given the input of `live` and not the error.
+    /// With `input = String` this node would get the input of `live`, without the error.
     struct Cached;
     input = Failure<String>;
     output = Rate;
     |_ctx, failure| {
-        let doubt = Some(format!("of yesterday: {failure}"));
+        let note = Some(format!("from yesterday: {failure}"));
         match failure.input.as_str() {
-            "NOK" => Ok(Transition::Next(Rate { currency: failure.input, cents: 9, doubt })),
-            // The run fails with this error: no edge catches it.
-            other => Err(Error::Generic(format!("{other} is no currency"))),
+            "NOK" => Ok(Transition::Next(Rate { currency: failure.input, cents: 9, note })),
+            // The run fails with this error, because `cached` has no `on_failure` edge.
+            other => Err(Error::Generic(format!("unknown currency {other}"))),
         }
     }
 }
@@ -69,9 +69,9 @@ node! {
     struct Quote;
     input = Rate;
     output = String;
-    |_ctx, Rate { currency, cents, doubt }| {
-        let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
-        Ok(Transition::Next(format!("1 {currency} is {cents} cents{doubt}")))
+    |_ctx, Rate { currency, cents, note }| {
+        let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+        Ok(Transition::Next(format!("1 {currency} is {cents} cents{note}")))
     }
 }
 

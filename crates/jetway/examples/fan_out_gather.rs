@@ -1,5 +1,5 @@
-//! One value becomes many, which are worked on at the same time, by all hosts that there are; and a node that runs once
-//! when all of them have arrived.
+//! Fan-out and gather: one value becomes many, which all hosts process concurrently. A gathering node runs once, when all
+//! of them have arrived.
 //!
 //! ```text
 //!                 ┌─▶ count ─┐
@@ -15,11 +15,11 @@
 //! It prints:
 //!
 //! ```text
-//! 4 lines were counted, in their order: 3, 0, 8, 5
-//! the longest has 8 words: no matter which of them is done first
+//! words of 4 lines, in order: 3, 0, 8, 5
+//! the longest line has 8 words: no matter which of them is done first
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::prelude::*;
@@ -30,7 +30,7 @@ mod support;
 
 const TEXT: &str = "Values are gathered\n\nno matter which of them is done first\nin the order of sending";
 
-/// What is known of a line. Inputs and outputs are encoded, so they are serde's.
+/// A line and its length. Inputs and outputs are stored, so they implement the traits of serde.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Counted {
     line: String,
@@ -47,7 +47,7 @@ node! {
     struct Split;
     input = String;
     output = String;
-    // One branch for each value.
+    // Opens one branch for each value.
     |_ctx, text| { Ok(Transition::NextAll(text.lines().map(str::to_owned).collect())) }
 }
 
@@ -62,7 +62,7 @@ node! {
 }
 
 node! {
-    /// Takes a `Vec` of what the edges to it carry, in the order in which `split` gave the lines.
+    /// Takes a `Vec` of the outputs of all branches, in the order of the lines.
     struct Longest;
     input = Vec<Counted>;
     output = Report;
@@ -90,7 +90,7 @@ async fn main() -> Result<()> {
     let workflow = FanOutGather { split: Split, count: Count, longest: Longest };
     let [Report { words, longest }] = support::run(workflow, [TEXT.to_owned()]).await?;
     let each: Vec<_> = words.iter().map(ToString::to_string).collect();
-    println!("{} lines were counted, in their order: {}", words.len(), each.join(", "));
-    println!("the longest has {} words: {}", longest.words, longest.line);
+    println!("words of {} lines, in order: {}", words.len(), each.join(", "));
+    println!("the longest line has {} words: {}", longest.words, longest.line);
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Two nodes, one after the other; and all that it takes to run them, with nothing left out.
+//! Two nodes in sequence, and the complete program to run them.
 //!
 //! ```text
 //! "world" ──▶ greet ──▶ shout ──▶ "HELLO, WORLD!"
 //! ```
 //!
-//! Within this process, or durably, on a NATS server:
+//! In this process, or durably on a NATS server:
 //!
 //! ```sh
 //! cargo run -p jetway --example hello
@@ -17,7 +17,7 @@
 //! HELLO, WORLD!
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context as _, Result};
 use jetway::{NatsConfig, client::StartOptions, prelude::*};
@@ -27,7 +27,7 @@ use std::time::Duration;
 mod arguments;
 
 node! {
-    /// Greets somebody. Its fields are settings: here, the word to greet with.
+    /// The fields of a node are its settings: here, the greeting.
     struct Greet { word: String }
     input = String;
     output = String;
@@ -47,7 +47,7 @@ workflow! {
     start = greet;
     edges {
         greet => [shout];
-        shout => []; // Nothing follows: what `shout` gives is the output of the run.
+        shout => []; // A terminal node: its output is the output of the run.
     }
 }
 
@@ -55,20 +55,20 @@ workflow! {
 async fn main() -> Result<()> {
     let hello = Hello { greet: Greet { word: "Hello".to_owned() }, shout: Shout };
     match arguments::nats(hello.to_dot())? {
-        None => within_this_process(hello).await,
+        None => in_this_process(hello).await,
         Some(nats) => on_a_server(hello, nats).await,
     }
 }
 
-/// The nodes run in the calling task, and nothing is kept.
-async fn within_this_process(hello: Hello) -> Result<()> {
+/// Runs the nodes in the calling task, and stores nothing.
+async fn in_this_process(hello: Hello) -> Result<()> {
     let output = hello.run(&WorkflowCtx::new(()), "world".to_owned()).await?;
     println!("{output}");
     Ok(())
 }
 
-/// A host serves the workflow, and a client starts a run. They are usually different programs, and know nothing of each
-/// other but the server: every step is on its disk before the next one begins.
+/// A host serves the workflow, and a client starts a run. They are usually different programs that share only the server.
+/// Every step is stored on the server before the next one begins.
 async fn on_a_server(hello: Hello, nats: NatsConfig) -> Result<()> {
     let host = Host::builder().nats_config(nats.clone()).workflow(hello).build().await?.start().await?;
 

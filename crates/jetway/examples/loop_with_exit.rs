@@ -1,4 +1,4 @@
-//! A loop with an exit: a node improves what it is given and decides whether it is to run again.
+//! A loop with an exit: a node improves a value, and runs again until the value is good enough.
 //!
 //! ```text
 //!                 ┌──────────┐ Again
@@ -7,7 +7,7 @@
 //!                            └─ Done ──▶ report ──▶ "the root of 1764 is 42, found in 7 rounds"
 //! ```
 //!
-//! Each round is a step of its own: after a crash the loop goes on with the round that it was in.
+//! Each round is a step, so after a crash the loop continues with the current round.
 //!
 //! ```sh
 //! cargo run -p jetway --example loop_with_exit
@@ -21,7 +21,7 @@
 //! the root of 144 is 12, found in 5 rounds
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::prelude::*;
@@ -51,7 +51,7 @@ node! {
 }
 
 node! {
-    /// The mean of a guess and of what it would have to be multiplied with is a better guess, until it is the best one.
+    /// Newton's method: the mean of `root` and `of / root` is a better guess, until it no longer gets smaller.
     struct Improve;
     input = Guess;
     output = Round;

@@ -1,4 +1,4 @@
-//! A workflow as one step of another: `CompositeNode` runs it from its start to its end within the step.
+//! A nested workflow: `CompositeNode` runs a complete workflow within one step of another workflow.
 //!
 //! ```text
 //!          ┌─────── tidy ────────┐
@@ -6,8 +6,8 @@
 //!          └─────────────────────┘
 //! ```
 //!
-//! It is one step for the outer run: committed whole, and after a crash begun anew. Served by a host under its own name,
-//! the same workflow is also something that runs by itself.
+//! For the outer run this is one step: it is committed as a whole, and after a crash it starts again from its beginning. A
+//! host may also serve the inner workflow on its own.
 //!
 //! ```sh
 //! cargo run -p jetway --example nested
@@ -20,7 +20,7 @@
 //! Dear Ada. Yours, Jetway
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{CompositeNode, prelude::*};
@@ -62,7 +62,7 @@ node! {
 
 workflow! {
     struct Letter {
-        /// The inner workflow has the same context, here none: what its nodes change is part of the outer step.
+        /// The inner workflow has the same context type, here `()`. Its changes belong to the outer step.
         tidy: CompositeNode<(), Tidy>,
         sign: Sign,
     }
@@ -73,7 +73,7 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    // The inner steps have the time limit of this context. What cancels the outer step cancels them.
+    // The time limit of this context applies to the inner steps. Cancelling the outer step cancels them.
     let limits = WorkflowCtx::new(());
     let tidy = CompositeNode::new(Tidy { trim: Trim, capitalise: Capitalise }, &limits);
     let letter = Letter { tidy, sign: Sign { name: "Jetway".to_owned() } };

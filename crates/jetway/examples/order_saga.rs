@@ -1,4 +1,4 @@
-//! An order that is carried out whole or undone: what was done before a step that fails is taken back, last thing first.
+//! A saga: when a step of an order fails, the steps before it are compensated, in reverse order.
 //!
 //! ```text
 //! order ──▶ reserve ──▶ charge ──▶ ship ──▶ "shipped to Oslo"
@@ -7,11 +7,11 @@
 //!              ┆           ▼         │
 //!              ┆        release ◀────┘
 //!              ┆           │
-//!              └┄▶ reject ◀┘ ──▶ "rejected: ..."         ┄ where the step fails
+//!              └┄▶ reject ◀┘ ──▶ "rejected: ..."         ┄ on failure
 //! ```
 //!
-//! A step may be executed more than once (here: the bank loses its answer, and `charge` is tried again). Each call out of
-//! the workflow therefore bears the key of its step, and the other side does it once.
+//! A step may be executed more than once (here the answer of the bank is lost, and `charge` is retried). Each call to
+//! another system therefore carries the idempotency key of its step, and the other system ignores repeated calls.
 //!
 //! ```sh
 //! cargo run -p jetway --example order_saga
@@ -22,14 +22,14 @@
 //!
 //! ```text
 //! order 1: shipped to Oslo
-//! order 2: rejected: node `charge` failed: Generic error: the card is refused
-//! order 3: rejected: node `ship` failed: Generic error: nobody drives to Atlantis
+//! order 2: rejected: node `charge` failed: Generic error: card declined
+//! order 3: rejected: node `ship` failed: Generic error: no delivery to Atlantis
 //! order 4: shipped to Rome
 //! order 5: rejected: node `reserve` failed: Generic error: sold out
-//! in stock: 0, in the till: 60
+//! stock: 0, account: 60
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{BackoffStrategy, Failure, RetryError, RetryPolicy, prelude::*};
@@ -46,49 +46,49 @@ struct Order {
     to: String,
 }
 
-/// The stock and the bank: systems of others, which do what they are asked for once for each key.
+/// The warehouse and the bank: external systems that execute each idempotency key once.
 #[derive(Debug, Clone, Default)]
-struct World(Arc<Mutex<Books>>);
+struct ExternalSystems(Arc<Mutex<Ledger>>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct Ledger {
     stock: i32,
-    till: i32,
+    account: i32,
     keys: HashSet<String>,
 }
 
-impl World {
-    /// Books a change; `false` where this step has booked it before.
-    async fn book(&self, stock: i32, till: i32) -> Result<bool, Error> {
-        let step = step().ok_or_else(|| Error::Generic("this is no step".to_owned()))?;
-        let mut books = self.0.lock().await;
-        if books.keys.contains(&step.idempotency_key()) {
+impl ExternalSystems {
+    /// Books a change. Returns `false` if this step has booked it before.
+    async fn book(&self, stock: i32, account: i32) -> Result<bool, Error> {
+        let step = step().ok_or_else(|| Error::Generic("not in a step".to_owned()))?;
+        let mut ledger = self.0.lock().await;
+        if ledger.keys.contains(&step.idempotency_key()) {
             return Ok(false);
         }
-        if books.stock + stock < 0 {
+        if ledger.stock + stock < 0 {
             return Err(Error::Generic("sold out".to_owned()));
         }
-        books.stock += stock;
-        books.till += till;
-        Ok(books.keys.insert(step.idempotency_key()))
+        ledger.stock += stock;
+        ledger.account += account;
+        Ok(ledger.keys.insert(step.idempotency_key()))
     }
 }
 
 node! {
-    struct Reserve { world: World } input = Order; output = Order;
-    |_ctx, order| { self.world.book(-1, 0).await?; Ok(Transition::Next(order)) }
+    struct Reserve { systems: ExternalSystems } input = Order; output = Order;
+    |_ctx, order| { self.systems.book(-1, 0).await?; Ok(Transition::Next(order)) }
 }
 
 node! {
-    struct Charge { world: World } input = Order; output = Order;
+    struct Charge { systems: ExternalSystems } input = Order; output = Order;
     |_ctx, order| {
         if order.euros > 100 {
-            // Its own last word: an abort is not tried again.
-            return Ok(Transition::Abort(Error::Generic("the card is refused".to_owned())));
+            // An abort is not retried.
+            return Ok(Transition::Abort(Error::Generic("card declined".to_owned())));
         }
-        if self.world.book(0, order.euros).await? {
-            // The money is there, and the answer is lost.
-            return Err(Error::Generic("the bank does not answer".to_owned()));
+        if self.systems.book(0, order.euros).await? {
+            // The money is booked, but the answer is lost.
+            return Err(Error::Generic("no answer from the bank".to_owned()));
         }
         Ok(Transition::Next(order))
     }
@@ -98,20 +98,20 @@ node! {
     struct Ship; input = Order; output = String;
     |_ctx, order| {
         match order.to.as_str() {
-            "Atlantis" => Err(Error::Generic("nobody drives to Atlantis".to_owned())),
+            "Atlantis" => Err(Error::Generic("no delivery to Atlantis".to_owned())),
             to => Ok(Transition::Next(format!("shipped to {to}"))),
         }
     }
 }
 
 node! {
-    struct Refund { world: World } input = Failure<Order>; output = Failure<Order>;
-    |_ctx, failure| { self.world.book(0, -failure.input.euros).await?; Ok(Transition::Next(failure)) }
+    struct Refund { systems: ExternalSystems } input = Failure<Order>; output = Failure<Order>;
+    |_ctx, failure| { self.systems.book(0, -failure.input.euros).await?; Ok(Transition::Next(failure)) }
 }
 
 node! {
-    struct Release { world: World } input = Failure<Order>; output = Failure<Order>;
-    |_ctx, failure| { self.world.book(1, 0).await?; Ok(Transition::Next(failure)) }
+    struct Release { systems: ExternalSystems } input = Failure<Order>; output = Failure<Order>;
+    |_ctx, failure| { self.systems.book(1, 0).await?; Ok(Transition::Next(failure)) }
 }
 
 node! {
@@ -121,9 +121,9 @@ node! {
 
 workflow! {
     struct OrderSaga {
-        reserve: Reserve, #[retry = patience] charge: Charge, ship: Ship,
+        reserve: Reserve, #[retry = policy] charge: Charge, ship: Ship,
         refund: Refund, release: Release, reject: Reject,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
     }
     name = "order-saga";
     start = reserve;
@@ -137,24 +137,24 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let world = World::default();
-    world.0.lock().await.stock = 2;
+    let systems = ExternalSystems::default();
+    systems.0.lock().await.stock = 2;
     let ms = Duration::from_millis;
     let saga = OrderSaga {
-        reserve: Reserve { world: world.clone() },
-        charge: Charge { world: world.clone() },
+        reserve: Reserve { systems: systems.clone() },
+        charge: Charge { systems: systems.clone() },
         ship: Ship,
-        refund: Refund { world: world.clone() },
-        release: Release { world: world.clone() },
+        refund: Refund { systems: systems.clone() },
+        release: Release { systems: systems.clone() },
         reject: Reject,
-        patience: RetryPolicy::new(3, ms(5), ms(50), BackoffStrategy::Exponential, RetryError::Generic),
+        policy: RetryPolicy::new(3, ms(5), ms(50), BackoffStrategy::Exponential, RetryError::Generic),
     };
     let orders = [(25, "Oslo"), (999, "Rome"), (10, "Atlantis"), (35, "Rome"), (5, "Rome")];
     let orders = orders.map(|(euros, to)| Order { euros, to: to.to_owned() });
     for (number, outcome) in (1..).zip(support::run(saga, orders).await?) {
         println!("order {number}: {outcome}");
     }
-    let Books { stock, till, .. } = &*world.0.lock().await;
-    println!("in stock: {stock}, in the till: {till}");
+    let Ledger { stock, account, .. } = &*systems.0.lock().await;
+    println!("stock: {stock}, account: {account}");
     Ok(())
 }

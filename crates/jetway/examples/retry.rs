@@ -1,12 +1,12 @@
-//! A node that is tried again: a policy beside the nodes says how often, after which errors, and how long to wait.
+//! Retry: a policy defines how often a failed node runs again, for which errors, and with which pauses.
 //!
 //! ```text
-//!            ┌──┐ up to 4 times, after 5, 10, 20 ms and a bit of chance
+//!            ┌──┐ up to 4 attempts, with pauses of 5, 10, 20 ms plus jitter
 //!            ▼  │
 //! city ──▶ forecast ──▶ "rain in Bergen"
 //! ```
 //!
-//! The attempts are part of one step. What is to be done once all have failed is shown by the example `fallback`.
+//! The attempts belong to one step. The example `fallback` shows what to do when all of them have failed.
 //!
 //! ```sh
 //! cargo run -p jetway --example retry
@@ -21,7 +21,7 @@
 //! attempt 3: rain in Bergen
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::Result;
 use jetway::{BackoffStrategy, RetryError, RetryPolicy, prelude::*};
@@ -36,7 +36,7 @@ use std::{
 #[path = "support/run.rs"]
 mod support;
 
-/// A service out there, which has no time for its first two callers.
+/// A service that rejects its first two calls.
 #[derive(Debug, Default)]
 struct Service {
     calls: AtomicU32,
@@ -62,10 +62,10 @@ node! {
 
 workflow! {
     struct Weather {
-        #[retry = patience]
+        #[retry = policy]
         forecast: Forecast,
-        // Not a node: what the attribute names.
-        patience: RetryPolicy,
+        // Not a node, but the policy that the attribute names.
+        policy: RetryPolicy,
     }
     name = "retry";
     start = forecast;
@@ -75,10 +75,10 @@ workflow! {
 #[tokio::main]
 async fn main() -> Result<()> {
     let ms = Duration::from_millis;
-    let patience = RetryPolicy::new(4, ms(5), ms(100), BackoffStrategy::Exponential, RetryError::Generic)
-        // Those who failed at the same time should not come back at the same time.
+    let policy = RetryPolicy::new(4, ms(5), ms(100), BackoffStrategy::Exponential, RetryError::Generic)
+        // Jitter: callers that failed together should not retry together.
         .with_jitter(ms(5));
-    let weather = Weather { forecast: Forecast { service: Arc::default() }, patience };
+    let weather = Weather { forecast: Forecast { service: Arc::default() }, policy };
     let [forecast] = support::run(weather, ["Bergen".to_owned()]).await?;
     println!("{forecast}");
     Ok(())

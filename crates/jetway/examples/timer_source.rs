@@ -1,12 +1,12 @@
-//! Time that starts runs: a task ticks into a channel, and each value that comes out of it is a run.
+//! A timer that starts runs: a task sends ticks into a channel, and each tick starts a run.
 //!
 //! ```text
 //! every 20 ms ──▶ channel ──▶ heat ──▶ check ──▶ "tick 1: 18 °C"
-//!                           (a run for each value)
+//!                           (one run per tick)
 //! ```
 //!
-//! Within this process a `source` runs the workflow for one value after the other. On a server the ticking program starts
-//! runs; each bears the name of its tick, so that several such programs do not start it twice.
+//! In this process, a `source` runs the workflow for each value in turn. On a server, the program starts runs. The run id
+//! is derived from the tick, so several such programs do not start a run twice.
 //!
 //! ```sh
 //! cargo run -p jetway --example timer_source
@@ -21,7 +21,7 @@
 //! tick 3: 20 °C, warm enough
 //! ```
 
-#![expect(clippy::print_stdout, reason = "an example says what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use anyhow::{Context as _, Result};
 use jetway::{NatsConfig, RunId, client::StartOptions, prelude::*, source};
@@ -31,7 +31,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 #[path = "support/arguments.rs"]
 mod arguments;
 
-/// How many values wait in the channel for a run that takes long; then the ticking waits too.
+/// The capacity of the channel. If it is full because a run takes long, the timer waits.
 const CAPACITY: usize = 4;
 
 node! {
@@ -58,7 +58,7 @@ workflow! {
     edges { heat => [check]; check => []; }
 }
 
-/// Ticks three times; the channel is closed when this ends.
+/// Sends three ticks, then closes the channel.
 async fn tick(ticks: mpsc::Sender<u32>) -> Result<()> {
     let mut clock = tokio::time::interval(Duration::from_millis(20));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,38 +73,38 @@ async fn tick(ticks: mpsc::Sender<u32>) -> Result<()> {
 async fn main() -> Result<()> {
     let heating = Heating { heat: Heat, check: Check { enough: 20 } };
     match arguments::nats(heating.to_dot())? {
-        None => within_this_process(heating).await,
+        None => in_this_process(heating).await,
         Some(nats) => on_a_server(heating, nats).await,
     }
 }
 
-async fn within_this_process(heating: Heating) -> Result<()> {
+async fn in_this_process(heating: Heating) -> Result<()> {
     let (ticks, source) = source(CAPACITY);
     let ticking = tokio::spawn(tick(ticks));
-    let mut failed = Ok(());
-    let told = |ended| match ended {
+    let mut result = Ok(());
+    let print = |ended| match ended {
         Ok(output) => {
             println!("{output}");
             ControlFlow::Continue(())
         }
         Err(error) => {
-            failed = Err(error);
+            result = Err(error);
             ControlFlow::Break(())
         }
     };
-    source.run_each(&heating, &WorkflowCtx::new(()), told).await?;
-    failed?;
+    source.run_each(&heating, &WorkflowCtx::new(()), print).await?;
+    result?;
     ticking.await?
 }
 
 async fn on_a_server(heating: Heating, nats: NatsConfig) -> Result<()> {
     let host = Host::builder().nats_config(nats.clone()).workflow(heating).build().await?.start().await?;
     let client = Client::connect_with(nats).await?;
-    let (ticks, mut due) = mpsc::channel(CAPACITY);
+    let (ticks, mut received) = mpsc::channel(CAPACITY);
     let ticking = tokio::spawn(tick(ticks));
-    while let Some(number) = due.recv().await {
-        let name = RunId::new(&format!("tick-{number}"))?;
-        let run = client.start("timer-source", &number, &StartOptions::named(name)).await?;
+    while let Some(number) = received.recv().await {
+        let id = RunId::new(&format!("tick-{number}"))?;
+        let run = client.start("timer-source", &number, &StartOptions::named(id)).await?;
         let done = client.result(&run, Duration::from_secs(60)).await?;
         let output = done.output.with_context(|| format!("{run} is {}: {:?}", done.status, done.error))?;
         println!("{}", output.as_str().context("the output is a text")?);

@@ -1,9 +1,8 @@
-//! Every example does what its first lines say that it prints, within its process and on a server.
+//! Every example prints what its documentation says, in its own process and on a server.
 //!
-//! An example is run as a user runs it: as a program. Cargo builds the examples of a package together with its tests,
-//! once, into the folder beside that of the tests, and tells tests no path to them (there is no `CARGO_BIN_EXE_..` for an
-//! example), so they are looked for there. Where only this test is built, with `--test examples`, Cargo leaves the
-//! examples as they are: one that is missing, or older than its sources, is an error and not a success of yesterday.
+//! The tests run the example programs. Cargo builds the examples of a package together with its tests, but gives tests no
+//! path to them (there is no `CARGO_BIN_EXE_..` for an example), so the tests look for them in the target directory. With
+//! `--test examples` Cargo does not build the examples. A missing or outdated program is then an error.
 
 #[path = "examples/pictures.rs"]
 mod pictures;
@@ -22,7 +21,7 @@ use tokio::process::Command;
 const DEADLINE: Duration = Duration::from_secs(120);
 const BUILD: &str = "run `cargo build -p jetway --examples`, or this test without `--test`";
 
-/// Three tests for each example, and the list of them all.
+/// Three tests for each example, and the list of all examples.
 macro_rules! examples {
     ($($name:ident),+ $(,)?) => {
         const LISTED: &[&str] = &[$(stringify!($name)),+];
@@ -77,15 +76,16 @@ async fn check_on_a_server(name: &str) -> Result<()> {
     check(name, &["--nats", &url, "--namespace", &namespace]).await
 }
 
-/// Runs an example and compares what it prints with what it says that it prints.
+/// Runs an example and compares its output with its documentation.
 async fn check(name: &str, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(program(name)?);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let ended = tokio::time::timeout(DEADLINE, command.output()).await.context("the example hangs")??;
-    let (said, complained) = (String::from_utf8(ended.stdout)?, String::from_utf8(ended.stderr)?);
-    ensure!(ended.status.success(), "{}\n{said}\n{complained}", ended.status);
-    assert_eq!(said, announced(&fs::read_to_string(source(name))?)?);
-    assert_eq!(complained, "");
+    let ended =
+        tokio::time::timeout(DEADLINE, command.output()).await.context("the example does not end")??;
+    let (stdout, stderr) = (String::from_utf8(ended.stdout)?, String::from_utf8(ended.stderr)?);
+    ensure!(ended.status.success(), "{}\n{stdout}\n{stderr}", ended.status);
+    assert_eq!(stdout, documented(&fs::read_to_string(source(name))?)?);
+    assert_eq!(stderr, "");
     Ok(())
 }
 
@@ -97,13 +97,13 @@ fn source(name: &str) -> PathBuf {
     folder().join(name).with_extension("rs")
 }
 
-/// The program of an example, which is newer than everything that it is built from.
+/// The program of an example. It has to be newer than its sources.
 fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("tests are built in a folder of their own")?;
+    let profile = test.parent().and_then(Path::parent).context("the directory of the test programs")?;
     let program = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     let built = modified(&program).with_context(|| format!("`{name}` is not built: {BUILD}"))?;
-    // Cargo writes `program: source source ..` beside a program, with all sources within the workspace.
+    // Cargo writes a file `program: source source ..` next to a program, with all sources in the workspace.
     let sources = fs::read_to_string(profile.join("examples").join(format!("{name}.d")))?;
     let (_program, sources) = sources.split_once(": ").context("the list of the program's sources")?;
     let sources: Vec<_> = sources.replace("\\ ", "\0").split_whitespace().map(unescaped).collect();
@@ -124,11 +124,11 @@ fn modified(path: &Path) -> Result<SystemTime> {
     changed.with_context(|| path.display().to_string())
 }
 
-/// What an example says that it prints: the block after `It prints:` in its documentation.
-fn announced(source: &str) -> Result<String> {
+/// The documented output of an example: the block after `It prints:`.
+fn documented(source: &str) -> Result<String> {
     let lines = source.lines().skip_while(|line| *line != "//! It prints:");
     let mut lines = lines.skip_while(|line| *line != "//! ```text").skip(1).peekable();
-    lines.peek().context("the example does not say what it prints: `//! It prints:` and a block of text")?;
+    lines.peek().context("the documentation has no output: add `//! It prints:` and a text block")?;
     let lines = lines.take_while(|line| *line != "//! ```");
     Ok(lines.map(|line| format!("{}\n", line.trim_start_matches("//!").trim_start_matches(' '))).collect())
 }
@@ -149,24 +149,24 @@ fn sources() -> Result<Vec<(String, String)>> {
 #[test]
 fn every_example_is_tested() -> Result<()> {
     let found: BTreeSet<_> = sources()?.into_iter().map(|(name, _)| name).collect();
-    assert_eq!(found, LISTED.iter().map(ToString::to_string).collect(), "put it on the list in this file");
+    assert_eq!(found, LISTED.iter().map(ToString::to_string).collect(), "add it to the list in this file");
     Ok(())
 }
 
 #[test]
-fn examples_can_be_read_and_copied() -> Result<()> {
-    // What this package depends on can be named in its examples, and is not there in the program of a user.
+fn examples_are_short_and_use_few_crates() -> Result<()> {
+    // An example can use every dependency of this package. A user's program may not have them.
     let crates = ["jetway", "serde", "tokio", "anyhow", "std"];
     let mut broken = Vec::new();
     for (name, source) in sources()? {
         let lines = source.lines().count();
         if lines > 160 {
-            broken.push(format!("{name} has {lines} lines: too long to be read at once"));
+            broken.push(format!("{name} has {lines} lines; 160 are allowed"));
         }
-        for way in ["", " -- --nats nats://127.0.0.1:4222"] {
-            let command = format!("//! cargo run -p jetway --example {name}{way}\n");
+        for option in ["", " -- --nats nats://127.0.0.1:4222"] {
+            let command = format!("//! cargo run -p jetway --example {name}{option}\n");
             if !source.contains(&command) {
-                broken.push(format!("{name} does not say how it is run: {command}"));
+                broken.push(format!("the documentation of {name} lacks: {command}"));
             }
         }
         let named = source.lines().filter_map(|line| line.strip_prefix("use ")?.split([':', ';']).next());

@@ -1,11 +1,10 @@
-//! What an example is told on the command line: nothing, `--nats URL [--namespace NAME]`, or `--dot`.
+//! The arguments of an example: none, `--nats URL [--namespace NAME]`, or `--dot`.
 
 use anyhow::{Result, bail};
 use jetway::{Namespace, NatsConfig};
 use std::io::Write as _;
 
-/// The server that was asked for; `None` where the example is to run within its own process. Where its picture was
-/// asked for, `dot` is printed and the program ends.
+/// The server to use; `None` to run in this process. With `--dot`, prints `dot` and ends the program.
 pub(crate) fn nats(dot: &str) -> Result<Option<NatsConfig>> {
     let (mut url, mut namespace) = (None, Namespace::default());
     let mut arguments = std::env::args().skip(1);
@@ -17,7 +16,7 @@ pub(crate) fn nats(dot: &str) -> Result<Option<NatsConfig>> {
         match (argument.as_str(), arguments.next()) {
             ("--nats", Some(value)) => url = Some(value),
             ("--namespace", Some(value)) => namespace = Namespace::new(&value)?,
-            _ => bail!("`{argument}`? The arguments are: [--nats URL [--namespace NAME]], or --dot"),
+            _ => bail!("unknown argument `{argument}`: use [--nats URL [--namespace NAME]], or --dot"),
         }
     }
     Ok(url.map(|url| {

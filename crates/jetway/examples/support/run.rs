@@ -1,6 +1,6 @@
-//! Runs the workflow of an example where the command line says: within this process, or on a NATS server. Or draws it.
+//! Runs the workflow of an example in this process or on a NATS server, or draws it, depending on the arguments.
 //!
-//! The example `hello` does the same without this file, step by step.
+//! The example `hello` shows the same without this file.
 
 #[path = "arguments.rs"]
 mod arguments;
@@ -10,7 +10,7 @@ use jetway::{Client, Context, Host, Merge, NatsConfig, Workflow, WorkflowCtx, cl
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Starts a run for each input, one after the other, and gives their outputs. Each begins with an empty context.
+/// Runs the workflow once for each input, in turn, and returns the outputs. Each run starts with a default context.
 pub(crate) async fn run<C, W, const RUNS: usize>(
     workflow: W,
     inputs: [W::Input; RUNS],
@@ -25,12 +25,12 @@ where
             let name = workflow.name();
             let host = Host::builder().nats_config(nats.clone()).workflow(workflow).build().await?;
             let host = host.start().await?;
-            let outputs = by_hosts::<C, W>(nats, name, inputs).await;
+            let outputs = on_a_server::<C, W>(nats, name, inputs).await;
             host.drain().await;
             outputs?
         }
     };
-    outputs.try_into().map_err(|_outputs| anyhow!("a run has no output"))
+    outputs.try_into().map_err(|_outputs| anyhow!("a run gave no output"))
 }
 
 async fn in_memory<C, W>(workflow: &W, inputs: impl IntoIterator<Item = W::Input>) -> Result<Vec<W::Output>>
@@ -45,7 +45,7 @@ where
     Ok(outputs)
 }
 
-async fn by_hosts<C, W>(
+async fn on_a_server<C, W>(
     nats: NatsConfig,
     workflow: &str,
     inputs: impl IntoIterator<Item = W::Input>,

@@ -1,7 +1,7 @@
-//! Each example's picture in `docs/pictures` is that of its workflow.
+//! The picture of each example in `docs/pictures` shows its current workflow.
 //!
-//! A picture carries the DOT text that it was drawn from, which is what the example prints with `--dot`, so that no
-//! Graphviz is needed to tell whether it is stale. Drawing takes Graphviz's program `dot`:
+//! A picture contains the DOT text that it was drawn from. The tests compare it with the output of the example with
+//! `--dot`, so they do not need Graphviz. Drawing needs the Graphviz program `dot`:
 //!
 //! ```sh
 //! cargo build -p jetway --examples && JETWAY_DRAW=1 cargo test -p jetway --test examples drawn
@@ -18,10 +18,10 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 const HOW: &str =
     "build the examples, and draw them with `JETWAY_DRAW=1 cargo test -p jetway --test examples drawn`";
-/// Enough for twenty nodes.
-const LARGEST: usize = 16 << 10;
+/// The size limit of a picture; enough for twenty nodes.
+const MAX_SIZE: usize = 16 << 10;
 
-/// Compares what an example draws with its picture.
+/// Compares the graph of an example with its picture.
 pub(crate) async fn check(name: &str) -> Result<()> {
     let dot = printed(Command::new(program(name)?).arg("--dot"), "").await?;
     ensure!(dot.starts_with("digraph "), "`{name} --dot` prints {dot}");
@@ -31,9 +31,9 @@ pub(crate) async fn check(name: &str) -> Result<()> {
         fs::write(&path, picture(&drawn, &dot)?)?;
     }
     let svg = fs::read_to_string(&path).with_context(|| format!("`{name}` has no picture: {HOW}"))?;
-    ensure!(drawn_from(&svg) == Some(dot), "the picture of `{name}` is of another workflow: {HOW}");
-    ensure!(svg.len() <= LARGEST, "the picture of `{name}` has {} bytes", svg.len());
-    ensure!(!svg.lines().any(str::is_empty), "a blank line ends the picture in the guide");
+    ensure!(drawn_from(&svg) == Some(dot), "the picture of `{name}` is outdated: {HOW}");
+    ensure!(svg.len() <= MAX_SIZE, "the picture of `{name}` has {} bytes", svg.len());
+    ensure!(!svg.lines().any(str::is_empty), "a blank line would end the picture in the guide");
     Ok(())
 }
 
@@ -44,7 +44,7 @@ fn folder() -> PathBuf {
 async fn printed(command: &mut Command, input: &str) -> Result<String> {
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
     let mut process = spawned.with_context(|| format!("{command:?}"))?;
-    // These read all before they answer, and their input is dropped then.
+    // Both programs read all of their input before they write.
     let mut stdin = process.stdin.take().context("an input")?;
     stdin.write_all(input.as_bytes()).await?;
     drop(stdin);
@@ -53,8 +53,8 @@ async fn printed(command: &mut Command, input: &str) -> Result<String> {
     Ok(String::from_utf8(ended.stdout)?)
 }
 
-/// What Graphviz has drawn, as part of a page: without a prologue, without comments, without ids that the next picture
-/// has too; and with the text that it was drawn from.
+/// Converts the output of Graphviz to a part of an HTML page: without prologue, comments and ids (which would repeat in the
+/// next picture), and with the DOT text that it was drawn from.
 fn picture(drawn: &str, dot: &str) -> Result<String> {
     let (_prologue, svg) = drawn.split_once("<svg").context("no picture")?;
     let (attributes, content) = svg.split_once('>').context("a tag")?;
@@ -86,7 +86,7 @@ fn pictures_are_of_examples() -> Result<()> {
     for entry in fs::read_dir(folder())? {
         let path = entry?.path();
         let name = path.file_stem().context("a name")?.to_string_lossy().into_owned();
-        ensure!(LISTED.contains(&name.as_str()), "{} is of no example", path.display());
+        ensure!(LISTED.contains(&name.as_str()), "{} belongs to no example", path.display());
     }
     Ok(())
 }
