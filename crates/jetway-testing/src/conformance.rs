@@ -19,6 +19,7 @@ mod engine;
 mod host;
 mod joins;
 mod limits;
+mod pipeline;
 mod recovery;
 mod results;
 mod snapshots;
@@ -118,6 +119,8 @@ cases! {
     control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,
         p7_a_false_result_stops_no_step, a_paused_run_waits_until_it_is_resumed,
         a_run_that_is_told_again_to_go_on_has_its_tickets, a_run_is_told_again_and_again;
+    pipeline: p6_a_change_that_cannot_be_merged_fails, an_output_that_cannot_be_encoded_fails,
+        a_node_that_keeps_no_limit_is_dropped;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;
 }

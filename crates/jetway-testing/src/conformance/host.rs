@@ -49,6 +49,11 @@ impl TestHost {
         Self { engine: Arc::new(engine.expect("the suite's workflows are sound")), tasks: JoinSet::new() }
     }
 
+    /// This engine, which nobody works for yet.
+    pub fn of(engine: Engine) -> Self {
+        Self { engine: Arc::new(engine), tasks: JoinSet::new() }
+    }
+
     /// An engine at work.
     pub async fn at_work(tested: &BackendUnderTest, probe: &Probe) -> Self {
         let mut host = Self::idle(tested, probe);

@@ -93,6 +93,12 @@
 //! | a cancellation reaches the node that runs | `a_cancellation_reaches_the_node_that_runs` |
 //! | a limit that has passed is caught by a fallback, a cancellation is not | `a_limit_takes_the_fallback_and_a_cancellation_does_not` |
 //!
+//! | failures outside of the node | case |
+//! |---|---|
+//! | changes that cannot be merged fail the run | `a_change_that_cannot_be_merged_fails` |
+//! | an output that cannot be encoded fails the run | `an_output_that_cannot_be_encoded_fails` |
+//! | a node that looks at no limit is dropped | `a_node_that_keeps_no_limit_is_dropped` |
+//!
 //! | contexts and merging, `ContextStore` | case |
 //! |---|---|
 //! | a context is set, merged and read for its run | `contexts_are_set_and_merged`, `merges_that_meet_lose_nothing` |
@@ -159,6 +165,7 @@ mod harness;
 mod limits;
 mod memory;
 mod orchestrator;
+mod pipeline;
 mod pools;
 mod queue;
 mod recording_callbacks;
@@ -247,6 +254,8 @@ cases! {
     limits: a_limit_is_for_each_node, a_cancelled_run_executes_nothing,
         a_cancellation_reaches_the_node_that_runs, a_limit_takes_the_fallback_and_a_cancellation_does_not,
         a_worker_s_limit_is_for_each_attempt;
+    pipeline: a_change_that_cannot_be_merged_fails, an_output_that_cannot_be_encoded_fails,
+        a_node_that_keeps_no_limit_is_dropped;
     contexts: contexts_are_set_and_merged, every_field_is_merged_in_its_own_way,
         what_is_read_shares_nothing_with_what_is_kept, merges_that_meet_lose_nothing,
         a_record_is_swapped_by_one_alone, a_record_and_its_context_are_one,
