@@ -9,7 +9,7 @@ pub use crate::{
 pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeSet,
     fmt::Debug,
@@ -84,6 +84,18 @@ impl<T> Gathers for Vec<T> {
     fn all(inputs: Vec<Self>) -> Self {
         inputs.into_iter().flatten().collect()
     }
+}
+
+/// Reads the two fields of a work item: its id, and the input of its node.
+///
+/// # Errors
+/// What the deserializer says.
+pub fn id_and_input<'de, D, I>(deserializer: D) -> Result<(String, I), D::Error>
+where
+    D: Deserializer<'de>,
+    I: Deserialize<'de>,
+{
+    Deserialize::deserialize(deserializer)
 }
 
 /// A graph's drawing, for the life of the process.

@@ -4,7 +4,7 @@ use super::{local, located, scope::Scope};
 use crate::text::plain;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{LitStr, spanned::Spanned};
 
 /// The enum and its traits.
 pub(super) fn work_item(scope: &Scope<'_>) -> TokenStream {
@@ -19,11 +19,19 @@ fn definition(scope: &Scope<'_>) -> TokenStream {
     let (allow, bounds) = (scope.allow_bounds(), scope.bounds());
     let serde = format!("{support}::serde").replace(' ', "");
     let exact = (!generics.params.is_empty()).then(|| quote_spanned!(here=> #[serde(bound = "")]));
+    // The bytes are those of a variant with two fields. For such a variant ciborium generates the reading of everything
+    // that CBOR knows, once per variant, which is slow to compile.
+    let pair = format!("{support}::id_and_input").replace(' ', "");
     let about = format!("A work item of [`{}`]: a node and its input.", head.ident);
     let variants = scope.workflow.nodes.iter().map(|node| {
         let (variant, input) = (&node.variant, scope.input(node));
         let about = format!("Runs `{}`: the id of the item, and the input of the node.", plain(&node.ident));
-        quote_spanned!(here=> #[doc = #about] #variant(::std::string::String, #input))
+        let pair = LitStr::new(&pair, located(node.ty.span()));
+        quote_spanned! {here=>
+            #[doc = #about]
+            #[serde(deserialize_with = #pair)]
+            #variant(::std::string::String, #input)
+        }
     });
     quote_spanned! {here=>
         #[doc = #about]

@@ -51,3 +51,15 @@ fn items_are_encoded_as_variant_id_and_input() {
     assert_eq!(json, serde_json::json!({ "FetchPage": ["1", "a"] }));
     assert_eq!(serde_json::from_value::<CorpusWorkItem>(json).unwrap(), item);
 }
+
+#[test]
+fn items_in_cbor_are_an_entry_with_an_array() {
+    let item = CorpusWorkItem::FetchPage("1".to_owned(), "a".to_owned());
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&item, &mut bytes).unwrap();
+    assert_eq!(bytes, b"\xa1\x69FetchPage\x82\x611\x61a");
+    assert_eq!(ciborium::from_reader::<CorpusWorkItem, _>(bytes.as_slice()).unwrap(), item);
+    for bad in [&b"\xa1\x69FetchPage\x81\x611"[..], b"\xa1\x69FetchPage\x611", b"\x69FetchPage"] {
+        ciborium::from_reader::<CorpusWorkItem, _>(bad).unwrap_err();
+    }
+}
