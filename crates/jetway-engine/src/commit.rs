@@ -13,7 +13,7 @@ use jetway_core::step::AnyWorkflow;
 use jetway_state::broken_rule::{BrokenRule, is_broken};
 use jetway_state::{
     CommitId, Error, Fingerprint, RunKey, STORE_ELSEWHERE, codec,
-    run::{Applied, AttemptReport, Chunk, Effect, EncodedOutcome, Snapshot, apply, offload},
+    run::{Applied, AttemptReport, Chunk, Effect, EncodedOutcome, Snapshot, TicketFor, apply, offload},
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -130,8 +130,8 @@ impl Engine {
     ) -> Result<(), BackendError> {
         let early = CachedSnapshot { snapshot: Arc::new(snapshot.clone()), revision };
         for outcome in outcomes {
-            if let CommitOutcome::Committed(cached, effects) = outcome.outcome(&early) {
-                self.carry_out(workflow.fingerprint(), &snapshot.key(), &cached, effects).await?;
+            if let CommitOutcome::Committed(cached, tickets, effects) = outcome.outcome(&early) {
+                self.carry_out(workflow.fingerprint(), &snapshot.key(), &cached, tickets, effects).await?;
             }
         }
         Ok(())
@@ -160,7 +160,7 @@ impl Engine {
             let fit = |applied: &mut Applied| self.fit(workflow, applied, commit, &mut chunks, oversized);
             match applied(snapshot, attempt, commit, workflow, fit) {
                 Some(applied) => {
-                    outcomes.push(PlannedOutcome::Committed(applied.effects));
+                    outcomes.push(PlannedOutcome::Committed(applied.tickets, applied.effects));
                     latest = Some(applied.snapshot);
                 }
                 None => outcomes.push(PlannedOutcome::Discarded),
@@ -230,7 +230,7 @@ struct Plan {
 }
 
 enum PlannedOutcome {
-    Committed(Vec<Effect>),
+    Committed(Vec<TicketFor>, Vec<Effect>),
     Discarded,
     Again,
 }
@@ -238,11 +238,11 @@ enum PlannedOutcome {
 impl PlannedOutcome {
     fn outcome(&self, cached: &CachedSnapshot) -> CommitOutcome {
         match self {
-            Self::Committed(effects) => {
+            Self::Committed(tickets, effects) => {
                 // Another attempt of the group may have ended the run.
                 let ended = cached.snapshot.status.is_terminal();
-                let wanted = effects.iter().filter(|effect| !ended || !matches!(effect, Effect::Ticket(_)));
-                CommitOutcome::Committed(cached.clone(), wanted.cloned().collect())
+                let tickets = if ended { Vec::new() } else { tickets.clone() };
+                CommitOutcome::Committed(cached.clone(), tickets, effects.clone())
             }
             Self::Discarded => CommitOutcome::Discarded(cached.clone()),
             Self::Again => CommitOutcome::Again(cached.clone()),

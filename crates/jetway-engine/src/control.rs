@@ -1,6 +1,6 @@
 //! Telling a run from outside to stop, to wait, or to go on.
 
-use super::{Engine, effects::split_tickets, run_cache::CachedSnapshot};
+use super::{Engine, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, fail_point},
@@ -91,7 +91,7 @@ impl Engine {
                 self.retry_control(run, cached, build, control).await?;
                 return Ok(Some(ControlResult { status: before, changed: false }));
             };
-            let Applied { snapshot, effects } = applied;
+            let Applied { snapshot, effects, .. } = applied;
             match self.write(build, &snapshot, Vec::new(), cached.revision).await {
                 Ok(revision) => {
                     let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
@@ -118,11 +118,10 @@ impl Engine {
         build: Fingerprint,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
-        if effects.contains(&Effect::Done) {
+        if effects.contains(&Effect::PublishResult) {
             self.tracer.run_ended(&cached.snapshot);
         }
-        let (_, rest) = split_tickets(effects);
-        self.carry_out(build, run, cached, rest).await?;
+        self.carry_out(build, run, cached, Vec::new(), effects).await?;
         if cached.snapshot.status == Status::Running {
             // The nodes of branches whose payloads are in chunks are named there.
             let tickets =

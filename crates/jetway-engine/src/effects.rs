@@ -16,22 +16,21 @@ impl Engine {
         build: Fingerprint,
         run: &RunKey,
         cached: &CachedSnapshot,
+        tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
-        let (tickets, rest) = split_tickets(effects);
         if !tickets.is_empty() {
             self.publish_tickets(FailPoint::TicketPublished, build, run, cached, tickets, 1).await?;
             fail_point(FailPoint::TicketsPublished);
         }
-        for effect in rest {
+        for effect in effects {
             match effect {
-                Effect::Ticket(_) => {}
-                Effect::Done => self.publish_result(run, &cached.snapshot).await?,
+                Effect::PublishResult => self.publish_result(run, &cached.snapshot).await?,
                 Effect::DropChunks(chunks) => {
                     self.backend.drop_chunks(run, &chunks).await?;
                     fail_point(FailPoint::ChunksDropped);
                 }
-                Effect::Wake(parent) => self.wake(cached, parent).await?,
+                Effect::WakeParent(parent) => self.wake(cached, parent).await?,
                 // Boxed, since the child may have children.
                 Effect::CancelChild(child) => {
                     Box::pin(self.control(&child, Control::Cancel)).await?;
@@ -57,7 +56,7 @@ impl Engine {
         run: &RunKey,
         cached: &CachedSnapshot,
     ) -> Result<(), BackendError> {
-        self.carry_out(build, run, cached, end_effects(&cached.snapshot)).await
+        self.carry_out(build, run, cached, Vec::new(), end_effects(&cached.snapshot)).await
     }
 
     /// Publishes tickets; a host may be lost behind each of them.
@@ -154,19 +153,6 @@ impl Engine {
         let entries = self.chunk(run, chunk).await?;
         Ok(seed_at(&entries, position).map(|(node, _)| node.to_owned()))
     }
-}
-
-/// The tickets among the effects, and the others.
-pub(super) fn split_tickets(effects: Vec<Effect>) -> (Vec<TicketFor>, Vec<Effect>) {
-    let mut tickets = Vec::new();
-    let mut rest = Vec::new();
-    for effect in effects {
-        match effect {
-            Effect::Ticket(ticket) => tickets.push(ticket),
-            other => rest.push(other),
-        }
-    }
-    (tickets, rest)
 }
 
 /// The result as published. One that is too large to be sent is sent without what makes it so, and says it.

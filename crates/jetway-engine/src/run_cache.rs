@@ -4,7 +4,7 @@ use crate::backend::BackendError;
 use bytes::Bytes;
 use jetway_state::{
     RunKey,
-    run::{AttemptReport, Effect, Snapshot},
+    run::{AttemptReport, Effect, Snapshot, TicketFor},
 };
 use lru::LruCache;
 use std::{
@@ -105,8 +105,8 @@ pub(super) enum Reply {
 /// What became of an attempt.
 #[derive(Debug, Clone)]
 pub(super) enum CommitOutcome {
-    /// It is committed; these effects are its own.
-    Committed(CachedSnapshot, Vec<Effect>),
+    /// It is committed; these tickets and effects are its own.
+    Committed(CachedSnapshot, Vec<TicketFor>, Vec<Effect>),
     /// The item was no longer pending: the outcome is thrown away.
     Discarded(CachedSnapshot),
     /// What the node saw is no longer so, and it decided to hold: it has to decide again.

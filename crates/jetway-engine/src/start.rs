@@ -1,6 +1,6 @@
 //! Starting runs.
 
-use super::{Engine, effects::split_tickets, run_cache::CachedSnapshot};
+use super::{Engine, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind, DeadLetter, StartDelivery, StartRequest},
     fail_point::{FailPoint, fail_point},
@@ -121,7 +121,7 @@ impl Engine {
     ) -> Result<Timestamp, StartError> {
         let at = self.clock.now();
         let commit = self.next_commit();
-        let (mut snapshot, effects) =
+        let (mut snapshot, ticket) =
             begin(Begin { key: run.clone(), commit, at, trace: self.tracer.begin(trace), seed });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
@@ -130,8 +130,7 @@ impl Engine {
         let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
         self.cache.of(run).keep(&cached);
         fail_point(created);
-        let (tickets, _none) = split_tickets(effects);
-        self.publish(workflow.fingerprint(), run, &cached, tickets, 1).await?;
+        self.publish(workflow.fingerprint(), run, &cached, vec![ticket], 1).await?;
         Ok(at)
     }
 

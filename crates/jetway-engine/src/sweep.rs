@@ -212,9 +212,9 @@ impl Engine {
         let mut effects = end_effects(snapshot);
         // Those who listen have heard a result that is stored.
         if self.backend.done(run, snapshot.started_at, Duration::ZERO).await?.is_some() {
-            effects.retain(|effect| *effect != Effect::Done);
+            effects.retain(|effect| *effect != Effect::PublishResult);
         }
-        self.carry_out(build, run, &cached, effects).await
+        self.carry_out(build, run, &cached, Vec::new(), effects).await
     }
 
     /// What stands behind a dead ticket has to be looked for among all runs.

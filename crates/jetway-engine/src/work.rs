@@ -266,11 +266,11 @@ impl Engine {
         asked: Option<NewChild>,
     ) -> Result<NextAction, BackendError> {
         match outcome {
-            CommitOutcome::Committed(cached, effects) => match asked {
-                Some(child) => self.start_recorded(session, next, cached, effects, child).await,
+            CommitOutcome::Committed(cached, tickets, effects) => match asked {
+                Some(child) => self.start_recorded(session, next, cached, tickets, effects, child).await,
                 None => {
                     session.steps += 1;
-                    self.after_commit(session, cached, effects).await
+                    self.after_commit(session, cached, tickets, effects).await
                 }
             },
             CommitOutcome::Discarded(_) => {
@@ -301,6 +301,7 @@ impl Engine {
         session: &TicketSession<'_>,
         next: PendingAttempt,
         cached: CachedSnapshot,
+        tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
         child: NewChild,
     ) -> Result<NextAction, BackendError> {
@@ -308,7 +309,7 @@ impl Engine {
         let build = session.workflow.fingerprint();
         // Without the child the step is not made, and each delivery of its ticket would be another attempt at it.
         retry_while_unavailable(session.run, session.cancel, async || {
-            self.carry_out(build, session.run, &cached, effects.clone()).await?;
+            self.carry_out(build, session.run, &cached, tickets.clone(), effects.clone()).await?;
             self.start_child(&child).await
         })
         .await?;
@@ -339,14 +340,15 @@ impl Engine {
         &self,
         session: &mut TicketSession<'_>,
         cached: CachedSnapshot,
-        mut effects: Vec<Effect>,
+        mut tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
     ) -> Result<NextAction, BackendError> {
-        let go_on = self.may_go_on(session).then(|| only_ticket(&mut effects)).flatten();
-        if effects.contains(&Effect::Done) {
+        let go_on = self.may_go_on(session).then(|| only_ticket(&mut tickets)).flatten();
+        if effects.contains(&Effect::PublishResult) {
             fail_point(FailPoint::RunEnded);
             self.tracer.run_ended(&cached.snapshot);
         }
-        self.carry_out(session.workflow.fingerprint(), session.run, &cached, effects).await?;
+        self.carry_out(session.workflow.fingerprint(), session.run, &cached, tickets, effects).await?;
         Ok(match go_on {
             Some(TicketFor { item, .. }) => {
                 NextAction::Attempt(PendingAttempt { item, attempt: 1, waited: None, cached })
@@ -406,22 +408,9 @@ async fn give_back(lease: &dyn Lease, steps: u64) -> TicketOutcome {
     }
 }
 
-/// Takes the ticket out of the effects where there is exactly one.
-fn only_ticket(effects: &mut Vec<Effect>) -> Option<TicketFor> {
-    let mut tickets = effects.iter().enumerate().filter(|(_, effect)| matches!(effect, Effect::Ticket(_)));
-    let (index, _) = tickets.next()?;
-    if tickets.next().is_some() {
-        return None;
-    }
-    match effects.remove(index) {
-        Effect::Ticket(ticket) => Some(ticket),
-        Effect::Done
-        | Effect::Wake(_)
-        | Effect::CancelChild(_)
-        | Effect::PreventChild(_)
-        | Effect::DropChunks(_)
-        | Effect::DropAllChunks => None,
-    }
+/// Takes the ticket where there is exactly one.
+fn only_ticket(tickets: &mut Vec<TicketFor>) -> Option<TicketFor> {
+    if tickets.len() == 1 { tickets.pop() } else { None }
 }
 
 fn outcome_label(produced: &EncodedOutcome) -> &'static str {

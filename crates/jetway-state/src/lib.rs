@@ -9,6 +9,7 @@
 
 pub mod broken_rule;
 pub mod codec;
+pub mod drawing;
 pub mod error;
 pub mod graph;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod json;
 pub mod run;
 pub mod time;
 pub mod trace;
+pub mod view;
 
 pub use error::{Error, FloxideError, STORE_ELSEWHERE};
 pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};

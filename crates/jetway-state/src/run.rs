@@ -31,28 +31,33 @@ mod attempt_id;
 mod begin;
 mod bitset;
 mod children;
+mod chunk;
 pub mod control;
 mod effect;
+mod end;
 mod fan_out;
-mod node_states;
 mod offload;
 mod recover;
 mod snapshot;
+mod tombstone;
 mod validate;
-mod view;
 
-pub use apply::{Applied, apply, end_effects};
+pub use crate::{
+    drawing::node_states,
+    view::{DoneView, ErrorView, PendingView, StatusView},
+};
+pub use apply::apply;
 pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, Successor};
 pub use attempt_id::AttemptId;
 pub use begin::{Begin, RunInput, begin};
 pub use bitset::BitSet;
-pub use children::{Parent, tombstone};
-pub use effect::{Effect, TicketFor};
+pub use chunk::{Chunk, ChunkRef};
+pub use effect::{Applied, Effect, TicketFor};
+pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
-pub use node_states::node_states;
-pub use offload::{Chunk, ChunkEntry, Limits, offload};
+pub use offload::{ChunkEntry, Limits, offload};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use snapshot::{
-    ChunkRef, HandledFailures, Input, Item, Output, Payload, RunError, Snapshot, Status, Trace,
+    HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };
-pub use view::{DoneView, ErrorView, PendingView, StatusView};
+pub use tombstone::tombstone;

@@ -77,9 +77,13 @@ fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
             3 => control::complete(record, commit, at),
             _ => apply(record, attempt(&snapshot, at, u)?, commit, &graph),
         };
-        let Some(Applied { snapshot: next, effects }) = applied else { continue };
+        let Some(Applied { snapshot: next, effects, .. }) = applied else { continue };
         assert!(!snapshot.status.is_terminal(), "a run that has ended was changed");
-        assert_eq!(next.status.is_terminal(), effects.contains(&Effect::Done), "an end that nobody is told");
+        assert_eq!(
+            next.status.is_terminal(),
+            effects.contains(&Effect::PublishResult),
+            "an end that nobody is told"
+        );
         snapshot = next;
         spilled(&mut snapshot, commit, u)?;
         let sealed = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be written");

@@ -9,9 +9,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use jetway_state::{
     CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName,
-    run::{
-        AttemptId, Begin, Effect, Input, Item, Payload, RunInput, Snapshot, apply, begin, pending_tickets,
-    },
+    run::{AttemptId, Begin, Input, Item, Payload, RunInput, Snapshot, apply, begin, pending_tickets},
     trace::{TraceHeaders, trace_of},
 };
 use std::{
@@ -134,15 +132,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         let attempt = attempt.report(id, SystemClock.now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
-            self.order.extend(applied.effects.into_iter().filter_map(|effect| match effect {
-                Effect::Ticket(ticket) => Some(ticket.item),
-                Effect::Done
-                | Effect::Wake(_)
-                | Effect::CancelChild(_)
-                | Effect::PreventChild(_)
-                | Effect::DropChunks(_)
-                | Effect::DropAllChunks => None,
-            }));
+            self.order.extend(applied.tickets.into_iter().map(|ticket| ticket.item));
         }
         Ok(!self.snapshot.status.is_terminal())
     }

@@ -10,23 +10,13 @@ mod finished;
 mod tests;
 
 use super::{
-    AttemptReport, Effect, EncodedOutcome, Snapshot,
+    attempt::{AttemptReport, EncodedOutcome},
     children::{awaits, started},
+    effect::{Applied, Effect, TicketFor},
+    snapshot::Snapshot,
 };
 use crate::{CommitId, Graph};
 use finished::FinishedItem;
-
-pub use end::end_effects;
-pub(super) use end::ended;
-
-/// A run's record after an attempt, and what is to be done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// The record to be written.
-    pub snapshot: Snapshot,
-    /// What is to be done once it is.
-    pub effects: Vec<Effect>,
-}
 
 /// Applies an attempt to a run: context, finished item, new items, output, error and status change together.
 ///
@@ -49,15 +39,16 @@ pub fn apply(
         EncodedOutcome::Started => return started(snapshot, &attempt, commit),
         _ => {}
     }
-    let mut effects = Vec::new();
-    let taken = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
+    let (mut tickets, mut effects) = (Vec::new(), Vec::new());
+    let finished = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
     snapshot.steps = snapshot.steps.saturating_add(1);
     snapshot.updated_at = attempt.timestamp;
     if let Some(context) = attempt.context {
         snapshot.context = context;
     }
-    let mut step = Step { snapshot: &mut snapshot, effects: &mut effects, taken, graph };
+    let mut step =
+        Step { snapshot: &mut snapshot, tickets: &mut tickets, effects: &mut effects, finished, graph };
     match attempt.produced {
         EncodedOutcome::Next(emitted) => step.next(emitted),
         EncodedOutcome::NextAll(emitted) => step.next_all(emitted),
@@ -70,13 +61,14 @@ pub fn apply(
     }
     step.end_run_if_nothing_is_left();
     step.admit();
-    Some(Applied { snapshot, effects })
+    Some(Applied { snapshot, tickets, effects })
 }
 
 /// An attempt that is being applied.
 struct Step<'a> {
     snapshot: &'a mut Snapshot,
+    tickets: &'a mut Vec<TicketFor>,
     effects: &'a mut Vec<Effect>,
-    taken: FinishedItem,
+    finished: FinishedItem,
     graph: &'a Graph,
 }

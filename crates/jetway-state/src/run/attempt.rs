@@ -1,6 +1,6 @@
 //! What came of one attempt at a work item, encoded.
 
-use super::RunError;
+use super::snapshot::RunError;
 use crate::{ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 

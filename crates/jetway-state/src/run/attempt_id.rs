@@ -1,6 +1,9 @@
 //! Which attempt at which work item.
 
-use super::{AttemptReport, EncodedOutcome, RunError};
+use super::{
+    attempt::{AttemptReport, EncodedOutcome},
+    snapshot::RunError,
+};
 use crate::{Error, ItemId, Timestamp};
 use bytes::Bytes;
 

@@ -1,6 +1,9 @@
 //! How a run begins to exist.
 
-use super::{Effect, HandledFailures, Input, Item, Payload, Snapshot, Status, TicketFor, Trace};
+use super::{
+    effect::TicketFor,
+    snapshot::{HandledFailures, Input, Item, Payload, Snapshot, Status, Trace},
+};
 use crate::{CommitId, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -43,7 +46,7 @@ impl RunInput {
 }
 
 /// The first snapshot of a run, and the ticket for its first item.
-pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
+pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
     let Begin { key, commit, at, trace, seed } = begin;
     let id = ItemId::start();
     let input_digest = seed.digest();
@@ -78,7 +81,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Vec<Effect>) {
         parent: None,
         chunked: false,
     };
-    (snapshot, vec![Effect::Ticket(TicketFor { item: id, node: seed.node })])
+    (snapshot, TicketFor { item: id, node: seed.node })
 }
 
 #[cfg(test)]

@@ -3,7 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Applied, Effect, Snapshot, Status, apply::ended, pending_tickets};
+use super::{
+    effect::{Applied, Effect},
+    end,
+    recover::pending_tickets,
+    snapshot::{Snapshot, Status},
+};
 use crate::{CommitId, Timestamp};
 
 /// Ends a run as Cancelled: what is pending is pending no more, and an attempt that is under way is thrown away.
@@ -36,9 +41,8 @@ pub fn pause(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Appl
 pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
     let mut applied = turn(snapshot, Status::Paused, Status::Running, commit, at)?;
     let tickets = pending_tickets(&applied.snapshot).into_iter();
-    applied.effects = tickets
-        .filter_map(|mut ticket| ticket.node.take().map(|node| Effect::Ticket(ticket.for_node(node))))
-        .collect();
+    applied.tickets =
+        tickets.filter_map(|mut ticket| ticket.node.take().map(|node| ticket.for_node(node))).collect();
     Some(applied)
 }
 
@@ -46,7 +50,7 @@ fn end(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timestamp) 
     if snapshot.status.is_terminal() {
         return None;
     }
-    let effects = ended(&mut snapshot, status, at);
+    let effects = end::end(&mut snapshot, status, at);
     Some(written(snapshot, effects, commit, at))
 }
 
@@ -67,5 +71,5 @@ fn turn(
 fn written(mut snapshot: Snapshot, effects: Vec<Effect>, commit: CommitId, at: Timestamp) -> Applied {
     snapshot.commit = commit;
     snapshot.updated_at = at;
-    Applied { snapshot, effects }
+    Applied { snapshot, tickets: Vec::new(), effects }
 }

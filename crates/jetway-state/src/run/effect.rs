@@ -1,28 +1,40 @@
-//! What a commit asks the rest of the engine to do.
+//! What a commit asks for: tickets, and other effects.
 
-use super::{ChunkRef, Parent};
+use super::{
+    chunk::ChunkRef,
+    snapshot::{Parent, Snapshot},
+};
 use crate::{ItemId, RunKey};
 
-/// What is to be done after a commit. Every effect may be carried out more than once.
+/// The record of a run after a decision, and what to do once the record is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The record to write.
+    pub snapshot: Snapshot,
+    /// The tickets to publish once it is written.
+    pub tickets: Vec<TicketFor>,
+    /// The effects to carry out once it is written, after the tickets.
+    pub effects: Vec<Effect>,
+}
+
+/// What to do after a commit, apart from tickets. Every effect is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Tell a worker that an item is pending.
-    Ticket(TicketFor),
     /// Publish the result of the run: it has ended.
-    Done,
-    /// Tell the parent of the run that it has ended.
-    Wake(Parent),
-    /// Cancel a child run that nobody waits for any more.
+    PublishResult,
+    /// Publish a ticket for the item of another run that waits for this run: it has ended.
+    WakeParent(Parent),
+    /// Cancel a child run that no item waits for any more.
     CancelChild(RunKey),
-    /// The same for one that may not have been started: it must not be any more.
+    /// Cancel a child run that may not have been started: it must not start any more.
     PreventChild(RunKey),
-    /// Remove chunks that nothing names any more.
+    /// Delete chunks that nothing refers to any more.
     DropChunks(Vec<ChunkRef>),
-    /// Remove every chunk of the run.
+    /// Delete every chunk of the run.
     DropAllChunks,
 }
 
-/// A pending item that wants a ticket.
+/// A pending item to publish a ticket for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketFor {
     /// The item.

@@ -1,10 +1,13 @@
 //! Fan-outs: branches still to be taken up, and values that wait for a gathering node.
 
-use super::{BitSet, ChunkRef};
+use super::{bitset::BitSet, chunk::ChunkRef};
 use crate::{ItemId, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The most branches that one fan-out can have.
+pub(super) const MAX_BRANCHES: usize = 1 << 22;
 
 /// Which branch of which fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! Keeping snapshots small: payloads beyond a bound go into chunks beside the snapshot.
 
 use super::{
-    Arrival, Arrivals, BranchChunk, ChunkRef, Input, Payload, PendingBranches, Snapshot, Status,
-    fan_out::BranchInput,
+    chunk::{Chunk, ChunkRef},
+    fan_out::{Arrival, Arrivals, BranchChunk, BranchInput, PendingBranches},
+    snapshot::{Input, Payload, Snapshot, Status},
 };
 use crate::{CommitId, Error, codec};
 use bytes::Bytes;
@@ -42,15 +43,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { inline: 48 * 1024, group: 2 * 1024, chunk: 256 * 1024, snapshot: 960 * 1024 }
     }
-}
-
-/// A chunk to be written before the snapshot that names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
-    /// Its name.
-    pub name: ChunkRef,
-    /// Its bytes: an encoded list of [`ChunkEntry`].
-    pub bytes: Bytes,
 }
 
 /// What a chunk holds.

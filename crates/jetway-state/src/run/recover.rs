@@ -1,6 +1,6 @@
 //! Which tickets a run wants.
 
-use super::{Snapshot, TicketFor};
+use super::{effect::TicketFor, snapshot::Snapshot};
 use crate::ItemId;
 
 /// The tickets that the holder of `ticket` may not have published: those of the items that were committed under it

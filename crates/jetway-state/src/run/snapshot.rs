@@ -1,7 +1,10 @@
 //! The durable record of a run.
 
-use super::{Branch, FanOut, Parent, fan_out::Arrivals};
-use crate::{CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName};
+use super::{
+    chunk::ChunkRef,
+    fan_out::{Arrivals, Branch, FanOut},
+};
+use crate::{CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,18 +195,6 @@ pub enum Payload {
     Chunk(ChunkRef),
 }
 
-/// Names a chunk beside a snapshot: by the commit that wrote it, so that a write that lost its race can never
-/// overwrite what a committed snapshot names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ChunkRef {
-    /// The commit that wrote it.
-    pub commit: CommitId,
-    /// Counts the chunks of one commit.
-    pub number: u16,
-    /// The chunk's size in bytes; what keeps it may have to divide it.
-    pub bytes: u32,
-}
-
 /// An output of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
@@ -257,6 +248,19 @@ impl HandledFailures {
         }
         self.latest.push(error);
     }
+}
+
+/// The item that waits for a run to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run that the item belongs to.
+    pub run: RunKey,
+    /// The item.
+    pub item: ItemId,
+    /// Its node.
+    pub node: String,
+    /// The build that started the child.
+    pub build: Fingerprint,
 }
 
 /// A run's place in a trace. The ids are fixed at the start, so that steps can be children of the run's span, which is

@@ -3,7 +3,10 @@
 //! Whoever may write to the bucket may write anything, and a disk may forget something. What is checked here is what the
 //! rules would otherwise take for granted at a cost: a few bytes must not name a million branches.
 
-use super::{FanOut, Snapshot};
+use super::{
+    fan_out::{FanOut, MAX_BRANCHES},
+    snapshot::Snapshot,
+};
 use crate::{
     Fingerprint, ItemId,
     codec::{self, EnvelopeError},
@@ -11,9 +14,6 @@ use crate::{
 
 /// What a snapshot is called where it cannot be read.
 const WHAT: &str = "a snapshot";
-
-/// How many branches one fan-out has at most.
-pub(super) const MOST_BRANCHES: usize = 1 << 22;
 
 /// What a branch takes up in a chunk at the least: its position, its node and their names.
 const LEAST_SEED: usize = 16;
@@ -39,8 +39,8 @@ impl Snapshot {
 /// Why a fan-out cannot be.
 fn broken(id: &ItemId, FanOut { branches, .. }: &FanOut) -> Option<String> {
     let (count, open) = (branches.count as usize, branches.open() as usize);
-    if count > MOST_BRANCHES {
-        return Some(format!("fan-out {id} has {count} branches, and {MOST_BRANCHES} are possible"));
+    if count > MAX_BRANCHES {
+        return Some(format!("fan-out {id} has {count} branches, and {MAX_BRANCHES} are possible"));
     }
     let beyond = |position: Option<u32>| position.is_some_and(|position| position as usize >= count);
     let bounded = branches.bounded.values();

@@ -15,7 +15,7 @@ use crate::{
 };
 use jetway_state::{
     CommitId, Error, Graph, ItemId, codec, json,
-    run::{Applied, AttemptId, Effect, EncodedOutcome, Snapshot, Status},
+    run::{Applied, AttemptId, EncodedOutcome, Snapshot, Status, TicketFor},
 };
 
 /// One step under way: what was tried survives a lost race.
@@ -76,11 +76,11 @@ where
         };
         let failed = failure_of(&report.produced, &tried);
         let applied = apply_fitting(&snapshot, report, CommitId::default(), &self.graph, |_| Ok(()));
-        let Some(Applied { snapshot, effects }) = applied else {
+        let Some(Applied { snapshot, tickets, .. }) = applied else {
             return Ok(Swapped::Done(None));
         };
         if taken.contexts.swap_snapshot(&taken.leased.run_id, revision, &snapshot).await? {
-            taken.enqueue(&snapshot, effects).await?;
+            taken.enqueue(&snapshot, tickets).await?;
             return taken.report(&snapshot, failed).await.map(Swapped::Done);
         }
         self.tried = Some(tried);
@@ -138,11 +138,9 @@ where
         Ok(Tried { attempt: AttemptWithBase { report, base: snapshot.context.clone() }, failed: error })
     }
 
-    async fn enqueue(&self, snapshot: &Snapshot, effects: Vec<Effect>) -> Result<(), Unfinished> {
-        for effect in effects {
-            if let Effect::Ticket(ticket) = effect {
-                self.enqueue_item(snapshot, &ticket.item).await?;
-            }
+    async fn enqueue(&self, snapshot: &Snapshot, tickets: Vec<TicketFor>) -> Result<(), Unfinished> {
+        for ticket in tickets {
+            self.enqueue_item(snapshot, &ticket.item).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::Step;
 use crate::{
     ItemId,
-    run::{Effect, Snapshot, TicketFor},
+    run::{effect::TicketFor, snapshot::Snapshot},
 };
 use std::collections::BTreeSet;
 
@@ -20,8 +20,8 @@ impl Step<'_> {
                 None => usize::MAX,
             };
             while free > 0 {
-                let Some(item) = admit_one(self.snapshot, &node, &self.taken.ticket_item) else { break };
-                self.effects.push(Effect::Ticket(TicketFor { item, node: node.clone() }));
+                let Some(item) = admit_one(self.snapshot, &node, &self.finished.ticket_item) else { break };
+                self.tickets.push(TicketFor { item, node: node.clone() });
                 free -= 1;
             }
         }

@@ -3,13 +3,18 @@
 use super::Step;
 use crate::{
     ItemId,
-    run::{Arrival, Arrivals, Branch, Effect, FanOut, Input, Successor},
+    run::{
+        attempt::Successor,
+        effect::Effect,
+        fan_out::{Arrival, Arrivals, Branch, FanOut},
+        snapshot::Input,
+    },
 };
 
 impl Step<'_> {
     /// The finished item's branch ends without a value.
     pub(super) fn end_branch(&mut self) {
-        if let Some(branch) = self.taken.branch.clone() {
+        if let Some(branch) = self.finished.branch.clone() {
             self.ended(&branch.fan_out);
         }
     }
@@ -19,14 +24,14 @@ impl Step<'_> {
     pub(super) fn arrive(&mut self, branch: Option<Branch>, successor: Successor) {
         let arrival = Arrival {
             position: branch.as_ref().map_or(0, |branch| branch.position),
-            from: self.taken.id.clone(),
-            span: self.taken.span,
+            from: self.finished.id.clone(),
+            span: self.finished.span,
             payload: successor.payload,
         };
         let Some(branch) = branch else {
             let mut arrivals = Arrivals::default();
             arrivals.push(arrival);
-            let id = ItemId::gathered(&self.taken.id, &successor.node);
+            let id = ItemId::gathered(&self.finished.id, &successor.node);
             return self.add_item(id, successor.node, Input::Gathered(arrivals), None);
         };
         if let Some(fan_out) = self.snapshot.fan_outs.get_mut(&branch.fan_out) {

@@ -4,8 +4,10 @@ use super::Step;
 use crate::{
     Error, ItemId,
     run::{
-        Arrival, Branch, Effect, EncodedEmission, FanOut, Input, Item, Output, Payload, PendingBranches,
-        RunError, Successor, TicketFor, fan_out::BranchInput, validate::MOST_BRANCHES,
+        attempt::{EncodedEmission, Successor},
+        effect::TicketFor,
+        fan_out::{Arrival, Branch, BranchInput, FanOut, MAX_BRANCHES, PendingBranches},
+        snapshot::{Input, Item, Output, Payload, RunError},
     },
 };
 use bytes::Bytes;
@@ -39,37 +41,37 @@ impl Step<'_> {
 
     fn keep_output(&mut self, output: Option<Bytes>) {
         if let Some(value) = output {
-            let (item, node) = (self.taken.id.clone(), self.taken.node.clone());
+            let (item, node) = (self.finished.id.clone(), self.finished.node.clone());
             self.snapshot.outputs.push(Output { item, node, value });
         }
     }
 
     fn go_on(&mut self, successor: Successor) {
-        let branch = self.taken.branch.clone();
+        let branch = self.finished.branch.clone();
         if self.graph.gathers(&successor.node) {
             return self.arrive(branch, successor);
         }
-        let id = ItemId::successor(self.taken.id.as_str(), 0);
+        let id = ItemId::successor(self.finished.id.as_str(), 0);
         let input = Input::One(Payload::Inline(successor.payload));
         self.add_item(id, successor.node, input, branch);
     }
 
     fn fan_out(&mut self, successors: Vec<Successor>) {
-        if successors.len() > MOST_BRANCHES {
+        if successors.len() > MAX_BRANCHES {
             return self.fail(self.too_many(successors.len()));
         }
-        let id = ItemId::fan_out(&self.taken.id);
+        let id = ItemId::fan_out(&self.finished.id);
         let count = u32::try_from(successors.len()).unwrap_or(u32::MAX);
         let mut fan_out = FanOut {
-            opener: self.taken.node.clone(),
-            outer: self.taken.branch.clone(),
+            opener: self.finished.node.clone(),
+            outer: self.finished.branch.clone(),
             open: count,
             branches: PendingBranches { count, ..PendingBranches::default() },
             arrivals: BTreeMap::new(),
             fired: BTreeSet::new(),
-            ticket_item: self.taken.ticket_item.clone(),
-            from_span: self.taken.span,
-            pending_since: self.taken.timestamp,
+            ticket_item: self.finished.ticket_item.clone(),
+            from_span: self.finished.span,
+            pending_since: self.finished.timestamp,
         };
         for (position, successor) in (0..count).zip(successors) {
             let Successor { node, payload } = successor;
@@ -77,14 +79,14 @@ impl Step<'_> {
                 fan_out.branches.done.insert(position);
                 fan_out.open -= 1;
                 let arrival =
-                    Arrival { position, from: self.taken.id.clone(), span: self.taken.span, payload };
+                    Arrival { position, from: self.finished.id.clone(), span: self.finished.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
             } else {
                 if self.graph.is_bounded(&node) {
                     fan_out.branches.bounded.entry(node.clone()).or_default().waiting.insert(position);
                 } else {
                     let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
-                    self.effects.push(Effect::Ticket(ticket));
+                    self.tickets.push(ticket);
                 }
                 fan_out.branches.inline.insert(position, BranchInput { node, payload });
             }
@@ -97,10 +99,10 @@ impl Step<'_> {
     }
 
     fn too_many(&self, branches: usize) -> RunError {
-        let limit = Error::Limit(format!("a fan-out of {branches} branches: {MOST_BRANCHES} are possible"));
+        let limit = Error::Limit(format!("a fan-out of {branches} branches: {MAX_BRANCHES} are possible"));
         RunError {
-            item: Some(self.taken.id.clone()),
-            node: Some(self.taken.node.clone()),
+            item: Some(self.finished.id.clone()),
+            node: Some(self.finished.node.clone()),
             attempt: 1,
             kind: limit.kind().to_owned(),
             message: limit.to_string(),
@@ -110,16 +112,16 @@ impl Step<'_> {
     pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
         let waits_for_slot = self.graph.is_bounded(&node);
         if !waits_for_slot {
-            self.effects.push(Effect::Ticket(TicketFor { item: id.clone(), node: node.clone() }));
+            self.tickets.push(TicketFor { item: id.clone(), node: node.clone() });
         }
         let item = Item {
             node,
             input,
             branch,
-            ticket_item: self.taken.ticket_item.clone(),
+            ticket_item: self.finished.ticket_item.clone(),
             waits_for_slot,
-            from_span: self.taken.span,
-            pending_since: self.taken.timestamp,
+            from_span: self.finished.span,
+            pending_since: self.finished.timestamp,
         };
         self.snapshot.items.insert(id, item);
     }

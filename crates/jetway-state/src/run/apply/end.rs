@@ -2,8 +2,11 @@
 
 use super::Step;
 use crate::{
-    Error, Timestamp,
-    run::{Effect, RunError, Snapshot, Status},
+    Error,
+    run::{
+        end::end,
+        snapshot::{RunError, Status},
+    },
 };
 
 impl Step<'_> {
@@ -21,8 +24,8 @@ impl Step<'_> {
         if snapshot.outputs.is_empty() {
             let none = Error::NoOutput;
             snapshot.error = Some(RunError {
-                item: Some(self.taken.id.clone()),
-                node: Some(self.taken.node.clone()),
+                item: Some(self.finished.id.clone()),
+                node: Some(self.finished.node.clone()),
                 attempt: 1,
                 kind: none.kind().to_owned(),
                 message: none.to_string(),
@@ -34,31 +37,12 @@ impl Step<'_> {
     }
 
     fn end(&mut self, status: Status) {
-        if let Some(child) = self.taken.child.take() {
+        if let Some(child) = self.finished.child.take() {
             // It is one of those that the end cancels, and the record names them.
-            self.snapshot.unstarted.insert(self.taken.id.clone());
-            self.snapshot.children.insert(self.taken.id.clone(), child);
+            self.snapshot.unstarted.insert(self.finished.id.clone());
+            self.snapshot.children.insert(self.finished.id.clone(), child);
         }
-        *self.effects = ended(self.snapshot, status, self.taken.timestamp);
+        *self.effects = end(self.snapshot, status, self.finished.timestamp);
+        self.tickets.clear();
     }
-}
-
-/// Ends a run: nothing is pending any more, and what was to be done before is no longer.
-pub(in crate::run) fn ended(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec<Effect> {
-    snapshot.status = status;
-    snapshot.finished_at = Some(at);
-    snapshot.items.clear();
-    snapshot.fan_outs.clear();
-    end_effects(snapshot)
-}
-
-/// What the end of a run asks for. Its children are to stop, and its parent is to go on.
-pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
-    let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
-        true => Effect::PreventChild(child.clone()),
-        false => Effect::CancelChild(child.clone()),
-    });
-    let parent = snapshot.parent.clone().map(Effect::Wake);
-    let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);
-    [Effect::Done].into_iter().chain(children).chain(parent).chain(chunks).collect()
 }

@@ -2,7 +2,13 @@
 
 use crate::{
     ItemId, RunKey, Timestamp,
-    run::{AttemptReport, Branch, Effect, Input, Payload, Snapshot, children::detach_child},
+    run::{
+        attempt::AttemptReport,
+        children::detach_child,
+        effect::Effect,
+        fan_out::Branch,
+        snapshot::{Input, Payload, Snapshot},
+    },
 };
 
 /// The item that an attempt finished.

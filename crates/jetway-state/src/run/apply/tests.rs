@@ -3,12 +3,11 @@
 mod bounded;
 mod nested;
 
-use super::{Applied, apply};
 use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
-        AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, Input, RunError, RunInput, Snapshot,
-        Status, Successor, Trace, begin, pending_tickets, tickets_under,
+        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, Input, RunError, RunInput,
+        Snapshot, Status, Successor, Trace, apply, begin, pending_tickets, tickets_under,
     },
 };
 use bytes::Bytes;
@@ -105,22 +104,14 @@ impl Run {
 
     fn apply(&mut self, attempt: AttemptReport) -> bool {
         let commit = CommitId { writer: 1, number: self.snapshot.steps };
-        let Some(Applied { snapshot, effects }) = apply(self.snapshot.clone(), attempt, commit, &self.graph)
+        let Some(Applied { snapshot, tickets, effects }) =
+            apply(self.snapshot.clone(), attempt, commit, &self.graph)
         else {
             return false;
         };
         self.snapshot = snapshot;
-        for effect in effects {
-            match effect {
-                Effect::Ticket(ticket) => self.tickets.push((ticket.node, ticket.item)),
-                Effect::Done => self.done += 1,
-                Effect::Wake(_)
-                | Effect::CancelChild(_)
-                | Effect::PreventChild(_)
-                | Effect::DropChunks(_)
-                | Effect::DropAllChunks => {}
-            }
-        }
+        self.tickets.extend(tickets.into_iter().map(|ticket| (ticket.node, ticket.item)));
+        self.done += effects.iter().filter(|effect| **effect == Effect::PublishResult).count();
         true
     }
 

@@ -78,8 +78,8 @@ fn every_command_in_every_status() {
 fn an_end_is_told_and_leaves_nothing_beside_the_record() {
     let chunked = Snapshot { chunked: true, ..run(Status::Running) };
     let effects = |snapshot| cancel(snapshot, COMMIT, NOW).unwrap().effects;
-    assert_eq!(effects(run(Status::Paused)), [Effect::Done]);
-    assert_eq!(effects(chunked), [Effect::Done, Effect::DropAllChunks]);
+    assert_eq!(effects(run(Status::Paused)), [Effect::PublishResult]);
+    assert_eq!(effects(chunked), [Effect::PublishResult, Effect::DropAllChunks]);
 }
 
 #[test]
@@ -96,10 +96,10 @@ fn an_attempt_under_way_is_thrown_away_by_a_cancelled_run_and_committed_by_a_pau
 fn resuming_names_every_pending_item() {
     let stepped_on = stepped(run(Status::Running), two_branches()).unwrap().snapshot;
     let paused = pause(stepped_on, COMMIT, NOW).unwrap();
-    assert_eq!(paused.effects, []);
+    assert_eq!((paused.effects, paused.tickets), (vec![], vec![]));
     let ticket = |position| {
         let item = ItemId::branch(&ItemId::start(), position);
-        Effect::Ticket(TicketFor { item, node: "b".to_owned() })
+        TicketFor { item, node: "b".to_owned() }
     };
-    assert_eq!(resume(paused.snapshot, COMMIT, NOW).unwrap().effects, [ticket(0), ticket(1)]);
+    assert_eq!(resume(paused.snapshot, COMMIT, NOW).unwrap().tickets, [ticket(0), ticket(1)]);
 }

@@ -1,7 +1,6 @@
 //! How the nodes of a run stand, as far as its status tells.
 
-use super::{Status, StatusView};
-use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState};
+use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState, run::Status, view::StatusView};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of every node of the graph.

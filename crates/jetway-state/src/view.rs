@@ -1,7 +1,9 @@
 //! What a run looks like from outside: the JSON of `status` and of the done message.
 
-use super::{RunError, Snapshot, Status};
-use crate::{ItemId, RunId, Timestamp, WorkflowName, json};
+use crate::{
+    ItemId, RunId, Timestamp, WorkflowName, json,
+    run::{RunError, Snapshot, Status},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,103 @@
+//! Children, from the record of the parent to the end of both.
+
+use crate::{
+    CommitId, Fingerprint, Graph, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    run::{
+        Applied, AttemptReport, Begin, Effect, EncodedOutcome, Parent, RunError, RunInput, Snapshot, Status,
+        Trace, apply, begin, control, end_effects, tombstone,
+    },
+};
+use bytes::Bytes;
+
+const COMMIT: CommitId = CommitId { writer: 1, number: 2 };
+
+fn key(run_id: &str) -> RunKey {
+    RunKey::new(WorkflowName::new("w").unwrap(), RunId::new(run_id).unwrap())
+}
+
+fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
+    let attempt = AttemptReport {
+        item: ItemId::start(),
+        node: "a".to_owned(),
+        ticket_item: ItemId::start(),
+        number: 1,
+        timestamp: Timestamp(2),
+        span: None,
+        produced,
+        context: None,
+    };
+    apply(snapshot, attempt, COMMIT, &Graph::opaque("w"))
+}
+
+fn running() -> Snapshot {
+    let seed = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+    let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
+    begin(Begin { key: key("parent"), commit, at, trace, seed }).0
+}
+
+fn recorded(child: &str) -> Snapshot {
+    answered(running(), EncodedOutcome::Await(key(child))).unwrap().snapshot
+}
+
+fn failed() -> EncodedOutcome {
+    EncodedOutcome::Failed(RunError {
+        item: None,
+        node: None,
+        attempt: 1,
+        kind: "error".to_owned(),
+        message: "no".to_owned(),
+    })
+}
+
+#[test]
+fn a_child_is_recorded_then_known_to_be_started() {
+    let recorded = recorded("c");
+    assert!(recorded.waits_for_children() && recorded.unstarted.contains(&ItemId::start()));
+    let started = answered(recorded, EncodedOutcome::Started).unwrap().snapshot;
+    assert!(started.waits_for_children() && started.unstarted.is_empty());
+    assert_eq!(answered(started.clone(), EncodedOutcome::Started), None);
+    // A second worker that comes late with the same answer takes nothing back.
+    let again = answered(started, EncodedOutcome::Await(key("c"))).unwrap();
+    assert!(again.snapshot.unstarted.is_empty() && again.effects.is_empty());
+}
+
+#[test]
+fn the_end_cancels_what_is_started_and_prevents_what_may_not_be() {
+    let recorded = recorded("c");
+    let started = answered(recorded.clone(), EncodedOutcome::Started).unwrap().snapshot;
+    for (snapshot, effect) in
+        [(recorded, Effect::PreventChild(key("c"))), (started, Effect::CancelChild(key("c")))]
+    {
+        let ended = control::cancel(snapshot, COMMIT, Timestamp(3)).unwrap();
+        assert_eq!(ended.effects, [Effect::PublishResult, effect]);
+        // Whoever comes after one that was lost finds the same in the record.
+        assert_eq!(end_effects(&ended.snapshot), ended.effects);
+    }
+}
+
+#[test]
+fn a_child_that_nobody_waits_for_any_more_must_not_be_started() {
+    let ended = answered(recorded("c"), failed()).unwrap();
+    assert_eq!(ended.effects, [Effect::PublishResult, Effect::PreventChild(key("c"))]);
+    assert_eq!(end_effects(&ended.snapshot), ended.effects);
+    let other = answered(recorded("c"), EncodedOutcome::Await(key("d"))).unwrap();
+    assert_eq!(other.effects, [Effect::PreventChild(key("c"))]);
+    assert_eq!(other.snapshot.children[&ItemId::start()], key("d"));
+}
+
+#[test]
+fn a_run_that_never_began_stands_in_its_childs_place() {
+    let parent = |item| {
+        let (run, node) = (key("parent"), "a".to_owned());
+        Parent { run, item, node, build: Fingerprint(1) }
+    };
+    let never = tombstone(key("c"), Trace::default(), COMMIT, Timestamp(3));
+    assert_eq!((never.status, never.pending(), never.steps), (Status::Cancelled, 0, 0));
+    assert!(never.is_child_of(&parent(ItemId::start())));
+    let child = Snapshot { parent: Some(parent(ItemId::start())), ..running() };
+    assert!(child.is_child_of(&parent(ItemId::start())));
+    assert!(
+        !child.is_child_of(&parent(ItemId::successor("start", 0)))
+            && !running().is_child_of(&parent(ItemId::start()))
+    );
+}

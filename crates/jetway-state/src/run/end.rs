@@ -1,0 +1,27 @@
+//! The end of a run, and the effects that it has.
+
+use super::{
+    effect::Effect,
+    snapshot::{Snapshot, Status},
+};
+use crate::Timestamp;
+
+/// Ends a run: nothing is pending any more, and what was to be done before is no longer.
+pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec<Effect> {
+    snapshot.status = status;
+    snapshot.finished_at = Some(at);
+    snapshot.items.clear();
+    snapshot.fan_outs.clear();
+    end_effects(snapshot)
+}
+
+/// What the end of a run asks for. Its children are to stop, and its parent is to go on.
+pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
+    let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
+        true => Effect::PreventChild(child.clone()),
+        false => Effect::CancelChild(child.clone()),
+    });
+    let parent = snapshot.parent.clone().map(Effect::WakeParent);
+    let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);
+    [Effect::PublishResult].into_iter().chain(children).chain(parent).chain(chunks).collect()
+}
