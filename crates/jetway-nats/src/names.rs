@@ -11,7 +11,7 @@
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
-//! | host | `$KV.JETWAY_ns_WORKERS.<host>` |
+//! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
 //! | item of a work queue | `jetway.ns.item.<application>.<run_id>.<item_id>` |
 //! | what a store keeps of a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<what>[.<item_id>]` |
@@ -64,7 +64,7 @@ impl Stream {
             Self::Runs => "RUNS",
             Self::Done => "DONE",
             Self::Dead => "DEAD",
-            Self::Hosts => "WORKERS",
+            Self::Hosts => "HOSTS",
             Self::StoreState => "STORE_STATE",
             Self::StoreItems => "STORE_ITEMS",
         }
@@ -143,7 +143,7 @@ mod tests {
                 "KV_JETWAY_team-a_RUNS",
                 "JETWAY_team-a_DONE",
                 "JETWAY_team-a_DEAD",
-                "KV_JETWAY_team-a_WORKERS",
+                "KV_JETWAY_team-a_HOSTS",
             ]
         );
         assert_eq!(names.bucket(Stream::Runs), "JETWAY_team-a_RUNS");

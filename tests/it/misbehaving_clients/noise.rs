@@ -130,7 +130,7 @@ async fn chatter(host: &Host, stranger: &mut Stranger) -> Result<()> {
             host.subject(&format!("dead.{one}.{other}")),
             host.key("RUNS", &format!("{one}.{other}")),
             host.key("RUNS", &format!("chain.{one}.{other}")),
-            host.key("WORKERS", one),
+            host.key("HOSTS", one),
         ] {
             let (headers, payload) = (stranger.headers(), stranger.payload());
             host.client.publish_with_headers(subject, headers, payload.into()).await?;

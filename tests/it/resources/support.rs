@@ -64,7 +64,7 @@ impl Setup {
     /// The name of a stream, by its last word.
     pub(crate) fn stream(&self, word: &str) -> String {
         match word {
-            "RUNS" | "WORKERS" => format!("KV_JETWAY_{}_{word}", self.ns),
+            "RUNS" | "HOSTS" => format!("KV_JETWAY_{}_{word}", self.ns),
             _ => format!("JETWAY_{}_{word}", self.ns),
         }
     }

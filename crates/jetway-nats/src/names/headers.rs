@@ -8,7 +8,7 @@ pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
 /// The commits that a store's value was made by before, youngest first, so that a writer who got no answer finds his
 /// own below those of others.
-pub(crate) const PAST: HeaderName = HeaderName::from_static("Jetway-Past");
+pub(crate) const PAST: HeaderName = HeaderName::from_static("Jetway-Prior-Commits");
 /// How many bytes a store's value has that is kept in parts.
 pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
 /// The server and the connection over which a host announces itself.
@@ -22,7 +22,7 @@ pub(crate) const WHY: HeaderName = HeaderName::from_static("Jetway-Why");
 /// The reason of a dead letter in a sentence.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("Jetway-Reason");
 /// How large the message was that a dead letter does not keep all of.
-pub(crate) const CUT: HeaderName = HeaderName::from_static("Jetway-Cut");
+pub(crate) const CUT: HeaderName = HeaderName::from_static("Jetway-Original-Size");
 /// The subject that a dead letter came by.
 pub(crate) const ORIGINAL_SUBJECT: HeaderName = HeaderName::from_static("Jetway-Original-Subject");
 /// Stands before the name of a header that would be an order to the server if a dead letter carried it as it came.

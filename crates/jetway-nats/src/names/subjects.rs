@@ -237,7 +237,7 @@ impl Names {
     pub(super) fn key(&self, stream: Stream, rest: &[&str]) -> String {
         let ns = self.namespace().as_str();
         let length = rest.iter().map(|word| word.len() + 1).sum::<usize>();
-        let mut subject = String::with_capacity("$KV.JETWAY__WORKERS".len() + ns.len() + length);
+        let mut subject = String::with_capacity("$KV.JETWAY__HOSTS".len() + ns.len() + length);
         subject.push_str("$KV.JETWAY_");
         subject.push_str(ns);
         subject.push('_');
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(names.workflow_of_start(&names.start("pay")), Some("pay"));
         assert_eq!(names.workflow_of_start("jetway.ns.start.a.b"), None);
         assert_eq!(names.done(&run()), "jetway.ns.done.pay.order-1");
-        assert_eq!(names.host("host-1").unwrap(), "$KV.JETWAY_ns_WORKERS.host-1");
+        assert_eq!(names.host("host-1").unwrap(), "$KV.JETWAY_ns_HOSTS.host-1");
         assert!(names.host("a.b").is_err());
         let status = names.api(Ask::Status, &["pay", "order-1"]);
         assert_eq!(status, "jetway.ns.api.status.pay.order-1");

@@ -154,7 +154,7 @@ async fn a_message_of_the_largest_size_becomes_a_dead_letter_as_well() {
         assert_eq!(messages(&backend, "START").await, 0);
         let dead = jetstream.get_stream(format!("JETWAY_{ns}_DEAD")).await.unwrap();
         let letter = dead.get_last_raw_message_by_subject(&format!("jetway.{ns}.dead.>")).await.unwrap();
-        let cut = letter.headers.get("Jetway-Cut").expect("it says what it lacks").to_string();
+        let cut = letter.headers.get("Jetway-Original-Size").expect("it says what it lacks").to_string();
         assert!(cut.contains(&format!("{payload} bytes of payload")), "{cut}");
         assert!(
             letter.payload.len() + 5000 > payload.min(most - 10_000 - headers),
