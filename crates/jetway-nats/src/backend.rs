@@ -1,17 +1,29 @@
-//! The backend: one connection, the streams of one namespace, and the tasks that write to them.
+//! The backend of hosts and clients: one connection, the streams of one namespace, and the tasks that write to them.
+
+mod durability;
+mod hosts;
+mod results;
+mod snapshots;
+pub(crate) mod start_message;
+mod starts;
+mod stream_counts;
+mod ticket_loss;
+pub(crate) mod tickets;
+
+pub use durability::{Durability, Synced};
+pub use stream_counts::StreamCounts;
 
 use crate::{
     committer::Committer,
-    config::{Grouping, NatsConfig, WriteConfig},
-    connect::{self, ServerFacts},
+    config::NatsConfig,
     dead_letters::DeadLetters,
-    link::Link,
     names::{Names, Stream},
-    provision::provision,
-    pull::{Pull, Source, janitor::Janitor},
+    provision,
+    pull::{HeaderScan, LateDeliveries, Pull, PullContext, Source},
+    session::{Connection, ServerFacts, StreamReader},
+    setup::Setup,
 };
-use async_nats::jetstream::stream;
-use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::BackendError;
 use jetway_state::Namespace;
 use std::{
     fmt,
@@ -21,30 +33,27 @@ use std::{
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Jetway's data on a NATS server: implements every port of [`jetway_engine::backend`].
+/// Jetway's data on a NATS server. It implements all traits of [`jetway_engine::backend`].
 ///
-/// It owns one connection and a handful of tasks, on the runtime that [`connect`](Self::connect) is called on; dropping
-/// it ends them. Streams of tickets and starts keep the connection as long as they are held.
+/// It owns one connection and a few tasks, on the runtime that calls [`connect`](Self::connect). Dropping it ends them.
+/// Streams of tickets and starts keep the connection open while they exist.
 pub struct NatsBackend {
-    pub(crate) config: NatsConfig,
-    pub(crate) names: Names,
-    pub(crate) streams: StreamNames,
-    pub(crate) link: Arc<Link>,
-    /// The stream of snapshots, for direct reads.
-    pub(crate) runs: stream::Stream<()>,
-    /// Whether snapshots are known to be on one server only.
-    pub(crate) one_replica: bool,
-    /// Whether a server that crashes may lose tickets that it has acknowledged.
-    pub(crate) may_lose_tickets: bool,
-    pub(crate) keep_finished: Duration,
-    pub(crate) committers: Committers,
-    pub(crate) dead: DeadLetters,
+    config: NatsConfig,
+    names: Names,
+    streams: StreamNames,
+    connection: Arc<Connection>,
+    /// Reads snapshots and chunks.
+    runs: StreamReader,
+    /// Whether a crash of the server may lose tickets that it has acknowledged.
+    may_lose_tickets: bool,
+    committers: Committers,
+    dead_letters: DeadLetters,
     facts: ServerFacts,
-    janitor: Janitor,
-    _janitor: AbortOnDropHandle<()>,
+    pulls: PullContext,
+    _tasks: [AbortOnDropHandle<()>; 2],
 }
 
-/// What has gone over a connection, in messages.
+/// The number of messages that went over a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traffic {
     /// To the server.
@@ -55,84 +64,68 @@ pub struct Traffic {
 
 /// The names of the streams.
 #[derive(Debug, Clone)]
-pub(crate) struct StreamNames {
-    pub(crate) starts: String,
-    pub(crate) tickets: String,
-    pub(crate) runs: String,
-    pub(crate) done: String,
-    pub(crate) hosts: String,
+struct StreamNames {
+    starts: String,
+    tickets: String,
+    runs: String,
+    done: String,
+    dead: String,
+    hosts: String,
 }
 
-/// What writes to the streams.
+/// The committer of each stream.
 #[derive(Debug)]
-pub(crate) struct Committers {
-    pub(crate) starts: Committer,
-    pub(crate) tickets: Committer,
-    pub(crate) runs: Committer,
-    pub(crate) done: Committer,
+struct Committers {
+    starts: Committer,
+    tickets: Committer,
+    runs: Committer,
+    done: Committer,
 }
 
 impl NatsBackend {
-    /// Connects, checks the server, and makes the streams of the namespace exist.
+    /// Connects, checks the server, and creates the streams of the namespace if they do not exist.
     ///
     /// # Errors
-    /// `Unavailable` where there is no server, `Refused` where it refuses the login, `Misconfigured` where it is too
-    /// old, has no JetStream, or has streams that this build cannot work with. Each says what to do.
+    /// `Unavailable` if no server is reachable, `Refused` if it refuses the credentials, `Misconfigured` if it is too old,
+    /// has no JetStream, or has streams that this version cannot use. The message says what to do.
     pub async fn connect(config: NatsConfig) -> Result<Self, BackendError> {
-        let (link, facts) = connect::connect(&config).await?;
-        let names = Names::new(config.namespace.clone());
-        let provisioned = provision(&link, &names, &config, &Stream::ALL).await?;
-        let name = |stream| names.stream(stream);
-        let streams = StreamNames {
-            starts: name(Stream::Starts),
-            tickets: name(Stream::Tickets),
-            runs: name(Stream::Runs),
-            done: name(Stream::Done),
-            hosts: name(Stream::Hosts),
-        };
-        let start = async |stream| {
-            let grouping = match provisioned.takes_batches(stream) {
-                true => config.writes.grouping,
-                false => Grouping::Never,
-            };
-            let writes = WriteConfig { grouping, ..config.writes.clone() };
-            Committer::start(Arc::clone(&link), name(stream), writes).await.map_err(closed)
-        };
+        let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
         let committers = Committers {
-            starts: start(Stream::Starts).await?,
-            tickets: start(Stream::Tickets).await?,
-            runs: start(Stream::Runs).await?,
-            done: start(Stream::Done).await?,
+            starts: setup.committer(Stream::Starts).await?,
+            tickets: setup.committer(Stream::Tickets).await?,
+            runs: setup.committer(Stream::Runs).await?,
+            done: setup.committer(Stream::Done).await?,
         };
-        let dead = DeadLetters::new(names.clone(), Arc::new(start(Stream::Dead).await?));
-        let replicas = provisioned.replicas();
-        let runs = link.jetstream.get_stream_no_info(&streams.runs).await.map_err(closed)?;
-        let (janitor, janitor_task) = Janitor::start(Arc::clone(&link), dead.clone());
+        let dead_letters = setup.dead_letters().await?;
+        let runs = setup.reader(Stream::Runs).await?;
+        let Setup { connection, facts, names, provisioned, .. } = setup;
+        let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
+        let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&connection), dead_letters.clone());
+        let pulls =
+            PullContext { connection: Arc::clone(&connection), config: config.clone(), late, header_scan };
         tracing::info!(
             server = facts.version,
             namespace = %config.namespace,
-            replicas,
+            replicas = provisioned.replicas(),
             "connected to the nats-server at {}",
             config.addresses()
         );
         Ok(Self {
-            dead,
-            keep_finished: config.keep_finished,
-            one_replica: replicas == Some(1),
+            streams: StreamNames::new(&names),
             may_lose_tickets: provisioned.may_lose_tickets(),
             config,
             names,
-            streams,
-            link,
+            connection,
             runs,
             committers,
+            dead_letters,
             facts,
-            janitor,
-            _janitor: janitor_task,
+            pulls,
+            _tasks: [late_task, scan_task],
         })
     }
 
-    /// What the server said about itself when the connection was made.
+    /// Version, name and limits of the server, as of the time of connecting.
     pub fn server(&self) -> &ServerFacts {
         &self.facts
     }
@@ -142,23 +135,59 @@ impl NatsBackend {
         self.names.namespace()
     }
 
-    /// What has gone over the connection since it was made.
+    /// The number of messages that went over the connection since it was made.
     pub fn traffic(&self) -> Traffic {
-        let counted = self.link.client.statistics();
+        let statistics = self.connection.client.statistics();
         Traffic {
-            sent: counted.out_messages.load(Ordering::Relaxed),
-            received: counted.in_messages.load(Ordering::Relaxed),
+            sent: statistics.out_messages.load(Ordering::Relaxed),
+            received: statistics.in_messages.load(Ordering::Relaxed),
         }
     }
 
-    pub(crate) async fn pull(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
-        Pull::start(Arc::clone(&self.link), self.config.clone(), source, self.janitor.clone(), slots).await
+    /// Streams and buckets on the server that earlier versions used under other names: one sentence each, which names
+    /// the stream and says what to do.
+    ///
+    /// # Errors
+    /// The server does not answer, or the user may not read the configuration of streams.
+    pub async fn obsolete_streams(&self) -> Result<Vec<String>, BackendError> {
+        let found = provision::obsolete_streams(&self.connection, &self.names).await;
+        found.map_err(|failure| failure.cannot("look for streams with old names"))
+    }
+
+    /// The names on the server.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    async fn pull(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
+        Pull::start(self.pulls.clone(), source, slots).await
+    }
+
+    /// How long a finished run is kept. A run that its parent waits for is kept as long as results.
+    fn keep_finished(&self, awaited: bool) -> Duration {
+        match awaited {
+            true => self.config.keep_finished.max(self.config.keep_results),
+            false => self.config.keep_finished,
+        }
     }
 }
 
-fn closed(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
-    let sentence = "the connection to the nats-server was closed while it was set up";
-    BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
+impl StreamNames {
+    fn new(names: &Names) -> Self {
+        Self {
+            starts: names.stream(Stream::Starts),
+            tickets: names.stream(Stream::Tickets),
+            runs: names.stream(Stream::Runs),
+            done: names.stream(Stream::Done),
+            dead: names.stream(Stream::Dead),
+            hosts: names.stream(Stream::Hosts),
+        }
+    }
 }
 
 impl fmt::Debug for NatsBackend {

@@ -1,35 +1,37 @@
-//! Storing messages: conditionally, in groups, exactly as often as asked, and with a verdict for each.
+//! Stores messages: conditionally, in groups, exactly as often as asked, and with an outcome for each.
 //!
-//! There is one committer for each stream that Jetway writes to. It is one task that owns everything: the writes that
-//! wait, the writes that are under way, and what it has learned about the server. While writes are under way the next
-//! ones gather; [`policy`] says whether they go one by one or as one atomic batch.
+//! There is one committer for each stream that Jetway writes to. It is one task that owns all state: the writes that wait,
+//! the writes in flight, and the measurements of this server. While writes are in flight the next ones queue up;
+//! [`policy`] decides whether they go one by one or as one atomic batch.
 //!
-//! What a verdict rests on:
-//!
-//! | answer | verdict |
+//! | reply | outcome |
 //! |---|---|
 //! | stored, with a sequence | stored |
-//! | 10071 wrong last sequence | conflict; for a message of which there is one: stored. If an earlier sending of this write has an unknown fate, the stream's leader is asked whose message is the latest |
-//! | 10164 wrong last sequence, without a number | the previous write of the subject is still being applied: again within milliseconds |
-//! | a batch is refused, for whatever reason | its messages are sent again one by one, each for its own verdict |
-//! | nobody listens, or no quorum | again, with growing pauses |
-//! | there is no room | again, with growing pauses; refused where there is still none at the deadline |
-//! | none in time, or the connection broke | the leader is asked: our commit id means stored, the expected sequence means again, anything else is a conflict |
-//! | nothing helped until the deadline | unknown: the write may have happened, or may yet happen |
+//! | 10071 wrong last sequence | conflict; for a unique message: stored. If an earlier attempt of this write may have been stored, its fate is looked up at the leader of the stream |
+//! | 10164 wrong last sequence, without a number | the previous write of the subject is still being applied: retry within milliseconds |
+//! | a batch is refused, for any reason | its messages are sent again one by one, and each gets its own outcome |
+//! | no responders, or no quorum | retry with backoff |
+//! | there is no room | retry with backoff; refused if there is still no room at the deadline |
+//! | no reply in time, or the connection broke | the leader is asked: our commit id means stored, the expected sequence means retry, anything else is a conflict |
+//! | still none of these at the deadline | unknown: the write may have happened, or may happen later |
 
-mod answer;
-mod flights;
-mod lost;
+mod defer;
+mod in_flight;
+mod lookup;
 mod policy;
-mod run;
+mod reply;
 mod send;
+mod task;
+mod write;
+
+pub(crate) use write::{ALREADY_STORED, Condition, NotStored, Write};
 
 use crate::{
     config::WriteConfig,
-    link::Link,
-    write::{NotStored, OVERHEAD, Write},
+    session::{Connection, closed_during_setup},
 };
-use async_nats::{SubscribeError, jetstream};
+use async_nats::jetstream;
+use jetway_engine::backend::BackendError;
 use std::sync::Arc;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -37,39 +39,40 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// The server's own limit.
+/// The server's limit of messages in a batch.
 const LARGEST_BATCH: usize = 1000;
 
-/// One committer. Dropping it ends its task; writes that are under way are then reported as not stored, and may be.
+/// The committer of one stream. Dropping it ends its task. Writes that are in flight at that time are reported as not
+/// stored, but may be stored.
 #[derive(Debug)]
 pub(crate) struct Committer {
     jobs: mpsc::Sender<Job>,
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     give_up_after: Duration,
     _task: AbortOnDropHandle<()>,
 }
 
-/// A write, and who waits for its verdict.
+/// A write and the receiver of its outcome.
 #[derive(Debug)]
 struct Job {
     write: Write,
-    reply: oneshot::Sender<Result<u64, NotStored>>,
-    /// When nothing more is tried.
+    outcome: oneshot::Sender<Result<u64, NotStored>>,
+    /// The deadline of the last attempt.
     give_up: Instant,
-    /// An earlier sending may have been stored, or may yet be.
+    /// An earlier attempt may have been stored, or may be stored later.
     uncertain: bool,
-    /// It was in a batch that was refused.
-    alone: bool,
-    /// There was no room for it when it was last sent.
+    /// It was in a batch that was refused, so it is not sent in a batch again.
+    ungrouped: bool,
+    /// The error of the latest attempt, if there was no room.
     no_room: Option<jetstream::Error>,
-    /// How often it has been put off.
-    pauses: u32,
+    /// How many times it was deferred.
+    deferrals: u32,
 }
 
 impl Job {
-    fn settle(self, verdict: Result<u64, NotStored>) {
-        if self.reply.send(verdict).is_err() {
-            tracing::trace!(subject = %self.write.subject, "nobody waits for this write any more");
+    fn complete(self, outcome: Result<u64, NotStored>) {
+        if self.outcome.send(outcome).is_err() {
+            tracing::trace!(subject = %self.write.subject, "the caller of this write is gone");
         }
     }
 }
@@ -78,12 +81,12 @@ impl Committer {
     /// Starts the committer of a stream.
     ///
     /// # Errors
-    /// When the connection is closed.
+    /// The connection is closed.
     pub(crate) async fn start(
-        link: Arc<Link>,
+        connection: Arc<Connection>,
         stream: String,
         config: WriteConfig,
-    ) -> Result<Self, SubscribeError> {
+    ) -> Result<Self, BackendError> {
         let config = WriteConfig {
             max_group: config.max_group.clamp(1, LARGEST_BATCH),
             in_flight: config.in_flight.max(1),
@@ -91,66 +94,65 @@ impl Committer {
         };
         let (jobs, waiting) = mpsc::channel(config.queue.max(1));
         let give_up_after = config.give_up_after;
-        let task = run::Run::new(Arc::clone(&link), stream, config).await?;
+        let task = task::CommitterTask::new(Arc::clone(&connection), stream, config).await;
+        let task = task.map_err(closed_during_setup)?;
         let task = AbortOnDropHandle::new(tokio::spawn(task.run(waiting)));
-        Ok(Self { jobs, link, give_up_after, _task: task })
+        Ok(Self { jobs, connection, give_up_after, _task: task })
     }
 
-    /// Stores a message and returns its sequence; 0 where it was there already and its sequence is not known.
+    /// Stores a message and returns its sequence, or [`ALREADY_STORED`] for a unique message that was stored before.
     pub(crate) async fn write(&self, write: Write) -> Result<u64, NotStored> {
-        let verdict = self.begin(write).await?;
-        verdict.await.unwrap_or(Err(NotStored::Closed))
+        let outcome = self.enqueue(write).await?;
+        outcome.await.unwrap_or(Err(NotStored::Closed))
     }
 
-    /// Stores several messages, in no order. One that cannot be stored does not keep the others from it.
-    pub(crate) async fn write_all(&self, writes: Vec<Write>) -> Result<(), NotStored> {
-        let mut verdicts = Vec::with_capacity(writes.len());
-        let mut failed = None;
+    /// Stores several messages, in no particular order, and returns their lowest sequence, 0 if there is none. A message
+    /// that cannot be stored does not prevent the others from being stored; the last error is returned.
+    pub(crate) async fn write_all(&self, writes: Vec<Write>) -> Result<u64, NotStored> {
+        let mut outcomes = Vec::with_capacity(writes.len());
+        let (mut lowest, mut failed) = (None::<u64>, None);
         for write in writes {
-            match self.begin(write).await {
-                Ok(verdict) => verdicts.push(verdict),
+            match self.enqueue(write).await {
+                Ok(outcome) => outcomes.push(outcome),
                 Err(error) => failed = Some(error),
             }
         }
-        for verdict in verdicts {
-            if let Err(error) = verdict.await.unwrap_or(Err(NotStored::Closed)) {
-                failed = Some(error);
+        for outcome in outcomes {
+            match outcome.await.unwrap_or(Err(NotStored::Closed)) {
+                Ok(sequence) => lowest = Some(lowest.map_or(sequence, |lowest| lowest.min(sequence))),
+                Err(error) => failed = Some(error),
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(lowest.unwrap_or(0)), Err)
     }
 
     /// The largest payload that can be stored, in bytes.
-    pub(crate) fn largest(&self) -> usize {
-        largest(&self.link)
+    pub(crate) fn max_payload(&self) -> usize {
+        self.connection.max_payload()
     }
 
-    async fn begin(&self, write: Write) -> Result<oneshot::Receiver<Result<u64, NotStored>>, NotStored> {
-        let (bytes, most) = (write.payload.len(), largest(&self.link));
-        if bytes > most {
-            return Err(NotStored::TooLarge { bytes, most });
+    async fn enqueue(&self, write: Write) -> Result<oneshot::Receiver<Result<u64, NotStored>>, NotStored> {
+        let (bytes, max) = (write.payload.len(), self.max_payload());
+        if bytes > max {
+            return Err(NotStored::TooLarge { bytes, max });
         }
-        let (reply, verdict) = oneshot::channel();
+        let (outcome, receiver) = oneshot::channel();
         let give_up = Instant::now() + self.give_up_after;
-        let job = Job { write, reply, give_up, uncertain: false, alone: false, no_room: None, pauses: 0 };
+        let job =
+            Job { write, outcome, give_up, uncertain: false, ungrouped: false, no_room: None, deferrals: 0 };
         let Err(full) = self.jobs.try_send(job) else {
-            return Ok(verdict);
+            return Ok(receiver);
         };
         match full {
             mpsc::error::TrySendError::Closed(_) => Err(NotStored::Closed),
             mpsc::error::TrySendError::Full(job) => match timeout_at(give_up, self.jobs.send(job)).await {
-                Ok(Ok(())) => Ok(verdict),
+                Ok(Ok(())) => Ok(receiver),
                 Ok(Err(_closed)) => Err(NotStored::Closed),
-                Err(_late) => Err(NotStored::Unknown(format!(
-                    "more is to be written than the server takes; this write waited for {:?}",
+                Err(_elapsed) => Err(NotStored::Unknown(format!(
+                    "the queue of writes was full for {:?}; the server is too slow for this load",
                     self.give_up_after
                 ))),
             },
         }
     }
-}
-
-/// The largest payload that can be stored, in bytes.
-pub(crate) fn largest(link: &Link) -> usize {
-    link.client.max_payload().saturating_sub(OVERHEAD)
 }

@@ -1,46 +1,47 @@
-//! How to reach the server, and how the data on it is kept.
+//! Settings: how to connect to the server, and how data is kept on it.
 
 use jetway_state::Namespace;
 use std::{fmt, path::PathBuf, time::Duration};
 
-/// Where the server is, how to log in, and how data is kept on it.
+/// How to connect to the server, and how data is kept on it.
 ///
-/// Every host of a namespace should be given the same values. What the first host creates stays as it is: see
-/// [`Provisioning`].
+/// All hosts of a namespace should have the same values. The first host creates the streams; existing streams are not
+/// changed, see [`Provisioning`].
 #[derive(Debug, Clone)]
 pub struct NatsConfig {
-    /// The servers, such as `nats://127.0.0.1:4222` or `tls://nats.example.com`. More than one for a cluster.
+    /// The addresses of servers, such as `nats://127.0.0.1:4222` or `tls://nats.example.com`. Several for a cluster.
     pub urls: Vec<String>,
-    /// What keeps the runs of several teams apart on one server. Default: `default`.
+    /// The namespace separates the runs of several teams on one server. Default: `default`.
     pub namespace: Namespace,
     /// The name of the connection, as `nats server report connections` shows it. Default: `jetway`.
     pub name: String,
-    /// How to log in. Default: not at all.
+    /// The credentials. Default: none.
     pub auth: NatsAuth,
-    /// TLS, beyond what a `tls://` address asks for by itself.
+    /// TLS settings in addition to those that a `tls://` address implies.
     pub tls: NatsTls,
-    /// What replies are sent to, for servers that restrict it by permissions. Default: `_INBOX`.
+    /// The prefix of reply subjects, for servers whose permissions restrict them. Default: `_INBOX`.
     pub inbox_prefix: String,
-    /// Who creates streams and consumers. Default: whoever comes first.
+    /// Who creates streams and consumers. Default: the first host.
     pub provisioning: Provisioning,
-    /// On how many servers of a cluster each message is stored: 1, 3 or 5. Default: 1.
+    /// The number of servers in a cluster that store each message: 1, 3 or 5. Default: 1.
     pub replicas: usize,
-    /// How long a finished run can be asked for; at least a second. Its name can be used again after that. A child run is kept
-    /// for its parent as long as results are, where that is longer. Default: 24 hours.
+    /// How long a finished run is kept, at least one second. After that, its run id can be used again. A child run is kept
+    /// as long as results, if that is longer. Default: 24 hours.
     pub keep_finished: Duration,
-    /// How long results are kept, unless a later run of the same name has one. Default: 7 days.
+    /// How long a result is kept, unless a later run with the same run id replaces it. Default: 7 days.
     pub keep_results: Duration,
     /// How long dead letters are kept. Default: 7 days.
     pub keep_dead_letters: Duration,
-    /// The most that each stream may take up on disk, in bytes. A stream that is full refuses what is new, and keeps
-    /// what it has. Default: as much as the server gives to the account.
+    /// The limit of disk space of each stream, in bytes. A full stream refuses new messages and keeps those that it has.
+    /// Default: no limit besides that of the account.
     pub max_stream_bytes: Option<u64>,
-    /// How long a message is held without a sign of life before it is delivered again: how soon the work of a lost host goes
-    /// on. Default: 10 seconds.
+    /// How long a lease lasts without an extension. This is how soon another host continues the work of a lost one.
+    /// Default: 10 seconds.
     pub ack_wait: Duration,
-    /// How many messages of one consumer may be held at once, by all hosts together. Default: 20,000.
+    /// How many messages of one consumer all hosts together may lease at once. Default: 20,000.
     pub max_ack_pending: u32,
-    /// How often a host says that it is alive; it is forgotten after three times as long. Default: 15 seconds.
+    /// The interval at which a host announces itself. It disappears after three times this interval without an
+    /// announcement. Default: 15 seconds.
     pub announce_every: Duration,
     /// How writes are grouped and repeated.
     pub writes: WriteConfig,
@@ -69,38 +70,38 @@ impl NatsConfig {
         }
     }
 
-    /// The same in another namespace.
+    /// The same settings with another namespace.
     #[must_use]
     pub fn in_namespace(mut self, namespace: Namespace) -> Self {
         self.namespace = namespace;
         self
     }
 
-    /// The same with a way to log in.
+    /// The same settings with other credentials.
     #[must_use]
     pub fn with_auth(mut self, auth: NatsAuth) -> Self {
         self.auth = auth;
         self
     }
 
-    /// The addresses in words.
+    /// The addresses as text.
     pub(crate) fn addresses(&self) -> String {
         self.urls.join(", ")
     }
 }
 
 impl Default for NatsConfig {
-    /// A server on this machine, on the usual port.
+    /// A server on this machine, on the default port.
     fn default() -> Self {
         Self::new("nats://127.0.0.1:4222")
     }
 }
 
-/// How to log in.
+/// Credentials for the server.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NatsAuth {
-    /// Not at all.
+    /// No credentials.
     #[default]
     None,
     /// A token.
@@ -121,7 +122,7 @@ pub enum NatsAuth {
 }
 
 impl fmt::Debug for NatsAuth {
-    /// Names the way without the secret.
+    /// Shows the kind of credentials without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
@@ -136,51 +137,51 @@ impl fmt::Debug for NatsAuth {
     }
 }
 
-/// TLS, beyond what a `tls://` address asks for by itself.
+/// TLS settings in addition to those that a `tls://` address implies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NatsTls {
     /// Refuses a server without TLS.
     pub required: bool,
-    /// Begins with the TLS handshake instead of the server's greeting; implies `required`.
+    /// Starts with the TLS handshake instead of the server's INFO message. Implies `required`.
     pub first: bool,
-    /// A file with the certificates of the authorities to trust, instead of the machine's own.
+    /// A file with CA certificates, used instead of those of the machine.
     pub authorities: Option<PathBuf>,
-    /// The files with this client's certificate and its key.
+    /// The files with the certificate and the key of this client.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// Who creates streams, buckets and consumers.
 ///
-/// Whoever creates, a stream that is there already is never changed. One that would break a promise (another
-/// retention, no atomic batches, fewer replicas) is refused with a sentence that names the field and the fix; one that
-/// only keeps data for another time, or has another size, is taken as it is, with a warning.
+/// An existing stream is never changed. If it would break a guarantee (another retention, no atomic batches, fewer
+/// replicas), it is refused with an error that names the field and the fix. If it only keeps data for another time or has
+/// another size, it is used, with a warning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Provisioning {
-    /// Whoever comes first.
+    /// The first host creates them.
     #[default]
     Create,
-    /// Somebody else; what is there is checked.
+    /// Somebody else creates them. They are checked.
     Check,
-    /// Somebody else, and this user may not even look.
+    /// Somebody else creates them. They are not checked, since this user may not read their configuration.
     Trust,
 }
 
 /// How writes are grouped and repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteConfig {
-    /// When several writes go as one atomic batch. Default: the server is measured.
+    /// When several writes are sent as one atomic batch. Default: by measuring the server.
     pub grouping: Grouping,
-    /// The most writes in one batch; the server's own limit is 1,000. Default: 512.
+    /// The largest number of writes in a batch. The server's limit is 1,000. Default: 512.
     pub max_group: usize,
-    /// The most bytes in one batch. Default: 4 MiB.
+    /// The largest size of a batch, in bytes. Default: 4 MiB.
     pub max_group_bytes: usize,
-    /// The most writes that are under way at once, of each stream. Default: 2,048.
+    /// The largest number of writes in flight, per stream. Default: 2,048.
     pub in_flight: usize,
-    /// The most writes that wait to be sent, of each stream; who comes later waits. Default: 8,192.
+    /// The largest number of writes that wait to be sent, per stream. Callers wait if the queue is full. Default: 8,192.
     pub queue: usize,
-    /// How long the server may take to answer before the write's fate is looked up. Default: 5 seconds.
+    /// How long the server may take to reply before the outcome of the write is looked up. Default: 5 seconds.
     pub answer_within: Duration,
-    /// How long a write is tried altogether. A restart of the server should fit in. Default: 20 seconds.
+    /// How long a write is tried in total. It should be longer than a restart of the server. Default: 20 seconds.
     pub give_up_after: Duration,
 }
 
@@ -198,18 +199,18 @@ impl Default for WriteConfig {
     }
 }
 
-/// When several writes go as one atomic batch.
+/// When several writes are sent as one atomic batch.
 ///
-/// A batch costs the server a few milliseconds whatever its size, and one sync to disk. Where every write is synced it is
-/// several times faster than single writes, where writes are synced now and then it is slower.
+/// A batch costs the server a few milliseconds, whatever its size, and one sync to disk. If the server syncs every write,
+/// a batch is several times faster than single writes. Otherwise it is slower.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// When it is the faster way on this server, which is measured all the time.
+    /// If it is faster on this server. Jetway measures it again and again.
     #[default]
     Measure,
     /// Never.
     Never,
-    /// Whenever there is a group.
+    /// Always, if several writes wait.
     Always,
 }
 
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_secret_is_printed() {
+    fn debug_output_has_no_secret() {
         let password = NatsAuth::Password { user: "ann".to_owned(), password: "hunter2".to_owned() };
         for auth in [
             NatsAuth::Token("hunter2".to_owned()),

@@ -1,21 +1,21 @@
-//! Dead letters: what cannot be run or decoded, kept with its reason, its headers and its bytes.
+//! Dead letters: messages that cannot be processed, stored with the reason, their headers and their payload.
 //!
-//! A header that is an order to the server (`Nats-...`) would be obeyed again if the letter carried it as it came, so it
-//! is kept under the name `Jetway-Original-Nats-...`.
+//! The server would act on a header `Nats-...` of a dead letter. So such a header of the original message gets the name
+//! `Jetway-Original-Nats-...`.
 
 mod fit;
 
 use crate::{
-    committer::Committer,
+    committer::{Committer, Condition, Write},
+    headers::{insert_text, one_line},
     names::{self, Names},
-    write::{Body, Write, insert, one_line},
 };
 use async_nats::{HeaderMap, HeaderName, Message, header::NATS_MESSAGE_ID};
-use fit::{Kept, fit};
+use fit::{FittedLetter, fit};
 use jetway_engine::backend::{BackendError, DeadLetter};
 use std::sync::Arc;
 
-/// Keeps dead letters.
+/// Stores dead letters.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadLetters {
     names: Names,
@@ -27,28 +27,30 @@ impl DeadLetters {
         Self { names, committer }
     }
 
-    /// Keeps a letter. One with the same id is kept once, as far back as the server remembers ids.
-    pub(crate) async fn keep(&self, letter: DeadLetter) -> Result<(), BackendError> {
+    /// Stores a dead letter. If another one with the same id was stored within the server's window of duplicates, it is
+    /// not stored again.
+    pub(crate) async fn store(&self, letter: DeadLetter) -> Result<(), BackendError> {
         let DeadLetter { workflow, why, reason, subject, headers, payload, id } = letter;
         tracing::warn!(workflow, why, reason, subject, "dead letter");
-        let reason = fit::short(&reason);
+        let reason = fit::shortened(&reason);
         let own = size(&letter_headers(&why, reason, &subject, &id, Vec::new()));
-        let Kept { headers, payload, cut } =
-            fit(headers, payload, self.committer.largest().saturating_sub(own));
+        let room = self.committer.max_payload().saturating_sub(own);
+        let FittedLetter { headers, payload, original_size } = fit(headers, payload, room);
         let mut headers = letter_headers(&why, reason, &subject, &id, headers);
-        insert(&mut headers, names::CUT, cut.as_deref());
-        let write =
-            Write { subject: self.names.dead(&workflow, &why).into(), payload, body: Body::Always(headers) };
+        insert_text(&mut headers, names::ORIGINAL_SIZE, original_size.as_deref());
+        let dead = self.names.dead(&workflow, &why);
+        let write = Write { subject: dead.into(), payload, condition: Condition::Always(headers) };
         let stored = self.committer.write(write).await;
-        stored.map(drop).map_err(|error| error.of(format!("the dead letter of {subject} ({why})")))
+        stored.map(drop).map_err(|error| error.error_of(format!("the dead letter of {subject} ({why})")))
     }
 }
 
-/// How many bytes these headers take in a message, at least.
+/// The minimum size of these headers in a message, in bytes.
 fn size(headers: &HeaderMap) -> usize {
     headers_of(Some(headers)).iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
+/// The headers of a dead letter. `original` are those of the message.
 pub(crate) fn letter_headers(
     why: &str,
     reason: &str,
@@ -58,27 +60,27 @@ pub(crate) fn letter_headers(
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in original {
-        let name = if is_order(&name) { format!("{}{name}", names::ORIGINAL_HEADER) } else { name };
+        let name = if is_server_header(&name) { format!("{}{name}", names::ORIGINAL_HEADER) } else { name };
         if let Ok(name) = name.parse::<HeaderName>() {
             headers.append(name, one_line(&value).as_str());
         }
     }
-    insert(&mut headers, names::WHY, Some(why));
-    insert(&mut headers, names::REASON, Some(reason));
-    insert(&mut headers, names::ORIGINAL_SUBJECT, Some(subject));
+    insert_text(&mut headers, names::WHY, Some(why));
+    insert_text(&mut headers, names::REASON, Some(reason));
+    insert_text(&mut headers, names::ORIGINAL_SUBJECT, Some(subject));
     if !id.is_empty() {
-        insert(&mut headers, NATS_MESSAGE_ID, Some(&format!("{why} {id}")));
+        insert_text(&mut headers, NATS_MESSAGE_ID, Some(&format!("{why} {id}")));
     }
     headers
 }
 
-fn is_order(name: &str) -> bool {
+fn is_server_header(name: &str) -> bool {
     let start = name.get(..names::SERVER_HEADER.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(names::SERVER_HEADER))
 }
 
-/// A message as it came, for a letter that has yet to be given its reason.
-pub(crate) fn letter_of(message: &Message, workflow: &str, id: String) -> DeadLetter {
+/// A dead letter of a message, without a reason yet.
+pub(crate) fn dead_letter_of(message: &Message, workflow: &str, id: String) -> DeadLetter {
     DeadLetter {
         workflow: workflow.to_owned(),
         subject: message.subject.to_string(),
@@ -89,7 +91,7 @@ pub(crate) fn letter_of(message: &Message, workflow: &str, id: String) -> DeadLe
     }
 }
 
-/// Headers as a list, in a stable order.
+/// The headers as a sorted list.
 pub(crate) fn headers_of(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
     let each = headers.into_iter().flat_map(HeaderMap::iter);
     let mut list: Vec<_> = each
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_to_the_server_is_kept_and_not_given_again() {
+    fn headers_that_the_server_acts_on_are_renamed() {
         let original = vec![
             ("Nats-Rollup".to_owned(), "all".to_owned()),
             ("nats-ttl".to_owned(), "1s".to_owned()),
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_listed_with_all_their_values() {
+    fn all_values_of_a_header_are_listed() {
         let mut headers = HeaderMap::new();
         headers.append("b", "2");
         headers.append("a", "1");

@@ -1,84 +1,90 @@
-//! Jetway's data on a NATS server: snapshots, tickets, starts, results, and the service that answers questions.
+//! Jetway's data on a NATS server: snapshots, tickets, starts, results, and the micro service that answers requests.
 //!
-//! [`NatsBackend`] implements every port of [`jetway_engine::backend`] on JetStream. This is the only crate that names a
-//! stream or a subject, and all of them stand in one file of it. [`serve`] offers the micro service `jetway`.
-//! [`NatsStores`] is for runs without hosts.
+//! [`NatsBackend`] implements all traits of [`jetway_engine::backend`] on JetStream. [`serve`] offers the micro service
+//! `jetway`, and [`HostsClient`] is its client. [`NatsStores`] is for runs without hosts. No other crate names a stream or a
+//! subject, and in this crate only the module `names` does.
 //!
-//! # What each promise rests on
+//! # Modules
 //!
-//! | promise | what the server does for it |
+//! A module uses only modules above it.
+//!
+//! | module | content |
 //! |---|---|
-//! | a step is all or nothing | a snapshot is one message of a key-value bucket; JetStream stores a message whole or not at all |
-//! | a step is committed once | `Nats-Expected-Last-Subject-Sequence`: the write names the revision it replaces, and any other latest revision refuses it |
-//! | a lost answer loses nothing | every snapshot carries the id of its commit (`Jetway-Commit`). Who got no answer reads the subject's latest message from the stream's leader: his own id means stored, the expected revision means send again, anything else is a conflict. Both of two copies cannot win, since they name the same revision |
-//! | an item has one ticket at a time | a ticket has a subject of its own, is published with expected sequence 0, and the stream takes one message for each subject. The second one counts as published |
-//! | a lost ticket costs a moment | a single server need not sync tickets (`persist_mode: async`, from 2.14 on), neither when they come nor when they go. When it was started again, every host looks at once for pending items without a ticket |
-//! | a ticket is nobody else's while it is held | explicit acknowledgement with `ack_wait`; `+WPI` renews it, `-NAK` gives it back, silence gives it to somebody else. `max_deliver` is unlimited, so that none is ever stranded |
-//! | a start is not lost, and not doubled | a work queue that keeps a message until it is acknowledged, which happens after its run exists; the run id comes from the caller or from the message's place in the stream |
-//! | nobody's header is an order | the stream that strangers publish to allows no rollup, no schedule and no time to live |
-//! | a result is published once | one message for each subject, expected sequence 0: the first one stays |
-//! | finished runs go, living ones stay | `Nats-TTL` on the write that ends a run; nothing else in the bucket expires |
-//! | a host that died is forgotten | the entries of the bucket of hosts expire, and a host renews its own |
-//! | a full disk is an error, not a loss | streams refuse what is new when they are full, all but the one of dead letters |
+//! | `config`, `names`, `headers` | settings; names on the server; header values |
+//! | `session` | the connection, its events, requests to the JetStream API, direct reads, backoff |
+//! | `committer` | all writes: grouped, repeated, looked up |
+//! | `blob` | large values in parts |
+//! | `dead_letters` | messages that cannot be processed |
+//! | `provision` | creates and checks streams and consumers |
+//! | `pull` | received messages, their leases, and messages that arrive too late |
+//! | `setup` | what hosts and stores do when they start |
+//! | `backend`, `stores` | the traits of hosts; the stores for runs without hosts |
+//! | `service` | the micro service and its client |
 //!
-//! # What an acknowledged write is worth
+//! # Guarantees
 //!
-//! As much as the server's configuration makes it: `sync_interval: always` syncs before it acknowledges, the server's
-//! own default syncs every two minutes. Replicas on several servers survive the loss of a server. A client cannot see the
-//! first and can see the second; [`NatsBackend::durability`] says what is known and what was merely measured.
+//! | guarantee | how the server provides it |
+//! |---|---|
+//! | a step is all or nothing | a snapshot is one message of a key-value bucket; JetStream stores a message completely or not at all |
+//! | a step is committed once | `Nats-Expected-Last-Subject-Sequence`: the write names the revision that it replaces, and the server refuses it if another revision is the latest |
+//! | a lost reply loses nothing | every snapshot carries the id of its commit (`Jetway-Commit`). A writer without a reply reads the latest message of the subject from the leader of the stream: its own id means stored, the expected revision means try again, anything else is a conflict. Of two copies of a write the server stores at most one, since both name the same revision |
+//! | an item has one ticket at a time | a ticket has a subject of its own, is published with expected sequence 0, and the stream holds one message per subject. A second ticket counts as published |
+//! | a lost ticket delays a step only a little | a single server need not sync tickets (`persist_mode: async`, since version 2.14). After a restart of the server, every host looks for pending items without a ticket |
+//! | a leased ticket belongs to one worker | explicit acknowledgement with `ack_wait`; `+WPI` extends the lease, `-NAK` gives the ticket back, and without either it is delivered to another worker. `max_deliver` is unlimited, so no ticket is delivered for the last time |
+//! | a start is not lost, and not doubled | a work queue keeps a message until it is acknowledged, which happens after its run exists; the run id is the caller's or is derived from the message's sequence |
+//! | a client's header is no command | the stream to which clients publish allows no rollup, no schedule and no time to live |
+//! | a result is published once | one message per subject, expected sequence 0: the first one stays |
+//! | finished runs expire, others do not | `Nats-TTL` on the write that ends a run; nothing else in the bucket expires |
+//! | a dead host disappears | entries of the bucket of hosts expire, and a host renews its own |
+//! | a full disk is an error, not a loss | full streams refuse new messages, except the stream of dead letters |
 //!
-//! # How writes go
+//! # Durability of an acknowledged write
 //!
-//! All writes to a stream go through one committer. While writes are under way the next ones gather; they go one by one
-//! without waiting for the answers in between, or as one atomic batch, whichever is faster on this server: that is
-//! measured all the time. A batch is a group commit and nothing more: no promise rests on its being atomic. One that is
-//! refused is sent again message by message, each for its own verdict.
+//! It depends on the server's configuration: `sync_interval: always` syncs before it acknowledges; the server's default syncs
+//! every two minutes. Replicas survive the loss of a server. A client can read the number of replicas, but not the sync
+//! interval; [`NatsBackend::durability`] returns what is known and what was only measured.
 //!
-//! A write whose fate cannot be learned within [`WriteConfig::give_up_after`] is reported as
-//! [`Unavailable`](jetway_engine::backend::BackendErrorKind::Unavailable): it may have happened, or may yet happen. Doing it
-//! again is always safe.
+//! # Writes
 //!
-//! # Reading
+//! All writes to a stream go through one committer. While writes are in flight the next ones queue up. They are sent one by
+//! one without waiting for replies in between, or as one atomic batch, whichever is faster on this server; the committer
+//! measures it again and again. A batch is a group commit and nothing more: no guarantee depends on its atomicity. If it is
+//! refused, its messages are sent again one by one, and each gets its own outcome.
 //!
-//! What a decision rests on is read from the leader of the stream, since a follower may be behind what has been
-//! acknowledged. Listings, hosts and parts of chunks, which never change, may be read from anybody.
+//! If the outcome of a write is not known within [`WriteConfig::give_up_after`], the error is
+//! [`Unavailable`](jetway_engine::backend::BackendErrorKind::Unavailable): the write may have happened, or may happen later.
+//! Repeating it is always safe.
+//!
+//! # Reads
+//!
+//! Reads that a decision depends on go to the leader of the stream, since other replicas may lack the latest acknowledged
+//! writes. Any replica may answer listings, and reads of parts of blobs, which never change.
 
 mod backend;
+mod blob;
 mod committer;
 mod config;
-mod connect;
 mod dead_letters;
-mod direct;
-mod durability;
-mod error;
-mod faults;
+#[cfg(feature = "test-hooks")]
+#[doc(hidden)]
+pub mod faults;
+#[cfg(feature = "test-hooks")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod hosts;
-mod jsapi;
-mod lease;
-mod link;
-mod losses;
+mod headers;
 mod names;
 mod provision;
 mod pull;
-mod requests;
-mod results;
 mod service;
-mod snapshots;
-mod starts;
-pub mod stores;
-mod tickets;
-mod write;
+mod session;
+mod setup;
+mod stores;
 
-pub use backend::{NatsBackend, Traffic};
+pub use backend::{Durability, NatsBackend, StreamCounts, Synced, Traffic};
 pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteConfig};
-pub use connect::ServerFacts;
-pub use durability::{Durability, Synced};
-pub use faults::Census;
 pub use names::start_subject;
-pub use requests::{BUSY, NO_ANSWER, NO_HOST, Remote};
-pub use service::{ServiceHandle, serve};
+pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, serve};
+pub use session::ServerFacts;
 pub use stores::{
     NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,
     NatsRunInfoStore, NatsStores, NatsWorkItemStateStore, NatsWorkQueue,

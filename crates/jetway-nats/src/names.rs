@@ -1,7 +1,7 @@
-//! Every name on the server: streams, buckets, consumers, subjects and headers. No other file spells one out.
+//! All names on the server: streams, buckets, consumers, subjects and headers. No other file contains one.
 //!
-//! `ns` is the namespace. Everything between two dots is checked before it gets here: workflow names, run ids, item ids
-//! and host names hold no dot and no wildcard by their types, node names and strangers' words are checked here.
+//! `ns` is the namespace. Every token of a subject is valid before it is used here: the types of workflow names, run ids and
+//! item ids allow no dot and no wildcard. Names of nodes and hosts, and text from clients, are checked in [`subjects`].
 //!
 //! | what | subject |
 //! |---|---|
@@ -13,9 +13,9 @@
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
-//! | item of a work queue | `jetway.ns.item.<application>.<run_id>.<item_id>` |
-//! | what a store keeps of a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<what>[.<item_id>]` |
-//! | what a store keeps of a worker | `$KV.JETWAY_ns_STORE_STATE.<application>.worker.<number>.<what>` |
+//! | work item of a store | `jetway.ns.item.<application>.<run_id>.<item_id>` |
+//! | value of a store for a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<key>[.<item_id>]` |
+//! | value of a store for a worker | `$KV.JETWAY_ns_STORE_STATE.<application>.worker.<number>.<key>` |
 //! | part of a large value of a store | the value's subject and `.<commit>.<part>` |
 
 mod headers;
@@ -23,8 +23,8 @@ mod stores;
 mod subjects;
 
 pub(crate) use headers::*;
-pub(crate) use stores::{Kept, StoreNames};
-pub(crate) use subjects::{Ask, token};
+pub(crate) use stores::{StoreKey, StoreNames};
+pub(crate) use subjects::{ApiMethod, subject_token};
 
 use jetway_state::Namespace;
 
@@ -41,23 +41,23 @@ pub(crate) enum Stream {
     Done,
     /// Dead letters.
     Dead,
-    /// Hosts that are alive.
+    /// Live hosts.
     Hosts,
-    /// What the stores for runs without hosts keep.
+    /// The values of the stores for runs without hosts.
     StoreState,
-    /// The work items of runs without hosts.
+    /// The work items of the stores for runs without hosts.
     StoreItems,
 }
 
 impl Stream {
-    /// Those that hosts need.
-    pub(crate) const ALL: [Self; 6] =
+    /// Those of hosts.
+    pub(crate) const OF_HOSTS: [Self; 6] =
         [Self::Starts, Self::Tickets, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
 
-    /// Those that the stores for runs without hosts need.
-    pub(crate) const STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
+    /// Those of the stores for runs without hosts.
+    pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
 
-    fn word(self) -> &'static str {
+    fn suffix(self) -> &'static str {
         match self {
             Self::Starts => "START",
             Self::Tickets => "WORK",
@@ -77,10 +77,10 @@ impl Stream {
 
 /// The name of the micro service, as `nats micro ls` shows it.
 pub(crate) const SERVICE: &str = "jetway";
-/// The hosts that share the requests.
+/// The queue group of the hosts that answer requests.
 pub(crate) const SERVICE_QUEUE: &str = "jetway";
-/// The hosts that share the look-out for workflows that nobody serves.
-pub(crate) const LOOK_OUT_QUEUE: &str = "jetway-unknown";
+/// The queue group of the hosts that refuse starts of workflows that no host serves.
+pub(crate) const UNKNOWN_WORKFLOW_QUEUE: &str = "jetway-unknown";
 
 /// The names of one namespace.
 #[derive(Debug, Clone)]
@@ -97,32 +97,37 @@ impl Names {
         &self.namespace
     }
 
-    /// The stream's name; for a bucket that of the stream below it.
+    /// The stream's name. For a bucket, the name of the stream that holds it.
     pub(crate) fn stream(&self, stream: Stream) -> String {
         if stream.is_bucket() {
             format!("KV_{}", self.bucket(stream))
         } else {
-            format!("JETWAY_{}_{}", self.namespace, stream.word())
+            format!("JETWAY_{}_{}", self.namespace, stream.suffix())
         }
     }
 
     /// The bucket's name, as `nats kv` takes it.
     pub(crate) fn bucket(&self, stream: Stream) -> String {
-        format!("JETWAY_{}_{}", self.namespace, stream.word())
+        format!("JETWAY_{}_{}", self.namespace, stream.suffix())
     }
 
-    /// The durable consumer that hands out the tickets of a workflow.
+    /// The streams that earlier versions used, with the stream that replaces each.
+    pub(crate) fn obsolete_streams(&self) -> [(String, Stream); 1] {
+        [(format!("KV_JETWAY_{}_WORKERS", self.namespace), Stream::Hosts)]
+    }
+
+    /// The durable consumer of the tickets of a workflow.
     pub(crate) fn work_consumer(workflow: &str) -> String {
         format!("work_{workflow}")
     }
 
-    /// The durable consumer that hands out the start messages of a workflow.
+    /// The durable consumer of the start messages of a workflow.
     pub(crate) fn start_consumer(workflow: &str) -> String {
         format!("start_{workflow}")
     }
 }
 
-/// The subject that a run of a workflow is started by: anybody may publish its input there.
+/// The subject of start messages of a workflow. Any client may publish an input to it.
 pub fn start_subject(namespace: &Namespace, workflow: &str) -> String {
     Names::new(namespace.clone()).start(workflow)
 }
@@ -132,9 +137,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_and_buckets_have_the_names_of_the_design() {
+    fn streams_and_buckets_have_their_documented_names() {
         let names = Names::new(Namespace::new("team-a").unwrap());
-        let all = Stream::ALL.map(|stream| names.stream(stream));
+        let all = Stream::OF_HOSTS.map(|stream| names.stream(stream));
         assert_eq!(
             all,
             [
@@ -149,16 +154,17 @@ mod tests {
         assert_eq!(names.bucket(Stream::Runs), "JETWAY_team-a_RUNS");
         assert_eq!(Names::work_consumer("pay"), "work_pay");
         assert_eq!(Names::start_consumer("pay"), "start_pay");
-        let stores = Stream::STORES.map(|stream| names.stream(stream));
+        let stores = Stream::OF_STORES.map(|stream| names.stream(stream));
         let expected = ["KV_JETWAY_team-a_STORE_STATE", "JETWAY_team-a_STORE_ITEMS", "JETWAY_team-a_DEAD"];
         assert_eq!(stores, expected);
     }
 
-    /// Else the stream of one namespace would be that of another, whose name ends with a word.
+    /// Otherwise two namespaces could have one stream: `a_B` with suffix `C` and `a` with suffix `B_C`.
     #[test]
-    fn no_word_is_the_end_of_another() {
-        let words: Vec<_> = Stream::ALL.into_iter().chain(Stream::STORES).map(Stream::word).collect();
-        for (one, other) in words.iter().flat_map(|one| words.iter().map(move |other| (one, other))) {
+    fn no_suffix_is_the_end_of_another() {
+        let suffixes: Vec<_> =
+            Stream::OF_HOSTS.into_iter().chain(Stream::OF_STORES).map(Stream::suffix).collect();
+        for (one, other) in suffixes.iter().flat_map(|one| suffixes.iter().map(move |other| (one, other))) {
             assert!(!one.ends_with(&format!("_{other}")), "{one} ends with {other}");
         }
     }

@@ -1,42 +1,42 @@
-//! Making streams and buckets exist, and refusing those that would break a promise.
+//! Creates streams, buckets and consumers, and refuses existing ones that would break a guarantee.
 
 mod consumers;
 mod drift;
+mod obsolete;
 mod streams;
 
-pub(crate) use consumers::{ensure_consumer, transient_consumer};
-pub(crate) use streams::wanted;
+pub(crate) use consumers::{ensure_consumer, ephemeral_consumer};
+pub(crate) use obsolete::obsolete_streams;
 
 use crate::{
     config::{NatsConfig, Provisioning},
-    error::Failure,
-    jsapi,
-    link::Link,
     names::{Names, Stream},
+    session::{Connection, Failure, api},
 };
 use async_nats::jetstream::{ErrorCode, stream};
 use futures::future::try_join_all;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
-/// How the streams of a namespace are set up.
+/// The configurations of the streams of a namespace.
 pub(crate) struct Provisioned {
     streams: Vec<(Stream, stream::Config)>,
-    /// Else it is what they should be, since this user may not look.
-    seen: bool,
+    /// Whether they were read from the server. Otherwise they are the expected ones, since this user may not read them.
+    inspected: bool,
 }
 
 impl Provisioned {
-    /// On how many servers snapshots, or what stores keep, are stored; `None` where this user may not look.
+    /// The number of replicas of snapshots, or of the values of stores. `None` if this user may not read it.
     pub(crate) fn replicas(&self) -> Option<usize> {
         let snapshots = self.config(Stream::Runs).or_else(|| self.config(Stream::StoreState));
-        snapshots.filter(|_| self.seen).map(|config| config.num_replicas)
+        snapshots.filter(|_| self.inspected).map(|config| config.num_replicas)
     }
 
-    pub(crate) fn takes_batches(&self, stream: Stream) -> bool {
+    /// Whether a stream accepts atomic batches.
+    pub(crate) fn accepts_batches(&self, stream: Stream) -> bool {
         self.config(stream).is_some_and(|config| config.allow_atomic_publish)
     }
 
-    /// Whether a server that crashes may lose tickets that it has acknowledged.
+    /// Whether a crash of the server may lose tickets that it has acknowledged.
     pub(crate) fn may_lose_tickets(&self) -> bool {
         let tickets = self.config(Stream::Tickets);
         tickets.is_some_and(|config| config.persist_mode == Some(stream::PersistenceMode::Async))
@@ -47,71 +47,81 @@ impl Provisioned {
     }
 }
 
-/// The oldest server whose consumers find their way when their stream has lost its youngest messages.
-const FINDS_ITS_WAY: (i64, i64) = (2, 14);
+/// The first version whose consumers continue correctly after their stream has lost its latest messages.
+const RECOVERS_CONSUMERS: (i64, i64) = (2, 14);
 
-/// Makes streams and buckets of the namespace exist. Any number of hosts may do it at once.
+/// Creates missing streams and buckets of the namespace and checks existing ones. Any number of hosts may do this at the
+/// same time.
 ///
 /// # Errors
-/// `Misconfigured` names the stream, the field, what was found, what is wanted and the fix.
+/// `Misconfigured` with the stream, the field, its value, the expected value and the fix.
 pub(crate) async fn provision(
-    link: &Link,
+    connection: &Connection,
     names: &Names,
     config: &NatsConfig,
     streams: &[Stream],
 ) -> Result<Provisioned, BackendError> {
-    let (major, minor) = FINDS_ITS_WAY;
-    let lazy_tickets = link.client.is_server_compatible(major, minor, 0);
-    let wanted: Vec<_> = streams.iter().map(|stream| wanted(names, config, *stream, lazy_tickets)).collect();
+    let (major, minor) = RECOVERS_CONSUMERS;
+    let async_tickets = connection.client.is_server_compatible(major, minor, 0);
+    let expected: Vec<_> =
+        streams.iter().map(|stream| streams::expected(names, config, *stream, async_tickets)).collect();
     if config.provisioning == Provisioning::Trust {
-        return Ok(Provisioned { streams: streams.iter().copied().zip(wanted).collect(), seen: false });
+        return Ok(Provisioned {
+            streams: streams.iter().copied().zip(expected).collect(),
+            inspected: false,
+        });
     }
-    let found = try_join_all(wanted.iter().map(|wanted| ensure(link, config, wanted))).await?;
-    for (wanted, found) in wanted.iter().zip(&found) {
-        drift::check(found, wanted)?;
+    let found = try_join_all(expected.iter().map(|expected| ensure(connection, config, expected))).await?;
+    for (expected, found) in expected.iter().zip(&found) {
+        drift::check(found, expected)?;
     }
-    Ok(Provisioned { streams: streams.iter().copied().zip(found).collect(), seen: true })
+    Ok(Provisioned { streams: streams.iter().copied().zip(found).collect(), inspected: true })
 }
 
 async fn ensure(
-    link: &Link,
+    connection: &Connection,
     config: &NatsConfig,
-    wanted: &stream::Config,
+    expected: &stream::Config,
 ) -> Result<stream::Config, BackendError> {
-    let name = &wanted.name;
-    match jsapi::stream_info(link, name).await {
+    let name = &expected.name;
+    match api::stream_info(connection, name).await {
         Ok(info) => return Ok(info.config),
         Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {}
-        Err(failure) => return Err(failure.cannot(format!("ask for stream {name}{}", link.now().refused()))),
+        Err(failure) => {
+            let suffix = connection.current_state().server_error_suffix();
+            return Err(failure.cannot(format!("read the configuration of stream {name}{suffix}")));
+        }
     }
     if config.provisioning == Provisioning::Check {
         let sentence =
-            format!("there is no stream {name}: it is to be created by a user that may create streams");
+            format!("there is no stream {name}: create it by starting a host whose user may create streams");
         return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
     }
-    match jsapi::create_stream(link, wanted).await {
+    match api::create_stream(connection, expected).await {
         Ok(info) => {
-            tracing::info!(stream = %name, replicas = wanted.num_replicas, "stream created");
+            tracing::info!(stream = %name, replicas = expected.num_replicas, "stream created");
             Ok(info.config)
         }
-        // Another host was faster, with other values: what is there is judged as usual.
+        // Another host has created it with other values. They are checked like those of any existing stream.
         Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {
-            jsapi::stream_info(link, name)
+            api::stream_info(connection, name)
                 .await
                 .map(|info| info.config)
-                .map_err(|failure| failure.cannot(format!("ask for stream {name}")))
+                .map_err(|failure| failure.cannot(format!("read the configuration of stream {name}")))
         }
-        Err(failure) => Err(not_created(failure, wanted, link)),
+        Err(failure) => Err(not_created(failure, expected, connection)),
     }
 }
 
-fn not_created(failure: Failure, wanted: &stream::Config, link: &Link) -> BackendError {
-    let (name, replicas) = (&wanted.name, wanted.num_replicas);
+fn not_created(failure: Failure, expected: &stream::Config, connection: &Connection) -> BackendError {
+    let (name, replicas) = (&expected.name, expected.num_replicas);
     let what = match failure.code() {
         Some(ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::CLUSTER_NO_PEERS) => {
-            format!("create stream {name} with {replicas} replicas: that takes a cluster of as many servers")
+            format!(
+                "create stream {name} with {replicas} replicas: this needs a cluster of at least {replicas} servers"
+            )
         }
-        _ => format!("create stream {name}{}", link.now().refused()),
+        _ => format!("create stream {name}{}", connection.current_state().server_error_suffix()),
     };
     failure.cannot(what)
 }

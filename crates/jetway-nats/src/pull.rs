@@ -1,133 +1,160 @@
-//! Taking messages of a durable consumer, exactly as many as there are free slots.
+//! Receiving messages of durable consumers: the toolbox of hosts and stores.
 //!
-//! A message's lease runs from its delivery, so a message that waits in a buffer is a lease that runs out. Therefore a
-//! slot is taken first, and then one message is asked for. Requests of one pull share an inbox, wait 30 seconds at the
-//! server, and are renewed: an idle pull costs three messages in that time.
+//! | module | what it does |
+//! |---|---|
+//! | this one | a host's stream of messages: as many at once as there are free slots |
+//! | [`fetch`] | one message for a worker over stores, within a time |
+//! | [`request`], [`status`], [`delivery`] | the pull protocol: requests, status messages, delivered messages |
+//! | [`lease`] | acknowledging a message, and extending its lease |
+//! | [`late`] | messages that arrive after their receiver has stopped waiting are given back |
+//! | [`header_scan`] | messages whose headers end the connection become dead letters |
 //!
-//! A pull has no task: it is driven by whoever polls it, and dropping it ends it. What was on its way then is given back
-//! by the [`janitor`].
+//! A message's lease starts with its delivery, so a message that waits in a buffer uses up its lease. Therefore a host
+//! first takes a slot and then requests one message for it. Requests of one pull share an inbox and wait 30 seconds at the
+//! server. An idle pull costs three messages in that time.
+//!
+//! A pull has no task: it runs while it is polled, and dropping it ends it.
 
-pub(crate) mod janitor;
-pub(crate) mod reply;
+mod delivery;
+mod fetch;
+mod header_scan;
+mod late;
+mod lease;
+mod request;
 mod slots;
-pub(crate) mod status;
-mod unreadable;
+mod status;
+
+pub(crate) use {
+    delivery::DeliveryInfo,
+    fetch::{Fetched, fetch_one},
+    header_scan::HeaderScan,
+    late::LateDeliveries,
+    lease::MessageLease,
+    request::PullRequest,
+    status::Status,
+};
 
 use crate::{
     config::NatsConfig,
-    jsapi,
-    lease::AckLease,
-    link::{Link, LinkState},
     provision::ensure_consumer,
+    session::{Backoff, Connection, ConnectionState},
 };
-use async_nats::{Message, Request, SubscribeError, Subscriber};
+use async_nats::{Message, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
-use janitor::Janitor;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use reply::Origin;
+use late::GiveBackUntil;
 use slots::Slots;
-use status::Status;
 use std::{pin::Pin, sync::Arc};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Duration, Instant, Sleep, sleep, sleep_until},
+    time::{Duration, Instant, Sleep, sleep},
 };
 
 /// How long a request waits at the server.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// How often the server says that it is still there.
+/// The interval of the server's heartbeats while a request waits.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// After so long without a word from the server the requests are taken for lost.
+/// After this time without any message from the server, requests count as lost.
 const SILENCE: Duration = Duration::from_secs(35);
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The delays between attempts to pull from a consumer that is gone. Jitter adds up to as much again.
+const FIRST_DELAY: Duration = Duration::from_millis(25);
+const LONGEST_DELAY: Duration = Duration::from_millis(2500);
 
-/// Which consumer to pull from.
+/// The consumer to pull from.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) stream: String,
     pub(crate) consumer: String,
     pub(crate) filter: String,
-    /// The workflow that its messages are of.
+    /// The workflow of its messages.
     pub(crate) workflow: String,
 }
 
-/// A message, its lease, and the slot that it takes up.
+/// A message, its lease, and the slot that it occupies.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct LeasedMessage {
     pub(crate) message: Message,
-    pub(crate) origin: Origin,
-    pub(crate) lease: Arc<AckLease>,
+    pub(crate) delivery: DeliveryInfo,
+    pub(crate) lease: Arc<MessageLease>,
     pub(crate) slot: OwnedSemaphorePermit,
 }
 
-/// A pull.
+/// What the pulls of one connection share.
+#[derive(Debug, Clone)]
+pub(crate) struct PullContext {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) config: NatsConfig,
+    pub(crate) late: LateDeliveries,
+    pub(crate) header_scan: HeaderScan,
+}
+
+/// A host's stream of messages of one consumer.
 pub(crate) struct Pull {
-    link: Arc<Link>,
-    state: watch::Receiver<LinkState>,
-    config: NatsConfig,
+    context: PullContext,
+    state: watch::Receiver<ConnectionState>,
     source: Source,
-    janitor: Janitor,
     slots: Slots,
-    lease: Duration,
+    lease_duration: Duration,
     inbox: String,
     messages: Option<Subscriber>,
-    heard: Instant,
+    last_message: Instant,
     silence: Pin<Box<Sleep>>,
     /// The connection that the requests went over.
     connects: u64,
-    failures: u32,
+    backoff: Backoff,
 }
 
-/// What to do after a message.
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly all of them are messages, and a box for each is an allocation"
 )]
-enum Heard {
-    Message(Held),
+enum PullEvent {
+    Message(LeasedMessage),
     Nothing,
-    Again,
-    /// Over another connection than before.
+    /// There is no subscription.
+    Unsubscribed,
+    /// There is another connection than before.
     Reconnected,
-    Gone(String),
+    /// The consumer or the requests are gone.
+    Lost(String),
 }
 
 impl Pull {
-    /// Makes the consumer exist and begins to pull.
+    /// Makes sure that the consumer exists. The first request is sent when the pull is polled.
+    ///
+    /// # Errors
+    /// `Closed` if the connection has ended, and those of [`ensure_consumer`].
     pub(crate) async fn start(
-        link: Arc<Link>,
-        config: NatsConfig,
+        context: PullContext,
         source: Source,
-        janitor: Janitor,
         slots: Arc<Semaphore>,
     ) -> Result<Self, BackendError> {
-        if link.is_gone() {
-            let sentence = "the connection to the nats-server has ended for good: the host has to start anew";
+        let PullContext { connection, config, header_scan, .. } = &context;
+        if connection.is_closed() {
+            let sentence = "the connection to the nats-server has ended: restart the host";
             return Err(BackendError::new(BackendErrorKind::Closed, sentence));
         }
-        let facts = ensure_consumer(&link, &config, &source.stream, &source.consumer, &source.filter).await?;
-        janitor.look_now(&link, &source).await;
-        let state = link.state.clone();
+        let Source { stream, consumer, filter, .. } = &source;
+        let lease_duration = ensure_consumer(connection, config, stream, consumer, filter).await?;
+        header_scan.run(connection, &source).await;
+        let state = connection.state.clone();
         Ok(Self {
-            link,
+            context,
             state,
-            config,
             source,
-            janitor,
             slots: Slots::new(slots),
-            lease: facts.ack_wait,
+            lease_duration,
             inbox: String::new(),
             messages: None,
-            heard: Instant::now(),
+            last_message: Instant::now(),
             silence: Box::pin(sleep(SILENCE)),
             connects: 0,
-            failures: 0,
+            backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
         })
     }
 
-    /// The next message; `None` when there will be no more slots, or no more connection. After an error it goes on by itself.
-    pub(crate) async fn next(&mut self) -> Option<Result<Held, BackendError>> {
+    /// The next message. `None` if the semaphore of slots or the connection is closed. After an error the pull goes on.
+    pub(crate) async fn next(&mut self) -> Option<Result<LeasedMessage, BackendError>> {
         loop {
             if self.messages.is_none()
                 && let Err(error) = self.subscribe().await
@@ -135,25 +162,25 @@ impl Pull {
                 tracing::debug!(%error, "a pull ends with its connection");
                 return None;
             }
-            if self.slots.due(Instant::now()) {
-                self.ask().await;
+            if self.slots.should_request(Instant::now()) {
+                self.request().await;
             }
-            match self.listen().await? {
-                Heard::Message(held) => return Some(Ok(held)),
-                Heard::Nothing => {}
-                Heard::Again => self.restart(),
-                Heard::Reconnected => {
-                    self.restart();
-                    self.janitor.look(&self.source);
+            match self.next_event().await? {
+                PullEvent::Message(message) => return Some(Ok(message)),
+                PullEvent::Nothing => {}
+                PullEvent::Unsubscribed => self.reset(),
+                PullEvent::Reconnected => {
+                    self.reset();
+                    self.context.header_scan.schedule(&self.source);
                 }
-                Heard::Gone(reason) => {
-                    tracing::debug!(consumer = self.source.consumer, reason, "the pull begins anew");
-                    self.restart();
-                    self.pause().await;
+                PullEvent::Lost(reason) => {
+                    tracing::debug!(consumer = self.source.consumer, reason, "restarting a pull");
+                    self.reset();
+                    self.backoff.wait().await;
                     match self.renew_consumer().await {
                         Ok(()) => {}
-                        // The server is not back yet.
-                        Err(error) if error.is_retryable() => tracing::debug!(%error, "the pull has to wait"),
+                        // The server is not available yet.
+                        Err(error) if error.is_retryable() => tracing::debug!(%error, "a pull has to wait"),
                         Err(error) => return Some(Err(error)),
                     }
                 }
@@ -161,115 +188,110 @@ impl Pull {
         }
     }
 
-    /// Waits until something happens. `None` when there will be no more slots, or no more connection.
-    async fn listen(&mut self) -> Option<Heard> {
+    /// Waits for the next event. `None` if the semaphore of slots or the connection is closed.
+    async fn next_event(&mut self) -> Option<PullEvent> {
         let Some(messages) = self.messages.as_mut() else {
-            return Some(Heard::Again);
+            return Some(PullEvent::Unsubscribed);
         };
-        // Under load the next message is there already, and neither timers nor waiting lists need to be touched.
+        // Under load the next message is there already, and neither timers nor wait queues need to be touched.
         if let Some(message) = messages.next().now_or_never() {
-            return Some(self.take(message).await);
+            return Some(self.handle(message).await);
         }
         tokio::select! {
             biased;
-            message = messages.next() => Some(self.take(message).await),
-            more = self.slots.more() => more.then_some(Heard::Nothing),
+            message = messages.next() => Some(self.handle(message).await),
+            more = self.slots.wait_for_more() => more.then_some(PullEvent::Nothing),
             changed = self.state.changed() => {
                 changed.ok()?;
-                let now = self.state.borrow_and_update().connects;
-                // Requests that went over another connection may be void, and nobody says so.
-                Some(if now == self.connects { Heard::Nothing } else { Heard::Reconnected })
+                let connects = self.state.borrow_and_update().connects;
+                // Requests that went over another connection may be lost, without a status message.
+                Some(if connects == self.connects { PullEvent::Nothing } else { PullEvent::Reconnected })
             }
             () = self.silence.as_mut() => {
-                let until = self.heard + SILENCE;
+                let until = self.last_message + SILENCE;
                 if until > Instant::now() {
                     self.silence.as_mut().reset(until);
-                    return Some(Heard::Nothing);
+                    return Some(PullEvent::Nothing);
                 }
-                Some(Heard::Gone("the server is silent".to_owned()))
+                Some(PullEvent::Lost("the server sends nothing".to_owned()))
             }
         }
     }
 
-    async fn take(&mut self, message: Option<Message>) -> Heard {
+    async fn handle(&mut self, message: Option<Message>) -> PullEvent {
         let Some(message) = message else {
-            return Heard::Gone("the subscription has ended".to_owned());
+            return PullEvent::Lost("the subscription has ended".to_owned());
         };
-        self.heard = Instant::now();
+        self.last_message = Instant::now();
         match Status::of(&message) {
             None => {}
-            Some(Status::Heartbeat) => return Heard::Nothing,
-            Some(Status::Ended(left)) => {
-                self.failures = 0;
-                self.slots.ended(left);
-                return Heard::Nothing;
+            Some(Status::Heartbeat) => return PullEvent::Nothing,
+            Some(Status::RequestEnded(pending)) => {
+                self.backoff.reset();
+                self.slots.request_ended(pending);
+                return PullEvent::Nothing;
             }
-            Some(Status::Gone(reason) | Status::Void(reason)) => return Heard::Gone(reason),
+            Some(Status::ConsumerGone(reason) | Status::RequestsLost(reason)) => {
+                return PullEvent::Lost(reason);
+            }
         }
-        let Some((origin, reply)) =
-            message.reply.clone().and_then(|reply| Some((Origin::parse(&reply)?, reply)))
+        let Some((delivery, reply)) =
+            message.reply.clone().and_then(|reply| Some((DeliveryInfo::parse(&reply)?, reply)))
         else {
-            tracing::warn!(subject = %message.subject, "a message came that no consumer delivered");
-            return Heard::Nothing;
+            tracing::warn!(subject = %message.subject, "received a message that no consumer delivered");
+            return PullEvent::Nothing;
         };
-        self.failures = 0;
-        let lease = Arc::new(AckLease::new(Arc::clone(&self.link), reply, self.lease));
-        match self.slots.one().await {
-            Some(slot) => Heard::Message(Held { message, origin, lease, slot }),
-            None => Heard::Nothing,
+        self.backoff.reset();
+        let lease = MessageLease::new(Arc::clone(&self.context.connection), reply, self.lease_duration);
+        match self.slots.take_one().await {
+            Some(slot) => {
+                PullEvent::Message(LeasedMessage { message, delivery, lease: Arc::new(lease), slot })
+            }
+            None => PullEvent::Nothing,
         }
     }
 
     async fn subscribe(&mut self) -> Result<(), SubscribeError> {
-        self.inbox = self.link.client.new_inbox();
+        let client = &self.context.connection.client;
+        self.inbox = client.new_inbox();
         self.connects = self.state.borrow_and_update().connects;
-        self.messages = Some(self.link.client.subscribe(self.inbox.clone()).await?);
-        self.heard = Instant::now();
-        self.silence.as_mut().reset(self.heard + SILENCE);
+        self.messages = Some(client.subscribe(self.inbox.clone()).await?);
+        self.last_message = Instant::now();
+        self.silence.as_mut().reset(self.last_message + SILENCE);
         Ok(())
     }
 
-    /// Asks for as many messages as there are free slots.
-    async fn ask(&mut self) {
-        let asked = serde_json::json!({
-            "batch": self.slots.ask(),
-            "expires": EXPIRES.as_nanos() as u64,
-            "idle_heartbeat": HEARTBEAT.as_nanos() as u64,
-        });
-        let request = Request::new().inbox(self.inbox.clone()).payload(asked.to_string().into());
-        let subject = jsapi::pull(&self.source.stream, &self.source.consumer);
-        if let Err(error) = self.link.jetstream.send_request(subject, request).await {
-            // The subscription ends as well, which is heard.
-            tracing::debug!(%error, "a pull request cannot be sent");
+    /// Requests as many messages as there are free slots.
+    async fn request(&mut self) {
+        let request = PullRequest::new(self.slots.request()).waiting(EXPIRES).with_heartbeat(HEARTBEAT);
+        let Source { stream, consumer, .. } = &self.source;
+        let sent = request.send(&self.context.connection, stream, consumer, self.inbox.clone()).await;
+        if let Err(error) = sent {
+            // The subscription has ended as well, which is the next event.
+            tracing::debug!(%error, "cannot send a pull request");
         }
     }
 
-    /// Forgets every request. Late answers to them go to another inbox than the answers to the next ones.
-    fn restart(&mut self) {
+    /// Drops the subscription and all requests. Late replies go to the old inbox and are given back.
+    fn reset(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.janitor.take(messages);
+            self.context.late.give_back(messages, GiveBackUntil::Drained);
         }
-        self.slots.ended(None);
+        self.slots.request_ended(None);
     }
 
     async fn renew_consumer(&mut self) -> Result<(), BackendError> {
         let Source { stream, consumer, filter, .. } = &self.source;
-        let facts = ensure_consumer(&self.link, &self.config, stream, consumer, filter).await?;
-        self.lease = facts.ack_wait;
+        let PullContext { connection, config, .. } = &self.context;
+        self.lease_duration = ensure_consumer(connection, config, stream, consumer, filter).await?;
         Ok(())
-    }
-
-    async fn pause(&mut self) {
-        let longest = LONGEST_PAUSE.min(Duration::from_millis(50) * (1 << self.failures.min(7)));
-        self.failures += 1;
-        sleep_until(Instant::now() + longest.mul_f64(rand::random_range(0.5..=1.0))).await;
     }
 }
 
 impl Drop for Pull {
     fn drop(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.janitor.take(messages);
+            self.context.late.give_back(messages, GiveBackUntil::Drained);
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Stores for runs that workers of your own execute: contexts, work items, checkpoints, and what people ask about runs.
+//! Stores for runs without hosts: contexts, work items, checkpoints, and records about runs and workers.
 //!
-//! [`Workflow::step_distributed`](jetway_core::Workflow::step_distributed) and its like take their stores from the
-//! caller. These keep everything on JetStream, so that any number of processes can step the same runs.
+//! [`Workflow::step_distributed`](jetway_core::Workflow::step_distributed) and related methods get their stores from the
+//! caller. These stores keep everything on JetStream, so that any number of processes can step the same runs.
 //!
-//! | what | where | what it rests on |
+//! | what | where | guarantee |
 //! |---|---|---|
-//! | contexts, snapshots, checkpoints, infos, numbers, errors, item states, signs of life | the bucket `JETWAY_ns_STORE_STATE` | each change is a compare-and-swap on the key's revision; a lost answer is made up for by the id of its write, which the next 31 values of the key remember |
-//! | work items | the stream `JETWAY_ns_STORE_ITEMS` | one message for each item, handed out under a lease, gone when it is settled |
-//! | items that no build can decode | the stream `JETWAY_ns_DEAD` | with the reason and their bytes |
+//! | contexts, snapshots, checkpoints, run infos, metrics, errors, item states, heartbeats | the bucket `JETWAY_ns_STORE_STATE` | each change is a compare-and-swap on the key's revision. If the reply is lost, the writer finds its commit id in the value or in one of the next 31 values |
+//! | work items | the stream `JETWAY_ns_STORE_ITEMS` | one message per item, delivered under a lease, removed when it is acknowledged |
+//! | work items that no version can decode | the stream `JETWAY_ns_DEAD` | with the reason and their payload |
 //!
-//! All keys and subjects carry the name of an application: two workflows of one namespace do not take each other's
-//! items. Bucket and stream are others than those of the hosts ([`NatsBackend`](crate::NatsBackend)).
+//! All keys and subjects contain the name of an application: two workflows of one namespace do not receive each other's
+//! items. Hosts ([`NatsBackend`](crate::NatsBackend)) use other buckets and streams.
 
 mod bucket;
 mod checkpoint;
 mod context;
 mod errors;
+mod item_queue;
 mod item_state;
-mod items;
 mod leases;
-mod leftovers;
 mod liveness;
 mod metrics;
 mod run_info;
@@ -35,28 +34,25 @@ pub use run_info::NatsRunInfoStore;
 pub use work_queue::NatsWorkQueue;
 
 use crate::{
-    committer::Committer,
-    config::{Grouping, NatsConfig, WriteConfig},
-    connect,
-    dead_letters::DeadLetters,
-    names::{Names, StoreNames, Stream},
-    provision::provision,
+    config::NatsConfig,
+    names::{StoreNames, Stream},
+    setup::Setup,
 };
 use bucket::Bucket;
-use items::Items;
+use item_queue::ItemQueue;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::WorkflowName;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// How long a lease waits for an item where nobody says how long.
-const WAIT: Duration = Duration::from_secs(1);
-/// How long a lease is kept alive where nobody says how long.
-const LONGEST_LEASE: Duration = Duration::from_secs(3600);
+/// The default time that a queue waits for an item.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+/// The default limit of the time that a lease is extended.
+const DEFAULT_MAX_LEASE: Duration = Duration::from_secs(3600);
 
 /// The stores of one application on a NATS server. Clones share the connection.
 ///
-/// It owns one connection and a handful of tasks, on the runtime that [`connect`](Self::connect) is called on. They live
-/// as long as any store does.
+/// It owns one connection and a few tasks, on the runtime that calls [`connect`](Self::connect). They end when the last
+/// store is dropped.
 ///
 /// ```no_run
 /// use jetway_core::distributed::{ItemProcessedOutcome, StepCallbacks};
@@ -110,7 +106,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 /// loop {
 ///     let ended = workflow.step_distributed(&contexts, &queue, 0, Arc::new(Quiet)).await?;
 ///     if let Some((run_id, output)) = ended {
-///         println!("{run_id} gives {output}");
+///         println!("{run_id} has the output {output}");
 ///         break;
 ///     }
 /// }
@@ -121,7 +117,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 pub struct NatsStores {
     shared: Arc<Shared>,
     wait: Duration,
-    longest: Duration,
+    max_lease: Duration,
 }
 
 /// What the stores of one connection share.
@@ -129,18 +125,18 @@ pub struct NatsStores {
 struct Shared {
     names: StoreNames,
     bucket: Bucket,
-    items: Items,
-    /// How long what has ended is kept.
+    items: ItemQueue,
+    /// How long finished runs are kept.
     keep_finished: Duration,
 }
 
 impl NatsStores {
-    /// Connects, and makes the streams of the stores exist. `application` keeps the work of several workflows apart,
-    /// `[A-Za-z0-9_-]{1,64}`: usually it is the workflow's name.
+    /// Connects, and creates the streams of the stores if they do not exist. `application`, `[A-Za-z0-9_-]{1,64}`,
+    /// separates the data of several workflows; usually it is the workflow's name.
     ///
     /// # Errors
-    /// `Refused` for a bad name. `Unavailable` where there is no server, `Refused` where it refuses the login,
-    /// `Misconfigured` where it is too old, has no JetStream, or has streams that this build cannot work with. Each says
+    /// `Refused` for an invalid name. `Unavailable` if no server is reachable, `Refused` if it refuses the credentials,
+    /// `Misconfigured` if it is too old, has no JetStream, or has streams that this version cannot use. The message says
     /// what to do.
     pub async fn connect(config: NatsConfig, application: &str) -> Result<Self, BackendError> {
         let application = WorkflowName::new(application).map_err(|_bad| {
@@ -149,27 +145,17 @@ impl NatsStores {
             );
             BackendError::new(BackendErrorKind::Refused, sentence)
         })?;
-        let (link, facts) = connect::connect(&config).await?;
-        let names = Names::new(config.namespace.clone());
-        let provisioned = provision(&link, &names, &config, &Stream::STORES).await?;
-        let committer = async |stream| {
-            let grouping = match provisioned.takes_batches(stream) {
-                true => config.writes.grouping,
-                false => Grouping::Never,
-            };
-            let writes = WriteConfig { grouping, ..config.writes.clone() };
-            Committer::start(Arc::clone(&link), names.stream(stream), writes).await.map_err(|error| {
-                let sentence = "the connection to the nats-server was closed while it was set up";
-                BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
-            })
-        };
-        let state = committer(Stream::StoreState).await?;
-        let dead = DeadLetters::new(names.clone(), Arc::new(committer(Stream::Dead).await?));
-        let items = committer(Stream::StoreItems).await?;
-        let one_replica = provisioned.replicas() == Some(1);
-        let (state_stream, item_stream) =
-            (names.stream(Stream::StoreState), names.stream(Stream::StoreItems));
-        let bucket = Bucket::open(Arc::clone(&link), &config, state_stream, one_replica, state).await?;
+        let setup = Setup::new(&config, &Stream::OF_STORES).await?;
+        let state_committer = setup.committer(Stream::StoreState).await?;
+        let item_committer = setup.committer(Stream::StoreItems).await?;
+        let dead_letters = setup.dead_letters().await?;
+        let reader = setup.reader(Stream::StoreState).await?;
+        let Setup { connection, facts, names, .. } = setup;
+        let state_stream = names.stream(Stream::StoreState);
+        let item_stream = names.stream(Stream::StoreItems);
+        let give_up_after = config.writes.give_up_after;
+        let bucket =
+            Bucket::new(Arc::clone(&connection), state_stream, reader, state_committer, give_up_after);
         let keep_finished = config.keep_finished;
         tracing::info!(
             server = facts.version,
@@ -179,24 +165,26 @@ impl NatsStores {
             config.addresses()
         );
         let names = StoreNames::new(names, application);
-        let items = Items::open(link, config, names.clone(), item_stream, items, dead).await?;
+        let items =
+            ItemQueue::open(connection, config, names.clone(), item_stream, item_committer, dead_letters)
+                .await?;
         let shared = Arc::new(Shared { names, bucket, items, keep_finished });
-        Ok(Self { shared, wait: WAIT, longest: LONGEST_LEASE })
+        Ok(Self { shared, wait: DEFAULT_WAIT, max_lease: DEFAULT_MAX_LEASE })
     }
 
-    /// The same, with queues that wait so long for an item before they say that there is none. Zero: not at all.
-    /// Default: a second. A worker that waits costs the server nothing; one that asks again and again does.
+    /// The same stores, with queues that wait this long for an item. Zero: they do not wait. Default: one second. A worker
+    /// that waits costs the server nothing; one that polls does.
     #[must_use]
     pub fn waiting_for(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-    /// The same, with queues whose leases are kept alive for so long at most. Default: an hour. Longer than any node
-    /// runs: an item that was leased by hand, and is forgotten within a living process, comes back only then.
+    /// The same stores, with queues that extend a lease for at most this long. Default: one hour. It should be longer than
+    /// any node runs: an item that this process leased and forgot is delivered again only after this time.
     #[must_use]
-    pub fn leases_last(mut self, longest: Duration) -> Self {
-        self.longest = longest;
+    pub fn with_max_lease(mut self, max_lease: Duration) -> Self {
+        self.max_lease = max_lease;
         self
     }
 
@@ -205,56 +193,56 @@ impl NatsStores {
         self.shared.names.application()
     }
 
-    /// The contexts of runs and their snapshots.
+    /// The store of contexts and snapshots.
     pub fn context_store<C>(&self) -> NatsContextStore<C> {
         NatsContextStore::new(self)
     }
 
-    /// The work items.
+    /// The queue of work items.
     pub fn work_queue<WI>(&self) -> NatsWorkQueue<WI> {
         NatsWorkQueue::new(self)
     }
 
-    /// The checkpoints of runs that stay within a process.
+    /// The store of checkpoints of in-process runs.
     pub fn checkpoint_store<C, WI>(&self) -> NatsCheckpointStore<C, WI> {
         NatsCheckpointStore::new(self)
     }
 
-    /// The list of runs.
+    /// The store of run infos.
     pub fn run_info_store(&self) -> NatsRunInfoStore {
         NatsRunInfoStore::new(self)
     }
 
-    /// The numbers of runs.
+    /// The store of the metrics of runs.
     pub fn metrics_store(&self) -> NatsMetricsStore {
         NatsMetricsStore::new(self)
     }
 
-    /// The failed attempts of runs.
+    /// The store of failed attempts.
     pub fn error_store(&self) -> NatsErrorStore {
         NatsErrorStore::new(self)
     }
 
-    /// The signs of life of workers.
+    /// The store of heartbeats and health of workers.
     pub fn liveness_store(&self) -> NatsLivenessStore {
         NatsLivenessStore::new(self)
     }
 
-    /// How work items fare.
+    /// The store of work item states.
     pub fn work_item_state_store<W>(&self) -> NatsWorkItemStateStore<W> {
         NatsWorkItemStateStore::new(self)
     }
 
-    /// Removes all that the stores keep of a run, whatever its status: its work items, context, checkpoint, info,
-    /// numbers, errors and item states. A run that is being stepped meanwhile may leave some of it behind.
+    /// Removes everything that the stores keep for a run, whatever its status: its work items, context, checkpoint, info,
+    /// metrics, errors and item states. If workers step the run at the same time, some of it may remain.
     ///
     /// # Errors
-    /// `Refused` for a bad run id; what the server failed with.
+    /// `Refused` for an invalid run id, and errors of the server.
     pub async fn forget_run(&self, run_id: &str) -> Result<(), BackendError> {
-        let kept = self.shared.names.all_of_run(run_id)?;
+        let keys = self.shared.names.all_of_run(run_id)?;
         let items = self.shared.items.purge(run_id).await?;
-        let values = self.shared.bucket.purge(kept).await?;
-        tracing::debug!(run_id, items, values, "a run was forgotten");
+        let values = self.shared.bucket.purge(keys).await?;
+        tracing::debug!(run = run_id, items, values, "removed all data of a run");
         Ok(())
     }
 
@@ -265,18 +253,18 @@ impl NatsStores {
 
 impl fmt::Debug for NatsStores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.named(f, "NatsStores")
+        self.shared.debug_struct(f, "NatsStores")
     }
 }
 
 impl Shared {
-    fn named(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    fn debug_struct(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
         f.debug_struct(name).field("application", &self.names.application()).finish_non_exhaustive()
     }
 }
 
-/// A store's error: of the one kind where the same call may succeed later, of the other where it never will.
-fn sorted<E>(error: &BackendError, io: fn(String) -> E, other: fn(String) -> E) -> E {
+/// A store's error: `io` if the same call may succeed later, `other` if not.
+fn store_error<E>(error: &BackendError, io: fn(String) -> E, other: fn(String) -> E) -> E {
     let text = error.to_string();
     if error.is_retryable() { io(text) } else { other(text) }
 }

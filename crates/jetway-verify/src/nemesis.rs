@@ -6,7 +6,7 @@ use crate::{
     runs::Runs,
     ticket_replay::TicketReplay,
 };
-use jetway_nats::NatsBackend;
+use jetway_nats::{NatsBackend, faults};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -192,7 +192,7 @@ impl<'a, R: Rng> Nemesis<'a, R> {
             return Ok(0);
         };
         self.runs.tickets_removed(&run);
-        match self.backend.lose_tickets(&run).await {
+        match faults::lose_tickets(&self.backend, &run).await {
             Ok(_) => Ok(1),
             // Another fault may have stopped the server.
             Err(error) if error.is_retryable() => Ok(0),

@@ -54,7 +54,7 @@ async fn some_complete(setup: &Setup) -> Result<()> {
 
 fn says_no_room(error: &ClientError) {
     assert!(error.is_retryable(), "{error}");
-    assert!(error.to_string().contains("for want of room"), "{error}");
+    assert!(error.to_string().contains("there is no room"), "{error}");
     assert!(error.to_string().contains("raise the limit"), "{error}");
 }
 
@@ -167,7 +167,7 @@ async fn p9_a_full_server_is_told_of_and_survived() -> Result<()> {
     }
     let refused = client.publish_start("work", &Job::ordinary(), &named("refused")?).await;
     says_no_room(&refused.err().context("the server is full")?);
-    wait_until("the host says so", DEADLINE, async || host.said("want of room") > 0).await;
+    wait_until("the host says so", DEADLINE, async || host.said("there is no room") > 0).await;
     passes(LONG).await;
     let held = client.status(&run).await?;
     assert_eq!(held.run.status, Status::Running, "{held:?}");

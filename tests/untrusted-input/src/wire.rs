@@ -81,5 +81,5 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
         assert!(!sentence.is_empty() || !wire.headers.is_empty());
     }
     let host: Result<HostInfo, _> = serde_json::from_slice(wire.payload);
-    start.is_ok() || decoders().asked_for(&wire).is_some() || query.is_ok() || host.is_ok()
+    start.is_ok() || decoders().requested_run(&wire).is_some() || query.is_ok() || host.is_ok()
 }

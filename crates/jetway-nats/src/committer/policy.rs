@@ -1,199 +1,217 @@
-//! Which way a group of writes goes: one by one, or as one batch. Learned by measuring, with no clock of its own.
+//! Chooses how a group of writes is sent: one by one, or as one batch. It measures both on this server.
 //!
-//! A single write costs the same whatever the others do: nearly nothing where the server syncs now and then, a sync where
-//! it syncs always. A batch costs a few milliseconds and one sync, so the cost of a write in it falls with its size. So
-//! there is one contest for each size of batch: the two ways take turns, alone on the connection, and the cheaper one is
-//! taken until the next contest. Contests become rare as long as they end in the same way. Of the turns of each way the
-//! best one counts: a pause of the server or of this machine makes a turn look dearer than it is, and nothing makes one
-//! look cheaper.
+//! A single write costs the same whatever else is in flight: nearly nothing on a server that syncs from time to time, one
+//! sync on a server that syncs always. A batch costs a few milliseconds and one sync, so the cost per write falls with its
+//! size. So there is one benchmark for each size of batch. It takes samples of both strategies in turns, with nothing else
+//! in flight, and the cheaper strategy is used until the next benchmark. The interval between benchmarks doubles while
+//! their result stays the same. The best sample of each strategy counts: a pause of the server or of this machine makes a
+//! sample too expensive, and nothing makes one too cheap.
+//!
+//! Times are passed in: this module has no clock.
 
 use std::time::{Duration, Instant};
 
-/// Fewer writes than this never go as a batch.
+/// Fewer writes than this are never sent as a batch.
 pub(super) const SMALLEST_BATCH: usize = 16;
 
-/// Sizes of batches: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and from 256 on.
+/// The sizes of batches: 16 to 31, 32 to 63, 64 to 127, 128 to 255, and 256 or more.
 const SIZES: usize = 5;
-/// How often each way takes its turn, where the difference is not plain to see.
-const TURNS: usize = 3;
-/// So many turns of each are enough where one way is this much cheaper.
-const ENOUGH: usize = 2;
-const PLAIN_TO_SEE: f64 = 3.0;
-/// By how much the other way has to be cheaper to overturn a verdict.
-const OVERTURN: f64 = 1.3;
-/// Outside of contests single writes overlap with the ones before and after them, which makes them cheaper by about this.
+/// How many samples of each strategy a benchmark takes.
+const SAMPLES: usize = 3;
+/// How many are enough if one strategy is cheaper by [`CLEAR_FACTOR`].
+const MIN_SAMPLES: usize = 2;
+const CLEAR_FACTOR: f64 = 3.0;
+/// How much cheaper the other strategy must be to replace the one in use.
+const SWITCH_FACTOR: f64 = 1.3;
+/// Outside of benchmarks, single writes overlap with their neighbours, which makes them cheaper by about this factor.
 const OVERLAP: f64 = 1.25;
-/// How many single writes make up a turn as long as nobody knows what one costs, and then: about as many as fit in this
-/// time. Many are needed to see through the time that one round trip takes, and few are wanted where each costs a sync.
-const FIRST_TURN: usize = 64;
-const TURN: Duration = Duration::from_millis(20);
-/// How long a verdict stands at first, and at last.
-const FIRST_REST: Duration = Duration::from_secs(2);
-const LAST_REST: Duration = Duration::from_secs(120);
-/// The weight of the latest batch in the share of batches that are refused.
+/// The number of single writes in a sample while their cost is unknown.
+const FIRST_SAMPLE: usize = 64;
+/// Later, a sample has about as many as fit into this time. Many are needed to average out the round trip; few are wanted
+/// where each costs a sync.
+const SAMPLE_TIME: Duration = Duration::from_millis(20);
+/// The time from one benchmark to the next, at first and at most.
+const FIRST_INTERVAL: Duration = Duration::from_secs(2);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(120);
+/// The weight of the latest batch in the average share of refused batches.
 const REFUSAL_WEIGHT: f64 = 0.1;
 
-/// The two ways.
+/// How a group of writes is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// One message each, sent without waiting for the answers.
+pub(super) enum Strategy {
+    /// One message each, without waiting for replies in between.
     Single,
     /// One atomic batch.
     Batch,
 }
 
-/// One size of groups, which has a contest of its own.
+/// A size of batches. Each has its own benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(usize);
 
-/// A choice.
+/// How to send the next group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Choice {
-    pub(super) way: Way,
-    /// Whether it is a turn in a contest, to be taken alone and measured.
-    pub(super) contest: Option<Size>,
+    pub(super) strategy: Strategy,
+    /// If set, it is a sample of this benchmark: to be sent with nothing else in flight, and measured.
+    pub(super) benchmark: Option<Size>,
 }
 
-/// What has been measured.
+/// The measurements, and the strategies in use.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
-    /// The latest turns of single writes, which count in the contests of all sizes: when, and the cost of a write.
-    singles: [Option<(Instant, f64)>; TURNS],
-    contests: [Contest; SIZES],
+    /// The latest samples of single writes, for the benchmarks of all sizes: the time, and the cost of a write.
+    singles: [Option<(Instant, f64)>; SAMPLES],
+    benchmarks: [Benchmark; SIZES],
 }
 
 #[derive(Debug, Clone)]
-struct Contest {
-    verdict: Option<Way>,
-    /// When it began, or is to begin; turns before then do not count. `None` before the first one.
-    begins: Option<Instant>,
-    rest: Duration,
+struct Benchmark {
+    /// The strategy in use. `None` before the first benchmark.
+    result: Option<Strategy>,
+    /// The start of the current or next benchmark. Earlier samples do not count. `None` before the first benchmark.
+    starts_at: Option<Instant>,
+    interval: Duration,
+    /// The number of samples of batches.
     batches: usize,
-    /// The best cost of a write in a batch.
-    best: f64,
-    /// The share of batches that are refused.
+    /// The lowest cost of a write in a batch.
+    batch_cost: f64,
+    /// The average share of batches that are refused.
     refused: f64,
 }
 
-impl Default for Contest {
+impl Default for Benchmark {
     fn default() -> Self {
-        Self { verdict: None, begins: None, rest: FIRST_REST, batches: 0, best: f64::INFINITY, refused: 0.0 }
+        Self {
+            result: None,
+            starts_at: None,
+            interval: FIRST_INTERVAL,
+            batches: 0,
+            batch_cost: f64::INFINITY,
+            refused: 0.0,
+        }
     }
 }
 
 impl Policy {
-    /// How `writes` should go that wait or are under way.
+    /// How to send `writes`, the number of those that wait or are in flight.
     pub(super) fn choose(&self, writes: usize, now: Instant) -> Choice {
         if writes < SMALLEST_BATCH {
-            return Choice { way: Way::Single, contest: None };
+            return Choice { strategy: Strategy::Single, benchmark: None };
         }
         let size = size(writes);
-        let contest = &self.contests[size.0];
-        match contest.verdict {
-            Some(way) if contest.begins.is_some_and(|begins| now < begins) => Choice { way, contest: None },
+        let benchmark = &self.benchmarks[size.0];
+        match benchmark.result {
+            Some(strategy) if benchmark.starts_at.is_some_and(|starts_at| now < starts_at) => {
+                Choice { strategy, benchmark: None }
+            }
             _ => {
-                let singles = self.singles_since(contest.begins).len();
-                let way = if singles <= contest.batches { Way::Single } else { Way::Batch };
-                Choice { way, contest: Some(size) }
+                let singles = self.singles_since(benchmark.starts_at).len();
+                let strategy = if singles <= benchmark.batches { Strategy::Single } else { Strategy::Batch };
+                Choice { strategy, benchmark: Some(size) }
             }
         }
     }
 
-    /// How many single writes make up the next turn.
-    pub(super) fn turn(&self) -> usize {
+    /// The number of single writes in the next sample.
+    pub(super) fn sample_size(&self) -> usize {
         match self.singles_since(None).first() {
-            Some(cost) => ((TURN.as_secs_f64() / cost) as usize).max(FIRST_TURN),
-            None => FIRST_TURN,
+            Some(cost) => ((SAMPLE_TIME.as_secs_f64() / cost) as usize).max(FIRST_SAMPLE),
+            None => FIRST_SAMPLE,
         }
     }
 
-    /// Single writes took their turn: after so long all of them were stored.
-    pub(super) fn single(&mut self, writes: usize, took: Duration, now: Instant) {
+    /// Records a sample of single writes and the time until all of them were stored.
+    pub(super) fn record_single(&mut self, writes: usize, took: Duration, now: Instant) {
         self.singles.rotate_right(1);
         self.singles[0] = Some((now, cost(writes, took)));
-        (0..SIZES).for_each(|size| self.judge(Size(size), now));
+        (0..SIZES).for_each(|size| self.evaluate(Size(size), now));
     }
 
-    /// A batch took its turn.
-    pub(super) fn batch(&mut self, size: Size, writes: usize, took: Duration, now: Instant) {
-        let contest = &mut self.contests[size.0];
-        contest.batches += 1;
-        contest.best = contest.best.min(cost(writes, took));
-        self.judge(size, now);
+    /// Records a sample of a batch.
+    pub(super) fn record_batch(&mut self, size: Size, writes: usize, took: Duration, now: Instant) {
+        let benchmark = &mut self.benchmarks[size.0];
+        benchmark.batches += 1;
+        benchmark.batch_cost = benchmark.batch_cost.min(cost(writes, took));
+        self.evaluate(size, now);
     }
 
-    /// A batch was stored as it was, or refused whole for one of its writes.
-    pub(super) fn batched(&mut self, writes: usize, stored: bool, now: Instant) {
-        let contest = &mut self.contests[size(writes).0];
+    /// Records whether a batch was stored, or refused as a whole because of one of its writes.
+    pub(super) fn record_batch_result(&mut self, writes: usize, stored: bool, now: Instant) {
+        let benchmark = &mut self.benchmarks[size(writes).0];
         let latest = if stored { 0.0 } else { 1.0 };
-        contest.refused += REFUSAL_WEIGHT * (latest - contest.refused);
-        // A refused batch costs its own time and that of its writes one by one.
-        if contest.refused > 0.5 {
-            contest.refused = 0.0;
-            contest.end(Way::Single, now);
+        benchmark.refused += REFUSAL_WEIGHT * (latest - benchmark.refused);
+        // A refused batch costs its own time, and then that of its writes one by one.
+        if benchmark.refused > 0.5 {
+            benchmark.refused = 0.0;
+            benchmark.finish(Strategy::Single, now);
         }
     }
 
-    /// Whether batches of some size are better, or nothing is known yet.
-    pub(super) fn groups_pay(&self) -> bool {
-        let mut verdicts = self.contests.iter().filter_map(|contest| contest.verdict).peekable();
-        verdicts.peek().is_none() || verdicts.any(|way| way == Way::Batch)
+    /// Whether batches of some size are in use, or nothing is known yet.
+    pub(super) fn batches_may_be_faster(&self) -> bool {
+        let mut results = self.benchmarks.iter().filter_map(|benchmark| benchmark.result).peekable();
+        results.peek().is_none() || results.any(|strategy| strategy == Strategy::Batch)
     }
 
-    /// The costs of a single write in the turns that count, the lowest first.
-    fn singles_since(&self, begins: Option<Instant>) -> Vec<f64> {
-        let counts = |(at, _): &(Instant, f64)| begins.is_none_or(|begins| *at >= begins);
-        let turns = self.singles.iter().flatten().filter(|turn| counts(turn));
-        let mut costs: Vec<f64> = turns.map(|(_, cost)| *cost).collect();
+    /// The costs of a single write in the samples since `start`, in ascending order.
+    fn singles_since(&self, start: Option<Instant>) -> Vec<f64> {
+        let counts = |(at, _): &(Instant, f64)| start.is_none_or(|start| *at >= start);
+        let samples = self.singles.iter().flatten().filter(|sample| counts(sample));
+        let mut costs: Vec<f64> = samples.map(|(_, cost)| *cost).collect();
         costs.sort_by(f64::total_cmp);
         costs
     }
 
-    fn judge(&mut self, size: Size, now: Instant) {
-        let Contest { verdict, begins, batches, best: batch, .. } = self.contests[size.0];
-        let singles = self.singles_since(begins);
+    /// Finishes the benchmark of a size, if it has enough samples.
+    fn evaluate(&mut self, size: Size, now: Instant) {
+        let Benchmark { result, starts_at, batches, batch_cost: batch, .. } = self.benchmarks[size.0];
+        let singles = self.singles_since(starts_at);
         let Some(single) = singles.first().map(|single| single / OVERLAP) else {
             return;
         };
-        let turns = batches.min(singles.len());
-        let plain = single > batch * PLAIN_TO_SEE || batch > single * PLAIN_TO_SEE;
-        if turns < ENOUGH || (turns < TURNS && !plain) {
+        let samples = batches.min(singles.len());
+        let clear = single > batch * CLEAR_FACTOR || batch > single * CLEAR_FACTOR;
+        if samples < MIN_SAMPLES || (samples < SAMPLES && !clear) {
             return;
         }
-        let way = match verdict {
-            Some(Way::Single) if single <= batch * OVERTURN => Way::Single,
-            Some(Way::Batch) if batch <= single * OVERTURN => Way::Batch,
-            _ if batch < single => Way::Batch,
-            _ => Way::Single,
+        let strategy = match result {
+            Some(Strategy::Single) if single <= batch * SWITCH_FACTOR => Strategy::Single,
+            Some(Strategy::Batch) if batch <= single * SWITCH_FACTOR => Strategy::Batch,
+            _ if batch < single => Strategy::Batch,
+            _ => Strategy::Single,
         };
         tracing::debug!(
             size = size.0,
-            single,
-            batch,
-            ?way,
-            "the cheaper way to write, by the seconds for one write"
+            single_seconds = single,
+            batch_seconds = batch,
+            ?strategy,
+            "measured the cost of a write in seconds"
         );
-        // The cost of a write in a batch falls with the batch's size, so the verdict holds for smaller ones as well, or
-        // for larger ones.
-        let others = match way {
-            Way::Single => 0..size.0 + 1,
-            Way::Batch => size.0..SIZES,
+        // The cost of a write in a batch falls with the size of the batch. So if single writes are cheaper, they are also
+        // cheaper for smaller groups; if batches are cheaper, they are also cheaper for larger groups.
+        let sizes = match strategy {
+            Strategy::Single => 0..size.0 + 1,
+            Strategy::Batch => size.0..SIZES,
         };
-        self.contests[others].iter_mut().for_each(|contest| contest.end(way, now));
+        self.benchmarks[sizes].iter_mut().for_each(|benchmark| benchmark.finish(strategy, now));
     }
 }
 
-impl Contest {
-    fn end(&mut self, way: Way, now: Instant) {
-        self.rest = if self.verdict == Some(way) { (self.rest * 2).min(LAST_REST) } else { FIRST_REST };
-        self.verdict = Some(way);
-        self.begins = Some(now + self.rest);
+impl Benchmark {
+    fn finish(&mut self, strategy: Strategy, now: Instant) {
+        self.interval = match self.result == Some(strategy) {
+            true => (self.interval * 2).min(LONGEST_INTERVAL),
+            false => FIRST_INTERVAL,
+        };
+        self.result = Some(strategy);
+        self.starts_at = Some(now + self.interval);
         self.batches = 0;
-        self.best = f64::INFINITY;
+        self.batch_cost = f64::INFINITY;
     }
 }
 
-/// The seconds that one write took up.
+/// The seconds per write.
 fn cost(writes: usize, took: Duration) -> f64 {
     (took.as_secs_f64() / writes.max(1) as f64).max(1e-7)
 }
@@ -209,7 +227,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// A server that takes `single` for a single write, and `batch` plus `each` for each write of a batch.
+    /// A server that takes `single` for a single write, and `batch` plus `each` per write for a batch.
     struct Server {
         single: Duration,
         batch: Duration,
@@ -225,15 +243,15 @@ mod tests {
             Self { single: Duration::from_micros(12), batch: 2 * MS, each: Duration::from_micros(15) }
         }
 
-        fn took(&self, way: Way, writes: usize) -> Duration {
+        fn took(&self, strategy: Strategy, writes: usize) -> Duration {
             let count = u32::try_from(writes).unwrap();
-            match way {
-                Way::Single => self.single * count,
-                Way::Batch => self.batch + self.each * count,
+            match strategy {
+                Strategy::Single => self.single * count,
+                Strategy::Batch => self.batch + self.each * count,
             }
         }
 
-        /// Runs `groups` groups of `writes`, each `noise` longer than it would be; the share of time that batches took.
+        /// Sends `groups` groups of `writes`, each delayed by `noise`. Returns the share of the time that batches took.
         fn run(
             &self,
             policy: &mut Policy,
@@ -244,16 +262,19 @@ mod tests {
         ) -> f64 {
             let (mut batches, mut all) = (Duration::ZERO, Duration::ZERO);
             for group in 0..groups {
-                let Choice { way, contest } = policy.choose(writes, *now);
-                let writes =
-                    if contest.is_some() && way == Way::Single { policy.turn().min(writes) } else { writes };
-                let took = self.took(way, writes) + noise(group);
+                let Choice { strategy, benchmark } = policy.choose(writes, *now);
+                let writes = if benchmark.is_some() && strategy == Strategy::Single {
+                    policy.sample_size().min(writes)
+                } else {
+                    writes
+                };
+                let took = self.took(strategy, writes) + noise(group);
                 *now += took;
                 all += took;
-                batches += if way == Way::Batch { took } else { Duration::ZERO };
-                match (way, contest) {
-                    (Way::Single, Some(_)) => policy.single(writes, took, *now),
-                    (Way::Batch, Some(size)) => policy.batch(size, writes, took, *now),
+                batches += if strategy == Strategy::Batch { took } else { Duration::ZERO };
+                match (strategy, benchmark) {
+                    (Strategy::Single, Some(_)) => policy.record_single(writes, took, *now),
+                    (Strategy::Batch, Some(size)) => policy.record_batch(size, writes, took, *now),
                     (_, None) => {}
                 }
             }
@@ -265,7 +286,7 @@ mod tests {
         Duration::ZERO
     }
 
-    /// Every third group waits 20 ms for the machine.
+    /// Every third group is delayed by 20 ms.
     fn noisy(group: usize) -> Duration {
         if group % 3 == 1 { 20 * MS } else { Duration::ZERO }
     }
@@ -277,44 +298,47 @@ mod tests {
     }
 
     #[test]
-    fn few_writes_never_go_as_a_batch() {
+    fn few_writes_are_never_sent_as_a_batch() {
         let choice = Policy::default().choose(SMALLEST_BATCH - 1, Instant::now());
-        assert_eq!(choice, Choice { way: Way::Single, contest: None });
+        assert_eq!(choice, Choice { strategy: Strategy::Single, benchmark: None });
     }
 
-    /// A turn in which a write took so long.
-    fn turn(policy: &mut Policy, way: Way, cost: Duration, now: Instant) {
-        match way {
-            Way::Single => policy.single(64, cost * 64, now),
-            Way::Batch => policy.batch(size(64), 64, cost * 64, now),
+    /// Records a sample with this cost of a write.
+    fn sample(policy: &mut Policy, strategy: Strategy, cost: Duration, now: Instant) {
+        match strategy {
+            Strategy::Single => policy.record_single(64, cost * 64, now),
+            Strategy::Batch => policy.record_batch(size(64), 64, cost * 64, now),
         }
     }
 
     #[test]
-    fn both_ways_take_their_turns() {
+    fn both_strategies_are_sampled_in_turns() {
         let (mut policy, now) = (Policy::default(), Instant::now());
-        assert!(policy.groups_pay());
-        for way in [Way::Single, Way::Batch].repeat(TURNS) {
-            assert_eq!(policy.choose(64, now), Choice { way, contest: Some(size(64)) });
-            turn(&mut policy, way, MS, now);
+        assert!(policy.batches_may_be_faster());
+        for strategy in [Strategy::Single, Strategy::Batch].repeat(SAMPLES) {
+            assert_eq!(policy.choose(64, now), Choice { strategy, benchmark: Some(size(64)) });
+            sample(&mut policy, strategy, MS, now);
         }
-        assert_eq!(policy.choose(64, now), Choice { way: Way::Single, contest: None });
-        assert!(!policy.groups_pay());
-        // The turns of single writes count for other sizes as well.
-        assert_eq!(policy.choose(512, now), Choice { way: Way::Batch, contest: Some(size(512)) });
-        assert_eq!(policy.choose(64, now + FIRST_REST), Choice { way: Way::Single, contest: Some(size(64)) });
+        assert_eq!(policy.choose(64, now), Choice { strategy: Strategy::Single, benchmark: None });
+        assert!(!policy.batches_may_be_faster());
+        // The samples of single writes count for other sizes as well.
+        assert_eq!(policy.choose(512, now), Choice { strategy: Strategy::Batch, benchmark: Some(size(512)) });
+        assert_eq!(
+            policy.choose(64, now + FIRST_INTERVAL),
+            Choice { strategy: Strategy::Single, benchmark: Some(size(64)) }
+        );
     }
 
     #[test]
-    fn what_is_plain_to_see_takes_fewer_turns() {
-        for (single, batch, way) in [(4 * MS, MS, Way::Batch), (MS, 4 * MS, Way::Single)] {
+    fn a_clear_difference_takes_fewer_samples() {
+        for (single, batch, strategy) in [(4 * MS, MS, Strategy::Batch), (MS, 4 * MS, Strategy::Single)] {
             let (mut policy, now) = (Policy::default(), Instant::now());
-            for _ in 0..ENOUGH {
-                assert!(policy.choose(64, now).contest.is_some());
-                turn(&mut policy, Way::Single, single, now);
-                turn(&mut policy, Way::Batch, batch, now);
+            for _ in 0..MIN_SAMPLES {
+                assert!(policy.choose(64, now).benchmark.is_some());
+                sample(&mut policy, Strategy::Single, single, now);
+                sample(&mut policy, Strategy::Batch, batch, now);
             }
-            assert_eq!(policy.choose(64, now), Choice { way, contest: None });
+            assert_eq!(policy.choose(64, now), Choice { strategy, benchmark: None });
         }
     }
 
@@ -328,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_syncs_now_and_then_gets_single_writes() {
+    fn a_server_that_syncs_rarely_gets_single_writes() {
         for noise in [quiet, noisy] {
             let (mut policy, mut now) = (Policy::default(), Instant::now());
             for writes in [20, 100, 512] {
@@ -339,50 +363,51 @@ mod tests {
     }
 
     #[test]
-    fn a_small_group_goes_singly_even_where_large_ones_go_as_batches() {
+    fn small_groups_may_go_singly_while_large_ones_are_batched() {
         let (mut policy, mut now) = (Policy::default(), Instant::now());
         let server = Server { single: Duration::from_micros(100), ..Server::synced() };
         assert!(server.run(&mut policy, &mut now, 512, 1000, quiet) > 0.9);
         assert!(server.run(&mut policy, &mut now, 16, 1000, quiet) < 0.1);
-        assert!(policy.groups_pay());
+        assert!(policy.batches_may_be_faster());
     }
 
     #[test]
-    fn a_server_that_changes_is_learned_again() {
+    fn a_server_that_changes_is_measured_again() {
         let (mut policy, mut now) = (Policy::default(), Instant::now());
         Server::lazy().run(&mut policy, &mut now, 256, 1000, quiet);
-        now += LAST_REST;
+        now += LONGEST_INTERVAL;
         Server::synced().run(&mut policy, &mut now, 256, 10, quiet);
         assert!(Server::synced().run(&mut policy, &mut now, 256, 1000, quiet) > 0.9);
     }
 
     #[test]
-    fn a_verdict_is_not_overturned_for_a_trifle() {
+    fn a_small_difference_does_not_switch_the_strategy() {
         let (mut policy, now) = (Policy::default(), Instant::now());
-        for (single, overturned) in [(MS, false), (3 * MS, false), (5 * MS, true)] {
-            let now = now + if single == MS { Duration::ZERO } else { LAST_REST * single.as_millis() as u32 };
-            for _ in 0..TURNS {
-                turn(&mut policy, Way::Single, single, now);
-                turn(&mut policy, Way::Batch, 2 * MS, now);
+        for (single, switched) in [(MS, false), (3 * MS, false), (5 * MS, true)] {
+            let now = now
+                + if single == MS { Duration::ZERO } else { LONGEST_INTERVAL * single.as_millis() as u32 };
+            for _ in 0..SAMPLES {
+                sample(&mut policy, Strategy::Single, single, now);
+                sample(&mut policy, Strategy::Batch, 2 * MS, now);
             }
-            let way = if overturned { Way::Batch } else { Way::Single };
-            assert_eq!(policy.choose(64, now), Choice { way, contest: None }, "{single:?}");
+            let strategy = if switched { Strategy::Batch } else { Strategy::Single };
+            assert_eq!(policy.choose(64, now), Choice { strategy, benchmark: None }, "{single:?}");
         }
     }
 
     #[test]
-    fn batches_that_are_refused_again_and_again_are_given_up() {
+    fn batches_that_are_often_refused_are_no_longer_used() {
         let (mut policy, now) = (Policy::default(), Instant::now());
-        for _ in 0..ENOUGH {
-            turn(&mut policy, Way::Single, 4 * MS, now);
-            turn(&mut policy, Way::Batch, MS, now);
+        for _ in 0..MIN_SAMPLES {
+            sample(&mut policy, Strategy::Single, 4 * MS, now);
+            sample(&mut policy, Strategy::Batch, MS, now);
         }
-        assert_eq!(policy.choose(64, now), Choice { way: Way::Batch, contest: None });
-        policy.batched(64, false, now);
-        assert_eq!(policy.choose(64, now).way, Way::Batch);
+        assert_eq!(policy.choose(64, now), Choice { strategy: Strategy::Batch, benchmark: None });
+        policy.record_batch_result(64, false, now);
+        assert_eq!(policy.choose(64, now).strategy, Strategy::Batch);
         for _ in 0..10 {
-            policy.batched(64, false, now);
+            policy.record_batch_result(64, false, now);
         }
-        assert_eq!(policy.choose(64, now), Choice { way: Way::Single, contest: None });
+        assert_eq!(policy.choose(64, now), Choice { strategy: Strategy::Single, benchmark: None });
     }
 }

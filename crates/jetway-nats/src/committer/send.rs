@@ -1,121 +1,121 @@
-//! The committer's task: what goes out, and which way.
+//! The committer's task, outgoing: sends queued writes one by one or as a batch.
 
 use super::{
-    Job,
-    flights::{Flown, Measured},
-    policy::{SMALLEST_BATCH, Size, Way},
-    run::Run,
+    Job, NotStored,
+    in_flight::{Payload, Sample},
+    policy::{SMALLEST_BATCH, Size, Strategy},
+    task::CommitterTask,
+    write::insert_batch,
 };
-use crate::{
-    config::Grouping,
-    link::Link,
-    write::{NotStored, in_batch},
-};
+use crate::{config::Grouping, session::Connection};
 use async_nats::{HeaderMap, PublishErrorKind, Subject};
 use bytes::Bytes;
 use jetway_engine::fail_point::FailPoint;
 use std::{pin::pin, task::Poll};
 use tokio::time::{Duration, Instant, timeout};
 
-/// Where groups pay: so many single writes under way keep the server busy, and the rest can gather.
+/// How many single writes are in flight at once on a server where batches are faster. They keep the server busy while the
+/// rest queues up for a batch.
 const SATURATING: usize = 4;
-/// How long the socket may take nothing before the connection counts as stalled.
+/// How long the socket may accept no data before the connection counts as stalled.
 const SOCKET_WITHIN: Duration = Duration::from_secs(1);
 /// How long nothing is sent over a stalled connection.
 const STALL: Duration = Duration::from_millis(250);
 
-/// What is to be sent now.
+/// What to send now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Dispatch {
     Wait,
-    Single { most: usize, contest: bool },
-    Batch { contest: Option<Size> },
+    Single { max: usize, benchmark: bool },
+    Batch { benchmark: Option<Size> },
 }
 
-/// The socket takes nothing.
+/// The socket accepts no data.
 struct Stalled;
 
-impl Run {
-    /// Sends what may be sent now.
+impl CommitterTask {
+    /// Sends all writes that may be sent now.
     pub(super) async fn send(&mut self) {
         while !self.queue.is_empty() && !self.is_stalled() {
             let now = Instant::now();
-            let sent = match self.turn(now) {
-                Turn::Wait => return,
-                Turn::Single { most, contest } => self.send_singly(most, now, contest).await,
-                Turn::Batch { contest } => self.send_batch(now, contest).await,
+            let sent = match self.next_dispatch(now) {
+                Dispatch::Wait => return,
+                Dispatch::Single { max, benchmark } => self.send_singly(max, now, benchmark).await,
+                Dispatch::Batch { benchmark } => self.send_batch(now, benchmark).await,
             };
             if sent.is_err() {
-                tracing::warn!("the connection to the nats-server takes no data");
+                tracing::warn!("the connection to the nats-server accepts no data");
                 self.stalled_until = Some(Instant::now() + STALL);
             }
         }
     }
 
-    fn turn(&mut self, now: Instant) -> Turn {
-        if self.flights.has_batch() {
-            return Turn::Wait;
+    fn next_dispatch(&mut self, now: Instant) -> Dispatch {
+        if self.in_flight.has_batch() {
+            return Dispatch::Wait;
         }
-        if self.queue.front().is_some_and(|job| job.alone) {
-            let alone = self.queue.iter().take_while(|job| job.alone).count();
-            return self.single(self.config.in_flight, alone);
+        if self.queue.front().is_some_and(|job| job.ungrouped) {
+            let ungrouped = self.queue.iter().take_while(|job| job.ungrouped).count();
+            return self.single(self.config.in_flight, ungrouped);
         }
         match self.config.grouping {
             Grouping::Never => self.single(self.config.in_flight, usize::MAX),
-            Grouping::Always if !self.flights.is_empty() => Turn::Wait,
-            Grouping::Always => Turn::Batch { contest: None },
-            Grouping::Measure => self.measured(now),
+            Grouping::Always if !self.in_flight.is_empty() => Dispatch::Wait,
+            Grouping::Always => Dispatch::Batch { benchmark: None },
+            Grouping::Measure => self.measured_dispatch(now),
         }
     }
 
-    fn measured(&mut self, now: Instant) -> Turn {
-        let load = self.queue.len() + self.flights.writes();
+    fn measured_dispatch(&mut self, now: Instant) -> Dispatch {
+        let load = self.queue.len() + self.in_flight.writes();
         let choice = match self.planned {
             Some(planned) if load >= SMALLEST_BATCH => planned,
             _ => self.policy.choose(load, now.into_std()),
         };
-        let alone = choice.way == Way::Batch || choice.contest.is_some();
-        if alone && !self.flights.is_empty() {
-            // A turn that is due is taken as soon as nothing else is under way, whatever has gathered by then.
-            self.planned = choice.contest.map(|_| choice);
-            return Turn::Wait;
+        let exclusive = choice.strategy == Strategy::Batch || choice.benchmark.is_some();
+        if exclusive && !self.in_flight.is_empty() {
+            // A sample that is due is taken as soon as nothing else is in flight, with the writes queued by then.
+            self.planned = choice.benchmark.map(|_| choice);
+            return Dispatch::Wait;
         }
         self.planned = None;
-        let contest = choice.contest.filter(|_| self.queue.len() >= SMALLEST_BATCH);
-        match choice.way {
-            Way::Batch => Turn::Batch { contest },
-            Way::Single if contest.is_some() => Turn::Single { most: self.policy.turn(), contest: true },
-            Way::Single if self.policy.groups_pay() => self.single(SATURATING, usize::MAX),
-            Way::Single => self.single(self.config.in_flight, usize::MAX),
+        let benchmark = choice.benchmark.filter(|_| self.queue.len() >= SMALLEST_BATCH);
+        match choice.strategy {
+            Strategy::Batch => Dispatch::Batch { benchmark },
+            Strategy::Single if benchmark.is_some() => {
+                Dispatch::Single { max: self.policy.sample_size(), benchmark: true }
+            }
+            Strategy::Single if self.policy.batches_may_be_faster() => self.single(SATURATING, usize::MAX),
+            Strategy::Single => self.single(self.config.in_flight, usize::MAX),
         }
     }
 
-    /// As many single writes as there is room for under way.
-    fn single(&self, window: usize, most: usize) -> Turn {
-        match window.saturating_sub(self.flights.writes()).min(most) {
-            0 => Turn::Wait,
-            most => Turn::Single { most, contest: false },
+    /// Single writes, up to `window` in flight.
+    fn single(&self, window: usize, max: usize) -> Dispatch {
+        match window.saturating_sub(self.in_flight.writes()).min(max) {
+            0 => Dispatch::Wait,
+            max => Dispatch::Single { max, benchmark: false },
         }
     }
 
-    async fn send_singly(&mut self, most: usize, now: Instant, contest: bool) -> Result<(), Stalled> {
-        let count = most.min(self.queue.len());
+    async fn send_singly(&mut self, max: usize, now: Instant, benchmark: bool) -> Result<(), Stalled> {
+        let count = max.min(self.queue.len());
         for index in 0..count {
             let Some(job) = self.next_job(now) else {
                 return Ok(());
             };
             let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
             let headers = job.write.headers();
-            // The answer to the last one tells how long all of them took.
-            let measured = (contest && index + 1 == count).then_some(Measured::Single(count));
-            let token = self.flights.add(Flown::Single(job), now, self.config.answer_within, measured);
-            self.hand_over(token, subject, headers, payload).await?;
+            // The reply to the last one measures all of them.
+            let sample = (benchmark && index + 1 == count).then_some(Sample::Single(count));
+            let token = self.in_flight.add(Payload::Single(job), now, self.config.answer_within, sample);
+            self.publish_awaited(token, subject, headers, payload).await?;
         }
         Ok(())
     }
 
-    async fn send_batch(&mut self, now: Instant, contest: Option<Size>) -> Result<(), Stalled> {
-        let mut jobs = self.gather(now);
+    async fn send_batch(&mut self, now: Instant, benchmark: Option<Size>) -> Result<(), Stalled> {
+        let mut jobs = self.take_batch(now);
         let Some(last) = jobs.len().checked_sub(1) else {
             return Ok(());
         };
@@ -128,33 +128,33 @@ impl Run {
         for index in 0..last {
             let job = &jobs[index];
             let mut headers = job.write.headers();
-            in_batch(&mut headers, &name, index + 1, false);
+            insert_batch(&mut headers, &name, index + 1, false);
             let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
-            match publish(&self.link, subject, None, headers, payload).await {
+            match publish(&self.connection, subject, None, headers, payload).await {
                 Ok(()) => {}
                 Err(NotSent::Stalled) => {
-                    self.apart(jobs);
+                    self.requeue_one_by_one(jobs);
                     return Err(Stalled);
                 }
                 Err(NotSent::Refused(refusal)) => {
-                    // The server drops a batch that is never ended.
-                    jobs.remove(index).settle(Err(refusal));
-                    self.apart(jobs);
+                    // The server drops a batch that is never committed.
+                    jobs.remove(index).complete(Err(refusal));
+                    self.requeue_one_by_one(jobs);
                     return Ok(());
                 }
             }
         }
         let job = &jobs[last];
         let mut headers = job.write.headers();
-        in_batch(&mut headers, &name, last + 1, true);
+        insert_batch(&mut headers, &name, last + 1, true);
         let (subject, payload) = (job.write.subject.clone(), job.write.payload.clone());
-        let measured = contest.map(Measured::Batch);
-        let token = self.flights.add(Flown::Batch(jobs), now, self.config.answer_within, measured);
-        self.hand_over(token, subject, headers, payload).await
+        let sample = benchmark.map(Sample::Batch);
+        let token = self.in_flight.add(Payload::Batch(jobs), now, self.config.answer_within, sample);
+        self.publish_awaited(token, subject, headers, payload).await
     }
 
-    /// Takes writes for a batch out of the queue.
-    fn gather(&mut self, now: Instant) -> Vec<Job> {
+    /// Takes the writes of the next batch out of the queue.
+    fn take_batch(&mut self, now: Instant) -> Vec<Job> {
         let mut jobs = Vec::with_capacity(self.queue.len().min(self.config.max_group));
         let mut bytes = 0;
         while jobs.len() < self.config.max_group {
@@ -169,15 +169,15 @@ impl Run {
         jobs
     }
 
-    /// The next write that somebody waits for and whose time is not over.
+    /// The next write whose caller still waits and whose deadline has not passed.
     fn next_job(&mut self, now: Instant) -> Option<Job> {
         loop {
             let job = self.queue.pop_front()?;
-            if job.reply.is_closed() && !job.uncertain {
+            if job.outcome.is_closed() && !job.uncertain {
                 continue;
             }
             if job.give_up <= now {
-                self.give_up(job, "it waited for others to be written");
+                self.give_up(job, "it waited behind other writes");
                 continue;
             }
             job.write.fail_point(FailPoint::SnapshotUnsent);
@@ -185,8 +185,8 @@ impl Run {
         }
     }
 
-    /// Sends the message that the answer for `token` comes for.
-    async fn hand_over(
+    /// Publishes a message with the inbox of `token` as its reply subject.
+    async fn publish_awaited(
         &mut self,
         token: u64,
         subject: Subject,
@@ -194,10 +194,11 @@ impl Run {
         payload: Bytes,
     ) -> Result<(), Stalled> {
         let reply = format!("{}{token}", self.inbox).into();
-        let Err(not_sent) = publish(&self.link, subject, Some(reply), headers, payload).await else {
+        let Err(not_sent) = publish(&self.connection, subject, Some(reply), headers, payload).await else {
             return Ok(());
         };
-        let mut jobs = self.flights.take(token).map(|flight| flight.jobs.into_jobs()).unwrap_or_default();
+        let awaited = self.in_flight.take(token);
+        let mut jobs = awaited.map(|awaited| awaited.payload.into_jobs()).unwrap_or_default();
         match not_sent {
             NotSent::Stalled => {
                 jobs.into_iter().rev().for_each(|job| self.queue.push_front(job));
@@ -205,32 +206,33 @@ impl Run {
             }
             NotSent::Refused(refusal) => {
                 if let Some(last) = jobs.pop() {
-                    last.settle(Err(refusal));
+                    last.complete(Err(refusal));
                 }
-                self.apart(jobs);
+                self.requeue_one_by_one(jobs);
                 Ok(())
             }
         }
     }
 }
 
-/// Hands a message to the connection.
+/// Passes a message to the client library.
 async fn publish(
-    link: &Link,
+    connection: &Connection,
     subject: Subject,
     reply: Option<Subject>,
     headers: HeaderMap,
     payload: Bytes,
 ) -> Result<(), NotSent> {
     let bytes = payload.len();
+    let client = &connection.client;
     let sending = async {
         match reply {
-            Some(reply) => link.client.publish_with_reply_and_headers(subject, reply, headers, payload).await,
-            None => link.client.publish_with_headers(subject, headers, payload).await,
+            Some(reply) => client.publish_with_reply_and_headers(subject, reply, headers, payload).await,
+            None => client.publish_with_headers(subject, headers, payload).await,
         }
     };
     let mut sending = pin!(sending);
-    // A timer for each message would cost more than the message.
+    // There is a timer only if the first poll is pending: it would cost more than the message.
     let sent = match futures::poll!(sending.as_mut()) {
         Poll::Ready(sent) => sent,
         Poll::Pending => match timeout(SOCKET_WITHIN, sending).await {
@@ -240,14 +242,14 @@ async fn publish(
     };
     sent.map_err(|error| match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => {
-            NotSent::Refused(NotStored::TooLarge { bytes, most: super::largest(link) })
+            NotSent::Refused(NotStored::TooLarge { bytes, max: connection.max_payload() })
         }
         PublishErrorKind::InvalidSubject => NotSent::Refused(NotStored::Unknown(error.to_string())),
         PublishErrorKind::Send => NotSent::Refused(NotStored::Closed),
     })
 }
 
-/// Why a message was not handed to the connection.
+/// Why the client library did not accept a message.
 enum NotSent {
     Stalled,
     Refused(NotStored),

@@ -1,59 +1,58 @@
-//! Making a letter fit.
+//! Makes a dead letter fit into one message.
 //!
-//! A message may be as large as the server takes any, and a letter says more than the message did. What cannot be kept
-//! whole is cut: a message without a letter would come again for ever.
+//! A message may have the largest size that the server accepts, and its dead letter has additional headers. So the dead
+//! letter may hold only the first part of the message. Without a dead letter, the message would be delivered forever.
 
 use crate::names;
 use bytes::Bytes;
 
-/// As much of a reason is kept, in bytes: it may quote what a stranger sent.
+/// The longest reason, in bytes. A reason may quote text from a client.
 const LONGEST_REASON: usize = 1024;
 
-/// As much of the headers is kept, in bytes: JetStream takes messages with 64 KiB of headers, and base64 needs a third more
-/// than that.
-const MOST_HEADERS: usize = 48 * 1024;
+/// The most bytes of headers that are kept. JetStream accepts 64 KiB of headers, and base64 makes them a third larger.
+const MAX_HEADERS: usize = 48 * 1024;
 
-/// The line end of a header, and what stands between its name and its value.
+/// The bytes of a header besides name and value: the separator and the line end.
 const PUNCTUATION: usize = 4;
 
-/// What a letter keeps of a message.
+/// The parts of a message that a dead letter holds.
 #[derive(Debug, PartialEq)]
-pub(super) struct Kept {
+pub(super) struct FittedLetter {
     pub(super) headers: Vec<(String, String)>,
     pub(super) payload: Bytes,
-    /// What the message had, where not all of it is kept.
-    pub(super) cut: Option<String>,
+    /// The size of the message, if the dead letter does not hold all of it.
+    pub(super) original_size: Option<String>,
 }
 
-/// As much of a message as there is room for, in bytes. Of headers that are cut, half of it is kept at most.
-pub(super) fn fit(headers: Vec<(String, String)>, mut payload: Bytes, room: usize) -> Kept {
-    let weight =
+/// As much of a message as fits into `room` bytes. If it does not fit, headers take at most half of the room.
+pub(super) fn fit(headers: Vec<(String, String)>, mut payload: Bytes, room: usize) -> FittedLetter {
+    let size_of =
         |name: &str, value: &str| names::ORIGINAL_HEADER.len() + name.len() + value.len() + PUNCTUATION;
-    let of_headers = headers.iter().map(|(name, value)| weight(name, value)).sum::<usize>();
-    if of_headers <= MOST_HEADERS && of_headers + payload.len() <= room {
-        return Kept { headers, payload, cut: None };
+    let of_headers = headers.iter().map(|(name, value)| size_of(name, value)).sum::<usize>();
+    if of_headers <= MAX_HEADERS && of_headers + payload.len() <= room {
+        return FittedLetter { headers, payload, original_size: None };
     }
-    let cut = Some(format!("{of_headers} bytes of headers, {} bytes of payload", payload.len()));
-    let most = MOST_HEADERS.min(room / 2);
+    let original_size = Some(format!("{of_headers} bytes of headers, {} bytes of payload", payload.len()));
+    let max = MAX_HEADERS.min(room / 2);
     let (mut used, mut kept) = (0, Vec::new());
     for (name, value) in headers {
-        let value = start_of(&value, most.saturating_sub(used + weight(&name, ""))).to_owned();
-        let bytes = weight(&name, &value);
-        if used + bytes <= most {
+        let value = start_of(&value, max.saturating_sub(used + size_of(&name, ""))).to_owned();
+        let bytes = size_of(&name, &value);
+        if used + bytes <= max {
             used += bytes;
             kept.push((name, value));
         }
     }
     payload.truncate(room - used);
-    Kept { headers: kept, payload, cut }
+    FittedLetter { headers: kept, payload, original_size }
 }
 
-/// A reason that is not too long for a header.
-pub(super) fn short(reason: &str) -> &str {
+/// The reason, cut off after [`LONGEST_REASON`] bytes.
+pub(super) fn shortened(reason: &str) -> &str {
     start_of(reason, LONGEST_REASON)
 }
 
-/// As many whole characters as fit into so many bytes.
+/// As many characters from the start of the text as fit into `bytes`.
 fn start_of(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
@@ -66,7 +65,7 @@ mod tests {
         sizes.iter().map(|size| ("h".to_owned(), "é".repeat(size / 2))).collect()
     }
 
-    fn size(kept: &Kept) -> usize {
+    fn size(kept: &FittedLetter) -> usize {
         let headers = kept
             .headers
             .iter()
@@ -75,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_kept_whole() {
+    fn a_message_that_fits_is_kept_completely() {
         let payload = Bytes::from(vec![7; 900]);
         let kept = fit(headers(&[40]), payload.clone(), 1000);
-        assert_eq!(kept, Kept { headers: headers(&[40]), payload, cut: None });
+        assert_eq!(kept, FittedLetter { headers: headers(&[40]), payload, original_size: None });
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_said() {
+    fn a_message_that_does_not_fit_is_shortened_with_a_note() {
         for (of_headers, of_payload) in [
             (vec![], 2000),
             (vec![40], 970),
@@ -94,13 +93,15 @@ mod tests {
             assert!((900..=1000).contains(&size(&kept)) || kept.payload.len() == of_payload, "{kept:?}");
             assert!(size(&kept) <= 1000, "{kept:?}");
             assert!(
-                kept.cut.as_ref().is_some_and(|cut| cut.contains(&format!("{of_payload} bytes of payload")))
+                kept.original_size
+                    .as_ref()
+                    .is_some_and(|size| size.contains(&format!("{of_payload} bytes of payload")))
             );
         }
         assert_eq!(fit(headers(&[50]), Bytes::from_static(b"x"), 0).headers, []);
         let kept = fit(headers(&[60_000]), Bytes::from_static(b"x"), 1_000_000);
-        assert!((MOST_HEADERS - 2..=MOST_HEADERS + 1).contains(&size(&kept)), "{}", size(&kept));
-        assert_eq!(short(&"é".repeat(2000)).len(), 1024);
-        assert_eq!(short("a reason"), "a reason");
+        assert!((MAX_HEADERS - 2..=MAX_HEADERS + 1).contains(&size(&kept)), "{}", size(&kept));
+        assert_eq!(shortened(&"é".repeat(2000)).len(), 1024);
+        assert_eq!(shortened("a reason"), "a reason");
     }
 }

@@ -1,34 +1,34 @@
-//! Header names, and the words that stand in headers.
+//! Header names, and the values that some headers have.
 
 use async_nats::HeaderName;
 
-/// The commit that wrote a snapshot: by it a writer that got no answer knows its own write again.
+/// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
-/// The run's status, so that a listing need not open the snapshot.
+/// The run's status, so that a listing need not decode the snapshot.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
-/// The commits that a store's value was made by before, youngest first, so that a writer who got no answer finds his
-/// own below those of others.
-pub(crate) const PAST: HeaderName = HeaderName::from_static("Jetway-Prior-Commits");
-/// How many bytes a store's value has that is kept in parts.
+/// The commits of a store's earlier values, the latest first. A writer that got no reply finds its own commit here, also
+/// after other writers have replaced its value.
+pub(crate) const PRIOR_COMMITS: HeaderName = HeaderName::from_static("Jetway-Prior-Commits");
+/// The size in bytes of a store's value that is stored in parts.
 pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
-/// The server and the connection over which a host announces itself.
+/// The ids of the server and of the connection over which a host announced itself.
 pub(crate) const SERVER: HeaderName = HeaderName::from_static("Jetway-Server");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// How long a request waits for the result, such as `30s`.
 pub(crate) const WAIT: HeaderName = HeaderName::from_static("Jetway-Wait");
-/// The one-word reason of a dead letter.
+/// The reason of a dead letter in one word.
 pub(crate) const WHY: HeaderName = HeaderName::from_static("Jetway-Why");
-/// The reason of a dead letter in a sentence.
+/// The reason of a dead letter as a sentence.
 pub(crate) const REASON: HeaderName = HeaderName::from_static("Jetway-Reason");
-/// How large the message was that a dead letter does not keep all of.
-pub(crate) const CUT: HeaderName = HeaderName::from_static("Jetway-Original-Size");
-/// The subject that a dead letter came by.
+/// The size of the message, on a dead letter that does not hold all of it.
+pub(crate) const ORIGINAL_SIZE: HeaderName = HeaderName::from_static("Jetway-Original-Size");
+/// The subject of the message that became a dead letter.
 pub(crate) const ORIGINAL_SUBJECT: HeaderName = HeaderName::from_static("Jetway-Original-Subject");
-/// Stands before the name of a header that would be an order to the server if a dead letter carried it as it came.
+/// The prefix for the name of a header that the server would act on if a dead letter had it under its own name.
 pub(crate) const ORIGINAL_HEADER: &str = "Jetway-Original-";
 
-/// The headers of a message that cannot be read, as base64.
+/// The headers of a message in base64, if they cannot be parsed.
 pub(crate) const ORIGINAL_HEADERS: HeaderName = HeaderName::from_static("Jetway-Original-Headers");
 
 /// The encoding of a start's input.
@@ -43,13 +43,15 @@ pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent
 /// W3C trace context.
 pub(crate) const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What a header starts with that is an order to the server.
+/// The prefix of headers that the server acts on.
 pub(crate) const SERVER_HEADER: &str = "Nats-";
-/// How long the message lives, in seconds: `86400s`.
+/// How long the server keeps the message, in seconds: `86400s`.
 pub(crate) const TTL: HeaderName = HeaderName::from_static("Nats-TTL");
 /// How many messages a pull request still waited for when it ended.
 pub(crate) const PENDING_MESSAGES: HeaderName = HeaderName::from_static("Nats-Pending-Messages");
-/// How many messages follow the ones that were read directly.
+/// How many messages follow those of a direct read.
 pub(crate) const NUM_PENDING: HeaderName = HeaderName::from_static("Nats-Num-Pending");
 /// Marks a key that was deleted or purged with `nats kv`.
 pub(crate) const KV_OPERATION: HeaderName = HeaderName::from_static("KV-Operation");
+/// The value of [`KV_OPERATION`] for a deleted key.
+pub(crate) const KV_DELETED: &str = "DEL";

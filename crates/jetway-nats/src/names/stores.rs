@@ -1,32 +1,32 @@
-//! Subjects of the stores for runs without hosts.
+//! Subjects and keys of the stores for runs without hosts.
 
 use super::{Names, Stream};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::{BadName, CommitId, ItemId, RunId, WorkflowName};
 
-/// What is kept of a run or a worker.
+/// A kind of value that the stores keep for a run or a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kept {
+pub(crate) enum StoreKey {
     /// The context of a run, or its snapshot.
     Context,
     /// The checkpoint of a run.
     Checkpoint,
-    /// Where a run stands.
+    /// The status of a run.
     Info,
-    /// Counts of a run.
+    /// The metrics of a run.
     Metrics,
     /// The errors of a run.
     Errors,
     /// The state of one work item.
     Item,
-    /// When a worker was last alive.
+    /// The latest heartbeat of a worker.
     Heartbeat,
-    /// How a worker is.
+    /// The health of a worker.
     Health,
 }
 
-impl Kept {
-    fn word(self) -> &'static str {
+impl StoreKey {
+    fn suffix(self) -> &'static str {
         match self {
             Self::Context => "context",
             Self::Checkpoint => "checkpoint",
@@ -56,62 +56,62 @@ impl StoreNames {
         self.application.as_str()
     }
 
-    /// What is kept of a run.
+    /// The key of a value of a run.
     ///
     /// # Errors
-    /// `Refused` where the run's name cannot stand in a subject.
-    pub(crate) fn of_run(&self, run_id: &str, what: Kept) -> Result<String, BackendError> {
-        Ok(self.kept(&["run", run(run_id)?.as_str(), what.word()]))
+    /// `Refused` if the run id is invalid.
+    pub(crate) fn of_run(&self, run_id: &str, key: StoreKey) -> Result<String, BackendError> {
+        Ok(self.key_of(&["run", run(run_id)?.as_str(), key.suffix()]))
     }
 
-    /// What is kept of every run.
-    pub(crate) fn of_all_runs(&self, what: Kept) -> String {
-        self.kept(&["run", "*", what.word()])
+    /// The keys of one kind of value of all runs.
+    pub(crate) fn of_all_runs(&self, key: StoreKey) -> String {
+        self.key_of(&["run", "*", key.suffix()])
     }
 
-    /// All that is kept of a run, in parts or whole.
+    /// The keys of all values of a run, parts included.
     ///
     /// # Errors
     /// As [`of_run`](Self::of_run).
     pub(crate) fn all_of_run(&self, run_id: &str) -> Result<String, BackendError> {
-        Ok(self.kept(&["run", run(run_id)?.as_str(), ">"]))
+        Ok(self.key_of(&["run", run(run_id)?.as_str(), ">"]))
     }
 
-    /// What workers leave of a run in views: its numbers, its errors and the states of its work items.
+    /// The keys of what workers record about a run: its metrics, its errors and the states of its work items.
     ///
     /// # Errors
     /// As [`of_run`](Self::of_run).
     pub(crate) fn views_of_run(&self, run_id: &str) -> Result<[String; 3], BackendError> {
         let run = run(run_id)?;
-        let all = |what: Kept| self.kept(&["run", run.as_str(), what.word(), ">"]);
-        Ok([self.of_run(run_id, Kept::Metrics)?, all(Kept::Errors), all(Kept::Item)])
+        let all = |key: StoreKey| self.key_of(&["run", run.as_str(), key.suffix(), ">"]);
+        Ok([self.of_run(run_id, StoreKey::Metrics)?, all(StoreKey::Errors), all(StoreKey::Item)])
     }
 
-    /// The state of a work item.
+    /// The key of the state of a work item.
     ///
     /// # Errors
-    /// `Refused` where a name cannot stand in a subject.
+    /// `Refused` if a name is invalid.
     pub(crate) fn item_state(&self, run_id: &str, item_id: &str) -> Result<String, BackendError> {
         let (run, item) = (run(run_id)?, item(item_id)?);
-        Ok(self.kept(&["run", run.as_str(), Kept::Item.word(), item.as_str()]))
+        Ok(self.key_of(&["run", run.as_str(), StoreKey::Item.suffix(), item.as_str()]))
     }
 
-    /// The states of all work items of a run.
+    /// The keys of the states of all work items of a run.
     ///
     /// # Errors
     /// As [`of_run`](Self::of_run).
     pub(crate) fn item_states(&self, run_id: &str) -> Result<String, BackendError> {
-        Ok(self.kept(&["run", run(run_id)?.as_str(), Kept::Item.word(), "*"]))
+        Ok(self.key_of(&["run", run(run_id)?.as_str(), StoreKey::Item.suffix(), "*"]))
     }
 
-    /// What is kept of a worker.
-    pub(crate) fn of_worker(&self, worker: usize, what: Kept) -> String {
-        self.kept(&["worker", &worker.to_string(), what.word()])
+    /// The key of a value of a worker.
+    pub(crate) fn of_worker(&self, worker: usize, key: StoreKey) -> String {
+        self.key_of(&["worker", &worker.to_string(), key.suffix()])
     }
 
-    /// What is kept of every worker.
-    pub(crate) fn of_all_workers(&self, what: Kept) -> String {
-        self.kept(&["worker", "*", what.word()])
+    /// The keys of one kind of value of all workers.
+    pub(crate) fn of_all_workers(&self, key: StoreKey) -> String {
+        self.key_of(&["worker", "*", key.suffix()])
     }
 
     /// The worker of a key.
@@ -120,69 +120,69 @@ impl StoreNames {
         rest.strip_prefix(".worker.")?.split('.').next()?.parse().ok()
     }
 
-    /// One of the values that were added to a key.
-    pub(crate) fn one_added(key: &str, commit: CommitId) -> String {
+    /// The key of one entry of a list.
+    pub(crate) fn list_entry(key: &str, commit: CommitId) -> String {
         format!("{key}.{commit}")
     }
 
-    /// All values that were added to a key.
-    pub(crate) fn added(key: &str) -> String {
+    /// The keys of all entries of a list.
+    pub(crate) fn list_entries(key: &str) -> String {
         format!("{key}.*")
     }
 
-    /// A part of a value that is kept in parts.
+    /// The key of a part of a large value.
     pub(crate) fn part(key: &str, commit: &str, number: usize) -> String {
         format!("{key}.{commit}.{number}")
     }
 
-    /// The parts that one write left.
+    /// The keys of the parts of one write.
     pub(crate) fn parts_of(key: &str, commit: CommitId) -> String {
         format!("{key}.{commit}.*")
     }
 
-    /// All parts of a value, of whichever write.
+    /// The keys of all parts of a value, of every write.
     pub(crate) fn parts(key: &str) -> String {
         format!("{key}.*.*")
     }
 
-    /// A work item.
+    /// The subject of a work item.
     ///
     /// # Errors
-    /// `Refused` where a name cannot stand in a subject.
+    /// `Refused` if a name is invalid.
     pub(crate) fn item(&self, run_id: &str, item_id: &str) -> Result<String, BackendError> {
         let (run, item) = (run(run_id)?, item(item_id)?);
         Ok(self.names.subject("item", &[self.application(), run.as_str(), item.as_str()]))
     }
 
-    /// The work items of a run.
+    /// The subjects of the work items of a run.
     ///
     /// # Errors
-    /// `Refused` where the run's name cannot stand in a subject.
+    /// `Refused` if the run id is invalid.
     pub(crate) fn items_of_run(&self, run_id: &str) -> Result<String, BackendError> {
         Ok(self.names.subject("item", &[self.application(), run(run_id)?.as_str(), "*"]))
     }
 
-    /// The work items of the application.
+    /// The subjects of the work items of the application.
     pub(crate) fn items(&self) -> String {
         self.names.subject("item", &[self.application(), ">"])
     }
 
-    /// The run and the id of a work item.
+    /// The run id and the item id in the subject of a work item.
     pub(crate) fn run_and_item<'a>(&self, subject: &'a str) -> Option<(&'a str, &'a str)> {
         let [application, run, item] = self.names.tokens("item", subject)?;
         (application == self.application()).then_some((run, item))
     }
 
-    /// The durable consumer that hands out the application's work items.
+    /// The durable consumer of the application's work items.
     pub(crate) fn consumer(&self) -> String {
         format!("item_{}", self.application)
     }
 
-    fn kept(&self, words: &[&str]) -> String {
+    fn key_of(&self, tokens: &[&str]) -> String {
         let mut key = self.names.key(Stream::StoreState, &[self.application()]);
-        for word in words {
+        for token in tokens {
             key.push('.');
-            key.push_str(word);
+            key.push_str(token);
         }
         key
     }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn items_go_there_and_back() {
+    fn an_item_subject_is_built_and_parsed() {
         let subject = names("pay").item("order-1", "start-3").unwrap();
         assert_eq!(subject, "jetway.ns.item.pay.order-1.start-3");
         assert_eq!(names("pay").run_and_item(&subject), Some(("order-1", "start-3")));
@@ -227,21 +227,21 @@ mod tests {
         let commit = CommitId { writer: 1, number: 2 };
         assert_eq!(StoreNames::part(&key, &commit.to_string(), 4), format!("{key}.00000000000000012.4"));
         assert_eq!(StoreNames::parts_of(&key, commit), format!("{key}.00000000000000012.*"));
-        assert_eq!(names.of_all_runs(Kept::Info), "$KV.JETWAY_ns_STORE_STATE.pay.run.*.info");
+        assert_eq!(names.of_all_runs(StoreKey::Info), "$KV.JETWAY_ns_STORE_STATE.pay.run.*.info");
     }
 
     #[test]
-    fn workers_are_known_by_their_keys() {
-        let key = names("pay").of_worker(17, Kept::Heartbeat);
+    fn the_worker_is_read_from_its_key() {
+        let key = names("pay").of_worker(17, StoreKey::Heartbeat);
         assert_eq!(names("pay").worker_of(&key), Some(17));
         assert_eq!(names("pa").worker_of(&key), None);
     }
 
     #[test]
-    fn a_name_that_would_break_a_subject_is_refused() {
+    fn invalid_names_are_refused() {
         for bad in ["", "a.b", "*", ">", "a b", "a\nb", "ä", &"x".repeat(65)] {
             for refused in [
-                names("pay").of_run(bad, Kept::Context),
+                names("pay").of_run(bad, StoreKey::Context),
                 names("pay").all_of_run(bad),
                 names("pay").items_of_run(bad),
                 names("pay").item(bad, "start"),

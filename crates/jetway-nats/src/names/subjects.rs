@@ -1,4 +1,4 @@
-//! Subjects: built from typed parts, and taken apart again.
+//! Subjects: built from typed parts, and parsed again.
 
 use super::{Names, Stream};
 use jetway_engine::{
@@ -18,8 +18,8 @@ pub(crate) struct TicketTokens<'a> {
 }
 
 impl TicketTokens<'_> {
-    /// Whether the ticket says the same as its subject.
-    pub(crate) fn agree_with(&self, ticket: &Ticket) -> bool {
+    /// Whether the ticket has the same values as its subject.
+    pub(crate) fn match_ticket(&self, ticket: &Ticket) -> bool {
         self.workflow == ticket.workflow.as_str()
             && self.node == ticket.node
             && self.run_id == ticket.run_id.as_str()
@@ -27,23 +27,23 @@ impl TicketTokens<'_> {
     }
 }
 
-/// What a request asks for.
+/// A method of the micro service. Its comment gives the tokens that follow the verb in the subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ask {
-    /// Takes a workflow.
+pub(crate) enum ApiMethod {
+    /// `<workflow>`
     Start,
-    /// Takes a workflow and a run id.
+    /// `<workflow>.<run_id>`
     Status,
-    /// Takes a workflow and a run id.
+    /// `<workflow>.<run_id>`
     Control(Control),
-    /// Takes nothing.
+    /// None.
     Runs,
-    /// Takes nothing.
+    /// None.
     Workflows,
 }
 
-impl Ask {
-    /// The word for it; also the name of its endpoint.
+impl ApiMethod {
+    /// The verb in the subject, and the name of the endpoint.
     pub(crate) fn verb(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -55,24 +55,24 @@ impl Ask {
     }
 }
 
-/// Checks a word that is to stand between two dots of a subject.
+/// Checks a token of a subject. `what` names it in the error: `the node name`.
 ///
 /// # Errors
-/// `Refused` where the word is empty or holds a dot, a wildcard, white space or a control character.
-pub(crate) fn token<'a>(what: &str, word: &'a str) -> Result<&'a str, BackendError> {
-    let fits = !word.is_empty()
-        && word.chars().all(|c| !matches!(c, '.' | '*' | '>') && !c.is_whitespace() && !c.is_control());
-    if fits {
-        return Ok(word);
+/// `Refused` if the token is empty or has a dot, a wildcard, white space or a control character.
+pub(crate) fn subject_token<'a>(what: &str, token: &'a str) -> Result<&'a str, BackendError> {
+    let valid = !token.is_empty()
+        && token.chars().all(|c| !matches!(c, '.' | '*' | '>') && !c.is_whitespace() && !c.is_control());
+    if valid {
+        return Ok(token);
     }
     let sentence = format!(
-        "{what} {word:?} cannot stand in a subject: it is empty or holds one of `.`, `*`, `>`, a space"
+        "{what} {token:?} cannot be part of a subject: it must not be empty or contain `.`, `*`, `>` or a space"
     );
     Err(BackendError::new(BackendErrorKind::Refused, sentence))
 }
 
 impl Names {
-    /// What a stream's messages are published to.
+    /// The subjects of a stream.
     pub(crate) fn stream_subjects(&self, stream: Stream) -> String {
         match stream {
             Stream::Starts => self.subject("start", &["*"]),
@@ -89,7 +89,7 @@ impl Names {
         self.subject("start", &[workflow])
     }
 
-    /// The workflow of a start message, as its sender wrote it.
+    /// The workflow of a start message's subject, as the client wrote it.
     pub(crate) fn workflow_of_start<'a>(&self, subject: &'a str) -> Option<&'a str> {
         self.tokens::<1>("start", subject).map(|[workflow]| workflow)
     }
@@ -97,9 +97,9 @@ impl Names {
     /// The subject of one ticket.
     ///
     /// # Errors
-    /// `Refused` where the node's name cannot stand in a subject.
+    /// `Refused` if the node's name cannot be part of a subject.
     pub(crate) fn ticket(&self, ticket: &Ticket) -> Result<String, BackendError> {
-        let node = token("the node name", &ticket.node)?;
+        let node = subject_token("the node name", &ticket.node)?;
         Ok(self
             .subject("work", &[ticket.workflow.as_str(), node, ticket.run_id.as_str(), ticket.item.as_str()]))
     }
@@ -129,7 +129,7 @@ impl Names {
         self.key(Stream::Runs, &[run.workflow.as_str(), run.run_id.as_str()])
     }
 
-    /// All snapshots, of one workflow or of all. Chunks have more tokens and are not among them.
+    /// The keys of all snapshots, of one workflow or of all. Chunks have more tokens, so they are not included.
     pub(crate) fn snapshots(&self, workflow: Option<&WorkflowName>) -> String {
         self.key(Stream::Runs, &[workflow.map_or("*", WorkflowName::as_str), "*"])
     }
@@ -141,7 +141,7 @@ impl Names {
         Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
     }
 
-    /// A part of a chunk.
+    /// The key of a part of a chunk.
     pub(crate) fn chunk_part(&self, run: &RunKey, chunk: ChunkRef, part: usize) -> String {
         let mut subject = self.snapshot(run);
         // Writing to a string cannot fail.
@@ -154,20 +154,20 @@ impl Names {
         format!("{}.{}.{}.>", self.snapshot(run), chunk.commit, chunk.number)
     }
 
-    /// All chunks of a run. The snapshot has fewer tokens and is not among them.
+    /// All chunks of a run. The snapshot has fewer tokens, so it is not included.
     pub(crate) fn chunks_of_run(&self, run: &RunKey) -> String {
         format!("{}.>", self.snapshot(run))
     }
 
-    /// All chunks. Snapshots have fewer tokens and are not among them.
+    /// All chunks. Snapshots have fewer tokens, so they are not included.
     pub(crate) fn chunks(&self) -> String {
         self.key(Stream::Runs, &["*", "*", ">"])
     }
 
-    /// The run that a chunk's key belongs to; `None` for the key of a snapshot.
+    /// The run of a chunk's key. `None` for the key of a snapshot.
     pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<RunKey> {
-        let mut words = self.strip_key(Stream::Runs, subject)?.splitn(3, '.');
-        let (workflow, run_id, _chunk) = (words.next()?, words.next()?, words.next()?);
+        let mut tokens = self.strip_key(Stream::Runs, subject)?.splitn(3, '.');
+        let (workflow, run_id, _chunk) = (tokens.next()?, tokens.next()?, tokens.next()?);
         Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
     }
 
@@ -176,75 +176,80 @@ impl Names {
         self.subject("done", &[run.workflow.as_str(), run.run_id.as_str()])
     }
 
-    /// The subject of a dead letter. The workflow's name is a stranger's: what cannot stand in a subject becomes `_`.
+    /// The subject of a dead letter. The workflow's name comes from a client, so each character that a subject cannot have
+    /// becomes `_`.
     pub(crate) fn dead(&self, workflow: &str, why: &str) -> String {
-        self.subject("dead", &[&cleaned(workflow), &cleaned(why)])
+        self.subject("dead", &[&sanitized(workflow), &sanitized(why)])
     }
 
-    /// The workflow and the reason of a dead letter's subject, as `workflow.why`.
-    pub(crate) fn letter<'a>(&self, subject: &'a str) -> &'a str {
+    /// The workflow and the reason in a dead letter's subject, as `workflow.why`.
+    pub(crate) fn dead_letter_key<'a>(&self, subject: &'a str) -> &'a str {
         self.strip("dead", subject).unwrap_or(subject)
     }
 
     /// The key of a host.
     ///
     /// # Errors
-    /// `Refused` where the host's name cannot stand in a subject.
+    /// `Refused` if the host's name cannot be part of a subject.
     pub(crate) fn host(&self, host: &str) -> Result<String, BackendError> {
-        Ok(self.key(Stream::Hosts, &[token("the host name", host)?]))
+        Ok(self.key(Stream::Hosts, &[subject_token("the host name", host)?]))
     }
 
-    /// A key beside the hosts that writes are measured with. It has one token more than a host.
+    /// A key for measuring writes. It has one token more than the key of a host.
     pub(crate) fn probe(&self) -> String {
         self.key(Stream::Hosts, &["probe", "write"])
     }
 
-    /// All hosts.
+    /// The keys of all hosts.
     pub(crate) fn hosts(&self) -> String {
         self.key(Stream::Hosts, &["*"])
     }
 
-    /// The subject of a request: `jetway.ns.api.<verb>` and as many words as the verb takes.
-    pub(crate) fn api(&self, ask: Ask, words: &[&str]) -> String {
-        let mut subject = self.subject("api", &[ask.verb()]);
-        for word in words {
+    /// The subject of a request: `jetway.ns.api.<verb>` and the tokens of the method.
+    pub(crate) fn api(&self, method: ApiMethod, tokens: &[&str]) -> String {
+        let mut subject = self.subject("api", &[method.verb()]);
+        for token in tokens {
             subject.push('.');
-            subject.push_str(word);
+            subject.push_str(token);
         }
         subject
     }
 
-    /// What follows the verb in the subject of a request.
-    pub(crate) fn api_words<'a, const N: usize>(&self, ask: Ask, subject: &'a str) -> Option<[&'a str; N]> {
-        exactly(self.strip("api", subject)?.strip_prefix(ask.verb())?.strip_prefix('.')?)
+    /// The tokens after the verb in the subject of a request.
+    pub(crate) fn api_tokens<'a, const N: usize>(
+        &self,
+        method: ApiMethod,
+        subject: &'a str,
+    ) -> Option<[&'a str; N]> {
+        exactly(self.strip("api", subject)?.strip_prefix(method.verb())?.strip_prefix('.')?)
     }
 
     pub(super) fn subject(&self, kind: &str, rest: &[&str]) -> String {
         let ns = self.namespace().as_str();
-        let length = rest.iter().map(|word| word.len() + 1).sum::<usize>();
+        let length = rest.iter().map(|token| token.len() + 1).sum::<usize>();
         let mut subject = String::with_capacity("jetway..".len() + ns.len() + kind.len() + length);
         subject.push_str("jetway.");
         subject.push_str(ns);
         subject.push('.');
         subject.push_str(kind);
-        for word in rest {
+        for token in rest {
             subject.push('.');
-            subject.push_str(word);
+            subject.push_str(token);
         }
         subject
     }
 
     pub(super) fn key(&self, stream: Stream, rest: &[&str]) -> String {
         let ns = self.namespace().as_str();
-        let length = rest.iter().map(|word| word.len() + 1).sum::<usize>();
-        let mut subject = String::with_capacity("$KV.JETWAY__HOSTS".len() + ns.len() + length);
+        let length = rest.iter().map(|token| token.len() + 1).sum::<usize>();
+        let mut subject = String::with_capacity("$KV.JETWAY__STORE_STATE".len() + ns.len() + length);
         subject.push_str("$KV.JETWAY_");
         subject.push_str(ns);
         subject.push('_');
-        subject.push_str(stream.word());
-        for word in rest {
+        subject.push_str(stream.suffix());
+        for token in rest {
             subject.push('.');
-            subject.push_str(word);
+            subject.push_str(token);
         }
         subject
     }
@@ -256,7 +261,7 @@ impl Names {
 
     pub(super) fn strip_key<'a>(&self, stream: Stream, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix("$KV.JETWAY_")?.strip_prefix(self.namespace().as_str())?;
-        rest.strip_prefix('_')?.strip_prefix(stream.word())?.strip_prefix('.')
+        rest.strip_prefix('_')?.strip_prefix(stream.suffix())?.strip_prefix('.')
     }
 
     pub(super) fn tokens<'a, const N: usize>(&self, kind: &str, subject: &'a str) -> Option<[&'a str; N]> {
@@ -265,16 +270,16 @@ impl Names {
 }
 
 pub(super) fn exactly<const N: usize>(rest: &str) -> Option<[&str; N]> {
-    let mut words = rest.split('.');
+    let mut tokens = rest.split('.');
     let mut found = [""; N];
     for place in &mut found {
-        *place = words.next().filter(|word| !word.is_empty())?;
+        *place = tokens.next().filter(|token| !token.is_empty())?;
     }
-    words.next().is_none().then_some(found)
+    tokens.next().is_none().then_some(found)
 }
 
-fn cleaned(word: &str) -> String {
-    let kept: String = word
+fn sanitized(token: &str) -> String {
+    let kept: String = token
         .chars()
         .take(64)
         .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' })
@@ -309,12 +314,12 @@ mod tests {
     }
 
     #[test]
-    fn tickets_go_there_and_back() {
+    fn a_ticket_subject_is_built_and_parsed() {
         let subject = names().ticket(&ticket("charge")).unwrap();
         assert_eq!(subject, "jetway.ns.work.pay.charge.order-1.start-3");
         let tokens = names().ticket_tokens(&subject).unwrap();
-        assert!(tokens.agree_with(&ticket("charge")));
-        assert!(!tokens.agree_with(&ticket("other")));
+        assert!(tokens.match_ticket(&ticket("charge")));
+        assert!(!tokens.match_ticket(&ticket("other")));
         assert_eq!(names().item_of_ticket(&subject), Some(ticket("charge").item));
         for foreign in [
             "jetway.ns2.work.a.b.c.d",
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_name_that_breaks_the_subject_is_refused() {
+    fn an_invalid_node_name_is_refused() {
         for bad in ["", "a.b", "*", ">", "a b", "a\nb"] {
             let refused = names().ticket(&ticket(bad)).unwrap_err();
             assert_eq!(refused.kind(), BackendErrorKind::Refused, "{bad:?}");
@@ -335,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn snapshots_and_chunks_are_told_apart_by_their_tokens() {
+    fn snapshots_and_chunks_differ_in_their_tokens() {
         let names = names();
         let snapshot = names.snapshot(&run());
         assert_eq!(snapshot, "$KV.JETWAY_ns_RUNS.pay.order-1");
@@ -358,20 +363,20 @@ mod tests {
         assert_eq!(names.done(&run()), "jetway.ns.done.pay.order-1");
         assert_eq!(names.host("host-1").unwrap(), "$KV.JETWAY_ns_HOSTS.host-1");
         assert!(names.host("a.b").is_err());
-        let status = names.api(Ask::Status, &["pay", "order-1"]);
+        let status = names.api(ApiMethod::Status, &["pay", "order-1"]);
         assert_eq!(status, "jetway.ns.api.status.pay.order-1");
-        assert_eq!(names.api_words(Ask::Status, &status), Some(["pay", "order-1"]));
-        assert_eq!(names.api_words::<1>(Ask::Start, &status), None);
+        assert_eq!(names.api_tokens(ApiMethod::Status, &status), Some(["pay", "order-1"]));
+        assert_eq!(names.api_tokens::<1>(ApiMethod::Start, &status), None);
     }
 
     #[test]
-    fn a_strangers_word_cannot_leave_its_place() {
+    fn a_clients_name_stays_one_token() {
         assert_eq!(names().dead("a.b>c", "unknown-workflow"), "jetway.ns.dead.a_b_c.unknown-workflow");
         assert_eq!(names().dead("", "x"), "jetway.ns.dead._.x");
     }
 
     #[test]
-    fn a_namespace_is_never_the_beginning_of_another() {
+    fn a_namespace_does_not_match_a_longer_one() {
         let longer = Names::new(Namespace::new("ns_RUNS").unwrap());
         assert_eq!(names().run_of_snapshot(&longer.snapshot(&run())), None);
         assert_eq!(names().workflow_of_start(&longer.start("pay")), None);

@@ -1,9 +1,8 @@
-//! The durable consumers that hand out messages: one for each workflow and stream.
+//! Consumers: a durable one for each workflow and stream, and an ephemeral one for a scan.
 
 use crate::{
     config::{NatsConfig, Provisioning},
-    jsapi,
-    link::Link,
+    session::{Connection, api},
 };
 use async_nats::jetstream::{
     ErrorCode,
@@ -12,62 +11,61 @@ use async_nats::jetstream::{
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::time::Duration;
 
-/// What matters of a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConsumerFacts {
-    /// How long a message is held without a sign of life.
-    pub(crate) ack_wait: Duration,
-}
-
-/// Makes a consumer exist. One that is there is never changed; it is checked.
+/// Creates a durable consumer if it does not exist. An existing one is checked and never changed. Returns its `ack_wait`:
+/// how long a lease lasts without an extension.
 ///
 /// # Errors
-/// `Misconfigured` where the one that is there would lose messages or hand out others.
+/// `Misconfigured` if the existing one would lose messages or deliver others.
 pub(crate) async fn ensure_consumer(
-    link: &Link,
+    connection: &Connection,
     config: &NatsConfig,
     stream: &str,
     name: &str,
     filter: &str,
-) -> Result<ConsumerFacts, BackendError> {
+) -> Result<Duration, BackendError> {
     if config.provisioning == Provisioning::Trust {
-        return Ok(ConsumerFacts { ack_wait: config.ack_wait });
+        return Ok(config.ack_wait);
     }
-    let what = || format!("use consumer {name} of stream {stream}{}", link.now().refused());
-    let found = match jsapi::consumer_info(link, stream, name).await {
+    let action = || {
+        let suffix = connection.current_state().server_error_suffix();
+        format!("use consumer {name} of stream {stream}{suffix}")
+    };
+    let found = match api::consumer_info(connection, stream, name).await {
         Ok(info) => info.config,
         Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_NOT_FOUND) => {
             if config.provisioning == Provisioning::Check {
-                let sentence =
-                    format!("there is no consumer {name} of stream {stream}: it is to be created first");
+                let sentence = format!(
+                    "there is no consumer {name} of stream {stream}: create it by starting a host whose user may \
+                     create consumers"
+                );
                 return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
             }
-            match jsapi::create_consumer(link, stream, &wanted(config, name, filter)).await {
+            match api::create_consumer(connection, stream, &expected(config, name, filter)).await {
                 Ok(info) => info.config,
-                // Another host was faster, with other values.
+                // Another host has created it with other values. They are checked below.
                 Err(failure) if failure.code() == Some(ErrorCode::CONSUMER_ALREADY_EXISTS) => {
-                    jsapi::consumer_info(link, stream, name)
+                    api::consumer_info(connection, stream, name)
                         .await
-                        .map_err(|failure| failure.cannot(what()))?
+                        .map_err(|failure| failure.cannot(action()))?
                         .config
                 }
-                Err(failure) => return Err(failure.cannot(what())),
+                Err(failure) => return Err(failure.cannot(action())),
             }
         }
-        Err(failure) => return Err(failure.cannot(what())),
+        Err(failure) => return Err(failure.cannot(action())),
     };
     check(&found, stream, name, filter)?;
-    Ok(ConsumerFacts { ack_wait: found.ack_wait })
+    Ok(found.ack_wait)
 }
 
-fn wanted(config: &NatsConfig, name: &str, filter: &str) -> Config {
+fn expected(config: &NatsConfig, name: &str, filter: &str) -> Config {
     Config {
         durable_name: Some(name.to_owned()),
         filter_subject: filter.to_owned(),
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: config.ack_wait,
-        // A message that was delivered too often would stay in the stream and never be seen again.
+        // With a limit, a message would stay in the stream after the last delivery and never be delivered again.
         max_deliver: -1,
         max_ack_pending: i64::from(config.max_ack_pending),
         ..Config::default()
@@ -94,8 +92,8 @@ fn check(found: &Config, stream: &str, name: &str, filter: &str) -> Result<(), B
     Ok(())
 }
 
-/// A consumer for one reader, gone soon after it is not used any more. It reads headers only.
-pub(crate) fn transient_consumer(name: String, filter: String, from: DeliverPolicy) -> Config {
+/// A consumer for one scan. It delivers headers only, and the server removes it soon after its last use.
+pub(crate) fn ephemeral_consumer(name: String, filter: String, from: DeliverPolicy) -> Config {
     Config {
         name: Some(name),
         filter_subject: filter,
@@ -114,9 +112,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consumer_that_would_strand_messages_is_refused() {
+    fn a_consumer_with_a_delivery_limit_is_refused() {
         let config = NatsConfig::default();
-        let mut found = wanted(&config, "work_a", "jetway.ns.work.a.>");
+        let mut found = expected(&config, "work_a", "jetway.ns.work.a.>");
         assert!(check(&found, "S", "work_a", "jetway.ns.work.a.>").is_ok());
         found.ack_wait = Duration::from_secs(1);
         assert!(check(&found, "S", "work_a", "jetway.ns.work.a.>").is_ok());

@@ -1,55 +1,60 @@
-//! What an existing stream may differ in, and what not.
+//! Compares existing streams with the expected configuration.
 
 use async_nats::jetstream::stream::{Config, PersistenceMode};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
-/// One thing to look at.
+/// The check of one field.
 struct Check {
     /// The field, as `nats stream info --json` shows it.
     field: &'static str,
-    /// Whether what was found does as well as what is wanted.
-    fits: fn(&Config, &Config) -> bool,
+    /// Whether the value found is as good as the expected one.
+    accepts: fn(&Config, &Config) -> bool,
     shown: fn(&Config) -> String,
-    weight: Weight,
+    severity: Severity,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Weight {
-    /// A promise would be broken. `nats stream edit` mends it.
-    Breaks(Mend),
-    /// Data is kept for another time, or takes another place. Taken as it is.
-    Differs,
+enum Severity {
+    /// A guarantee would be broken. The stream is refused.
+    Error(Fix),
+    /// Data is kept for another time, or needs other space. The stream is used, with a warning.
+    Warning,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mend {
-    /// The server allows the change.
+enum Fix {
+    /// Edit the stream. The server allows the change.
     Edit,
-    /// It does not.
+    /// Remove the stream. The server does not allow the change.
     Remove,
 }
 
 macro_rules! check {
-    ($field:literal, $value:ident, $weight:expr) => {
-        check!($field, $value, |found, wanted| found.$value == wanted.$value, $weight)
+    ($field:literal, $value:ident, $severity:expr) => {
+        check!($field, $value, |found, expected| found.$value == expected.$value, $severity)
     };
-    ($field:literal, $value:ident, $fits:expr, $weight:expr) => {
-        Check { field: $field, fits: $fits, shown: |config| format!("{:?}", config.$value), weight: $weight }
+    ($field:literal, $value:ident, $accepts:expr, $severity:expr) => {
+        Check {
+            field: $field,
+            accepts: $accepts,
+            shown: |config| format!("{:?}", config.$value),
+            severity: $severity,
+        }
     };
 }
 
-const EDIT: Weight = Weight::Breaks(Mend::Edit);
-const REMOVE: Weight = Weight::Breaks(Mend::Remove);
+const EDIT: Severity = Severity::Error(Fix::Edit);
+const REMOVE: Severity = Severity::Error(Fix::Remove);
 
-/// In the order of their weight.
+/// The most severe ones first.
 const CHECKS: &[Check] = &[
     check!("retention", retention, REMOVE),
     check!("storage", storage, REMOVE),
-    check!("persist_mode", persist_mode, |found, wanted| !is_lazy(found) || is_lazy(wanted), REMOVE),
+    check!("persist_mode", persist_mode, |found, expected| !is_async(found) || is_async(expected), REMOVE),
     check!("mirror", mirror, |found, _| found.mirror.is_none(), REMOVE),
     check!("sealed", sealed, REMOVE),
     check!("subjects", subjects, EDIT),
-    check!("num_replicas", num_replicas, |found, wanted| found.num_replicas >= wanted.num_replicas, EDIT),
+    check!("num_replicas", num_replicas, |found, expected| found.num_replicas >= expected.num_replicas, EDIT),
     check!("max_msgs_per_subject", max_messages_per_subject, EDIT),
     check!("discard", discard, EDIT),
     check!("discard_new_per_subject", discard_new_per_subject, EDIT),
@@ -57,66 +62,76 @@ const CHECKS: &[Check] = &[
     check!(
         "allow_atomic",
         allow_atomic_publish,
-        |found, wanted| found.allow_atomic_publish || !wanted.allow_atomic_publish,
+        |found, expected| found.allow_atomic_publish || !expected.allow_atomic_publish,
         EDIT
     ),
     check!("allow_msg_ttl", allow_message_ttl, EDIT),
     check!("allow_msg_schedules", allow_message_schedules, REMOVE),
     check!("allow_rollup_hdrs", allow_rollup, EDIT),
-    check!("allow_direct", allow_direct, |found, wanted| found.allow_direct || !wanted.allow_direct, EDIT),
+    check!(
+        "allow_direct",
+        allow_direct,
+        |found, expected| found.allow_direct || !expected.allow_direct,
+        EDIT
+    ),
     check!("deny_purge", deny_purge, REMOVE),
-    // What is to stay must not expire. What may expire may do so earlier or later.
-    check!("max_age", max_age, |found, wanted| found.max_age.is_zero() || !wanted.max_age.is_zero(), EDIT),
-    check!("max_age", max_age, Weight::Differs),
+    // A stream without an expected age must not expire messages. Otherwise a different age is acceptable.
+    check!(
+        "max_age",
+        max_age,
+        |found, expected| found.max_age.is_zero() || !expected.max_age.is_zero(),
+        EDIT
+    ),
+    check!("max_age", max_age, Severity::Warning),
     check!(
         "num_replicas",
         num_replicas,
-        |found, wanted| found.num_replicas <= wanted.num_replicas,
-        Weight::Differs
+        |found, expected| found.num_replicas <= expected.num_replicas,
+        Severity::Warning
     ),
-    check!("max_bytes", max_bytes, Weight::Differs),
-    check!("max_msgs", max_messages, Weight::Differs),
-    check!("max_msg_size", max_message_size, |found, _| found.max_message_size <= 0, Weight::Differs),
+    check!("max_bytes", max_bytes, Severity::Warning),
+    check!("max_msgs", max_messages, Severity::Warning),
+    check!("max_msg_size", max_message_size, |found, _| found.max_message_size <= 0, Severity::Warning),
 ];
 
-fn is_lazy(config: &Config) -> bool {
+fn is_async(config: &Config) -> bool {
     config.persist_mode == Some(PersistenceMode::Async)
 }
 
-/// Compares an existing stream with what is wanted.
+/// Compares an existing stream with the expected configuration, and logs warnings.
 ///
 /// # Errors
-/// `Misconfigured` for the first difference that breaks a promise. The others are warned of.
-pub(super) fn check(found: &Config, wanted: &Config) -> Result<(), BackendError> {
-    for check in CHECKS.iter().filter(|check| !(check.fits)(found, wanted)) {
-        let (is, should) = ((check.shown)(found), (check.shown)(wanted));
-        match check.weight {
-            Weight::Breaks(mend) => {
+/// `Misconfigured` for the first difference that breaks a guarantee.
+pub(super) fn check(found: &Config, expected: &Config) -> Result<(), BackendError> {
+    for check in CHECKS.iter().filter(|check| !(check.accepts)(found, expected)) {
+        let (is, should) = ((check.shown)(found), (check.shown)(expected));
+        match check.severity {
+            Severity::Error(fix) => {
                 let field = check.field;
-                let fix = mend.words(&found.name, field);
+                let fix = fix.instruction(&found.name, field);
                 let sentence =
                     format!("stream {} has {field} = {is}, and Jetway needs {should}: {fix}", found.name);
                 return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
             }
-            Weight::Differs => tracing::warn!(
+            Severity::Warning => tracing::warn!(
                 stream = found.name,
                 field = check.field,
                 found = is,
-                wanted = should,
-                "the stream was set up with another value, which is taken as it is: `nats stream edit` changes it"
+                expected = should,
+                "the stream has another value than configured, and is used as it is: change it with `nats stream edit`"
             ),
         }
     }
     Ok(())
 }
 
-impl Mend {
-    fn words(self, stream: &str, field: &str) -> String {
+impl Fix {
+    fn instruction(self, stream: &str, field: &str) -> String {
         match self {
             Self::Edit => format!("change {field} with `nats stream edit {stream}`"),
             Self::Remove => format!(
-                "this cannot be changed; use another namespace, or remove it with `nats stream rm {stream}` \
-                 when nothing of it is needed, and start the host again"
+                "this cannot be changed; use another namespace, or remove the stream with `nats stream rm {stream}` \
+                 if its data is not needed, and start the host again"
             ),
         }
     }
@@ -128,32 +143,32 @@ mod tests {
     use crate::{
         config::NatsConfig,
         names::{Names, Stream},
-        provision::wanted,
+        provision::streams::expected,
     };
     use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
     use jetway_state::Namespace;
     use std::time::Duration;
 
     fn config(stream: Stream) -> Config {
-        wanted(&Names::new(Namespace::default()), &NatsConfig::default(), stream, true)
+        expected(&Names::new(Namespace::default()), &NatsConfig::default(), stream, true)
     }
 
     fn refusal(stream: Stream, change: impl FnOnce(&mut Config)) -> Option<String> {
-        let wanted = config(stream);
-        let mut found = wanted.clone();
+        let expected = config(stream);
+        let mut found = expected.clone();
         change(&mut found);
-        check(&found, &wanted).err().map(|error| error.to_string())
+        check(&found, &expected).err().map(|error| error.to_string())
     }
 
     #[test]
-    fn what_is_wanted_fits() {
-        for stream in Stream::ALL.into_iter().chain(Stream::STORES) {
+    fn expected_configurations_are_accepted() {
+        for stream in Stream::OF_HOSTS.into_iter().chain(Stream::OF_STORES) {
             assert_eq!(refusal(stream, |_| {}), None, "{stream:?}");
         }
     }
 
     #[test]
-    fn a_refusal_names_stream_field_values_and_fix() {
+    fn an_error_names_stream_field_values_and_fix() {
         let refusal = refusal(Stream::Tickets, |found| found.max_messages_per_subject = -1).unwrap();
         assert_eq!(
             refusal,
@@ -163,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_promise_is_refused() {
+    fn a_difference_that_breaks_a_guarantee_is_refused() {
         type Change = (Stream, &'static str, fn(&mut Config));
         let changes: [Change; 9] = [
             (Stream::Starts, "retention", |found| found.retention = RetentionPolicy::Limits),
@@ -183,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_keeps_data_otherwise_is_taken() {
+    fn other_retention_and_size_are_accepted() {
         assert_eq!(refusal(Stream::Done, |found| found.max_age = Duration::from_secs(60)), None);
         assert_eq!(refusal(Stream::Dead, |found| found.max_age = Duration::ZERO), None);
         assert_eq!(refusal(Stream::Runs, |found| found.max_bytes = 1 << 30), None);

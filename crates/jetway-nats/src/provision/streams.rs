@@ -1,4 +1,4 @@
-//! How each stream and bucket is to be set up.
+//! The expected configuration of each stream and bucket.
 
 use crate::{
     config::NatsConfig,
@@ -7,9 +7,8 @@ use crate::{
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use std::time::Duration;
 
-/// How a stream is to be set up. `lazy_tickets` where the server may lose its youngest tickets in a crash and finds its
-/// way afterwards.
-pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream, lazy_tickets: bool) -> Config {
+/// The expected configuration of a stream. With `async_tickets` the server need not sync tickets to disk.
+pub(crate) fn expected(names: &Names, config: &NatsConfig, stream: Stream, async_tickets: bool) -> Config {
     let max_bytes = config.max_stream_bytes.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
     let common = Config {
         name: names.stream(stream),
@@ -24,7 +23,7 @@ pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream, lazy_ti
     };
     match stream {
         Stream::Starts => starts(common),
-        Stream::Tickets => tickets(common, lazy_tickets),
+        Stream::Tickets => tickets(common, async_tickets),
         Stream::Runs => runs(common),
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
@@ -34,8 +33,8 @@ pub(crate) fn wanted(names: &Names, config: &NatsConfig, stream: Stream, lazy_ti
     }
 }
 
-/// Strangers publish here. So there are no rollups, schedules or times to live: with each of them a header could remove
-/// or forge what others have published.
+/// Clients publish here. So rollups, schedules and times to live are off: with each of them, a header of one client could
+/// remove or forge the messages of others.
 fn starts(common: Config) -> Config {
     Config {
         description: Some("Jetway: start messages".to_owned()),
@@ -46,26 +45,26 @@ fn starts(common: Config) -> Config {
     }
 }
 
-/// One message for each ticket: a second one is refused as long as the first one lives.
+/// One message per ticket: a second one is refused while the first one exists.
 ///
-/// A ticket is a hint, the snapshot is the truth: a lost one is found by its run's pending items. So tickets need not be
-/// synced, neither when they come nor when they go, which would cost as much as the step itself. Copies on other servers
-/// keep them as well; these take batches instead.
-fn tickets(common: Config, lazy: bool) -> Config {
-    let lazy = lazy && common.num_replicas == 1;
+/// A ticket is a hint, the snapshot is the truth: the sweep replaces a lost ticket of a pending item. So the server need not
+/// sync tickets, neither when they are stored nor when they are removed; that would cost as much as the step itself. With
+/// several replicas, the copies protect the tickets, and the stream accepts batches instead.
+fn tickets(common: Config, async_persist: bool) -> Config {
+    let async_persist = async_persist && common.num_replicas == 1;
     Config {
         description: Some("Jetway: tickets of pending work items".to_owned()),
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         discard_new_per_subject: true,
         max_messages_per_subject: 1,
-        persist_mode: lazy.then_some(PersistenceMode::Async),
-        allow_atomic_publish: !lazy,
+        persist_mode: async_persist.then_some(PersistenceMode::Async),
+        allow_atomic_publish: !async_persist,
         ..common
     }
 }
 
-/// A key-value bucket as `nats kv` makes it, with atomic batches and a time to live for finished runs.
+/// A key-value bucket as `nats kv` creates it, with atomic batches, and a time to live for finished runs.
 fn runs(common: Config) -> Config {
     Config {
         description: Some("Jetway: snapshots of runs".to_owned()),
@@ -80,7 +79,7 @@ fn runs(common: Config) -> Config {
     }
 }
 
-/// One result for each run: the first one stays.
+/// One result per run: the first one stays.
 fn done(common: Config, keep: Duration) -> Config {
     Config {
         description: Some("Jetway: results of runs".to_owned()),
@@ -94,10 +93,10 @@ fn done(common: Config, keep: Duration) -> Config {
     }
 }
 
-/// The newest dead letters matter most, so a full stream drops the oldest ones.
+/// The latest dead letters matter most, so a full stream drops the oldest ones.
 fn dead(common: Config, keep: Duration) -> Config {
     Config {
-        description: Some("Jetway: what could not be run or decoded".to_owned()),
+        description: Some("Jetway: dead letters".to_owned()),
         discard: DiscardPolicy::Old,
         max_age: keep,
         allow_direct: true,
@@ -105,10 +104,10 @@ fn dead(common: Config, keep: Duration) -> Config {
     }
 }
 
-/// A bucket whose entries expire unless their host renews them.
+/// A bucket whose entries expire unless their hosts renew them.
 fn hosts(common: Config, announce_every: Duration) -> Config {
     Config {
-        description: Some("Jetway: hosts that are alive".to_owned()),
+        description: Some("Jetway: live hosts".to_owned()),
         discard: DiscardPolicy::New,
         max_messages_per_subject: 1,
         max_age: announce_every * 3,
@@ -120,12 +119,12 @@ fn hosts(common: Config, announce_every: Duration) -> Config {
     }
 }
 
-/// A key-value bucket: what the stores for runs without hosts keep, with a time to live for what has ended.
+/// A key-value bucket for the stores, with a time to live for finished runs.
 fn store_state(common: Config) -> Config {
-    Config { description: Some("Jetway: what stores keep of runs and workers".to_owned()), ..runs(common) }
+    Config { description: Some("Jetway: values of stores".to_owned()), ..runs(common) }
 }
 
-/// The work items of runs without hosts. Nobody looks for lost ones, so that they are synced as anything else.
+/// The work items of the stores. No sweep replaces lost ones, so they are synced.
 fn store_items(common: Config) -> Config {
     Config {
         description: Some("Jetway: work items of stores".to_owned()),

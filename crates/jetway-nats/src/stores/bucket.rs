@@ -1,22 +1,14 @@
-//! Values by key: read from the leader, written by compare-and-swap, in parts where they are large.
+//! Values by key: read from the leader, written by compare-and-swap, stored in parts if they are large.
 
-mod parts;
+mod large_values;
 pub(super) mod values;
 
 use crate::{
-    committer::{Committer, largest},
-    config::NatsConfig,
-    direct,
-    error::Failure,
-    jsapi,
-    link::Link,
-    names::{COMMIT, KV_OPERATION, PARTS, PAST, StoreNames},
-    write::{Body, NotStored, Write},
+    committer::{Committer, Condition, NotStored, Write},
+    names::{COMMIT, KV_OPERATION, PARTS, PRIOR_COMMITS, StoreNames},
+    session::{Backoff, Connection, StreamReader, api, direct},
 };
-use async_nats::{
-    HeaderMap,
-    jetstream::{message::StreamMessage, stream},
-};
+use async_nats::{HeaderMap, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::CommitId;
@@ -28,96 +20,92 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
 
-/// How often a value is read again that is replaced while its parts are read.
-const READS: u32 = 20;
-/// How many commits a value remembers.
-const REMEMBERED: usize = 32;
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How many times a value is read that is replaced while its parts are read.
+const MAX_READS: u32 = 20;
+/// How many commits a value remembers, its own included.
+const REMEMBERED_COMMITS: usize = 32;
 
 /// The values of one application.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     stream: String,
-    /// The same, for direct reads.
-    near: stream::Stream<()>,
-    /// Whether values are known to be on one server only.
-    one_replica: bool,
+    reader: StreamReader,
     committer: Committer,
+    /// This process, in commit ids.
     writer: u64,
     writes: AtomicU64,
     give_up_after: Duration,
-    /// Keys whose latest value was in parts when it was last seen: the parts go when it is replaced.
+    /// Keys whose latest value was in parts when it was last read or written. The parts are removed when it is replaced.
     in_parts: Mutex<HashSet<String>>,
 }
 
-/// A value, and the revision that it may be replaced by.
+/// A value and its revision.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct StoredValue {
     pub(super) bytes: Bytes,
     pub(super) revision: u64,
-    /// The commits that it was made by, youngest first.
-    past: String,
+    /// Its commit and those of earlier values, the latest first.
+    commits: String,
 }
 
-/// What to write in place of what was found.
+/// A value to be written.
 #[derive(Debug)]
-pub(super) struct New {
+pub(super) struct NewValue {
     pub(super) bytes: Bytes,
-    /// It expires after so long.
+    /// It expires after this time.
     pub(super) keep: Option<Duration>,
 }
 
 impl Bucket {
-    pub(super) async fn open(
-        link: Arc<Link>,
-        config: &NatsConfig,
+    pub(super) fn new(
+        connection: Arc<Connection>,
         stream: String,
-        one_replica: bool,
+        reader: StreamReader,
         committer: Committer,
-    ) -> Result<Self, BackendError> {
-        let near = link.jetstream.get_stream_no_info(&stream).await.map_err(|error| {
-            let sentence = "the connection to the nats-server was closed while it was set up";
-            BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
-        })?;
-        Ok(Self {
-            link,
+        give_up_after: Duration,
+    ) -> Self {
+        Self {
+            connection,
             stream,
-            near,
-            one_replica,
+            reader,
             committer,
             writer: rand::random(),
             writes: AtomicU64::new(1),
-            give_up_after: config.writes.give_up_after,
+            give_up_after,
             in_parts: Mutex::default(),
-        })
+        }
     }
 
-    /// The value of a key; `None` where there is none.
-    pub(super) async fn read(&self, key: &str) -> Result<Option<Found>, BackendError> {
-        let mut pauses = Pauses::until(self.give_up_after);
-        for _ in 0..READS {
-            let Some(message) = self.head(key).await? else {
+    /// The value of a key. `None` if there is none.
+    pub(super) async fn read(&self, key: &str) -> Result<Option<StoredValue>, BackendError> {
+        let mut backoff = Backoff::within(self.give_up_after);
+        for _ in 0..MAX_READS {
+            let Some(message) = self.latest(key).await? else {
                 return Ok(None);
             };
-            if let Some(found) = self.whole(key, message).await? {
-                return Ok(Some(found));
+            if let Some(value) = self.value_of(key, message).await? {
+                return Ok(Some(value));
             }
-            if !pauses.pause().await {
+            if !backoff.wait().await {
                 break;
             }
         }
-        let sentence = format!("parts of {key} are missing, or it is replaced again and again");
+        let sentence =
+            format!("cannot read {key}: parts of it are missing, or it is replaced all the time; try again");
         Err(BackendError::new(BackendErrorKind::Unavailable, sentence))
     }
 
-    /// Replaces the value whose revision is `expected`, 0 where there must be none. Returns the new revision; `None`
-    /// where another value is the latest.
-    pub(super) async fn swap(&self, key: &str, expected: u64, new: New) -> Result<Option<u64>, BackendError> {
-        self.write(key, expected, self.commit_id(), String::new(), new).await
+    /// Replaces the value with the revision `expected`, 0 if there must be none. Returns the new revision. `None` if the
+    /// latest value is another one.
+    pub(super) async fn swap(
+        &self,
+        key: &str,
+        expected: u64,
+        new: NewValue,
+    ) -> Result<Option<u64>, BackendError> {
+        self.write(key, expected, self.next_commit(), String::new(), new).await
     }
 
     async fn write(
@@ -125,186 +113,148 @@ impl Bucket {
         key: &str,
         expected: u64,
         commit: CommitId,
-        past: String,
-        new: New,
+        prior_commits: String,
+        new: NewValue,
     ) -> Result<Option<u64>, BackendError> {
-        let New { bytes, keep } = new;
-        let in_parts = bytes.len() > largest(&self.link);
+        let NewValue { bytes, keep } = new;
+        let in_parts = bytes.len() > self.connection.max_payload();
         let (payload, parts, first_part) = if in_parts {
             let first = self.write_parts(key, commit, &bytes, keep).await?;
             (Bytes::new(), Some(bytes.len()), Some(first))
         } else {
             (bytes, None, None)
         };
-        let write =
-            Write { subject: key.into(), payload, body: Body::Value { expected, commit, past, keep, parts } };
-        match self.committer.write(write).await {
+        let condition = Condition::StoreValue { expected, commit, prior_commits, keep, parts };
+        match self.committer.write(Write { subject: key.into(), payload, condition }).await {
             Ok(revision) => {
-                let had_parts = self.note_parts(key, in_parts);
+                let had_parts = self.record_parts(key, in_parts);
                 if in_parts || had_parts {
-                    self.drop_parts_before(key, first_part.unwrap_or(revision)).await;
+                    self.remove_parts_before(key, first_part.unwrap_or(revision)).await;
                 }
                 Ok(Some(revision))
             }
             Err(NotStored::Conflict) => {
                 if in_parts {
-                    self.drop_parts_of(key, commit).await;
+                    self.remove_parts_of(key, commit).await;
                 }
                 Ok(None)
             }
-            Err(error) => Err(error.of(format!("the value of {key}"))),
+            Err(error) => Err(error.error_of(format!("the value of {key}"))),
         }
     }
 
-    /// Reads, changes and replaces a value until nobody came between. `change` is given what is there and says what
-    /// shall be there, `None` where it shall stay as it is.
+    /// Reads, changes and replaces a value, again after each conflict. `change` gets the current value and returns the new
+    /// one, or `None` to leave it as it is.
     pub(super) async fn update<R>(
         &self,
         key: &str,
-        mut change: impl FnMut(Option<Bytes>) -> Result<(Option<New>, R), BackendError> + Send,
+        mut change: impl FnMut(Option<Bytes>) -> Result<(Option<NewValue>, R), BackendError> + Send,
     ) -> Result<R, BackendError> {
-        let mut pauses = Pauses::until(self.give_up_after);
-        let mut lost: Option<(String, R)> = None;
+        let mut backoff = Backoff::within(self.give_up_after);
+        let mut conflicted: Option<(String, R)> = None;
         loop {
             let found = match self.read(key).await {
-                // The server's restart: what was written before may be there, which only a later answer tells.
-                Err(error) if error.is_retryable() && pauses.pause().await => continue,
+                // The server may be restarting. Only a later read shows whether the write before was stored.
+                Err(error) if error.is_retryable() && backoff.wait().await => continue,
                 found => found?,
             };
-            let (revision, bytes, past) = found
-                .map_or((0, None, String::new()), |found| (found.revision, Some(found.bytes), found.past));
-            // A write whose answer was lost may have been stored, and others have built on it.
-            if let Some((commit, answer)) = lost.take()
-                && past.split(' ').any(|made_by| made_by == commit)
+            let (revision, bytes, commits) = match found {
+                Some(value) => (value.revision, Some(value.bytes), value.commits),
+                None => (0, None, String::new()),
+            };
+            // A write whose reply was lost may have been stored, and then replaced by other writers.
+            if let Some((commit, answer)) = conflicted.take()
+                && commits.split(' ').any(|prior| prior == commit)
             {
                 return Ok(answer);
             }
             let (new, answer) = change(bytes)?;
             let Some(new) = new else { return Ok(answer) };
-            let commit = self.commit_id();
-            if self.write(key, revision, commit, past, new).await?.is_some() {
+            let commit = self.next_commit();
+            if self.write(key, revision, commit, commits, new).await?.is_some() {
                 return Ok(answer);
             }
-            lost = Some((commit.to_string(), answer));
-            if !pauses.pause().await {
+            conflicted = Some((commit.to_string(), answer));
+            if !backoff.wait().await {
                 let within = self.give_up_after;
                 let sentence =
-                    format!("others write {key} so often that it was not written within {within:?}");
+                    format!("cannot write {key} within {within:?}: other writers change it all the time");
                 return Err(BackendError::new(BackendErrorKind::Unavailable, sentence));
             }
         }
     }
 
-    /// Adds a value to those of a key, under a key of its own.
-    pub(super) async fn add(&self, all: &str, bytes: Bytes) -> Result<(), BackendError> {
-        let key = StoreNames::one_added(all, self.commit_id());
-        self.swap(&key, 0, New { bytes, keep: None }).await.map(drop)
+    /// Adds an entry to a list, under a key of its own.
+    pub(super) async fn add(&self, list: &str, bytes: Bytes) -> Result<(), BackendError> {
+        let key = StoreNames::list_entry(list, self.next_commit());
+        self.swap(&key, 0, NewValue { bytes, keep: None }).await.map(drop)
     }
 
-    /// All values of the keys that match, in the order in which they were written. Any server that has them may answer.
+    /// All values of matching keys, in the order of writing. Any replica may answer.
     pub(super) async fn list(&self, filter: &str) -> Result<Vec<(String, Bytes)>, BackendError> {
-        const AT_ONCE: usize = 256;
-        let (mut listed, mut cursor) = (Vec::new(), 0);
-        loop {
-            let page = direct::page(&self.link, &self.stream, filter, cursor + 1, AT_ONCE).await;
-            let page = page.map_err(|failure| failure.cannot(format!("list {filter}")))?;
-            let more = page.pending > 0 && !page.messages.is_empty();
-            for message in page.messages {
-                cursor = message.sequence;
-                let key = message.subject.to_string();
-                if message.headers.get(KV_OPERATION).is_some() {
-                    continue;
-                }
-                let found = match self.whole(&key, message).await? {
-                    Some(found) => Some(found),
-                    None => self.read(&key).await?,
-                };
-                listed.extend(found.map(|found| (key, found.bytes)));
+        let messages = direct::all(&self.connection, &self.stream, filter).await;
+        let messages = messages.map_err(|failure| failure.cannot(format!("list {filter}")))?;
+        let mut listed = Vec::with_capacity(messages.len());
+        for message in messages {
+            let key = message.subject.to_string();
+            if message.headers.get(KV_OPERATION).is_some() {
+                continue;
             }
-            if !more {
-                return Ok(listed);
-            }
+            let value = match self.value_of(&key, message).await? {
+                Some(value) => Some(value),
+                None => self.read(&key).await?,
+            };
+            listed.extend(value.map(|value| (key, value.bytes)));
         }
+        Ok(listed)
     }
 
-    /// Removes every value whose key matches.
+    /// Removes every value whose key matches. Returns the number of messages.
     pub(super) async fn purge(&self, filter: String) -> Result<u64, BackendError> {
-        let what = format!("remove {filter}");
-        let purged: Result<u64, Failure> = jsapi::purge(&self.link, &self.stream, filter).await;
-        purged.map_err(|failure| failure.cannot(what))
+        let action = format!("remove {filter}");
+        let purged = api::purge(&self.connection, &self.stream, filter).await;
+        purged.map_err(|failure| failure.cannot(action))
     }
 
-    async fn head(&self, key: &str) -> Result<Option<StreamMessage>, BackendError> {
-        let found = if self.one_replica {
-            // There is nobody else who could answer, and it costs the server less.
-            direct::latest(&self.near, key.to_owned()).await
-        } else {
-            jsapi::latest(&self.link, &self.stream, key).await
-        };
+    async fn latest(&self, key: &str) -> Result<Option<StreamMessage>, BackendError> {
+        let found = self.reader.latest(key.to_owned()).await;
         let found = found.map_err(|failure| failure.cannot(format!("read {key}")))?;
         Ok(found.filter(|message| message.headers.get(KV_OPERATION).is_none()))
     }
 
-    /// The value of a message; `None` where parts of it are gone, since it was replaced.
-    async fn whole(&self, key: &str, message: StreamMessage) -> Result<Option<Found>, BackendError> {
-        let (revision, past) = (message.sequence, past_of(&message.headers));
-        let Some(bytes) = message.headers.get(PARTS) else {
-            return Ok(Some(Found { bytes: message.payload, revision, past }));
+    /// The value of a message. `None` if parts of it are gone because it was replaced.
+    async fn value_of(&self, key: &str, message: StreamMessage) -> Result<Option<StoredValue>, BackendError> {
+        let (revision, commits) = (message.sequence, commits_of(&message.headers));
+        let Some(size) = message.headers.get(PARTS) else {
+            return Ok(Some(StoredValue { bytes: message.payload, revision, commits }));
         };
-        let size = bytes.as_str().parse().ok().zip(message.headers.get(COMMIT));
-        let (size, commit) = size.ok_or_else(|| {
-            let sentence = format!("the value of {key} does not say which parts it has");
+        let parts = size.as_str().parse().ok().zip(message.headers.get(COMMIT));
+        let (size, commit) = parts.ok_or_else(|| {
+            let sentence = format!("the value of {key} has no valid size or commit of its parts");
             BackendError::new(BackendErrorKind::Corrupt, sentence)
         })?;
-        self.note_parts(key, true);
+        self.record_parts(key, true);
         let joined = self.read_parts(key, commit.as_str(), size).await?;
-        Ok(joined.map(|bytes| Found { bytes, revision, past }))
+        Ok(joined.map(|bytes| StoredValue { bytes, revision, commits }))
     }
 
-    fn commit_id(&self) -> CommitId {
+    fn next_commit(&self) -> CommitId {
         CommitId { writer: self.writer, number: self.writes.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Notes whether a key's latest value is in parts, and tells whether the one before was.
-    fn note_parts(&self, key: &str, in_parts: bool) -> bool {
+    /// Records whether a key's latest value is in parts. Returns whether the one before was.
+    fn record_parts(&self, key: &str, in_parts: bool) -> bool {
         let mut keys: MutexGuard<'_, HashSet<String>> =
             self.in_parts.lock().unwrap_or_else(PoisonError::into_inner);
         if in_parts { !keys.insert(key.to_owned()) } else { keys.remove(key) }
     }
-
-    fn part_key(key: &str, commit: &str, number: usize) -> String {
-        StoreNames::part(key, commit, number)
-    }
 }
 
-/// The commits that a value was made by, youngest first.
-fn past_of(headers: &HeaderMap) -> String {
-    let words = [COMMIT, PAST].into_iter().filter_map(|name| headers.get(name));
-    let commits = words.flat_map(|word| word.as_str().split(' ')).take(REMEMBERED);
+/// The commit of a value and those of earlier values, the latest first.
+fn commits_of(headers: &HeaderMap) -> String {
+    let texts = [COMMIT, PRIOR_COMMITS].into_iter().filter_map(|name| headers.get(name));
+    let commits = texts.flat_map(|text| text.as_str().split(' ')).take(REMEMBERED_COMMITS);
     commits.collect::<Vec<_>>().join(" ")
-}
-
-/// Growing pauses, with an end.
-#[derive(Debug)]
-pub(super) struct Pauses {
-    end: Instant,
-    next: Duration,
-}
-
-impl Pauses {
-    pub(super) fn until(within: Duration) -> Self {
-        Self { end: Instant::now() + within, next: Duration::from_millis(1) }
-    }
-
-    /// Pauses; false where it is time to give up.
-    pub(super) async fn pause(&mut self) -> bool {
-        if Instant::now() + self.next >= self.end {
-            return false;
-        }
-        sleep(self.next.mul_f64(rand::random_range(0.2..=1.0))).await;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
-        true
-    }
 }
 
 #[cfg(test)]
@@ -314,12 +264,12 @@ mod tests {
     #[test]
     fn a_value_remembers_the_latest_commits() {
         let mut headers = HeaderMap::new();
-        assert_eq!(past_of(&headers), "");
+        assert_eq!(commits_of(&headers), "");
         headers.insert(COMMIT, "c0");
-        assert_eq!(past_of(&headers), "c0");
+        assert_eq!(commits_of(&headers), "c0");
         let older: Vec<String> = (1..100).map(|number| format!("c{number}")).collect();
-        headers.insert(PAST, older.join(" ").as_str());
-        let past = past_of(&headers);
-        assert!(past.starts_with("c0 c1 c2 ") && past.ends_with(" c31"), "{past}");
+        headers.insert(PRIOR_COMMITS, older.join(" ").as_str());
+        let commits = commits_of(&headers);
+        assert!(commits.starts_with("c0 c1 c2 ") && commits.ends_with(" c31"), "{commits}");
     }
 }

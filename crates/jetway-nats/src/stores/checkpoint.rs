@@ -1,7 +1,7 @@
-//! Checkpoints of runs within a process.
+//! Checkpoints of in-process runs.
 
 use super::{NatsStores, Shared};
-use crate::names::Kept;
+use crate::names::StoreKey;
 use async_trait::async_trait;
 use jetway_core::{Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
@@ -9,18 +9,18 @@ use std::{fmt, io, marker::PhantomData, sync::Arc};
 
 const WHAT: &str = "a checkpoint";
 
-/// Checkpoints on JetStream: a run goes on in another process, on another machine. Clones share the store.
+/// Checkpoints on JetStream: a run can continue in another process, on another machine. Clones share the store.
 ///
-/// A checkpoint is as durable as the server makes an acknowledged write when [`save`](CheckpointStore::save) returns.
-/// One that is too large for one message is kept in parts. It stays until
-/// [`forget_run`](NatsStores::forget_run). Ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
+/// When [`save`](CheckpointStore::save) returns, the checkpoint is as durable as any acknowledged write of the server. A
+/// large checkpoint is stored in parts. It is kept until [`forget_run`](NatsStores::forget_run). Ids are
+/// `[A-Za-z0-9_-]{1,64}`; others are refused.
 pub struct NatsCheckpointStore<C, WI> {
     shared: Arc<Shared>,
     types: PhantomData<fn() -> (C, WI)>,
 }
 
 impl<C, WI> NatsCheckpointStore<C, WI> {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self { shared: stores.shared(), types: PhantomData }
     }
@@ -34,19 +34,21 @@ impl<C, WI> Clone for NatsCheckpointStore<C, WI> {
 
 impl<C, WI> fmt::Debug for NatsCheckpointStore<C, WI> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.named(f, "NatsCheckpointStore")
+        self.shared.debug_struct(f, "NatsCheckpointStore")
     }
 }
 
 #[async_trait]
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for NatsCheckpointStore<C, WI> {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
-        let key = self.shared.names.of_run(workflow_id, Kept::Checkpoint).map_err(|error| failed(&error))?;
+        let key =
+            self.shared.names.of_run(workflow_id, StoreKey::Checkpoint).map_err(|error| failed(&error))?;
         self.shared.bucket.put(&key, checkpoint, None, WHAT).await.map_err(|error| failed(&error))
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
-        let key = self.shared.names.of_run(workflow_id, Kept::Checkpoint).map_err(|error| failed(&error))?;
+        let key =
+            self.shared.names.of_run(workflow_id, StoreKey::Checkpoint).map_err(|error| failed(&error))?;
         self.shared.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))
     }
 }

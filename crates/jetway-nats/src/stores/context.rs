@@ -3,12 +3,12 @@
 use super::{
     NatsStores, Shared,
     bucket::{
-        New,
-        values::{Change, corrupt, sealed},
+        NewValue,
+        values::{self, Change, corrupt},
     },
-    sorted,
+    store_error,
 };
-use crate::names::Kept;
+use crate::names::StoreKey;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_core::{
@@ -24,10 +24,10 @@ const WHAT: &str = "a run's record";
 
 /// The contexts of runs and their snapshots, on JetStream. Clones share the store.
 ///
-/// It [keeps snapshots](ContextStore::keeps_snapshots): steps over it are committed whole and once, by
-/// compare-and-swap. A run that has ended is kept for as long as [`NatsConfig::keep_finished`] says, one that has not
-/// stays. A run that begins clears the numbers, errors and item states that an earlier one of its id has left. What is
-/// too large for one message is kept in parts. Run ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
+/// It [keeps snapshots](ContextStore::keeps_snapshots), so a step is one compare-and-swap: it is committed completely, and
+/// once. A finished run is kept for [`NatsConfig::keep_finished`], an unfinished one forever. A new run removes the metrics,
+/// errors and item states of an earlier run with its id. Large values are stored in parts. Run ids are
+/// `[A-Za-z0-9_-]{1,64}`; others are refused.
 ///
 /// [`NatsConfig::keep_finished`]: crate::NatsConfig::keep_finished
 pub struct NatsContextStore<C> {
@@ -35,7 +35,7 @@ pub struct NatsContextStore<C> {
     context: PhantomData<fn() -> C>,
 }
 
-/// What is kept of a run. A snapshot has its context within: there are never two that could differ.
+/// The record of a run. A snapshot contains its context, so that the two cannot differ.
 #[derive(Debug, Serialize, Deserialize)]
 enum Record {
     Context(Bytes),
@@ -57,7 +57,7 @@ impl Record {
         }
     }
 
-    /// How long it is kept from now on.
+    /// How long it is kept. `None` for forever.
     fn keep(&self, finished: Duration) -> Option<Duration> {
         match self {
             Self::Snapshot(snapshot) if snapshot.status.is_terminal() => Some(finished),
@@ -74,17 +74,17 @@ impl Record {
 }
 
 impl<C> NatsContextStore<C> {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self { shared: stores.shared(), context: PhantomData }
     }
 
     fn key(&self, run_id: &str) -> Result<String, BackendError> {
-        self.shared.names.of_run(run_id, Kept::Context)
+        self.shared.names.of_run(run_id, StoreKey::Context)
     }
 
-    /// Clears what is left of an earlier run of that id, whose record has expired. No item of the new one is in the
-    /// queue yet, so nothing of it is among that.
+    /// Removes what an earlier run with this id has left after its record expired. The new run has no item in the queue
+    /// yet, so nothing belongs to it.
     async fn clear(&self, run_id: &str) -> Result<(), BackendError> {
         let [metrics, errors, items] = self.shared.names.views_of_run(run_id)?;
         let bucket = &self.shared.bucket;
@@ -94,15 +94,15 @@ impl<C> NatsContextStore<C> {
     async fn swap(&self, run_id: &str, expected: u64, snapshot: &Snapshot) -> Result<bool, BackendError> {
         let key = self.key(run_id)?;
         let record = Record::Snapshot(Box::new(snapshot.clone()));
-        let (bytes, keep) = (sealed(&record, WHAT)?, record.keep(self.shared.keep_finished));
-        let new = || New { bytes: bytes.clone(), keep };
+        let (bytes, keep) = (values::encode(&record, WHAT)?, record.keep(self.shared.keep_finished));
+        let new = || NewValue { bytes: bytes.clone(), keep };
         if self.shared.bucket.swap(&key, expected, new()).await?.is_some() {
             return Ok(true);
         }
         if expected != 0 {
             return Ok(false);
         }
-        // There may be a context without a snapshot, which a first snapshot replaces.
+        // There may be a context without a snapshot. The first snapshot replaces it.
         self.shared
             .bucket
             .change(&key, WHAT, |found| match found {
@@ -142,7 +142,7 @@ impl<C> Clone for NatsContextStore<C> {
 
 impl<C> fmt::Debug for NatsContextStore<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.named(f, "NatsContextStore")
+        self.shared.debug_struct(f, "NatsContextStore")
     }
 }
 
@@ -160,7 +160,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
     }
 
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
-        // Decoded anew for each attempt: a clone of a context may share what is within.
+        // It is decoded for each attempt, because a clone of a context may share its content.
         let other = encode(&ctx).map_err(|error| failed(&error))?;
         let merged = |found: Option<&Bytes>| {
             let mut context: C = found.map(|found| decode(found)).transpose()?.unwrap_or_default();
@@ -179,7 +179,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
         let Some(found) = self.shared.bucket.read(&key).await.map_err(|error| failed(&error))? else {
             return Ok(None);
         };
-        match super::bucket::values::opened(&found.bytes, WHAT).map_err(|error| failed(&error))? {
+        match values::decode(&found.bytes, WHAT).map_err(|error| failed(&error))? {
             Record::Snapshot(snapshot) => Ok(Some((*snapshot, found.revision))),
             Record::Context(_) => Ok(None),
         }
@@ -204,14 +204,14 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
 
 fn encode<C: Context>(context: &C) -> Result<Bytes, BackendError> {
     codec::encode(context, "the context")
-        .map_err(|error| corrupt("the context cannot be written".to_owned(), error))
+        .map_err(|error| corrupt("cannot encode the context".to_owned(), error))
 }
 
 fn decode<C: Context>(bytes: &[u8]) -> Result<C, BackendError> {
     codec::decode(bytes, "the context")
-        .map_err(|error| corrupt("the context cannot be read".to_owned(), error))
+        .map_err(|error| corrupt("cannot decode the context".to_owned(), error))
 }
 
 fn failed(error: &BackendError) -> ContextStoreError {
-    sorted(error, ContextStoreError::Io, ContextStoreError::Other)
+    store_error(error, ContextStoreError::Io, ContextStoreError::Other)
 }

@@ -1,7 +1,7 @@
-//! The failed attempts of runs.
+//! Failed attempts of runs.
 
-use super::{NatsStores, Shared, bucket::values::sealed, sorted};
-use crate::names::{Kept, StoreNames};
+use super::{NatsStores, Shared, bucket::values::encode, store_error};
+use crate::names::{StoreKey, StoreNames};
 use async_trait::async_trait;
 use jetway_core::distributed::{ErrorStore, ErrorStoreError, WorkflowError};
 use jetway_engine::backend::BackendError;
@@ -9,14 +9,13 @@ use std::{fmt, sync::Arc};
 
 const WHAT: &str = "a failed attempt";
 
-/// The failed attempts of runs, on JetStream. Clones share the store. Each is a value of its own, so that none is lost
-/// and none waits for another. They stay until [`forget_run`](NatsStores::forget_run), or until
-/// another run of that id begins.
+/// Failed attempts of runs, on JetStream. Clones share the store. Each is a value of its own, so that concurrent writers
+/// have no conflicts. They are kept until [`forget_run`](NatsStores::forget_run), or until another run with the id starts.
 #[derive(Clone)]
 pub struct NatsErrorStore(Arc<Shared>);
 
 impl NatsErrorStore {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self(stores.shared())
     }
@@ -24,26 +23,26 @@ impl NatsErrorStore {
 
 impl fmt::Debug for NatsErrorStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.named(f, "NatsErrorStore")
+        self.0.debug_struct(f, "NatsErrorStore")
     }
 }
 
 #[async_trait]
 impl ErrorStore for NatsErrorStore {
     async fn record_error(&self, run_id: &str, error: WorkflowError) -> Result<(), ErrorStoreError> {
-        let all = self.0.names.of_run(run_id, Kept::Errors).map_err(|error| failed(&error))?;
-        let bytes = sealed(&error, WHAT).map_err(|error| failed(&error))?;
+        let all = self.0.names.of_run(run_id, StoreKey::Errors).map_err(|error| failed(&error))?;
+        let bytes = encode(&error, WHAT).map_err(|error| failed(&error))?;
         self.0.bucket.add(&all, bytes).await.map_err(|error| failed(&error))
     }
 
     async fn get_errors(&self, run_id: &str) -> Result<Vec<WorkflowError>, ErrorStoreError> {
-        let all = self.0.names.of_run(run_id, Kept::Errors).map_err(|error| failed(&error))?;
+        let all = self.0.names.of_run(run_id, StoreKey::Errors).map_err(|error| failed(&error))?;
         let found =
-            self.0.bucket.all(&StoreNames::added(&all), WHAT).await.map_err(|error| failed(&error))?;
+            self.0.bucket.all(&StoreNames::list_entries(&all), WHAT).await.map_err(|error| failed(&error))?;
         Ok(found.into_iter().map(|(_, error)| error).collect())
     }
 }
 
 fn failed(error: &BackendError) -> ErrorStoreError {
-    sorted(error, ErrorStoreError::Io, ErrorStoreError::Other)
+    store_error(error, ErrorStoreError::Io, ErrorStoreError::Other)
 }

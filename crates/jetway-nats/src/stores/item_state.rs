@@ -1,6 +1,6 @@
-//! How work items fare.
+//! States of work items.
 
-use super::{NatsStores, Shared, bucket::values::Change, sorted};
+use super::{NatsStores, Shared, bucket::values::Change, store_error};
 use async_trait::async_trait;
 use jetway_core::{
     WorkItem,
@@ -11,16 +11,16 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 const WHAT: &str = "the state of a work item";
 
-/// How work items fare, on JetStream. Clones share the store. Attempts are counted by compare-and-swap: two callers
-/// never get the same number. States stay until [`forget_run`](NatsStores::forget_run), or until another run
-/// of that id begins.
+/// States of work items, on JetStream. Clones share the store. Attempts are counted by compare-and-swap: two callers never
+/// get the same number. States are kept until [`forget_run`](NatsStores::forget_run), or until another run with the id
+/// starts.
 pub struct NatsWorkItemStateStore<W> {
     shared: Arc<Shared>,
     item: PhantomData<fn() -> W>,
 }
 
 impl<W> NatsWorkItemStateStore<W> {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self { shared: stores.shared(), item: PhantomData }
     }
@@ -34,7 +34,7 @@ impl<W> Clone for NatsWorkItemStateStore<W> {
 
 impl<W> fmt::Debug for NatsWorkItemStateStore<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.named(f, "NatsWorkItemStateStore")
+        self.shared.debug_struct(f, "NatsWorkItemStateStore")
     }
 }
 
@@ -107,5 +107,5 @@ impl<W: WorkItem> WorkItemStateStore<W> for NatsWorkItemStateStore<W> {
 }
 
 fn failed(error: &BackendError) -> WorkItemStateStoreError {
-    sorted(error, WorkItemStateStoreError::Io, WorkItemStateStoreError::Other)
+    store_error(error, WorkItemStateStoreError::Io, WorkItemStateStoreError::Other)
 }

@@ -1,21 +1,21 @@
-//! The numbers of runs.
+//! Metrics of runs.
 
-use super::{NatsStores, Shared, bucket::values::Change, sorted};
-use crate::names::Kept;
+use super::{NatsStores, Shared, bucket::values::Change, store_error};
+use crate::names::StoreKey;
 use async_trait::async_trait;
 use jetway_core::distributed::{MetricsError, MetricsStore, RunMetrics};
 use jetway_engine::backend::BackendError;
 use std::{fmt, sync::Arc};
 
-const WHAT: &str = "the numbers of a run";
+const WHAT: &str = "the metrics of a run";
 
-/// The numbers of runs, on JetStream. Clones share the store. No update is lost, and none counts twice. They stay until
-/// [`forget_run`](NatsStores::forget_run), or until another run of that id begins.
+/// Metrics of runs, on JetStream. Clones share the store. No update is lost, and none counts twice. They are kept until
+/// [`forget_run`](NatsStores::forget_run), or until another run with the id starts.
 #[derive(Clone)]
 pub struct NatsMetricsStore(Arc<Shared>);
 
 impl NatsMetricsStore {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self(stores.shared())
     }
@@ -23,7 +23,7 @@ impl NatsMetricsStore {
 
 impl fmt::Debug for NatsMetricsStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.named(f, "NatsMetricsStore")
+        self.0.debug_struct(f, "NatsMetricsStore")
     }
 }
 
@@ -33,7 +33,7 @@ impl NatsMetricsStore {
         run_id: &str,
         changed: impl Fn(RunMetrics) -> RunMetrics + Send + Sync,
     ) -> Result<(), MetricsError> {
-        let key = self.0.names.of_run(run_id, Kept::Metrics).map_err(|error| failed(&error))?;
+        let key = self.0.names.of_run(run_id, StoreKey::Metrics).map_err(|error| failed(&error))?;
         let change = |found: Option<RunMetrics>| {
             let metrics = changed(found.unwrap_or_default());
             Ok(if found == Some(metrics) { (Change::Nothing, ()) } else { (Change::Set(metrics), ()) })
@@ -49,7 +49,7 @@ impl MetricsStore for NatsMetricsStore {
     }
 
     async fn get_metrics(&self, run_id: &str) -> Result<Option<RunMetrics>, MetricsError> {
-        let key = self.0.names.of_run(run_id, Kept::Metrics).map_err(|error| failed(&error))?;
+        let key = self.0.names.of_run(run_id, StoreKey::Metrics).map_err(|error| failed(&error))?;
         self.0.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))
     }
 
@@ -63,5 +63,5 @@ impl MetricsStore for NatsMetricsStore {
 }
 
 fn failed(error: &BackendError) -> MetricsError {
-    sorted(error, MetricsError::Io, MetricsError::Other)
+    store_error(error, MetricsError::Io, MetricsError::Other)
 }

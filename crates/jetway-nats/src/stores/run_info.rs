@@ -1,11 +1,11 @@
-//! The list of runs.
+//! Infos of runs.
 
 use super::{
     NatsStores, Shared,
     bucket::values::{Change, corrupt},
-    sorted,
+    store_error,
 };
-use crate::names::Kept;
+use crate::names::StoreKey;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jetway_core::distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus};
@@ -16,15 +16,14 @@ use std::{fmt, sync::Arc};
 
 const WHAT: &str = "a run's info";
 
-/// The list of runs, on JetStream. Clones share the store. Each change is one compare-and-swap: what has ended stays
-/// ended where the caller asks for that. A run that has ended is listed for as long as [`NatsConfig::keep_finished`]
-/// says.
+/// Infos of runs, on JetStream. Clones share the store. Each change is one compare-and-swap: methods that only change
+/// unfinished runs never change a finished one. A finished run is listed for [`NatsConfig::keep_finished`].
 ///
 /// [`NatsConfig::keep_finished`]: crate::NatsConfig::keep_finished
 #[derive(Clone)]
 pub struct NatsRunInfoStore(Arc<Shared>);
 
-/// How an info is kept. The output is JSON text: an output of `null` is one, and no output is none.
+/// The stored form of an info. The output is JSON text, so that the output `null` differs from no output.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Record {
     run_id: String,
@@ -46,13 +45,13 @@ impl Record {
         let Self { run_id, status, started_at, finished_at, output } = self;
         let output = output.map(|output| serde_json::from_str(&output)).transpose();
         let output =
-            output.map_err(|error| corrupt(format!("the output of run {run_id:?} is no JSON"), error))?;
+            output.map_err(|error| corrupt(format!("the output of run {run_id:?} is not JSON"), error))?;
         Ok(RunInfo { run_id, status, started_at, finished_at, output })
     }
 }
 
 impl NatsRunInfoStore {
-    /// The store of these stores' application.
+    /// The store of the application.
     pub fn new(stores: &NatsStores) -> Self {
         Self(stores.shared())
     }
@@ -60,7 +59,7 @@ impl NatsRunInfoStore {
 
 impl fmt::Debug for NatsRunInfoStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.named(f, "NatsRunInfoStore")
+        self.0.debug_struct(f, "NatsRunInfoStore")
     }
 }
 
@@ -72,24 +71,28 @@ impl NatsRunInfoStore {
         }
     }
 
-    /// Writes an info in place of what `place` takes.
-    async fn insert(&self, info: RunInfo, place: fn(Option<&Record>) -> bool) -> Result<bool, RunInfoError> {
-        let key = self.0.names.of_run(&info.run_id, Kept::Info).map_err(|error| failed(&error))?;
+    /// Writes an info if `accepts` returns true for the current one. Returns whether it did.
+    async fn insert(
+        &self,
+        info: RunInfo,
+        accepts: fn(Option<&Record>) -> bool,
+    ) -> Result<bool, RunInfoError> {
+        let key = self.0.names.of_run(&info.run_id, StoreKey::Info).map_err(|error| failed(&error))?;
         let record = Record::from(info);
-        let change = |found: Option<Record>| match place(found.as_ref()) {
+        let change = |found: Option<Record>| match accepts(found.as_ref()) {
             true => Ok((self.set(record.clone()), true)),
             false => Ok((Change::Nothing, false)),
         };
         self.0.bucket.change(&key, WHAT, change).await.map_err(|error| failed(&error))
     }
 
-    /// Changes a run that there is. Returns whether `change` did.
+    /// Changes an existing run. Returns whether `change` changed it.
     async fn change(
         &self,
         run_id: &str,
         change: impl Fn(&mut Record) -> bool + Send + Sync,
     ) -> Result<bool, RunInfoError> {
-        let key = self.0.names.of_run(run_id, Kept::Info).map_err(|error| failed(&error))?;
+        let key = self.0.names.of_run(run_id, StoreKey::Info).map_err(|error| failed(&error))?;
         let changed = |found: Option<Record>| {
             let Some(mut record) = found else {
                 return Ok((Change::Nothing, None));
@@ -104,17 +107,17 @@ impl NatsRunInfoStore {
     }
 
     /// Changes a run that has not ended. Returns whether it did.
-    async fn change_open(
+    async fn change_unfinished(
         &self,
         run_id: &str,
         change: impl Fn(&mut Record) + Send + Sync,
     ) -> Result<bool, RunInfoError> {
         let changed = |record: &mut Record| {
-            let open = !record.status.is_terminal();
-            if open {
+            let unfinished = !record.status.is_terminal();
+            if unfinished {
                 change(record);
             }
-            open
+            unfinished
         };
         self.change(run_id, changed).await
     }
@@ -143,14 +146,14 @@ impl RunInfoStore for NatsRunInfoStore {
     }
 
     async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError> {
-        let key = self.0.names.of_run(run_id, Kept::Info).map_err(|error| failed(&error))?;
+        let key = self.0.names.of_run(run_id, StoreKey::Info).map_err(|error| failed(&error))?;
         let record: Option<Record> = self.0.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))?;
         record.map(Record::info).transpose().map_err(|error| failed(&error))
     }
 
-    /// By the time when they began, then by their ids.
+    /// Sorted by start time, then by id.
     async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
-        let all = self.0.names.of_all_runs(Kept::Info);
+        let all = self.0.names.of_all_runs(StoreKey::Info);
         let found = self.0.bucket.all::<Record>(&all, WHAT).await.map_err(|error| failed(&error))?;
         let wanted = |record: &Record| filter.is_none_or(|status| record.status == status);
         let mut listed: Vec<Record> = found.into_iter().map(|(_, record)| record).filter(wanted).collect();
@@ -171,7 +174,7 @@ impl RunInfoStore for NatsRunInfoStore {
     }
 
     async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {
-        self.change_open(run_id, |record| record.status = status).await
+        self.change_unfinished(run_id, |record| record.status = status).await
     }
 
     async fn finish_run(
@@ -187,10 +190,10 @@ impl RunInfoStore for NatsRunInfoStore {
             record.output.clone_from(&output);
             record.finished_at = Some(finished_at);
         };
-        self.change_open(run_id, finish).await
+        self.change_unfinished(run_id, finish).await
     }
 }
 
 fn failed(error: &BackendError) -> RunInfoError {
-    sorted(error, RunInfoError::Io, RunInfoError::Other)
+    store_error(error, RunInfoError::Io, RunInfoError::Other)
 }

@@ -2,12 +2,12 @@
 
 use super::{
     NatsStores, Shared,
-    bucket::values::{corrupt, opened},
-    items::Taken,
-    sorted,
+    bucket::values::{corrupt, decode},
+    item_queue::ReceivedItem,
+    store_error,
 };
-use crate::dead_letters::letter_of;
-use async_nats::{Subject, jetstream::AckKind};
+use crate::dead_letters::dead_letter_of;
+use async_nats::jetstream::AckKind;
 use async_trait::async_trait;
 use jetway_core::{
     Context, WorkItem,
@@ -20,23 +20,22 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 /// The reason of a dead letter that holds a work item's bytes.
 const UNDECODABLE: &str = "undecodable-item";
 const WHAT: &str = "a work item";
-/// Stands for a delay that the server cannot carry.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest delay of an item that is given back.
+const MAX_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The work items of an application, on JetStream. Clones share the queue.
 ///
-/// * An item is in the queue once for its run and id for as long as it lives: until it is settled, also while it is
-///   leased. Adding it again changes nothing.
-/// * [`lease`](WorkQueue::lease) waits for an item for as long as [`NatsStores::waiting_for`] says. Its future may be
-///   dropped at any time.
-/// * A lease lasts as long as its step, this process and its stores: a task gives signs of life for it, up to
-///   [`NatsStores::leases_last`]. Without them the item is handed out again after [`NatsConfig::ack_wait`]. Where the
-///   future of a step is dropped the task gives the item back.
-/// * [`nak_after`](WorkQueue::nak_after) leaves the item on the server, which holds it back. Items that are
-///   held back or leased take up [`NatsConfig::max_ack_pending`] together: above that no other item is handed out. A
-///   server that crashes may hand out such an item sooner, or once more.
-/// * An item that no build can decode goes to the stream of dead letters. One that a newer build wrote is left to it.
-/// * An item larger than the server takes is refused with an error that names the limit.
+/// * An item is in the queue once per run and item id, until it is settled, also while it is leased. Adding it again
+///   changes nothing.
+/// * [`lease`](WorkQueue::lease) waits for an item, see [`NatsStores::waiting_for`]. Its future may be dropped at any time.
+/// * A lease lasts while its step, this process and its stores exist: a task extends it, see
+///   [`NatsStores::with_max_lease`]. Without extensions the item is delivered again after [`NatsConfig::ack_wait`]. If the
+///   future of a step is dropped, the task gives the item back.
+/// * [`nak_after`](WorkQueue::nak_after) leaves the item on the server, which delivers it later. Delayed and
+///   leased items together count against [`NatsConfig::max_ack_pending`]: above that, no other item is delivered. After a
+///   crash, the server may deliver such an item earlier, or once more.
+/// * An item that no version can decode becomes a dead letter. An item that a newer version wrote is left for it.
+/// * An item that is larger than the server accepts is refused with an error that names the limit.
 ///
 /// Run ids and item ids are `[A-Za-z0-9_-]{1,64}`; others are refused.
 ///
@@ -45,68 +44,75 @@ const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct NatsWorkQueue<WI> {
     shared: Arc<Shared>,
     wait: Duration,
-    longest: Duration,
+    max_lease: Duration,
     item: PhantomData<fn() -> WI>,
 }
 
 impl<WI> NatsWorkQueue<WI> {
-    /// The queue of these stores' application.
+    /// The queue of the application.
     pub fn new(stores: &NatsStores) -> Self {
-        Self { shared: stores.shared(), wait: stores.wait, longest: stores.longest, item: PhantomData }
+        let NatsStores { wait, max_lease, .. } = *stores;
+        Self { shared: stores.shared(), wait, max_lease, item: PhantomData }
     }
 }
 
 impl<WI> Clone for NatsWorkQueue<WI> {
     fn clone(&self) -> Self {
-        let Self { wait, longest, .. } = *self;
-        Self { shared: Arc::clone(&self.shared), wait, longest, item: PhantomData }
+        let Self { wait, max_lease, .. } = *self;
+        Self { shared: Arc::clone(&self.shared), wait, max_lease, item: PhantomData }
     }
 }
 
 impl<WI> fmt::Debug for NatsWorkQueue<WI> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared.named(f, "NatsWorkQueue")
+        self.shared.debug_struct(f, "NatsWorkQueue")
     }
 }
 
 impl<WI: WorkItem> NatsWorkQueue<WI> {
-    async fn take(&self) -> Result<Option<Leased<WI>>, BackendError> {
+    async fn receive(&self) -> Result<Option<Leased<WI>>, BackendError> {
         let items = &self.shared.items;
-        while let Some(taken) = items.take(self.wait).await? {
-            let reply = taken.message.reply.clone().unwrap_or_else(|| Subject::from_static(""));
-            match self.read(&taken)? {
+        while let Some(received) = items.receive(self.wait).await? {
+            match self.decode(&received)? {
                 Ok((run_id, item)) => {
-                    let lease = items.leases.begin(reply, taken.origin.sequence, self.longest);
+                    let ReceivedItem { delivery, lease, .. } = received;
+                    let lease = items.leases.hold(lease, delivery.sequence, self.max_lease);
                     return Ok(Some(Leased { run_id, item, lease }));
                 }
                 Err(letter) => {
-                    items.dead.keep(*letter).await?;
-                    items.leases.say(&reply, AckKind::Ack).await?;
+                    items.dead_letters.store(*letter).await?;
+                    items.leases.answer(&received.lease, AckKind::Ack).await?;
                 }
             }
         }
         Ok(None)
     }
 
-    /// The run and the item of a message; a dead letter where no build can read it.
-    fn read(&self, taken: &Taken) -> Result<Result<(String, WI), Box<DeadLetter>>, BackendError> {
-        let message = &taken.message;
-        let names = self.shared.items.names();
-        let never = |reason: String| {
-            let id = format!("item-{}-{}", taken.origin.sequence, taken.origin.published);
-            let letter = letter_of(message, names.application(), id);
+    /// The run id and the item of a message, or a dead letter if no version can decode it.
+    fn decode(&self, received: &ReceivedItem) -> Result<Result<(String, WI), Box<DeadLetter>>, BackendError> {
+        let ReceivedItem { message, delivery, .. } = received;
+        let names = &self.shared.items.names;
+        let undecodable = |reason: String| {
+            let id = format!("item-{}-{}", delivery.sequence, delivery.published);
+            let letter = dead_letter_of(message, names.application(), id);
             Ok(Err(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter })))
         };
         let (run_id, item_id) = names.run_and_item(&message.subject).unwrap_or_default();
         match codec::open::<WI>(&message.payload, WHAT) {
-            // Whoever forges an item may only do so for the one that he may publish.
+            // Permissions are for subjects. So a client can only forge items that it may publish.
             Ok((item, _)) if item.instance_id() == item_id => Ok(Ok((run_id.to_owned(), item))),
-            Ok((item, _)) => never(format!("the work item calls itself {:?}", item.instance_id())),
-            // A newer host may be on its way: the item comes back after its lease.
-            Err(error @ EnvelopeError::Newer { .. }) => {
-                Err(corrupt(format!("work item {item_id} of run {run_id} is left for a newer host"), error))
-            }
-            Err(error) => never(error.to_string()),
+            Ok((item, _)) => undecodable(format!(
+                "the work item has the id {:?}, which is not the id in its subject",
+                item.instance_id()
+            )),
+            // A newer worker may be starting. The item is delivered again when its lease expires.
+            Err(error @ EnvelopeError::Newer { .. }) => Err(corrupt(
+                format!(
+                    "cannot decode work item {item_id} of run {run_id}, which a newer version of Jetway wrote"
+                ),
+                error,
+            )),
+            Err(error) => undecodable(error.to_string()),
         }
     }
 
@@ -121,9 +127,9 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
         self.shared.items.add(workflow_id, &work.instance_id(), &work).await.map_err(|error| failed(&error))
     }
 
-    /// An item whose answer to the server is lost on the way is handed out again.
+    /// If the acknowledgement is lost, the item is delivered again.
     async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError> {
-        let Some(leased) = self.take().await.map_err(|error| failed(&error))? else {
+        let Some(leased) = self.receive().await.map_err(|error| failed(&error))? else {
             return Ok(None);
         };
         self.end(&leased, AckKind::Ack).await?;
@@ -136,11 +142,11 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
 
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let found = self.shared.items.of_run(run_id).await.map_err(|error| failed(&error))?;
-        found.iter().map(|message| opened(&message.payload, WHAT).map_err(|error| failed(&error))).collect()
+        found.iter().map(|message| decode(&message.payload, WHAT).map_err(|error| failed(&error))).collect()
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
-        self.take().await.map_err(|error| failed(&error))
+        self.receive().await.map_err(|error| failed(&error))
     }
 
     async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
@@ -156,10 +162,10 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
     }
 
     async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
-        self.end(leased, AckKind::Nak(Some(delay.min(FAR)))).await
+        self.end(leased, AckKind::Nak(Some(delay.min(MAX_DELAY)))).await
     }
 }
 
 fn failed(error: &BackendError) -> WorkQueueError {
-    sorted(error, WorkQueueError::Io, WorkQueueError::Other)
+    store_error(error, WorkQueueError::Io, WorkQueueError::Other)
 }

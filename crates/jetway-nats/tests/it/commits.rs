@@ -1,4 +1,4 @@
-//! Compare-and-swap, and the groups that writes go in.
+//! Compare-and-swap, one by one and in groups.
 
 use crate::support::{DEADLINE, backend, config, connect, loaded, run, write};
 use futures::{StreamExt as _, stream};
@@ -16,7 +16,7 @@ async fn grouping(grouping: Grouping) -> NatsBackend {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_replaces_the_revision_that_it_names_and_no_other() {
+async fn a_write_replaces_only_the_revision_that_it_names() {
     let backend = backend("cas").await;
     let run = run("a");
     assert_eq!(loaded(&backend, &run).await, None);
@@ -33,7 +33,7 @@ async fn a_write_replaces_the_revision_that_it_names_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_runs_at_once_get_their_own_revisions_whichever_way_they_go() {
+async fn concurrent_commits_get_their_own_revisions() {
     for grouping in ALL {
         let backend = self::grouping(grouping).await;
         let rounds = 4;
@@ -50,7 +50,7 @@ async fn many_runs_at_once_get_their_own_revisions_whichever_way_they_go() {
         });
         let revisions: Vec<u64> = timeout(DEADLINE, commits.buffered(runs.len()).collect())
             .await
-            .expect("the commits take too long");
+            .expect("the commits are too slow");
         assert_eq!(revisions.iter().collect::<BTreeSet<_>>().len(), runs.len(), "{grouping:?}");
         for (run, revision) in runs.iter().zip(revisions) {
             let expected = Some((format!("{run} {}", rounds - 1), revision));
@@ -60,19 +60,19 @@ async fn many_runs_at_once_get_their_own_revisions_whichever_way_they_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_in_a_group_is_the_verdict_of_its_own_write_only() {
+async fn a_conflict_in_a_group_affects_only_its_own_write() {
     for grouping in ALL {
         let backend = self::grouping(grouping).await;
         let runs: Vec<_> = (0..200).map(|number| run(&format!("r{number}"))).collect();
         let commit = |number: usize| {
-            // Every seventh write names a revision that is not there.
+            // Every seventh write names a revision that does not exist.
             let expected = if number % 7 == 3 { 999_999 } else { 0 };
             backend.commit(write(&runs[number], expected, "x"))
         };
-        let verdicts: Vec<_> = stream::iter(0..runs.len()).map(commit).buffered(runs.len()).collect().await;
-        for (number, verdict) in verdicts.into_iter().enumerate() {
+        let outcomes: Vec<_> = stream::iter(0..runs.len()).map(commit).buffered(runs.len()).collect().await;
+        for (number, outcome) in outcomes.into_iter().enumerate() {
             let there = loaded(&backend, &runs[number]).await.map(|(_, revision)| revision);
-            match verdict {
+            match outcome {
                 Ok(revision) => {
                     assert_ne!(number % 7, 3, "{grouping:?}");
                     assert_eq!(there, Some(revision), "{grouping:?}");
@@ -88,33 +88,33 @@ async fn a_conflict_in_a_group_is_the_verdict_of_its_own_write_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_write_over_one_revision_one_wins() {
+async fn one_of_many_writers_of_a_revision_wins() {
     for grouping in ALL {
         let backend = self::grouping(grouping).await;
         let run = run("contended");
         let first = backend.commit(write(&run, 0, "first")).await.unwrap();
         let commit = |number: usize| backend.commit(write(&run, first, &format!("writer {number}")));
-        let verdicts: Vec<_> = stream::iter(0..50)
+        let outcomes: Vec<_> = stream::iter(0..50)
             .map(|number| async move { (number, commit(number).await) })
             .buffer_unordered(50)
             .collect()
             .await;
-        let winners: Vec<_> = verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).collect();
+        let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).collect();
         assert_eq!(winners.len(), 1, "{grouping:?}");
-        let (number, verdict) = winners[0];
-        let expected = Some((format!("writer {number}"), *verdict.as_ref().unwrap()));
+        let (number, outcome) = winners[0];
+        let expected = Some((format!("writer {number}"), *outcome.as_ref().unwrap()));
         assert_eq!(loaded(&backend, &run).await, expected);
         assert!(
-            verdicts
+            outcomes
                 .iter()
-                .filter_map(|(_, verdict)| verdict.as_ref().err())
+                .filter_map(|(_, outcome)| outcome.as_ref().err())
                 .all(|error| error.is_conflict())
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_refused_before_it_is_sent() {
+async fn a_too_large_snapshot_is_refused_before_it_is_sent() {
     let backend = backend("large").await;
     let most = backend.max_snapshot();
     assert!(most > 900_000, "{most}");

@@ -1,4 +1,4 @@
-//! The suite that every backend passes, against JetStream.
+//! The conformance suite of all backends, on JetStream.
 
 use crate::support::config;
 use jetway_nats::{NatsBackend, NatsConfig};

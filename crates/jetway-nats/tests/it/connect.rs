@@ -1,4 +1,4 @@
-//! What a connection that cannot be made says.
+//! Errors of connections that cannot be made.
 
 use crate::support::{config_for, run, write};
 use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _};
@@ -6,8 +6,8 @@ use jetway_nats::{NatsAuth, NatsBackend, NatsConfig};
 use jetway_testing::{NATS_CONF, NatsServer};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_server_is_said_with_what_to_do() {
-    // A port that was free a moment ago.
+async fn an_unreachable_server_is_an_error_with_a_fix() {
+    // This port was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("nats://127.0.0.1:{port}");
     let error = NatsBackend::connect(NatsConfig::new(&url)).await.unwrap_err();
@@ -17,7 +17,7 @@ async fn no_server_is_said_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_jetstream_is_said() {
+async fn a_server_without_jetstream_is_refused() {
     let server = NatsServer::builder().config("host: 127.0.0.1").start().await.unwrap();
     let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Misconfigured, "{error}");
@@ -25,7 +25,7 @@ async fn a_server_without_jetstream_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_whose_messages_are_too_small_is_said() {
+async fn a_server_with_a_small_max_payload_is_refused() {
     let config = NATS_CONF.replace("max_payload: 1MB", "max_payload: 256KB");
     let server = NatsServer::builder().config(config).start().await.unwrap();
     let error = NatsBackend::connect(NatsConfig::new(server.url())).await.unwrap_err();
@@ -35,7 +35,7 @@ async fn a_server_whose_messages_are_too_small_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logins_are_checked() {
+async fn wrong_credentials_are_refused() {
     let server = NatsServer::builder()
         .extra_config("authorization { user: ann, password: secret }")
         .start()
@@ -52,7 +52,7 @@ async fn logins_are_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_write_says_what_the_server_said() {
+async fn a_refused_write_includes_the_error_of_the_server() {
     let server = NatsServer::builder()
         .extra_config(
             "authorization { users: [ { user: ann, password: secret, permissions: { publish: { deny: \"$KV.>\" } } } ] }",

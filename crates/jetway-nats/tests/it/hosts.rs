@@ -1,4 +1,4 @@
-//! Hosts that are alive.
+//! Live hosts.
 
 use crate::support::{DEADLINE, backend, config, connect, workflow};
 use jetway_engine::backend::{HostInfo, Hosts};
@@ -16,7 +16,7 @@ fn host(name: &str) -> HostInfo {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hosts_come_and_go() {
+async fn hosts_announce_themselves_and_leave() {
     let backend = backend("hosts").await;
     assert_eq!(backend.hosts().await.unwrap(), []);
     backend.announce(&host("b")).await.unwrap();
@@ -29,12 +29,12 @@ async fn hosts_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_says_nothing_more_is_forgotten() {
+async fn a_host_without_announcements_disappears() {
     let mut config = config("forgotten").await;
     config.announce_every = Duration::from_millis(500);
     let backend = connect(config).await;
     assert_eq!(backend.announce_every(), Duration::from_millis(500));
     backend.announce(&host("a")).await.unwrap();
     assert_eq!(backend.hosts().await.unwrap().len(), 1);
-    wait_until("the host is forgotten", DEADLINE, async || backend.hosts().await.unwrap().is_empty()).await;
+    wait_until("the host disappears", DEADLINE, async || backend.hosts().await.unwrap().is_empty()).await;
 }

@@ -1,4 +1,4 @@
-//! A host with nothing to do is nearly silent, and asleep.
+//! An idle host uses nearly no network and no CPU.
 
 use crate::support::{FINGERPRINT, backend, config, connect, run, ticket, workflow, write};
 use futures::StreamExt as _;
@@ -13,32 +13,35 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// What this thread has used of the processor.
+/// The CPU time that this thread has used.
 fn used() -> Duration {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap())
 }
 
-// On one thread, so that everything that the host does is done by this one.
+// On one thread, so that its CPU time is that of the host.
 #[tokio::test]
-async fn an_idle_host_uses_no_processor() {
+async fn an_idle_host_uses_no_cpu() {
     let mut config = config("asleep").await;
     config.writes.answer_within = Duration::from_millis(500);
     let backend = connect(config).await;
     let mut tickets = backend.tickets(&workflow(), Arc::new(Semaphore::new(64))).await.unwrap();
-    // Everything that sets an alarm has been done before.
+    // Do everything that sets a timer.
     backend.commit(write(&run("a"), 0, "x")).await.unwrap();
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     backend.publish_done(&run("a"), "{}".into()).await.unwrap();
     tickets.next().await.unwrap().unwrap().lease.ack().await.unwrap();
     let before = used();
-    assert!(timeout(Duration::from_secs(3), tickets.next()).await.is_err(), "an idle host got something");
+    assert!(
+        timeout(Duration::from_secs(3), tickets.next()).await.is_err(),
+        "an idle host received something"
+    );
     let used = used() - before;
     assert!(used < Duration::from_millis(150), "{used:?} in three idle seconds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
+async fn an_idle_host_exchanges_few_messages() {
     let backend = Arc::new(backend("idle").await);
     let mut tasks = Vec::new();
     for name in ["pay", "ship"] {
@@ -55,24 +58,24 @@ async fn an_idle_host_says_says_and_hears_less_than_two_messages_a_second() {
         started_at: String::new(),
         version: String::new(),
     };
-    // What a host does from time to time.
+    // A host does this regularly.
     backend.announce(&host).await.unwrap();
     backend.stale(0, jetway_core::clock::now()).await.unwrap();
     backend.dead_letter_unroutable_starts(Duration::from_secs(60)).await.unwrap();
-    let (began, before) = (Instant::now(), backend.traffic());
+    let (start, before) = (Instant::now(), backend.traffic());
     let window = Duration::from_secs(6);
     let nothing = futures::future::select_all(&mut tasks);
-    assert!(timeout(window, nothing).await.is_err(), "an idle host got something");
-    // One announcement and one sweep fall into such a time.
+    assert!(timeout(window, nothing).await.is_err(), "an idle host received something");
+    // There is one announcement and one sweep in this time.
     backend.announce(&host).await.unwrap();
     backend.stale(0, jetway_core::clock::now()).await.unwrap();
     backend.dead_letter_unroutable_starts(Duration::from_secs(60)).await.unwrap();
     let after = backend.traffic();
     let messages = (after.sent - before.sent) + (after.received - before.received);
-    let rate = messages as f64 / began.elapsed().as_secs_f64();
+    let rate = messages as f64 / start.elapsed().as_secs_f64();
     assert!(rate < 2.0, "{rate} messages a second");
-    // It was not deaf.
+    // The host still receives tickets.
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     let first = futures::future::select_all(tasks);
-    timeout(crate::support::DEADLINE, first).await.expect("the ticket does not come").0.unwrap();
+    timeout(crate::support::DEADLINE, first).await.expect("the ticket is not delivered").0.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Streams and buckets: created once, never changed, refused when they would break a promise.
+//! Streams and buckets: created once, never changed, refused if they would break a guarantee.
 
 use crate::support::{client, config, connect};
 use async_nats::jetstream::{self, stream};
@@ -14,7 +14,7 @@ async fn edit(namespace: &str, stream: &str, change: impl FnOnce(&mut stream::Co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_number_of_hosts_may_come_first() {
+async fn many_hosts_may_create_the_streams_at_once() {
     let config = config("hosts").await;
     let hosts = (0..8).map(|_| NatsBackend::connect(config.clone()));
     for host in futures::future::join_all(hosts).await {
@@ -24,7 +24,7 @@ async fn any_number_of_hosts_may_come_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_is_one_that_nats_tools_know() {
+async fn a_bucket_works_with_the_tools_of_nats() {
     let backend = connect(config("bucket").await).await;
     let jetstream = jetstream::new(client().await);
     let bucket = jetstream.get_key_value(format!("JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
@@ -35,7 +35,7 @@ async fn a_bucket_is_one_that_nats_tools_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_breaks_a_promise_is_refused_in_words() {
+async fn a_stream_that_breaks_a_guarantee_is_refused() {
     let config = config("drift").await;
     connect(config.clone()).await;
     let namespace = config.namespace.as_str();
@@ -52,7 +52,7 @@ async fn a_stream_that_breaks_a_promise_is_refused_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_keeps_data_otherwise_is_taken_as_it_is() {
+async fn a_stream_with_another_size_is_used() {
     let config = config("tuned").await;
     connect(config.clone()).await;
     let namespace = config.namespace.as_str();
@@ -64,7 +64,7 @@ async fn a_stream_that_keeps_data_otherwise_is_taken_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_only_check_says_what_is_missing() {
+async fn a_missing_stream_is_named_if_it_may_not_be_created() {
     let config = config("check").await;
     let checking = NatsConfig { provisioning: Provisioning::Check, ..config.clone() };
     let refused = NatsBackend::connect(checking.clone()).await.unwrap_err();
@@ -75,20 +75,36 @@ async fn who_may_only_check_says_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_replicas_than_servers_is_an_error_that_says_so() {
+async fn more_replicas_than_servers_is_an_error() {
     let config = NatsConfig { replicas: 3, ..config("replicas").await };
     let refused = NatsBackend::connect(config).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Misconfigured, "{refused}");
-    assert!(refused.to_string().contains("3 replicas: that takes a cluster"), "{refused}");
+    assert!(refused.to_string().contains("3 replicas: this needs a cluster"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn durability_is_measured_and_not_overstated() {
+async fn durability_is_measured() {
     let backend = connect(config("doctor").await).await;
     let known = backend.durability().await.unwrap();
     assert_eq!((known.replicas, known.on_disk), (1, true));
     assert!(!matches!(known.synced, Synced::Unknown));
-    // The values that were written to measure are gone, and were never hosts.
+    // The values that were written for the measurement are removed, and no host.
     use jetway_engine::backend::Hosts as _;
     assert_eq!(backend.hosts().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_with_an_old_name_is_reported() {
+    let backend = connect(config("old").await).await;
+    assert_eq!(backend.obsolete_streams().await.unwrap(), [""; 0]);
+    let name = format!("JETWAY_{}_WORKERS", backend.namespace());
+    let bucket = jetstream::kv::Config { bucket: name.clone(), ..jetstream::kv::Config::default() };
+    jetstream::new(client().await).create_key_value(bucket).await.unwrap();
+    let sentences = backend.obsolete_streams().await.unwrap();
+    let expected = format!(
+        "stream KV_{name} has an old name and is not used any more, its replacement is KV_JETWAY_{}_HOSTS: stop all \
+         hosts of earlier versions, then remove it with `nats stream rm KV_{name}`",
+        backend.namespace()
+    );
+    assert_eq!(sentences, [expected]);
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_is_there_is_read_at_once() {
+async fn an_existing_result_is_read_at_once() {
     let backend = backend("done").await;
     backend.publish_done(&run("a"), "{\"a\":1}".into()).await.unwrap();
     for wait in [Duration::ZERO, DEADLINE] {
@@ -18,7 +18,7 @@ async fn a_result_that_is_there_is_read_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_is_yet_to_come_is_waited_for() {
+async fn waiting_for_a_result_returns_it() {
     let backend = Arc::new(backend("wait").await);
     let waiters: Vec<_> = (0..20)
         .map(|number| {
@@ -38,9 +38,9 @@ async fn a_result_that_is_yet_to_come_is_waited_for() {
     }
 }
 
-/// The first message of a batch reaches those who listen when it is published, and the stream when the batch is complete.
+/// Subscribers receive the first message of a batch when it is published. The stream has it when the batch is committed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_that_was_told_before_it_was_stored_is_found() {
+async fn a_result_that_was_sent_before_it_was_stored_is_found() {
     let backend = Arc::new(backend("early").await);
     let client = client().await;
     let namespace = backend.namespace().to_string();
@@ -67,14 +67,14 @@ async fn a_result_that_was_told_before_it_was_stored_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_ends() {
+async fn waiting_for_a_result_times_out() {
     let backend = backend("never").await;
-    let began = Instant::now();
+    let start = Instant::now();
     assert_eq!(
         backend.done(&run("a"), Timestamp::default(), Duration::from_millis(300)).await.unwrap(),
         None
     );
-    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= Duration::from_millis(300));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn the_first_result_of_a_run_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_is_kept_once_with_all_that_it_was() {
+async fn a_dead_letter_is_stored_once_with_headers_and_payload() {
     let backend = backend("dead").await;
     let letter = DeadLetter {
         workflow: "p*y".to_owned(),

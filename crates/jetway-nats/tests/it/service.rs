@@ -1,4 +1,4 @@
-//! The micro service, asked by a plain NATS client.
+//! The micro service, used by a plain NATS client.
 
 use crate::support::{DEADLINE, backend, client, heard, workflow};
 use async_nats::{Client, HeaderMap, Message};
@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// Answers with what it was asked.
+/// Answers with its input.
 #[derive(Debug, Default)]
 struct Echo {
     serves: Vec<String>,
@@ -43,7 +43,7 @@ impl Api for Echo {
     }
 
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        Ok(json!({ "told": control.verb(), "run": [workflow, run_id] }))
+        Ok(json!({ "control": control.verb(), "run": [workflow, run_id] }))
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
@@ -90,7 +90,7 @@ fn host(name: &str, workflow: &WorkflowName) -> HostInfo {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_is_handed_over_with_its_headers() {
+async fn a_start_is_passed_on_with_its_headers() {
     let (backend, api, client) = (Arc::new(backend("start").await), echo(&["pay"]), client().await);
     let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
     let mut headers = HeaderMap::new();
@@ -104,7 +104,7 @@ async fn a_start_is_handed_over_with_its_headers() {
     assert_eq!(wait, Some(Duration::from_secs(30)));
     assert_eq!((request.workflow.as_str(), request.input.as_ref()), ("pay", b"input".as_slice()));
     assert_eq!((request.encoding, request.trace.parent.as_deref()), (Encoding::Cbor, Some("00-aa-bb-01")));
-    // Without a run id each request is a run of its own.
+    // Without a run id, each request is another run.
     let one = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
     let two = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
     assert_ne!(one["run_id"], two["run_id"]);
@@ -112,7 +112,7 @@ async fn a_start_is_handed_over_with_its_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_are_answered_and_errors_have_a_code_and_a_sentence() {
+async fn errors_have_a_code_and_a_sentence() {
     let (backend, client) = (Arc::new(backend("ask").await), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let runs = ask(&client, &backend, "runs", HeaderMap::new(), "{\"limit\":7}").await;
@@ -133,7 +133,7 @@ async fn questions_are_answered_and_errors_have_a_code_and_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nats_finds_the_service() {
+async fn the_service_is_discoverable() {
     let (backend, client) = (Arc::new(backend("micro").await), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let inbox = client.new_inbox();
@@ -141,7 +141,7 @@ async fn nats_finds_the_service() {
     client.publish_with_reply("$SRV.INFO.jetway", inbox, "".into()).await.unwrap();
     let namespace = backend.namespace().to_string();
     let found = timeout(DEADLINE, async {
-        // Other tests serve on this server too.
+        // Other tests have services on this server too.
         loop {
             let info = json_of(&futures::StreamExt::next(&mut replies).await.unwrap());
             if info["metadata"]["namespace"] == namespace.as_str() {
@@ -181,7 +181,7 @@ async fn a_start_goes_to_a_host_that_serves_its_workflow() {
     }
     for _ in 0..4 {
         let unknown = ask(&client, &pay, "start.nobody", HeaderMap::new(), "1").await;
-        let sentence = "no host serves workflow \"nobody\"; there are pay, ship".to_owned();
+        let sentence = "no host serves workflow \"nobody\"; the served workflows are pay, ship".to_owned();
         assert_eq!(error_of(&unknown), ("404".to_owned(), sentence));
     }
     for service in services {
@@ -190,7 +190,7 @@ async fn a_start_goes_to_a_host_that_serves_its_workflow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_lets_requests_finish_and_hurries_those_that_wait_for_long() {
+async fn stopping_finishes_requests_within_the_grace_period() {
     let (backend, client) = (Arc::new(backend("stop").await), client().await);
     for grace in [DEADLINE, Duration::from_millis(100)] {
         let api = echo(&["pay"]);
@@ -204,7 +204,7 @@ async fn stopping_lets_requests_finish_and_hurries_those_that_wait_for_long() {
                 .await
                 .unwrap()
         });
-        jetway_testing::wait_until("the request is there", DEADLINE, async || {
+        jetway_testing::wait_until("the request has arrived", DEADLINE, async || {
             !api.started.lock().unwrap().is_empty()
         })
         .await;

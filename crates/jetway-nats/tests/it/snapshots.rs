@@ -1,4 +1,4 @@
-//! Listings, stale runs, chunks, and how long finished runs stay.
+//! Listings, stale runs, chunks, and the expiry of finished runs.
 
 use crate::support::{DEADLINE, backend, client, commit_id, config, connect, loaded, run, write};
 use async_nats::jetstream;
@@ -34,7 +34,7 @@ async fn put_all(backend: &NatsBackend) {
 async fn runs_are_listed_by_workflow_status_and_page() {
     let backend = backend("runs").await;
     put_all(&backend).await;
-    // Chunks are no runs.
+    // Chunks are not listed.
     let chunks = vec![chunk(10, 0)];
     backend.commit(SnapshotWrite { chunks, ..write(&run("r6"), 0, "pay/r6 chunked") }).await.unwrap();
     let all = backend.runs(&RunsQuery::default()).await.unwrap();
@@ -66,7 +66,7 @@ async fn runs_are_listed_by_workflow_status_and_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_removed_by_hand_is_not_there() {
+async fn a_run_removed_with_nats_kv_does_not_exist() {
     let backend = backend("removed").await;
     put(&backend, &run("a"), Status::Running).await;
     let jetstream = jetstream::new(client().await);
@@ -84,7 +84,7 @@ async fn stale_runs_are_found_once() {
     let backend = backend("stale").await;
     assert_eq!(backend.stale(0, jetway_core::clock::now()).await.unwrap(), (vec![], 0));
     put_all(&backend).await;
-    // The clock is the server's own, a moment from now at the latest.
+    // The server's clock may be a little ahead.
     let future = Timestamp(jetway_core::clock::now().0 + 60_000);
     assert_eq!(backend.stale(0, Timestamp(jetway_core::clock::now().0 - 60_000)).await.unwrap(), (vec![], 0));
     let (stale, looked_at) = backend.stale(0, future).await.unwrap();
@@ -92,7 +92,7 @@ async fn stale_runs_are_found_once() {
     assert_eq!(found, ["pay/r0", "pay/r2", "pay/r4", "ship/x"]);
     assert_eq!(stale.last().map(|last| last.revision), Some(looked_at));
     assert_eq!(backend.stale(looked_at, future).await.unwrap(), (vec![], looked_at));
-    // A run that is written again is young again, and is looked at again when it is old again.
+    // A run that is written again is young, and is found again when it is stale.
     let first = stale[0].clone();
     let revision = backend.commit(write(&first.run, first.revision, "again")).await.unwrap();
     let (stale, _) = backend.stale(looked_at, future).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_sweep_stops_at_the_first_young_run() {
     let stream = jetstream.get_stream(format!("KV_JETWAY_{}_RUNS", backend.namespace())).await.unwrap();
     let old = stream.get_raw_message(1).await.unwrap().time;
     let between = Timestamp(u64::try_from(old.unix_timestamp_nanos() / 1_000_000).unwrap() + 50);
-    wait_until("some time has passed", DEADLINE, async || jetway_core::clock::now().0 > between.0 + 10).await;
+    wait_until("the time has passed", DEADLINE, async || jetway_core::clock::now().0 > between.0 + 10).await;
     put(&backend, &run("young"), Status::Running).await;
     let (stale, looked_at) = backend.stale(0, between).await.unwrap();
     assert_eq!(stale.len(), 1);
@@ -127,7 +127,7 @@ async fn a_sweep_that_finds_nothing_costs_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_over_many_runs_takes_them_all() {
+async fn a_sweep_over_many_runs_finds_them_all() {
     let backend = backend("sweep").await;
     let runs: Vec<_> = (0..1200).map(|number| run(&format!("r{number}"))).collect();
     futures::future::join_all(runs.iter().map(|run| put(&backend, run, Status::Running))).await;
@@ -169,7 +169,7 @@ async fn chunks_of_any_size_are_read_as_they_were_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chunks_of_one_run_are_not_those_of_another() {
+async fn removing_chunks_affects_one_run_only() {
     let backend = backend("others").await;
     let (mine, other) = (chunk(100, 0), chunk(100, 0));
     backend.commit(SnapshotWrite { chunks: vec![mine.clone()], ..write(&run("a"), 0, "x") }).await.unwrap();
@@ -180,7 +180,7 @@ async fn the_chunks_of_one_run_are_not_those_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finished_runs_go_after_their_time_and_others_stay() {
+async fn finished_runs_expire_and_others_do_not() {
     let mut config = config("retention").await;
     config.keep_finished = Duration::from_secs(1);
     let backend = connect(config).await;
@@ -189,15 +189,15 @@ async fn finished_runs_go_after_their_time_and_others_stay() {
     let finish = SnapshotWrite { status: Status::Completed, ..write(&run("done"), revision, "done") };
     backend.commit(finish).await.unwrap();
     assert!(loaded(&backend, &run("done")).await.is_some());
-    wait_until("the finished run is gone", DEADLINE, async || loaded(&backend, &run("done")).await.is_none())
+    wait_until("the finished run expires", DEADLINE, async || loaded(&backend, &run("done")).await.is_none())
         .await;
     assert!(loaded(&backend, &run("living")).await.is_some());
-    // The name is free again.
+    // Its run id can be used again.
     put(&backend, &run("done"), Status::Running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_may_not_look_at_streams_reads_from_the_leader() {
+async fn a_user_without_stream_info_reads_from_the_leader() {
     let config = config("trust").await;
     let first = connect(config.clone()).await;
     let trusting = connect(jetway_nats::NatsConfig { provisioning: Provisioning::Trust, ..config }).await;
@@ -211,7 +211,7 @@ async fn a_user_who_may_not_look_at_streams_reads_from_the_leader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_is_kept_for_its_parent_as_long_as_results_are() {
+async fn a_child_run_is_kept_as_long_as_results() {
     let mut config = config("awaited").await;
     config.keep_finished = Duration::from_secs(1);
     config.keep_results = Duration::from_secs(3600);
@@ -220,12 +220,13 @@ async fn a_child_is_kept_for_its_parent_as_long_as_results_are() {
         let finish = SnapshotWrite { status: Status::Completed, awaited, ..write(&run(id), 0, id) };
         backend.commit(finish).await.unwrap();
     }
-    wait_until("the other is gone", DEADLINE, async || loaded(&backend, &run("other")).await.is_none()).await;
+    wait_until("the other run expires", DEADLINE, async || loaded(&backend, &run("other")).await.is_none())
+        .await;
     assert!(loaded(&backend, &run("child")).await.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_removed_by_hand_can_be_started_again() {
+async fn a_run_removed_with_nats_kv_can_be_started_again() {
     let backend = backend("removed").await;
     let first = put(&backend, &run("a"), Status::Running).await;
     let jetstream = jetstream::new(client().await);

@@ -1,4 +1,4 @@
-//! Start messages of any client.
+//! Start messages of clients.
 
 use crate::support::{DEADLINE, backend, client, workflow};
 use async_nats::{HeaderMap, jetstream};
@@ -17,7 +17,7 @@ async fn open(backend: &NatsBackend) -> Deliveries {
 }
 
 async fn next(starts: &mut Deliveries) -> StartDelivery {
-    timeout(DEADLINE, starts.next()).await.expect("no start comes").unwrap().unwrap()
+    timeout(DEADLINE, starts.next()).await.expect("no start is delivered").unwrap().unwrap()
 }
 
 async fn messages(backend: &NatsBackend, stream: &str) -> u64 {
@@ -27,7 +27,7 @@ async fn messages(backend: &NatsBackend, stream: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_comes_as_it_was_asked_for() {
+async fn a_start_is_delivered_as_published() {
     let backend = backend("starts").await;
     let mut starts = open(&backend).await;
     for encoding in [Encoding::Json, Encoding::Cbor] {
@@ -45,12 +45,12 @@ async fn a_start_comes_as_it_was_asked_for() {
         assert!(delivery.original.subject.ends_with(".start.pay"), "{}", delivery.original.subject);
         delivery.lease.ack().await.unwrap();
     }
-    wait_until("the starts are gone", DEADLINE, async || messages(&backend, "START").await == 0).await;
+    wait_until("the starts are removed", DEADLINE, async || messages(&backend, "START").await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_publishes_nothing_but_an_input() {
-    let backend = backend("stranger").await;
+async fn a_client_may_publish_an_input_without_headers() {
+    let backend = backend("plain").await;
     let mut starts = open(&backend).await;
     let client = client().await;
     let subject = format!("jetway.{}.start.pay", backend.namespace());
@@ -62,7 +62,7 @@ async fn a_stranger_publishes_nothing_but_an_input() {
     );
     let run_id = delivery.request.run_id.clone();
     assert!(RunId::new(&run_id).is_ok() && run_id.starts_with("s1-"), "{run_id}");
-    // The same message again is the same run.
+    // The same message is the same run when it is delivered again.
     delivery.lease.nak().await.unwrap();
     assert_eq!(next(&mut starts).await.request.run_id, run_id);
     // Another message is another run.
@@ -71,8 +71,8 @@ async fn a_stranger_publishes_nothing_but_an_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_strangers_headers_are_no_orders() {
-    let backend = backend("orders").await;
+async fn headers_of_clients_that_the_server_acts_on_are_refused() {
+    let backend = backend("headers").await;
     let jetstream = jetstream::new(client().await);
     let subject = format!("jetway.{}.start.pay", backend.namespace());
     for (name, value) in [("Nats-Rollup", "all"), ("Nats-TTL", "1s"), ("Nats-Schedule", "@every 1s")] {
@@ -85,7 +85,7 @@ async fn a_strangers_headers_are_no_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
+async fn starts_of_unknown_workflows_become_dead_letters() {
     let backend = backend("unknown").await;
     assert_eq!(backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap(), 0);
     let served = open(&backend).await;
@@ -116,7 +116,7 @@ async fn starts_of_unknown_workflows_are_expelled_after_their_grace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_for_unknown_workflows_costs_one_request_when_there_are_no_starts() {
+async fn looking_for_unknown_workflows_costs_one_request() {
     let backend = backend("cheap").await;
     let before = backend.traffic();
     backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
@@ -124,7 +124,7 @@ async fn looking_for_unknown_workflows_costs_one_request_when_there_are_no_start
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workflow_name_that_is_no_word_is_refused() {
+async fn an_invalid_workflow_name_is_refused() {
     let backend = backend("bad").await;
     for workflow in ["", "a.b", "*"] {
         let request = StartRequest { workflow: workflow.to_owned(), ..StartRequest::default() };
@@ -134,28 +134,28 @@ async fn a_workflow_name_that_is_no_word_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_of_the_largest_size_becomes_a_dead_letter_as_well() {
+async fn a_message_of_the_largest_size_becomes_a_dead_letter() {
     let backend = backend("starts").await;
     let client = client().await;
     let most = client.server_info().max_payload;
     let (ns, jetstream) = (backend.namespace().to_owned(), jetstream::new(client));
-    let kept = backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
-    assert_eq!(kept, 0);
+    let moved = backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
+    assert_eq!(moved, 0);
     for (headers, payload) in [(0, most - 100), (60_000, most / 3), (60_000, most - 65_000)] {
         let mut long = HeaderMap::new();
         long.append("padding", "h".repeat(headers).as_str());
         let subject = format!("jetway.{ns}.start.nobody");
         let stored = jetstream.publish_with_headers(subject, long, vec![b'p'; payload].into()).await;
-        stored.unwrap().await.expect("the server takes it");
-        wait_until("it is among the dead letters", DEADLINE, async || {
+        stored.unwrap().await.expect("the server stores it");
+        wait_until("it is a dead letter", DEADLINE, async || {
             backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
         })
         .await;
         assert_eq!(messages(&backend, "START").await, 0);
         let dead = jetstream.get_stream(format!("JETWAY_{ns}_DEAD")).await.unwrap();
         let letter = dead.get_last_raw_message_by_subject(&format!("jetway.{ns}.dead.>")).await.unwrap();
-        let cut = letter.headers.get("Jetway-Original-Size").expect("it says what it lacks").to_string();
-        assert!(cut.contains(&format!("{payload} bytes of payload")), "{cut}");
+        let size = letter.headers.get("Jetway-Original-Size").expect("it has its original size").to_string();
+        assert!(size.contains(&format!("{payload} bytes of payload")), "{size}");
         assert!(
             letter.payload.len() + 5000 > payload.min(most - 10_000 - headers),
             "{}",

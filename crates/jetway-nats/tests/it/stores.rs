@@ -61,7 +61,7 @@ async fn stores(label: &str) -> NatsStores {
     connect(&config(label).await).await
 }
 
-// The queue is one for every context type, so that each call would have to say which.
+// The queue implements the trait for every context type, so each call has to name one.
 
 async fn enqueue(queue: &Queue, run_id: &str, job: Job) -> Answer<()> {
     WorkQueue::<(), Job>::enqueue(queue, run_id, job).await

@@ -34,12 +34,12 @@ pub(crate) async fn connect(config: NatsConfig) -> NatsBackend {
     NatsBackend::connect(config).await.unwrap()
 }
 
-/// A plain client of the shared server, as a stranger has it.
+/// A plain NATS client of the shared server.
 pub(crate) async fn client() -> async_nats::Client {
     async_nats::connect(shared_server().await.url()).await.unwrap()
 }
 
-/// Waits until the server has dealt with all that the client said before: flushing a connection only hands it over.
+/// Waits until the server has processed everything that the client sent before. A flush does not wait for that.
 pub(crate) async fn heard(client: &async_nats::Client) {
     async_nats::jetstream::new(client.clone()).query_account().await.unwrap();
 }
@@ -52,7 +52,7 @@ pub(crate) fn run(id: &str) -> RunKey {
     RunKey::new(workflow(), RunId::new(id).unwrap())
 }
 
-/// A commit id that was never used before.
+/// A unique commit id.
 pub(crate) fn commit_id() -> CommitId {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     CommitId { writer: 7, number: NUMBER.fetch_add(1, Ordering::Relaxed) }

@@ -1,4 +1,4 @@
-//! Tickets: published once, held by one, delivered again.
+//! Tickets: published once, leased to one worker, delivered again.
 
 use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, heard, run, ticket, workflow};
 use async_nats::jetstream::message::StreamMessage;
@@ -22,7 +22,7 @@ async fn open(backend: &NatsBackend, slots: usize) -> Tickets {
 }
 
 async fn next(tickets: &mut Tickets) -> Delivery {
-    timeout(DEADLINE, tickets.next()).await.expect("no ticket comes").unwrap().unwrap()
+    timeout(DEADLINE, tickets.next()).await.expect("no ticket is delivered").unwrap().unwrap()
 }
 
 async fn nothing_more(tickets: &mut Tickets) {
@@ -34,18 +34,18 @@ async fn leases(label: &str, ack_wait: Duration) -> NatsBackend {
     connect(NatsConfig { ack_wait, ..config(label).await }).await
 }
 
-/// Leases that end while a test waits.
+/// Leases that expire during a test.
 async fn short_leases(label: &str) -> NatsBackend {
     leases(label, Duration::from_secs(1)).await
 }
 
-/// Leases that do not: what comes again has been given back.
+/// Leases that do not expire during a test: a ticket that is delivered again was given back.
 async fn long_leases(label: &str) -> NatsBackend {
     leases(label, Duration::from_secs(600)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_comes_as_it_was_published() {
+async fn a_ticket_is_delivered_as_published() {
     let backend = backend("tickets").await;
     let mut tickets = open(&backend, 4).await;
     let sent = ticket(&run("a"), "i1");
@@ -75,7 +75,7 @@ async fn a_ticket_carries_its_trace_in_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
+async fn a_second_ticket_of_an_item_is_refused() {
     for grouping in [Grouping::Never, Grouping::Always] {
         let mut config = config("twice").await;
         config.writes.grouping = grouping;
@@ -95,18 +95,18 @@ async fn a_second_ticket_of_an_item_is_refused_while_the_first_lives() {
             delivery.lease.ack().await.unwrap();
         }
         nothing_more(&mut tickets).await;
-        wait_until("no ticket lives", DEADLINE, async || {
+        wait_until("there are no tickets", DEADLINE, async || {
             backend.items_with_tickets(&run("a")).await.unwrap().is_empty()
         })
         .await;
-        // After it was settled, the item may have a ticket again.
+        // After the acknowledgement, the item can have a ticket again.
         publish(&backend, twice(0..1)).await;
         assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i0");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn live_names_the_items_of_one_run() {
+async fn the_items_with_tickets_of_one_run_are_listed() {
     let backend = backend("live").await;
     publish(&backend, [ticket(&run("a"), "i1"), ticket(&run("a"), "i2"), ticket(&run("ab"), "i3")]).await;
     let live = backend.items_with_tickets(&run("a")).await.unwrap();
@@ -115,7 +115,7 @@ async fn live_names_the_items_of_one_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_nobody_keeps_alive_is_delivered_again() {
+async fn a_ticket_whose_lease_expires_is_delivered_again() {
     let backend = short_leases("lease").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
@@ -126,7 +126,7 @@ async fn a_ticket_that_nobody_keeps_alive_is_delivered_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ticket_that_is_kept_alive_is_nobody_elses() {
+async fn a_ticket_whose_lease_is_extended_stays_with_its_worker() {
     let backend = short_leases("alive").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
@@ -160,12 +160,12 @@ async fn no_more_tickets_are_taken_than_there_are_slots() {
         held.push(next(&mut tickets).await);
     }
     nothing_more(&mut tickets).await;
-    // Had more than three been taken, the others would be held under a lease and not come here.
+    // If more than three had been requested, the others would be leased and not be delivered here.
     let mut rest = backend.tickets(&workflow(), other).await.unwrap();
     let mut others = Vec::new();
     for _ in 0..7 {
         let delivery = timeout(Duration::from_millis(900), rest.next()).await;
-        let delivery = delivery.expect("a ticket without a slot is held").unwrap().unwrap();
+        let delivery = delivery.expect("a ticket is leased without a slot").unwrap().unwrap();
         assert_eq!(delivery.delivered, 1);
         delivery.lease.ack().await.unwrap();
         others.push(delivery);
@@ -177,7 +177,7 @@ async fn no_more_tickets_are_taken_than_there_are_slots() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_ticket_is_handed_out_once_under_load() {
+async fn every_ticket_is_delivered_once_under_load() {
     let backend = Arc::new(backend("load").await);
     let count = 3000;
     let publisher = Arc::clone(&backend);
@@ -203,12 +203,12 @@ async fn every_ticket_is_handed_out_once_under_load() {
             assert!(items.insert(delivery.ticket.item));
         }
     };
-    timeout(DEADLINE, collect).await.expect("the tickets take too long");
+    timeout(DEADLINE, collect).await.expect("the tickets are too slow");
     publishing.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
+async fn messages_of_a_dropped_stream_are_given_back() {
     let backend = long_leases("dropped").await;
     let mut first = open(&backend, 50).await;
     publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
@@ -221,7 +221,7 @@ async fn what_a_dropped_stream_had_on_its_way_is_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_is_deleted_is_made_again() {
+async fn a_deleted_consumer_is_created_again() {
     let backend = backend("deleted").await;
     let mut tickets = open(&backend, 4).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
@@ -233,7 +233,7 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     assert_eq!(next(&mut tickets).await.ticket.item.as_str(), "i2");
 }
 
-/// Publishes as a stranger does.
+/// Publishes a ticket as a client does that is no host.
 async fn forge(backend: &NatsBackend, item: &str, payload: Bytes) {
     let jetstream = async_nats::jetstream::new(client().await);
     let mut headers = async_nats::HeaderMap::new();
@@ -252,11 +252,11 @@ async fn dead_letter(backend: &NatsBackend, sequence: u64) -> (StreamMessage, im
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_ticket_becomes_a_dead_letter() {
+async fn an_undecodable_ticket_becomes_a_dead_letter() {
     let backend = backend("undecodable").await;
     let mut tickets = open(&backend, 4).await;
     forge(&backend, "i1", "rubbish".into()).await;
-    // A true ticket on the subject of another item.
+    // A valid ticket on the subject of another item.
     let sealed = jetway_state::codec::seal(&ticket(&run("a"), "i3"), FINGERPRINT, "a ticket").unwrap();
     forge(&backend, "i2", sealed).await;
     publish(&backend, [ticket(&run("a"), "i4")]).await;
@@ -271,5 +271,5 @@ async fn what_is_no_ticket_becomes_a_dead_letter() {
     let (_, header) = dead_letter(&backend, 2).await;
     assert!(header("Jetway-Reason").contains("item i3 of run pay/a"), "{}", header("Jetway-Reason"));
     let live = async || backend.items_with_tickets(&run("a")).await.unwrap().len() == 1;
-    wait_until("they are gone from the queue", DEADLINE, live).await;
+    wait_until("they are removed from the queue", DEADLINE, live).await;
 }

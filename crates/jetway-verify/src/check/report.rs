@@ -157,7 +157,7 @@ impl Report {
         backend: &NatsBackend,
         snapshots: &BTreeMap<String, Snapshot>,
     ) -> Result<(), BackendError> {
-        let counts = backend.census().await?;
+        let counts = backend.stream_counts().await?;
         for (what, count) in [("start messages", counts.starts), ("tickets", counts.tickets)] {
             if count > 0 {
                 self.add(None, Orphaned, format!("{count} {what} are left over"));

@@ -11,7 +11,7 @@ use jetway_engine::{
     Control,
     backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
-use jetway_nats::{BUSY, NO_ANSWER, NatsBackend, Provisioning, Remote, ServerFacts};
+use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NatsBackend, Provisioning, ServerFacts};
 use jetway_state::{
     RunId, RunKey, Timestamp, WorkflowName,
     codec::Encoding,
@@ -32,7 +32,7 @@ const RETRY_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Client {
     backend: Arc<NatsBackend>,
-    hosts: Remote,
+    hosts: HostsClient,
 }
 
 impl Client {
@@ -51,7 +51,7 @@ impl Client {
     pub async fn connect_with(config: NatsConfig) -> Result<Self, ClientError> {
         let config = NatsConfig { provisioning: Provisioning::Trust, ..config };
         let backend = Arc::new(NatsBackend::connect(config).await?);
-        Ok(Self { hosts: Remote::new(Arc::clone(&backend)), backend })
+        Ok(Self { hosts: HostsClient::new(Arc::clone(&backend)), backend })
     }
 
     /// The facts about the server, read when the client connected.

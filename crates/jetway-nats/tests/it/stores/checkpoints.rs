@@ -1,4 +1,4 @@
-//! Checkpoints of any size, until they are forgotten.
+//! Checkpoints of any size, until they are removed.
 
 use super::{connect, stores};
 use crate::support::config;
@@ -6,7 +6,7 @@ use jetway_core::{Checkpoint, CheckpointStore};
 use jetway_nats::NatsCheckpointStore;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_above_the_servers_limit_is_kept_in_parts() {
+async fn a_large_checkpoint_is_stored_in_parts() {
     let config = config("parts").await;
     let store: NatsCheckpointStore<String, super::Job> = connect(&config).await.checkpoint_store();
     for text in ["a".repeat(5 << 20), "b".repeat(2 << 20), "c".to_owned()] {
@@ -19,7 +19,7 @@ async fn a_checkpoint_above_the_servers_limit_is_kept_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_forgotten_has_no_checkpoint() {
+async fn a_forgotten_run_has_no_checkpoint() {
     let stores = stores("forget").await;
     let store: NatsCheckpointStore<String, super::Job> = stores.checkpoint_store();
     for run in ["r1", "r2"] {

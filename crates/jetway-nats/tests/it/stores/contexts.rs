@@ -1,4 +1,4 @@
-//! Contexts and snapshots of any size, until they are forgotten.
+//! Contexts and snapshots of any size, until they expire.
 
 use super::{connect, stores};
 use crate::support::{DEADLINE, client, config};
@@ -15,7 +15,7 @@ use jetway_state::{
 use jetway_testing::wait_until;
 use std::time::Duration;
 
-/// A number that adds up, and ballast.
+/// A counter and text.
 type Ctx = (Counter, String);
 
 fn counted(number: i64) -> Ctx {
@@ -35,7 +35,7 @@ async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_context_is_kept_in_parts_and_leaves_none_behind() {
+async fn the_parts_of_a_replaced_context_are_removed() {
     let config = config("large").await;
     let (one, two) = (connect(&config).await.context_store(), connect(&config).await.context_store());
     let stream = format!("KV_JETWAY_{}_STORE_STATE", config.namespace);
@@ -49,7 +49,7 @@ async fn a_large_context_is_kept_in_parts_and_leaves_none_behind() {
     two.set("r1", large("b")).await.unwrap();
     assert_eq!(messages().await, 8);
     assert!(one.get("r1").await.unwrap().unwrap().1 == large("b").1);
-    // Who loses takes his parts with him.
+    // A writer that loses removes its parts.
     assert!(!one.swap_snapshot("r1", 1, &snapshot("r1", &large("c"))).await.unwrap());
     assert_eq!(messages().await, 8);
     two.set("r1", counted(1)).await.unwrap();
@@ -78,19 +78,19 @@ async fn a_large_context_can_be_read_while_it_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_has_ended_is_forgotten_after_its_time() {
+async fn a_finished_run_expires() {
     let config = NatsConfig { keep_finished: Duration::from_secs(1), ..config("ended").await };
     let store = connect(&config).await.context_store::<Ctx>();
     let ended = Snapshot { status: Status::Completed, ..snapshot("r1", &counted(1)) };
     assert!(store.swap_snapshot("r1", 0, &ended).await.unwrap());
     assert!(store.swap_snapshot("r2", 0, &snapshot("r2", &counted(1))).await.unwrap());
     assert_eq!(number(&store, "r1").await, Some(1));
-    wait_until("the run is forgotten", DEADLINE, async || number(&store, "r1").await.is_none()).await;
+    wait_until("the run expires", DEADLINE, async || number(&store, "r1").await.is_none()).await;
     assert_eq!(number(&store, "r2").await, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_names_are_refused() {
+async fn invalid_names_are_refused() {
     let store = stores("names").await.context_store::<Ctx>();
     for bad in ["", "a.b", "*", ">", "a b", "r1.context"] {
         let refusals = [

@@ -1,4 +1,4 @@
-//! Items go in once and come out once.
+//! Work items are stored once and delivered once.
 
 use super::{Job, connect, enqueue, lease, next, pending, settle, stores};
 use crate::support::{DEADLINE, client, config, heard};
@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_is_there_once_for_as_long_as_it_lives() {
+async fn an_item_is_in_the_queue_once() {
     let queue = stores("once").await.waiting_for(Duration::ZERO).work_queue();
     assert_eq!(next(&queue).await, None);
     enqueue(&queue, "r1", Job::new("a")).await.unwrap();
@@ -25,13 +25,13 @@ async fn an_item_is_there_once_for_as_long_as_it_lives() {
     assert_eq!(next(&queue).await, None);
     settle(&queue, &first).await.unwrap();
     assert_eq!(pending(&queue, "r1").await.unwrap(), []);
-    // It lives no more, so that it may come again.
+    // It is settled, so it can be added again.
     enqueue(&queue, "r1", Job::new("a")).await.unwrap();
     assert_eq!(next(&queue).await.as_deref(), Some("a"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_gets_an_item_at_once() {
+async fn a_waiting_worker_receives_an_item_at_once() {
     let queue = stores("waits").await.waiting_for(DEADLINE).work_queue();
     let waiting = queue.clone();
     let waiter = tokio::spawn(async move { next(&waiting).await });
@@ -41,7 +41,7 @@ async fn who_waits_gets_an_item_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_on_its_way_to_somebody_who_left_comes_back_at_once() {
+async fn an_item_for_a_dropped_request_is_given_back() {
     let config = config("left").await;
     assert_eq!(config.ack_wait, Duration::from_secs(10));
     let queue = connect(&config).await.waiting_for(DEADLINE).work_queue();
@@ -56,7 +56,7 @@ async fn what_was_on_its_way_to_somebody_who_left_comes_back_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_items_are_handed_out_once_each() {
+async fn ten_thousand_items_are_delivered_once_each() {
     const ITEMS: usize = 10_000;
     let config = config("many").await;
     let (one, two) = (connect(&config).await, connect(&config).await);
@@ -85,7 +85,7 @@ async fn ten_thousand_items_are_handed_out_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_applications_do_not_take_each_others_items() {
+async fn two_applications_do_not_share_items() {
     let config = config("apps").await;
     let pay = NatsStores::connect(config.clone(), "pay").await.unwrap().waiting_for(Duration::ZERO);
     let ship = NatsStores::connect(config, "ship").await.unwrap().waiting_for(Duration::ZERO);
@@ -96,7 +96,7 @@ async fn two_applications_do_not_take_each_others_items() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_names_are_refused() {
+async fn invalid_names_are_refused() {
     let stores = stores("names").await;
     let queue = stores.work_queue();
     for bad in ["", "a.b", "*", ">", "a b", "a\nb", &"x".repeat(65)] {
@@ -115,12 +115,12 @@ async fn bad_names_are_refused() {
         let refused = NatsStores::connect(NatsConfig::default(), bad).await.unwrap_err();
         assert!(refused.to_string().contains("bad application name"), "{refused}");
     }
-    // Nothing of it has reached the server.
+    // Nothing was stored.
     assert_eq!(next(&stores.waiting_for(Duration::ZERO).work_queue()).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_that_is_too_large_is_refused_with_the_limit() {
+async fn a_too_large_item_is_refused_with_the_limit() {
     let queue = stores("large").await.work_queue();
     let job = Job { text: "x".repeat(2 << 20), ..Job::new("a") };
     let error = enqueue(&queue, "r1", job).await.unwrap_err().to_string();
@@ -128,7 +128,7 @@ async fn an_item_that_is_too_large_is_refused_with_the_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_can_decode_becomes_a_dead_letter() {
+async fn an_undecodable_item_becomes_a_dead_letter() {
     let config = config("garbage").await;
     let queue = connect(&config).await.waiting_for(Duration::ZERO).work_queue();
     let client = client().await;

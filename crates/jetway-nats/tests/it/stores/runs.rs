@@ -1,4 +1,4 @@
-//! Whole runs, stepped by several workers.
+//! Complete runs, stepped by several workers.
 
 use super::connect;
 use crate::support::{DEADLINE, config, config_for};
@@ -22,7 +22,7 @@ use std::{
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What the branches of a run add up together.
+/// The sums of all branches of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
 pub(super) struct Ctx {
     pub(super) steps: Counter,
@@ -63,7 +63,7 @@ impl Fan {
     }
 }
 
-/// Counts what was executed.
+/// Counts executed items.
 #[derive(Default)]
 struct Counting(AtomicU64);
 
@@ -84,7 +84,7 @@ impl StepCallbacks<Ctx, Fan> for Counting {
     }
 }
 
-/// Workers that step runs until they are told to stop. What goes wrong is tried again: it is the server's restart.
+/// Workers that step runs until they are stopped. They repeat failed steps, since the server is restarted.
 struct Workers {
     tasks: JoinSet<()>,
     stop: CancellationToken,
@@ -104,7 +104,7 @@ impl Workers {
                     let callbacks: Arc<dyn StepCallbacks<Ctx, Fan>> = callbacks.clone();
                     let stepped = Fan::new().step_distributed(&contexts, &queue, worker, callbacks).await;
                     if let Err(error) = stepped {
-                        tracing::debug!(worker, %error, "a step is tried again");
+                        tracing::debug!(worker, %error, "a step failed");
                     }
                 }
             });
@@ -149,25 +149,25 @@ async fn exact(stores: &NatsStores, run_id: &str, branches: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_goes_on_when_a_worker_is_lost() {
+async fn a_run_continues_after_a_worker_is_lost() {
     let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("lost").await };
-    let (doomed, other) = (connect(&config).await, connect(&config).await);
-    start(&doomed, "r1", 10).await;
-    let queue = doomed.work_queue();
+    let (lost, other) = (connect(&config).await, connect(&config).await);
+    start(&lost, "r1", 10).await;
+    let queue = lost.work_queue();
     let held = WorkQueue::<Ctx, FanWorkItem>::lease(&queue).await.unwrap().unwrap();
     assert_eq!(held.run_id, "r1");
     let workers = Workers::start(std::slice::from_ref(&other));
-    // Nobody else can begin: the first item is held.
+    // No other worker can start, since the first item is leased.
     let contexts = other.context_store::<Ctx>();
     assert_eq!(contexts.snapshot("r1").await.unwrap().unwrap().0.steps, 0);
     assert_eq!(workers.steps(), 0);
-    drop((doomed, queue));
+    drop((lost, queue));
     exact(&other, "r1", 10).await;
     workers.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_survive_a_server_that_is_killed_and_comes_back() {
+async fn runs_survive_a_server_that_is_killed() {
     const BRANCHES: i64 = 150;
     let mut server = NatsServer::start().await.unwrap();
     let config = NatsConfig { ack_wait: Duration::from_secs(2), ..config_for(&server, "killed") };

@@ -1,4 +1,4 @@
-//! What people ask about runs and workers.
+//! Records about runs and workers.
 
 use super::{
     Job, connect,
@@ -38,7 +38,7 @@ async fn two(label: &str) -> (NatsStores, NatsStores) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_runs_than_fit_one_answer_are_listed() {
+async fn more_runs_than_one_page_are_listed() {
     let stores = stores("pages").await;
     let store = stores.run_info_store();
     let inserts = (0..600).map(|number| store.insert_run(info(&format!("r{number:03}"), number)));
@@ -46,13 +46,13 @@ async fn more_runs_than_fit_one_answer_are_listed() {
     let listed = store.list_runs(None).await.unwrap();
     assert_eq!(listed.len(), 600);
     assert!(listed.iter().enumerate().all(|(number, run)| run.run_id == format!("r{number:03}")));
-    // Another application of the namespace lists its own alone.
+    // Runs with another status are not listed.
     stores.metrics_store().add_metrics("r000", RunMetrics::default()).await.unwrap();
     assert_eq!(store.list_runs(Some(RunStatus::Failed)).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_that_was_overtaken_takes_nothing_back() {
+async fn a_late_heartbeat_does_not_replace_a_newer_one() {
     let (one, two) = two("workers").await;
     one.liveness_store().update_heartbeat(11, at(5)).await.unwrap();
     two.liveness_store().update_heartbeat(11, at(4)).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_sign_that_was_overtaken_takes_nothing_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_forgotten_of_a_run_is_its_own() {
+async fn forgetting_a_run_affects_no_other() {
     let (one, two) = two("forget").await;
     let (work_item, error) = ("Fetch(start)".to_owned(), "no route to host".to_owned());
     let failed = WorkflowError { work_item, error, attempt: 1, timestamp: at(1) };
@@ -71,13 +71,13 @@ async fn what_is_forgotten_of_a_run_is_its_own() {
     one.forget_run("11").await.unwrap();
     assert_eq!(two.error_store().get_errors("11").await.unwrap(), []);
     assert_eq!(two.error_store().get_errors("12").await.unwrap(), [failed]);
-    // A run of that name has nothing to do with a worker.
+    // The worker with this number is not affected.
     assert_eq!(two.liveness_store().list_workers().await.unwrap(), [11]);
 }
 
-/// What is left of a run whose record has expired is not the next one's, and a start that comes second clears nothing.
+/// A new run removes what an expired run with its id has left. A second start removes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_an_old_id_starts_clean() {
+async fn a_run_with_a_used_id_starts_clean() {
     let (one, two) = two("clean").await;
     let (metrics, errors) = (one.metrics_store(), one.error_store());
     let items: NatsWorkItemStateStore<Job> = one.work_item_state_store();
@@ -108,14 +108,14 @@ async fn a_run_of_an_old_id_starts_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn items_with_bad_names_are_refused() {
+async fn items_with_invalid_names_are_refused() {
     let store: NatsWorkItemStateStore<Job> = stores("names").await.work_item_state_store();
     assert!(store.get_status("r1", &Job::new("a.b")).await.is_err());
     assert!(store.get_all("r1.*").await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_addition_counts_twice_when_answers_are_lost() {
+async fn no_addition_counts_twice_after_lost_replies() {
     let mut server = NatsServer::start().await.unwrap();
     let config = config_for(&server, "twice");
     let both = [connect(&config).await, connect(&config).await];

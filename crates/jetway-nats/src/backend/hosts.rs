@@ -1,0 +1,70 @@
+//! Live hosts: a bucket whose entries expire unless their hosts renew them.
+
+use super::{NatsBackend, ticket_loss::server_id};
+use crate::{
+    names::{KV_DELETED, KV_OPERATION, SERVER},
+    session::{Failure, direct},
+};
+use async_nats::HeaderMap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use jetway_engine::backend::{BackendError, BackendErrorKind, HostInfo, Hosts};
+use std::time::Duration;
+
+#[async_trait]
+impl Hosts for NatsBackend {
+    async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
+        let subject = self.names.host(&host.host)?;
+        let payload = serde_json::to_vec(host).map_err(|error| {
+            let sentence = format!("cannot encode the announcement of host {}", host.host);
+            BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(SERVER, server_id(&self.connection));
+        self.put(&host.host, subject, headers, payload.into()).await
+    }
+
+    async fn leave(&self, host: &str) -> Result<(), BackendError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(KV_OPERATION, KV_DELETED);
+        self.put(host, self.names.host(host)?, headers, Bytes::new()).await
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
+        let read = direct::latest_of_each(&self.connection, &self.streams.hosts, &self.names.hosts()).await;
+        let page = read.map_err(|failure| failure.cannot("list the hosts"))?;
+        let mut hosts: Vec<HostInfo> = page
+            .messages
+            .iter()
+            .filter(|message| message.headers.get(KV_OPERATION).is_none())
+            .filter_map(|message| match serde_json::from_slice(&message.payload) {
+                Ok(host) => Some(host),
+                Err(error) => {
+                    tracing::warn!(subject = %message.subject, %error, "cannot decode the announcement of a host");
+                    None
+                }
+            })
+            .collect();
+        hosts.sort_by(|one, other| one.host.cmp(&other.host));
+        Ok(hosts)
+    }
+
+    fn announce_every(&self) -> Duration {
+        self.config.announce_every
+    }
+}
+
+impl NatsBackend {
+    async fn put(
+        &self,
+        host: &str,
+        subject: String,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), BackendError> {
+        let failed = |failure: Failure| failure.cannot(format!("announce host {host}"));
+        let sent = self.connection.jetstream.publish_with_headers(subject, headers, payload).await;
+        let ack = sent.map_err(Failure::from).map_err(failed)?;
+        ack.await.map(drop).map_err(Failure::from).map_err(failed)
+    }
+}

@@ -1,0 +1,190 @@
+//! Tickets: one message for each pending item, leased to one worker at a time.
+
+use super::{
+    NatsBackend,
+    ticket_loss::{RestartWatch, loss_before_start},
+};
+use crate::{
+    committer::{Condition, Write},
+    dead_letters::{DeadLetters, dead_letter_of},
+    names::Names,
+    pull::{LeasedMessage, Pull, Source},
+    session::{Failure, api},
+};
+use async_nats::Message;
+use async_trait::async_trait;
+use futures::{StreamExt as _, future, stream, stream::BoxStream};
+use jetway_engine::backend::{
+    BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue,
+};
+use jetway_state::{
+    Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
+    codec::{self, EnvelopeError},
+};
+use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// The reason of a dead letter that holds a ticket's bytes.
+const UNDECODABLE: &str = "undecodable-ticket";
+
+#[async_trait]
+impl TicketQueue for NatsBackend {
+    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        let Some((first, _)) = tickets.first() else {
+            return Ok(());
+        };
+        let (run, count) = (first.run(), tickets.len());
+        let mut writes = Vec::with_capacity(count);
+        for (ticket, fingerprint) in tickets {
+            writes.push(write_of(&self.names, ticket, fingerprint)?);
+        }
+        let stored = self.committers.tickets.write_all(writes).await;
+        stored.map(drop).map_err(|error| error.error_of(format!("one of {count} tickets of run {run}")))
+    }
+
+    async fn tickets(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
+        let source = Source {
+            stream: self.streams.tickets.clone(),
+            consumer: Names::work_consumer(workflow.as_str()),
+            filter: self.names.tickets_of_workflow(workflow),
+            workflow: workflow.to_string(),
+        };
+        let pull = self.pull(source, slots).await?;
+        let reader =
+            TicketReader { pull, names: self.names.clone(), dead_letters: self.dead_letters.clone() };
+        Ok(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed())
+    }
+
+    /// After a restart, the server may have lost the latest tickets.
+    fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
+        if !self.may_lose_tickets {
+            return stream::pending().boxed();
+        }
+        let connection = Arc::clone(&self.connection);
+        let (runs_stream, hosts_stream) = (self.streams.runs.clone(), self.streams.hosts.clone());
+        let hosts = self.names.hosts();
+        let watch = RestartWatch::new(Arc::clone(&connection));
+        let before_start =
+            async move { loss_before_start(&connection, &runs_stream, &hosts_stream, &hosts).await };
+        let restarts = stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
+        stream::once(before_start).filter_map(future::ready).chain(restarts).boxed()
+    }
+
+    /// After a crash of the server, the stream may have a ticket that the consumer counts as acknowledged. It is never
+    /// delivered, and prevents another ticket for its item.
+    async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+        let failed =
+            |failure: Failure| failure.cannot(format!("look for stale tickets of workflow {workflow}"));
+        let (stream, filter) = (&self.streams.tickets, self.names.tickets_of_workflow(workflow));
+        let consumer = Names::work_consumer(workflow.as_str());
+        // This is read first: tickets that are acknowledged from now on have higher sequences.
+        let acknowledged = match api::consumer_info(&self.connection, stream, &consumer).await {
+            Ok(info) => info.ack_floor.stream_seq,
+            Err(failure) if failure.is_absent() => return Ok(0),
+            Err(failure) => return Err(failed(failure)),
+        };
+        let (mut removed, mut from) = (0, 1);
+        while from <= acknowledged {
+            let oldest = api::first_from(&self.connection, stream, &filter, from).await.map_err(failed)?;
+            let Some(found) = oldest.filter(|found| found.message.sequence <= acknowledged) else { break };
+            let sequence = found.message.sequence;
+            if api::delete_message(&self.connection, stream, sequence).await.map_err(failed)? {
+                removed += 1;
+            }
+            from = sequence + 1;
+        }
+        Ok(removed)
+    }
+
+    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+        let filter = self.names.tickets_of_run(run);
+        let found = api::subjects(&self.connection, &self.streams.tickets, &filter).await;
+        let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
+        Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject)).collect())
+    }
+}
+
+fn write_of(names: &Names, ticket: Ticket, fingerprint: Fingerprint) -> Result<Write, BackendError> {
+    let subject = names.ticket(&ticket)?.into();
+    let payload = codec::seal(&ticket, fingerprint, "a ticket").map_err(|error| {
+        let sentence = format!("cannot encode the ticket of item {} of run {}", ticket.item, ticket.run());
+        BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
+    })?;
+    Ok(Write { subject, payload, condition: Condition::Unique(Some(ticket.trace)) })
+}
+
+/// Decodes the tickets of a pull.
+struct TicketReader {
+    pull: Pull,
+    names: Names,
+    dead_letters: DeadLetters,
+}
+
+impl TicketReader {
+    async fn next(&mut self) -> Option<Result<Delivery, BackendError>> {
+        loop {
+            let leased = match self.pull.next().await? {
+                Ok(leased) => leased,
+                Err(error) => return Some(Err(error)),
+            };
+            match decode(&self.names, &leased.message) {
+                Ok((ticket, fingerprint)) => {
+                    let LeasedMessage { delivery, lease, slot, .. } = leased;
+                    let delivered = delivery.delivered;
+                    return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
+                }
+                Err(TicketError::NewerVersion(error)) => {
+                    // A newer host may be starting. The ticket is delivered again when its lease expires.
+                    let subject = &leased.message.subject;
+                    tracing::warn!(%subject, %error, "skipped a ticket of a newer version of Jetway");
+                }
+                Err(TicketError::Undecodable(letter)) => {
+                    if let Err(error) = self.dead_letter(&leased, *letter).await {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn dead_letter(&self, leased: &LeasedMessage, letter: DeadLetter) -> Result<(), BackendError> {
+        let id = format!("ticket-{}-{}", leased.delivery.sequence, leased.delivery.published);
+        self.dead_letters.store(DeadLetter { id, ..letter }).await?;
+        leased.lease.ack().await
+    }
+}
+
+/// Decodes a ticket and compares it with its subject.
+pub(crate) fn decode(names: &Names, message: &Message) -> Result<(Ticket, Fingerprint), TicketError> {
+    let tokens = names.ticket_tokens(&message.subject);
+    let undecodable = |reason: String| {
+        let workflow = tokens.map_or("", |tokens| tokens.workflow);
+        let letter = dead_letter_of(message, workflow, String::new());
+        TicketError::Undecodable(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
+    };
+    match codec::open::<Ticket>(&message.payload, "a ticket") {
+        // Permissions are for subjects. So a client can only forge tickets of items that it may publish tickets for.
+        Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.match_ticket(&ticket)) => {
+            Ok((ticket, fingerprint))
+        }
+        Ok((ticket, _)) => Err(undecodable(format!(
+            "the ticket is for item {} of run {}, which is not the item of its subject",
+            ticket.item,
+            ticket.run()
+        ))),
+        Err(error @ EnvelopeError::Newer { .. }) => Err(TicketError::NewerVersion(error)),
+        Err(error) => Err(undecodable(error.to_string())),
+    }
+}
+
+/// Why a ticket cannot be decoded.
+pub(crate) enum TicketError {
+    /// A newer version of Jetway wrote it.
+    NewerVersion(EnvelopeError),
+    /// No version can decode it.
+    Undecodable(Box<DeadLetter>),
+}

@@ -1,0 +1,48 @@
+//! Reading headers, and writing text from clients into them.
+
+use crate::names::{TRACE_PARENT, TRACE_STATE};
+use async_nats::{HeaderMap, HeaderName, Message, header::IntoHeaderName};
+use jetway_state::trace::TraceHeaders;
+
+/// Adds W3C trace context.
+pub(crate) fn insert_trace(headers: &mut HeaderMap, trace: &TraceHeaders) {
+    insert_text(headers, TRACE_PARENT, trace.parent.as_deref());
+    insert_text(headers, TRACE_STATE, trace.state.as_deref());
+}
+
+/// Adds a header whose text may come from a client: line breaks, which a header cannot hold, become spaces.
+pub(crate) fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: Option<&str>) {
+    if let Some(text) = text {
+        headers.insert(name, one_line(text).as_str());
+    }
+}
+
+/// The text with a space in place of each control character.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Reads the W3C trace context of a message.
+pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> TraceHeaders {
+    let text = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str().to_owned());
+    TraceHeaders { parent: text(TRACE_PARENT), state: text(TRACE_STATE) }
+}
+
+/// The first value of a header of a message.
+pub(crate) fn header(message: &Message, name: impl IntoHeaderName) -> Option<&str> {
+    message.headers.as_ref()?.get(name).map(|value| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_cannot_add_a_header() {
+        let mut headers = HeaderMap::new();
+        let trace = TraceHeaders { parent: Some("00-a\r\nNats-Rollup: all".to_owned()), state: None };
+        insert_trace(&mut headers, &trace);
+        assert_eq!(headers.get(TRACE_PARENT).map(|value| value.as_str()), Some("00-a  Nats-Rollup: all"));
+        assert_eq!(trace_of(Some(&headers)).state, None);
+    }
+}

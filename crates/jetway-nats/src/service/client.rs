@@ -1,0 +1,133 @@
+//! The client of the micro service: requests to the hosts of a namespace, as any NATS client can send them.
+
+use crate::{
+    backend::{NatsBackend, start_message},
+    headers::{header, insert_text},
+    names::{self, ApiMethod, subject_token},
+};
+use async_nats::{
+    HeaderMap, Message, Request, RequestErrorKind,
+    service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jetway_engine::{
+    Control,
+    backend::{Api, ApiError, RunsQuery, StartRequest},
+};
+use jetway_state::STORE_ELSEWHERE;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// How long a host may take to answer, in addition to the time for which the request itself waits.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// The error code of a request that no host receives.
+pub const NO_HOST: u16 = 502;
+
+/// The error code of a request to a host that has too many requests.
+pub const BUSY: u16 = 429;
+
+/// The error code of a request that a host received and did not answer in time.
+pub const NO_ANSWER: u16 = 504;
+
+/// Sends requests to the hosts of a namespace. The server chooses the host that answers.
+#[derive(Debug, Clone)]
+pub struct HostsClient {
+    backend: Arc<NatsBackend>,
+}
+
+impl HostsClient {
+    /// A client of the hosts that share this backend's server and namespace.
+    pub fn new(backend: Arc<NatsBackend>) -> Self {
+        Self { backend }
+    }
+
+    async fn request(
+        &self,
+        method: ApiMethod,
+        tokens: &[&str],
+        headers: HeaderMap,
+        payload: Bytes,
+        wait: Option<Duration>,
+    ) -> Result<Value, ApiError> {
+        for token in tokens {
+            subject_token("the name", token).map_err(|error| ApiError::new(400, error.to_string()))?;
+        }
+        let subject = self.backend.names().api(method, tokens);
+        let connection = self.backend.connection();
+        let (bytes, max) = (payload.len(), connection.max_payload());
+        if bytes > max {
+            let sentence = format!(
+                "the request to {subject} is {bytes} bytes, and the server takes {max}: {STORE_ELSEWHERE}"
+            );
+            return Err(ApiError::new(413, sentence));
+        }
+        let within = wait.unwrap_or_default().saturating_add(ANSWER_WITHIN);
+        let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
+        let answer = connection.client.send_request(subject.clone(), request).await;
+        parse_answer(&answer.map_err(|error| request_error(error.kind(), &subject, within))?)
+    }
+}
+
+#[async_trait]
+impl Api for HostsClient {
+    /// A client does not know which workflows are served. The answer to the request shows it.
+    fn serves(&self, _workflow: &str) -> bool {
+        true
+    }
+
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
+        let mut headers = start_message::headers(&request);
+        let text = wait.map(|wait| format!("{}ms", wait.as_millis()));
+        insert_text(&mut headers, names::WAIT, text.as_deref());
+        self.request(ApiMethod::Start, &[&request.workflow], headers, request.input, wait).await
+    }
+
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        let tokens = [workflow, run_id];
+        self.request(ApiMethod::Status, &tokens, HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+        let tokens = [workflow, run_id];
+        self.request(ApiMethod::Control(control), &tokens, HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
+        let query = serde_json::to_vec(&query)
+            .map_err(|error| ApiError::new(400, format!("cannot encode the query for runs: {error}")))?;
+        self.request(ApiMethod::Runs, &[], HeaderMap::new(), query.into(), None).await
+    }
+
+    async fn workflows(&self) -> Result<Value, ApiError> {
+        self.request(ApiMethod::Workflows, &[], HeaderMap::new(), Bytes::new(), None).await
+    }
+}
+
+/// Parses the answer of a host.
+pub(crate) fn parse_answer(answer: &Message) -> Result<Value, ApiError> {
+    if let Some(sentence) = header(answer, NATS_SERVICE_ERROR) {
+        let code = header(answer, NATS_SERVICE_ERROR_CODE).and_then(|code| code.parse().ok()).unwrap_or(500);
+        return Err(ApiError::new(code, sentence));
+    }
+    serde_json::from_slice(&answer.payload)
+        .map_err(|error| ApiError::new(500, format!("the answer of the host is not JSON: {error}")))
+}
+
+fn request_error(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiError {
+    match kind {
+        RequestErrorKind::NoResponders => {
+            ApiError::new(NO_HOST, format!("no host answers {subject}: start a host in this namespace"))
+        }
+        RequestErrorKind::TimedOut => {
+            ApiError::new(NO_ANSWER, format!("no answer to {subject} within {within:?}: try again"))
+        }
+        RequestErrorKind::MaxPayloadExceeded => {
+            ApiError::new(413, format!("the request to {subject} is larger than the server takes"))
+        }
+        RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
+            ApiError::new(503, format!("cannot send a request to {subject}: {kind}"))
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The connection to the server: connecting, connection events, and requests with deadlines.
+//!
+//! Hosts and stores own one [`Connection`] each and share this module. Writes go through
+//! [`committer`](crate::committer).
+
+pub(crate) mod api;
+mod backoff;
+mod connect;
+pub(crate) mod direct;
+mod events;
+mod failure;
+mod reader;
+
+pub use connect::ServerFacts;
+pub(crate) use {
+    backoff::Backoff,
+    connect::connect,
+    events::ConnectionState,
+    failure::{Failure, is_out_of_room, kind_of},
+    reader::StreamReader,
+};
+
+use async_nats::{Client, jetstream};
+use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Timestamp;
+use tokio::sync::watch;
+
+/// The room that subject and headers need beside the payload in a message of the largest size, in bytes.
+pub(crate) const MESSAGE_OVERHEAD: usize = 4096;
+
+/// The size of one part of a value that is stored in parts, in bytes. It must never change: readers compute the number of
+/// parts from it.
+pub(crate) const PART_BYTES: usize = 512 * 1024;
+
+/// The connection of a backend or of the stores.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) state: watch::Receiver<ConnectionState>,
+}
+
+impl Connection {
+    /// Whether the connection has ended and will not be made again. The client library reconnects after every loss, unless
+    /// its own task has failed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.has_changed().is_err()
+    }
+
+    /// The connection's state now.
+    pub(crate) fn current_state(&self) -> ConnectionState {
+        self.state.borrow().clone()
+    }
+
+    /// The largest payload that the server stores or delivers, in bytes.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.client.max_payload().saturating_sub(MESSAGE_OVERHEAD)
+    }
+
+    /// The time by this machine's clock.
+    pub(crate) fn timestamp(&self) -> Timestamp {
+        jetway_core::clock::now()
+    }
+}
+
+/// The error for a connection that was closed before the setup was complete.
+pub(crate) fn closed_during_setup(error: impl std::error::Error + Send + Sync + 'static) -> BackendError {
+    let sentence = "the connection to the nats-server was closed before the setup was complete";
+    BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
+}

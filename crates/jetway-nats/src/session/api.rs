@@ -1,0 +1,285 @@
+//! Requests to the JetStream API. No other file names one of its operations.
+
+use super::{Connection, Failure, failure::value_of};
+use async_nats::jetstream::{
+    ErrorCode,
+    account::Account,
+    consumer,
+    message::StreamMessage,
+    response::Response,
+    stream::{self, PurgeRequest, PurgeResponse, RawMessage},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// The configuration and state of a stream.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StreamInfo {
+    pub(crate) config: stream::Config,
+    pub(crate) state: StreamState,
+    /// How many subjects match the filter. The state lists one page of them.
+    #[serde(default)]
+    total: usize,
+}
+
+/// The state of a stream.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StreamState {
+    /// When the latest message was written, in RFC 3339.
+    pub(crate) last_ts: String,
+    #[serde(default)]
+    pub(crate) subjects: Option<HashMap<String, u64>>,
+}
+
+/// The configuration and state of a consumer.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct ConsumerInfo {
+    pub(crate) config: consumer::Config,
+    /// The last message that it delivered.
+    #[serde(default)]
+    pub(crate) delivered: ConsumerPosition,
+    /// All messages up to this one are acknowledged.
+    #[serde(default)]
+    pub(crate) ack_floor: ConsumerPosition,
+}
+
+/// A position of a consumer in its stream.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct ConsumerPosition {
+    #[serde(default)]
+    pub(crate) stream_seq: u64,
+}
+
+/// A message of a stream, also if its headers cannot be parsed.
+#[derive(Debug)]
+pub(crate) struct RawOrParsed {
+    /// It has no headers if they cannot be parsed.
+    pub(crate) message: StreamMessage,
+    /// The headers in base64, if they cannot be parsed.
+    pub(crate) raw_headers: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FoundMessage {
+    message: RawMessage,
+}
+
+#[derive(Deserialize)]
+struct ConsumerNames {
+    #[serde(default)]
+    consumers: Option<Vec<String>>,
+    #[serde(default)]
+    total: usize,
+}
+
+#[derive(Deserialize)]
+struct Success {}
+
+/// One request: `STREAM.INFO.<stream>` and the like.
+async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
+    connection: &Connection,
+    operation: String,
+    body: &B,
+) -> Result<T, Failure> {
+    value_of(connection.jetstream.request::<_, _, Response<T>>(operation, body).await)
+}
+
+pub(crate) async fn account(connection: &Connection) -> Result<Account, Failure> {
+    request(connection, "INFO".to_owned(), &json!({})).await
+}
+
+/// Waits until the server has processed everything that was sent over this connection before.
+pub(crate) async fn round_trip(connection: &Connection) -> Result<(), Failure> {
+    account(connection).await.map(drop)
+}
+
+pub(crate) async fn stream_info(connection: &Connection, stream: &str) -> Result<StreamInfo, Failure> {
+    request(connection, format!("STREAM.INFO.{stream}"), &json!({})).await
+}
+
+pub(crate) async fn create_stream(
+    connection: &Connection,
+    config: &stream::Config,
+) -> Result<StreamInfo, Failure> {
+    request(connection, format!("STREAM.CREATE.{}", config.name), config).await
+}
+
+/// The subjects of a stream that match `filter`, with their numbers of messages. If there are none, this is one request.
+pub(crate) async fn subjects(
+    connection: &Connection,
+    stream: &str,
+    filter: &str,
+) -> Result<HashMap<String, u64>, Failure> {
+    let mut found = HashMap::new();
+    loop {
+        let query = json!({ "subjects_filter": filter, "offset": found.len() });
+        let info: StreamInfo = request(connection, format!("STREAM.INFO.{stream}"), &query).await?;
+        let page = info.state.subjects.unwrap_or_default();
+        let last = page.is_empty();
+        found.extend(page);
+        if last || found.len() >= info.total {
+            return Ok(found);
+        }
+    }
+}
+
+/// The latest message of a subject, read from the leader of the stream, which has every message that was acknowledged.
+pub(crate) async fn latest(
+    connection: &Connection,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<StreamMessage>, Failure> {
+    get(connection, stream, &json!({ "last_by_subj": subject })).await
+}
+
+/// The first message of a subject, wildcards allowed, from a sequence on, read from the leader of the stream. Messages
+/// whose headers cannot be parsed are included.
+pub(crate) async fn first_from(
+    connection: &Connection,
+    stream: &str,
+    subject: &str,
+    from: u64,
+) -> Result<Option<RawOrParsed>, Failure> {
+    let query = json!({ "seq": from.max(1), "next_by_subj": subject });
+    let Some(mut raw) = message_raw(connection, stream, &query).await? else { return Ok(None) };
+    if let Ok(message) = raw.clone().try_into() {
+        return Ok(Some(RawOrParsed { message, raw_headers: None }));
+    }
+    let raw_headers = Some(raw.headers.take().unwrap_or_default());
+    Ok(Some(RawOrParsed { message: parsed(raw)?, raw_headers }))
+}
+
+async fn get(
+    connection: &Connection,
+    stream: &str,
+    query: &serde_json::Value,
+) -> Result<Option<StreamMessage>, Failure> {
+    message_raw(connection, stream, query).await?.map(parsed).transpose()
+}
+
+fn parsed(raw: RawMessage) -> Result<StreamMessage, Failure> {
+    raw.try_into().map_err(|error: async_nats::Error| Failure::NoAnswer(error.to_string()))
+}
+
+async fn message_raw(
+    connection: &Connection,
+    stream: &str,
+    query: &serde_json::Value,
+) -> Result<Option<RawMessage>, Failure> {
+    match request::<_, FoundMessage>(connection, format!("STREAM.MSG.GET.{stream}"), query).await {
+        Ok(FoundMessage { message }) => Ok(Some(message)),
+        Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Removes one message. Returns false if it does not exist any more.
+pub(crate) async fn delete_message(
+    connection: &Connection,
+    stream: &str,
+    sequence: u64,
+) -> Result<bool, Failure> {
+    let query = json!({ "seq": sequence, "no_erase": true });
+    match request::<_, Success>(connection, format!("STREAM.MSG.DELETE.{stream}"), &query).await {
+        Ok(Success {}) => Ok(true),
+        Err(failure) if failure.is_absent() || failure.code() == Some(ErrorCode::SEQUENCE_NOT_FOUND) => {
+            Ok(false)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Removes every message whose subject matches `filter`, one by one. Returns their number.
+///
+/// This is no purge, because a purge makes a consumer with a wider filter forget which messages of other subjects it has
+/// delivered (observed with nats-server 2.15). If the host that holds such a message dies, the message stays in the
+/// stream and is never delivered again.
+pub(crate) async fn delete_one_by_one(
+    connection: &Connection,
+    stream: &str,
+    filter: &str,
+) -> Result<u64, Failure> {
+    let (mut from, mut removed) = (1, 0);
+    while let Some(RawOrParsed { message, .. }) = first_from(connection, stream, filter, from).await? {
+        from = message.sequence + 1;
+        removed += u64::from(delete_message(connection, stream, message.sequence).await?);
+    }
+    Ok(removed)
+}
+
+/// Removes every message whose subject matches `filter`. Returns their number. Only for streams without consumers, see
+/// [`delete_one_by_one`].
+pub(crate) async fn purge(connection: &Connection, stream: &str, filter: String) -> Result<u64, Failure> {
+    purge_with(connection, stream, PurgeRequest { filter: Some(filter), ..PurgeRequest::default() }).await
+}
+
+/// Removes every message below a sequence whose subject matches `filter`. Returns their number.
+pub(crate) async fn purge_before(
+    connection: &Connection,
+    stream: &str,
+    filter: String,
+    sequence: u64,
+) -> Result<u64, Failure> {
+    let query = PurgeRequest { filter: Some(filter), sequence: Some(sequence), ..PurgeRequest::default() };
+    purge_with(connection, stream, query).await
+}
+
+async fn purge_with(connection: &Connection, stream: &str, query: PurgeRequest) -> Result<u64, Failure> {
+    let purged: PurgeResponse = request(connection, format!("STREAM.PURGE.{stream}"), &query).await?;
+    Ok(purged.purged)
+}
+
+pub(crate) async fn consumer_info(
+    connection: &Connection,
+    stream: &str,
+    name: &str,
+) -> Result<ConsumerInfo, Failure> {
+    request(connection, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
+}
+
+/// Creates a consumer. If it exists, its configuration must be the same.
+pub(crate) async fn create_consumer(
+    connection: &Connection,
+    stream: &str,
+    config: &consumer::Config,
+) -> Result<ConsumerInfo, Failure> {
+    let name = config.durable_name.as_deref().or(config.name.as_deref()).unwrap_or_default();
+    let operation = format!("CONSUMER.CREATE.{stream}.{name}.{}", config.filter_subject);
+    request(connection, operation, &json!({ "stream_name": stream, "config": config, "action": "create" }))
+        .await
+}
+
+pub(crate) async fn delete_consumer(
+    connection: &Connection,
+    stream: &str,
+    name: &str,
+) -> Result<(), Failure> {
+    let Success {} = request(connection, format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await?;
+    Ok(())
+}
+
+/// The names of all consumers of a stream.
+pub(crate) async fn consumer_names(connection: &Connection, stream: &str) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    loop {
+        let query = json!({ "offset": names.len() });
+        let page: ConsumerNames = request(connection, format!("CONSUMER.NAMES.{stream}"), &query).await?;
+        let found = page.consumers.unwrap_or_default();
+        let last = found.is_empty();
+        names.extend(found);
+        if last || names.len() >= page.total {
+            return Ok(names);
+        }
+    }
+}
+
+/// The subject of pull requests for a consumer, without the prefix of the API.
+pub(crate) fn pull_subject(stream: &str, consumer: &str) -> String {
+    format!("CONSUMER.MSG.NEXT.{stream}.{consumer}")
+}
+
+/// The subject of direct reads of a stream, without the prefix of the API.
+pub(super) fn direct_subject(stream: &str) -> String {
+    format!("DIRECT.GET.{stream}")
+}

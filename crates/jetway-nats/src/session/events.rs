@@ -1,0 +1,96 @@
+//! Connection events of the client library, and the connection state that follows from them.
+
+use async_nats::{Event, ServerError};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The state of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ConnectionState {
+    /// Whether there is a connection now.
+    pub(crate) connected: bool,
+    /// How many times a connection was made. Replies to requests that went over an earlier one may be lost.
+    pub(crate) connects: u64,
+    /// The latest error that the server sent outside of any reply. Missing permissions are reported only in this way.
+    pub(crate) server_error: Option<String>,
+}
+
+impl ConnectionState {
+    /// The server's error as the end of a sentence; empty if there was none.
+    pub(crate) fn server_error_suffix(&self) -> String {
+        self.server_error.as_ref().map_or_else(String::new, |error| format!("; the server reports: {error}"))
+    }
+}
+
+/// Receives the events of a connection and updates its state.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionEvents(Arc<watch::Sender<ConnectionState>>);
+
+impl ConnectionEvents {
+    pub(super) fn new() -> (Self, watch::Receiver<ConnectionState>) {
+        let (sender, receiver) = watch::channel(ConnectionState::default());
+        (Self(Arc::new(sender)), receiver)
+    }
+
+    /// Whether there was a connection at any time.
+    pub(super) fn was_connected(&self) -> bool {
+        self.0.borrow().connects > 0
+    }
+
+    pub(super) fn handle(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                tracing::debug!("connected to the nats-server");
+                self.0.send_modify(|state| {
+                    state.connected = true;
+                    state.connects += 1;
+                });
+            }
+            Event::Disconnected => {
+                tracing::warn!("lost the connection to the nats-server; reconnecting");
+                self.0.send_modify(|state| state.connected = false);
+            }
+            Event::LameDuckMode => tracing::info!("the nats-server is about to shut down"),
+            Event::Draining | Event::Closed => {
+                tracing::debug!(%event, "the connection to the nats-server is closing");
+                self.0.send_modify(|state| state.connected = false);
+            }
+            Event::SlowConsumer(subscription) => {
+                // The server delivers the dropped messages again when their leases expire.
+                tracing::warn!(
+                    subscription,
+                    "this host is too slow: the client library dropped messages from the nats-server"
+                );
+            }
+            Event::ServerError(ServerError::Other(error)) => {
+                tracing::warn!(error, "the nats-server reports an error");
+                self.0.send_modify(|state| state.server_error = Some(error.clone()));
+            }
+            Event::ServerError(error) => tracing::warn!(%error, "the nats-server reports an error"),
+            Event::ClientError(error) => tracing::debug!(%error, "cannot connect to the nats-server yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted() {
+        let (events, state) = ConnectionEvents::new();
+        assert!(!events.was_connected());
+        events.handle(&Event::Connected);
+        events.handle(&Event::Disconnected);
+        assert_eq!((state.borrow().connected, state.borrow().connects), (false, 1));
+        events.handle(&Event::Connected);
+        assert_eq!((state.borrow().connected, state.borrow().connects), (true, 2));
+    }
+
+    #[test]
+    fn a_server_error_is_kept_for_later_messages() {
+        let (events, state) = ConnectionEvents::new();
+        events.handle(&Event::ServerError(ServerError::Other("permissions violation".to_owned())));
+        assert_eq!(state.borrow().server_error_suffix(), "; the server reports: permissions violation");
+    }
+}

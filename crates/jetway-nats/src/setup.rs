@@ -1,0 +1,56 @@
+//! What hosts and stores do first: connect, check the server, create the streams, and start committers.
+
+use crate::{
+    committer::Committer,
+    config::{Grouping, NatsConfig, WriteConfig},
+    dead_letters::DeadLetters,
+    names::{Names, Stream},
+    provision::{Provisioned, provision},
+    session::{self, Connection, ServerFacts, StreamReader},
+};
+use jetway_engine::backend::BackendError;
+use std::sync::Arc;
+
+/// A connection to a server on which the streams exist.
+pub(crate) struct Setup {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) facts: ServerFacts,
+    pub(crate) names: Names,
+    pub(crate) provisioned: Provisioned,
+    writes: WriteConfig,
+}
+
+impl Setup {
+    /// Connects, and makes sure that `streams` exist.
+    ///
+    /// # Errors
+    /// Those of [`session::connect`] and [`provision`].
+    pub(crate) async fn new(config: &NatsConfig, streams: &[Stream]) -> Result<Self, BackendError> {
+        let (connection, facts) = session::connect(config).await?;
+        let names = Names::new(config.namespace.clone());
+        let provisioned = provision(&connection, &names, config, streams).await?;
+        Ok(Self { connection, facts, names, provisioned, writes: config.writes.clone() })
+    }
+
+    /// Starts the committer of a stream.
+    pub(crate) async fn committer(&self, stream: Stream) -> Result<Committer, BackendError> {
+        let grouping = match self.provisioned.accepts_batches(stream) {
+            true => self.writes.grouping,
+            false => Grouping::Never,
+        };
+        let writes = WriteConfig { grouping, ..self.writes.clone() };
+        Committer::start(Arc::clone(&self.connection), self.names.stream(stream), writes).await
+    }
+
+    /// Starts the committer of dead letters.
+    pub(crate) async fn dead_letters(&self) -> Result<DeadLetters, BackendError> {
+        let committer = self.committer(Stream::Dead).await?;
+        Ok(DeadLetters::new(self.names.clone(), Arc::new(committer)))
+    }
+
+    /// A reader of a stream.
+    pub(crate) async fn reader(&self, stream: Stream) -> Result<StreamReader, BackendError> {
+        let one_replica = self.provisioned.replicas() == Some(1);
+        StreamReader::new(Arc::clone(&self.connection), self.names.stream(stream), one_replica).await
+    }
+}
