@@ -52,8 +52,8 @@ pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     let client = server.client().await?;
     let mut checks = server_checks(&config, client.server());
     let streams = streams(config).await;
-    let streams_ok = streams.status == CheckStatus::Ok;
-    checks.push(streams);
+    let streams_ok = streams.iter().all(|check| check.status != CheckStatus::Failed);
+    checks.extend(streams);
     if streams_ok {
         checks.extend(host_checks(client.hosts().await));
     }
@@ -80,11 +80,12 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
     ]
 }
 
-/// The streams of the namespace exist and are configured as this version needs them.
-async fn streams(config: NatsConfig) -> Check {
+/// The streams of the namespace exist and are configured as this version needs them, and none has an old name.
+async fn streams(config: NatsConfig) -> Vec<Check> {
     let namespace = config.namespace.clone();
+    let trusting = NatsConfig { provisioning: Provisioning::Trust, ..config.clone() };
     let config = NatsConfig { provisioning: Provisioning::Check, ..config };
-    match NatsBackend::connect(config).await {
+    let streams = match NatsBackend::connect(config).await {
         Ok(_) => {
             let details = format!("the streams of namespace {namespace} exist and are configured correctly");
             check("streams", CheckStatus::Ok, details)
@@ -93,6 +94,21 @@ async fn streams(config: NatsConfig) -> Check {
             let details = format!("{error}; the first host of a namespace creates its streams");
             check("streams", CheckStatus::Failed, details)
         }
+    };
+    let mut checks = vec![streams];
+    checks.extend(obsolete_streams(trusting).await);
+    checks
+}
+
+/// A warning for each stream that an earlier version used under another name. It uses a connection that checks nothing, so
+/// that it also works on a server without the streams of this version.
+async fn obsolete_streams(config: NatsConfig) -> Vec<Check> {
+    let found = async { NatsBackend::connect(config).await?.obsolete_streams().await };
+    match found.await {
+        Ok(sentences) => {
+            sentences.into_iter().map(|sentence| check("old name", CheckStatus::Warning, sentence)).collect()
+        }
+        Err(error) => vec![check("old name", CheckStatus::Warning, error.to_string())],
     }
 }
 
