@@ -6,7 +6,6 @@ use jetway_engine::{
     backend::{BackendError, BackendErrorKind, Ticket},
 };
 use jetway_state::{ItemId, RunId, RunKey, WorkflowName, run::ChunkRef};
-use std::fmt::Write as _;
 
 /// The parts of a ticket's subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,10 +142,7 @@ impl Names {
 
     /// The key of a part of a chunk.
     pub(crate) fn chunk_part(&self, run: &RunKey, chunk: ChunkRef, part: usize) -> String {
-        let mut subject = self.snapshot(run);
-        // Writing to a string cannot fail.
-        write!(subject, ".{}.{}.{part}", chunk.commit, chunk.number).unwrap_or_default();
-        subject
+        format!("{}.{}.{}.{part}", self.snapshot(run), chunk.commit, chunk.number)
     }
 
     /// All parts of a chunk.
