@@ -42,7 +42,7 @@ use crate::{
 use async_nats::{Message, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use late::GiveBackUntil;
+use late::NakUntil;
 use slots::Slots;
 use std::{pin::Pin, sync::Arc};
 use tokio::{
@@ -275,7 +275,7 @@ impl Pull {
     /// Drops the subscription and all requests. Late replies go to the old inbox and are given back.
     fn reset(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.context.late.give_back(messages, GiveBackUntil::Drained);
+            self.context.late.nak(messages, NakUntil::Drained);
         }
         self.slots.request_ended(None);
     }
@@ -291,7 +291,7 @@ impl Pull {
 impl Drop for Pull {
     fn drop(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.context.late.give_back(messages, GiveBackUntil::Drained);
+            self.context.late.nak(messages, NakUntil::Drained);
         }
     }
 }

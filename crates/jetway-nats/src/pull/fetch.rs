@@ -1,6 +1,6 @@
 //! One message of a consumer, within a time.
 
-use super::{DeliveryInfo, LateDeliveries, PullRequest, late::GiveBackUntil, status::Status};
+use super::{DeliveryInfo, LateDeliveries, PullRequest, late::NakUntil, status::Status};
 use crate::session::Connection;
 use async_nats::{Message, Subscriber};
 use futures::StreamExt as _;
@@ -101,7 +101,7 @@ impl PendingFetch<'_> {
 impl Drop for PendingFetch<'_> {
     fn drop(&mut self) {
         if let Some(subscriber) = self.subscriber.take() {
-            self.late.give_back(subscriber, GiveBackUntil::RequestEnd(self.end));
+            self.late.nak(subscriber, NakUntil::RequestEnd(self.end));
         }
     }
 }

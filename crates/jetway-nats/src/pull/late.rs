@@ -23,7 +23,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Until when messages are given back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum GiveBackUntil {
+pub(crate) enum NakUntil {
     /// Until the server has ended the subscription. For a pull with many requests.
     Drained,
     /// Until the first message, or until this time, when the request has certainly ended. For a request for one message:
@@ -33,12 +33,12 @@ pub(crate) enum GiveBackUntil {
 
 /// Gives back late messages.
 #[derive(Debug, Clone)]
-pub(crate) struct LateDeliveries(mpsc::Sender<(Subscriber, GiveBackUntil)>);
+pub(crate) struct LateDeliveries(mpsc::Sender<(Subscriber, NakUntil)>);
 
 impl LateDeliveries {
     /// Starts the task. It ends with the handle.
     pub(crate) fn start(connection: Arc<Connection>) -> (Self, AbortOnDropHandle<()>) {
-        let (sender, mut subscriptions) = mpsc::channel::<(Subscriber, GiveBackUntil)>(CAPACITY);
+        let (sender, mut subscriptions) = mpsc::channel::<(Subscriber, NakUntil)>(CAPACITY);
         let task = tokio::spawn(async move {
             let mut receiving = FuturesUnordered::new();
             loop {
@@ -58,16 +58,16 @@ impl LateDeliveries {
     }
 
     /// Takes over a subscription.
-    pub(crate) fn nak(&self, subscriber: Subscriber, until: GiveBackUntil) {
+    pub(crate) fn nak(&self, subscriber: Subscriber, until: NakUntil) {
         if self.0.try_send((subscriber, until)).is_err() {
             tracing::debug!("too many pulls end at once; their messages come back when their leases expire");
         }
     }
 }
 
-async fn give_back(connection: &Connection, mut subscriber: Subscriber, until: GiveBackUntil) {
+async fn give_back(connection: &Connection, mut subscriber: Subscriber, until: NakUntil) {
     match until {
-        GiveBackUntil::Drained => {
+        NakUntil::Drained => {
             let drained = async {
                 if subscriber.drain().await.is_err() {
                     return;
@@ -84,7 +84,7 @@ async fn give_back(connection: &Connection, mut subscriber: Subscriber, until: G
                 );
             }
         }
-        GiveBackUntil::RequestEnd(end) => {
+        NakUntil::RequestEnd(end) => {
             if let Ok(Some(message)) = timeout_at(end, subscriber.next()).await {
                 nak(connection, message).await;
             }
