@@ -127,7 +127,7 @@ async fn a_host_waits_for_its_server() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_failed_run_and_an_unknown_one_have_exit_codes_of_their_own() -> Result<()> {
+async fn a_failed_run_and_an_unknown_run_have_exit_codes() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("codes"));
     let _host = HostProcess::start(&url, &ns, &[]).await?;
     let verb = async |arguments: &[&str]| {

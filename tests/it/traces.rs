@@ -114,7 +114,7 @@ async fn a_run_without_a_caller_is_a_trace_of_its_own() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_run_has_a_span_of_its_own_below_the_step_that_waits_for_it() -> Result<()> {
+async fn a_child_run_has_a_span_below_the_step_that_waits() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("traces"));
     let collector = Collector::start().await?;
     let program = built("jetway-tests", "crash-host", &["fail-points"]);

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_named_for_its_set_of_packages_and_its_python() {
+    fn an_environment_is_named_after_its_packages_and_python() {
         let packages = owned(&["a", "b"]);
         assert_eq!(digest("3.12", &packages), digest("3.12", &owned(&["b", "a", "a"])));
         assert_ne!(digest("3.12", &packages), digest("3.13", &packages));

@@ -139,7 +139,7 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for PartStore {
 }
 
 #[tokio::test]
-async fn a_store_that_keeps_checkpoints_in_parts_keeps_the_record_too() {
+async fn a_checkpoint_in_parts_has_the_snapshot_too() {
     let two = Two { first: First {}, second: Second { breaks: false } };
     let ctx = WorkflowCtx::new(Count::default());
     let store = PartStore::default();

@@ -45,7 +45,7 @@ const HEADERS: [&[u8]; 9] = [
 
 /// Promise 7: not even a start whose headers cannot be read disappears, or keeps others from being taken.
 #[tokio::test(flavor = "multi_thread")]
-async fn p7_starts_whose_headers_cannot_be_read_are_buried_and_do_not_come_again() -> Result<()> {
+async fn p7_starts_with_unreadable_headers_become_dead_letters() -> Result<()> {
     let mut host = Host::start("raw").await?;
     let pid = host.process.pid();
     for (number, headers) in HEADERS.into_iter().enumerate() {
@@ -67,7 +67,7 @@ async fn p7_starts_whose_headers_cannot_be_read_are_buried_and_do_not_come_again
 /// The client library of the host fails over a lone carriage return, and its connection with it. The process ends, as one
 /// that cannot go on has to, and the one that a service manager starts in its place takes the message away first.
 #[tokio::test(flavor = "multi_thread")]
-async fn p7_a_header_that_the_client_library_fails_over_costs_one_process_once() -> Result<()> {
+async fn p7_a_fatal_header_ends_one_process_once() -> Result<()> {
     let mut host = Host::start("return").await?;
     publish(&host, &host.subject("start.chain"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"0").await?;
     let next = HostProcess::start(&host.url, &host.ns, &[]).await?;

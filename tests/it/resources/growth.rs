@@ -11,7 +11,7 @@ use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use jetway_tests::resources::Growth;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_a_context_that_grows_without_end_is_warned_of_and_then_fails_its_run_alone() -> Result<()> {
+async fn p9_a_growing_context_is_warned_of_and_fails_its_run() -> Result<()> {
     let server = NatsServer::start().await?;
     let (url, ns) = (server.url(), unique_namespace("growth"));
     let host = HostProcess::start(&url, &ns).await?;
@@ -31,7 +31,7 @@ async fn p9_a_context_that_grows_without_end_is_warned_of_and_then_fails_its_run
 
 /// The record of the failure has to fit where the record of the run just did.
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_a_run_can_fail_from_a_snapshot_that_is_as_large_as_it_may_be() -> Result<()> {
+async fn p9_a_run_with_a_snapshot_at_the_limit_can_fail() -> Result<()> {
     let setup = Setup::new("brim").await?;
     let size = async |id: &str, bytes: usize, steps: u32| {
         setup.start("grow", &Growth { bytes, steps }, &named(id)?).await?;

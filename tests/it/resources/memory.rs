@@ -24,7 +24,7 @@ const TOO_MUCH: usize = 1 << 46;
 /// A host cannot limit what its nodes allocate. It is lost, and started again by whoever supervises it, and the run that
 /// did it fails when it has done so often enough.
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_a_node_that_takes_its_host_down_fails_its_run_and_no_other() -> Result<()> {
+async fn p9_a_node_that_kills_its_host_fails_its_run_only() -> Result<()> {
     let setup = Setup::impatient("hungry", EngineConfig::default()).await?;
     let (url, ns) = (setup.server.url(), setup.ns.clone());
     let deaths = Arc::new(AtomicU32::new(0));

@@ -9,7 +9,7 @@ const MIB: usize = 1 << 20;
 
 /// An input has to come as one message.
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_an_input_that_no_message_carries_is_refused_before_anything_happens() -> Result<()> {
+async fn p9_an_oversized_input_is_refused_at_once() -> Result<()> {
     let setup = Setup::new("input").await?;
     let job = Job { ballast: "i".repeat(2 * MIB), ..Job::ordinary() };
     let asked = setup.start("work", &job, &named("asked")?).await.err().context("refused")?;
@@ -44,7 +44,7 @@ async fn p9_large_inputs_and_values_go_beside_the_snapshot() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_a_snapshot_over_the_limit_fails_its_run_alone_and_says_why() -> Result<()> {
+async fn p9_an_oversized_snapshot_fails_its_run_only() -> Result<()> {
     let setup = Setup::new("snapshot").await?;
     let context = Job { context_bytes: 2 * MIB, ..Job::ordinary() };
     let output = Job { output: ("o".to_owned(), 2 * MIB), ..Job::ordinary() };
@@ -60,7 +60,7 @@ async fn p9_a_snapshot_over_the_limit_fails_its_run_alone_and_says_why() -> Resu
 
 /// A line break is one byte in the snapshot, and two in JSON.
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_an_output_that_no_message_carries_is_left_out_of_the_result() -> Result<()> {
+async fn p9_an_oversized_output_is_left_out_of_the_result() -> Result<()> {
     let setup = Setup::new("output").await?;
     let job = Job { output: ("\n".to_owned(), 600_000), ..Job::ordinary() };
     let done = result_of(&setup, "work", "r", &job).await?;

@@ -8,7 +8,7 @@ use jetway_tests::resources::Job;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p9_ten_thousand_branches_are_gathered_and_the_snapshot_stays_small() -> Result<()> {
+async fn p9_ten_thousand_branches_keep_the_snapshot_small() -> Result<()> {
     let setup = Setup::new("wide").await?;
     let job = Job { branches: 10_000, branch_bytes: 100, ..Job::ordinary() };
     let began = Instant::now();

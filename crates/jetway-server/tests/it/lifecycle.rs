@@ -105,7 +105,7 @@ async fn the_directory_of_a_panicking_test_is_kept() {
 }
 
 #[tokio::test]
-async fn a_server_that_somebody_else_has_killed_is_noticed_and_restarts() {
+async fn a_server_that_was_killed_from_outside_restarts() {
     let mut server = NatsServer::start().await.unwrap();
     assert!(server.try_exit().unwrap().is_none());
     let pid = server.pid().unwrap().to_string();
