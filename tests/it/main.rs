@@ -10,6 +10,5 @@ mod idle;
 mod misbehaving_clients;
 mod resources;
 mod support;
-mod tidy;
 mod traces;
 mod verifier;

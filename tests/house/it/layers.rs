@@ -86,7 +86,8 @@ fn made_up(root: &Path, crates: &[(&str, &str)]) -> Result<Metadata> {
     for (name, dependencies) in crates {
         fs::create_dir_all(root.join(name).join("src"))?;
         fs::write(root.join(name).join("src/lib.rs"), "")?;
-        let manifest = format!("[package]\nname = \"{name}\"\nedition = \"2024\"\n{dependencies}");
+        let manifest =
+            format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{dependencies}");
         fs::write(root.join(name).join("Cargo.toml"), manifest)?;
     }
     manifests(root)

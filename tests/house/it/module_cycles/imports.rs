@@ -32,7 +32,7 @@ struct Names {
 pub(super) fn imports(files: &Files, root: &str) -> Result<Imports> {
     let mut parts = Vec::new();
     let items = parse(files, root)?;
-    collect(files, Part { module: Vec::new(), file: root.to_owned(), items }, String::new(), &mut parts)?;
+    collect(files, Part { module: Vec::new(), file: root.to_owned(), items }, "", &mut parts)?;
     let names = names(&parts);
     let mut imports: Imports = names.modules.iter().map(|module| (module.clone(), BTreeMap::new())).collect();
     for part in parts.iter().filter(|part| !part.module.is_empty()) {
@@ -50,7 +50,7 @@ fn parse(files: &Files, file: &str) -> Result<Vec<Item>> {
 }
 
 /// Adds a part and the modules in it. `folder` is where the files of its modules are.
-fn collect(files: &Files, part: Part, folder: String, parts: &mut Vec<Part>) -> Result<()> {
+fn collect(files: &Files, part: Part, folder: &str, parts: &mut Vec<Part>) -> Result<()> {
     for item in &part.items {
         let Item::Mod(ItemMod { ident, attrs, content, .. }) = item else { continue };
         if is_for_tests(attrs) {
@@ -69,7 +69,7 @@ fn collect(files: &Files, part: Part, folder: String, parts: &mut Vec<Part>) -> 
                 (file, items)
             }
         };
-        collect(files, Part { module, file, items }, inner, parts)?;
+        collect(files, Part { module, file, items }, &inner, parts)?;
     }
     parts.push(part);
     Ok(())
