@@ -5,10 +5,7 @@ use anyhow::{Context, Result, ensure};
 use async_nats::{HeaderMap, Subscriber, jetstream};
 use futures::StreamExt;
 use hdrhistogram::Histogram;
-use jetway::{
-    Client, RunId,
-    client::{NatsConfig, StartOptions},
-};
+use jetway::{Client, NatsConfig, RunId, client::StartOptions};
 use serde_json::Value;
 use std::{
     collections::HashMap,

@@ -3,7 +3,7 @@
 use crate::{HEAP, mixed::Mixed};
 use anyhow::{Context, Result};
 use clap::Args;
-use jetway::{Host, nats::NatsConfig};
+use jetway::{Host, NatsConfig};
 use std::{process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},

@@ -4,10 +4,7 @@ use crate::mixed::Job;
 use anyhow::{Context, Result, ensure};
 use async_nats::Subscriber;
 use futures::StreamExt;
-use jetway::{
-    Client, RunId,
-    client::{NatsConfig, StartOptions},
-};
+use jetway::{Client, NatsConfig, RunId, client::StartOptions};
 use jetway_server::try_wait_until;
 use serde_json::Value;
 use std::{

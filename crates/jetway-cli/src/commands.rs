@@ -14,7 +14,7 @@ mod verify;
 use crate::exit::Exit;
 use clap::Subcommand;
 use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP};
-use jetway::engine::Control;
+use jetway::client::Control;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -8,7 +8,7 @@ pub(crate) use duration::{elapsed, parse_duration};
 pub(crate) use progress::{FileProgress, PhaseProgress};
 pub(crate) use table::{Column, bytes, count, table};
 
-use jetway::run::{DoneView, ErrorView, Status};
+use jetway::client::{DoneView, ErrorView, Status};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 

@@ -7,9 +7,7 @@ use crate::{
 };
 use jetway::{
     Client, RunId, RunKey, WorkflowName,
-    client::{ClientError, StartOptions},
-    engine::Control,
-    run::DoneView,
+    client::{ClientError, Control, DoneView, StartOptions},
 };
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};

@@ -6,9 +6,10 @@ use crate::{
     driver::program,
     fleet::Fleet,
 };
-use jetway::{RunKey, run::Snapshot};
+use jetway::RunKey;
 use jetway_engine::backend::SnapshotStore as _;
 use jetway_state::codec;
+use jetway_state::run::Snapshot;
 use serde::Serialize;
 
 /// The maximum number of violations in a description.

@@ -5,7 +5,10 @@ use crate::{
     fleet::{ACK_WAIT, STALE_AFTER, nats_config},
     interpreter::{ChildInterpreter, Interpreter, Journal},
 };
-use jetway::{Host, Namespace, engine::EngineConfig, host::SystemConfig, run::Limits};
+use jetway::{
+    Host, Namespace,
+    host::{EngineConfig, Limits, SystemConfig},
+};
 use std::{path::Path, time::Duration};
 
 /// Serves the interpreter until the process is stopped or killed.

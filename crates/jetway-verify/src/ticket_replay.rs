@@ -1,13 +1,13 @@
 //! Duplicated tickets: published again while the first one is still there, or long after it was acked.
 
 use crate::{Error, runs::Runs};
-use jetway::{
-    Fingerprint,
-    run::{Snapshot, pending_tickets},
-};
 use jetway_engine::backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _};
 use jetway_nats::NatsBackend;
 use jetway_state::codec;
+use jetway_state::{
+    Fingerprint,
+    run::{Snapshot, pending_tickets},
+};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
 /// How many tickets are kept for later.

@@ -21,9 +21,12 @@ mod error;
 mod options;
 mod views;
 
-pub use crate::nats::{NatsAuth, NatsConfig};
-pub use connection::Client;
+pub use connection::{Client, check_streams, obsolete_streams};
 pub use error::ClientError;
-pub use jetway_engine::backend::{HostInfo, RunsQuery};
+pub use jetway_engine::{
+    Control,
+    backend::{HostInfo, RunsQuery},
+};
+pub use jetway_state::run::{DoneView, ErrorView, PendingView, Status, StatusView};
 pub use options::StartOptions;
 pub use views::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView};

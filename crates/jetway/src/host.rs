@@ -32,6 +32,8 @@ pub use jetway_actors::{
     Drained, Fatal, RestartPolicy, ShutdownSignal, SystemConfig, SystemError, SystemStatus,
     shutdown_requested,
 };
+pub use jetway_engine::EngineConfig;
+pub use jetway_state::run::Limits;
 
 use crate::background::BackgroundRuntime;
 use jetway_engine::{BuildError, Engine, backend::BackendError};

@@ -61,7 +61,8 @@
 //! | [`Host`] | runs workflows |
 //! | [`Client`] | starts runs and reads their results |
 //! | [`telemetry`] | logs and traces |
-//! | [`distributed`], [`checkpoint`] | workflows without hosts, over your own stores |
+//! | [`stores`] | workflows without hosts, over stores of your choice |
+//! | [`Workflow::run_with_checkpoint`] | runs in one process that can be resumed after a crash |
 //!
 //! # Guarantees
 //!
@@ -75,34 +76,36 @@
 
 mod background;
 pub mod client;
+mod compat;
 pub mod guide;
 pub mod host;
 pub mod nats;
 pub mod prelude;
+pub mod stores;
 pub mod telemetry;
 
 #[doc(hidden)]
 pub use jetway_core::macro_support;
 
 pub use client::Client;
+pub use compat::{
+    batch, checkpoint, composite, context, distributed, error, node, retry, source, split, transition,
+    workflow,
+};
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun, CompositeNode,
-    Context, ContextStore, Counter, EventLog, Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore,
-    LoggedEvent, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source, SplitNode,
-    StepCallbacks, StepError, Transition, WorkItem, WorkQueue, Workflow, WorkflowCtx, checkpoint, context,
-    distributed, event_log, merge, node,
-    nodes::{batch, composite, retry, source, split},
-    step,
-    step::StepScope,
-    transition, with_retry, workflow,
+    Context, Counter, EventLog, Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent,
+    Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source, SplitNode, Transition, WorkItem,
+    Workflow, WorkflowCtx, merge,
+    nodes::source::source,
+    step::{StepScope, step},
+    with_retry,
 };
-pub use jetway_engine as engine;
-pub use jetway_engine::memory;
 pub use jetway_macros::{Merge, node, workflow};
 pub use jetway_state::{
-    BadName, EdgeKind, Error, Fingerprint, FloxideError, Graph, GraphEdge, GraphNode, ItemId, Namespace,
-    NodeState, RunId, RunKey, Timestamp, WorkflowName, error, run,
+    BadName, EdgeKind, Error, FloxideError, Graph, GraphEdge, GraphNode, ItemId, Namespace, RunId, RunKey,
+    WorkflowName,
 };
 pub use nats::{NatsAuth, NatsConfig};
 

@@ -1,9 +1,9 @@
 //! The connection to the NATS server, and the stores on it.
 
 pub use jetway_nats::{
-    Grouping, NatsAuth, NatsBackend, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore,
-    NatsLivenessStore, NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore,
-    NatsWorkQueue, Provisioning, ServerFacts, WriteConfig, start_subject,
+    Grouping, NatsAuth, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore, NatsLivenessStore,
+    NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore, NatsWorkQueue,
+    Provisioning, ServerFacts, WriteConfig, start_subject,
 };
 
 use jetway_state::{BadName, Namespace};

@@ -1,6 +1,6 @@
 //! The names that most workflows need: `use jetway::prelude::*;`.
 
 pub use crate::{
-    Client, Context, Error, Fixed, Host, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx, node,
-    step, workflow,
+    Client, Context, Error, Fixed, Host, Merge, Node, SharedState, Transition, Workflow, WorkflowCtx, step,
 };
+pub use jetway_macros::{node, workflow};

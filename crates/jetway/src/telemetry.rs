@@ -37,11 +37,13 @@ mod remote;
 mod reporting_exporter;
 
 pub use fixed_ids::FixedIds;
+pub use jetway_engine::Tracer;
 pub use otel_tracer::OtelTracer;
-pub use propagation::current_trace;
+
+pub(crate) use propagation::current_trace;
 
 use export::Export;
-use jetway_engine::{PlainTracer, Tracer};
+use jetway_engine::PlainTracer;
 use opentelemetry_otlp::ExporterBuildError;
 use std::sync::{Arc, OnceLock};
 use tracing::level_filters::LevelFilter;

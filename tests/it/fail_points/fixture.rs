@@ -4,8 +4,9 @@ use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::TryStreamExt;
-use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, client::StartOptions, nats::NatsBackend};
+use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, client::StartOptions};
 use jetway_engine::fail_point::FailPoint;
+use jetway_nats::NatsBackend;
 use jetway_testing::{unique_namespace, wait_until};
 use serde_json::json;
 use std::{

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::support::DEADLINE;
 use anyhow::{Context, Result, ensure};
-use jetway::{RunKey, WorkflowName, client::RunsQuery, engine::Control, run::Status};
+use jetway::{
+    RunKey, WorkflowName,
+    client::{Control, RunsQuery, Status},
+};
 use jetway_engine::fail_point::FailPoint;
 use jetway_testing::wait_until;
 use serde_json::{Value, json};

@@ -7,7 +7,11 @@ use super::{
 use crate::support::DEADLINE;
 use anyhow::{Context, Result};
 use async_nats::jetstream::stream::Config;
-use jetway::{Client, NatsConfig, client::ClientError, engine::EngineConfig, run::Status};
+use jetway::{
+    Client, NatsConfig,
+    client::{ClientError, Status},
+    host::EngineConfig,
+};
 use jetway_testing::{NATS_CONF, NatsServer, unique_namespace, wait_until};
 use jetway_tests::resources::{Growth, Job};
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::support::DEADLINE;
 use anyhow::Result;
-use jetway::{Client, client::NatsConfig, run::Status};
+use jetway::{Client, NatsConfig, client::Status};
 use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use jetway_tests::resources::Growth;
 

@@ -7,7 +7,7 @@ use super::{
 use crate::support::DEADLINE;
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use jetway::{engine::EngineConfig, run::Status};
+use jetway::{client::Status, host::EngineConfig};
 use jetway_testing::{resident_bytes, unique_namespace, wait_until};
 use serde_json::Value;
 use std::{

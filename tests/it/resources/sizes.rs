@@ -2,7 +2,7 @@
 
 use super::support::{Setup, completes, goes_on, key, limit, named, result_of};
 use anyhow::{Context, Result};
-use jetway::run::Status;
+use jetway::client::Status;
 use jetway_tests::resources::Job;
 
 const MIB: usize = 1 << 20;

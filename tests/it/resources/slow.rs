@@ -3,7 +3,7 @@
 use super::support::{Setup, completes, goes_on, host, impatient, publish};
 use crate::support::DEADLINE;
 use anyhow::Result;
-use jetway::{Client, engine::EngineConfig};
+use jetway::{Client, host::EngineConfig};
 use jetway_testing::{NatsServer, Proxy, unique_namespace, wait_until};
 use jetway_tests::resources::Job;
 use std::{

@@ -4,11 +4,9 @@ use crate::support::DEADLINE;
 use anyhow::{Context, Result};
 use async_nats::jetstream::stream::Config;
 use jetway::{
-    Client, Host, RunId, RunKey,
-    client::{NatsConfig, StartOptions},
-    engine::EngineConfig,
-    host::HostHandle,
-    run::{DoneView, Status},
+    Client, Host, NatsConfig, RunId, RunKey,
+    client::{DoneView, StartOptions, Status},
+    host::{EngineConfig, HostHandle},
 };
 use jetway_testing::{NatsServer, unique_namespace};
 use jetway_tests::resources::{Job, Report, grow, work};

@@ -4,8 +4,11 @@
 
 use anyhow::{Context as _, Result};
 use jetway::{
-    ChildRun, Counter, Host, Merge, Namespace, NatsConfig, engine::EngineConfig, host::SystemConfig,
-    prelude::*, step, telemetry::Telemetry,
+    ChildRun, Counter, Host, Merge, Namespace, NatsConfig,
+    host::{EngineConfig, SystemConfig},
+    prelude::*,
+    step,
+    telemetry::Telemetry,
 };
 use serde::{Deserialize, Serialize};
 use std::{env, fs::OpenOptions, io::Write as _, path::PathBuf, time::Duration};

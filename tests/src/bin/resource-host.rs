@@ -2,7 +2,7 @@
 //! or until its standard input is closed, as it is when whoever started it is gone.
 
 use anyhow::{Context, Result};
-use jetway::{Host, engine::EngineConfig, nats::NatsConfig};
+use jetway::{Host, NatsConfig, host::EngineConfig};
 use jetway_tests::resources::{grow, hungry, work};
 use std::{env, time::Duration};
 use tokio::io::AsyncReadExt;

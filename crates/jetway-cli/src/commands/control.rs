@@ -2,7 +2,7 @@
 
 use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
-use jetway::{RunId, RunKey, WorkflowName, engine::Control};
+use jetway::{RunId, RunKey, WorkflowName, client::Control};
 
 pub(super) const CANCEL_HELP: &str = "\
 Drops pending steps, interrupts running steps and discards their results. A cancelled

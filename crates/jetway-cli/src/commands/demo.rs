@@ -13,8 +13,7 @@ use anyhow::Context;
 use clap::Args;
 use jetway::{
     Client,
-    client::{ClientError, StartOptions},
-    run::{DoneView, Status},
+    client::{ClientError, DoneView, StartOptions, Status},
 };
 use std::{path::PathBuf, pin::pin, time::Duration};
 use tokio::time::MissedTickBehavior;

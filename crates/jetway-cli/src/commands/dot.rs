@@ -6,10 +6,10 @@ use crate::{args::ServerArgs, exit::Exit, output};
 use anyhow::Context;
 use clap::Args;
 use jetway::{
-    Client, NodeState, RunId, RunKey,
-    client::{ClientError, WorkflowView},
-    run::{StatusView, node_states},
+    Client, RunId, RunKey,
+    client::{ClientError, StatusView, WorkflowView},
 };
+use jetway_state::{NodeState, run::node_states};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

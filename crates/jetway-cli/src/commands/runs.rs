@@ -8,8 +8,7 @@ use crate::{
 use clap::Args;
 use jetway::{
     WorkflowName,
-    client::{RunSummary, RunsQuery, UnreadableRun},
-    run::Status,
+    client::{RunSummary, RunsQuery, Status, UnreadableRun},
 };
 
 const AFTER_HELP: &str = "\

@@ -9,8 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use jetway::{
     Client, RunId, RunKey,
-    client::{ClientError, StartOptions},
-    run::{DoneView, Status},
+    client::{ClientError, DoneView, StartOptions, Status},
 };
 use serde_json::{Value, json};
 use std::{io::Read, path::PathBuf, time::Duration};

@@ -6,7 +6,7 @@ use crate::{
     output::{self, Column, count, table},
 };
 use clap::Args;
-use jetway::{RunId, RunKey, WorkflowName, run::StatusView};
+use jetway::{RunId, RunKey, WorkflowName, client::StatusView};
 
 const AFTER_HELP: &str = "\
 Reads the run's record from the server; no host has to be running.

@@ -1,7 +1,7 @@
 //! Progress bars on standard error.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jetway::run::StatusView;
+use jetway::client::StatusView;
 use std::time::Duration;
 
 /// The nodes of the corpus workflow that process single files.

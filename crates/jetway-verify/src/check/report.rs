@@ -11,10 +11,11 @@ use crate::{
     reference_model::Expected,
     runs::{Runs, Started},
 };
-use jetway::run::{DoneView, Snapshot};
+use jetway::client::DoneView;
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
 use jetway_state::codec;
+use jetway_state::run::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A violation of one run, or of the phase as a whole.

@@ -5,7 +5,7 @@ use super::{
     Violation,
 };
 use crate::{interpreter::PlainLedger, program::BranchOutput, reference_model::Expected};
-use jetway::run::Status;
+use jetway::client::Status;
 use std::collections::BTreeMap;
 
 /// What is recorded of a run.

@@ -21,12 +21,6 @@ fn keyword(line: &str) -> &str {
     line.split(' ').next().unwrap_or(line)
 }
 
-/// The path of the item to which a line belongs.
-fn owner(line: &str) -> &str {
-    let path = line.rsplit(' ').next().unwrap_or(line);
-    if is_member(line) { path.rsplit_once("::").map_or(path, |(owner, _)| owner) } else { path }
-}
-
 /// An item in the documentation of a crate.
 #[derive(Debug, Clone, Copy)]
 struct Item<'a> {
@@ -161,35 +155,39 @@ impl<'a> Documentation<'a> {
         members
     }
 
+    /// Collects the paths of an item and of everything in it.
     fn walk(&self, path: Path<'a>, paths: &mut Vec<Path<'a>>) -> Result<()> {
-        let Path { item, hidden, .. } = path;
-        let module = path.path.clone();
+        let (module, hidden, item) = (path.path.clone(), path.hidden, path.item);
         paths.push(path);
-        if item.kind() != "module" {
-            return Ok(());
-        }
-        for child in self.items(item.krate, &item.inner()["items"]).filter(|child| child.is_public()) {
+        if item.kind() == "module" { self.walk_module(&module, hidden, item, paths) } else { Ok(()) }
+    }
+
+    /// Collects the paths of everything in `module`, which is public as `parent`.
+    fn walk_module(
+        &self,
+        parent: &str,
+        hidden: bool,
+        module: Item<'a>,
+        paths: &mut Vec<Path<'a>>,
+    ) -> Result<()> {
+        for child in self.items(module.krate, &module.inner()["items"]).filter(|child| child.is_public()) {
             let hidden = hidden || child.is_hidden();
-            let next = |name: &str, item: Item<'a>| Path {
-                path: format!("{module}::{name}"),
+            let (name, target) = if child.kind() == "use" {
+                (child.inner()["name"].as_str().unwrap_or_default(), self.target(child)?)
+            } else {
+                (child.name(), Some(child))
+            };
+            let path = |item: Item<'a>| Path {
+                path: format!("{parent}::{name}"),
                 hidden: hidden || item.is_hidden(),
                 item,
             };
-            if child.kind() != "use" {
-                self.walk(next(child.name(), child), paths)?;
-                continue;
-            }
-            let name = child.inner()["name"].as_str().unwrap_or_default();
-            match (self.target(child)?, child.inner()["is_glob"] == true) {
-                (None, _) => paths.push(next(name, child)),
-                (Some(target), false) => self.walk(next(name, target), paths)?,
-                (Some(target), true) => {
-                    for item in
-                        self.items(target.krate, &target.inner()["items"]).filter(|item| item.is_public())
-                    {
-                        self.walk(next(item.name(), item), paths)?;
-                    }
+            match target {
+                Some(target) if child.inner()["is_glob"] == true => {
+                    self.walk_module(parent, hidden, target, paths)?;
                 }
+                Some(target) => self.walk(path(target), paths)?,
+                None => paths.push(path(child)),
             }
         }
         Ok(())
@@ -204,9 +202,9 @@ fn member_keyword(member: Item<'_>) -> &'static str {
     }
 }
 
-/// The lines, sorted.
+/// The lines, sorted, each with the id of the item to which it belongs.
 #[derive(Debug)]
-pub(crate) struct Listing(BTreeSet<String>);
+pub(crate) struct Listing(BTreeMap<String, (String, u64)>);
 
 impl Listing {
     /// Lists what `jetway` makes public.
@@ -217,14 +215,20 @@ impl Listing {
         let mut paths = Vec::new();
         documentation.walk(Path { path: "jetway".to_owned(), hidden: false, item }, &mut paths)?;
         // Visible before hidden, short before long: the first path of an item is its main path.
-        paths.sort_by_key(|path| (path.hidden, path.path.matches("::").count(), path.path.clone()));
+        paths.sort_by_key(|path| {
+            (path.hidden, path.path.matches("::").count(), path.path.clone(), path.item.id())
+        });
+        // Two re-exports may give one path.
+        paths.dedup_by(|later, earlier| later.path == earlier.path && later.item.id() == earlier.item.id());
         let mut listed = BTreeSet::new();
-        let mut lines = BTreeSet::new();
-        let mut add = |hidden: bool, keyword: &str, path: &str| {
-            lines.insert(format!("{}{keyword} {path}", if hidden { "hidden " } else { "" }));
-        };
+        let mut lines = BTreeMap::new();
         for Path { path, hidden, item } in &paths {
-            // Modules are listed at each of their paths, since items differ.
+            let mut add = |hidden: bool, keyword: &str, path: &str| {
+                let (krate, id) = item.id();
+                let line = format!("{}{keyword} {path}", if hidden { "hidden " } else { "" });
+                lines.insert(line, (krate.to_owned(), id));
+            };
+            // Modules are listed at each of their paths, because their items are.
             if item.kind() != "module" && !listed.insert(item.id()) {
                 add(*hidden, "use", path);
                 continue;
@@ -238,14 +242,17 @@ impl Listing {
     }
 
     pub(crate) fn contains(&self, line: &str) -> bool {
-        self.0.contains(line)
+        self.0.contains_key(line)
     }
 
-    /// The lines that belong to the items of `named`, and the other lines.
+    /// The lines of `named` with the members of their items, and the other lines.
     pub(crate) fn split(&self, named: &BTreeSet<&str>) -> (BTreeSet<&str>, BTreeSet<&str>) {
-        let owners: BTreeSet<_> = named.iter().map(|line| owner(line)).collect();
-        self.0.iter().map(String::as_str).partition(|line| {
-            if is_member(line) { owners.contains(owner(line)) } else { named.contains(line) }
-        })
+        let items: BTreeSet<_> = named.iter().filter_map(|line| self.0.get(*line)).collect();
+        let lines = self.0.iter().map(|(line, item)| {
+            (line.as_str(), named.contains(line.as_str()) || (is_member(line) && items.contains(item)))
+        });
+        let (inside, outside): (Vec<_>, Vec<_>) = lines.partition(|(_, is_named)| *is_named);
+        let without_flag = |(line, _)| line;
+        (inside.into_iter().map(without_flag).collect(), outside.into_iter().map(without_flag).collect())
     }
 }

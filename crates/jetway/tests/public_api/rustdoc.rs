@@ -8,7 +8,15 @@ use serde_json::Value;
 use std::{collections::BTreeMap, env, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 /// `jetway` and the crates of the workspace that it re-exports.
-const CRATES: [&str; 5] = ["jetway", "jetway-actors", "jetway-core", "jetway-macros", "jetway-nats"];
+const CRATES: [&str; 7] = [
+    "jetway",
+    "jetway-actors",
+    "jetway-core",
+    "jetway-engine",
+    "jetway-macros",
+    "jetway-nats",
+    "jetway-state",
+];
 
 const FLAGS: &str = "-Z unstable-options --output-format json --document-hidden-items";
 

@@ -4,7 +4,7 @@ use crate::{
     output::{self, Column, bytes, count, table},
     workflows::corpus::{CorpusReport, TermCount},
 };
-use jetway::run::DoneView;
+use jetway::client::DoneView;
 use std::fmt::Write;
 
 /// How many skipped files are listed.

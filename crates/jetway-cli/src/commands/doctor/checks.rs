@@ -6,8 +6,8 @@ use crate::{
 };
 use jetway::{
     NatsConfig,
-    client::{ClientError, HostInfo},
-    nats::{NatsBackend, Provisioning, ServerFacts},
+    client::{ClientError, HostInfo, check_streams, obsolete_streams},
+    nats::ServerFacts,
 };
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -83,10 +83,8 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
 /// The streams of the namespace exist and are configured as this version needs them, and none has an old name.
 async fn streams(config: NatsConfig) -> Vec<Check> {
     let namespace = config.namespace.clone();
-    let trusting = NatsConfig { provisioning: Provisioning::Trust, ..config.clone() };
-    let config = NatsConfig { provisioning: Provisioning::Check, ..config };
-    let streams = match NatsBackend::connect(config).await {
-        Ok(_) => {
+    let streams = match check_streams(config.clone()).await {
+        Ok(()) => {
             let details = format!("the streams of namespace {namespace} exist and are configured correctly");
             check("streams", CheckStatus::Ok, details)
         }
@@ -96,15 +94,13 @@ async fn streams(config: NatsConfig) -> Vec<Check> {
         }
     };
     let mut checks = vec![streams];
-    checks.extend(obsolete_streams(trusting).await);
+    checks.extend(old_names(config).await);
     checks
 }
 
-/// A warning for each stream that an earlier version used under another name. It uses a connection that checks nothing, so
-/// that it also works on a server without the streams of this version.
-async fn obsolete_streams(config: NatsConfig) -> Vec<Check> {
-    let found = async { NatsBackend::connect(config).await?.obsolete_streams().await };
-    match found.await {
+/// A warning for each stream that an earlier version used under another name.
+async fn old_names(config: NatsConfig) -> Vec<Check> {
+    match obsolete_streams(config).await {
         Ok(sentences) => {
             sentences.into_iter().map(|sentence| check("old name", CheckStatus::Warning, sentence)).collect()
         }
