@@ -25,7 +25,7 @@ use crate::{
     task_watcher::TaskWatcher,
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
-use jetway_engine::{Engine, StartTaken, backend::HostInfo};
+use jetway_engine::{Engine, StartOutcome, backend::HostInfo};
 use messages::{Drain, Observe, Observed, TakeStart};
 use starts::StartResult;
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -104,8 +104,8 @@ impl LifecycleActor for Coordinator {
     fn on_task_finished(&mut self, result: StartResult) -> Drained {
         self.shared.counters.count(&result);
         match result {
-            Ok(StartTaken::Started(_) | StartTaken::Refused(_)) => Drained::FINISHED,
-            Ok(StartTaken::Abandoned(_)) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
+            Ok(StartOutcome::Started(_) | StartOutcome::Refused(_)) => Drained::FINISHED,
+            Ok(StartOutcome::Abandoned(_)) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
         }
     }
 

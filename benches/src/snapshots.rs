@@ -46,7 +46,7 @@ pub fn chain(context: usize) -> Snapshot {
             flags: 1,
             state: String::new(),
         },
-        seed: RunInput {
+        input: RunInput {
             node: "step".to_owned(),
             payload: vec![7; 16].into(),
             context: vec![7; context].into(),

@@ -190,7 +190,7 @@ async fn a_run_is_paused_resumed_and_cancelled() -> Result<()> {
     let late = jetway(&["cancel", "corpus", "long", "--nats", &url, "--namespace", &ns]).output().await?;
     assert_eq!(late.status.code(), Some(1));
     let said = String::from_utf8(late.stderr)?;
-    assert!(said.contains("run corpus/long cannot be told to cancel: it has ended, completed"), "{said}");
+    assert!(said.contains("cannot cancel run corpus/long: it has ended, completed"), "{said}");
     let nobody = jetway(&["cancel", "corpus", "nobody", "--nats", &url, "--namespace", &ns]).output().await?;
     assert_eq!(nobody.status.code(), Some(4));
     Ok(())

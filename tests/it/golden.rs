@@ -67,7 +67,7 @@ fn sample() -> (Snapshot, Bytes) {
         commit: CommitId { writer: 1, number: 2 },
         at: Timestamp(1_780_000_000_000),
         trace: Trace { trace_id: 3, span_id: 4, parent_id: Some(5), flags: 1, state: "a=b".to_owned() },
-        seed: RunInput {
+        input: RunInput {
             node: "split".to_owned(),
             payload: Bytes::from_static(b"\x01"),
             context: Bytes::from_static(b"\xa0"),

@@ -177,7 +177,7 @@ fn sealed_ticket(ticket: &Ticket) -> Result<Vec<u8>> {
 
 /// A run of `chain` that has just begun, as this build writes it.
 fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
-    let seed = RunInput {
+    let input = RunInput {
         node: "one".to_owned(),
         // One("", 0), as serde has it.
         payload: codec::encode(&serde_json::json!({ "One": ["", 0] }), "an item")?,
@@ -188,7 +188,7 @@ fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
         commit: CommitId { writer: 1, number: 1 },
         at: jetway_core::clock::now(),
         trace: Trace { trace_id: 1, span_id: 1, ..Trace::default() },
-        seed,
+        input,
     };
     let snapshot = Snapshot { status, ..begin(begun).0 };
     Ok(codec::seal(&snapshot, Fingerprint(1), "a snapshot")?.into())

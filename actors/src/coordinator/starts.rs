@@ -8,12 +8,12 @@ use crate::{
     subscription::{Subscription, SubscriptionEnd},
 };
 use actix::Addr;
-use jetway_engine::{Engine, StartTaken, backend::StartDelivery};
+use jetway_engine::{Engine, StartOutcome, backend::StartDelivery};
 use jetway_state::WorkflowName;
 use std::sync::Arc;
 
 /// The outcome of a start message.
-pub(crate) type StartResult = Result<StartTaken, EnginePanicked>;
+pub(crate) type StartResult = Result<StartOutcome, EnginePanicked>;
 
 /// Lets the engine create the run of a start message, while the lease keeper extends its lease.
 pub(super) async fn take(
@@ -23,12 +23,12 @@ pub(super) async fn take(
     in_flight: InFlight,
 ) -> StartResult {
     let (workflow, run_id) = (delivery.request.workflow.clone(), delivery.request.run_id.clone());
-    let result = call_engine(engine.take_start(delivery), held, in_flight).await;
+    let result = call_engine(engine.process_start(delivery), held, in_flight).await;
     // Written as a `RunKey` prints; the names in a start message may be invalid.
     let run = format_args!("{workflow}/{run_id}");
     match &result {
-        Ok(StartTaken::Started(_) | StartTaken::Refused(_)) => {}
-        Ok(StartTaken::Abandoned(error)) => {
+        Ok(StartOutcome::Started(_) | StartOutcome::Refused(_)) => {}
+        Ok(StartOutcome::Abandoned(error)) => {
             tracing::warn!(%run, %error, "start message not handled: it is delivered again when its lease ends");
         }
         Err(EnginePanicked { message }) => {

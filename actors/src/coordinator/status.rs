@@ -2,7 +2,7 @@
 
 use super::starts::StartResult;
 use crate::{engine_call::EnginePanicked, slots::Slots};
-use jetway_engine::StartTaken;
+use jetway_engine::StartOutcome;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -59,9 +59,9 @@ impl CoordinatorCounters {
     /// Counts the outcome of a start message.
     pub(super) fn count(&self, result: &StartResult) {
         let counter = match result {
-            Ok(StartTaken::Started(_)) => &self.started,
-            Ok(StartTaken::Refused(_)) => &self.refused,
-            Ok(StartTaken::Abandoned(_)) => &self.abandoned,
+            Ok(StartOutcome::Started(_)) => &self.started,
+            Ok(StartOutcome::Refused(_)) => &self.refused,
+            Ok(StartOutcome::Abandoned(_)) => &self.abandoned,
             Err(EnginePanicked { .. }) => &self.panicked,
         };
         counter.fetch_add(1, Relaxed);

@@ -31,7 +31,7 @@ pub(super) async fn sweep(shared: CoordinatorShared, period: Duration) -> Infall
         }
         let swept = engine.sweep(&mut sweeper).await?;
         counters.sweeps.fetch_add(1, Relaxed);
-        counters.runs_checked.fetch_add(swept.looked_at, Relaxed);
+        counters.runs_checked.fetch_add(swept.runs_checked, Relaxed);
         counters.republished.fetch_add(swept.republished, Relaxed);
         if swept.republished > 0 {
             tracing::info!(tickets = swept.republished, "sweep published missing tickets");

@@ -21,7 +21,7 @@ pub(super) async fn work(
     in_flight: InFlight,
 ) -> TicketResult {
     let (run, item) = (delivery.ticket.run(), delivery.ticket.item.clone());
-    let result = call_engine(engine.work(delivery, cancel), held, in_flight).await;
+    let result = call_engine(engine.process_ticket(delivery, cancel), held, in_flight).await;
     match &result {
         Ok(TicketOutcome::Acked { .. } | TicketOutcome::Nacked { .. }) => {}
         Ok(TicketOutcome::Abandoned { error, .. }) => {

@@ -62,7 +62,7 @@ async fn a_full_result_store_does_not_block_lost_tickets() {
     sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine().sweep(&mut sweeper).await.unwrap();
     assert_eq!(swept.republished, 1, "{swept:?}");
-    assert_eq!(swept.looked_at, 2, "one refused result is enough to stop publishing results: {swept:?}");
+    assert_eq!(swept.runs_checked, 2, "one refused result is enough to stop publishing results: {swept:?}");
     wait_until("the run completes", DEADLINE, async || {
         host.engine().status("chain", "z").await.unwrap()["status"] == "completed"
     })

@@ -1,112 +1,61 @@
-//! What a host answers to requests.
+//! The API of a host: requests to it, and their answers.
 
-use super::{Control, ControlResult, Engine};
-use crate::backend::{Api, ApiError, RunsQuery, StartRequest};
+use crate::backend::{BackendError, RunsQuery, StartRequest};
 use async_trait::async_trait;
-use jetway_state::{
-    RunId, RunKey, WorkflowName,
-    run::{Snapshot, StatusView},
-};
-use serde_json::{Value, json};
-use std::time::Duration;
+use jetway_state::run::control::Control;
+use std::{fmt, time::Duration};
 
+/// What a host answers to requests; a backend that can carry requests serves it.
 #[async_trait]
-impl Api for Engine {
-    fn serves(&self, workflow: &str) -> bool {
-        self.workflows().get(workflow).is_some()
-    }
+pub trait Api: Send + Sync + fmt::Debug {
+    /// Whether this host serves the workflow.
+    fn serves(&self, workflow: &str) -> bool;
 
-    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
-        let (run, began) =
-            self.begun(request).await.map_err(|error| ApiError::new(error.code(), error.to_string()))?;
-        let Some(wait) = wait else {
-            return Ok(json!({ "run_id": run.run_id }));
-        };
-        match self.backend().done(&run, began, wait).await? {
-            Some(result) => serde_json::from_slice(&result).map_err(|error| {
-                ApiError::new(500, format!("the result of run {run} cannot be read: {error}"))
-            }),
-            None => Ok(json!({ "run_id": run.run_id })),
-        }
-    }
+    /// Starts a run. Replies `{"run_id"}` when the run exists, or the result when it ends within `wait`.
+    async fn start(
+        &self,
+        request: StartRequest,
+        wait: Option<Duration>,
+    ) -> Result<serde_json::Value, ApiError>;
 
-    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        let run = key(workflow, run_id)?;
-        let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
-        let (snapshot, _) = stored.open()?;
-        let mut view = StatusView::from(&snapshot);
-        if !self.serves(workflow) {
-            let hosts = self.backend().hosts().await?;
-            view = view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name));
-        }
-        Ok(json!(view))
-    }
+    /// The status of a run.
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<serde_json::Value, ApiError>;
 
-    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        let run = key(workflow, run_id)?;
-        let told = Self::control(self, &run, control).await?;
-        let ControlResult { status, changed } = told.ok_or_else(|| not_found(&run))?;
-        if !changed && !control.is_satisfied_by(status) {
-            let verb = control.verb();
-            return Err(ApiError::new(
-                409,
-                format!("run {run} cannot be told to {verb}: it has ended, {status}"),
-            ));
-        }
-        Ok(json!({ "run_id": run.run_id, "status": status, "changed": changed }))
-    }
+    /// Tells a run to stop, to wait or to go on. Replies `{"run_id", "status", "changed"}`; 409 where it has ended
+    /// otherwise.
+    async fn control(
+        &self,
+        control: Control,
+        workflow: &str,
+        run_id: &str,
+    ) -> Result<serde_json::Value, ApiError>;
 
-    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
-        let page = self.backend().runs(&query).await?;
-        let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
-        for stored in &page.runs {
-            match stored.open() {
-                Ok((snapshot, _)) => runs.push(summary(&snapshot)),
-                Err(error) => unreadable.push(json!({
-                    "workflow": stored.run.workflow,
-                    "run_id": stored.run.run_id,
-                    "error": error.to_string(),
-                })),
-            }
-        }
-        let mut view = json!({ "runs": runs, "next": page.next });
-        if !unreadable.is_empty() {
-            view["unreadable"] = json!(unreadable);
-        }
-        Ok(view)
-    }
+    /// A page of runs: `{"runs": [...], "next": ...}`, and `"unreadable"` where the records of some cannot be read.
+    async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;
 
-    async fn workflows(&self) -> Result<Value, ApiError> {
-        let workflows = Self::workflows(self).iter().map(|workflow| {
-            json!({
-                "name": workflow.name(),
-                "fingerprint": workflow.fingerprint().to_string(),
-                "dot": workflow.to_dot(),
-                "graph": workflow.graph(),
-            })
-        });
-        Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))
+    /// The workflows of this host: names, fingerprints, graphs, also in DOT.
+    async fn workflows(&self) -> Result<serde_json::Value, ApiError>;
+}
+
+/// An error for the one who asked: a code in the manner of HTTP, and a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// 400 bad request, 404 not found, 409 conflict, 503 unavailable, 500 anything else.
+    pub code: u16,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl ApiError {
+    /// An error of that code.
+    pub fn new(code: u16, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 }
 
-fn key(workflow: &str, run_id: &str) -> Result<RunKey, ApiError> {
-    let bad = |error: jetway_state::BadName| ApiError::new(400, error.to_string());
-    Ok(RunKey::new(WorkflowName::new(workflow).map_err(bad)?, RunId::new(run_id).map_err(bad)?))
-}
-
-fn not_found(run: &RunKey) -> ApiError {
-    let sentence = format!("there is no run {run}: it never was, or ended so long ago that it is forgotten");
-    ApiError::new(404, sentence)
-}
-
-fn summary(snapshot: &Snapshot) -> Value {
-    json!({
-        "workflow": snapshot.workflow,
-        "run_id": snapshot.run_id,
-        "status": snapshot.status,
-        "steps": snapshot.steps,
-        "pending": snapshot.pending(),
-        "started_at": snapshot.started_at.to_string(),
-        "finished_at": snapshot.finished_at.map(|at| at.to_string()),
-    })
+impl From<BackendError> for ApiError {
+    fn from(error: BackendError) -> Self {
+        Self::new(if error.is_retryable() { 503 } else { 500 }, error.to_string())
+    }
 }

@@ -11,9 +11,10 @@ mod error;
 mod messages;
 mod traits;
 
+pub use crate::api::{Api, ApiError};
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunsPage, RunsQuery, SnapshotWrite, StaleRun, StartDelivery,
     StartRequest, Stored, Ticket,
 };
-pub use traits::{Api, ApiError, Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};
+pub use traits::{Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};

@@ -1,164 +1,197 @@
-//! Telling a run from outside to stop, to wait, or to go on.
+//! Commands to runs: cancel, pause, resume; and keeping a child run from being started.
+//!
+//! A command commits its decision and returns what is to be done then. It publishes nothing itself.
+//!
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a cancelled run |
+//! | the effects | complete | - |
 
-use super::{Engine, run_cache::CachedSnapshot};
 use crate::{
     backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, fail_point},
+    snapshots::{CachedSnapshot, Committed, RunVersion, Snapshots},
+    tickets::{SECOND_ATTEMPT, Tickets},
+    trace::Tracer,
+};
+use jetway_core::{
+    clock::Clock,
+    step::{Swap, Swapped, swap_until},
 };
 use jetway_state::{
-    CommitId, Fingerprint, RunKey, Timestamp,
-    run::{Applied, Effect, Snapshot, Status, control, pending_tickets},
+    Fingerprint, RunKey,
+    run::{
+        Applied, Snapshot, Status,
+        control::{Control, ControlResult},
+        end_effects, pending_tickets, tombstone,
+    },
 };
 use std::sync::Arc;
 
-/// A run that is written by others so often in a row that nothing can be told to it is broken.
-const MAX_CONFLICTS: usize = 256;
-
-/// What a run is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    /// To stop for good: what is pending is pending no more, and a step that is under way is thrown away.
-    Cancel,
-    /// To take nothing up until it is resumed. A step that is under way is still committed.
-    Pause,
-    /// To go on.
-    Resume,
+/// Changes runs by commands.
+pub(crate) struct Controller {
+    snapshots: Arc<Snapshots>,
+    tickets: Arc<Tickets>,
+    clock: Arc<dyn Clock>,
+    tracer: Arc<dyn Tracer>,
 }
 
-/// What came of telling it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ControlResult {
-    /// How the run stands now.
-    pub status: Status,
-    /// Whether it stood otherwise before.
-    pub changed: bool,
+/// A command that was decided, and what is to be done then.
+pub(crate) struct Decided {
+    pub(crate) result: ControlResult,
+    pub(crate) committed: Committed,
+    /// The attempt number of the tickets.
+    pub(crate) attempt: u32,
 }
 
-impl Control {
-    fn decide(self, snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-        match self {
-            Self::Cancel => control::cancel(snapshot, commit, at),
-            Self::Pause => control::pause(snapshot, commit, at),
-            Self::Resume => control::resume(snapshot, commit, at),
-        }
+impl Controller {
+    pub(crate) fn new(
+        snapshots: Arc<Snapshots>,
+        tickets: Arc<Tickets>,
+        clock: Arc<dyn Clock>,
+        tracer: Arc<dyn Tracer>,
+    ) -> Self {
+        Self { snapshots, tickets, clock, tracer }
     }
 
-    fn committed(self) -> FailPoint {
-        match self {
-            Self::Cancel => FailPoint::CancelCommitted,
-            Self::Pause => FailPoint::PauseCommitted,
-            Self::Resume => FailPoint::ResumeCommitted,
-        }
-    }
-
-    /// The word for it.
-    pub fn verb(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-        }
-    }
-
-    /// Whether a run of that status does what it is told, whether or not it did so before.
-    pub fn is_satisfied_by(self, status: Status) -> bool {
-        match self {
-            Self::Cancel => status == Status::Cancelled,
-            Self::Pause => status == Status::Paused,
-            Self::Resume => status == Status::Running,
-        }
-    }
-}
-
-impl Engine {
-    /// Tells a run to stop, to wait, or to go on. `None` where there is no such run. A run of a workflow that this host
-    /// does not serve is told as well.
+    /// Commits a command to a run of any workflow. `None` if there is no such run.
     ///
-    /// # Errors
-    /// What the backend failed with. Telling it again is safe, and mends what a lost host has left undone.
-    pub async fn control(
+    /// A run that has the wanted status already may lack effects or tickets, because the host that changed it crashed. They
+    /// are returned again.
+    pub(crate) async fn command(
         &self,
         run: &RunKey,
         control: Control,
-    ) -> Result<Option<ControlResult>, BackendError> {
-        for _ in 0..MAX_CONFLICTS {
-            let Some((cached, build)) = self.load_any(run).await? else {
-                return Ok(None);
-            };
-            let before = cached.snapshot.status;
-            let snapshot = Snapshot::clone(&cached.snapshot);
-            let Some(applied) = control.decide(snapshot, self.next_commit(), self.clock.now()) else {
-                self.retry_control(run, cached, build, control).await?;
-                return Ok(Some(ControlResult { status: before, changed: false }));
-            };
-            let Applied { snapshot, effects, .. } = applied;
-            match self.write(build, &snapshot, Vec::new(), cached.revision).await {
-                Ok(revision) => {
-                    let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
-                    self.cache.of(run).keep(&cached);
-                    fail_point(control.committed());
-                    self.after_control(run, &cached, build, effects).await?;
-                    return Ok(Some(ControlResult { status: cached.snapshot.status, changed: true }));
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error),
+    ) -> Result<Option<Decided>, BackendError> {
+        let Some(mut decided) = swap_until(Command { controller: self, run, control }).await? else {
+            return Ok(None);
+        };
+        if decided.result.changed {
+            fail_point(committed_point(control));
+            if decided.result.status.is_terminal() {
+                self.tracer.run_ended(&decided.committed.cached.snapshot);
             }
+            if decided.result.status == Status::Running {
+                // Includes the branches whose node is in a chunk, which the rule cannot name.
+                let wanted = pending_tickets(&decided.committed.cached.snapshot);
+                decided.committed.tickets = self.tickets.resolve(decided.committed.version(), wanted).await?;
+            }
+        } else {
+            self.add_missing(&mut decided, control).await?;
         }
-        let sentence = format!(
-            "run {run} was written by others {MAX_CONFLICTS} times in a row while it was told to {}",
-            control.verb()
-        );
-        Err(BackendError::new(BackendErrorKind::Unavailable, sentence))
+        Ok(Some(decided))
     }
 
-    async fn after_control(
-        &self,
-        run: &RunKey,
-        cached: &CachedSnapshot,
-        build: Fingerprint,
-        effects: Vec<Effect>,
-    ) -> Result<(), BackendError> {
-        if effects.contains(&Effect::PublishResult) {
-            self.tracer.run_ended(&cached.snapshot);
-        }
-        self.carry_out(build, run, cached, Vec::new(), effects).await?;
-        if cached.snapshot.status == Status::Running {
-            // The nodes of branches whose payloads are in chunks are named there.
-            let tickets =
-                self.resolve_nodes(run, &cached.snapshot, pending_tickets(&cached.snapshot)).await?;
-            self.publish_tickets(FailPoint::TicketPublished, build, run, cached, tickets, 1).await?;
+    /// Adds the effects and tickets that an earlier command of the same kind may not have had.
+    async fn add_missing(&self, decided: &mut Decided, control: Control) -> Result<(), BackendError> {
+        let Committed { run, cached, effects, tickets, .. } = &mut decided.committed;
+        match (control, cached.snapshot.status) {
+            (Control::Cancel, Status::Cancelled) => *effects = end_effects(&cached.snapshot),
+            (Control::Resume, Status::Running) => {
+                if let Some((latest, missing)) = self.tickets.missing(run, cached.clone()).await? {
+                    (*cached, *tickets, decided.attempt) = (latest, missing, SECOND_ATTEMPT);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    /// Whoever was told before may have been lost in the middle of it.
-    async fn retry_control(
+    /// Cancels a child run. `None` if there is no such run.
+    pub(crate) async fn cancel(&self, child: &RunKey) -> Result<Option<Committed>, BackendError> {
+        Ok(self.command(child, Control::Cancel).await?.map(|decided| decided.committed))
+    }
+
+    /// Cancels a child run that may not have been started: writes a record in its place that has ended. Whoever is about
+    /// to start the child finds this record.
+    pub(crate) async fn prevent(
         &self,
-        run: &RunKey,
-        cached: CachedSnapshot,
-        build: Fingerprint,
-        control: Control,
-    ) -> Result<(), BackendError> {
-        match (control, cached.snapshot.status) {
-            (Control::Cancel, Status::Cancelled) => self.reapply_end_effects(build, run, &cached).await,
-            (Control::Resume, Status::Running) => match self.missing_tickets(run, cached).await? {
-                // Somebody may be in the middle of one of these without a ticket.
-                Some((cached, tickets)) => self.publish(build, run, &cached, tickets, 2).await,
-                None => Ok(()),
-            },
-            _ => Ok(()),
+        parent: RunVersion<'_>,
+        child: RunKey,
+    ) -> Result<Option<Committed>, BackendError> {
+        let trace = parent.cached.snapshot.trace.clone();
+        let ended = tombstone(child.clone(), trace, self.snapshots.next_commit(), self.clock.now());
+        match self.snapshots.write(parent.build, &ended, Vec::new(), 0).await {
+            Ok(revision) => {
+                let effects = end_effects(&ended);
+                let cached = CachedSnapshot { snapshot: Arc::new(ended), revision };
+                let (build, tickets) = (parent.build, Vec::new());
+                Ok(Some(Committed { run: child, build, cached, tickets, effects }))
+            }
+            Err(error) if error.is_conflict() => {
+                let found = self.snapshots.read(&child).await?;
+                // The run may belong to somebody else who chose the same id.
+                let is_own = found.is_some_and(|(found, _)| {
+                    found.snapshot.parent.as_ref().is_some_and(|found| found.run == *parent.run)
+                });
+                if is_own { self.cancel(&child).await } else { Ok(None) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// One command to one run, until its write succeeds.
+struct Command<'a> {
+    controller: &'a Controller,
+    run: &'a RunKey,
+    control: Control,
+}
+
+impl Swap for Command<'_> {
+    type State = Option<(CachedSnapshot, Fingerprint)>;
+    type Output = Option<Decided>;
+    type Error = BackendError;
+
+    async fn load(&mut self) -> Result<Self::State, BackendError> {
+        self.controller.snapshots.read(self.run).await
+    }
+
+    async fn swap(&mut self, state: Self::State) -> Result<Swapped<Option<Decided>>, BackendError> {
+        let Some((cached, build)) = state else {
+            return Ok(Swapped::Done(None));
+        };
+        let Self { controller: Controller { snapshots, clock, .. }, run, control } = self;
+        let snapshot = Snapshot::clone(&cached.snapshot);
+        let Some(applied) = control.decide(snapshot, snapshots.next_commit(), clock.now()) else {
+            return Ok(Swapped::Done(Some(Decided::new(run, build, cached, false))));
+        };
+        let Applied { snapshot, effects, .. } = applied;
+        match snapshots.write(build, &snapshot, Vec::new(), cached.revision).await {
+            Ok(revision) => {
+                let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+                snapshots.slot(run).keep(&cached);
+                let mut decided = Decided::new(run, build, cached, true);
+                decided.committed.effects = effects;
+                Ok(Swapped::Done(Some(decided)))
+            }
+            Err(error) if error.is_conflict() => Ok(Swapped::Conflict),
+            Err(error) => Err(error),
         }
     }
 
-    /// The latest snapshot of a run of any workflow, and the build that it is written for.
-    pub(super) async fn load_any(
-        &self,
-        run: &RunKey,
-    ) -> Result<Option<(CachedSnapshot, Fingerprint)>, BackendError> {
-        let Some(stored) = self.backend.load(run).await? else {
-            return Ok(None);
-        };
-        let (snapshot, build) = stored.open()?;
-        Ok(Some((CachedSnapshot { snapshot: Arc::new(snapshot), revision: stored.revision }, build)))
+    fn contended(&self, conflicts: usize) -> BackendError {
+        let Self { run, control, .. } = self;
+        BackendError::new(
+            BackendErrorKind::Unavailable,
+            format!("cannot {control} run {run}: {conflicts} writes of others came first; try again"),
+        )
+    }
+}
+
+impl Decided {
+    fn new(run: &RunKey, build: Fingerprint, cached: CachedSnapshot, changed: bool) -> Self {
+        let result = ControlResult { status: cached.snapshot.status, changed };
+        let committed =
+            Committed { run: run.clone(), build, cached, tickets: Vec::new(), effects: Vec::new() };
+        Self { result, committed, attempt: 1 }
+    }
+}
+
+fn committed_point(control: Control) -> FailPoint {
+    match control {
+        Control::Cancel => FailPoint::CancelCommitted,
+        Control::Pause => FailPoint::PauseCommitted,
+        Control::Resume => FailPoint::ResumeCommitted,
     }
 }

@@ -1,109 +1,62 @@
 //! What hosts do: they carry out, against a backend, what the rules of [`jetway_state::run`] decide.
 //!
-//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no NATS and
-//! no actors: a backend implements the traits of [`backend`].
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports the public items. This crate knows no NATS and no
+//! actors. A backend implements the traits of [`backend`].
 //!
 //! ```text
-//! ticket ──▶ work ──▶ attempt (the node runs) ──▶ commit (one compare-and-swap for the outcomes of a run that are at
-//!              ▲                                   cached) ──▶ effects (tickets, result) ──▶ go on, or settle the ticket
-//!              └────────────── the only successor goes on under the same ticket ◀──┘
+//! start message ─▶ starts: first snapshot, first ticket
+//! ticket ─▶ worker: load the item, run its node ─▶ commit: one compare-and-swap for all attempts of the run that
+//!             ▲                                      ended at the same time
+//!             │                                       │
+//!             └── an only successor runs next, ◀──────┴─▶ dispatch: tickets, then effects: result, parent, children
+//!                 under the same ticket
+//! command ─▶ control: commits cancel, pause, resume ─▶ dispatch
+//! clock ─▶ sweeper: tickets and effects that are missing
 //! ```
+//!
+//! Parts, each above those that it uses:
+//!
+//! | part | does |
+//! |---|---|
+//! | `engine` | builds the parts; the methods that hosts call |
+//! | `worker` | runs the steps of one ticket |
+//! | `sweeper` | finds and repairs runs that lack tickets or effects |
+//! | `starts` | starts runs, and child runs |
+//! | `commit` | commits attempts, in groups |
+//! | `dispatch` | publishes the tickets and carries out the effects of commits |
+//! | `control` | commits commands to runs |
+//! | `tickets` | publishes tickets, and finds the items that have none |
+//! | `inputs`, `children` | loads the inputs of items, and the ends of child runs |
+//! | `snapshots` | reads, caches and writes snapshots and chunks |
 
 #![deny(missing_docs)]
 
+pub mod api;
 pub mod backend;
 pub mod fail_point;
 pub mod memory;
 
-mod api;
-mod attempt;
-mod builder;
 mod children;
 mod commit;
+mod config;
 mod control;
-mod dead_letter;
-mod effects;
+mod dispatch;
+mod engine;
 mod inputs;
-mod load;
-mod missing_tickets;
 mod registry;
 mod retry;
-mod run_cache;
-mod start;
-mod sweep;
+mod snapshots;
+mod starts;
+mod sweeper;
+mod tickets;
 mod trace;
-mod work;
+mod worker;
 
-pub use builder::{BuildError, EngineBuilder, EngineConfig};
-pub use control::{Control, ControlResult};
+pub use config::EngineConfig;
+pub use engine::{BuildError, Engine, EngineBuilder};
+pub use jetway_state::run::control::{Control, ControlResult};
 pub use registry::Registry;
-pub use start::{StartError, StartTaken};
-pub use sweep::{Sweeper, Swept};
+pub use starts::{StartError, StartOutcome};
+pub use sweeper::{SweepReport, Sweeper};
 pub use trace::{PlainTracer, StepInfo, StepSpan, Tracer};
-pub use work::TicketOutcome;
-
-use backend::Backend;
-use inputs::Chunks;
-use jetway_core::clock::Clock;
-use jetway_state::CommitId;
-use run_cache::RunCache;
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
-/// Executes runs against a backend. One per host, shared by its actors.
-pub struct Engine {
-    backend: Arc<dyn Backend>,
-    registry: Registry,
-    config: EngineConfig,
-    tracer: Arc<dyn Tracer>,
-    clock: Arc<dyn Clock>,
-    cache: RunCache,
-    chunks: Chunks,
-    writer: u64,
-    commits: AtomicU64,
-}
-
-impl Engine {
-    /// An engine to be set up.
-    pub fn builder(backend: Arc<dyn Backend>) -> EngineBuilder {
-        EngineBuilder::new(backend)
-    }
-
-    /// Where snapshots, tickets, starts and results are kept.
-    pub fn backend(&self) -> &Arc<dyn Backend> {
-        &self.backend
-    }
-
-    /// The bounds that the engine keeps.
-    pub fn config(&self) -> &EngineConfig {
-        &self.config
-    }
-
-    /// The clock that the engine goes by.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
-    }
-
-    /// The workflows that the engine can run.
-    pub fn workflows(&self) -> &Registry {
-        &self.registry
-    }
-
-    fn next_commit(&self) -> CommitId {
-        CommitId { writer: self.writer, number: self.commits.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl fmt::Debug for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("workflows", &self.registry)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
-}
+pub use worker::TicketOutcome;

@@ -1,6 +1,5 @@
 //! The workflows of an engine, by name.
 
-use crate::BuildError;
 use jetway_core::step::AnyWorkflow;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,16 +7,23 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Debug, Clone, Default)]
 pub struct Registry(BTreeMap<String, Arc<dyn AnyWorkflow>>);
 
+/// Why workflows cannot be served together.
+#[derive(Debug)]
+pub(crate) enum RegistryError {
+    Empty,
+    SameName(String),
+}
+
 impl Registry {
-    pub(super) fn new(workflows: Vec<Arc<dyn AnyWorkflow>>) -> Result<Self, BuildError> {
+    pub(crate) fn new(workflows: Vec<Arc<dyn AnyWorkflow>>) -> Result<Self, RegistryError> {
         let mut by_name = BTreeMap::new();
         for workflow in workflows {
             let name = workflow.name().to_string();
             if by_name.insert(name.clone(), workflow).is_some() {
-                return Err(BuildError::SameName(name));
+                return Err(RegistryError::SameName(name));
             }
         }
-        if by_name.is_empty() { Err(BuildError::NoWorkflow) } else { Ok(Self(by_name)) }
+        if by_name.is_empty() { Err(RegistryError::Empty) } else { Ok(Self(by_name)) }
     }
 
     /// The workflow of that name.
@@ -25,12 +31,12 @@ impl Registry {
         self.0.get(name)
     }
 
-    /// Every workflow, by name.
+    /// All workflows, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn AnyWorkflow>> {
         self.0.values()
     }
 
-    /// The names, as a sentence lists them.
+    /// The names, separated by commas.
     pub fn names(&self) -> String {
         self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }

@@ -1,60 +1,63 @@
-//! Waiting for a backend that is out of reach or full, with the ticket in cached.
+//! Retries of calls to a backend that does not answer or is full, while the ticket is held.
 //!
-//! A ticket that is left to its lease is delivered again, and each delivery counts as an attempt that was lost with its
-//! worker: a bucket without a quorum would fail runs whose nodes never ran. So the ticket is held, and its slot with it,
-//! so that no more work is taken in than there is room for.
+//! A ticket that is abandoned is delivered again, and each delivery counts as an attempt that was lost with its worker. A
+//! bucket without a quorum would then fail runs whose nodes never ran. So the worker keeps the ticket and its slot, and
+//! takes in no more work than it has slots for.
 
 use crate::backend::{BackendError, BackendErrorKind};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jetway_state::RunKey;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long a ticket is held for a backend that does not answer. The deliveries that a ticket has, one after the other, come
-/// to hours.
-const LONGEST: Duration = Duration::from_secs(600);
+/// How long to retry while the backend does not answer. A ticket is delivered many times, so this adds up to hours.
+const MAX_UNAVAILABLE: Duration = Duration::from_secs(600);
 
-/// Whether to wait a failure out. Where there is no room somebody has to make some, which may take a night: that has no end
-/// but the worker's.
-fn is_to_be_waited_out(error: &BackendError, began: Instant) -> bool {
+/// The longest delay between two tries, before jitter is added.
+const MAX_DELAY: Duration = Duration::from_secs(16);
+
+/// Whether to retry after an error. A full backend has no time limit: an operator has to make room, which may take a night.
+fn is_retried(error: &BackendError, started: Instant) -> bool {
     match error.kind() {
-        BackendErrorKind::Unavailable => began.elapsed() < LONGEST,
+        BackendErrorKind::Unavailable => started.elapsed() < MAX_UNAVAILABLE,
         BackendErrorKind::NoRoom => true,
         _ => false,
     }
 }
 
-/// Does something again until the backend can be reached, for ten minutes, and until it has room; in both cases no longer
-/// than until the worker is to stop.
-pub(super) async fn retry_while_unavailable<T, F>(
+/// Retries `call` while the backend does not answer, for ten minutes, and while it is full. Ends with the last error when
+/// `cancel` is cancelled.
+pub(crate) async fn retry_while_unavailable<T, F>(
     run: &RunKey,
     cancel: &CancellationToken,
-    mut act: impl FnMut() -> F,
+    mut call: impl FnMut() -> F,
 ) -> Result<T, BackendError>
 where
     F: Future<Output = Result<T, BackendError>>,
 {
-    let began = Instant::now();
-    let mut pauses = 0;
+    let started = Instant::now();
+    let mut delays = None;
     loop {
-        match act().await {
-            Err(error) if is_to_be_waited_out(&error, began) => {
-                tracing::warn!(%run, %error, "a step waits for the backend");
-                if cancel.run_until_cancelled(sleep(pause(pauses))).await.is_none() {
+        match call().await {
+            Err(error) if is_retried(&error, started) => {
+                let delay = delays.get_or_insert_with(|| backoff().build()).next().unwrap_or(MAX_DELAY);
+                tracing::warn!(%run, %error, ?delay, "backend unavailable or full: retrying");
+                if cancel.run_until_cancelled(sleep(delay)).await.is_none() {
                     return Err(error);
                 }
-                pauses += 1;
             }
             outcome => return outcome,
         }
     }
 }
 
-/// How long to wait between two tries, beyond the time that the backend itself has waited: up to half a minute, and a half
-/// of it by chance.
-fn pause(pauses: u32) -> Duration {
-    let most = Duration::from_millis(250 << pauses.min(7));
-    most.mul_f64(rand::random_range(0.5..1.0))
+fn backoff() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(125))
+        .with_max_delay(MAX_DELAY)
+        .with_jitter()
+        .without_max_times()
 }
 
 #[cfg(test)]
@@ -72,52 +75,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_out_of_reach_is_tried_again() {
+    async fn a_call_is_retried_while_the_backend_is_unavailable() {
         let calls = Cell::new(0);
-        let act = || {
+        let call = || {
             calls.set(calls.get() + 1);
             let outcome = if calls.get() < 10 { failure(BackendErrorKind::Unavailable) } else { Ok(7) };
             async { outcome }
         };
-        assert_eq!(retry_while_unavailable(&run(), &CancellationToken::new(), act).await.unwrap(), 7);
+        assert_eq!(retry_while_unavailable(&run(), &CancellationToken::new(), call).await.unwrap(), 7);
         assert_eq!(calls.get(), 10);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn room_is_waited_for_until_the_worker_stops() {
-        let began = Instant::now();
+    async fn a_full_backend_is_retried_until_the_worker_stops() {
+        let started = Instant::now();
         let cancel = CancellationToken::new();
         let calls = Cell::new(0);
         let full = || {
             calls.set(calls.get() + 1);
-            if began.elapsed() > LONGEST * 3 {
+            if started.elapsed() > MAX_UNAVAILABLE * 3 {
                 cancel.cancel();
             }
             async { failure(BackendErrorKind::NoRoom) }
         };
         let error = retry_while_unavailable(&run(), &cancel, full).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::NoRoom);
-        assert!(began.elapsed() > LONGEST * 3 && calls.get() > 60, "{} calls", calls.get());
+        assert!(started.elapsed() > MAX_UNAVAILABLE * 3 && calls.get() > 60, "{} calls", calls.get());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends() {
-        let began = Instant::now();
-        let away = || async { failure(BackendErrorKind::Unavailable) };
-        let error = retry_while_unavailable(&run(), &CancellationToken::new(), away).await.unwrap_err();
+    async fn retries_end_after_ten_minutes_or_on_cancellation() {
+        let started = Instant::now();
+        let unavailable = || async { failure(BackendErrorKind::Unavailable) };
+        let error =
+            retry_while_unavailable(&run(), &CancellationToken::new(), unavailable).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Unavailable);
-        assert!((LONGEST..LONGEST * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let elapsed = started.elapsed();
+        assert!((MAX_UNAVAILABLE..MAX_UNAVAILABLE * 2).contains(&elapsed), "{elapsed:?}");
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        let began = Instant::now();
-        assert!(retry_while_unavailable(&run(), &cancelled, away).await.is_err());
-        assert!(
-            retry_while_unavailable(&run(), &CancellationToken::new(), || async {
-                failure(BackendErrorKind::Corrupt)
-            })
-            .await
-            .is_err()
-        );
-        assert_eq!(began.elapsed(), Duration::ZERO);
+        let started = Instant::now();
+        assert!(retry_while_unavailable(&run(), &cancelled, unavailable).await.is_err());
+        let corrupt = || async { failure(BackendErrorKind::Corrupt) };
+        assert!(retry_while_unavailable(&run(), &CancellationToken::new(), corrupt).await.is_err());
+        assert_eq!(started.elapsed(), Duration::ZERO);
     }
 }

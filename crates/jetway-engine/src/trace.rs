@@ -1,4 +1,4 @@
-//! The engine's side of tracing: what a span is to say. Who exports it is somebody else's business.
+//! The engine's side of tracing: what spans say. The `jetway` crate exports them.
 
 use jetway_state::{
     ItemId, RunKey,
@@ -10,19 +10,20 @@ use tracing::Span;
 
 /// Writes the spans of runs and steps.
 pub trait Tracer: Send + Sync + fmt::Debug {
-    /// The place of a new run in a trace: under the caller's span where `headers` name one. It is kept in the run's
-    /// first snapshot, so a start message that is delivered twice gives one trace.
+    /// The trace of a new run: a child of the caller's span if `headers` name one. It is kept in the first snapshot, so a
+    /// start message that is delivered twice gives one trace.
     fn begin(&self, headers: &TraceHeaders) -> Trace {
         trace_of(headers, rand::random(), rand::random())
     }
 
-    /// A span for one attempt at a step, a child of the run's span.
+    /// Opens a span for one attempt at a step, as a child of the run's span.
     fn step(&self, info: &StepInfo<'_>) -> StepSpan;
 
-    /// The attempt ended so: `next`, `next_all`, `hold`, `caught`, `failed`, `discarded` or `given_back`.
+    /// Records the outcome of an attempt: `next`, `next_all`, `hold`, `awaits`, `handled`, `failed`, `discarded` or
+    /// `given_back`.
     fn step_ended(&self, span: &StepSpan, outcome: &'static str);
 
-    /// The run ended with this snapshot, which is committed: its span can be written.
+    /// The run ended with this snapshot, which is committed: writes the span of the run.
     fn run_ended(&self, snapshot: &Snapshot);
 }
 
@@ -31,17 +32,17 @@ pub trait Tracer: Send + Sync + fmt::Debug {
 pub struct StepInfo<'a> {
     /// The run.
     pub run: &'a RunKey,
-    /// Its place in a trace.
+    /// The trace of the run.
     pub trace: &'a Trace,
     /// The node.
     pub node: &'a str,
     /// The item.
     pub item: &'a ItemId,
-    /// Which attempt this is, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How long the item waited for a worker; `None` where it went on under the ticket of the step before.
+    /// How long the item waited for a worker; `None` if it runs under the ticket of the step before.
     pub queue_wait: Option<Duration>,
-    /// The spans of the steps that led here, in the same trace: one, or all the branches of a fan-in.
+    /// The spans of the steps that created the item, in the same trace: one, or one for each branch of a fan-in.
     pub links: Vec<u64>,
 }
 
@@ -50,11 +51,11 @@ pub struct StepInfo<'a> {
 pub struct StepSpan {
     /// The span that the node runs in.
     pub span: Span,
-    /// Its id in the trace, where it is exported.
+    /// Its id in the trace, if it is exported.
     pub id: Option<u64>,
 }
 
-/// Writes spans through `tracing` alone.
+/// Writes spans through `tracing` only.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PlainTracer;
 
@@ -62,10 +63,9 @@ impl Tracer for PlainTracer {
     fn step(&self, info: &StepInfo<'_>) -> StepSpan {
         let span = tracing::info_span!(
             "step",
-            workflow = %info.run.workflow,
-            run_id = %info.run.run_id,
+            run = %info.run,
             node = info.node,
-            item_id = %info.item,
+            item = %info.item,
             attempt = info.attempt,
         );
         StepSpan { span, id: None }

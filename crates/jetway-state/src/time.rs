@@ -1,30 +1,39 @@
-//! Points in time, as the engine keeps them.
+//! Points in time.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
-/// A point in time in milliseconds since 1970 (UTC). The rules of the engine are told the time, they never ask.
+/// A point in time in milliseconds since 1970 (UTC). The rules of the engine get the time as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Reads what [`Display`](fmt::Display) writes; `None` where the text is no RFC 3339.
+    /// Reads what [`Display`](fmt::Display) writes; `None` if the text is not RFC 3339.
     pub fn parse(text: &str) -> Option<Self> {
         let time = DateTime::parse_from_rfc3339(text).ok()?;
         u64::try_from(time.timestamp_millis()).ok().map(Self)
     }
 
-    /// So long before this moment.
+    /// The time that is `duration` before this one.
     pub fn before(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// How long ago `earlier` was; zero where it is later.
+    /// The time that is `duration` after this one.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// The time from `earlier` to this one; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for Timestamp {

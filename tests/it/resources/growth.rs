@@ -23,7 +23,7 @@ async fn p9_a_growing_context_is_warned_of_and_fails_its_run() -> Result<()> {
     assert!(sentence.contains("most of it is context (9"), "{sentence}");
     let modest = client.result(&key("grow", "modest")?, DEADLINE).await?;
     assert_eq!((modest.status, modest.output), (Status::Completed, Some(300.into())));
-    let warned = "the snapshot is more than half as large as it may be";
+    let warned = "snapshot is larger than half of its limit";
     wait_until("the warning is in the log", DEADLINE, async || host.said(warned) > 0).await;
     assert_eq!(host.said(warned), 1, "one warning for a run is enough");
     goes_on(&client, "after").await

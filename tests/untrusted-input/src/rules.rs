@@ -204,13 +204,13 @@ fn opened(bytes: &[u8]) -> Snapshot {
 }
 
 fn begun() -> Snapshot {
-    let seed = RunInput {
+    let input = RunInput {
         node: "split".to_owned(),
         payload: Bytes::from_static(b"\x01"),
         context: Bytes::from_static(b"\xa0"),
     };
     let commit = CommitId { writer: 1, number: 2 };
-    begin(Begin { key: key("r"), commit, at: Timestamp(9), trace: Trace::default(), seed }).0
+    begin(Begin { key: key("r"), commit, at: Timestamp(9), trace: Trace::default(), input }).0
 }
 
 fn applied(snapshot: Snapshot, item: &str, node: &str, produced: EncodedOutcome) -> Snapshot {

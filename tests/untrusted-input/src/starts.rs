@@ -77,18 +77,18 @@ static ORDERS: LazyLock<Arc<dyn AnyWorkflow>> = LazyLock::new(|| {
 pub(crate) fn starts(bytes: &[u8]) -> bool {
     let Some((first, input)) = bytes.split_first() else { return false };
     let encoding = if first % 2 == 0 { Encoding::Json } else { Encoding::Cbor };
-    let seed = match ORDERS.run_input(input, encoding) {
-        Ok(seed) => seed,
+    let input = match ORDERS.run_input(input, encoding) {
+        Ok(input) => input,
         Err(refused) => {
             assert!(refused.to_string().contains("orders"), "{refused}");
             return false;
         }
     };
     let again = ORDERS.run_input(input, encoding).expect("it was taken before");
-    assert_eq!(seed.digest(), again.digest(), "one input has two digests");
+    assert_eq!(input.digest(), again.digest(), "one input has two digests");
     let key = RunKey::new(ORDERS.name().clone(), RunId::new("r").expect("a run id"));
     let commit = CommitId::default();
-    let (mut snapshot, _) = begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), seed });
+    let (mut snapshot, _) = begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), input });
     let payload = snapshot.items.values().find_map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => Some(bytes.clone()),
         _ => None,

@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 /// The id of a run within a step, which has the step's own key before it: the same for every attempt at the step, and
 /// another one for a run of the same workflow with another input.
-fn id_within_a_step(seed: &RunInput) -> String {
-    format!("local-{}", HEXLOWER.encode(&seed.digest()[..8]))
+fn id_within_a_step(input: &RunInput) -> String {
+    format!("local-{}", HEXLOWER.encode(&input.digest()[..8]))
 }
 
 /// A run within this process: its record, and the order in which its items were begotten.
@@ -41,12 +41,12 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
 ) -> Result<W::Output, Error> {
     // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
     // that this run is within, one.
-    let seed = run_input_of(workflow.start_work_item(input), Bytes::new())?;
+    let input = run_input_of(workflow.start_work_item(input), Bytes::new())?;
     let id = match step() {
-        Some(_) => id_within_a_step(&seed),
+        Some(_) => id_within_a_step(&input),
         None => Uuid::new_v4().simple().to_string(),
     };
-    let mut run = LocalRun::begin_with(workflow, seed, &id);
+    let mut run = LocalRun::begin_with(workflow, input, &id);
     while run.step(ctx).await? {}
     run.output()
 }
@@ -57,12 +57,12 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id))
     }
 
-    fn begin_with(workflow: &'a W, seed: RunInput, id: &str) -> Self {
+    fn begin_with(workflow: &'a W, input: RunInput, id: &str) -> Self {
         // Names are the user's own text, and no part of a subject here.
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let (snapshot, _) =
-            begin(Begin { key, commit: CommitId::default(), at: SystemClock.now(), trace, seed });
+            begin(Begin { key, commit: CommitId::default(), at: SystemClock.now(), trace, input });
         Self::go_on(workflow, snapshot, &VecDeque::new())
     }
 
@@ -82,10 +82,10 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     pub(super) fn add(&mut self, items: VecDeque<W::WorkItem>) -> Result<(), Error> {
         for (position, item) in items.into_iter().enumerate() {
             let id = ItemId::successor("queue", position);
-            let seed = run_input_of(item, Bytes::new())?;
+            let input = run_input_of(item, Bytes::new())?;
             let item = Item {
-                node: seed.node,
-                input: Input::One(Payload::Inline(seed.payload)),
+                node: input.node,
+                input: Input::One(Payload::Inline(input.payload)),
                 branch: None,
                 ticket_item: id.clone(),
                 waits_for_slot: false,

@@ -47,14 +47,14 @@ where
     let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
     // An id that the item itself made up is another one each time.
     let repeats = !queued::keeps_its_id(&item);
-    let seed = run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
-    let digest = seed.digest();
+    let input = run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
+    let digest = input.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
         commit: CommitId::default(),
         at: SystemClock.now(),
         trace: trace_of(&TraceHeaders::default(), 1, 1),
-        seed,
+        input,
     });
     let snapshot = if contexts.swap_snapshot(id, 0, &snapshot).await? {
         snapshot

@@ -21,7 +21,7 @@ pub struct Begin {
     /// Its place in a trace.
     pub trace: Trace,
     /// The first work item and the context, as the workflow made them of the input.
-    pub seed: RunInput,
+    pub input: RunInput,
 }
 
 /// The first work item and the first context of a run.
@@ -47,12 +47,12 @@ impl RunInput {
 
 /// The first snapshot of a run, and the ticket for its first item.
 pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
-    let Begin { key, commit, at, trace, seed } = begin;
+    let Begin { key, commit, at, trace, input } = begin;
     let id = ItemId::start();
-    let input_digest = seed.digest();
+    let input_digest = input.digest();
     let item = Item {
-        node: seed.node.clone(),
-        input: Input::One(Payload::Inline(seed.payload)),
+        node: input.node.clone(),
+        input: Input::One(Payload::Inline(input.payload)),
         branch: None,
         ticket_item: id.clone(),
         waits_for_slot: false,
@@ -64,7 +64,7 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         run_id: key.run_id,
         commit,
         status: Status::Running,
-        context: seed.context,
+        context: input.context,
         items: BTreeMap::from([(id.clone(), item)]),
         fan_outs: BTreeMap::new(),
         outputs: Vec::new(),
@@ -81,7 +81,7 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         parent: None,
         chunked: false,
     };
-    (snapshot, TicketFor { item: id, node: seed.node })
+    (snapshot, TicketFor { item: id, node: input.node })
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_order_of_a_map_is_no_part_of_an_input() {
-        let seed = |pairs: &[(&str, u8)]| {
+        let input = |pairs: &[(&str, u8)]| {
             let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
             let value = ciborium::Value::Array(vec![ciborium::Value::Map(pairs)]);
             RunInput {
@@ -99,9 +99,9 @@ mod tests {
                 context: Bytes::new(),
             }
         };
-        let (there, back) = (seed(&[("a", 1), ("b", 2)]), seed(&[("b", 2), ("a", 1)]));
+        let (there, back) = (input(&[("a", 1), ("b", 2)]), input(&[("b", 2), ("a", 1)]));
         assert_ne!(there.payload, back.payload);
         assert_eq!(there.digest(), back.digest());
-        assert_ne!(there.digest(), seed(&[("a", 2), ("b", 1)]).digest());
+        assert_ne!(there.digest(), input(&[("a", 2), ("b", 1)]).digest());
     }
 }

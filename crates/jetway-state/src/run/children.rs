@@ -53,6 +53,11 @@ pub(super) fn detach_child(snapshot: &mut Snapshot, item: &ItemId) -> Option<Run
 }
 
 impl Snapshot {
+    /// The child run that an item waits for, if it is known to be started.
+    pub fn started_child(&self, item: &ItemId) -> Option<&RunKey> {
+        self.children.get(item).filter(|_| !self.unstarted.contains(item))
+    }
+
     /// Whether work is pending, and all of it waits for child runs.
     pub fn waits_for_children(&self) -> bool {
         !self.children.is_empty() && self.pending() == self.children.len()

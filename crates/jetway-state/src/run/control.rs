@@ -1,60 +1,114 @@
-//! What a run is told from outside: to stop, to wait, to go on, or that it is done.
+//! Commands to runs: cancel, pause, resume, complete.
 
 #[cfg(test)]
 mod tests;
 
 use super::{
     effect::{Applied, Effect},
-    end,
+    end::end,
     recover::pending_tickets,
     snapshot::{Snapshot, Status},
 };
 use crate::{CommitId, Timestamp};
+use std::fmt;
 
-/// Ends a run as Cancelled: what is pending is pending no more, and an attempt that is under way is thrown away.
+/// A command to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Cancel the run: pending items are dropped, and running steps are discarded.
+    Cancel,
+    /// Pause the run: running steps finish, no new ones start.
+    Pause,
+    /// Resume a paused run.
+    Resume,
+}
+
+/// The result of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlResult {
+    /// The status of the run now.
+    pub status: Status,
+    /// Whether the command changed it.
+    pub changed: bool,
+}
+
+impl Control {
+    /// Applies the command. `None` if the status of the run does not allow it.
+    pub fn decide(self, snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
+        match self {
+            Self::Cancel => cancel(snapshot, commit, at),
+            Self::Pause => pause(snapshot, commit, at),
+            Self::Resume => resume(snapshot, commit, at),
+        }
+    }
+
+    /// The verb for it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+
+    /// Whether a run of that status is as the command wants it, whether the command changed it or not.
+    pub fn is_satisfied_by(self, status: Status) -> bool {
+        match self {
+            Self::Cancel => status == Status::Cancelled,
+            Self::Pause => status == Status::Paused,
+            Self::Resume => status == Status::Running,
+        }
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.verb())
+    }
+}
+
+/// Cancels a run: pending items are dropped, and running steps are discarded.
 ///
-/// `None` where the run has ended: an end is final.
+/// `None` if the run has ended: an end is final.
 pub fn cancel(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    end(snapshot, Status::Cancelled, commit, at)
+    end_run(snapshot, Status::Cancelled, commit, at)
 }
 
-/// Ends a run as Completed with the outputs that there are; what is pending is pending no more.
+/// Completes a run with the outputs that it has; pending items are dropped.
 ///
-/// `None` where the run has ended: an end is final.
+/// `None` if the run has ended: an end is final.
 pub fn complete(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    end(snapshot, Status::Completed, commit, at)
+    end_run(snapshot, Status::Completed, commit, at)
 }
 
-/// Keeps the pending items of a run from being taken up. A step that is under way is still committed, and may end the
-/// run.
+/// Pauses a run: running steps finish and may end the run, no new ones start.
 ///
-/// `None` where the run is not Running.
+/// `None` if the run is not Running.
 pub fn pause(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    turn(snapshot, Status::Running, Status::Paused, commit, at)
+    change_status(snapshot, Status::Running, Status::Paused, commit, at)
 }
 
-/// Lets the pending items of a paused run be taken up again. The effects are the tickets of those whose node the
-/// record names; the nodes of the others are in chunks beside it, see [`pending_tickets`].
+/// Resumes a paused run. The tickets are those of the items whose node the record names. The nodes of the others are in
+/// chunks beside it, see [`pending_tickets`].
 ///
-/// `None` where the run is not Paused. A run that failed is not opened again: its record drops what was pending when it
-/// fails, so that there is nothing to go on with.
+/// `None` if the run is not Paused. A failed run cannot be resumed: its record dropped its pending items when it failed.
 pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    let mut applied = turn(snapshot, Status::Paused, Status::Running, commit, at)?;
+    let mut applied = change_status(snapshot, Status::Paused, Status::Running, commit, at)?;
     let tickets = pending_tickets(&applied.snapshot).into_iter();
     applied.tickets =
         tickets.filter_map(|mut ticket| ticket.node.take().map(|node| ticket.for_node(node))).collect();
     Some(applied)
 }
 
-fn end(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timestamp) -> Option<Applied> {
+fn end_run(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timestamp) -> Option<Applied> {
     if snapshot.status.is_terminal() {
         return None;
     }
-    let effects = end::end(&mut snapshot, status, at);
-    Some(written(snapshot, effects, commit, at))
+    let effects = end(&mut snapshot, status, at);
+    Some(changed(snapshot, effects, commit, at))
 }
 
-fn turn(
+fn change_status(
     mut snapshot: Snapshot,
     from: Status,
     to: Status,
@@ -65,10 +119,10 @@ fn turn(
         return None;
     }
     snapshot.status = to;
-    Some(written(snapshot, Vec::new(), commit, at))
+    Some(changed(snapshot, Vec::new(), commit, at))
 }
 
-fn written(mut snapshot: Snapshot, effects: Vec<Effect>, commit: CommitId, at: Timestamp) -> Applied {
+fn changed(mut snapshot: Snapshot, effects: Vec<Effect>, commit: CommitId, at: Timestamp) -> Applied {
     snapshot.commit = commit;
     snapshot.updated_at = at;
     Applied { snapshot, tickets: Vec::new(), effects }

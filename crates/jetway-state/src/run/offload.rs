@@ -27,7 +27,7 @@ const ROOM_FOR_THE_END: usize = 4 * 1024;
 
 impl Limits {
     /// How large a snapshot of that status may be.
-    pub fn most(&self, status: Status) -> usize {
+    pub fn max_snapshot(&self, status: Status) -> usize {
         if status.is_terminal() { self.snapshot + ROOM_FOR_THE_END } else { self.snapshot }
     }
 
@@ -109,12 +109,12 @@ impl Snapshot {
     }
 
     /// The part that takes up most, with about its size in bytes.
-    pub fn heaviest(&self) -> (&'static str, usize) {
+    pub fn largest_part(&self) -> (&'static str, usize) {
         self.parts().into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
     }
 
     /// About how many bytes it takes up in memory.
-    pub fn weight(&self) -> usize {
+    pub fn memory_size(&self) -> usize {
         self.parts().iter().map(|(_, bytes)| bytes).sum::<usize>() + 512
     }
 }

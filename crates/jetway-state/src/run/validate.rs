@@ -56,7 +56,7 @@ fn broken(id: &ItemId, FanOut { branches, .. }: &FanOut) -> Option<String> {
             "fan-out {id} has {count} branches and says something of others, or of some twice"
         ));
     }
-    let elsewhere = branches.chunks.iter().map(|seed| seed.chunk.bytes as usize / LEAST_SEED);
+    let elsewhere = branches.chunks.iter().map(|input| input.chunk.bytes as usize / LEAST_SEED);
     let kept = elsewhere.fold(branches.inline.len(), usize::saturating_add);
     (open > kept).then(|| format!("fan-out {id} has {open} open branches and the inputs of at most {kept}"))
 }
@@ -75,9 +75,10 @@ mod tests {
 
     fn opened(branches: PendingBranches) -> Result<Snapshot, String> {
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
-        let seed = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+        let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let commit = CommitId::default();
-        let (mut snapshot, _) = begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), seed });
+        let (mut snapshot, _) =
+            begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), input });
         let fan_out = FanOut {
             opener: "a".to_owned(),
             outer: None,

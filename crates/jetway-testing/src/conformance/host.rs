@@ -74,7 +74,9 @@ impl TestHost {
                 while let Some(delivery) = tickets.next().await {
                     let engine = Arc::clone(&engine);
                     let delivery = delivery.expect("a ticket is delivered");
-                    steps.spawn(async move { engine.work(delivery, CancellationToken::new()).await });
+                    steps.spawn(
+                        async move { engine.process_ticket(delivery, CancellationToken::new()).await },
+                    );
                     while steps.try_join_next().is_some() {}
                 }
             });
@@ -83,7 +85,7 @@ impl TestHost {
             let engine = Arc::clone(&self.engine);
             self.tasks.spawn(async move {
                 while let Some(delivery) = starts.next().await {
-                    engine.take_start(delivery.expect("a start is delivered")).await;
+                    engine.process_start(delivery.expect("a start is delivered")).await;
                 }
             });
         }
@@ -101,7 +103,7 @@ impl TestHost {
 
     /// Works off one ticket.
     pub async fn work_off(&self, delivery: Delivery) -> TicketOutcome {
-        self.engine.work(delivery, CancellationToken::new()).await
+        self.engine.process_ticket(delivery, CancellationToken::new()).await
     }
 
     /// Starts a run.

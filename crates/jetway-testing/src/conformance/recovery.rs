@@ -25,12 +25,12 @@ pub(super) async fn p3_a_step_that_runs_twice_is_committed_once(tested: BackendU
     // The first worker is taken for lost while its node runs; the second gets the same ticket.
     let first = host.ticket("chain3").await;
     let engine = host.engine.clone();
-    let zombie = tokio::spawn(async move { engine.work(first, CancellationToken::new()).await });
+    let zombie = tokio::spawn(async move { engine.process_ticket(first, CancellationToken::new()).await });
     probe.arrived().await;
     let second = host.ticket("chain3").await;
     assert_eq!(second.delivered, 2);
     let engine = host.engine.clone();
-    let worker = tokio::spawn(async move { engine.work(second, CancellationToken::new()).await });
+    let worker = tokio::spawn(async move { engine.process_ticket(second, CancellationToken::new()).await });
     probe.arrived().await;
     probe.let_through(100);
     zombie.await.expect("it comes back");
@@ -52,7 +52,7 @@ pub(super) async fn p3_a_zombie_cannot_commit(tested: BackendUnderTest) {
     let run = zombie_host.start("chain3", "r", &0).await;
     let held = zombie_host.ticket("chain3").await;
     let engine = zombie_host.engine.clone();
-    let zombie = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    let zombie = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
     slow.arrived().await;
     let host = TestHost::at_work(&tested, &quick).await;
     assert_eq!(host.output::<u64>(&run).await, 3);
@@ -134,12 +134,12 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(tested: BackendU
     .await;
     let mut sweeper = Sweeper::default();
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.republished), (0, 0), "the run was written just now");
+    assert_eq!((swept.runs_checked, swept.republished), (0, 0), "the run was written just now");
     sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.republished), (1, 1));
+    assert_eq!((swept.runs_checked, swept.republished), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    assert_eq!((swept.looked_at, swept.republished), (0, 0), "there is no doubt any more");
+    assert_eq!((swept.runs_checked, swept.republished), (0, 0), "there is no doubt any more");
     assert_eq!(tested.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn p4_a_lost_worker_s_run_goes_on(tested: BackendUnderTest) {
     let run = lost.start("chain3", "r", &0).await;
     let held = lost.ticket("chain3").await;
     let engine = lost.engine.clone();
-    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    let worker = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
     wait_until("the second node runs", DEADLINE, async || probe.executed() == 2).await;
     worker.abort();
     assert!(worker.await.is_err());
@@ -225,11 +225,11 @@ pub(super) async fn p4_a_commit_that_was_overtaken_leaves_nothing_stranded(teste
     };
     let held = Delivery { lease: Arc::new(Fresh(Arc::clone(&held.lease))), ..held };
     let engine = holder.engine.clone();
-    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    let worker = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
     wait_until("the holder is in the first node", DEADLINE, async || probe.executed() == 1).await;
     lost_probe.let_through(1);
     let engine = lost.engine.clone();
-    let loses = tokio::spawn(async move { engine.work(forged, CancellationToken::new()).await });
+    let loses = tokio::spawn(async move { engine.process_ticket(forged, CancellationToken::new()).await });
     wait_until("the other is in the second node", DEADLINE, async || lost_probe.executed() == 2).await;
     loses.abort();
     assert!(loses.await.is_err());
@@ -248,7 +248,7 @@ pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(t
     let run = lost.start("chain3", "r", &0).await;
     let held = lost.ticket("chain3").await;
     let engine = lost.engine.clone();
-    let worker = tokio::spawn(async move { engine.work(held, CancellationToken::new()).await });
+    let worker = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
     wait_until("the second node runs", DEADLINE, async || probe.executed() == 2).await;
     let mut heir = TestHost::idle(&tested, &Probe::open());
     heir.start("chain3", "r", &0).await;

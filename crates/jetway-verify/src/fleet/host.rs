@@ -229,12 +229,12 @@ async fn read_log(stderr: impl AsyncRead + Unpin, log: Arc<Mutex<HostLog>>) {
     }
 }
 
-/// Reads `... pending items had lost their tickets run=interpreter/r1 items=2 lost="next/start,work/abc"`.
+/// Reads `... tickets of pending items were missing run=interpreter/r1 tickets=2 lost="next/start,work/abc"`.
 fn parse_items(line: &str) -> Vec<ItemWithoutTicket> {
     let parse = || {
-        let sure = line.split_once("pending items had lost their tickets");
+        let sure = line.split_once("tickets of pending items were missing");
         let certain = sure.is_some();
-        let (_, fields) = sure.or_else(|| line.split_once("pending items may have lost their tickets"))?;
+        let (_, fields) = sure.or_else(|| line.split_once("tickets of pending items may be missing"))?;
         let run = fields.split_once("run=")?.1.split(' ').next()?;
         let lost = fields.split_once("lost=\"")?.1.split('"').next()?;
         let item = |name: &str| {
@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn items_without_ticket_are_read_from_the_log() {
-        let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweep: pending items had lost their tickets \
-                    run=interpreter/r1 items=2 lost=\"next/start,work/abc-3\"";
+        let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweeper: tickets of pending items were missing \
+                    run=interpreter/r1 tickets=2 lost=\"next/start,work/abc-3\"";
         let item = |node: &str, item: &str| ItemWithoutTicket {
             run: "interpreter/r1".to_owned(),
             node: node.to_owned(),
@@ -270,7 +270,7 @@ mod tests {
             certain: true,
         };
         assert_eq!(parse_items(line), [item("next", "start"), item("work", "abc-3")]);
-        let unsure = parse_items(&line.replace("had lost", "may have lost"));
+        let unsure = parse_items(&line.replace("were missing", "may be missing"));
         assert_eq!(unsure[0], ItemWithoutTicket { certain: false, ..item("next", "start") });
         assert_eq!(parse_items("something else"), []);
     }

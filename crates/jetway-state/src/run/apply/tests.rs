@@ -54,7 +54,7 @@ fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
         commit: CommitId::default(),
         at: Timestamp(1),
         trace: Trace::default(),
-        seed: RunInput {
+        input: RunInput {
             node: "a".to_owned(),
             payload: Bytes::from_static(b"a0"),
             context: Bytes::from_static(b"c0"),

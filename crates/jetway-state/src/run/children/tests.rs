@@ -30,9 +30,9 @@ fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
 }
 
 fn running() -> Snapshot {
-    let seed = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+    let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    begin(Begin { key: key("parent"), commit, at, trace, seed }).0
+    begin(Begin { key: key("parent"), commit, at, trace, input }).0
 }
 
 fn recorded(child: &str) -> Snapshot {

@@ -17,9 +17,9 @@ const COMMIT: CommitId = CommitId { writer: 7, number: 3 };
 
 fn run(status: Status) -> Snapshot {
     let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
-    let seed = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
+    let input = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    let (snapshot, _) = begin(Begin { key, commit, at, trace, seed });
+    let (snapshot, _) = begin(Begin { key, commit, at, trace, input });
     Snapshot { status, ..snapshot }
 }
 

@@ -1,0 +1,89 @@
+//! What a group of attempts makes of a snapshot.
+
+use crate::snapshots::{CachedSnapshot, CommitOutcome, PendingCommit, Snapshots};
+use jetway_core::step::{AnyWorkflow, apply_fitting};
+use jetway_state::{
+    CommitId, Error, STORE_ELSEWHERE,
+    broken_rule::{BrokenRule, is_broken},
+    codec,
+    run::{Applied, Chunk, Snapshot, offload},
+};
+
+/// The snapshot that a group would write, and the outcome for each attempt of the group.
+pub(super) struct Plan {
+    /// `None` if no attempt changes the snapshot.
+    pub(super) write: Option<(Snapshot, Vec<Chunk>)>,
+    pub(super) outcomes: Vec<CommitOutcome>,
+}
+
+impl Plan {
+    /// Applies the attempts in turn. `measure`: the group was too large as a whole, so each attempt that makes the snapshot
+    /// too large fails instead.
+    pub(super) fn new(
+        snapshots: &Snapshots,
+        workflow: &dyn AnyWorkflow,
+        cached: &CachedSnapshot,
+        group: &[PendingCommit],
+        measure: bool,
+    ) -> Self {
+        let commit = snapshots.next_commit();
+        let mut latest: Option<Snapshot> = None;
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut chunks = Vec::new();
+        for pending in group {
+            let snapshot = latest.as_ref().unwrap_or(&cached.snapshot);
+            let rebase = |base: &_, mine: &_, theirs: &_| workflow.rebase(base, mine, theirs);
+            let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase) else {
+                outcomes.push(CommitOutcome::RunAgain);
+                continue;
+            };
+            let fit = |applied: &mut Applied| fit(snapshots, workflow, applied, commit, &mut chunks, measure);
+            match apply_fitting(snapshot, attempt, commit, workflow.graph(), fit) {
+                Some(Applied { snapshot, tickets, effects }) => {
+                    outcomes.push(CommitOutcome::Committed(tickets, effects));
+                    latest = Some(snapshot);
+                }
+                None => outcomes.push(CommitOutcome::Discarded),
+            }
+        }
+        if latest.as_ref().is_some_and(|latest| latest.status.is_terminal()) {
+            drop_tickets(&mut outcomes);
+        }
+        Self { write: latest.map(|snapshot| (snapshot, chunks)), outcomes }
+    }
+}
+
+/// An attempt of the group ended the run, so the items that the others created are not pending any more.
+fn drop_tickets(outcomes: &mut [CommitOutcome]) {
+    for outcome in outcomes {
+        if let CommitOutcome::Committed(tickets, _) = outcome {
+            tickets.clear();
+        }
+    }
+}
+
+/// Moves payloads out of the snapshot until it fits.
+fn fit(
+    snapshots: &Snapshots,
+    workflow: &dyn AnyWorkflow,
+    applied: &mut Applied,
+    commit: CommitId,
+    chunks: &mut Vec<Chunk>,
+    measure: bool,
+) -> Result<(), Error> {
+    let limits = snapshots.limits();
+    let name = if is_broken(BrokenRule::PublishBeforeCommit) { CommitId::default() } else { commit };
+    let mut written = offload(&mut applied.snapshot, name, chunks.len(), limits)?;
+    if measure {
+        let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
+        if size > limits.snapshot {
+            let (part, bytes) = applied.snapshot.largest_part();
+            return Err(Error::Limit(format!(
+                "the snapshot would be {size} bytes; the limit is {}; most of it is {part} ({bytes} bytes): {STORE_ELSEWHERE}",
+                limits.snapshot
+            )));
+        }
+    }
+    chunks.append(&mut written);
+    Ok(())
+}

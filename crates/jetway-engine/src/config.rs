@@ -1,0 +1,41 @@
+//! The limits of an engine.
+
+use jetway_state::run::Limits;
+use std::time::Duration;
+
+/// The limits of an engine.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// How many attempts at one item may end with the loss or the stop of their worker. After that the run fails, so
+    /// that it does not crash host after host.
+    pub max_attempts: u32,
+    /// How many steps a worker runs under one ticket at most, so that other runs get their turn.
+    pub steps_per_ticket: u32,
+    /// How long a worker continues under one ticket at most.
+    pub time_per_ticket: Duration,
+    /// The time limit of each attempt.
+    pub step_timeout: Option<Duration>,
+    /// The sweep checks a run that was not written for this long.
+    pub stale_after: Duration,
+    /// The limits on the size of snapshots and chunks.
+    pub limits: Limits,
+    /// How many runs are cached, so that their next step reads nothing.
+    pub cached_runs: usize,
+    /// About how many bytes the snapshots of the cached runs use together.
+    pub cached_bytes: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            max_attempts: 25,
+            steps_per_ticket: 256,
+            time_per_ticket: Duration::from_secs(5),
+            step_timeout: None,
+            stale_after: Duration::from_secs(60),
+            limits: Limits::default(),
+            cached_runs: 8192,
+            cached_bytes: 256 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The dispatcher: publishes the tickets and carries out the effects of commits. Both can be done more than once.
+//!
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | some tickets | the other items have none | redelivery of the ticket that was held; the sweep |
+//! | the tickets | the result, the parent's ticket and the children are open | redelivery of the ticket that was held; the sweep for a cancelled run |
+//! | the result | parent and children are open | as above |
+//! | the cancellation of a child | the child's own effects are open | as above: the child is found cancelled, and its effects are carried out again |
+
+mod result;
+
+use crate::{
+    backend::{Backend, BackendError},
+    control::{Controller, Decided},
+    fail_point::{FailPoint, fail_point},
+    snapshots::{Committed, RunVersion, Snapshots},
+    tickets::Tickets,
+    trace::Tracer,
+};
+use jetway_core::clock::Clock;
+use jetway_state::{
+    RunKey,
+    run::{
+        Effect, TicketFor,
+        control::{Control, ControlResult},
+        end_effects,
+    },
+};
+use std::{collections::VecDeque, sync::Arc};
+
+/// Publishes the tickets and carries out the effects of commits.
+pub(crate) struct Dispatcher {
+    backend: Arc<dyn Backend>,
+    snapshots: Arc<Snapshots>,
+    tickets: Arc<Tickets>,
+    controller: Controller,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        snapshots: Arc<Snapshots>,
+        tickets: Arc<Tickets>,
+        clock: Arc<dyn Clock>,
+        tracer: Arc<dyn Tracer>,
+    ) -> Self {
+        let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock, tracer);
+        Self { backend, snapshots, tickets, controller }
+    }
+
+    /// Commands a run, and carries out what the command asks for. `None` if there is no such run.
+    pub(crate) async fn control(
+        &self,
+        run: &RunKey,
+        control: Control,
+    ) -> Result<Option<ControlResult>, BackendError> {
+        let Some(Decided { result, mut committed, attempt }) = self.controller.command(run, control).await?
+        else {
+            return Ok(None);
+        };
+        let (tickets, effects) = committed.take_open();
+        self.tickets.publish(FailPoint::TicketPublished, committed.version(), tickets, attempt).await?;
+        self.carry_out(committed.version(), Vec::new(), effects).await?;
+        Ok(Some(result))
+    }
+
+    /// Publishes the tickets of a commit and carries out its effects. An effect on another run is a commit with effects of
+    /// its own, which are queued behind the others.
+    pub(crate) async fn carry_out(
+        &self,
+        version: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+    ) -> Result<(), BackendError> {
+        let mut queue = VecDeque::new();
+        self.carry_out_one(version, tickets, effects, &mut queue).await?;
+        while let Some(mut next) = queue.pop_front() {
+            let (tickets, effects) = next.take_open();
+            self.carry_out_one(next.version(), tickets, effects, &mut queue).await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out the effects of the end of a run again: the host that ended it may have crashed before it did.
+    pub(crate) async fn reapply_end_effects(&self, version: RunVersion<'_>) -> Result<(), BackendError> {
+        self.carry_out(version, Vec::new(), end_effects(&version.cached.snapshot)).await
+    }
+
+    async fn carry_out_one(
+        &self,
+        version: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+        queue: &mut VecDeque<Committed>,
+    ) -> Result<(), BackendError> {
+        if !tickets.is_empty() {
+            self.tickets.publish(FailPoint::TicketPublished, version, tickets, 1).await?;
+            fail_point(FailPoint::TicketsPublished);
+        }
+        for effect in effects {
+            match effect {
+                Effect::PublishResult => self.publish_result(version).await?,
+                Effect::WakeParent(parent) => {
+                    self.tickets.wake_parent(version.cached, parent).await?;
+                    fail_point(FailPoint::ParentWoken);
+                }
+                Effect::CancelChild(child) => {
+                    queue.extend(self.controller.cancel(&child).await?);
+                    fail_point(FailPoint::ChildCancelled);
+                }
+                Effect::PreventChild(child) => {
+                    queue.extend(self.controller.prevent(version, child).await?);
+                    fail_point(FailPoint::ChildCancelled);
+                }
+                Effect::DropChunks(chunks) => {
+                    self.backend.drop_chunks(version.run, &chunks).await?;
+                    fail_point(FailPoint::ChunksDropped);
+                }
+                Effect::DropAllChunks => {
+                    self.backend.drop_all_chunks(version.run).await?;
+                    fail_point(FailPoint::ChunksDropped);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Building an engine.
+
+use super::Engine;
+use crate::{
+    backend::Backend,
+    commit::Committer,
+    config::EngineConfig,
+    dispatch::Dispatcher,
+    registry::{Registry, RegistryError},
+    snapshots::Snapshots,
+    starts::Starter,
+    sweeper::Sweep,
+    tickets::Tickets,
+    trace::{PlainTracer, Tracer},
+    worker::Worker,
+};
+use jetway_core::{
+    Context, Merge, Workflow,
+    clock::{Clock, SystemClock},
+    step::AnyWorkflow,
+    typed::Typed,
+};
+use jetway_state::BadName;
+use std::{fmt, sync::Arc};
+
+/// Why an engine cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no workflow to run.
+    #[error("no workflow was given: add one with `.workflow(..)`")]
+    NoWorkflow,
+    /// The name of a workflow is not valid in subjects and keys.
+    #[error(transparent)]
+    BadName(#[from] BadName),
+    /// Two workflows have the same name.
+    #[error("two workflows are named {0:?}: give each workflow of a host its own name")]
+    SameName(String),
+}
+
+/// Configures a new [`Engine`].
+pub struct EngineBuilder {
+    backend: Arc<dyn Backend>,
+    workflows: Vec<Result<Arc<dyn AnyWorkflow>, BadName>>,
+    config: EngineConfig,
+    tracer: Arc<dyn Tracer>,
+    clock: Arc<dyn Clock>,
+}
+
+impl EngineBuilder {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            backend,
+            workflows: Vec::new(),
+            config: EngineConfig::default(),
+            tracer: Arc::new(PlainTracer),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Adds a workflow that the engine can run.
+    #[must_use]
+    pub fn workflow<C, W>(self, workflow: W) -> Self
+    where
+        C: Context + Merge + 'static,
+        W: Workflow<C> + 'static,
+    {
+        self.any_workflow(Typed::new(workflow).map(|typed| Arc::new(typed) as Arc<dyn AnyWorkflow>))
+    }
+
+    /// Adds a workflow whose types are erased.
+    #[must_use]
+    pub fn any_workflow(mut self, workflow: Result<Arc<dyn AnyWorkflow>, BadName>) -> Self {
+        self.workflows.push(workflow);
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn config(mut self, config: EngineConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets what writes spans. The default writes them through `tracing`.
+    #[must_use]
+    pub fn tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
+        self.tracer = tracer;
+        self
+    }
+
+    /// Sets the clock. The default is the clock of the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds the engine.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(self) -> Result<Engine, BuildError> {
+        let Self { backend, workflows, mut config, tracer, clock } = self;
+        let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
+        config.limits = config.limits.within(backend.max_snapshot());
+        let config = Arc::new(config);
+        let snapshots = Arc::new(Snapshots::new(Arc::clone(&backend), &config));
+        let tickets =
+            Arc::new(Tickets::new(Arc::clone(&backend), Arc::clone(&snapshots), Arc::clone(&clock)));
+        let dispatcher = Arc::new(Dispatcher::new(
+            Arc::clone(&backend),
+            Arc::clone(&snapshots),
+            Arc::clone(&tickets),
+            Arc::clone(&clock),
+            Arc::clone(&tracer),
+        ));
+        let starter = Arc::new(Starter::new(
+            Arc::clone(&backend),
+            Arc::clone(&registry),
+            Arc::clone(&snapshots),
+            Arc::clone(&tickets),
+            Arc::clone(&clock),
+            Arc::clone(&tracer),
+        ));
+        let sweep = Sweep {
+            backend: Arc::clone(&backend),
+            registry: Arc::clone(&registry),
+            snapshots: Arc::clone(&snapshots),
+            tickets: Arc::clone(&tickets),
+            dispatcher: Arc::clone(&dispatcher),
+            clock: Arc::clone(&clock),
+            stale_after: config.stale_after,
+        };
+        let worker = Worker {
+            backend: Arc::clone(&backend),
+            registry: Arc::clone(&registry),
+            config: Arc::clone(&config),
+            clock: Arc::clone(&clock),
+            tracer,
+            committer: Committer::new(Arc::clone(&snapshots), Arc::clone(&dispatcher)),
+            snapshots,
+            tickets,
+            dispatcher: Arc::clone(&dispatcher),
+            starter: Arc::clone(&starter),
+        };
+        Ok(Engine { backend, registry, config, clock, dispatcher, starter, worker, sweep })
+    }
+}
+
+impl From<RegistryError> for BuildError {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::Empty => Self::NoWorkflow,
+            RegistryError::SameName(name) => Self::SameName(name),
+        }
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

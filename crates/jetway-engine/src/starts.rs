@@ -1,0 +1,167 @@
+//! Starting runs.
+//!
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | taking the start message | nothing changed | redelivery of the message |
+//! | the first snapshot | the run exists, its first item has no ticket | redelivery: the run is found, its ticket is published again; the sweep |
+//! | the first ticket | the run exists, the message is not acked | redelivery: the run is found |
+
+mod child;
+mod error;
+
+pub(crate) use child::NewChild;
+pub use error::StartError;
+
+use crate::{
+    backend::{Backend, BackendError, BackendErrorKind, DeadLetter, StartDelivery, StartRequest},
+    fail_point::{FailPoint, fail_point},
+    registry::Registry,
+    snapshots::{CachedSnapshot, RunVersion, Snapshots},
+    tickets::Tickets,
+    trace::Tracer,
+};
+use jetway_core::{clock::Clock, step::AnyWorkflow};
+use jetway_state::{
+    RunId, RunKey, Timestamp,
+    run::{Begin, Parent, RunInput, begin, offload},
+    trace::TraceHeaders,
+};
+use std::sync::Arc;
+
+/// The outcome of a start message.
+#[derive(Debug)]
+pub enum StartOutcome {
+    /// The run exists.
+    Started(RunKey),
+    /// The run cannot be started; the message is a dead letter.
+    Refused(StartError),
+    /// The backend does not answer or is full: the message is delivered again when its lease expires.
+    Abandoned(BackendError),
+}
+
+/// Starts runs.
+pub(crate) struct Starter {
+    backend: Arc<dyn Backend>,
+    registry: Arc<Registry>,
+    snapshots: Arc<Snapshots>,
+    tickets: Arc<Tickets>,
+    clock: Arc<dyn Clock>,
+    tracer: Arc<dyn Tracer>,
+}
+
+impl Starter {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        registry: Arc<Registry>,
+        snapshots: Arc<Snapshots>,
+        tickets: Arc<Tickets>,
+        clock: Arc<dyn Clock>,
+        tracer: Arc<dyn Tracer>,
+    ) -> Self {
+        Self { backend, registry, snapshots, tickets, clock, tracer }
+    }
+
+    /// Starts a run. Returns its key and the time of its start, which is earlier if the run existed.
+    pub(crate) async fn start(&self, request: StartRequest) -> Result<(RunKey, Timestamp), StartError> {
+        let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
+            StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
+        })?;
+        let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
+        let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
+        let started_at = match self.create(&*workflow, &run, input.clone(), &request.trace, None).await {
+            Ok(started_at) => {
+                fail_point(FailPoint::StartTicketed);
+                started_at
+            }
+            Err(StartError::Backend(error)) if error.is_conflict() => {
+                self.join_existing(&*workflow, &run, &input).await?
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((run, started_at))
+    }
+
+    /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
+    pub(crate) async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
+        let StartDelivery { request, lease, original, .. } = delivery;
+        fail_point(FailPoint::StartTaken);
+        let outcome = match self.start(request).await {
+            Ok((run, _started_at)) => StartOutcome::Started(run),
+            Err(StartError::Backend(error)) if error.is_retryable() => return StartOutcome::Abandoned(error),
+            Err(error) => {
+                tracing::warn!(workflow = %original.workflow, why = error.why(), %error, "start refused: moving its message to the dead letters");
+                let letter =
+                    DeadLetter { why: error.why().to_owned(), reason: error.to_string(), ..original };
+                if let Err(error) = self.backend.dead_letter(letter).await {
+                    return StartOutcome::Abandoned(error);
+                }
+                StartOutcome::Refused(error)
+            }
+        };
+        fail_point(FailPoint::StartUnsettled);
+        match lease.ack().await {
+            Ok(()) => {
+                fail_point(FailPoint::StartSettled);
+                outcome
+            }
+            Err(error) => StartOutcome::Abandoned(error),
+        }
+    }
+
+    /// Writes the first snapshot of a run and publishes its first ticket.
+    async fn create(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        input: RunInput,
+        trace: &TraceHeaders,
+        parent: Option<Parent>,
+    ) -> Result<Timestamp, StartError> {
+        let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
+        let trace = self.tracer.begin(trace);
+        let (mut snapshot, ticket) = begin(Begin { key: run.clone(), commit, at, trace, input });
+        let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
+        snapshot.parent = parent;
+        let chunks =
+            offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
+        let build = workflow.fingerprint();
+        let revision = self.snapshots.write(build, &snapshot, chunks, 0).await?;
+        let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+        self.snapshots.slot(run).keep(&cached);
+        fail_point(created);
+        self.tickets.publish_batch(RunVersion { run, build, cached: &cached }, vec![ticket], 1).await?;
+        Ok(at)
+    }
+
+    /// The run exists: this is a redelivery, or another client chose the same id. The coordinator may have crashed between
+    /// the snapshot and the ticket, so the ticket is published again.
+    async fn join_existing(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        input: &RunInput,
+    ) -> Result<Timestamp, StartError> {
+        let Some(cached) = self.snapshots.load(run).await? else {
+            let message = format!("run {run} was deleted while it was being started");
+            return Err(BackendError::new(BackendErrorKind::Unavailable, message).into());
+        };
+        if cached.snapshot.input_digest != input.digest() {
+            return Err(StartError::OtherInput(run.clone()));
+        }
+        self.publish_first_again(workflow, run, &cached).await?;
+        Ok(cached.snapshot.started_at)
+    }
+
+    /// Publishes the first ticket of a run again, unless a step was committed.
+    async fn publish_first_again(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        run: &RunKey,
+        cached: &CachedSnapshot,
+    ) -> Result<(), BackendError> {
+        if cached.snapshot.steps > 0 {
+            return Ok(());
+        }
+        self.tickets.publish_pending(RunVersion { run, build: workflow.fingerprint(), cached }).await
+    }
+}

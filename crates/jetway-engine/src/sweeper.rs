@@ -1,0 +1,226 @@
+//! The sweep: publishes missing tickets again, and repeats the effects of the end of a run that may be open.
+//!
+//! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it.
+
+mod schedule;
+
+pub use schedule::Sweeper;
+
+use crate::{
+    backend::{Backend, BackendError, BackendErrorKind},
+    dispatch::Dispatcher,
+    fail_point::{FailPoint, fail_point},
+    registry::Registry,
+    snapshots::{RunVersion, Snapshots},
+    tickets::{SECOND_ATTEMPT, Tickets},
+};
+use jetway_core::clock::Clock;
+use jetway_state::{
+    RunKey, Timestamp,
+    broken_rule::{BrokenRule, is_broken},
+    run::{Effect, Status, TicketFor, end_effects},
+};
+use schedule::{PendingCheck, SuspectedLoss};
+use std::{sync::Arc, time::Duration};
+
+/// The result of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepReport {
+    /// Runs that were checked.
+    pub runs_checked: u64,
+    /// Tickets that were missing, and are published again.
+    pub republished: u64,
+}
+
+/// After a suspected loss, the effects of runs that ended within this time are repeated. It covers a lease: the ticket of a
+/// host that crashed earlier has been delivered again.
+const RECENTLY_ENDED: Duration = Duration::from_secs(60);
+
+/// How many items without a ticket the log names for a run, at most.
+const MAX_NAMED: usize = 50;
+
+/// How many pages of old runs one sweep reads, at most: a new host finds a day's finished runs, and does not read them all
+/// at once.
+const MAX_PAGES: usize = 10;
+
+/// Finds and repairs runs that lack tickets or effects.
+pub(crate) struct Sweep {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// A run that was not written for this long is checked.
+    pub(crate) stale_after: Duration,
+}
+
+/// What was found at a run.
+struct Checked {
+    /// Tickets that were published again.
+    republished: u64,
+    /// The revision that was checked, if the run was read.
+    revision: Option<u64>,
+}
+
+impl Sweep {
+    /// Checks the runs that were not written for a while. An error ends the sweep; the next one continues there.
+    pub(crate) async fn sweep(&self, sweeper: &mut Sweeper) -> Result<SweepReport, BackendError> {
+        if is_broken(BrokenRule::NoSweep) {
+            return Ok(SweepReport::default());
+        }
+        let now = self.clock.now();
+        self.drop_stale_tickets(sweeper).await?;
+        if let Some(SuspectedLoss { since, until }) = sweeper.suspected {
+            for run in self.backend.ended_since(since.min(now).before(RECENTLY_ENDED)).await? {
+                sweeper.add(run, PendingCheck::ended(until, now, self.stale_after));
+            }
+        }
+        let full_scan = sweeper.full_scan_due(now) || sweeper.suspected.is_some();
+        if full_scan {
+            while self.scan_page(sweeper, now, now, false).await? {}
+            // Also the runs that are written now: a run with many branches is written all the time.
+            self.scan_page(sweeper, now, now.after(self.stale_after), false).await?;
+        } else {
+            let stale = now.before(self.stale_after);
+            let mut pages = 0;
+            while pages < MAX_PAGES && self.scan_page(sweeper, now, stale, true).await? {
+                pages += 1;
+            }
+        }
+        // Not earlier: a scan that fails is repeated.
+        sweeper.suspected = None;
+        self.check_due(sweeper, now).await
+    }
+
+    /// Adds the next runs that were last written before a moment to those to check. `only_stale`: a run that is written
+    /// meanwhile needs no check. Returns whether there may be more.
+    async fn scan_page(
+        &self,
+        sweeper: &mut Sweeper,
+        now: Timestamp,
+        before: Timestamp,
+        only_stale: bool,
+    ) -> Result<bool, BackendError> {
+        let (stale, scanned) = self.backend.stale(sweeper.scanned, before).await?;
+        for run in stale {
+            let check = if run.cancelled {
+                PendingCheck::ended(now, now, self.stale_after)
+            } else {
+                PendingCheck::live(only_stale.then_some(run.revision), now, self.stale_after)
+            };
+            sweeper.add(run.run, check);
+        }
+        let more = scanned != sweeper.scanned;
+        sweeper.scanned = scanned;
+        Ok(more)
+    }
+
+    /// Checks the runs that are due. A run that cannot be checked is due later, so that it does not delay the others.
+    async fn check_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<SweepReport, BackendError> {
+        let (mut report, mut results_full) = (SweepReport::default(), false);
+        for (run, check) in sweeper.due(now) {
+            let later = check.postponed(now);
+            if check.ended.is_some() && results_full {
+                sweeper.add(run, later);
+                continue;
+            }
+            report.runs_checked += 1;
+            let checked = match check.ended {
+                Some(before) => self.reapply_end(&run, before).await.map(|()| None),
+                None => self.republish(&run, check.revision).await,
+            };
+            match checked {
+                Ok(Some(Checked { republished, revision })) => {
+                    report.republished += republished;
+                    sweeper.add(run, PendingCheck { revision, ..later });
+                }
+                Ok(None) => sweeper.remove(&run),
+                Err(error) => {
+                    tracing::warn!(%run, %error, "sweep skipped run");
+                    sweeper.add(run, PendingCheck { revision: None, ..later });
+                    match error.kind() {
+                        BackendErrorKind::Corrupt | BackendErrorKind::Newer => {}
+                        BackendErrorKind::NoRoom if check.ended.is_some() => results_full = true,
+                        _ => return Err(error),
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Carries out the effects of the end of a run again.
+    async fn reapply_end(&self, run: &RunKey, before: Timestamp) -> Result<(), BackendError> {
+        let Some((cached, build)) = self.snapshots.read(run).await? else { return Ok(()) };
+        let snapshot = &cached.snapshot;
+        // A host that ended the run later than that is carrying out the effects, or its ticket is delivered again.
+        if !snapshot.status.is_terminal() || snapshot.finished_at.is_none_or(|at| at > before) {
+            return Ok(());
+        }
+        let mut effects = end_effects(snapshot);
+        // Clients have seen a result that is stored.
+        if self.backend.done(run, snapshot.started_at, Duration::ZERO).await?.is_some() {
+            effects.retain(|effect| *effect != Effect::PublishResult);
+        }
+        self.dispatcher.carry_out(RunVersion { run, build, cached: &cached }, Vec::new(), effects).await
+    }
+
+    /// Removes tickets that the queue would never deliver. Their items are found by a scan of all runs.
+    async fn drop_stale_tickets(&self, sweeper: &mut Sweeper) -> Result<(), BackendError> {
+        for workflow in self.registry.iter() {
+            let tickets = self.backend.drop_stale_tickets(workflow.name()).await?;
+            if tickets > 0 {
+                tracing::warn!(workflow = %workflow.name(), tickets, "removed tickets that would never be delivered");
+                let now = self.clock.now();
+                sweeper.suspect_loss(now, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the missing tickets of a run. `None` if the run ended, or was written since `revision`.
+    async fn republish(&self, run: &RunKey, revision: Option<u64>) -> Result<Option<Checked>, BackendError> {
+        let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
+            return Ok(Some(Checked { republished: 0, revision }));
+        };
+        let Some(cached) = self.snapshots.load(run).await? else {
+            return Ok(None);
+        };
+        let is_written_since = revision.is_some_and(|revision| revision != cached.revision);
+        if cached.snapshot.status.is_terminal() || is_written_since {
+            return Ok(None);
+        }
+        if cached.snapshot.status != Status::Running {
+            return Ok(Some(Checked { republished: 0, revision: Some(cached.revision) }));
+        }
+        let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {
+            return Ok(None);
+        };
+        let republished = tickets.len() as u64;
+        if republished > 0 {
+            let lost = names(&tickets);
+            match revision {
+                Some(_) => {
+                    tracing::warn!(%run, tickets = republished, lost, "tickets of pending items were missing");
+                }
+                // The run is being written: another host may be about to publish the tickets.
+                None => {
+                    tracing::info!(%run, tickets = republished, lost, "tickets of pending items may be missing")
+                }
+            }
+            fail_point(FailPoint::SweepFound);
+            let version = RunVersion { run, build: workflow.fingerprint(), cached: &cached };
+            // A worker may be running one of these items without a ticket.
+            self.tickets.publish(FailPoint::SweepPublished, version, tickets, SECOND_ATTEMPT).await?;
+            fail_point(FailPoint::SweepMended);
+        }
+        Ok(Some(Checked { republished, revision: Some(cached.revision) }))
+    }
+}
+
+/// The first of the items, as `node/item`.
+fn names(tickets: &[TicketFor]) -> String {
+    let names = tickets.iter().take(MAX_NAMED).map(|ticket| format!("{}/{}", ticket.node, ticket.item));
+    names.collect::<Vec<_>>().join(",")
+}

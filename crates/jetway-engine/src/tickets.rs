@@ -1,0 +1,159 @@
+//! Publishing tickets, and finding the items that have none.
+
+use crate::{
+    backend::{Backend, BackendError, Ticket},
+    children::child_end,
+    fail_point::{FailPoint, fail_point, one_by_one},
+    inputs::resolve_nodes,
+    snapshots::{CachedSnapshot, RunVersion, Snapshots},
+};
+use jetway_core::clock::Clock;
+use jetway_state::{
+    ItemId, RunKey,
+    run::{Parent, Snapshot, TicketFor, TicketWanted, pending_ticket, pending_tickets},
+};
+use std::sync::Arc;
+
+/// The attempt number of a ticket that is published again: a worker may be running the item without a ticket.
+pub(crate) const SECOND_ATTEMPT: u32 = 2;
+
+/// Publishes tickets, and finds the items that have none.
+pub(crate) struct Tickets {
+    backend: Arc<dyn Backend>,
+    snapshots: Arc<Snapshots>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Tickets {
+    pub(crate) fn new(backend: Arc<dyn Backend>, snapshots: Arc<Snapshots>, clock: Arc<dyn Clock>) -> Self {
+        Self { backend, snapshots, clock }
+    }
+
+    /// Publishes tickets whose first delivery is attempt number `attempt`. Tests can stop the host at `point` after each.
+    pub(crate) async fn publish(
+        &self,
+        point: FailPoint,
+        version: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+        attempt: u32,
+    ) -> Result<(), BackendError> {
+        for tickets in one_by_one(point, tickets) {
+            self.publish_batch(version, tickets, attempt).await?;
+            fail_point(point);
+        }
+        Ok(())
+    }
+
+    /// Publishes tickets in one call, see [`publish`](Self::publish).
+    pub(crate) async fn publish_batch(
+        &self,
+        RunVersion { run, build, cached }: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+        attempt: u32,
+    ) -> Result<(), BackendError> {
+        if tickets.is_empty() {
+            return Ok(());
+        }
+        let (trace, at) = (cached.snapshot.trace.headers(), self.clock.now());
+        let tickets = tickets.into_iter().map(|TicketFor { item, node }| {
+            let ticket = Ticket {
+                workflow: run.workflow.clone(),
+                run_id: run.run_id.clone(),
+                node,
+                item,
+                revision: cached.revision,
+                attempt,
+                at,
+                trace: trace.clone(),
+            };
+            (ticket, build)
+        });
+        self.backend.publish(tickets.collect()).await
+    }
+
+    /// Publishes tickets for all pending items of a run.
+    pub(crate) async fn publish_pending(&self, version: RunVersion<'_>) -> Result<(), BackendError> {
+        let tickets = self.resolve(version, pending_tickets(&version.cached.snapshot)).await?;
+        self.publish_batch(version, tickets, 1).await
+    }
+
+    /// Publishes a ticket for the item that waits for the run of this snapshot.
+    pub(crate) async fn wake_parent(
+        &self,
+        cached: &CachedSnapshot,
+        parent: Parent,
+    ) -> Result<(), BackendError> {
+        let Parent { run, item, node, build } = parent;
+        let ticket = Ticket {
+            workflow: run.workflow,
+            run_id: run.run_id,
+            node,
+            item,
+            // A cached snapshot may be older than the wait of the item.
+            revision: u64::MAX,
+            attempt: 1,
+            at: self.clock.now(),
+            trace: cached.snapshot.trace.headers(),
+        };
+        self.backend.publish(vec![(ticket, build)]).await
+    }
+
+    /// Finds the nodes of wanted tickets.
+    pub(crate) async fn resolve(
+        &self,
+        version: RunVersion<'_>,
+        wanted: Vec<TicketWanted>,
+    ) -> Result<Vec<TicketFor>, BackendError> {
+        resolve_nodes(&self.snapshots, version.run, &version.cached.snapshot, wanted).await
+    }
+
+    /// The pending items that have no ticket and were not committed under a ticket that still exists. An item that waits
+    /// for a child run needs none. `acked` is a ticket that exists and is about to be acked: it does not count.
+    pub(crate) async fn items_without_ticket(
+        &self,
+        run: &RunKey,
+        snapshot: &Snapshot,
+        acked: Option<&ItemId>,
+    ) -> Result<Vec<TicketWanted>, BackendError> {
+        let existing = self.backend.items_with_tickets(run).await?;
+        let exists = |item: &ItemId| existing.contains(item) && acked != Some(item);
+        let mut missing = Vec::new();
+        for ticket in pending_tickets(snapshot) {
+            if exists(&ticket.item) || exists(&ticket.ticket_item) {
+                continue;
+            }
+            let waits = match snapshot.started_child(&ticket.item) {
+                Some(child) => child_end(&self.snapshots, child).await?.is_none(),
+                None => false,
+            };
+            if !waits {
+                missing.push(ticket);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// The tickets that a run lacks, and the snapshot that says so. `None` if the run ended or was deleted.
+    ///
+    /// Reads the run twice: between reading the run and reading its tickets an item may be committed and its ticket acked.
+    /// An item that is still pending then had no ticket.
+    pub(crate) async fn missing(
+        &self,
+        run: &RunKey,
+        cached: CachedSnapshot,
+    ) -> Result<Option<(CachedSnapshot, Vec<TicketFor>)>, BackendError> {
+        let missing = self.items_without_ticket(run, &cached.snapshot, None).await?;
+        if missing.is_empty() {
+            return Ok(Some((cached, Vec::new())));
+        }
+        let latest = self.snapshots.load(run).await?;
+        let Some(cached) = latest.filter(|cached| !cached.snapshot.status.is_terminal()) else {
+            return Ok(None);
+        };
+        let is_pending =
+            |seen: &TicketWanted| pending_ticket(&cached.snapshot, &seen.item).as_ref() == Some(seen);
+        let missing = missing.into_iter().filter(is_pending).collect();
+        let tickets = resolve_nodes(&self.snapshots, run, &cached.snapshot, missing).await?;
+        Ok(Some((cached, tickets)))
+    }
+}

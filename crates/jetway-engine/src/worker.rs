@@ -1,0 +1,128 @@
+//! The worker: the commit protocol, for one ticket.
+//!
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | taking the ticket, running the node | nothing changed | redelivery: the node runs again |
+//! | the commit | the step is committed, its successors have no ticket | redelivery: the item is done; the items that were committed under this ticket get tickets |
+//! | the commit that records a child run | the child does not exist, or is not known to | redelivery: the node runs again, names the same child, and starts it |
+//! | the effects | complete; some tickets are published twice | the second ticket finds its item done |
+//! | the ack | complete | - |
+
+mod attempt;
+mod child;
+mod dead_letter;
+mod recover;
+mod session;
+
+use crate::{
+    backend::{Backend, BackendError, Delivery, Lease},
+    commit::Committer,
+    config::EngineConfig,
+    dispatch::Dispatcher,
+    fail_point::{FailPoint, fail_point},
+    registry::Registry,
+    snapshots::Snapshots,
+    starts::Starter,
+    tickets::Tickets,
+    trace::Tracer,
+};
+use jetway_core::clock::Clock;
+use jetway_state::broken_rule::{BrokenRule, is_broken};
+use session::{NextAction, TicketSession};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The outcome of a ticket.
+#[derive(Debug)]
+pub enum TicketOutcome {
+    /// It is acked.
+    Acked {
+        /// Steps that were committed under it.
+        steps: u64,
+    },
+    /// It is given back, because the worker has to stop.
+    Nacked {
+        /// Steps that were committed under it.
+        steps: u64,
+    },
+    /// The backend does not answer: the ticket is delivered again when its lease expires.
+    Abandoned {
+        /// Steps that were committed under it.
+        steps: u64,
+        /// What went wrong.
+        error: BackendError,
+    },
+}
+
+/// Runs steps.
+pub(crate) struct Worker {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) config: Arc<EngineConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tracer: Arc<dyn Tracer>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) committer: Committer,
+}
+
+impl Worker {
+    /// Runs the item of a ticket and commits its outcome, then continues with its only successor under the same ticket as
+    /// long as there is one. Acks the ticket, or gives it back when `cancel` is cancelled.
+    ///
+    /// The caller extends the lease meanwhile.
+    pub(crate) async fn process_ticket(
+        &self,
+        delivery: Delivery,
+        cancel: CancellationToken,
+    ) -> TicketOutcome {
+        let run = delivery.ticket.run();
+        let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
+            return nak(&*delivery.lease, 0).await;
+        };
+        fail_point(FailPoint::TicketTaken);
+        if is_broken(BrokenRule::AckBeforeCommit)
+            && let Err(error) = delivery.lease.ack().await
+        {
+            return TicketOutcome::Abandoned { steps: 0, error };
+        }
+        let mut session = TicketSession::new(self, &*workflow, &run, &delivery, &cancel);
+        let ended = session.run().await;
+        let steps = session.steps();
+        match ended {
+            Ok(NextAction::Ack | NextAction::Attempt(_)) => ack(&*delivery.lease, steps).await,
+            Ok(NextAction::Park(item, child)) => match ack(&*delivery.lease, steps).await {
+                TicketOutcome::Acked { steps } => match session.check_parked(&item, child.as_ref()).await {
+                    Ok(()) => TicketOutcome::Acked { steps },
+                    Err(error) => TicketOutcome::Abandoned { steps, error },
+                },
+                not_acked => not_acked,
+            },
+            Ok(NextAction::Nak) => nak(&*delivery.lease, steps).await,
+            Err(error) if session.is_unprocessable(&error) => {
+                self.dead_letter(&delivery, &error, steps).await
+            }
+            Err(error) => TicketOutcome::Abandoned { steps, error },
+        }
+    }
+}
+
+async fn ack(lease: &dyn Lease, steps: u64) -> TicketOutcome {
+    fail_point(FailPoint::TicketUnsettled);
+    match lease.ack().await {
+        Ok(()) => {
+            fail_point(FailPoint::TicketSettled);
+            TicketOutcome::Acked { steps }
+        }
+        Err(error) => TicketOutcome::Abandoned { steps, error },
+    }
+}
+
+async fn nak(lease: &dyn Lease, steps: u64) -> TicketOutcome {
+    match lease.nak().await {
+        Ok(()) => TicketOutcome::Nacked { steps },
+        Err(error) => TicketOutcome::Abandoned { steps, error },
+    }
+}

@@ -1,0 +1,83 @@
+//! Items that wait for a child run.
+
+use super::session::{NextAction, PendingAttempt, TicketSession};
+use crate::{
+    backend::BackendError,
+    children::child_end,
+    fail_point::{FailPoint, fail_point},
+    snapshots::{CachedSnapshot, CommitOutcome, RunVersion},
+    starts::NewChild,
+};
+use jetway_state::{
+    ItemId, RunKey,
+    run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor, pending_ticket},
+};
+
+impl TicketSession<'_> {
+    /// The record names the child that the item waits for: starts it, then commits that it is started.
+    pub(super) async fn start_child(
+        &self,
+        next: PendingAttempt,
+        cached: CachedSnapshot,
+        tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+        child: NewChild,
+    ) -> Result<NextAction, BackendError> {
+        fail_point(FailPoint::ChildRecorded);
+        let version = self.version(&cached);
+        // Retries here, since each redelivery of the ticket would count as another attempt.
+        self.retry(async || {
+            self.worker.dispatcher.carry_out(version, tickets.clone(), effects.clone()).await?;
+            self.worker.starter.start_child(&child).await
+        })
+        .await?;
+        let report = AttemptReport {
+            item: next.item.clone(),
+            node: child.parent.node,
+            ticket_item: self.ticket_item().clone(),
+            number: next.attempt,
+            timestamp: self.worker.clock.now(),
+            span: None,
+            produced: EncodedOutcome::Started,
+            context: None,
+        };
+        let committed = self.commit(report, &cached).await?;
+        if matches!(committed.outcome, CommitOutcome::Discarded)
+            && committed.cached.snapshot.status.is_terminal()
+        {
+            // The host that ended the run may have crashed before it cancelled the child.
+            self.worker.dispatcher.reapply_end_effects(self.version(&committed.cached)).await?;
+            return Ok(NextAction::Ack);
+        }
+        Ok(NextAction::Park(next.item, Some(child.run)))
+    }
+
+    /// Checks an item that is pending without a ticket, after the ack: its child may have ended, or its run may have been
+    /// resumed, before the ack, when no second ticket could be published.
+    pub(super) async fn check_parked(
+        &self,
+        item: &ItemId,
+        child: Option<&RunKey>,
+    ) -> Result<(), BackendError> {
+        self.retry(|| self.publish_if_ready(item, child)).await
+    }
+
+    async fn publish_if_ready(&self, item: &ItemId, child: Option<&RunKey>) -> Result<(), BackendError> {
+        let Self { worker, run, .. } = self;
+        if let Some(child) = child
+            && child_end(&worker.snapshots, child).await?.is_none()
+        {
+            return Ok(());
+        }
+        let Some((cached, build)) = worker.snapshots.read(run).await? else {
+            return Ok(());
+        };
+        if cached.snapshot.status != Status::Running {
+            return Ok(());
+        }
+        let version = RunVersion { run, build, cached: &cached };
+        let wanted = pending_ticket(&cached.snapshot, item).into_iter().collect();
+        let tickets = worker.tickets.resolve(version, wanted).await?;
+        worker.tickets.publish_batch(version, tickets, 1).await
+    }
+}

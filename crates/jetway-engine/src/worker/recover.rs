@@ -1,0 +1,45 @@
+//! Repairs after a ticket whose item is done already.
+
+use super::session::TicketSession;
+use crate::{
+    backend::{BackendError, Delivery},
+    fail_point::FailPoint,
+    tickets::SECOND_ATTEMPT,
+};
+use jetway_state::{Timestamp, run::tickets_under};
+
+impl TicketSession<'_> {
+    /// Whether no other worker can have received this ticket or run its item without one. An old delivery does not count: a
+    /// message can be late by more than its lease, and others may have received it since.
+    fn is_only_holder(&self, now: Timestamp) -> bool {
+        let Delivery { ticket, delivered, lease, .. } = self.delivery;
+        let is_fresh = now.since(ticket.at) < lease.duration() / 2;
+        !self.overtaken && self.steps == 0 && *delivered <= 1 && ticket.attempt <= 1 && is_fresh
+    }
+
+    /// The item of this ticket was done by another worker, which may have crashed, or may hold no lease that brings its work
+    /// back. Publishes tickets for what is pending, before this one is acked.
+    ///
+    /// Reads the latest snapshot: other hosts may have continued under this ticket.
+    pub(super) async fn recover(&self) -> Result<(), BackendError> {
+        let Self { worker, run, .. } = self;
+        if self.is_only_holder(worker.clock.now()) {
+            return Ok(());
+        }
+        let Some(cached) = worker.snapshots.load(run).await? else {
+            return Ok(());
+        };
+        let (snapshot, version) = (&cached.snapshot, self.version(&cached));
+        if snapshot.status.is_terminal() {
+            return worker.dispatcher.reapply_end_effects(version).await;
+        }
+        let wanted = match self.delivery.ticket.attempt {
+            1 => tickets_under(snapshot, self.ticket_item()),
+            // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.
+            _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item())).await?,
+        };
+        let tickets = worker.tickets.resolve(version, wanted).await?;
+        // A worker may be running one of these items without a ticket.
+        worker.tickets.publish(FailPoint::TicketPublished, version, tickets, SECOND_ATTEMPT).await
+    }
+}

@@ -1,0 +1,255 @@
+//! The steps that a worker runs under one ticket.
+
+use super::Worker;
+use crate::{
+    backend::{BackendError, BackendErrorKind, Delivery},
+    children::child_end,
+    fail_point::{FailPoint, fail_point},
+    inputs::{ReadyItem, load_item},
+    retry::retry_while_unavailable,
+    snapshots::{CachedSnapshot, CommitOutcome, CommitResult, RunVersion},
+    starts::NewChild,
+    trace::StepInfo,
+};
+use jetway_core::step::{AnyWorkflow, AttemptWithBase};
+use jetway_state::{
+    ItemId, RunKey,
+    run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// A worker that holds one ticket.
+pub(super) struct TicketSession<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) workflow: &'a dyn AnyWorkflow,
+    pub(super) run: &'a RunKey,
+    pub(super) delivery: &'a Delivery,
+    pub(super) cancel: &'a CancellationToken,
+    started: Instant,
+    pub(super) steps: u64,
+    /// An item was done when it was to be committed: another worker committed it, or a write of this host that got no
+    /// answer, and later writes replaced that one.
+    pub(super) overtaken: bool,
+}
+
+/// The next attempt to be made.
+pub(super) struct PendingAttempt {
+    pub(super) item: ItemId,
+    pub(super) attempt: u32,
+    /// How long the item waited for a worker.
+    queue_wait: Option<Duration>,
+    pub(super) cached: CachedSnapshot,
+}
+
+/// What to do after an attempt.
+pub(super) enum NextAction {
+    /// Make another attempt under the same ticket.
+    Attempt(PendingAttempt),
+    Ack,
+    /// Ack, although the item stays pending without a ticket: it waits for this child run, or its run is paused. It is
+    /// checked again after the ack.
+    Park(ItemId, Option<RunKey>),
+    Nak,
+}
+
+impl<'a> TicketSession<'a> {
+    pub(super) fn new(
+        worker: &'a Worker,
+        workflow: &'a dyn AnyWorkflow,
+        run: &'a RunKey,
+        delivery: &'a Delivery,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        let started = Instant::now();
+        Self { worker, workflow, run, delivery, cancel, started, steps: 0, overtaken: false }
+    }
+
+    /// The steps that were committed under the ticket.
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The item of the ticket: recovery finds by it what was committed under the ticket.
+    pub(super) fn ticket_item(&self) -> &ItemId {
+        &self.delivery.ticket.item
+    }
+
+    pub(super) fn version<'b>(&self, cached: &'b CachedSnapshot) -> RunVersion<'b>
+    where
+        'a: 'b,
+    {
+        RunVersion { run: self.run, build: self.workflow.fingerprint(), cached }
+    }
+
+    /// Retries a call while the backend does not answer or is full.
+    pub(super) async fn retry<T, F>(&self, call: impl FnMut() -> F) -> Result<T, BackendError>
+    where
+        F: Future<Output = Result<T, BackendError>>,
+    {
+        retry_while_unavailable(self.run, self.cancel, call).await
+    }
+
+    /// Makes attempts until there is nothing more to do under this ticket.
+    pub(super) async fn run(&mut self) -> Result<NextAction, BackendError> {
+        let Delivery { ticket, delivered, .. } = self.delivery;
+        let snapshots = &self.worker.snapshots;
+        let Some(cached) = self.retry(|| snapshots.at_least(self.run, ticket.revision)).await? else {
+            // The run was deleted.
+            return Ok(NextAction::Ack);
+        };
+        fail_point(FailPoint::SnapshotLoaded);
+        let mut next = PendingAttempt {
+            item: ticket.item.clone(),
+            attempt: ticket.attempt.saturating_add(delivered.saturating_sub(1)),
+            queue_wait: Some(self.worker.clock.now().since(ticket.at)),
+            cached,
+        };
+        loop {
+            if self.cancel.is_cancelled() {
+                return Ok(NextAction::Nak);
+            }
+            match self.step(next).await? {
+                NextAction::Attempt(following) => next = following,
+                end => return Ok(end),
+            }
+        }
+    }
+
+    /// Makes one attempt and commits its outcome.
+    async fn step(&mut self, next: PendingAttempt) -> Result<NextAction, BackendError> {
+        let ready = match self.ready(&next).await {
+            // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
+            Err(error) if error.kind() == BackendErrorKind::Corrupt => {
+                return match self.worker.snapshots.newer(self.run, next.cached.revision).await? {
+                    Some(cached) => Ok(NextAction::Attempt(PendingAttempt { cached, ..next })),
+                    None => Err(error),
+                };
+            }
+            ready => ready?,
+        };
+        let snapshot = &next.cached.snapshot;
+        let Some(ready) = ready else {
+            self.recover().await?;
+            let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
+            return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
+        };
+        // A child that is not known to be started does not count: the node runs again and names it.
+        let child = match snapshot.started_child(&next.item) {
+            Some(child) => match self.retry(|| child_end(&self.worker.snapshots, child)).await? {
+                None => return Ok(NextAction::Park(next.item.clone(), Some(child.clone()))),
+                end => end,
+            },
+            None => None,
+        };
+        let span = self.worker.tracer.step(&StepInfo {
+            run: self.run,
+            trace: &snapshot.trace,
+            node: &ready.node,
+            item: &next.item,
+            attempt: next.attempt,
+            queue_wait: next.queue_wait,
+            links: ready.from.clone(),
+        });
+        let Some((report, child)) = self.attempt(&next, ready, child, &span).await? else {
+            return self.stop_attempt(&span).await;
+        };
+        fail_point(FailPoint::NodeRun);
+        let label = outcome_label(&report.produced);
+        let committed = self.commit(report, &next.cached).instrument(span.span.clone()).await;
+        let label = match &committed {
+            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => label,
+            Ok(_) | Err(_) => "discarded",
+        };
+        self.worker.tracer.step_ended(&span, label);
+        self.after_commit(next, committed?, child).await
+    }
+
+    /// The item with its input, if it may run now.
+    async fn ready(&self, next: &PendingAttempt) -> Result<Option<ReadyItem>, BackendError> {
+        let snapshot = &next.cached.snapshot;
+        match snapshot.status {
+            Status::Running => {
+                self.retry(|| load_item(&self.worker.snapshots, self.run, snapshot, &next.item)).await
+            }
+            Status::Paused | Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
+        }
+    }
+
+    /// Commits, and retries while the backend does not answer: the node need not run again for that.
+    pub(super) async fn commit(
+        &self,
+        report: AttemptReport,
+        seen: &CachedSnapshot,
+    ) -> Result<CommitResult, BackendError> {
+        let attempt = Arc::new(AttemptWithBase { report, base: seen.snapshot.context.clone() });
+        self.retry(|| self.worker.committer.commit(self.workflow, self.run, Arc::clone(&attempt))).await
+    }
+
+    async fn after_commit(
+        &mut self,
+        next: PendingAttempt,
+        CommitResult { outcome, cached }: CommitResult,
+        child: Option<NewChild>,
+    ) -> Result<NextAction, BackendError> {
+        match (outcome, child) {
+            (CommitOutcome::Committed(tickets, effects), None) => {
+                self.steps += 1;
+                self.dispatch(cached, tickets, effects).await
+            }
+            (CommitOutcome::Committed(tickets, effects), Some(child)) => {
+                self.start_child(next, cached, tickets, effects, child).await
+            }
+            (CommitOutcome::Discarded, _) => {
+                self.overtaken = true;
+                self.recover().await?;
+                Ok(NextAction::Ack)
+            }
+            (CommitOutcome::RunAgain, _) => {
+                Ok(NextAction::Attempt(PendingAttempt { cached, queue_wait: None, ..next }))
+            }
+        }
+    }
+
+    /// Publishes the tickets and carries out the effects of a commit. An only successor needs no ticket: it runs next, under
+    /// the ticket and lease of this session.
+    async fn dispatch(
+        &mut self,
+        cached: CachedSnapshot,
+        mut tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+    ) -> Result<NextAction, BackendError> {
+        let only = if tickets.len() == 1 && self.may_continue() { tickets.pop() } else { None };
+        if effects.contains(&Effect::PublishResult) {
+            fail_point(FailPoint::RunEnded);
+            self.worker.tracer.run_ended(&cached.snapshot);
+        }
+        self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
+        Ok(match only {
+            Some(TicketFor { item, .. }) => {
+                NextAction::Attempt(PendingAttempt { item, attempt: 1, queue_wait: None, cached })
+            }
+            None => NextAction::Ack,
+        })
+    }
+
+    fn may_continue(&self) -> bool {
+        let config = &self.worker.config;
+        self.steps < u64::from(config.steps_per_ticket)
+            && self.started.elapsed() < config.time_per_ticket
+            && !self.cancel.is_cancelled()
+    }
+}
+
+fn outcome_label(produced: &EncodedOutcome) -> &'static str {
+    match produced {
+        EncodedOutcome::Next(_) => "next",
+        EncodedOutcome::NextAll(_) => "next_all",
+        EncodedOutcome::Hold => "hold",
+        EncodedOutcome::Await(_) | EncodedOutcome::Started => "awaits",
+        EncodedOutcome::Handled(..) => "handled",
+        EncodedOutcome::Failed(_) => "failed",
+    }
+}
