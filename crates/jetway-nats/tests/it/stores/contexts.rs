@@ -24,10 +24,10 @@ fn counted(number: i64) -> Ctx {
 
 fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
     let context = codec::encode(ctx, "the context").unwrap();
-    let seed = RunInput { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
+    let input = RunInput { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
-    begin(Begin { key, commit, at, trace, seed }).0
+    begin(Begin { key, commit, at, trace, input }).0
 }
 
 async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {
