@@ -1,4 +1,4 @@
-//! Where time comes from.
+//! The source of the current time.
 
 use jetway_state::Timestamp;
 use std::{
@@ -6,25 +6,42 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// A clock. What needs the time is given one, so that tests can move it.
+/// A clock. Code that needs the time takes one, so that tests can set it.
+///
+/// ```
+/// use jetway_core::{Timestamp, WorkflowCtx, clock::Clock};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct Fixed(u64);
+///
+/// impl Clock for Fixed {
+///     fn now(&self) -> Timestamp {
+///         Timestamp(self.0)
+///     }
+/// }
+///
+/// let ctx = WorkflowCtx::new(()).with_clock(Arc::new(Fixed(1_700_000_000_000)));
+/// assert_eq!(ctx.clock().now(), Timestamp(1_700_000_000_000));
+/// ```
 pub trait Clock: Send + Sync + Debug {
-    /// The time.
+    /// The current time, in milliseconds since the Unix epoch.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock that is set before 1970 reads as 1970.
+        // A system time before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
-/// The time of the machine's clock, for tests and for what has no engine at hand.
+/// The current time of the [`SystemClock`], for tests.
 pub fn now() -> Timestamp {
     SystemClock.now()
 }

@@ -1,13 +1,14 @@
-//! The state that all nodes of a run share.
+//! The state that all nodes of a run share, and the means to cancel and limit a run within a process.
 
+use crate::clock::{Clock, SystemClock};
 use jetway_state::Error;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::shared_state::SharedState;
 
-/// What a type needs so that runs can carry it as their context. Every type that has these traits is a context.
+/// A type that can be the context of a run: the state that all its nodes share. Every type with these traits is one.
 ///
 /// ```
 /// use jetway_core::{Context, Counter, SharedState, WorkflowCtx};
@@ -26,7 +27,7 @@ pub use crate::shared_state::SharedState;
 /// assert!(!carried(Seen::default()).is_cancelled());
 /// ```
 ///
-/// Runs on hosts and over stores also ask for [`Merge`](crate::Merge).
+/// Runs on hosts and over stores also require [`Merge`](crate::Merge).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the context of a workflow",
     note = "a context is `Default + Debug + Clone + Send + Sync` and implements serde's `Serialize` and `Deserialize`"
@@ -35,31 +36,45 @@ pub trait Context: Default + DeserializeOwned + Serialize + Debug + Clone + Send
 
 impl<T> Context for T where T: Default + DeserializeOwned + Serialize + Debug + Clone + Send + Sync {}
 
-/// A context together with the means to stop the run: a cancellation token and a time limit for each step.
+/// A context with a cancellation token, a time limit for each step, and a clock.
 #[derive(Clone, Debug)]
 pub struct WorkflowCtx<S: Context> {
-    /// The context itself, which nodes see by reference.
+    /// The context. Nodes get a reference to it.
     pub store: S,
     cancel: CancellationToken,
     timeout: Option<Duration>,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S: Context> WorkflowCtx<S> {
-    /// Wraps a context; nothing is cancelled and there is no time limit.
+    /// Wraps a context, with a new token, no time limit and the system clock.
     pub fn new(store: S) -> Self {
-        Self { store, cancel: CancellationToken::new(), timeout: None }
+        Self { store, cancel: CancellationToken::new(), timeout: None, clock: Arc::new(SystemClock) }
     }
 
-    /// The same token and time limit around another context.
+    /// Another context with the same token, time limit and clock.
     pub fn with_context(&self, store: S) -> Self {
-        Self { store, cancel: self.cancel.clone(), timeout: self.timeout }
+        Self { store, cancel: self.cancel.clone(), timeout: self.timeout, clock: Arc::clone(&self.clock) }
     }
 
-    /// The same context and time limit, cancelled by `cancel`.
+    /// Replaces the cancellation token.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: CancellationToken) -> Self {
         self.cancel = cancel;
         self
+    }
+
+    /// Replaces the clock. A run takes the times in its snapshot from it: when it started, when its items became
+    /// pending, when it ended.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// Calls `f` with the context.
@@ -70,17 +85,17 @@ impl<S: Context> WorkflowCtx<S> {
         f(&self.store)
     }
 
-    /// The token that cancels what runs with this context. Clones share it.
+    /// The token that cancels what runs with this context. Clones of the context share it.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// Limits the time of each step.
+    /// Sets the time limit of each step.
     pub fn set_timeout(&mut self, limit: Duration) {
         self.timeout = Some(limit);
     }
 
-    /// The time limit of each step.
+    /// The time limit of each step; `None` where there is none.
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
@@ -100,7 +115,8 @@ impl<S: Context> WorkflowCtx<S> {
         self.cancel.cancelled().await;
     }
 
-    /// Runs `fut` under the token and the time limit. A cancelled token wins over a future that is ready.
+    /// Runs `fut` until it ends, the token is cancelled or the time limit is exceeded. A cancelled token wins over a future
+    /// that is ready.
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::Timeout`], or the future's own error.

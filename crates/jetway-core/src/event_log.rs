@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_that_of_cause_and_effect_though_the_clocks_say_otherwise() {
+    fn events_are_in_causal_order_even_if_clocks_disagree() {
         let base =
             EventLog::of(vec![Arc::new(LoggedEvent { uuid: Uuid::max(), timestamp: 9_000, event: 1 })]);
         let skewed =
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_leaves_the_other_holder_alone_and_holds_an_event_once() {
+    fn merging_adds_an_event_once_and_keeps_the_other_log() {
         let other = log([2, 3]);
         let mut mine = log([1]);
         mine.merge(other.clone());
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_applies_the_events_may_use_the_log() {
+    fn code_that_applies_events_may_use_the_log() {
         let log = log([1, 2]);
         log.apply_all(&mut (), |event, ()| log.append(event + 10));
         assert_eq!(events(&log), [1, 2, 11, 12]);

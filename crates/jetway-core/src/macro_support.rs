@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_but_a_cancellation_is_caught() {
+    fn every_failure_but_a_cancellation_is_handled() {
         let fail = |error| caught::<&str, ()>(Outcome::Failed(error), |_| vec!["fallback"]);
         assert!(matches!(fail(Error::Cancelled), Outcome::Failed(Error::Cancelled)));
         for error in

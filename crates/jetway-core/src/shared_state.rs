@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_gives_the_sum_in_both_directions_and_leaves_the_other_holder_alone() {
+    fn merging_adds_and_keeps_the_other_value() {
         for _both_orders_of_the_addresses in 0..2 {
             let (mut one, mut two) = (SharedState::new(1), SharedState::new(2));
             one.merge(two.clone());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_one_and_the_same_are_rebased_as_equals() {
+    fn values_that_are_shared_are_rebased_as_equals() {
         let (one, two) = (SharedState::new(1), SharedState::new(2));
         assert_eq!(encoded(&one.clone().rebase(&one, two.clone())), Ok(json!(2)));
         assert_eq!(encoded(&one.clone().rebase(&two, two.clone())), Ok(json!(1)));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_met_a_lock_while_it_was_merged_cannot_be_encoded_any_more() {
+    async fn a_value_that_was_locked_during_a_merge_cannot_be_encoded() {
         let locked = SharedState::new(1);
         let clones = [locked.clone(), locked.clone(), locked.clone(), locked.clone()];
         let guard = locked.get().await;

@@ -1,17 +1,20 @@
-//! One step, under every runner: hosts, steps over stores, and runs within one process.
+//! The pipeline that executes one step, shared by hosts, steps over stores and runs within one process.
 //!
-//! ```text
-//! record: pending item ──▶ run_node: scope, limit, panic ──▶ encode ──▶ rebased: on the latest context
-//!                             ──▶ apply_fitting: the rules, within limits ──▶ swap_until: written once, or again
-//! ```
+//! | stage | function | what it does |
+//! |---|---|---|
+//! | attempt | `run_node` | runs the node once, with its scope, time limit and cancellation token |
+//! | encode | `encode` | encodes the outcome and the changed context |
+//! | rebase | [`AttemptWithBase::rebased`] | re-applies the change of the context to the latest context |
+//! | apply | [`apply_fitting`] | applies the attempt to the snapshot, by the rules of `jetway-state` and within limits |
+//! | swap | [`swap_until`] | writes the snapshot by compare-and-swap; after a conflict it starts again at rebase |
 
 mod apply;
 mod attempt;
 mod child;
+mod decode;
 mod encode;
 mod erased;
 mod rebase;
-mod record;
 mod scope;
 mod swap;
 
@@ -19,11 +22,12 @@ pub use apply::apply_fitting;
 pub(crate) use attempt::{limited, run_node};
 pub(crate) use child::ChildSlot;
 pub use child::ChildSpec;
-pub(crate) use encode::{EncodedAttempt, decode_item, encode, encode_outcome, run_input_of};
-pub use erased::{AnyWorkflow, AttemptResult, ChildEnd, Task, TaskInput};
+pub(crate) use decode::{decode_item, item_in, output_of};
+pub(crate) use encode::{EncodedAttempt, encode, encode_outcome, run_input_of};
+pub use erased::{AnyWorkflow, AttemptResult, ChildResult, Task, TaskInput};
 pub use rebase::AttemptWithBase;
 pub(crate) use rebase::rebase_context;
-pub(crate) use record::{item_in, output_of};
 pub(crate) use scope::within_part;
 pub use scope::{StepScope, step};
+pub(crate) use swap::contended;
 pub use swap::{MAX_CONFLICTS, Swap, Swapped, swap_until};

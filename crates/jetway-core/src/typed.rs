@@ -1,4 +1,4 @@
-//! A workflow with its types erased.
+//! [`Typed`]: erases the types of a workflow.
 
 use crate::{
     Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
@@ -17,7 +17,7 @@ use jetway_state::{
 };
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-/// A workflow of type `W` without its type: what hosts run.
+/// Implements [`AnyWorkflow`] for a workflow of type `W`.
 pub struct Typed<C, W> {
     workflow: W,
     name: WorkflowName,
@@ -27,10 +27,10 @@ pub struct Typed<C, W> {
 }
 
 impl<C: Context, W: Workflow<C>> Typed<C, W> {
-    /// Checks the name of the workflow.
+    /// Wraps a workflow.
     ///
     /// # Errors
-    /// A name that subjects and keys cannot carry.
+    /// The workflow's name is not `[A-Za-z0-9_-]{1,64}`, so it cannot be part of a subject or a key.
     pub fn new(workflow: W) -> Result<Self, BadName> {
         let name = WorkflowName::new(workflow.name())?;
         let graph = workflow.graph();
@@ -98,11 +98,11 @@ where
         let child = Arc::new(ChildSlot::new(task.child));
         let node = self.workflow.attempt_work_item(&ctx, item);
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
-        let asked = child.asked().filter(|_| matches!(outcome, Outcome::Hold));
+        let requested_child = child.take_request().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let attempt = AttemptId { item: task.item, node: task.node, number: task.attempt };
         let EncodedAttempt { produced, context, .. } = encode(outcome, &ctx.store, &task.context, &attempt);
-        Ok(AttemptResult { produced, context, cancelled, asked })
+        Ok(AttemptResult { produced, context, cancelled, requested_child })
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

@@ -1,4 +1,5 @@
-//! Workers and orchestrators over stores that the caller chooses.
+//! [`DistributedWorker`](worker::DistributedWorker) executes steps over stores,
+//! [`DistributedOrchestrator`](orchestrator::DistributedOrchestrator) starts and controls runs over stores.
 
 pub mod orchestrator;
 mod setters;

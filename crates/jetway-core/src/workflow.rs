@@ -1,4 +1,4 @@
-//! A typed graph of nodes.
+//! The [`Workflow`] trait, its runner within one process, and its steps over stores.
 
 pub mod callbacks;
 mod checkpointed;
@@ -17,7 +17,7 @@ use std::{collections::VecDeque, fmt::Debug, sync::Arc};
 
 /// A typed graph of nodes with a name, a start node and a context of type `C`.
 ///
-/// The `workflow!` macro writes it. [`run`](Self::run) runs it in the calling task:
+/// The `workflow!` macro implements it. [`run`](Self::run) executes it in the calling task:
 ///
 /// ```
 /// use jetway_core::{Transition, Workflow, WorkflowCtx};
@@ -45,26 +45,26 @@ use std::{collections::VecDeque, fmt::Debug, sync::Arc};
     note = "define it with the `workflow!` macro and `context = {C};`"
 )]
 pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
-    /// What the start node is given.
+    /// The input of the start node.
     type Input: Send + Sync + Serialize + DeserializeOwned;
-    /// What the terminal nodes produce.
+    /// The output of the terminal nodes.
     type Output: Send + Sync + Serialize + DeserializeOwned;
-    /// The workflow's work items.
+    /// The work items: one variant for each node.
     type WorkItem: WorkItem;
 
-    /// The workflow's name, `[A-Za-z0-9_-]{1,64}`: part of subjects, keys, logs and spans.
+    /// The workflow's name, `[A-Za-z0-9_-]{1,64}`. It is part of subjects, keys, logs and spans.
     fn name(&self) -> &'static str;
 
-    /// The work item that a run starts with.
+    /// The first work item of a run with this input.
     fn start_work_item(&self, input: Self::Input) -> Self::WorkItem;
 
-    /// Runs one work item, queues its successors and returns the output where its node is terminal.
+    /// Runs one work item once, appends its successors to `queue`, and returns the output where its node is terminal.
     ///
-    /// This is the primitive without memory: it knows one item, so a gathering node runs for each value by itself.
-    /// The engine calls [`attempt_work_item`](Self::attempt_work_item).
+    /// It sees a single item and no other state of the run, so a gathering node runs once for each value. Runners call
+    /// [`attempt_work_item`](Self::attempt_work_item) instead.
     ///
     /// # Errors
-    /// What the node failed with, where no `on_failure` edge catches it.
+    /// The node's error, where no `on_failure` edge handles it.
     async fn process_work_item<'a>(
         &'a self,
         ctx: &'a WorkflowCtx<C>,
@@ -72,15 +72,15 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         queue: &mut VecDeque<Self::WorkItem>,
     ) -> Result<Option<Self::Output>, Error>;
 
-    /// The graph in Graphviz's DOT language: see [`Graph::to_dot`].
+    /// The graph in the DOT language of Graphviz: see [`Graph::to_dot`].
     fn to_dot(&self) -> &'static str;
 
-    /// The graph as data. Where it is not overridden only the name is known: nothing gathers.
+    /// The graph as data. The default has the name alone, and no gathering nodes.
     fn graph(&self) -> Graph {
         Graph::opaque(self.name())
     }
 
-    /// Runs one work item and says what came of it; never panics for a node's error.
+    /// Runs one work item once and returns the outcome. A node's error is an [`Outcome::Failed`], never a panic.
     async fn attempt_work_item<'a>(
         &'a self,
         ctx: &'a WorkflowCtx<C>,
@@ -93,23 +93,24 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         }
     }
 
-    /// Runs the workflow in this process to its end, one work item after the other, in the order in which they were
-    /// begotten. Returns the first output; the other branches have run too by then.
+    /// Runs the workflow to its end in this process, one work item after the other, in the order in which they were
+    /// created. Returns the first output, after all branches have ended. Nothing is durable.
     ///
     /// # Errors
-    /// What a node failed with, or [`Error::NoOutput`].
+    /// The error of the node that failed the run, or [`Error::NoOutput`].
     async fn run<'a>(&'a self, ctx: &'a WorkflowCtx<C>, input: Self::Input) -> Result<Self::Output, Error> {
         local::run(self, ctx, input).await
     }
 
-    /// [`run`](Self::run), saving a checkpoint before the first and after every step. A saved checkpoint of `id` wins
-    /// over `input`; a run that has ended returns its output again and executes nothing.
+    /// As [`run`](Self::run), and saves a checkpoint before the first step and after every step. Where the store has a
+    /// checkpoint of `id`, the run continues from it and `input` is ignored. A run that has ended returns its output
+    /// again and executes nothing.
     ///
-    /// The run works on a copy of the context, made by encoding and decoding it: the caller's own stays as it is, and may
-    /// be used for other runs. What the run made of it is in the checkpoint.
+    /// The run changes a deep copy of the context, which is saved with each checkpoint; the caller's context does not
+    /// change.
     ///
     /// # Errors
-    /// What a node failed with, [`Error::NoOutput`], or what the store failed with.
+    /// The error of the node that failed the run, [`Error::NoOutput`], or the store's error.
     async fn run_with_checkpoint<CS>(
         &self,
         ctx: &WorkflowCtx<C>,
@@ -123,11 +124,11 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         checkpointed::run(self, ctx, input, store, id).await
     }
 
-    /// Goes on with a run from its last checkpoint.
+    /// Continues a run from its last checkpoint.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no checkpoint, [`Error::AlreadyCompleted`] where the run has ended, and
-    /// what a node or the store failed with.
+    /// [`Error::NotStarted`] where there is no checkpoint, [`Error::AlreadyCompleted`] where the run has ended, the error
+    /// of the node that failed the run, or the store's error.
     async fn resume<CS>(&self, store: &CS, id: &str) -> Result<Self::Output, Error>
     where
         CS: CheckpointStore<C, Self::WorkItem> + Send + Sync,
@@ -135,15 +136,15 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         checkpointed::resume(self, store, id).await
     }
 
-    /// Makes a run exist for workers to execute: its context and first work item. Nothing is executed here. A second
-    /// call with the same id and input changes nothing.
+    /// Creates a run for workers to execute: stores its context and queues its first work item. Executes nothing. A
+    /// second call with the same id and input changes nothing.
     ///
-    /// The run takes the context along, and neither its token nor its time limit: a run is ended by
-    /// [`cancel`](crate::stores::DistributedOrchestrator::cancel), and its nodes have the limit of the workers that
-    /// execute them, [`WorkerBuilder::step_timeout`](crate::stores::WorkerBuilder::step_timeout).
+    /// The run keeps the context of `ctx`, but not its cancellation token and time limit. To end the run, use
+    /// [`cancel`](crate::distributed::DistributedOrchestrator::cancel). The time limit of a node is that of the worker
+    /// that executes it, [`WorkerBuilder::step_timeout`](crate::distributed::WorkerBuilder::step_timeout).
     ///
     /// # Errors
-    /// What the stores failed with; a second start with another input.
+    /// The error of a store. [`Error::Generic`] where the run exists with another input.
     async fn start_distributed<CS, Q>(
         &self,
         ctx: &WorkflowCtx<C>,
@@ -160,12 +161,14 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         over_stores::start(self, ctx, input, context_store, queue, id).await
     }
 
-    /// Takes one work item of any run from the queue, runs it, commits what came of it and queues its successors.
-    /// Returns the run's id and output where this step ended the run, `None` where more is to be done or nothing was
-    /// queued.
+    /// Executes one step of any run: leases a work item from the queue, runs its node, commits the outcome and queues
+    /// the successors. Returns the run id and the output where this step ended the run. Returns `None` where the run
+    /// continues, and where the queue is empty.
+    ///
+    /// `worker_id` names the worker in logs.
     ///
     /// # Errors
-    /// What the node or the stores failed with, naming the run and the item where they are known.
+    /// The error of the node or of a store, with the run and the item where they are known.
     async fn step_distributed<CS, Q>(
         &self,
         context_store: &CS,

@@ -1,7 +1,7 @@
 //! The ends of child runs, as the items see them that wait for them.
 
 use crate::{backend::BackendError, snapshots::Snapshots};
-use jetway_core::step::ChildEnd;
+use jetway_core::step::ChildResult;
 use jetway_state::{
     RunKey,
     run::{Snapshot, Status},
@@ -11,14 +11,14 @@ use jetway_state::{
 pub(crate) async fn child_end(
     snapshots: &Snapshots,
     child: &RunKey,
-) -> Result<Option<ChildEnd>, BackendError> {
+) -> Result<Option<ChildResult>, BackendError> {
     let Some((cached, _)) = snapshots.read(child).await? else {
         return Ok(Some(Err(format!("child run {child} not found: it was deleted, or its record expired"))));
     };
     Ok(end_of(child, &cached.snapshot))
 }
 
-fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildEnd> {
+fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildResult> {
     match snapshot.status {
         Status::Running | Status::Paused => None,
         Status::Completed => Some(match snapshot.outputs.first() {

@@ -117,7 +117,7 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for PartStore {
         let parts = [
             serde_json::to_string(&checkpoint.context),
             serde_json::to_string(&checkpoint.queue),
-            serde_json::to_string(&checkpoint.record),
+            serde_json::to_string(&checkpoint.snapshot),
         ];
         let parts = parts.map(|json| json.expect("JSON"));
         self.parts.lock().unwrap().insert(workflow_id.to_string(), parts);
@@ -125,26 +125,26 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for PartStore {
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
-        let Some([context, queue, record]) = self.parts.lock().unwrap().get(workflow_id).cloned() else {
+        let Some([context, queue, snapshot]) = self.parts.lock().unwrap().get(workflow_id).cloned() else {
             return Ok(None);
         };
         let said = |error: serde_json::Error| CheckpointError::Store(error.to_string());
         let context = serde_json::from_str(&context).map_err(said)?;
         let queue = serde_json::from_str(&queue).map_err(said)?;
-        Ok(Some(match serde_json::from_str(&record).map_err(said)? {
-            Some(record) if !self.forgets => Checkpoint::with_record(context, queue, record),
+        Ok(Some(match serde_json::from_str(&snapshot).map_err(said)? {
+            Some(snapshot) if !self.forgets => Checkpoint::with_snapshot(context, queue, snapshot),
             _ => Checkpoint::new(context, queue),
         }))
     }
 }
 
 #[tokio::test]
-async fn a_checkpoint_in_parts_has_the_snapshot_too() {
+async fn a_store_that_keeps_checkpoints_in_parts_keeps_the_snapshot_too() {
     let two = Two { first: First {}, second: Second { breaks: false } };
     let ctx = WorkflowCtx::new(Count::default());
     let store = PartStore::default();
     assert_eq!(two.run_with_checkpoint(&ctx, 1, &store, "run").await.unwrap(), 20);
-    // The output is part of the record.
+    // The output is part of the snapshot.
     assert_eq!(two.run_with_checkpoint(&ctx, 9, &store, "run").await.unwrap(), 20);
     let forgets = PartStore { forgets: true, ..store };
     let again = two.run_with_checkpoint(&ctx, 9, &forgets, "run").await;

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn whoever_reads_while_it_is_replaced_sees_a_whole_checkpoint() {
+    async fn a_reader_sees_a_whole_checkpoint_while_it_is_replaced() {
         const SAVES: u32 = 60;
         let directory = tempfile::tempdir().unwrap();
         let store: FileCheckpointStore<String, Item> = FileCheckpointStore::new(directory.path());

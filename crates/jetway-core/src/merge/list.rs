@@ -101,7 +101,7 @@ mod tests {
     use super::{List, Merge};
 
     #[test]
-    fn a_list_that_was_replaced_stays_replaced_and_keeps_what_others_appended() {
+    fn a_replaced_list_keeps_what_others_appended() {
         let base: List<u8> = [1, 2].into_iter().collect();
         let theirs: List<u8> = [1, 2, 3].into_iter().collect();
         assert_eq!(List::new().rebase(&base, theirs).to_vec(), [3]);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_one_side_changed_is_not_merged_at_all() {
+    fn a_value_that_one_side_changed_is_not_merged() {
         let map = |value| map([("k", Sum(value))]);
         assert_eq!(map(3).rebase(&map(2), map(2)), map(3));
         assert_eq!(map(2).rebase(&map(2), map(3)), map(3));

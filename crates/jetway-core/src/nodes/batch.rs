@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_is_the_answer_of_all() {
+    async fn the_first_error_is_returned() {
         let batch = BatchNode::new(Slow::default(), 0);
         assert_eq!(
             batch.process_batch((), vec![1, 9, 2]).await,

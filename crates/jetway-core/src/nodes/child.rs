@@ -71,11 +71,11 @@ where
             }
             return Ok(Transition::Next(self.workflow.run(&ctx, input).await?));
         };
-        match child.end() {
+        match child.result() {
             Some(Ok(output)) => Ok(Transition::Next(codec::decode(&output, "the output of the child run")?)),
             Some(Err(failed)) => Err(Error::Failed(failed)),
             None => {
-                child.ask(spec(self.workflow.clone(), input)?);
+                child.request(spec(self.workflow.clone(), input)?);
                 Ok(Transition::Hold)
             }
         }

@@ -309,20 +309,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn errors_and_panics_are_tried_again() {
+    async fn errors_and_panics_are_retried() {
         let node = with_retry(Flaky { failures: 3, ..Flaky::default() }, policy(4));
         assert_eq!(node.process(&(), 10).await, Ok(Transition::Next(13)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_error_is_the_answer() {
+    async fn the_last_error_is_returned() {
         let node = with_retry(Flaky { failures: 9, ..Flaky::default() }, policy(3));
         assert_eq!(node.process(&(), 10).await, Err(Error::Generic("failure 2".to_owned())));
         assert_eq!(node.inner.runs.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test]
-    async fn an_abort_is_the_last_word() {
+    async fn an_abort_is_not_retried() {
         let node = with_retry(Flaky { failures: 9, abort: true, ..Flaky::default() }, policy(3));
         let aborted = Transition::Abort(Error::Generic("failure 0".to_owned()));
         assert_eq!(node.process(&(), 10).await, Ok(aborted));
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_by_chance_and_within_the_cap() {
+    fn jitter_is_random_and_within_the_cap() {
         let policy = policy(9).with_jitter(2 * MS);
         let pauses: Vec<_> = (0..200).map(|_| policy.backoff_duration(2)).collect();
         assert!(pauses.iter().all(|pause| (2 * MS..=4 * MS).contains(pause)));

@@ -1,13 +1,14 @@
-//! An attempt applied to the record of its run, within limits.
+//! Applies an attempt to the snapshot of its run, within limits.
 
 use jetway_state::{
     CommitId, Error, Graph,
     run::{Applied, AttemptReport, Snapshot, apply},
 };
 
-/// Applies an attempt and makes the result fit. An attempt whose result cannot be made to fit fails the run instead.
+/// Applies an attempt, then calls `fit`, which may move large values elsewhere. Where `fit` fails, the attempt fails
+/// with its error instead.
 ///
-/// `None` where the item is no longer pending: the attempt is discarded.
+/// Returns `None` where the item is no longer pending: the attempt is discarded.
 pub fn apply_fitting(
     snapshot: &Snapshot,
     report: AttemptReport,
@@ -15,9 +16,9 @@ pub fn apply_fitting(
     graph: &Graph,
     mut fit: impl FnMut(&mut Applied) -> Result<(), Error>,
 ) -> Option<Applied> {
-    let mut whole = apply(snapshot.clone(), report.clone(), commit, graph)?;
-    match fit(&mut whole) {
-        Ok(()) => Some(whole),
+    let mut applied = apply(snapshot.clone(), report.clone(), commit, graph)?;
+    match fit(&mut applied) {
+        Ok(()) => Some(applied),
         Err(error) => {
             let failed = report.failed(error.kind(), error.to_string());
             apply(snapshot.clone(), failed, commit, graph)

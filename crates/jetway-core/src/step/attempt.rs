@@ -1,4 +1,4 @@
-//! One attempt at a work item: the node runs under its scope, its time limit and its cancellation token.
+//! One attempt at a work item: runs its node with a scope, a time limit and a cancellation token.
 
 use super::{StepScope, scope::within};
 use crate::{Outcome, panics::guarded};
@@ -6,11 +6,11 @@ use jetway_state::Error;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How much later than its limit a node is dropped that has not ended by itself. A generated workflow keeps the limit of
-/// each node, so that a fallback can handle it; one that is written by hand need not.
+/// How long after its time limit a node is dropped. A generated workflow ends a node at the limit itself, so that an
+/// `on_failure` edge can handle the error; this is for workflows that are written by hand.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Runs the node of an item once. A panic, an exceeded limit and a cancellation are failed attempts.
+/// Runs the node of an item once. A panic, an exceeded time limit and a cancellation are failed attempts.
 pub(crate) async fn run_node<WI, O>(
     scope: StepScope,
     node: impl Future<Output = Outcome<WI, O>>,
@@ -20,18 +20,18 @@ pub(crate) async fn run_node<WI, O>(
     within(scope, attempt).await.unwrap_or_else(Outcome::Failed)
 }
 
-/// Runs code of the user until it ends, exceeds `limit` or is cancelled.
+/// Polls `attempt` until it ends, exceeds `limit` or is cancelled. A panic becomes an error.
 pub(crate) async fn limited<T>(
     limit: Option<Duration>,
     cancel: &CancellationToken,
     attempt: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let attempt = guarded(attempt);
-    let timed = async {
+    let attempt = async {
         match limit {
             Some(limit) => {
-                let dropped = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
-                dropped.await.unwrap_or(Err(Error::Timeout(limit)))
+                let timed = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
+                timed.await.unwrap_or(Err(Error::Timeout(limit)))
             }
             None => attempt.await,
         }
@@ -39,7 +39,7 @@ pub(crate) async fn limited<T>(
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::Cancelled),
-        done = timed => done,
+        result = attempt => result,
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use std::future::pending;
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_keeps_no_limit_is_dropped() {
+    async fn a_node_that_exceeds_its_limit_is_dropped() {
         let token = CancellationToken::new();
         let limit = Duration::from_secs(2);
         let endless = limited::<()>(Some(limit), &token, pending()).await;

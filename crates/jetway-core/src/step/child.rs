@@ -1,13 +1,13 @@
-//! How a node asks for a child run.
+//! How a node requests a child run and gets its result.
 
-use super::erased::{AnyWorkflow, ChildEnd};
+use super::erased::{AnyWorkflow, ChildResult};
 use jetway_state::run::RunInput;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// A child run that a node asks for.
+/// A child run that a node requests.
 #[derive(Clone)]
 pub struct ChildSpec {
     workflow: Arc<dyn AnyWorkflow>,
@@ -15,7 +15,7 @@ pub struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// A run of `workflow` with this input.
+    /// A run of `workflow` that starts with this input.
     pub fn new(workflow: Arc<dyn AnyWorkflow>, input: RunInput) -> Self {
         Self { workflow, input }
     }
@@ -25,7 +25,7 @@ impl ChildSpec {
         &self.workflow
     }
 
-    /// What the child starts with.
+    /// The first work item and the context of the child.
     pub fn input(&self) -> &RunInput {
         &self.input
     }
@@ -37,29 +37,30 @@ impl fmt::Debug for ChildSpec {
     }
 }
 
-/// Where a node asks for a child run, and is told how it ended.
+/// Connects a node to its child run: it takes the request and holds the result.
 #[derive(Debug)]
 pub(crate) struct ChildSlot {
-    end: Option<ChildEnd>,
-    asked: Mutex<Option<ChildSpec>>,
+    result: Option<ChildResult>,
+    request: Mutex<Option<ChildSpec>>,
 }
 
 impl ChildSlot {
-    pub(crate) fn new(end: Option<ChildEnd>) -> Self {
-        Self { end, asked: Mutex::new(None) }
+    pub(crate) fn new(result: Option<ChildResult>) -> Self {
+        Self { result, request: Mutex::new(None) }
     }
 
-    /// How the child ended that the item has waited for.
-    pub(crate) fn end(&self) -> Option<ChildEnd> {
-        self.end.clone()
+    /// The result of the child that the item has waited for.
+    pub(crate) fn result(&self) -> Option<ChildResult> {
+        self.result.clone()
     }
 
-    /// Asks for a child; the node answers `Hold`.
-    pub(crate) fn ask(&self, spec: ChildSpec) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(spec);
+    /// Requests a child. The node then returns `Hold`.
+    pub(crate) fn request(&self, spec: ChildSpec) {
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = Some(spec);
     }
 
-    pub(crate) fn asked(&self) -> Option<ChildSpec> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Takes the child that the node has requested.
+    pub(crate) fn take_request(&self) -> Option<ChildSpec> {
+        self.request.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

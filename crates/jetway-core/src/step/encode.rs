@@ -1,6 +1,6 @@
-//! Encoding what a node is given and what it answers.
+//! Encodes work items, outcomes and contexts for the snapshot.
 
-use crate::{Emission, Outcome, WorkItem, panics::guarded_now, step::TaskInput};
+use crate::{Emission, Outcome, WorkItem, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
     Error, codec,
@@ -8,25 +8,13 @@ use jetway_state::{
 };
 use serde::Serialize;
 
-/// The first work item of a run, with its encoded context.
+/// The input of a run: its first work item, encoded, and its encoded context.
 pub(crate) fn run_input_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<RunInput, Error> {
     let Successor { node, payload } = encode_item(item)?;
     Ok(RunInput { node, payload, context })
 }
 
-pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: TaskInput) -> Result<WI, Error> {
-    let what = || format!("work item of node {node:?}");
-    match input {
-        TaskInput::One(bytes) => codec::decode(&bytes, &what()),
-        TaskInput::Gathered(parts) => {
-            let parts = parts.iter().map(|part| codec::decode(part, &what())).collect::<Result<_, _>>()?;
-            WI::gathered(node, parts)
-                .ok_or_else(|| Error::decode(what(), "this build's node does not gather"))
-        }
-    }
-}
-
-/// Encodes without the id: the engine derives it, and two encodings of one value have to be the same.
+/// Encodes an item without its id: ids are derived, and the encoding of equal values must be equal.
 fn encode_item<WI: WorkItem>(item: WI) -> Result<Successor, Error> {
     let node = item.node();
     let item = item.with_instance_id(String::new());
@@ -40,12 +28,12 @@ fn encode_emission<WI: WorkItem, O: Serialize>(emission: Emission<WI, O>) -> Res
     Ok(EncodedEmission { successors, output })
 }
 
-/// What an attempt came to, encoded.
+/// The encoded result of an attempt.
 pub(crate) struct EncodedAttempt {
     pub(crate) produced: EncodedOutcome,
-    /// The context after it; `None` where it did not change, or where the attempt failed.
+    /// The context after the attempt; `None` where it did not change, or where the attempt failed.
     pub(crate) context: Option<Bytes>,
-    /// Why the attempt failed, also where an `on_failure` edge handles it.
+    /// The error of a failed attempt, also where an `on_failure` edge handles it.
     pub(crate) error: Option<Error>,
 }
 
@@ -60,22 +48,21 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize, C: Serialize>(
         Outcome::Failed(error) | Outcome::Handled { error, .. } => Some(error.clone()),
         Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => None,
     };
-    // The code that encodes is the user's as well, and may panic.
+    // Encoding calls code of the user, which may panic.
     let encoded = guarded_now(|| {
         let produced = encode_outcome(outcome, attempt)?;
-        let context = changed(context, before, &produced)?;
+        let context = changed_context(context, before, &produced)?;
         Ok(EncodedAttempt { produced, context, error })
     });
-    encoded.unwrap_or_else(|unfit| EncodedAttempt {
-        produced: EncodedOutcome::Failed(attempt.error(&unfit)),
+    encoded.unwrap_or_else(|error| EncodedAttempt {
+        produced: EncodedOutcome::Failed(attempt.error(&error)),
         context: None,
-        error: Some(unfit),
+        error: Some(error),
     })
 }
 
-/// The context, encoded, where the node changed it. A node that failed leaves no trace in it: a step is all or
-/// nothing.
-fn changed<C: Serialize>(
+/// The encoded context where the node changed it. Changes by a node that failed are dropped: a step is all or nothing.
+fn changed_context<C: Serialize>(
     context: &C,
     before: &Bytes,
     produced: &EncodedOutcome,

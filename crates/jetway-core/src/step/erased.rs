@@ -1,4 +1,4 @@
-//! A workflow with its types erased.
+//! The interface of a workflow whose types are erased.
 
 use super::child::ChildSpec;
 use async_trait::async_trait;
@@ -11,41 +11,41 @@ use jetway_state::{
 use std::{fmt, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// A workflow with its types erased: the engine sees encoded values only.
+/// A workflow whose types are erased: all values are encoded. Hosts run workflows through this trait.
 #[async_trait]
 pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// The workflow's name.
     fn name(&self) -> &WorkflowName;
 
-    /// Its graph.
+    /// The workflow's graph.
     fn graph(&self) -> &Graph;
 
-    /// Stands for the graph and the types of the inputs.
+    /// A digest of the graph and of the input types. It differs when the workflow has changed.
     fn fingerprint(&self) -> Fingerprint;
 
-    /// The graph in Graphviz's DOT language.
+    /// The graph in the DOT language of Graphviz.
     fn to_dot(&self) -> &'static str;
 
-    /// The first work item and context of a run with that input.
+    /// The first work item and the context of a run with that input.
     ///
     /// # Errors
-    /// [`Error::Codec`] where the input has the wrong shape.
+    /// [`Error::Codec`] where the input cannot be decoded as the workflow's input type.
     fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error>;
 
     /// Runs a node once. A panic is a failed attempt.
     ///
     /// # Errors
-    /// Where the item or the context cannot be decoded: this build cannot run it.
+    /// [`Error::Codec`] where the item or the context cannot be decoded: this build cannot execute the item.
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Error>;
 
-    /// Re-applies to the context `theirs` what `mine` made of `base`.
+    /// Re-applies the change from `base` to `mine` to the context `theirs`.
     ///
     /// # Errors
     /// [`Error::Codec`] where a context cannot be decoded or encoded.
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error>;
 }
 
-/// One attempt to be made.
+/// An attempt to execute.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The run.
@@ -60,35 +60,35 @@ pub struct Task {
     pub input: TaskInput,
     /// The encoded context.
     pub context: Bytes,
-    /// Limits the time of the attempt.
+    /// The time limit of the attempt.
     pub timeout: Option<Duration>,
     /// Cancels the attempt.
     pub cancel: CancellationToken,
-    /// How the child run ended that the item has waited for.
-    pub child: Option<ChildEnd>,
+    /// The result of the child run that the item has waited for.
+    pub child: Option<ChildResult>,
 }
 
-/// The encoded output of a child run that has ended, or why there is none.
-pub type ChildEnd = Result<Bytes, String>;
+/// The encoded output of a child run that has ended, or the reason why it has none.
+pub type ChildResult = Result<Bytes, String>;
 
-/// What a node is to be run with, encoded.
+/// The encoded input of a node.
 #[derive(Debug, Clone)]
 pub enum TaskInput {
     /// One work item.
     One(Bytes),
-    /// The values that reached a gathering node, in order.
+    /// The values that arrived at a gathering node, in the order of the fan-out.
     Gathered(Vec<Bytes>),
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct AttemptResult {
-    /// What the node answered.
+    /// The outcome of the node.
     pub produced: EncodedOutcome,
-    /// The context after it; `None` where it is as before, or where the node failed.
+    /// The context after the attempt; `None` where it did not change, or where the node failed.
     pub context: Option<Bytes>,
     /// Whether the attempt ended because its token was cancelled.
     pub cancelled: bool,
-    /// The child run that the node asks for; it answered `Hold` then.
-    pub asked: Option<ChildSpec>,
+    /// The child run that the node requests. The outcome is then `Hold`.
+    pub requested_child: Option<ChildSpec>,
 }

@@ -1,4 +1,4 @@
-//! An attempt whose context was changed by others meanwhile.
+//! Rebases an attempt on a context that other steps have changed in the meantime.
 
 use crate::{Context, Merge, panics::guarded_now};
 use bytes::Bytes;
@@ -9,21 +9,20 @@ use jetway_state::{
     run::{AttemptReport, EncodedOutcome},
 };
 
-/// An attempt with the context that its node saw.
+/// An attempt, with the context that its node started from.
 #[derive(Debug, Clone)]
 pub struct AttemptWithBase {
     /// The attempt.
     pub report: AttemptReport,
-    /// The encoded context that the node saw.
+    /// The encoded context that the node started from.
     pub base: Bytes,
 }
 
 impl AttemptWithBase {
-    /// The attempt on the latest context: its change is re-applied there. An attempt whose change cannot be re-applied
-    /// fails.
+    /// The attempt with its change re-applied to the latest context. Where that is not possible, the attempt fails.
     ///
-    /// `None` where the node has to run again: it held its branch because of a context that is no longer so. Otherwise a
-    /// join could be held by every branch and fired by none.
+    /// Returns `None` where the node must run again: it returned `Hold` because of a context that has changed since.
+    /// Otherwise each branch of a join could return `Hold` because it does not see the others, and none would continue.
     pub fn rebased(
         &self,
         latest: &Bytes,
@@ -46,7 +45,7 @@ impl AttemptWithBase {
     }
 }
 
-/// Re-applies to the encoded context `theirs` what `mine` changed of `base`.
+/// Re-applies the change from `base` to `mine` to the encoded context `theirs`.
 ///
 /// # Errors
 /// A context that cannot be decoded or encoded, or a merge that panics.
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_held_runs_again_on_another_context() {
+    fn a_held_branch_runs_again_on_another_context() {
         let held = attempt(EncodedOutcome::Hold, b"a", None);
         assert_eq!(held.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput)), None);
     }

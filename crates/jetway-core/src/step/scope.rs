@@ -1,4 +1,4 @@
-//! What a node can know about the step that it runs in.
+//! The step that a node runs in, as the node sees it.
 
 use super::ChildSlot;
 use jetway_state::{ItemId, RunKey};
@@ -10,7 +10,7 @@ tokio::task_local! {
     static SCOPE: Arc<StepScope>;
 }
 
-/// The step that a node runs in.
+/// The step that a node runs in: its ids, attempt, deadline and cancellation. See [`step()`].
 pub struct StepScope {
     run: RunKey,
     item: ItemId,
@@ -18,11 +18,11 @@ pub struct StepScope {
     limit: Option<Duration>,
     deadline: Option<Instant>,
     cancel: CancellationToken,
-    /// The key of the step that this one runs in.
+    /// The idempotency key of the step that this one runs in.
     outer: Option<String>,
-    /// Where a child run is asked for, on a host.
+    /// Takes the request for a child run. Set on hosts alone.
     child: Option<Arc<ChildSlot>>,
-    /// Which of the inputs of a batch, and of the batches that it is in.
+    /// The position in the batch, after those in the batches around it.
     parts: Vec<usize>,
 }
 
@@ -56,7 +56,7 @@ impl StepScope {
         self.child.as_deref()
     }
 
-    /// The scope of one input of a batch. A child run is one for the whole step, so what asks for it here gets none.
+    /// The scope of one input of a batch. It cannot request a child run: a step has one at most.
     fn part(&self, position: usize) -> Self {
         let parts = self.parts.iter().copied().chain([position]).collect();
         Self {
@@ -72,33 +72,34 @@ impl StepScope {
         }
     }
 
-    /// The run.
+    /// The run that the step belongs to.
     pub fn run(&self) -> &RunKey {
         &self.run
     }
 
-    /// The id of the work item: the same for every attempt at it.
+    /// The id of the work item. It is the same for every attempt at it.
     pub fn item_id(&self) -> &ItemId {
         &self.item
     }
 
-    /// Which attempt this is, from 1.
+    /// The number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// A key for calls to other systems, the same for every attempt at this step: where such a system drops a
-    /// second call with the same key, the call takes effect once. The step of a workflow within a step (see
-    /// [`CompositeNode`](crate::CompositeNode)) has a key within that of the outer one, by the input of the inner run:
-    /// what is tried again has the key that it had. Each input of a [`BatchNode`](crate::BatchNode) has a key of its
-    /// own.
+    /// A key for calls to other systems. It is the same for every attempt at this step, so a system that ignores a second
+    /// call with the same key executes the call once.
+    ///
+    /// A step of a workflow within a step (see [`CompositeNode`](crate::CompositeNode)) has the key of the outer step as
+    /// a prefix. The rest depends on the input of the inner run, so it is the same for a repeated attempt. Each input of
+    /// a [`BatchNode`](crate::BatchNode) has its own key.
     pub fn idempotency_key(&self) -> String {
         let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
         let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();
         format!("{outer}{}/{}{parts}", self.run, self.item)
     }
 
-    /// When the attempt is stopped, where it has a time limit.
+    /// The time at which the attempt is stopped; `None` where it has no time limit.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -107,7 +108,7 @@ impl StepScope {
         self.limit
     }
 
-    /// Cancelled when the attempt is to stop.
+    /// The token that is cancelled when the attempt must stop.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
     }
@@ -123,7 +124,27 @@ impl fmt::Debug for StepScope {
     }
 }
 
-/// The step that the calling node runs in; `None` outside of a node. Tasks that a node spawns do not inherit it.
+/// The step that the calling node runs in; `None` outside of a node. A task that a node spawns does not inherit it.
+///
+/// ```
+/// use jetway_core::{Transition, Workflow, WorkflowCtx, step};
+/// # extern crate jetway_core as jetway;
+/// # use jetway_macros::{node, workflow};
+///
+/// node! {
+///     pub struct Charge;
+///     input = u64;
+///     output = String;
+///     |_, _amount| Ok(Transition::Next(step().map(|step| step.idempotency_key()).unwrap_or_default()))
+/// }
+/// workflow! { pub struct Billing { charge: Charge } name = "billing"; start = charge; edges { charge => []; } }
+///
+/// # fn main() {
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// let key = runtime.block_on(Billing { charge: Charge }.run(&WorkflowCtx::new(()), 5)).expect("it completes");
+/// assert!(key.starts_with("billing/") && key.ends_with("/start"), "{key}");
+/// # }
+/// ```
 pub fn step() -> Option<Arc<StepScope>> {
     SCOPE.try_with(Arc::clone).ok()
 }
@@ -132,7 +153,7 @@ pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output 
     SCOPE.scope(Arc::new(scope), future).await
 }
 
-/// Runs `future` for one input of a batch, where there is a step at all.
+/// Polls `future` in the scope of one input of a batch. Outside of a step there is no scope.
 pub(crate) async fn within_part<F: Future>(position: usize, future: F) -> F::Output {
     match step() {
         Some(step) => within(step.part(position), future).await,

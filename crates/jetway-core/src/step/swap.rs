@@ -1,66 +1,72 @@
-//! Compare-and-swap until it succeeds: the one loop under commits, commands and steps over stores.
+//! Compare-and-swap in a loop, for commits, commands and steps over stores.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use jetway_state::Error;
 use std::time::Duration;
 
-/// A run that loses more races than this in a row is under attack or broken; an ordinary fan-in never comes near.
+/// The most conflicts in a row. An ordinary fan-in has far fewer; more mean that a client misbehaves.
 pub const MAX_CONFLICTS: usize = 256;
 
-/// So many conflicts are answered at once: the writer that won is done, and loading again takes a round trip anyway.
-const WITHOUT_PAUSE: usize = 3;
+/// How many conflicts are retried without a delay: loading again takes a round trip, and the other writer is done.
+const RETRIES_WITHOUT_DELAY: usize = 3;
 
-/// What came of one turn.
+/// The result of one swap.
 #[derive(Debug)]
 pub enum Swapped<T> {
-    /// It is written, or there is nothing to write.
+    /// The new state is written, or there is nothing to write.
     Done(T),
-    /// Somebody else wrote first.
+    /// Another writer was first.
     Conflict,
 }
 
-/// Something that is loaded, decided about and written by compare-and-swap.
+/// State that is loaded and replaced by compare-and-swap.
 pub trait Swap: Send {
-    /// What is loaded.
+    /// The loaded state, with its revision.
     type State: Send;
-    /// What the whole leads to.
+    /// The result of a swap that succeeds.
     type Output: Send;
-    /// What goes wrong.
+    /// The error of loading and swapping.
     type Error: Send;
 
     /// Loads the latest state.
     fn load(&mut self) -> impl Future<Output = Result<Self::State, Self::Error>> + Send;
 
-    /// Decides what is to be written over `state`, and writes it once.
+    /// Decides what replaces `state` and writes it, if nobody has written since the load.
     fn swap(
         &mut self,
         state: Self::State,
     ) -> impl Future<Output = Result<Swapped<Self::Output>, Self::Error>> + Send;
 
-    /// The error after so many conflicts in a row.
+    /// The error after this many conflicts in a row.
     fn contended(&self, conflicts: usize) -> Self::Error;
 }
 
-/// Loads, decides and swaps until a swap succeeds, at most [`MAX_CONFLICTS`] times.
+/// Loads and swaps until a swap succeeds, at most [`MAX_CONFLICTS`] times, with exponential backoff.
 ///
 /// # Errors
-/// What loading or swapping failed with, or [`Swap::contended`].
-pub async fn swap_until<S: Swap>(mut this: S) -> Result<S::Output, S::Error> {
-    let mut pauses = ExponentialBuilder::default()
+/// The error of loading or swapping, or [`Swap::contended`].
+pub async fn swap_until<S: Swap>(mut target: S) -> Result<S::Output, S::Error> {
+    let mut delays = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(1))
         .with_max_delay(Duration::from_millis(50))
         .with_max_times(MAX_CONFLICTS)
         .with_jitter()
         .build();
     for conflicts in 1..=MAX_CONFLICTS {
-        let state = this.load().await?;
-        match this.swap(state).await? {
+        let state = target.load().await?;
+        match target.swap(state).await? {
             Swapped::Done(output) => return Ok(output),
-            Swapped::Conflict if conflicts <= WITHOUT_PAUSE => {}
-            // Writers that lost together shall not come back together.
-            Swapped::Conflict => tokio::time::sleep(pauses.next().unwrap_or_default()).await,
+            Swapped::Conflict if conflicts <= RETRIES_WITHOUT_DELAY => {}
+            // With jitter, so that writers that conflicted once do not conflict again.
+            Swapped::Conflict => tokio::time::sleep(delays.next().unwrap_or_default()).await,
         }
     }
-    Err(this.contended(MAX_CONFLICTS))
+    Err(target.contended(MAX_CONFLICTS))
+}
+
+/// The error of a run whose snapshot could not be swapped because of conflicts.
+pub(crate) fn contended(run: &str, conflicts: usize) -> Error {
+    Error::Storage(format!("run {run:?}: {conflicts} write conflicts in a row; try again"))
 }
 
 #[cfg(test)]
@@ -70,7 +76,7 @@ mod tests {
     /// Loses the first `conflicts` races.
     struct Race {
         conflicts: usize,
-        turns: usize,
+        loads: usize,
     }
 
     impl Swap for Race {
@@ -79,8 +85,8 @@ mod tests {
         type Error = String;
 
         async fn load(&mut self) -> Result<usize, String> {
-            self.turns += 1;
-            Ok(self.turns)
+            self.loads += 1;
+            Ok(self.loads)
         }
 
         async fn swap(&mut self, state: usize) -> Result<Swapped<usize>, String> {
@@ -93,13 +99,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lost_race_is_run_again_on_the_latest_state() {
-        assert_eq!(swap_until(Race { conflicts: 9, turns: 0 }).await, Ok(10));
+    async fn a_conflict_is_retried_on_the_latest_state() {
+        assert_eq!(swap_until(Race { conflicts: 9, loads: 0 }).await, Ok(10));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_races_have_an_end() {
-        let endless = swap_until(Race { conflicts: usize::MAX, turns: 0 }).await;
+    async fn the_number_of_conflicts_is_limited() {
+        let endless = swap_until(Race { conflicts: usize::MAX, loads: 0 }).await;
         assert_eq!(endless, Err("256 conflicts".to_owned()));
     }
 }

@@ -69,14 +69,15 @@ impl From<&Snapshot> for RunInfo {
         Self {
             run_id: snapshot.run_id.to_string(),
             status: snapshot.status.into(),
-            started_at: time(snapshot.started_at),
-            finished_at: snapshot.finished_at.map(time),
+            started_at: date_time(snapshot.started_at),
+            finished_at: snapshot.finished_at.map(date_time),
             output: output.map(|output| json::from_cbor(&output.value).unwrap_or_default()),
         }
     }
 }
 
-fn time(at: Timestamp) -> DateTime<Utc> {
+/// A time as `chrono` has it.
+pub(crate) fn date_time(at: Timestamp) -> DateTime<Utc> {
     i64::try_from(at.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
 }
 

@@ -1,10 +1,10 @@
-//! The views beside the records of runs.
+//! The views of runs, which are kept beside the snapshots for people and for lists. No work depends on them.
 
 use super::{
     ErrorStore, LivenessStore, MetricsStore, RunInfo, RunInfoError, RunInfoStore, WorkItemStateStore,
 };
 use jetway_state::{Error, run::Snapshot};
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 /// The stores of all views.
 pub(crate) struct Views<WI> {
@@ -28,31 +28,31 @@ impl<WI> Clone for Views<WI> {
 }
 
 impl<WI> Views<WI> {
-    /// Brings the views of a run up to its record. May be repeated, and may come late: numbers only rise, and the
-    /// first end stays.
-    pub(crate) async fn follow(&self, snapshot: &Snapshot) -> Result<(), Error> {
+    /// Updates the views of a run from its snapshot. Calls may repeat and come late: metrics only increase, and the first
+    /// end of a run stays.
+    pub(crate) async fn update(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.metrics.raise_metrics(snapshot.run_id.as_str(), snapshot.into()).await?;
-        if snapshot.status.is_terminal() { self.list(snapshot.into()).await } else { Ok(()) }
+        if snapshot.status.is_terminal() { self.update_list(snapshot.into()).await } else { Ok(()) }
     }
 
-    /// Brings the list of runs up to `run`, also where the list does not know it.
-    pub(crate) async fn list(&self, run: RunInfo) -> Result<(), Error> {
-        let listed = match (run.status.is_terminal(), run.finished_at) {
+    /// Updates the entry of `run` in the list of runs, or adds it.
+    pub(crate) async fn update_list(&self, run: RunInfo) -> Result<(), Error> {
+        let updated = match (run.status.is_terminal(), run.finished_at) {
             (true, Some(at)) => self.runs.finish_run(&run.run_id, run.status, run.output.clone(), at).await,
             _ => self.runs.change_status(&run.run_id, run.status).await,
         };
-        match listed {
+        match updated {
             Err(RunInfoError::NotFound) => self.runs.insert_new_run(run).await?,
-            listed => listed?,
+            updated => updated?,
         };
         Ok(())
     }
 }
 
-/// Says that a view could not be written. Returns whether it could: no work depends on it.
-pub(crate) fn written<T, E: std::fmt::Display>(written: &Result<T, E>, what: &str, whose: &str) -> bool {
+/// Logs that a view of a run could not be written. Returns whether it was written.
+pub(crate) fn log_failure<T, E: Display>(written: &Result<T, E>, view: &str, run: &str) -> bool {
     if let Err(error) = written {
-        tracing::warn!(%error, whose, "{what} could not be written; the work goes on without it");
+        tracing::warn!(run, view, %error, "cannot write a view of a run; the run continues without it");
     }
     written.is_ok()
 }

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_item_that_is_held_back_stays_in_the_queue_once_and_comes_when_it_is_due() {
+    async fn a_delayed_item_stays_in_the_queue_until_it_is_due() {
         held_back(&InMemoryWorkQueue::new()).await;
     }
 
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn purging_takes_what_waits_what_is_held_back_and_what_is_leased() {
+    async fn purging_removes_waiting_delayed_and_leased_items() {
         async fn purge(queue: &impl WorkQueue<(), Item>) {
             for id in ["a", "b", "c"] {
                 queue.enqueue("r", item(id)).await.unwrap();

@@ -1,20 +1,24 @@
-//! Starting runs, asking about them, and telling them to stop, to wait and to go on.
+//! The orchestrator: starts runs over stores, controls them and answers queries about them.
 
-mod ask;
 mod builder;
 mod command;
+mod query;
 #[cfg(test)]
 mod tests;
 
 pub use builder::OrchestratorBuilder;
 
-use crate::stores::{
-    ContextStore, ErrorStore, LivenessStore, MetricsStore, RunInfo, RunInfoStore, RunStatus,
-    WorkItemStateStore, WorkQueue,
-    views::{Views, written},
+use crate::{
+    Context, Merge, Workflow, WorkflowCtx,
+    clock::{Clock, SystemClock},
+    stores::{
+        ContextStore, ErrorStore, LivenessStore, MetricsStore, RunInfo, RunInfoStore, RunStatus,
+        WorkItemStateStore, WorkQueue,
+        types::date_time,
+        views::{Views, log_failure},
+    },
 };
-use crate::{Context, Merge, Workflow, WorkflowCtx};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use jetway_state::{
     Error,
     run::{Snapshot, control},
@@ -22,15 +26,15 @@ use jetway_state::{
 use std::{fmt, marker::PhantomData, sync::Arc};
 use uuid::Uuid;
 
-/// Starts runs of a workflow, answers what is asked about them, and tells them to stop, to wait and to go on. It
-/// executes nothing: see [`DistributedWorker`](super::DistributedWorker).
+/// Starts, pauses, resumes and ends runs of a workflow, and answers queries about them. It executes no steps: see
+/// [`DistributedWorker`](super::worker::DistributedWorker).
 ///
-/// Where the context store keeps snapshots, every answer about where a run stands is read from its record, and every
-/// command is one compare-and-swap of it, by the rules of [`run::control`](jetway_state::run::control). Otherwise the store of
-/// run infos is all there is.
+/// Where the context store keeps snapshots, the status of a run is read from its snapshot, and a command is one
+/// compare-and-swap of it, by the rules of [`run::control`](jetway_state::run::control). Otherwise the status is that of
+/// the store of runs.
 ///
-/// The type parameters are the workflow, its context, the queue, and the stores of run infos, metrics, errors, signs of
-/// life, work item states and contexts. See [`OrchestratorBuilder`] for an example.
+/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness, work
+/// item states and contexts. See [`OrchestratorBuilder`] for an example.
 pub struct DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
 where
     C: Context,
@@ -40,10 +44,11 @@ where
     queue: Q,
     contexts: CS,
     views: Views<W::WorkItem>,
+    clock: Arc<dyn Clock>,
     kinds: PhantomData<Kinds<C, RIS, MS, ES, LS, WIS>>,
 }
 
-/// The context, and which stores keep the views.
+/// The types of the context and of the stores that keep the views.
 type Kinds<C, RIS, MS, ES, LS, WIS> = fn() -> (C, RIS, MS, ES, LS, WIS);
 
 impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
@@ -53,7 +58,8 @@ where
     Q: WorkQueue<C, W::WorkItem>,
     CS: ContextStore<C>,
 {
-    /// An orchestrator over these stores. Their order is not that of a worker's: prefer the builder, which names them.
+    /// An orchestrator over these stores. Their order differs from that of
+    /// [`DistributedWorker::new`](super::worker::DistributedWorker::new); [`OrchestratorBuilder`] names them.
     #[expect(clippy::too_many_arguments, reason = "every store is one; the builder names them")]
     pub fn new(
         workflow: W,
@@ -79,49 +85,56 @@ where
             liveness: Arc::new(liveness_store),
             items: Arc::new(work_item_state_store),
         };
-        Self { workflow, queue, contexts: context_store, views, kinds: PhantomData }
+        let clock = Arc::new(SystemClock);
+        Self { workflow, queue, contexts: context_store, views, clock, kinds: PhantomData }
     }
 
-    /// Starts a run and returns its id. The run is listed before any worker can take up its work.
+    /// Starts a run and returns its id, a new UUID. The run is listed before a worker can execute it.
     ///
     /// # Errors
-    /// What the stores failed with: then the run does not exist, or is cancelled.
+    /// The error of a store. The run then does not exist, or is cancelled.
     pub async fn start_run(&self, ctx: &WorkflowCtx<C>, input: W::Input) -> Result<String, Error> {
         let run_id = Uuid::new_v4().to_string();
-        let (started_at, status) = (Utc::now(), RunStatus::Running);
+        let (started_at, status) = (self.now(), RunStatus::Running);
         let run = RunInfo { run_id: run_id.clone(), status, started_at, finished_at: None, output: None };
         self.views.runs.insert_run(run).await?;
-        let started = self.workflow.start_distributed(ctx, input, &self.contexts, &self.queue, &run_id).await;
+        let ctx = ctx.clone().with_clock(Arc::clone(&self.clock));
+        let started =
+            self.workflow.start_distributed(&ctx, input, &self.contexts, &self.queue, &run_id).await;
         if let Err(error) = started {
-            written(&self.call_off(&run_id).await, "that a run could not be started", &run_id);
+            log_failure(&self.cancel_unstarted(&run_id).await, "run", &run_id);
             return Err(error);
         }
         Ok(run_id)
     }
 
-    /// Ends a run that could not be started: nobody knows its id.
-    async fn call_off(&self, run_id: &str) -> Result<(), Error> {
+    /// Cancels a run that could not be started. The caller does not know its id.
+    async fn cancel_unstarted(&self, run_id: &str) -> Result<(), Error> {
         match self.swap(run_id, control::cancel).await {
-            Ok(Some(snapshot)) => self.views.follow(&snapshot).await,
+            Ok(Some(snapshot)) => self.views.update(&snapshot).await,
             Ok(None) | Err(Error::NotStarted) => {
-                let ended = self.views.runs.finish_run(run_id, RunStatus::Cancelled, None, Utc::now()).await;
+                let ended = self.views.runs.finish_run(run_id, RunStatus::Cancelled, None, self.now()).await;
                 Ok(ended.map(drop)?)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// The record of a run and its revision; `None` where the context store keeps no records.
-    async fn record(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, Error> {
+    fn now(&self) -> DateTime<Utc> {
+        date_time(self.clock.now())
+    }
+
+    /// The snapshot of a run and its revision; `None` where the context store keeps no snapshots.
+    async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, Error> {
         if !self.contexts.keeps_snapshots() {
             return Ok(None);
         }
         self.contexts.snapshot(run_id).await?.ok_or(Error::NotStarted).map(Some)
     }
 
-    /// The run as it stands.
+    /// The current state of the run.
     async fn info(&self, run_id: &str) -> Result<RunInfo, Error> {
-        match self.record(run_id).await? {
+        match self.snapshot(run_id).await? {
             Some((snapshot, _)) => Ok(RunInfo::from(&snapshot)),
             None => self.views.runs.get_run(run_id).await?.ok_or(Error::NotStarted),
         }

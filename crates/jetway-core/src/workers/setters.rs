@@ -1,8 +1,8 @@
-//! What the builders of workers and of orchestrators have in common.
+//! Macros for the builders of workers and orchestrators.
 
-/// The setters for what both builders need.
+/// Setters for optional fields.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $field:ident: $type:ident,)*) => {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
         $(
             $(#[$doc])*
             #[must_use]
@@ -14,7 +14,7 @@ macro_rules! setters {
     };
 }
 
-/// What was set, or the error that names what was not.
+/// The value of a field, or an error with the field's name.
 macro_rules! required {
     ($builder:ident.$field:ident) => {
         $builder.$field.ok_or_else(|| concat!(stringify!($field), " is required").to_owned())?

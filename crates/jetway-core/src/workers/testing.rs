@@ -1,4 +1,4 @@
-//! A workflow whose nodes do what a test says, and all stores in memory.
+//! A workflow whose nodes run a script of the test, all stores in memory, and a clock that tests can advance.
 
 use crate::distributed::{
     ContextStore, ContextStoreError, DistributedOrchestrator, DistributedWorker, InMemoryContextStore,
@@ -7,12 +7,13 @@ use crate::distributed::{
 };
 use crate::{
     Counter, WorkItem, Workflow, WorkflowCtx,
+    clock::Clock,
     nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
     step,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use jetway_state::Error;
+use jetway_state::{Error, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
@@ -20,7 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Item {
@@ -57,11 +58,11 @@ impl WorkItem for Item {
 
 type Script = Arc<dyn Fn(String, u32) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
-/// `start n` leads to the branches 0 to n - 1. Each of them adds one to the context, and its number is an output.
+/// `start n` creates the branches 0 to n - 1. Each branch adds one to the context and outputs its number.
 #[derive(Clone)]
 pub(crate) struct Fan {
     script: Script,
-    /// What was executed: item and attempt.
+    /// The executed items and their attempts.
     pub(crate) calls: Arc<Mutex<Vec<(String, u32)>>>,
 }
 
@@ -70,7 +71,7 @@ impl Fan {
         Self::doing(|_, _| async { Ok(()) })
     }
 
-    /// Nodes that do this first, given the item and the attempt.
+    /// Nodes that first run `script` with the item and the attempt.
     pub(crate) fn doing<F>(script: impl Fn(String, u32) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
@@ -78,22 +79,22 @@ impl Fan {
         Self { script: Arc::new(move |item, attempt| Box::pin(script(item, attempt))), calls: Arc::default() }
     }
 
-    /// Nodes that say when they begin, and wait until they may go on.
+    /// Nodes that notify the first handle when they begin and then wait for the second.
     pub(crate) fn held() -> (Self, Arc<Notify>, Arc<Notify>) {
-        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let both = (Arc::clone(&begun), Arc::clone(&go_on));
+        let (begun, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let both = (Arc::clone(&begun), Arc::clone(&released));
         let fan = Self::doing(move |_, _| {
-            let (begun, go_on) = both.clone();
+            let (begun, released) = both.clone();
             async move {
                 begun.notify_one();
-                go_on.notified().await;
+                released.notified().await;
                 Ok(())
             }
         });
-        (fan, begun, go_on)
+        (fan, begun, released)
     }
 
-    /// Nodes that fail so many times for each item.
+    /// Nodes that fail for the first `times` attempts at each item.
     pub(crate) fn failing(times: u32) -> Self {
         Self::doing(move |item, attempt| async move {
             if attempt <= times { Err(Error::Generic(format!("{item} is busy"))) } else { Ok(()) }
@@ -161,9 +162,26 @@ pub(crate) fn started() -> WorkflowCtx<Counter> {
     WorkflowCtx::new(Counter::default())
 }
 
+/// A clock that follows the time of Tokio, which tests pause and advance.
+#[derive(Debug)]
+pub(crate) struct TokioClock(Instant);
+
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        const START: u64 = 1_700_000_000_000;
+        Timestamp(START + u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
 /// All stores. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct World<CS = InMemoryContextStore<Counter>> {
+pub(crate) struct Harness<CS = InMemoryContextStore<Counter>> {
     pub(crate) queue: InMemoryWorkQueue<Item>,
     pub(crate) contexts: CS,
     pub(crate) runs: InMemoryRunInfoStore,
@@ -171,6 +189,7 @@ pub(crate) struct World<CS = InMemoryContextStore<Counter>> {
     pub(crate) errors: InMemoryErrorStore,
     pub(crate) liveness: InMemoryLivenessStore,
     pub(crate) items: InMemoryWorkItemStateStore<Item>,
+    pub(crate) clock: Arc<TokioClock>,
 }
 
 pub(crate) type Worker<CS = InMemoryContextStore<Counter>> = DistributedWorker<
@@ -197,41 +216,43 @@ pub(crate) type Orchestrator<CS = InMemoryContextStore<Counter>> = DistributedOr
     CS,
 >;
 
-impl<CS: ContextStore<Counter> + Clone + 'static> World<CS> {
-    /// A worker of another process, so to speak: it shares the stores and nothing else.
+impl<CS: ContextStore<Counter> + Clone + 'static> Harness<CS> {
+    /// A worker as of another process: it shares the stores alone.
     pub(crate) fn worker(&self, fan: &Fan) -> Worker<CS> {
-        let world = self.clone();
+        let harness = self.clone();
         WorkerBuilder::new()
             .workflow(fan.clone())
-            .queue(world.queue)
-            .context_store(world.contexts)
-            .run_info_store(world.runs)
-            .metrics_store(world.metrics)
-            .error_store(world.errors)
-            .liveness_store(world.liveness)
-            .work_item_state_store(world.items)
+            .queue(harness.queue)
+            .context_store(harness.contexts)
+            .run_info_store(harness.runs)
+            .metrics_store(harness.metrics)
+            .error_store(harness.errors)
+            .liveness_store(harness.liveness)
+            .work_item_state_store(harness.items)
             .retry_policy(policy())
+            .clock(harness.clock)
             .build()
             .unwrap()
     }
 
     pub(crate) fn orchestrator(&self) -> Orchestrator<CS> {
-        let world = self.clone();
+        let harness = self.clone();
         OrchestratorBuilder::new()
             .workflow(Fan::new())
-            .queue(world.queue)
-            .context_store(world.contexts)
-            .run_info_store(world.runs)
-            .metrics_store(world.metrics)
-            .error_store(world.errors)
-            .liveness_store(world.liveness)
-            .work_item_state_store(world.items)
+            .queue(harness.queue)
+            .context_store(harness.contexts)
+            .run_info_store(harness.runs)
+            .metrics_store(harness.metrics)
+            .error_store(harness.errors)
+            .liveness_store(harness.liveness)
+            .work_item_state_store(harness.items)
+            .clock(harness.clock)
             .build()
             .unwrap()
     }
 }
 
-/// Executes until nothing can be taken any more. Returns the errors.
+/// Executes items until the queue has none that is due. Returns the errors.
 pub(crate) async fn drain<CS: ContextStore<Counter> + Clone + 'static>(worker: &Worker<CS>) -> Vec<Error> {
     let mut errors = Vec::new();
     while let Some(item) = worker.try_one(0).await {
@@ -240,7 +261,7 @@ pub(crate) async fn drain<CS: ContextStore<Counter> + Clone + 'static>(worker: &
     errors
 }
 
-/// Keeps contexts and nothing else.
+/// A store of contexts without snapshots.
 #[derive(Clone, Default)]
 pub(crate) struct PlainContexts(InMemoryContextStore<Counter>);
 

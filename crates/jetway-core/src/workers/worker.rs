@@ -1,4 +1,4 @@
-//! Workers that execute runs, over stores that the caller chooses.
+//! Workers: they lease work items from a queue and execute them, over stores that the caller chooses.
 
 mod builder;
 mod heartbeat;
@@ -21,16 +21,17 @@ use std::{convert::Infallible, fmt, marker::PhantomData, sync::Arc, time::Durati
 use tokio_util::sync::CancellationToken;
 use work_loop::WorkLoop;
 
-/// Takes work items of any run of a workflow from a queue and executes them, one at a time for each worker id.
+/// Leases work items of any run of a workflow from a queue and executes them, one at a time for each worker id.
 ///
-/// A worker that is lost in the middle of a step loses nothing: its lease ends, and another one takes the item. The same
-/// holds where the future of a step is dropped, by a `select!` or a time limit around it: the queue is
-/// [told](WorkQueue::abandon). Worker ids only tell workers apart in the views; two processes may use the same ones.
+/// A worker that crashes during a step loses nothing: its lease expires, and another worker executes the item. The same
+/// holds where the future of a step is dropped, for example by a `select!` or a timeout around it: the lease is then
+/// [abandoned](WorkQueue::abandon). Worker ids distinguish workers in the views alone; two processes may use the same
+/// ids.
 ///
-/// Clones share the stores and what is known of the health of each worker.
+/// Clones share the stores and the health of the workers.
 ///
-/// The type parameters are the workflow, its context, the queue, and the stores of run infos, metrics, errors, signs of
-/// life, work item states and contexts. See [`WorkerBuilder`] for an example.
+/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness, work
+/// item states and contexts. See [`WorkerBuilder`] for an example.
 pub struct DistributedWorker<W, C, Q, RIS, MS, ES, LS, WISS, CS>
 where
     C: Context,
@@ -40,7 +41,7 @@ where
     views: PhantomData<Kinds<RIS, MS, ES, LS, WISS>>,
 }
 
-/// Which stores keep the views.
+/// The types of the stores that keep the views.
 type Kinds<RIS, MS, ES, LS, WISS> = fn() -> (RIS, MS, ES, LS, WISS);
 
 impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> DistributedWorker<W, C, Q, RIS, MS, ES, LS, WISS, CS>
@@ -50,7 +51,7 @@ where
     Q: WorkQueue<C, W::WorkItem>,
     CS: ContextStore<C> + Clone + 'static,
 {
-    /// A worker without a retry policy: the first failure of a node fails its run.
+    /// A worker without a retry policy: the first failure of a node fails its run. [`WorkerBuilder`] names the stores.
     #[expect(clippy::too_many_arguments, reason = "every store is one; the builder names them")]
     pub fn new(
         workflow: W,
@@ -79,45 +80,47 @@ where
         Self { work_loop: WorkLoop::new(workflow, queue, context_store, views), views: PhantomData }
     }
 
-    /// Sets which failed attempts are followed by another one, and when.
+    /// Sets the retry policy: which failed attempts are retried, and after which delay.
     ///
-    /// The item waits in the queue meanwhile, under the same id, so that nothing is lost with this process. Attempts
-    /// are counted in the store of work item states. They are counted when they begin: one that is lost with its
-    /// worker counts, and so does one that was given back, or that a store kept from being committed. Such an attempt
-    /// fails nothing, however many there are; but where there were `max_attempts` of them, the node's own next failure is
-    /// final.
+    /// Until then the item waits in the queue under the same id, so that it survives a crash of this process.
+    ///
+    /// Attempts are counted in the store of work item states, when they begin. An attempt without a result also counts:
+    /// one whose worker crashed, one that was given back, and one that a store failure prevented from being committed.
+    /// Such an attempt never fails the run, but once `max_attempts` have begun, the next failure of the node does.
     pub fn set_retry_policy(&mut self, policy: RetryPolicy) {
         self.work_loop.retry = Some(policy);
     }
 
-    /// Limits how long an attempt at a node may take; there is no limit otherwise, also where the context that a run was
-    /// started with has one. An attempt that takes longer is dropped, and fails with [`Error::Timeout`]: it is tried again
-    /// where the retry policy covers time limits, takes the node's `on_failure` edge, or fails its run.
+    /// Sets the time limit of one attempt at a node. The default is no limit; the limit of the context that a run was
+    /// started with has no effect here.
+    ///
+    /// An attempt that exceeds the limit is dropped and fails with [`Error::Timeout`]. The retry policy applies to it
+    /// where it covers timeouts; otherwise the run takes the node's `on_failure` edge, or fails.
     pub fn set_step_timeout(&mut self, limit: Duration) {
         self.work_loop.limit = Some(limit);
     }
 
-    /// Executes one work item, where one waits. Returns the run's id and output where that ended the run.
+    /// Executes one work item, if there is one. Returns the run id and the output where this ended the run.
     ///
     /// # Errors
-    /// What the node failed with, also where it will be tried again; what the stores failed with. Nothing is lost by
-    /// either.
+    /// The error of the node, also where it will be retried, or of a store. The item is not lost.
     pub async fn run_once(&self, worker_id: usize) -> Result<Option<(String, W::Output)>, Error> {
-        self.work_loop.once(worker_id, &CancellationToken::new()).await.result
+        self.work_loop.poll_once(worker_id, &CancellationToken::new()).await.result
     }
 
-    /// Executes work items as long as the future is polled. Where none waits it looks again after the idle time.
-    /// Dropping the future may drop a node in the middle, whose item then comes back; [`WorkerPool::stop`] does not.
+    /// Executes work items for as long as the future is polled. While the queue is empty it polls it again after each idle
+    /// delay. Dropping the future drops a running node, whose item is then delivered again; [`WorkerPool::stop`] lets the
+    /// node finish.
     pub async fn run_forever(&self, worker_id: usize) -> Infallible {
         let never = CancellationToken::new();
         loop {
-            self.work_loop.turn(worker_id, &never, &never).await;
+            self.work_loop.poll_or_wait(worker_id, &never, &never).await;
         }
     }
 
-    /// Gives a sign of life. Executing work items does so too, every second while one runs.
+    /// Sends a heartbeat to the liveness store. A worker that executes work items also does so, at least once a second.
     pub async fn heartbeat(&self, worker_id: usize) {
-        self.work_loop.heartbeat_of(worker_id).beat().await;
+        self.work_loop.heartbeat_of(worker_id).send().await;
     }
 }
 

@@ -1,29 +1,32 @@
-//! Being told about steps.
+//! The callbacks and the errors of steps over stores.
 
-use crate::{Context, Workflow};
+use crate::{
+    Context, Workflow,
+    clock::{Clock, SystemClock},
+};
 use async_trait::async_trait;
 use jetway_state::{Error, run::Snapshot};
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// What a step failed with, and which one it was where that is known.
+/// The error of a step, with its run and work item where they are known.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{error}")]
 pub struct StepError<W: Debug + Clone> {
-    /// What went wrong.
+    /// The error.
     pub error: Error,
-    /// The run.
+    /// The run id; `None` where no item could be leased.
     pub run_id: Option<String>,
-    /// The work item.
+    /// The work item; `None` where no item could be leased.
     pub work_item: Option<W>,
 }
 
-/// What came of a work item.
+/// The outcome of a work item.
 #[derive(Debug, Clone)]
 pub enum ItemProcessedOutcome {
-    /// It ended the run with this output.
+    /// It ended the run with this output, as JSON.
     SuccessTerminal(serde_json::Value),
-    /// There is more to do.
+    /// It succeeded, and the run continues.
     SuccessNonTerminal,
     /// It failed.
     Error(Error),
@@ -32,26 +35,28 @@ pub enum ItemProcessedOutcome {
 /// Whether work items of a run may be executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RunState {
-    /// They may.
+    /// Yes.
     #[default]
     Open,
-    /// They wait until the run is resumed.
+    /// Not before the run is resumed.
     Paused,
-    /// Never again: the run was cancelled, or has failed.
+    /// Never again: the run was cancelled or has failed.
     Closed,
 }
 
-/// Is told about the steps that `step_distributed` executes, and is asked what is to follow a failed attempt.
+/// Hooks into the steps that [`step_distributed`](Workflow::step_distributed) executes.
+///
+/// The first two methods are required. The others have defaults: no retries, no time limit, the system clock.
 ///
 /// ```
 /// use jetway_core::{Context, Error, Workflow, distributed::{ItemProcessedOutcome, StepCallbacks}};
 /// use std::time::Duration;
 ///
-/// /// Tries every item again and again.
-/// struct Stubborn;
+/// /// Logs every item and retries it without end.
+/// struct Logging;
 ///
 /// #[async_trait::async_trait]
-/// impl<C: Context, W: Workflow<C, WorkItem: 'static>> StepCallbacks<C, W> for Stubborn {
+/// impl<C: Context, W: Workflow<C, WorkItem: 'static>> StepCallbacks<C, W> for Logging {
 ///     async fn on_started(&self, run_id: String, item: W::WorkItem) -> Result<(), Error> {
 ///         println!("{run_id}: {item}");
 ///         Ok(())
@@ -73,16 +78,16 @@ pub enum RunState {
 /// ```
 #[async_trait]
 pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
-    /// A work item is about to be executed.
+    /// Called before a work item is executed.
     ///
     /// # Errors
-    /// An error keeps it from being executed; it goes back into the queue.
+    /// An error prevents the execution; the item goes back into the queue.
     async fn on_started(&self, run_id: String, item: W::WorkItem) -> Result<(), Error>;
 
-    /// A work item was executed and committed, or failed for good.
+    /// Called after a work item was executed and committed, or has failed without a retry.
     ///
     /// # Errors
-    /// The step is reported as failed with this error. What was committed stays so.
+    /// The step is reported as failed with this error. What was committed stays committed.
     async fn on_item_processed(
         &self,
         run_id: String,
@@ -90,62 +95,67 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         outcome: ItemProcessedOutcome,
     ) -> Result<(), Error>;
 
-    /// An item of this run was taken from the queue; whether it can be executed is not known yet.
-    fn on_taken(&self, run_id: &str) {
-        let _nothing_depends_on_it = run_id;
+    /// Called when an item of this run was leased, before it is known whether the item can be executed.
+    fn on_leased(&self, run_id: &str) {
+        let _ignored = run_id;
     }
 
-    /// Cancelled where a step under way is to be given up: its node is dropped, nothing of the attempt is committed,
-    /// and the item goes back into the queue.
-    fn give_up(&self) -> CancellationToken {
+    /// Cancel this token to abort a running step: its node is dropped, nothing of the attempt is committed, and the item
+    /// goes back into the queue.
+    fn abort_token(&self) -> CancellationToken {
         CancellationToken::new()
     }
 
-    /// Which attempt at the item that was started last this is, from 1.
+    /// The number of the attempt at the item that was started last, from 1.
     fn attempt(&self) -> u32 {
         1
     }
 
-    /// How long an attempt at a node may take. One that takes longer fails with [`Error::Timeout`].
+    /// The time limit of one attempt at a node. An attempt that exceeds it fails with [`Error::Timeout`].
     fn step_timeout(&self) -> Option<Duration> {
         None
     }
 
-    /// An attempt failed and nothing is committed yet. `Some` asks for another attempt after that time: the item goes
-    /// back into the queue under the same id. `None` lets the failure be committed, which fails the run, or goes on with
-    /// the node's `on_failure` edge where it has one. (Over context stores without snapshots nobody is asked about a
-    /// failure that such an edge catches.)
+    /// The clock that commits take their time from.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+
+    /// Called after a failed attempt, before anything is committed. `Some` asks for another attempt after that delay: the
+    /// item goes back into the queue under the same id. `None` commits the failure: the run takes the node's
+    /// `on_failure` edge where it has one, and fails otherwise. Over context stores without snapshots this is not called
+    /// for a failure that an `on_failure` edge handles.
     ///
     /// # Errors
-    /// An error is no answer: the item goes back into the queue.
+    /// Nothing is committed; the item goes back into the queue.
     async fn on_failed_attempt(
         &self,
         run_id: &str,
         item: &W::WorkItem,
         error: &Error,
     ) -> Result<Option<Duration>, Error> {
-        let _nothing_is_tried_again = (run_id, item, error);
+        let _ignored = (run_id, item, error);
         Ok(None)
     }
 
-    /// The record of a run after a step of it was committed. Called again when the item of such a step is delivered
-    /// again, so that a view of the record that was not written then is written now. It may come out of order: another
-    /// worker's later record may have been told before.
+    /// Called with the snapshot of a run after a step of it was committed, and again when the item of such a step is
+    /// delivered again, so that a view that could not be written then is written now. Calls may come out of order:
+    /// another worker may already have reported a later snapshot.
     ///
     /// # Errors
-    /// The item goes back into the queue, and this is called again when it is taken next.
-    async fn on_recorded(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let _nothing_is_kept_of_it = snapshot;
+    /// The item goes back into the queue, and this is called again at its next delivery.
+    async fn on_committed(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let _ignored = snapshot;
         Ok(())
     }
 
-    /// Whether the items of a run may be executed. Asked only where the context store keeps no snapshots: a snapshot
-    /// says so itself.
+    /// Whether items of a run may be executed. Called only where the context store keeps no snapshots; a snapshot has
+    /// the status itself.
     ///
     /// # Errors
-    /// An error is no answer: the item goes back into the queue.
+    /// Nothing is executed; the item goes back into the queue.
     async fn run_state(&self, run_id: &str) -> Result<RunState, Error> {
-        let _every_run_is_open = run_id;
+        let _ignored = run_id;
         Ok(RunState::Open)
     }
 }

@@ -1,4 +1,4 @@
-//! Running within a process with checkpoints.
+//! Runs within this process that save a checkpoint after each step.
 
 use super::Workflow;
 use crate::{Checkpoint, CheckpointStore, Context, WorkflowCtx, workflow::local::LocalRun};
@@ -20,14 +20,16 @@ where
     CS: CheckpointStore<C, W::WorkItem> + Send + Sync,
 {
     match store.load(id).await? {
-        Some(saved) => go_on(workflow, ctx.with_context(saved.context.clone()), saved, store, id).await,
+        Some(saved) => {
+            continue_run(workflow, ctx.with_context(saved.context.clone()), saved, store, id).await
+        }
         None => {
-            // A clone of it may share with the caller's own, and so with the caller's other runs.
+            // A deep copy: a clone may share values with the caller's context, and so with the caller's other runs.
             let ctx = ctx.with_context(codec::decode(&codec::encode(&ctx.store, WHAT)?, WHAT)?);
-            let run = LocalRun::begin(workflow, workflow.start_work_item(input), id)?;
-            // Saved before the first step, so that a crash in it leaves something to resume.
+            let run = LocalRun::begin(workflow, workflow.start_work_item(input), id, &ctx)?;
+            // Saved before the first step, so that a run that crashes in it can be resumed.
             store.save(id, &checkpoint(&run, &ctx)?).await?;
-            to_the_end(run, ctx, store, id).await
+            run_to_end(run, ctx, store, id).await
         }
     }
 }
@@ -42,10 +44,10 @@ where
     if saved.queue.is_empty() {
         return Err(Error::AlreadyCompleted);
     }
-    go_on(workflow, WorkflowCtx::new(saved.context.clone()), saved, store, id).await
+    continue_run(workflow, WorkflowCtx::new(saved.context.clone()), saved, store, id).await
 }
 
-async fn go_on<C, W, CS>(
+async fn continue_run<C, W, CS>(
     workflow: &W,
     ctx: WorkflowCtx<C>,
     saved: Checkpoint<C, W::WorkItem>,
@@ -57,30 +59,31 @@ where
     W: Workflow<C>,
     CS: CheckpointStore<C, W::WorkItem> + Send + Sync,
 {
-    let run = match (saved.record, saved.queue) {
-        (Some(record), queue) => LocalRun::go_on(workflow, record, &queue),
-        (None, queue) => from_queue(workflow, queue, id)?,
+    let run = match (saved.snapshot, saved.queue) {
+        (Some(snapshot), queue) => LocalRun::continue_from(workflow, snapshot, &queue),
+        (None, queue) => from_queue(workflow, queue, id, &ctx)?,
     };
-    to_the_end(run, ctx, store, id).await
+    run_to_end(run, ctx, store, id).await
 }
 
-/// A checkpoint that was made elsewhere, with work items alone.
+/// A run from a checkpoint without a snapshot, which has work items alone.
 fn from_queue<'a, C, W>(
     workflow: &'a W,
     mut queue: VecDeque<W::WorkItem>,
     id: &str,
+    ctx: &WorkflowCtx<C>,
 ) -> Result<LocalRun<'a, C, W>, Error>
 where
     C: Context,
     W: Workflow<C>,
 {
     let first = queue.pop_front().ok_or(Error::AlreadyCompleted)?;
-    let mut run = LocalRun::begin(workflow, first, id)?;
-    run.add(queue)?;
+    let mut run = LocalRun::begin(workflow, first, id, ctx)?;
+    run.add_items(queue)?;
     Ok(run)
 }
 
-async fn to_the_end<C, W, CS>(
+async fn run_to_end<C, W, CS>(
     mut run: LocalRun<'_, C, W>,
     ctx: WorkflowCtx<C>,
     store: &CS,
@@ -102,5 +105,5 @@ fn checkpoint<C: Context, W: Workflow<C>>(
     run: &LocalRun<'_, C, W>,
     ctx: &WorkflowCtx<C>,
 ) -> Result<Checkpoint<C, W::WorkItem>, Error> {
-    Ok(Checkpoint { context: ctx.store.clone(), queue: run.queue()?, record: Some(run.snapshot().clone()) })
+    Ok(Checkpoint { context: ctx.store.clone(), queue: run.queue()?, snapshot: Some(run.snapshot().clone()) })
 }

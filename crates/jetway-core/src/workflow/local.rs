@@ -1,8 +1,7 @@
-//! Running a workflow within one process, by the same rules.
+//! Runs within this process: the same pipeline and rules as on hosts, in memory.
 
 use crate::{
     Context, Outcome, WorkItem, Workflow, WorkflowCtx,
-    clock::{Clock, SystemClock},
     step::{StepScope, encode_outcome, item_in, output_of, run_input_of, run_node, step},
 };
 use bytes::Bytes;
@@ -18,13 +17,13 @@ use std::{
 };
 use uuid::Uuid;
 
-/// The id of a run within a step, which has the step's own key before it: the same for every attempt at the step, and
-/// another one for a run of the same workflow with another input.
-fn id_within_a_step(input: &RunInput) -> String {
+/// The id of a run within a step. It depends on the input alone, so that every attempt at the step gives the inner run
+/// the same id and its calls the same idempotency keys. (The step's own key is put before it.)
+fn id_within_step(input: &RunInput) -> String {
     format!("local-{}", HEXLOWER.encode(&input.digest()[..8]))
 }
 
-/// A run within this process: its record, and the order in which its items were begotten.
+/// A run within this process: its snapshot, and its pending items in the order in which they were created.
 pub(super) struct LocalRun<'a, C: Context, W: Workflow<C>> {
     workflow: &'a W,
     graph: Graph,
@@ -39,35 +38,39 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
     ctx: &WorkflowCtx<C>,
     input: W::Input,
 ) -> Result<W::Output, Error> {
-    // The id is part of every key that a step gives to its calls: two runs have two of them, and all attempts at a step
-    // that this run is within, one.
     let input = run_input_of(workflow.start_work_item(input), Bytes::new())?;
     let id = match step() {
-        Some(_) => id_within_a_step(&input),
+        Some(_) => id_within_step(&input),
         None => Uuid::new_v4().simple().to_string(),
     };
-    let mut run = LocalRun::begin_with(workflow, input, &id);
+    let mut run = LocalRun::begin_with(workflow, input, &id, ctx);
     while run.step(ctx).await? {}
     run.output()
 }
 
 impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
-    /// A run that begins with `item`.
-    pub(super) fn begin(workflow: &'a W, item: W::WorkItem, id: &str) -> Result<Self, Error> {
-        Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id))
+    /// A new run that starts with `item`.
+    pub(super) fn begin(
+        workflow: &'a W,
+        item: W::WorkItem,
+        id: &str,
+        ctx: &WorkflowCtx<C>,
+    ) -> Result<Self, Error> {
+        Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id, ctx))
     }
 
-    fn begin_with(workflow: &'a W, input: RunInput, id: &str) -> Self {
-        // Names are the user's own text, and no part of a subject here.
+    fn begin_with(workflow: &'a W, input: RunInput, id: &str, ctx: &WorkflowCtx<C>) -> Self {
+        // No subject and no key is made of these names, so any text is accepted.
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
-        let (snapshot, _) =
-            begin(Begin { key, commit: CommitId::default(), at: SystemClock.now(), trace, input });
-        Self::go_on(workflow, snapshot, &VecDeque::new())
+        let (commit, at) = (CommitId::default(), ctx.clock().now());
+        let (snapshot, _) = begin(Begin { key, commit, at, trace, input });
+        Self::continue_from(workflow, snapshot, &VecDeque::new())
     }
 
-    /// A run that goes on from its record, with its items in the order of `queue`.
-    pub(super) fn go_on(workflow: &'a W, snapshot: Snapshot, queue: &VecDeque<W::WorkItem>) -> Self {
+    /// Continues a run from its snapshot. Its pending items are executed in the order of `queue`; items that are not in
+    /// `queue` follow.
+    pub(super) fn continue_from(workflow: &'a W, snapshot: Snapshot, queue: &VecDeque<W::WorkItem>) -> Self {
         let mut order: VecDeque<ItemId> =
             queue.iter().filter_map(|item| ItemId::new(&item.instance_id()).ok()).collect();
         order.retain(|id| snapshot.is_pending(id));
@@ -78,14 +81,14 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         Self { workflow, graph: workflow.graph(), snapshot, order, context: PhantomData }
     }
 
-    /// Adds items that were begotten elsewhere.
-    pub(super) fn add(&mut self, items: VecDeque<W::WorkItem>) -> Result<(), Error> {
+    /// Adds items that no step of this run created.
+    pub(super) fn add_items(&mut self, items: VecDeque<W::WorkItem>) -> Result<(), Error> {
         for (position, item) in items.into_iter().enumerate() {
             let id = ItemId::successor("queue", position);
-            let input = run_input_of(item, Bytes::new())?;
+            let RunInput { node, payload, .. } = run_input_of(item, Bytes::new())?;
             let item = Item {
-                node: input.node,
-                input: Input::One(Payload::Inline(input.payload)),
+                node,
+                input: Input::One(Payload::Inline(payload)),
                 branch: None,
                 ticket_item: id.clone(),
                 waits_for_slot: false,
@@ -98,17 +101,17 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         Ok(())
     }
 
-    /// The record.
+    /// The snapshot after the last step.
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// The work items to come, in order.
+    /// The pending work items, in the order in which they will be executed.
     pub(super) fn queue(&self) -> Result<VecDeque<W::WorkItem>, Error> {
         self.order.iter().filter_map(|id| self.item(id).transpose()).collect()
     }
 
-    /// Runs the next item; `false` where the run has ended.
+    /// Executes the next item. Returns `false` when the run has ended.
     pub(super) async fn step(&mut self, ctx: &WorkflowCtx<C>) -> Result<bool, Error> {
         let Some(id) = self.order.pop_front() else {
             return Ok(false);
@@ -121,7 +124,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             StepScope::new(self.snapshot.key(), id.clone(), 1, ctx.timeout(), ctx.cancel_token().clone());
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {
-                // The item stays in the record: whoever goes on from it tries again.
+                // The item stays pending, so that a run that is resumed executes it again.
                 self.order.push_front(id);
                 return Err(error);
             }
@@ -129,7 +132,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         };
         let attempt = AttemptId { item: id.clone(), node, number: 1 };
         let produced = encode_outcome(outcome, &attempt)?;
-        let attempt = attempt.report(id, SystemClock.now(), produced, None);
+        let attempt = attempt.report(id, ctx.clock().now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
             self.order.extend(applied.tickets.into_iter().map(|ticket| ticket.item));
@@ -137,7 +140,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         Ok(!self.snapshot.status.is_terminal())
     }
 
-    /// The first output of a run that has ended.
+    /// The first output of the run. An error where it has not completed.
     pub(super) fn output(&self) -> Result<W::Output, Error> {
         output_of(&self.snapshot)
     }

@@ -1,15 +1,17 @@
-//! Steps over stores that the caller chooses, by the same rules as the engine's.
+//! One step of a run whose context, snapshot and work items are in stores that the caller chooses.
+//!
+//! [`start`] creates a run, [`step`] leases one work item and executes it. A context store with snapshots gets the same
+//! pipeline as a host ([`with_snapshots`]); one without gets a simpler one with fewer guarantees ([`context_only`]).
 
-mod plain;
-mod queued;
-mod recorded;
+mod context_only;
+mod pending_item;
 #[cfg(test)]
 mod tests;
+mod with_snapshots;
 
 use super::Workflow;
 use crate::{
     Context, ContextStore, Merge, StepCallbacks, StepError, WorkItem, WorkQueue, WorkflowCtx,
-    clock::{Clock, SystemClock},
     panics::guarded,
     step::{item_in, run_input_of},
     stores::Leased,
@@ -23,8 +25,8 @@ use jetway_state::{
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// After this long a worker looks again at an item that it could not execute: its run is paused, or a store failed.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The delay before an item is leased again whose run is paused, or whose step failed because of a store.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) async fn start<C, W, CS, Q>(
     workflow: &W,
@@ -42,17 +44,17 @@ where
 {
     let item = workflow.start_work_item(input);
     if !contexts.keeps_snapshots() {
-        return plain::start(ctx, item, contexts, queue, id).await;
+        return context_only::start(ctx, item, contexts, queue, id).await;
     }
     let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
-    // An id that the item itself made up is another one each time.
-    let repeats = !queued::keeps_its_id(&item);
+    // An item that chooses its own id may choose another one each time, so its digest proves nothing.
+    let comparable = !pending_item::keeps_its_id(&item);
     let input = run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
     let digest = input.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
         commit: CommitId::default(),
-        at: SystemClock.now(),
+        at: ctx.clock().now(),
         trace: trace_of(&TraceHeaders::default(), 1, 1),
         input,
     });
@@ -60,12 +62,12 @@ where
         snapshot
     } else {
         let (existing, _) = contexts.snapshot(id).await?.ok_or(Error::NotStarted)?;
-        if repeats && existing.input_digest != digest {
+        if comparable && existing.input_digest != digest {
             return Err(Error::Generic(format!("run {id:?} exists and was started with another input")));
         }
         existing
     };
-    // Again for a run that exists: the first start may have been lost between the snapshot and the queue.
+    // Also for a run that exists: the process that created it may have crashed before it queued the first item.
     let first: Option<W::WorkItem> = item_in(&snapshot, &ItemId::start())?;
     if let Some(first) = first {
         queue.enqueue(id, first).await?;
@@ -92,68 +94,68 @@ where
         work_item: None,
     })?;
     let Some(leased) = leased else { return Ok(None) };
-    tracing::debug!(worker, run_id = %leased.run_id, item_id = %leased.item.instance_id(), "a step begins");
-    // Whoever polls this may drop it: then the item is nobody's.
-    let _lease = Lease { queue, leased: &leased, context: PhantomData };
-    callbacks.on_taken(&leased.run_id);
-    let taken = Taken { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
-    let stepping = async {
+    tracing::debug!(worker, run = %leased.run_id, item = %leased.item.instance_id(), "step started");
+    // The caller may drop this future at any await; the guard then releases the lease.
+    let _lease = LeaseGuard { queue, leased: &leased, context: PhantomData };
+    callbacks.on_leased(&leased.run_id);
+    let step = LeasedStep { workflow, contexts, queue, leased: &leased, callbacks: &*callbacks };
+    let execution = async {
         Ok(match contexts.keeps_snapshots() {
-            true => taken.step().await,
-            false => plain::step(&taken).await,
+            true => step.execute().await,
+            false => context_only::execute(&step).await,
         })
     };
-    // Whatever panics, a store or a merge, the item goes back.
-    let stepped = guarded(stepping).await.unwrap_or_else(|panic| Err(panic.into()));
-    let (handed_over, result) = match stepped {
+    // A panic in a store or in a merge also gives the item back.
+    let executed = guarded(execution).await.unwrap_or_else(|panic| Err(panic.into()));
+    let (settled, result) = match executed {
         Ok(output) => (queue.ack(&leased).await, Ok(output)),
-        Err(Unfinished::Failed(error)) => (queue.ack(&leased).await, Err(error)),
-        Err(Unfinished::GivenUp) => (queue.nak(&leased).await, Err(Error::Cancelled)),
-        Err(Unfinished::Paused) => (queue.nak_after(&leased, LOOK_AGAIN).await, Ok(None)),
-        Err(Unfinished::TryAgain(error, pause)) => (queue.nak_after(&leased, pause).await, Err(error)),
+        Err(Unfinished::NodeFailed(error)) => (queue.ack(&leased).await, Err(error)),
+        Err(Unfinished::WorkerStopped) => (queue.nak(&leased).await, Err(Error::Cancelled)),
+        Err(Unfinished::RunPaused) => (queue.nak_after(&leased, RETRY_DELAY).await, Ok(None)),
+        Err(Unfinished::RetryAfter(error, delay)) => (queue.nak_after(&leased, delay).await, Err(error)),
     };
-    let result = result.and_then(|output| handed_over.map(|()| output).map_err(Error::from));
-    let named = |error| StepError {
+    let result = result.and_then(|output| settled.map(|()| output).map_err(Error::from));
+    let with_item = |error| StepError {
         error,
         run_id: Some(leased.run_id.clone()),
         work_item: Some(leased.item.clone()),
     };
-    Ok(result.map_err(named)?.map(|output| (leased.run_id.clone(), output)))
+    Ok(result.map_err(with_item)?.map(|output| (leased.run_id.clone(), output)))
 }
 
-/// What keeps a step from being done.
+/// Why a step has no result.
 enum Unfinished {
-    /// The node failed, and that is committed.
-    Failed(Error),
-    /// The worker stops, and the node was dropped.
-    GivenUp,
+    /// The node failed, and the failure is committed.
+    NodeFailed(Error),
+    /// The worker stops and dropped the node. Nothing is committed.
+    WorkerStopped,
     /// The run is paused.
-    Paused,
-    /// The attempt failed, or a store did: the item is to be taken again after that time.
-    TryAgain(Error, Duration),
+    RunPaused,
+    /// The attempt or a store failed. The item is leased again after this delay.
+    RetryAfter(Error, Duration),
 }
 
 impl<E: Into<Error>> From<E> for Unfinished {
     fn from(error: E) -> Self {
-        Self::TryAgain(error.into(), LOOK_AGAIN)
+        Self::RetryAfter(error.into(), RETRY_DELAY)
     }
 }
 
-/// Abandons a lease where it has not ended.
-struct Lease<'a, C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> {
+/// Abandons the lease when it is dropped. The queue ignores that for a lease that has already ended.
+struct LeaseGuard<'a, C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> {
     queue: &'a Q,
     leased: &'a Leased<WI>,
     context: PhantomData<fn() -> C>,
 }
 
-impl<C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> Drop for Lease<'_, C, WI, Q> {
+impl<C: Context, WI: WorkItem, Q: WorkQueue<C, WI>> Drop for LeaseGuard<'_, C, WI, Q> {
     fn drop(&mut self) {
         self.queue.abandon(self.leased);
     }
 }
 
-/// A work item that was taken from the queue.
-struct Taken<'a, C: Context, W: Workflow<C>, CS, Q> {
+/// A leased work item and what is needed to execute it.
+struct LeasedStep<'a, C: Context, W: Workflow<C>, CS, Q> {
     workflow: &'a W,
     contexts: &'a CS,
     queue: &'a Q,
@@ -161,37 +163,38 @@ struct Taken<'a, C: Context, W: Workflow<C>, CS, Q> {
     callbacks: &'a dyn StepCallbacks<C, W>,
 }
 
-impl<C, W, CS, Q> Taken<'_, C, W, CS, Q>
+impl<C, W, CS, Q> LeasedStep<'_, C, W, CS, Q>
 where
     C: Context,
     W: Workflow<C>,
 {
-    /// The context of an attempt, under the worker's token and limit.
-    fn ctx(&self, context: C, give_up: &CancellationToken) -> WorkflowCtx<C> {
-        let mut ctx = WorkflowCtx::new(context).cancelled_by(give_up.clone());
+    /// The context of one attempt, with the worker's cancellation token and time limit.
+    fn attempt_ctx(&self, context: C, abort: &CancellationToken) -> WorkflowCtx<C> {
+        let mut ctx = WorkflowCtx::new(context).cancelled_by(abort.clone());
         if let Some(limit) = self.callbacks.step_timeout() {
             ctx.set_timeout(limit);
         }
         ctx
     }
 
-    async fn started(&self) -> Result<(), Error> {
+    async fn notify_started(&self) -> Result<(), Error> {
         self.callbacks.on_started(self.leased.run_id.clone(), self.leased.item.clone()).await
     }
 
-    /// Whether there is to be another attempt after this failure, before anything of it is committed.
-    async fn unless_retried(&self, error: &Error, give_up: &CancellationToken) -> Result<(), Unfinished> {
-        if give_up.is_cancelled() && matches!(error, Error::Cancelled) {
-            return Err(Unfinished::GivenUp);
+    /// Returns an error where the failed attempt must not be committed: the worker stops, or there will be another
+    /// attempt.
+    async fn check_retry(&self, error: &Error, abort: &CancellationToken) -> Result<(), Unfinished> {
+        if abort.is_cancelled() && matches!(error, Error::Cancelled) {
+            return Err(Unfinished::WorkerStopped);
         }
         let Leased { run_id, item, .. } = self.leased;
         match self.callbacks.on_failed_attempt(run_id, item, error).await? {
-            Some(pause) => Err(Unfinished::TryAgain(error.clone(), pause)),
+            Some(delay) => Err(Unfinished::RetryAfter(error.clone(), delay)),
             None => Ok(()),
         }
     }
 
-    async fn processed(&self, outcome: ItemProcessedOutcome) -> Result<(), Error> {
+    async fn notify_processed(&self, outcome: ItemProcessedOutcome) -> Result<(), Error> {
         self.callbacks.on_item_processed(self.leased.run_id.clone(), self.leased.item.clone(), outcome).await
     }
 }

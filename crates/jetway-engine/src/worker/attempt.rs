@@ -7,7 +7,7 @@ use crate::{
     starts::NewChild,
     trace::StepSpan,
 };
-use jetway_core::step::{AttemptResult, ChildEnd, Task};
+use jetway_core::step::{AttemptResult, ChildResult, Task};
 use jetway_state::{
     Timestamp,
     run::{AttemptReport, EncodedOutcome, Parent, RunError},
@@ -32,7 +32,7 @@ impl TicketSession<'_> {
         &self,
         next: &PendingAttempt,
         ready: ReadyItem,
-        child: Option<ChildEnd>,
+        child: Option<ChildResult>,
         span: &StepSpan,
     ) -> Result<Option<(AttemptReport, Option<NewChild>)>, BackendError> {
         let node = ready.node.clone();
@@ -45,7 +45,7 @@ impl TicketSession<'_> {
         if result.cancelled {
             return Ok(None);
         }
-        let child = result.asked.map(|spec| {
+        let child = result.requested_child.map(|spec| {
             let (run, item, build) = (self.run.clone(), next.item.clone(), self.workflow.fingerprint());
             let parent = Parent { run, item, node: node.clone(), build };
             NewChild::new(spec, parent, &next.cached.snapshot.trace, span)
@@ -71,7 +71,7 @@ impl TicketSession<'_> {
         &self,
         next: &PendingAttempt,
         ready: ReadyItem,
-        child: Option<ChildEnd>,
+        child: Option<ChildResult>,
         span: &StepSpan,
     ) -> Result<AttemptResult, BackendError> {
         let ReadyItem { node, input, .. } = ready;
@@ -148,5 +148,10 @@ fn too_many_attempts(next: &PendingAttempt, node: &str, max: u32) -> AttemptResu
             "{max} attempts ended with the loss of their worker: the node seems to crash its host"
         ),
     };
-    AttemptResult { produced: EncodedOutcome::Failed(error), context: None, cancelled: false, asked: None }
+    AttemptResult {
+        produced: EncodedOutcome::Failed(error),
+        context: None,
+        cancelled: false,
+        requested_child: None,
+    }
 }

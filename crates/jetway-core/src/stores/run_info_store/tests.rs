@@ -1,32 +1,32 @@
-//! Both the store in memory and one that overrides nothing.
+//! The store in memory, and one that overrides no provided method.
 
 use super::*;
 use std::sync::Mutex as SyncMutex;
 
-/// A store with what it has to have, and the names of the calls that changed it.
+/// A store with the required methods alone. Records the names of the calls that write.
 #[derive(Default)]
-struct Bare(InMemoryRunInfoStore, SyncMutex<Vec<&'static str>>);
+struct RequiredOnly(InMemoryRunInfoStore, SyncMutex<Vec<&'static str>>);
 
-impl Bare {
-    fn note(&self, call: &'static str) {
+impl RequiredOnly {
+    fn record(&self, call: &'static str) {
         self.1.lock().unwrap().push(call);
     }
 }
 
 #[async_trait]
-impl RunInfoStore for Bare {
+impl RunInfoStore for RequiredOnly {
     async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
-        self.note("insert");
+        self.record("insert");
         self.0.insert_run(info).await
     }
 
     async fn update_status(&self, run_id: &str, status: RunStatus) -> Result<(), RunInfoError> {
-        self.note("status");
+        self.record("status");
         self.0.update_status(run_id, status).await
     }
 
     async fn update_finished_at(&self, run_id: &str, at: DateTime<Utc>) -> Result<(), RunInfoError> {
-        self.note("finished_at");
+        self.record("finished_at");
         self.0.update_finished_at(run_id, at).await
     }
 
@@ -39,7 +39,7 @@ impl RunInfoStore for Bare {
     }
 
     async fn update_output(&self, run_id: &str, output: serde_json::Value) -> Result<(), RunInfoError> {
-        self.note("output");
+        self.record("output");
         self.0.update_output(run_id, output).await
     }
 }
@@ -49,7 +49,7 @@ fn run(run_id: &str) -> RunInfo {
     RunInfo { run_id, status, started_at, finished_at: None, output: None }
 }
 
-async fn keeps_its_rules(store: &dyn RunInfoStore) {
+async fn check_rules(store: &dyn RunInfoStore) {
     assert!(store.insert_new_run(run("a")).await.unwrap());
     assert!(store.change_status("a", RunStatus::Paused).await.unwrap());
     assert!(!store.insert_new_run(run("a")).await.unwrap());
@@ -71,11 +71,11 @@ async fn keeps_its_rules(store: &dyn RunInfoStore) {
 }
 
 #[tokio::test]
-async fn an_end_is_the_first_one_and_whole() {
-    keeps_its_rules(&InMemoryRunInfoStore::new()).await;
-    let bare = Bare::default();
-    keeps_its_rules(&bare).await;
-    // Whoever sees the status sees the output too.
-    let calls = bare.1.lock().unwrap().clone();
+async fn the_first_end_of_a_run_stays() {
+    check_rules(&InMemoryRunInfoStore::new()).await;
+    let store = RequiredOnly::default();
+    check_rules(&store).await;
+    // The status is written last: a reader that sees it also sees the output.
+    let calls = store.1.lock().unwrap().clone();
     assert_eq!(calls, ["insert", "status", "output", "finished_at", "status", "insert", "status"]);
 }

@@ -1,4 +1,4 @@
-//! A view that could not be written is written later, and the work goes on meanwhile.
+//! A view that could not be written is written later; the run continues meanwhile.
 
 use crate::{
     Workflow,
@@ -6,7 +6,7 @@ use crate::{
         InMemoryRunInfoStore, MetricsStore, RunInfo, RunInfoError, RunInfoStore, RunMetrics, RunStatus,
     },
     workers::{
-        testing::{Fan, World, drain, started},
+        testing::{Fan, Harness, drain, started},
         worker::DistributedWorker,
     },
 };
@@ -22,18 +22,18 @@ use std::{
 };
 use tokio::time::advance;
 
-/// Cannot be written while the flag is set.
+/// Fails to write while its flag is set.
 #[derive(Clone, Default)]
-struct Stuck(InMemoryRunInfoStore, Arc<AtomicBool>);
+struct FailingRunStore(InMemoryRunInfoStore, Arc<AtomicBool>);
 
-impl Stuck {
+impl FailingRunStore {
     fn writable(&self) -> Result<(), RunInfoError> {
         if self.1.load(Relaxed) { Err(RunInfoError::Io("no space".to_owned())) } else { Ok(()) }
     }
 }
 
 #[async_trait]
-impl RunInfoStore for Stuck {
+impl RunInfoStore for FailingRunStore {
     async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
         self.writable()?;
         self.0.insert_run(info).await
@@ -64,47 +64,47 @@ impl RunInfoStore for Stuck {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_lags_catches_up_and_the_record_is_right_all_the_while() {
-    let (world, stuck) = (<World>::default(), Stuck::default());
+async fn a_stale_view_catches_up_and_the_snapshot_is_right() {
+    let (harness, failing) = (<Harness>::default(), FailingRunStore::default());
     let worker = DistributedWorker::new(
         Fan::new(),
-        world.queue.clone(),
-        world.contexts.clone(),
-        stuck.clone(),
-        world.metrics.clone(),
-        world.errors.clone(),
-        world.liveness.clone(),
-        world.items.clone(),
+        harness.queue.clone(),
+        harness.contexts.clone(),
+        failing.clone(),
+        harness.metrics.clone(),
+        harness.errors.clone(),
+        harness.liveness.clone(),
+        harness.items.clone(),
     );
-    let orchestrator = World { runs: stuck.0.clone(), ..world.clone() }.orchestrator();
+    let orchestrator = Harness { runs: failing.0.clone(), ..harness.clone() }.orchestrator();
     let run = orchestrator.start_run(&started(), 1).await.unwrap();
     assert_eq!(worker.run_once(0).await, Ok(None));
-    stuck.1.store(true, Relaxed);
-    assert!(matches!(worker.run_once(0).await, Err(Error::Storage(said)) if said.contains("no space")));
-    let listed = || async { stuck.get_run(&run).await.unwrap().unwrap().status };
+    failing.1.store(true, Relaxed);
+    assert!(matches!(worker.run_once(0).await, Err(Error::Storage(error)) if error.contains("no space")));
+    let listed = || async { failing.get_run(&run).await.unwrap().unwrap().status };
     assert_eq!(listed().await, RunStatus::Running);
     assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Completed));
-    stuck.1.store(false, Relaxed);
-    // Not at once: a store that fails is not asked without a pause.
+    failing.1.store(false, Relaxed);
+    // A worker waits before it tries a store again that failed.
     assert_eq!(worker.run_once(0).await, Ok(None));
     assert_eq!(listed().await, RunStatus::Running);
     advance(Duration::from_secs(1)).await;
     assert_eq!(worker.run_once(0).await, Ok(None));
     let end = orchestrator.wait_for_completion(&run, Duration::from_secs(1)).await.unwrap();
     assert_eq!((end.status, end.output.clone()), (RunStatus::Completed, Some(0.into())));
-    let kept = stuck.get_run(&run).await.unwrap().unwrap();
+    let kept = failing.get_run(&run).await.unwrap().unwrap();
     assert_eq!((kept.status, kept.output), (end.status, end.output));
     let done = RunMetrics { total_work_items: 2, completed: 2, failed: 0, retries: 0 };
-    assert_eq!(world.metrics.get_metrics(&run).await.unwrap(), Some(done));
+    assert_eq!(harness.metrics.get_metrics(&run).await.unwrap(), Some(done));
     assert_eq!(orchestrator.context(&run).await.unwrap().get(), 1);
 }
 
 #[tokio::test]
 async fn a_run_that_was_started_elsewhere_is_listed_when_it_ends() {
-    let (world, fan) = (<World>::default(), Fan::new());
+    let (harness, fan) = (<Harness>::default(), Fan::new());
     let ctx = started();
-    fan.start_distributed(&ctx, 1, &world.contexts, &world.queue, "elsewhere").await.unwrap();
-    drain(&world.worker(&fan)).await;
-    let listed = world.runs.list_runs(None).await.unwrap();
+    fan.start_distributed(&ctx, 1, &harness.contexts, &harness.queue, "elsewhere").await.unwrap();
+    drain(&harness.worker(&fan)).await;
+    let listed = harness.runs.list_runs(None).await.unwrap();
     assert_eq!((listed.len(), listed[0].status), (1, RunStatus::Completed));
 }

@@ -1,16 +1,17 @@
-//! Putting an orchestrator together.
+//! The builder of an orchestrator.
 
 use super::DistributedOrchestrator;
 use crate::{
     Context, Merge, Workflow,
+    clock::Clock,
     stores::{
         ContextStore, ErrorStore, LivenessStore, MetricsStore, RunInfoStore, WorkItemStateStore, WorkQueue,
     },
     workers::setters::{required, setters},
 };
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
-/// Puts a [`DistributedOrchestrator`] together.
+/// Builds a [`DistributedOrchestrator`]. The workflow, the queue and the six stores are required.
 ///
 /// ```
 /// # use jetway_core::{Error, WorkItem, Workflow, WorkflowCtx};
@@ -69,11 +70,12 @@ pub struct OrchestratorBuilder<W, C, Q, RIS, MS, ES, LS, WIS, CS> {
     liveness_store: Option<LS>,
     work_item_state_store: Option<WIS>,
     context_store: Option<CS>,
+    clock: Option<Arc<dyn Clock>>,
     context: PhantomData<fn() -> C>,
 }
 
 impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES, LS, WIS, CS> {
-    /// Nothing is set yet.
+    /// A builder without a workflow, a queue and stores.
     pub fn new() -> Self {
         Self {
             workflow: None,
@@ -84,6 +86,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES
             liveness_store: None,
             work_item_state_store: None,
             context_store: None,
+            clock: None,
             context: PhantomData,
         }
     }
@@ -91,26 +94,28 @@ impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES
     setters! {
         /// Sets the workflow.
         workflow: W,
-        /// Sets where work items wait.
+        /// Sets the queue of work items.
         queue: Q,
-        /// Sets where runs are listed.
+        /// Sets the store that lists runs.
         run_info_store: RIS,
-        /// Sets where the numbers of runs are kept.
+        /// Sets the store of the metrics of runs.
         metrics_store: MS,
-        /// Sets where failed attempts are recorded.
+        /// Sets the store of failed attempts.
         error_store: ES,
-        /// Sets where workers give signs of life.
+        /// Sets the store of heartbeats and health.
         liveness_store: LS,
-        /// Sets where attempts are counted.
+        /// Sets the store of work item states.
         work_item_state_store: WIS,
-        /// Sets where contexts and records are kept.
+        /// Sets the store of contexts and snapshots.
         context_store: CS,
+        /// Sets the clock. The default is the system clock. Times in snapshots and views come from it.
+        clock: Arc<dyn Clock>,
     }
 
-    /// The orchestrator.
+    /// Builds the orchestrator.
     ///
     /// # Errors
-    /// `<field> is required`, where one of the eight parts was not set.
+    /// `<field> is required` where the workflow, the queue or a store is not set.
     #[expect(clippy::type_complexity, reason = "one parameter for each part is the interface")]
     pub fn build(self) -> Result<DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>, String>
     where
@@ -124,7 +129,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES
         WIS: WorkItemStateStore<W::WorkItem> + 'static,
         CS: ContextStore<C>,
     {
-        Ok(DistributedOrchestrator::new(
+        let mut orchestrator = DistributedOrchestrator::new(
             required!(self.workflow),
             required!(self.queue),
             required!(self.run_info_store),
@@ -133,7 +138,9 @@ impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES
             required!(self.liveness_store),
             required!(self.work_item_state_store),
             required!(self.context_store),
-        ))
+        );
+        orchestrator.clock = self.clock.unwrap_or(orchestrator.clock);
+        Ok(orchestrator)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What orchestrators promise beside what the conformance suite says of all stores.
+//! Orchestrators, beyond what the conformance suite checks for all stores.
 
 use super::{DistributedOrchestrator, OrchestratorBuilder};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
         ContextStore, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore, RunInfoStore,
         RunStatus, WorkQueue, WorkQueueError,
     },
-    workers::testing::{Fan, Item, Orchestrator, PlainContexts, World, drain, started},
+    workers::testing::{Fan, Harness, Item, Orchestrator, PlainContexts, drain, started},
 };
 use async_trait::async_trait;
 use jetway_state::Error;
@@ -20,9 +20,9 @@ use tokio::time::advance;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_run_is_not_tried_again() {
-    let (world, fan) = (<World>::default(), Fan::failing(1));
-    let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
+async fn a_cancelled_run_is_not_retried() {
+    let (harness, fan) = (<Harness>::default(), Fan::failing(1));
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker(&fan));
     let run = orchestrator.start_run(&started(), 1).await.unwrap();
     assert_eq!(drain(&worker).await.len(), 1);
     orchestrator.cancel(&run).await.unwrap();
@@ -32,9 +32,9 @@ async fn a_cancelled_run_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
-    let (world, fan) = (<World>::default(), Fan::new());
-    let (orchestrator, worker) = (world.orchestrator(), world.worker(&fan));
+async fn a_paused_run_continues_when_it_is_resumed() {
+    let (harness, fan) = (<Harness>::default(), Fan::new());
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker(&fan));
     let (run, other) = (
         orchestrator.start_run(&started(), 2).await.unwrap(),
         orchestrator.start_run(&started(), 1).await.unwrap(),
@@ -44,7 +44,7 @@ async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
     orchestrator.pause(&run).await.unwrap();
     assert_eq!(orchestrator.list_runs(Some(RunStatus::Paused)).await.unwrap().len(), 1);
     for _ in 0..3 {
-        // Each item is looked at once in a second, and then there is nothing to do: no busy loop.
+        // Each item is leased once a second: no busy loop.
         assert_eq!(drain(&worker).await, []);
         assert_eq!(orchestrator.pending_work(&run).await.unwrap().len(), 2);
         advance(SECOND).await;
@@ -53,7 +53,7 @@ async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
     assert_eq!(orchestrator.status(&other).await, Ok(RunStatus::Completed));
     assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Paused));
     let attempts = orchestrator.list_work_items(&run).await.unwrap();
-    assert_eq!(attempts.len(), 1, "waiting is no attempt: {attempts:?}");
+    assert_eq!(attempts.len(), 1, "an item of a paused run has no attempt: {attempts:?}");
     orchestrator.resume(&run).await.unwrap();
     assert_eq!(drain(&worker).await, []);
     assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Completed));
@@ -61,9 +61,9 @@ async fn a_paused_run_waits_and_a_resumed_one_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_an_error_and_nobody_waits_for_it() {
+async fn an_unknown_run_is_an_error() {
     async fn unknown<CS: ContextStore<Counter> + Clone + Default + 'static>() {
-        let orchestrator: Orchestrator<CS> = World::<CS>::default().orchestrator();
+        let orchestrator: Orchestrator<CS> = Harness::<CS>::default().orchestrator();
         assert_eq!(orchestrator.wait_for_completion("x", SECOND).await, Err(Error::NotStarted));
         assert_eq!(orchestrator.status("x").await, Err(Error::NotStarted));
         assert_eq!(orchestrator.metrics("x").await, Err(Error::NotStarted));
@@ -83,15 +83,15 @@ async fn what_does_not_exist_is_an_error_and_nobody_waits_for_it() {
     unknown::<PlainContexts>().await;
 }
 
-/// Notes which runs were not listed when their work came into it. It has no leases.
+/// Records for each item whether its run was not listed when it was queued, and refuses the item.
 #[derive(Clone, Default)]
-struct Strict {
+struct RefusingQueue {
     runs: InMemoryRunInfoStore,
     unlisted: Arc<Mutex<Vec<bool>>>,
 }
 
 #[async_trait]
-impl<C: Context> WorkQueue<C, Item> for Strict {
+impl<C: Context> WorkQueue<C, Item> for RefusingQueue {
     async fn enqueue(&self, run: &str, _work: Item) -> Result<(), WorkQueueError> {
         let listed = self.runs.get_run(run).await.unwrap();
         self.unlisted.lock().unwrap().push(listed.is_none_or(|run| run.status != RunStatus::Running));
@@ -112,17 +112,17 @@ impl<C: Context> WorkQueue<C, Item> for Strict {
 }
 
 #[tokio::test]
-async fn a_run_is_listed_before_its_work_can_be_taken_and_cancelled_where_it_cannot_be_started() {
-    let (world, queue) = (<World>::default(), Strict::default());
+async fn a_run_is_listed_before_its_first_item_is_queued() {
+    let (harness, queue) = (<Harness>::default(), RefusingQueue::default());
     let orchestrator = DistributedOrchestrator::new(
         Fan::new(),
         queue.clone(),
         queue.runs.clone(),
-        world.metrics,
-        world.errors,
-        world.liveness,
-        world.items,
-        world.contexts,
+        harness.metrics,
+        harness.errors,
+        harness.liveness,
+        harness.items,
+        harness.contexts,
     );
     assert!(orchestrator.start_run(&started(), 1).await.unwrap_err().to_string().contains("full"));
     assert_eq!(*queue.unlisted.lock().unwrap(), [false]);
@@ -131,13 +131,13 @@ async fn a_run_is_listed_before_its_work_can_be_taken_and_cancelled_where_it_can
 }
 
 #[tokio::test]
-async fn the_error_that_ended_a_run_is_told_though_it_was_not_recorded() {
-    let (world, fan) = (<World>::default(), Fan::doing(|_, _| async { Err(Error::Cancelled) }));
-    let run = world.orchestrator().start_run(&started(), 1).await.unwrap();
-    drain(&world.worker(&fan)).await;
-    let forgetful = World { errors: InMemoryErrorStore::new(), ..world.clone() };
-    for world in [world, forgetful] {
-        let errors = world.orchestrator().errors(&run).await.unwrap();
+async fn the_last_error_is_returned_without_the_error_store() {
+    let (harness, fan) = (<Harness>::default(), Fan::doing(|_, _| async { Err(Error::Cancelled) }));
+    let run = harness.orchestrator().start_run(&started(), 1).await.unwrap();
+    drain(&harness.worker(&fan)).await;
+    let without_errors = Harness { errors: InMemoryErrorStore::new(), ..harness.clone() };
+    for harness in [harness, without_errors] {
+        let errors = harness.orchestrator().errors(&run).await.unwrap();
         assert_eq!(
             errors.iter().map(|error| error.error.as_str()).collect::<Vec<_>>(),
             ["Workflow cancelled"]
@@ -147,15 +147,15 @@ async fn the_error_that_ended_a_run_is_told_though_it_was_not_recorded() {
 
 #[test]
 fn a_builder_names_what_is_missing() {
-    let world = <World>::default();
+    let harness = <Harness>::default();
     let refused: Result<Orchestrator, _> = OrchestratorBuilder::new()
         .workflow(Fan::new())
-        .queue(world.queue)
-        .run_info_store(world.runs)
-        .metrics_store(world.metrics)
-        .error_store(world.errors)
-        .liveness_store(world.liveness)
-        .work_item_state_store(world.items)
+        .queue(harness.queue)
+        .run_info_store(harness.runs)
+        .metrics_store(harness.metrics)
+        .error_store(harness.errors)
+        .liveness_store(harness.liveness)
+        .work_item_state_store(harness.items)
         .build();
     assert_eq!(refused.unwrap_err(), "context_store is required");
 }

@@ -1,20 +1,22 @@
-//! Putting a worker together.
+//! The builder of a worker.
 
 use super::DistributedWorker;
 use crate::{
     Context, Merge, Workflow,
+    clock::Clock,
     nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
     stores::{
         ContextStore, ErrorStore, LivenessStore, MetricsStore, RunInfoStore, WorkItemStateStore, WorkQueue,
     },
     workers::setters::{required, setters},
 };
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
-/// Puts a [`DistributedWorker`] together.
+/// Builds a [`DistributedWorker`].
 ///
-/// Unless told otherwise the worker tries a node that fails up to five times, one second after the first failure and
-/// twice as long after each further one, and looks for work every 100 ms, give or take 25 ms, while there is none.
+/// The workflow, the queue and the six stores are required. By default a node has five attempts, one second after the
+/// first failure and twice as long after each further one (at most 10 s, with jitter). By default a worker without work
+/// polls the queue every 75 to 125 ms.
 ///
 /// ```
 /// # use jetway_core::{Error, WorkItem, Workflow, WorkflowCtx};
@@ -77,11 +79,12 @@ pub struct WorkerBuilder<W, C, Q, RIS, MS, ES, LS, WISS, CS> {
     step_timeout: Option<Duration>,
     idle_sleep_duration: Option<Duration>,
     idle_sleep_jitter: Option<Duration>,
+    clock: Option<Arc<dyn Clock>>,
     context: PhantomData<fn() -> C>,
 }
 
 impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS, WISS, CS> {
-    /// Nothing is set yet.
+    /// A builder without a workflow, a queue and stores.
     pub fn new() -> Self {
         let (first, longest) = (Duration::from_secs(1), Duration::from_secs(10));
         let policy = RetryPolicy::new(5, first, longest, BackoffStrategy::Exponential, RetryError::Generic);
@@ -98,6 +101,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
             step_timeout: None,
             idle_sleep_duration: None,
             idle_sleep_jitter: None,
+            clock: None,
             context: PhantomData,
         }
     }
@@ -105,40 +109,43 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
     setters! {
         /// Sets the workflow.
         workflow: W,
-        /// Sets where work items wait.
+        /// Sets the queue of work items.
         queue: Q,
-        /// Sets where contexts and records are kept.
+        /// Sets the store of contexts and snapshots.
         context_store: CS,
-        /// Sets where runs are listed.
+        /// Sets the store that lists runs.
         run_info_store: RIS,
-        /// Sets where the numbers of runs are kept.
+        /// Sets the store of the metrics of runs.
         metrics_store: MS,
-        /// Sets where failed attempts are recorded.
+        /// Sets the store of failed attempts.
         error_store: ES,
-        /// Sets where workers give signs of life.
+        /// Sets the store of heartbeats and health.
         liveness_store: LS,
-        /// Sets where attempts are counted.
+        /// Sets the store of work item states, which also counts attempts.
         work_item_state_store: WISS,
-        /// Sets how long an attempt at a node may take: see
+        /// Sets the time limit of one attempt at a node: see
         /// [`set_step_timeout`](DistributedWorker::set_step_timeout).
         step_timeout: Duration,
-        /// Sets how long the worker waits where there is no work.
+        /// Sets the delay after which a worker without work polls the queue again.
         idle_sleep_duration: Duration,
-        /// Sets by how much that time differs, by chance: up to half of this, either way.
+        /// Sets the jitter of that delay: it varies at random by up to half of this, in both directions.
         idle_sleep_jitter: Duration,
+        /// Sets the clock. The default is the system clock. Times in snapshots and views come from it; delays and time
+        /// limits do not.
+        clock: Arc<dyn Clock>,
     }
 
-    /// Sets which failed attempts are followed by another one, and when.
+    /// Sets the retry policy: see [`set_retry_policy`](DistributedWorker::set_retry_policy).
     #[must_use]
     pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
         self.retry_policy = policy;
         self
     }
 
-    /// The worker.
+    /// Builds the worker.
     ///
     /// # Errors
-    /// `<field> is required`, where one of the eight parts was not set.
+    /// `<field> is required` where the workflow, the queue or a store is not set.
     #[expect(clippy::type_complexity, reason = "one parameter for each part is the interface")]
     pub fn build(self) -> Result<DistributedWorker<W, C, Q, RIS, MS, ES, LS, WISS, CS>, String>
     where
@@ -166,6 +173,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
         worker.work_loop.limit = self.step_timeout;
         worker.work_loop.idle = self.idle_sleep_duration.unwrap_or(worker.work_loop.idle);
         worker.work_loop.jitter = self.idle_sleep_jitter.unwrap_or(worker.work_loop.jitter);
+        worker.work_loop.clock = self.clock.unwrap_or(worker.work_loop.clock);
         Ok(worker)
     }
 }

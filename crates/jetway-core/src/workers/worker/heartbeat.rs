@@ -1,7 +1,9 @@
-//! The signs of life of a worker.
+//! The heartbeat of a worker: writes its health to the liveness store.
 
-use crate::stores::{LivenessStore, WorkerHealth, views::written};
-use chrono::Utc;
+use crate::{
+    clock::Clock,
+    stores::{LivenessStore, WorkerHealth, types::date_time},
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,77 +11,82 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// How far apart the signs of life of a worker are while nothing happens.
-pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// The longest time between two heartbeats of a worker.
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known of the health of the workers of one process.
+/// The health of the workers of one process, by worker id.
 #[derive(Clone, Default)]
-pub(super) struct HealthTable(Arc<Mutex<BTreeMap<usize, Known>>>);
+pub(super) struct HealthTable(Arc<Mutex<BTreeMap<usize, Entry>>>);
 
-struct Known {
+struct Entry {
     health: WorkerHealth,
-    told: Option<Instant>,
+    last_sent: Option<Instant>,
 }
 
 impl HealthTable {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells how one worker is.
+/// The heartbeat of one worker.
 #[derive(Clone)]
 pub(super) struct Heartbeat {
     pub(super) worker: usize,
-    pub(super) wards: HealthTable,
+    pub(super) table: HealthTable,
     pub(super) liveness: Arc<dyn LivenessStore>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Heartbeat {
-    /// Changes how the worker is, and tells it.
-    pub(super) async fn tell(&self, change: impl FnOnce(&mut WorkerHealth)) {
-        let now = Utc::now();
-        let health = self.with(|known| {
-            change(&mut known.health);
-            known.health.last_heartbeat = now;
-            known.told = Some(Instant::now());
-            known.health.clone()
+    /// Changes the health of the worker and sends it.
+    pub(super) async fn update(&self, change: impl FnOnce(&mut WorkerHealth)) {
+        let now = date_time(self.clock.now());
+        let health = self.with_entry(|entry| {
+            change(&mut entry.health);
+            entry.health.last_heartbeat = now;
+            entry.last_sent = Some(Instant::now());
+            entry.health.clone()
         });
-        let whose = format!("worker {}", self.worker);
-        written(&self.liveness.update_heartbeat(self.worker, now).await, "a sign of life", &whose);
-        written(&self.liveness.update_health(self.worker, health).await, "how it is", &whose);
-    }
-
-    /// A sign of life.
-    pub(super) async fn beat(&self) {
-        self.tell(|_| {}).await;
-    }
-
-    /// A sign of life where the last one is old.
-    pub(super) async fn beat_when_due(&self) {
-        if self.with(|known| known.told.is_none_or(|told| told.elapsed() >= BEAT)) {
-            self.beat().await;
+        if let Err(error) = self.liveness.update_heartbeat(self.worker, now).await {
+            tracing::warn!(worker = self.worker, %error, "cannot write a worker's heartbeat");
+        }
+        if let Err(error) = self.liveness.update_health(self.worker, health).await {
+            tracing::warn!(worker = self.worker, %error, "cannot write a worker's health");
         }
     }
 
-    /// Gives signs of life for as long as it is polled.
-    pub(super) async fn beat_on(&self) {
+    /// Sends the health as it is.
+    pub(super) async fn send(&self) {
+        self.update(|_| {}).await;
+    }
+
+    /// Sends a heartbeat if the last one is older than [`HEARTBEAT_INTERVAL`].
+    pub(super) async fn send_if_due(&self) {
+        let due = |entry: &mut Entry| entry.last_sent.is_none_or(|sent| sent.elapsed() >= HEARTBEAT_INTERVAL);
+        if self.with_entry(due) {
+            self.send().await;
+        }
+    }
+
+    /// Sends a heartbeat every [`HEARTBEAT_INTERVAL`] for as long as it is polled.
+    pub(super) async fn keep_sending(&self) {
         loop {
-            tokio::time::sleep(BEAT).await;
-            self.beat().await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+            self.send().await;
         }
     }
 
-    /// Counts an error; it is told with the next sign of life.
-    pub(super) fn error(&self) {
-        self.with(|known| known.health.error_count = known.health.error_count.saturating_add(1));
+    /// Counts an error. The next heartbeat reports it.
+    pub(super) fn count_error(&self) {
+        self.with_entry(|entry| entry.health.error_count = entry.health.error_count.saturating_add(1));
     }
 
-    fn with<R>(&self, look: impl FnOnce(&mut Known) -> R) -> R {
-        let new = || Known {
+    fn with_entry<R>(&self, f: impl FnOnce(&mut Entry) -> R) -> R {
+        let new = || Entry {
             health: WorkerHealth { worker_id: self.worker, ..WorkerHealth::default() },
-            told: None,
+            last_sent: None,
         };
-        look(self.wards.lock().entry(self.worker).or_insert_with(new))
+        f(self.table.lock().entry(self.worker).or_insert_with(new))
     }
 }

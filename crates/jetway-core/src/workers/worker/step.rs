@@ -1,107 +1,112 @@
-//! What a worker does beside the steps that it executes.
+//! The callbacks of a worker's step: they write the views, count attempts and decide about retries.
 
 use super::heartbeat::Heartbeat;
 use crate::{
     Context, WorkItem, Workflow,
-    nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
+    clock::Clock,
+    nodes::retry::RetryPolicy,
     stores::{
         RunMetrics, RunStatus, WorkItemStatus, WorkerStatus, WorkflowError,
-        views::{Views, written},
+        types::date_time,
+        views::{Views, log_failure},
     },
     workflow::callbacks::{ItemProcessedOutcome, RunState, StepCallbacks},
 };
 use async_trait::async_trait;
-use chrono::Utc;
+use backon::{ExponentialBuilder, Retryable};
 use jetway_state::{Error, run::Snapshot};
 use serde_json::Value;
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 
-/// One step of a worker: keeps the views, counts attempts, and decides about retries.
+/// One step of a worker.
 pub(super) struct WorkerStep<WI> {
     pub(super) views: Views<WI>,
-    pub(super) pulse: Heartbeat,
+    pub(super) heartbeat: Heartbeat,
     pub(super) retry: Option<RetryPolicy>,
     pub(super) limit: Option<Duration>,
-    /// Whether there are records to follow; otherwise the views are all there is.
-    pub(super) recorded: bool,
-    pub(super) give_up: CancellationToken,
-    /// Whether there was an item.
-    pub(super) taken: AtomicBool,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Whether the context store keeps snapshots. Where it does not, the status of a run is in its view alone.
+    pub(super) keeps_snapshots: bool,
+    pub(super) abort: CancellationToken,
+    /// Whether an item was leased.
+    pub(super) leased: AtomicBool,
     /// Whether its node failed.
     pub(super) failed: AtomicBool,
-    attempt: AtomicU32,
+    /// The number of the attempt.
+    pub(super) attempt: AtomicU32,
 }
 
 impl<WI: WorkItem> WorkerStep<WI> {
-    pub(super) fn new(
-        views: Views<WI>,
-        pulse: Heartbeat,
-        (retry, limit): (Option<RetryPolicy>, Option<Duration>),
-        recorded: bool,
-        give_up: CancellationToken,
-    ) -> Self {
-        let (taken, failed, attempt) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU32::new(1));
-        Self { views, pulse, retry, limit, recorded, give_up, taken, failed, attempt }
-    }
-
-    /// A view that could not be written is said and counted.
-    fn note<T, E: std::fmt::Display>(&self, result: &Result<T, E>, what: &str, run_id: &str) {
-        if !written(result, what, run_id) {
-            self.pulse.error();
+    /// Logs and counts a view that could not be written. The step continues without it.
+    fn check_view<T, E: Display>(&self, result: &Result<T, E>, view: &str, run_id: &str) {
+        if !log_failure(result, view, run_id) {
+            self.heartbeat.count_error();
         }
     }
 
     async fn set_status(&self, run_id: &str, item: &WI, status: WorkItemStatus) {
         let set = self.views.items.set_status(run_id, item, status).await;
-        self.note(&set, "how a work item fares", run_id);
+        self.check_view(&set, "work item state", run_id);
     }
 
-    async fn add(&self, run_id: &str, more: RunMetrics) {
-        self.note(&self.views.metrics.add_metrics(run_id, more).await, "the numbers of a run", run_id);
+    async fn add_metrics(&self, run_id: &str, more: RunMetrics) {
+        self.check_view(&self.views.metrics.add_metrics(run_id, more).await, "metrics", run_id);
     }
 
-    /// Without records the first output or failure ends the run: nothing says whether other branches are open.
-    async fn ends(&self, run_id: &str, outcome: ItemProcessedOutcome) -> Result<(), Error> {
+    /// Writes the outcome of an item to the views of a run without a snapshot. Its first output or failure ends the run,
+    /// because nothing knows whether other branches are open.
+    async fn record_outcome(&self, run_id: &str, outcome: ItemProcessedOutcome) -> Result<(), Error> {
         let (completed, failed) = match outcome {
             ItemProcessedOutcome::Error(_) => (0, 1),
             ItemProcessedOutcome::SuccessTerminal(_) | ItemProcessedOutcome::SuccessNonTerminal => (1, 0),
         };
-        self.add(run_id, RunMetrics { total_work_items: 1, completed, failed, retries: 0 }).await;
-        let (status, output) = match outcome {
-            ItemProcessedOutcome::SuccessTerminal(output) => (RunStatus::Completed, Some(output)),
-            ItemProcessedOutcome::Error(_) => (RunStatus::Failed, None),
-            ItemProcessedOutcome::SuccessNonTerminal => return Ok(()),
-        };
-        self.finish(run_id, status, output).await
+        self.add_metrics(run_id, RunMetrics { total_work_items: 1, completed, failed, retries: 0 }).await;
+        match outcome {
+            ItemProcessedOutcome::SuccessTerminal(output) => {
+                self.record_end(run_id, RunStatus::Completed, Some(output)).await
+            }
+            ItemProcessedOutcome::Error(_) => self.record_end(run_id, RunStatus::Failed, None).await,
+            ItemProcessedOutcome::SuccessNonTerminal => Ok(()),
+        }
     }
 
-    /// Lists the end of a run that has no record: there is nothing else to tell it by. Where the store goes on failing
-    /// that is an error, so that the item comes again.
-    async fn finish(&self, run_id: &str, status: RunStatus, output: Option<Value>) -> Result<(), Error> {
-        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(1));
-        let policy = RetryPolicy::new(5, first, longest, BackoffStrategy::Exponential, RetryError::All);
-        let policy = policy.with_jitter(first);
-        for attempt in 1_usize.. {
-            let ended = self.views.runs.finish_run(run_id, status, output.clone(), Utc::now()).await;
-            self.note(&ended, "the end of a run", run_id);
+    /// Writes the end of a run without a snapshot. This is the only record of it, so it is retried. An error lets the
+    /// item be delivered again.
+    async fn record_end(&self, run_id: &str, status: RunStatus, output: Option<Value>) -> Result<(), Error> {
+        let write = || async {
+            let finished_at = date_time(self.clock.now());
+            let ended = self.views.runs.finish_run(run_id, status, output.clone(), finished_at).await;
+            self.check_view(&ended, "end of a run", run_id);
             match ended.map_err(Error::from) {
-                // Nobody has listed the run, so nobody waits for its end.
-                Ok(_) | Err(Error::NotStarted) => break,
-                Err(error) if self.give_up.is_cancelled() || !policy.should_retry(&error, attempt) => {
-                    return Err(error);
+                // A run that is not listed has no view that could be written.
+                Ok(_) | Err(Error::NotStarted) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(1))
+            .with_max_times(4)
+            .with_jitter();
+        let abort = self.abort.clone();
+        let sleep = move |delay| {
+            let aborted = abort.clone().cancelled_owned();
+            async move {
+                tokio::select! {
+                    () = aborted => {}
+                    () = tokio::time::sleep(delay) => {}
                 }
-                Err(_) => {}
             }
-            tokio::select! {
-                () = self.give_up.cancelled() => {}
-                () = tokio::time::sleep(policy.backoff_duration(attempt)) => {}
-            }
-        }
-        Ok(())
+        };
+        write.retry(backoff).sleep(sleep).when(|_| !self.abort.is_cancelled()).await
     }
 }
 
@@ -111,7 +116,8 @@ where
     C: Context,
     W: Workflow<C>,
 {
-    /// The attempt is counted before it is made. One that cannot be counted is not made, or retries would have no end.
+    /// Counts the attempt before it begins. An attempt that cannot be counted does not begin: otherwise retries would not
+    /// be bounded.
     async fn on_started(&self, run_id: String, item: W::WorkItem) -> Result<(), Error> {
         let attempt = self.views.items.increment_attempts(&run_id, &item).await?;
         self.attempt.store(attempt, Relaxed);
@@ -123,8 +129,8 @@ where
             _ => WorkerStatus::InProgress,
         };
         let (item, run) = (Some(item.to_string()), Some(run_id));
-        self.pulse
-            .tell(|health| {
+        self.heartbeat
+            .update(|health| {
                 (health.status, health.current_work_item, health.current_work_item_run_id) =
                     (status, item, run);
             })
@@ -140,25 +146,25 @@ where
     ) -> Result<(), Error> {
         let status = match &outcome {
             ItemProcessedOutcome::Error(_) => WorkItemStatus::PermanentlyFailed,
-            // The run goes on by a fallback.
+            // The node failed, and an `on_failure` edge was taken.
             _ if self.failed.load(Relaxed) => WorkItemStatus::PermanentlyFailed,
             ItemProcessedOutcome::SuccessTerminal(_) | ItemProcessedOutcome::SuccessNonTerminal => {
                 WorkItemStatus::Completed
             }
         };
         self.set_status(&run_id, &item, status).await;
-        if !self.recorded {
-            return self.ends(&run_id, outcome).await;
+        if !self.keeps_snapshots {
+            return self.record_outcome(&run_id, outcome).await;
         }
         Ok(())
     }
 
-    fn on_taken(&self, _run_id: &str) {
-        self.taken.store(true, Relaxed);
+    fn on_leased(&self, _run_id: &str) {
+        self.leased.store(true, Relaxed);
     }
 
-    fn give_up(&self) -> CancellationToken {
-        self.give_up.clone()
+    fn abort_token(&self) -> CancellationToken {
+        self.abort.clone()
     }
 
     fn attempt(&self) -> u32 {
@@ -169,6 +175,10 @@ where
         self.limit
     }
 
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     async fn on_failed_attempt(
         &self,
         run_id: &str,
@@ -176,23 +186,23 @@ where
         error: &Error,
     ) -> Result<Option<Duration>, Error> {
         self.failed.store(true, Relaxed);
-        self.pulse.error();
+        self.heartbeat.count_error();
         let attempt = usize::try_from(self.attempt.load(Relaxed)).unwrap_or(usize::MAX);
-        let (work_item, timestamp) = (item.to_string(), Utc::now());
-        let record = WorkflowError { work_item, error: error.to_string(), attempt, timestamp };
-        self.note(&self.views.errors.record_error(run_id, record).await, "an error", run_id);
+        let (work_item, timestamp) = (item.to_string(), date_time(self.clock.now()));
+        let failed = WorkflowError { work_item, error: error.to_string(), attempt, timestamp };
+        self.check_view(&self.views.errors.record_error(run_id, failed).await, "error", run_id);
         let policy = self.retry.as_ref().filter(|policy| policy.should_retry(error, attempt));
         if policy.is_some() {
             self.set_status(run_id, item, WorkItemStatus::WaitingRetry).await;
-            self.add(run_id, RunMetrics { retries: 1, ..RunMetrics::default() }).await;
+            self.add_metrics(run_id, RunMetrics { retries: 1, ..RunMetrics::default() }).await;
         }
         Ok(policy.map(|policy| policy.backoff_duration(attempt)))
     }
 
-    async fn on_recorded(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let followed = self.views.follow(snapshot).await;
-        self.note(&followed, "a view of a run", snapshot.run_id.as_str());
-        followed
+    async fn on_committed(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let updated = self.views.update(snapshot).await;
+        self.check_view(&updated, "run", snapshot.run_id.as_str());
+        updated
     }
 
     async fn run_state(&self, run_id: &str) -> Result<RunState, Error> {

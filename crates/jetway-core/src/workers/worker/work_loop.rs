@@ -1,4 +1,4 @@
-//! Step after step of a worker.
+//! The loop of a worker: executes one step after the other, and waits while there is no work.
 
 use super::{
     heartbeat::{HealthTable, Heartbeat},
@@ -6,10 +6,12 @@ use super::{
 };
 use crate::{
     Context, ContextStore, Merge, StepCallbacks, WorkQueue, Workflow,
+    clock::{Clock, SystemClock},
     nodes::retry::RetryPolicy,
     panics::guarded,
     stores::{WorkerStatus, views::Views},
 };
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jetway_state::Error;
 use std::{
     marker::PhantomData,
@@ -18,10 +20,10 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The longest that a worker stays away from stores that fail.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest delay of a worker whose stores fail.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// What the workers of one kind have in common.
+/// The workflow, the stores and the settings that the workers of one process share.
 pub(super) struct WorkLoop<W, C, Q, CS>
 where
     C: Context,
@@ -29,22 +31,24 @@ where
 {
     pub(super) workflow: W,
     pub(super) retry: Option<RetryPolicy>,
-    /// How long an attempt at a node may take.
+    /// The time limit of one attempt at a node.
     pub(super) limit: Option<Duration>,
+    /// The delay after which a worker without work polls the queue again.
     pub(super) idle: Duration,
-    /// The idle time differs from turn to turn by up to half of this, either way.
+    /// The idle delay varies at random by up to half of this, in both directions.
     pub(super) jitter: Duration,
+    pub(super) clock: Arc<dyn Clock>,
     queue: Q,
     contexts: CS,
     views: Views<W::WorkItem>,
-    wards: HealthTable,
+    health: HealthTable,
     context: PhantomData<fn() -> C>,
 }
 
-/// What came of looking for work once.
-pub(super) struct Once<O> {
+/// The result of polling the queue once.
+pub(super) struct Polled<O> {
     pub(super) result: Result<Option<(String, O)>, Error>,
-    /// Whether a work item was found, and no store failed: then there may be more.
+    /// An item was executed and no store failed, so there may be more work now.
     pub(super) busy: bool,
 }
 
@@ -54,24 +58,28 @@ where
     W: Workflow<C>,
 {
     pub(super) fn new(workflow: W, queue: Q, contexts: CS, views: Views<W::WorkItem>) -> Self {
-        let (idle, jitter) = (Duration::from_millis(100), Duration::from_millis(50));
-        let wards = HealthTable::default();
         Self {
             workflow,
             retry: None,
             limit: None,
-            idle,
-            jitter,
+            idle: Duration::from_millis(100),
+            jitter: Duration::from_millis(50),
+            clock: Arc::new(SystemClock),
             queue,
             contexts,
             views,
-            wards,
+            health: HealthTable::default(),
             context: PhantomData,
         }
     }
 
     pub(super) fn heartbeat_of(&self, worker: usize) -> Heartbeat {
-        Heartbeat { worker, wards: self.wards.clone(), liveness: Arc::clone(&self.views.liveness) }
+        Heartbeat {
+            worker,
+            table: self.health.clone(),
+            liveness: Arc::clone(&self.views.liveness),
+            clock: Arc::clone(&self.clock),
+        }
     }
 }
 
@@ -82,58 +90,78 @@ where
     Q: WorkQueue<C, W::WorkItem>,
     CS: ContextStore<C>,
 {
-    /// Executes one item, where one waits, and gives signs of life meanwhile.
-    pub(super) async fn once(&self, worker: usize, give_up: &CancellationToken) -> Once<W::Output> {
-        let pulse = self.heartbeat_of(worker);
-        pulse.beat_when_due().await;
-        let (views, rules) = (self.views.clone(), (self.retry.clone(), self.limit));
-        let recorded = self.contexts.keeps_snapshots();
-        let step = Arc::new(WorkerStep::new(views, pulse.clone(), rules, recorded, give_up.clone()));
+    /// Executes one item, if the queue has one, and sends heartbeats meanwhile.
+    pub(super) async fn poll_once(&self, worker: usize, abort: &CancellationToken) -> Polled<W::Output> {
+        let heartbeat = self.heartbeat_of(worker);
+        heartbeat.send_if_due().await;
+        let step = Arc::new(WorkerStep {
+            views: self.views.clone(),
+            heartbeat: heartbeat.clone(),
+            retry: self.retry.clone(),
+            limit: self.limit,
+            clock: Arc::clone(&self.clock),
+            keeps_snapshots: self.contexts.keeps_snapshots(),
+            abort: abort.clone(),
+            leased: false.into(),
+            failed: false.into(),
+            attempt: 1.into(),
+        });
         let callbacks: Arc<dyn StepCallbacks<C, W>> = Arc::clone(&step) as _;
-        let stepping = self.workflow.step_distributed(&self.contexts, &self.queue, worker, callbacks);
-        let stepping = guarded(async { Ok(stepping.await) });
-        let stepped = tokio::select! {
+        let execution = self.workflow.step_distributed(&self.contexts, &self.queue, worker, callbacks);
+        let execution = guarded(async { Ok(execution.await) });
+        let executed = tokio::select! {
             biased;
-            stepped = stepping => stepped,
-            () = pulse.beat_on() => Err(Error::Cancelled),
+            executed = execution => executed,
+            () = heartbeat.keep_sending() => Err(Error::Cancelled),
         };
-        let result = stepped.and_then(|stepped| stepped.map_err(|error| error.error));
-        let (taken, failed) = (step.taken.load(Relaxed), step.failed.load(Relaxed));
+        let result = executed.and_then(|executed| executed.map_err(|error| error.error));
+        let (leased, failed) = (step.leased.load(Relaxed), step.failed.load(Relaxed));
         if result.is_err() && !failed {
-            pulse.error();
+            heartbeat.count_error();
         }
-        if taken {
-            pulse
-                .tell(|health| {
+        if leased {
+            heartbeat
+                .update(|health| {
                     health.status = WorkerStatus::Idle;
                     health.current_work_item = None;
                     health.current_work_item_run_id = None;
                 })
                 .await;
         }
-        Once { busy: taken && (result.is_ok() || failed), result }
+        Polled { busy: leased && (result.is_ok() || failed), result }
     }
 
-    /// Executes one item, or waits: until there may be one, or until `stop`.
-    pub(super) async fn turn(&self, worker: usize, stop: &CancellationToken, give_up: &CancellationToken) {
-        for failures in 0_u32.. {
-            let once = self.once(worker, give_up).await;
-            let pause = match once.result {
-                _ if once.busy => return,
+    /// Executes one item. Where there is none, or where a store fails, it waits until the next poll is due or `stop` is
+    /// cancelled. Consecutive failures of stores lengthen the delay.
+    pub(super) async fn poll_or_wait(
+        &self,
+        worker: usize,
+        stop: &CancellationToken,
+        abort: &CancellationToken,
+    ) {
+        let mut backoff = ExponentialBuilder::default()
+            .with_min_delay(self.idle.saturating_mul(2))
+            .with_max_delay(MAX_BACKOFF.max(self.idle))
+            .without_max_times()
+            .build();
+        loop {
+            let polled = self.poll_once(worker, abort).await;
+            let delay = match polled.result {
+                _ if polled.busy => return,
                 Ok(_) => self.idle,
                 Err(ref error) => {
-                    tracing::warn!(worker, %error, "a worker cannot work");
-                    self.idle.saturating_mul(2 << failures.min(10)).min(LONGEST_PAUSE.max(self.idle))
+                    tracing::warn!(worker, %error, "worker step failed");
+                    backoff.next().unwrap_or(MAX_BACKOFF)
                 }
             };
             let spread = self.jitter.mul_f64(rand::random());
-            let pause = (pause + spread).saturating_sub(self.jitter / 2);
+            let delay = (delay + spread).saturating_sub(self.jitter / 2);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(delay) => {}
             }
-            if once.result.is_ok() {
+            if polled.result.is_ok() {
                 return;
             }
         }
@@ -154,10 +182,11 @@ where
             limit: self.limit,
             idle: self.idle,
             jitter: self.jitter,
+            clock: Arc::clone(&self.clock),
             queue: self.queue.clone(),
             contexts: self.contexts.clone(),
             views: self.views.clone(),
-            wards: self.wards.clone(),
+            health: self.health.clone(),
             context: PhantomData,
         }
     }

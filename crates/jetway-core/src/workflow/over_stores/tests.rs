@@ -1,4 +1,4 @@
-//! What a step promises by itself, without a worker around it. What holds for every store is in the conformance suite.
+//! Steps without a worker, beyond what the conformance suite checks for all stores.
 
 use crate::{
     Counter, StepCallbacks, WorkItem, WorkQueue, Workflow, WorkflowCtx,
@@ -15,12 +15,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// Is told what came of each item.
+/// Records the outcome of each item.
 #[derive(Default)]
-struct Told(Mutex<Vec<ItemProcessedOutcome>>);
+struct RecordingCallbacks(Mutex<Vec<ItemProcessedOutcome>>);
 
 #[async_trait]
-impl StepCallbacks<Counter, Odd> for Told {
+impl StepCallbacks<Counter, Odd> for RecordingCallbacks {
     async fn on_started(&self, _run: String, _item: Only) -> Result<(), Error> {
         Ok(())
     }
@@ -102,23 +102,26 @@ impl Workflow<Counter> for Odd {
 }
 
 #[tokio::test]
-async fn a_result_that_cannot_be_encoded_fails_the_run_and_does_not_go_round_for_ever() {
+async fn an_output_that_cannot_be_encoded_fails_the_run() {
     let (contexts, queue) = (InMemoryContextStore::new(), InMemoryWorkQueue::new());
     Odd.start_distributed(&started(), (), &contexts, &queue, "r").await.unwrap();
-    let failed = Odd.step_distributed(&contexts, &queue, 0, Arc::new(Told::default())).await.unwrap_err();
+    let failed = Odd
+        .step_distributed(&contexts, &queue, 0, Arc::new(RecordingCallbacks::default()))
+        .await
+        .unwrap_err();
     assert!(failed.to_string().contains("too odd"), "{failed}");
     let (snapshot, _) = ContextStore::<Counter>::snapshot(&contexts, "r").await.unwrap().unwrap();
     assert_eq!((snapshot.status, snapshot.error.unwrap().kind.as_str()), (Status::Failed, "codec"));
 }
 
 #[tokio::test]
-async fn the_same_holds_over_stores_of_contexts_alone_and_nothing_is_merged() {
-    let (contexts, queue, told) =
-        (PlainContexts::default(), InMemoryWorkQueue::new(), Arc::new(Told::default()));
+async fn without_snapshots_a_failed_step_merges_nothing() {
+    let (contexts, queue, callbacks) =
+        (PlainContexts::default(), InMemoryWorkQueue::new(), Arc::new(RecordingCallbacks::default()));
     Odd.start_distributed(&started(), (), &contexts, &queue, "r").await.unwrap();
-    let failed = Odd.step_distributed(&contexts, &queue, 0, told.clone()).await.unwrap_err();
+    let failed = Odd.step_distributed(&contexts, &queue, 0, callbacks.clone()).await.unwrap_err();
     assert!(failed.to_string().contains("too odd"), "{failed}");
-    let outcomes = told.0.lock().unwrap().clone();
+    let outcomes = callbacks.0.lock().unwrap().clone();
     assert!(
         matches!(&outcomes[..], [ItemProcessedOutcome::Error(error)] if error.kind() == "codec"),
         "{outcomes:?}"

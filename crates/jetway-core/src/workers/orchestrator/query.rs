@@ -1,4 +1,4 @@
-//! What is asked about runs and workers.
+//! Queries about runs and workers.
 
 use super::DistributedOrchestrator;
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
         WorkItemStateStoreError, WorkQueue, WorkerHealth, WorkflowError,
     },
 };
-use chrono::Utc;
 use jetway_state::Error;
 use std::time::Duration;
 
@@ -19,27 +18,27 @@ where
     Q: WorkQueue<C, W::WorkItem>,
     CS: ContextStore<C>,
 {
-    /// Where a run stands.
+    /// The status of a run.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no such run, and what the stores failed with.
+    /// [`Error::NotStarted`] where there is no such run, or the error of a store.
     pub async fn status(&self, run_id: &str) -> Result<RunStatus, Error> {
         Ok(self.info(run_id).await?.status)
     }
 
-    /// The runs that are listed with this status, or all of them. The list may lag behind [`status`](Self::status).
+    /// The runs with this status, or all runs. The list may lag behind [`status`](Self::status).
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     pub async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, Error> {
         Ok(self.views.runs.list_runs(filter).await?)
     }
 
-    /// Waits until a run has ended, looking again every `poll`. A paused run is waited for; put a time limit around
-    /// this where nobody may resume it. What is returned has the output.
+    /// Waits until a run has ended, and returns it with its output. Reads its status every `poll`, at most once a
+    /// millisecond. A paused run has not ended: put a timeout around this where nobody may resume it.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no such run, or none any more, and what the stores failed with.
+    /// [`Error::NotStarted`] where there is no such run, or it has expired. The error of a store.
     pub async fn wait_for_completion(&self, run_id: &str, poll: Duration) -> Result<RunInfo, Error> {
         loop {
             let run = self.info(run_id).await?;
@@ -50,18 +49,18 @@ where
         }
     }
 
-    /// The failed attempts of a run, those that were tried again included. The failure that ended the run is among
-    /// them also where it could not be recorded.
+    /// The failed attempts of a run, including those that were retried. The failure that ended the run is included even
+    /// where the error store does not have it.
     ///
     /// # Errors
-    /// What the stores failed with.
+    /// The error of a store.
     pub async fn errors(&self, run_id: &str) -> Result<Vec<WorkflowError>, Error> {
         let mut errors = self.views.errors.get_errors(run_id).await?;
-        let record = match self.record(run_id).await {
+        let snapshot = match self.snapshot(run_id).await {
             Err(Error::NotStarted) => None,
-            record => record?,
+            snapshot => snapshot?,
         };
-        if let Some((snapshot, _)) = record
+        if let Some((snapshot, _)) = snapshot
             && let Some(last) = &snapshot.error
             && !errors.iter().any(|known| known.error == last.message)
         {
@@ -73,39 +72,39 @@ where
         Ok(errors)
     }
 
-    /// The context of a run as the last committed step left it.
+    /// The context of a run after its last committed step.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no such run, and what the store failed with.
+    /// [`Error::NotStarted`] where there is no such run, or the error of the store.
     pub async fn context(&self, run_id: &str) -> Result<C, Error> {
         self.contexts.get(run_id).await?.ok_or(Error::NotStarted)
     }
 
-    /// The numbers of a run. They are those of its record, where there is one; retries come from the store.
+    /// The metrics of a run. They come from its snapshot where there is one; retries come from the metrics store.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no such run, and what the stores failed with.
+    /// [`Error::NotStarted`] where there is no such run, or the error of a store.
     pub async fn metrics(&self, run_id: &str) -> Result<RunMetrics, Error> {
         let kept = self.views.metrics.get_metrics(run_id).await?;
-        match self.record(run_id).await? {
+        match self.snapshot(run_id).await? {
             Some((snapshot, _)) => Ok(kept.unwrap_or_default().at_least(RunMetrics::from(&snapshot))),
             None => kept.ok_or(Error::NotStarted),
         }
     }
 
-    /// The work items of a run that are in the queue, those that workers hold included. See
-    /// [`list_work_items`](Self::list_work_items) for which are in progress.
+    /// The work items of a run that are in the queue, including leased ones. For their status see
+    /// [`list_work_items`](Self::list_work_items).
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     pub async fn pending_work(&self, run_id: &str) -> Result<Vec<W::WorkItem>, Error> {
         Ok(self.queue.pending_work(run_id).await?)
     }
 
-    /// The work items of a run that workers ever began, and how they fare.
+    /// The work items of a run that workers have started, with their status and attempts.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     pub async fn list_work_items(
         &self,
         run_id: &str,
@@ -113,35 +112,35 @@ where
         self.views.items.get_all(run_id).await
     }
 
-    /// How the workers are.
+    /// The health of all workers. The same as [`list_worker_health`](Self::list_worker_health).
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     pub async fn liveness(&self) -> Result<Vec<WorkerHealth>, Error> {
         Ok(self.list_worker_health().await?)
     }
 
-    /// The workers that ever gave a sign of life.
+    /// The ids of all workers that have ever sent a heartbeat.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     pub async fn list_workers(&self) -> Result<Vec<usize>, LivenessStoreError> {
         self.views.liveness.list_workers().await
     }
 
-    /// How the workers are.
+    /// The health of all workers.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     pub async fn list_worker_health(&self) -> Result<Vec<WorkerHealth>, LivenessStoreError> {
         self.views.liveness.list_health().await
     }
 
-    /// Whether these workers still give signs of life: alive where the last one is younger than `threshold`, stale
-    /// where it is younger than three times that, dead otherwise, where there is none, and where the store does not
-    /// answer, which is logged. A worker gives one every second at least, so a threshold should be longer.
+    /// The liveness of these workers, by the age of their last heartbeat: alive below `threshold`, stale below three times
+    /// `threshold`, dead otherwise. A worker without a heartbeat is dead, and so is one whose heartbeat cannot be read,
+    /// which is logged. A worker sends a heartbeat at least once a second, so `threshold` should be longer.
     ///
-    /// A sign that a clock ahead of this one dated into the future is recent.
+    /// A heartbeat in the future, from a clock that is ahead, counts as new.
     pub async fn check_worker_liveness(
         &self,
         worker_ids: &[usize],
@@ -150,10 +149,10 @@ where
         let mut checked = Vec::with_capacity(worker_ids.len());
         for worker in worker_ids {
             let last = self.views.liveness.get_heartbeat(*worker).await.unwrap_or_else(|error| {
-                tracing::warn!(worker, %error, "the signs of life of a worker could not be read");
+                tracing::warn!(worker, %error, "cannot read the heartbeat of a worker");
                 None
             });
-            let age = last.map(|last| (Utc::now() - last).to_std().unwrap_or_default());
+            let age = last.map(|last| (self.now() - last).to_std().unwrap_or_default());
             checked.push((*worker, liveness(age, threshold)));
         }
         checked

@@ -1,4 +1,4 @@
-//! Which pending item of a run's record a work item from the queue stands for.
+//! Finds the pending item of a snapshot that a work item from the queue stands for.
 
 use crate::{WorkItem, step::item_in};
 use jetway_state::{
@@ -6,17 +6,17 @@ use jetway_state::{
     run::{Snapshot, TicketWanted, pending_tickets, tickets_under},
 };
 
-/// Whether a work item keeps its own id: one that is written by hand need not take the engine's.
+/// Whether a work item ignores [`with_instance_id`](WorkItem::with_instance_id), as one written by hand may.
 pub(super) fn keeps_its_id<WI: WorkItem>(item: &WI) -> bool {
-    const OTHER: &str = "an id that nothing has";
-    item.clone().with_instance_id(OTHER.to_owned()).instance_id() != OTHER
+    const UNUSED_ID: &str = "an id that no item has";
+    item.clone().with_instance_id(UNUSED_ID.to_owned()).instance_id() != UNUSED_ID
 }
 
-/// The item of the record, and its id there; `None` where it is not pending.
+/// The pending item and its id in the snapshot; `None` where it is not pending.
 ///
-/// The record knows items by the ids that the engine derives. One that keeps its own is found by it among the pending
-/// ones, since its id is unique within the run.
-pub(super) fn pending<WI: WorkItem>(snapshot: &Snapshot, queued: &WI) -> Result<Option<(ItemId, WI)>, Error> {
+/// A snapshot knows items by derived ids. An item that keeps its own id is found by comparing that id, which is unique
+/// within the run, with those of all pending items.
+pub(super) fn find<WI: WorkItem>(snapshot: &Snapshot, queued: &WI) -> Result<Option<(ItemId, WI)>, Error> {
     let own = queued.instance_id();
     if let Ok(id) = ItemId::new(&own)
         && snapshot.is_pending(&id)
@@ -34,10 +34,12 @@ pub(super) fn pending<WI: WorkItem>(snapshot: &Snapshot, queued: &WI) -> Result<
     Ok(None)
 }
 
-/// What a worker that was lost may not have queued after it had committed `done`.
+/// The items that the step of `done` created and that are still pending. A worker that crashed after the commit may not
+/// have queued them.
 pub(super) fn created_by<WI: WorkItem>(snapshot: &Snapshot, done: &WI) -> Result<Vec<TicketWanted>, Error> {
     if keeps_its_id(done) {
-        // The record does not tell what came of it. A queue refuses a second item of one id.
+        // The snapshot does not know which items this one created, so all pending ones are returned. A queue ignores a
+        // second item with the same id.
         return Ok(pending_tickets(snapshot));
     }
     let id = ItemId::new(&done.instance_id()).map_err(|error| Error::Generic(error.to_string()))?;

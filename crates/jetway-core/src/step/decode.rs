@@ -1,6 +1,6 @@
-//! What a record says in the workflow's own types: its pending items, and the output of an ended run.
+//! Decodes work items and outputs from a snapshot into the workflow's own types.
 
-use super::{encode::decode_item, erased::TaskInput};
+use super::erased::TaskInput;
 use crate::WorkItem;
 use jetway_state::{
     Error, ItemId, codec,
@@ -8,7 +8,20 @@ use jetway_state::{
 };
 use serde::de::DeserializeOwned;
 
-/// The first output of a run that has ended.
+/// Decodes a work item of `node`, without its id.
+pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: TaskInput) -> Result<WI, Error> {
+    let what = || format!("work item of node {node:?}");
+    match input {
+        TaskInput::One(bytes) => codec::decode(&bytes, &what()),
+        TaskInput::Gathered(parts) => {
+            let parts = parts.iter().map(|part| codec::decode(part, &what())).collect::<Result<_, _>>()?;
+            WI::gathered(node, parts)
+                .ok_or_else(|| Error::decode(what(), "the node gathers no values in this build"))
+        }
+    }
+}
+
+/// The first output of a run; an error where the run has not completed.
 pub(crate) fn output_of<O: DeserializeOwned>(snapshot: &Snapshot) -> Result<O, Error> {
     match (snapshot.outputs.first(), &snapshot.error) {
         (Some(output), _) if snapshot.status == Status::Completed => {
@@ -19,16 +32,16 @@ pub(crate) fn output_of<O: DeserializeOwned>(snapshot: &Snapshot) -> Result<O, E
     }
 }
 
-/// The pending item of that id; `None` where it is not pending.
+/// The pending item with that id; `None` where it is not pending.
 pub(crate) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<Option<WI>, Error> {
     let (node, input) = match snapshot.items.get(id) {
         Some(item) => (item.node.clone(), task_input(&item.input)),
         None => {
-            let seed = id.as_branch().and_then(|(fan_out, position)| {
+            let branch = id.as_branch().and_then(|(fan_out, position)| {
                 snapshot.fan_outs.get(&fan_out)?.branches.inline.get(&position).cloned()
             });
-            let Some(seed) = seed else { return Ok(None) };
-            (seed.node, Some(TaskInput::One(seed.payload)))
+            let Some(branch) = branch else { return Ok(None) };
+            (branch.node, Some(TaskInput::One(branch.payload)))
         }
     };
     let Some(input) = input else { return Ok(None) };
@@ -36,7 +49,7 @@ pub(crate) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<
     Ok(Some(item.with_instance_id(id.to_string())))
 }
 
-/// Nothing is moved into chunks within a process, so every payload is in the record.
+/// The input of an item; `None` where it is in a chunk. Only hosts move payloads into chunks.
 fn task_input(input: &Input) -> Option<TaskInput> {
     match input {
         Input::One(Payload::Inline(bytes)) => Some(TaskInput::One(bytes.clone())),

@@ -1,0 +1,183 @@
+//! Steps over context stores that keep snapshots. One compare-and-swap of the snapshot commits the whole step, once.
+
+use super::{LeasedStep, Unfinished, pending_item};
+use crate::{
+    Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow,
+    step::{
+        AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode, item_in,
+        output_of, rebase_context, run_node, swap_until,
+    },
+    workflow::callbacks::ItemProcessedOutcome,
+};
+use jetway_state::{
+    CommitId, Error, Graph, ItemId, codec, json,
+    run::{Applied, AttemptId, EncodedOutcome, Snapshot, Status, TicketFor},
+};
+
+/// The commit of one step. The result of an attempt is kept over a conflict, so that the node need not run again.
+struct StepCommit<'a, 'l, C: Context, W: Workflow<C>, CS, Q> {
+    step: &'a LeasedStep<'l, C, W, CS, Q>,
+    graph: Graph,
+    started: bool,
+    finished: Option<FinishedAttempt>,
+}
+
+/// An attempt whose node has run, and the error where it failed.
+struct FinishedAttempt {
+    attempt: AttemptWithBase,
+    error: Option<Error>,
+}
+
+impl<C, W, CS, Q> Swap for StepCommit<'_, '_, C, W, CS, Q>
+where
+    C: Context + Merge + Default + 'static,
+    W: Workflow<C>,
+    CS: ContextStore<C> + Send + Sync,
+    Q: WorkQueue<C, W::WorkItem> + Send + Sync,
+{
+    type State = (Snapshot, u64);
+    type Output = Option<W::Output>;
+    type Error = Unfinished;
+
+    async fn load(&mut self) -> Result<(Snapshot, u64), Unfinished> {
+        Ok(self.step.contexts.snapshot(&self.step.leased.run_id).await?.ok_or(Error::NotStarted)?)
+    }
+
+    async fn swap(
+        &mut self,
+        (snapshot, revision): (Snapshot, u64),
+    ) -> Result<Swapped<Option<W::Output>>, Unfinished> {
+        let step = self.step;
+        let Some((id, item)) = pending_item::find(&snapshot, &step.leased.item)? else {
+            step.requeue_successors(&snapshot).await?;
+            step.callbacks.on_committed(&snapshot).await?;
+            return Ok(Swapped::Done(None));
+        };
+        let finished = self.finished.take();
+        let rebased = finished
+            .as_ref()
+            .and_then(|finished| finished.attempt.rebased(&snapshot.context, rebase_context::<C>));
+        let (finished, report) = match (finished, rebased) {
+            // Also in a paused run: a step that began before the pause is committed.
+            (Some(finished), Some(report)) => (finished, report),
+            _ if snapshot.status == Status::Paused => return Err(Unfinished::RunPaused),
+            _ => {
+                if !self.started {
+                    step.notify_started().await?;
+                    self.started = true;
+                }
+                let finished = step.attempt(&snapshot, &id, item).await?;
+                let report = finished.attempt.report.clone();
+                (finished, report)
+            }
+        };
+        let error = step_error(&report.produced, &finished);
+        let applied = apply_fitting(&snapshot, report, CommitId::default(), &self.graph, |_| Ok(()));
+        let Some(Applied { snapshot, tickets, .. }) = applied else {
+            return Ok(Swapped::Done(None));
+        };
+        if step.contexts.swap_snapshot(&step.leased.run_id, revision, &snapshot).await? {
+            step.enqueue_tickets(&snapshot, tickets).await?;
+            return step.notify_committed(&snapshot, error).await.map(Swapped::Done);
+        }
+        self.finished = Some(finished);
+        Ok(Swapped::Conflict)
+    }
+
+    fn contended(&self, conflicts: usize) -> Unfinished {
+        contended(&self.step.leased.run_id, conflicts).into()
+    }
+}
+
+/// The error of a failed step: the node's own, or why its change of the context could not be rebased.
+fn step_error(produced: &EncodedOutcome, finished: &FinishedAttempt) -> Option<Error> {
+    match produced {
+        EncodedOutcome::Failed(error) => {
+            Some(finished.error.clone().unwrap_or_else(|| Error::Failed(error.message.clone())))
+        }
+        _ => None,
+    }
+}
+
+impl<C, W, CS, Q> LeasedStep<'_, C, W, CS, Q>
+where
+    C: Context + Merge + Default + 'static,
+    W: Workflow<C>,
+    CS: ContextStore<C> + Send + Sync,
+    Q: WorkQueue<C, W::WorkItem> + Send + Sync,
+{
+    pub(super) async fn execute(&self) -> Result<Option<W::Output>, Unfinished> {
+        swap_until(StepCommit { step: self, graph: self.workflow.graph(), started: false, finished: None })
+            .await
+    }
+
+    /// Runs the node once. Returns [`Unfinished::RetryAfter`] for a failure that will be retried: it is not committed.
+    async fn attempt(
+        &self,
+        snapshot: &Snapshot,
+        id: &ItemId,
+        item: W::WorkItem,
+    ) -> Result<FinishedAttempt, Unfinished> {
+        let abort = self.callbacks.abort_token();
+        let attempt = AttemptId { item: id.clone(), node: item.node(), number: self.callbacks.attempt() };
+        let ctx = self.attempt_ctx(codec::decode::<C>(&snapshot.context, "the context")?, &abort);
+        let scope = StepScope::new(snapshot.key(), id.clone(), attempt.number, ctx.timeout(), abort.clone());
+        let outcome = run_node(scope, self.workflow.attempt_work_item(&ctx, item)).await;
+        let EncodedAttempt { produced, context, error } =
+            encode(outcome, &ctx.store, &snapshot.context, &attempt);
+        // Before an `on_failure` edge is taken: retries come first.
+        if let Some(error) = &error {
+            self.check_retry(error, &abort).await?;
+        }
+        let report = attempt.report(id.clone(), self.callbacks.clock().now(), produced, context);
+        Ok(FinishedAttempt { attempt: AttemptWithBase { report, base: snapshot.context.clone() }, error })
+    }
+
+    async fn enqueue_tickets(&self, snapshot: &Snapshot, tickets: Vec<TicketFor>) -> Result<(), Unfinished> {
+        for ticket in tickets {
+            self.enqueue_item(snapshot, &ticket.item).await?;
+        }
+        Ok(())
+    }
+
+    /// The leased item is no longer pending: an earlier delivery committed it. The worker may have crashed before it
+    /// queued the items that the step created.
+    async fn requeue_successors(&self, snapshot: &Snapshot) -> Result<(), Unfinished> {
+        for want in pending_item::created_by(snapshot, &self.leased.item)? {
+            self.enqueue_item(snapshot, &want.item).await?;
+        }
+        Ok(())
+    }
+
+    async fn enqueue_item(&self, snapshot: &Snapshot, id: &ItemId) -> Result<(), Unfinished> {
+        let item: Option<W::WorkItem> = item_in(snapshot, id)?;
+        if let Some(item) = item {
+            self.queue.enqueue(&self.leased.run_id, item).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls the callbacks after a commit. Returns the output of a run that this step ended.
+    async fn notify_committed(
+        &self,
+        snapshot: &Snapshot,
+        error: Option<Error>,
+    ) -> Result<Option<W::Output>, Unfinished> {
+        let outcome = match (&error, snapshot.outputs.first()) {
+            (Some(error), _) => ItemProcessedOutcome::Error(error.clone()),
+            (None, Some(output)) if snapshot.status == Status::Completed => {
+                ItemProcessedOutcome::SuccessTerminal(json::from_cbor(&output.value)?)
+            }
+            (None, _) => ItemProcessedOutcome::SuccessNonTerminal,
+        };
+        self.notify_processed(outcome).await?;
+        self.callbacks.on_committed(snapshot).await?;
+        match error {
+            Some(error) => Err(Unfinished::NodeFailed(error)),
+            None if snapshot.status.is_terminal() => {
+                output_of(snapshot).map(Some).map_err(Unfinished::NodeFailed)
+            }
+            None => Ok(None),
+        }
+    }
+}
