@@ -22,45 +22,66 @@ const FIELDS: &[&str] = &[
     "host",
     "worker",
     "actor",
+    "application",
     // On the server.
     "namespace",
     "server",
     "stream",
     "consumer",
+    "subscription",
     "subject",
     "key",
-    // What happened, and why.
+    "lease",
+    // What happened, and why. `why` is the class of a dead letter, `reason` its sentence.
+    "event",
     "error",
     "reason",
     "signal",
     "strategy",
-    // A time span, a limit, the address of an OpenTelemetry collector, the number of steps at once.
-    "pause",
+    "why",
+    // A difference between a setting and its value on the server.
+    "field",
+    "expected",
+    "found",
+    // Times and limits.
+    "delay",
+    "grace",
+    "since",
     "limit",
+    "batch_seconds",
+    "single_seconds",
+    // The address of an OpenTelemetry collector.
     "endpoint",
-    "concurrency",
-    // Counts are plural nouns.
+    // Counts are plural nouns. Those of a drain count steps by their end.
     "bytes",
     "chunks",
     "conflicts",
     "dead_letters",
     "items",
+    "messages",
     "missing_tickets",
+    "parts",
     "replicas",
     "runs",
     "spans",
+    "starts",
     "steps",
+    "tasks",
     "tickets",
     "values",
     "writes",
+    "abandoned",
+    "finished",
+    "nacked",
+    "concurrency",
+    "size",
 ];
 
 /// How attributes of exported spans begin. They are no log fields.
 const ATTRIBUTES: [&str; 2] = ["otel.", "jetway."];
 
 /// The places that still have other fields.
-const KNOWN: &[&str] =
-    &["actors", "crates/jetway", "crates/jetway-core", "crates/jetway-engine", "crates/jetway-nats"];
+const KNOWN: &[&str] = &["crates/jetway-core", "crates/jetway-engine"];
 
 /// The macros of `tracing` for log lines. Their message is the last argument, or has format arguments after it.
 const EVENTS: &[&str] = &["trace", "debug", "info", "warn", "error", "event"];

@@ -71,13 +71,13 @@ pub(super) async fn loss_before_start(
                 return None;
             }
         }
-        Err(failure) => tracing::debug!(%failure, "cannot read which hosts are alive"),
+        Err(failure) => tracing::debug!(error = %failure, "cannot read which hosts are alive"),
     }
     match api::stream_info(connection, runs_stream).await {
         // A time before 1970 means that nothing was ever written.
         Ok(info) => Timestamp::parse(&info.state.last_ts).map(|last| last.min(now)),
         Err(failure) => {
-            tracing::debug!(%failure, "cannot read when a run was last written");
+            tracing::debug!(error = %failure, "cannot read when a run was last written");
             Some(now)
         }
     }

@@ -68,7 +68,7 @@ impl HeldLeases {
     /// again.
     pub(super) async fn end(&self, number: u64, answer: AckKind) -> Result<(), BackendError> {
         let Some(held) = self.held().leases.remove(&number) else {
-            tracing::debug!(number, "an expired lease was ended");
+            tracing::debug!(lease = number, "an expired lease was ended");
             return Ok(());
         };
         self.answer(&held.lease, answer).await

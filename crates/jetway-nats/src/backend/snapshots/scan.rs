@@ -88,7 +88,7 @@ impl NatsBackend {
         let scanned = self.read_headers(&name, scan).await;
         // The server would remove it a little later.
         if let Err(failure) = api::delete_consumer(&self.connection, &self.streams.runs, &name).await {
-            tracing::debug!(%failure, "cannot remove the consumer of a scan; it expires");
+            tracing::debug!(error = %failure, "cannot remove the consumer of a scan; it expires");
         }
         scanned
     }

@@ -51,7 +51,7 @@ impl Bucket {
     pub(super) async fn remove_parts_before(&self, key: &str, sequence: u64) {
         let parts = StoreNames::parts(key);
         if let Err(failure) = api::purge_before(&self.connection, &self.stream, parts, sequence).await {
-            tracing::warn!(key, %failure, "cannot remove the parts of a replaced value");
+            tracing::warn!(key, error = %failure, "cannot remove the parts of a replaced value");
         }
     }
 
@@ -59,7 +59,7 @@ impl Bucket {
     pub(super) async fn remove_parts_of(&self, key: &str, commit: CommitId) {
         let parts = StoreNames::parts_of(key, commit);
         if let Err(failure) = api::purge(&self.connection, &self.stream, parts).await {
-            tracing::warn!(key, %failure, "cannot remove the parts of a value that was not written");
+            tracing::warn!(key, error = %failure, "cannot remove the parts of a value that was not written");
         }
     }
 }
