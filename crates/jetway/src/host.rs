@@ -97,11 +97,9 @@ impl Host {
                 return ended.map(|_signal| ());
             }
         };
+        let Drained { finished, nacked, abandoned, .. } = drained;
         tracing::info!(
-            finished = drained.finished,
-            nacked = drained.nacked,
-            abandoned = drained.abandoned,
-            "stopped"
+            "stopped: of the messages in flight, {finished} finished, {nacked} given back, {abandoned} abandoned"
         );
         ended.map(|_signal| ())
     }

@@ -36,7 +36,7 @@ struct Exported {
 }
 
 impl Exported {
-    /// A tracer with an exporter in memory. The log layer beside it filters everything, which must not affect the
+    /// A tracer with an exporter in memory. A second layer, for the log, filters everything, which must not affect the
     /// exporter.
     fn new() -> Self {
         let collector = Collector::default();
