@@ -26,6 +26,7 @@ fn their_items_keep_names_that_a_ticket_and_a_record_can_carry() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "the test needs a thread with a small stack")]
 fn they_close_one_after_the_other_however_many_there_are() {
     let closing = || {
         let mut run = nested(DEPTH);
