@@ -178,7 +178,7 @@ async fn a_run_is_paused_resumed_and_cancelled() -> Result<()> {
     let paused = jetway_json(&url, &ns, &["pause", "corpus", "long"]).await?;
     assert_eq!(paused, json!({ "run_id": "long", "status": "paused", "changed": true }));
     let status = jetway_json(&url, &ns, &["status", "corpus", "long"]).await?;
-    assert_eq!(status["waiting_for"], "the run is paused: resume it to go on");
+    assert_eq!(status["waiting_for"], "the run is paused: resume it");
     let resume = jetway(&["resume", "corpus", "long", "--nats", &url, "--namespace", &ns]).output().await?;
     assert_eq!(String::from_utf8(resume.stdout)?, "run corpus/long is running\n");
     let ended = wait_until("the run has ended", DEADLINE, async || {

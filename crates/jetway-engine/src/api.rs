@@ -5,24 +5,24 @@ use async_trait::async_trait;
 use jetway_state::run::control::Control;
 use std::{fmt, time::Duration};
 
-/// What a host answers to requests; a backend that can carry requests serves it.
+/// The requests that a host answers. A backend that can carry requests serves them.
 #[async_trait]
 pub trait Api: Send + Sync + fmt::Debug {
     /// Whether this host serves the workflow.
     fn serves(&self, workflow: &str) -> bool;
 
-    /// Starts a run. Replies `{"run_id"}` when the run exists, or the result when it ends within `wait`.
+    /// Starts a run. Returns `{"run_id"}`, or the result if the run ends within `wait`.
     async fn start(
         &self,
         request: StartRequest,
         wait: Option<Duration>,
     ) -> Result<serde_json::Value, ApiError>;
 
-    /// The status of a run.
+    /// Returns the status of a run.
     async fn status(&self, workflow: &str, run_id: &str) -> Result<serde_json::Value, ApiError>;
 
-    /// Tells a run to stop, to wait or to go on. Replies `{"run_id", "status", "changed"}`; 409 where it has ended
-    /// otherwise.
+    /// Cancels, pauses or resumes a run. Returns `{"run_id", "status", "changed"}`; error 409 if the run has ended with another
+    /// status.
     async fn control(
         &self,
         control: Control,
@@ -30,20 +30,20 @@ pub trait Api: Send + Sync + fmt::Debug {
         run_id: &str,
     ) -> Result<serde_json::Value, ApiError>;
 
-    /// A page of runs: `{"runs": [...], "next": ...}`, and `"unreadable"` where the records of some cannot be read.
+    /// Returns a page of runs: `{"runs": [...], "next": ...}`, and `"unreadable"` if some records cannot be decoded.
     async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;
 
-    /// The workflows of this host: names, fingerprints, graphs, also in DOT.
+    /// Returns the workflows of this host: names, fingerprints, and graphs, also in DOT.
     async fn workflows(&self) -> Result<serde_json::Value, ApiError>;
 }
 
-/// An error for the one who asked: a code in the manner of HTTP, and a sentence.
+/// An error for the client: an HTTP status code, and a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// 400 bad request, 404 not found, 409 conflict, 503 unavailable, 500 anything else.
+    /// 400 bad request, 404 not found, 409 conflict, 503 unavailable, 500 any other error.
     pub code: u16,
-    /// What is wrong, and what to do.
+    /// What failed, and what to do.
     pub message: String,
 }
 

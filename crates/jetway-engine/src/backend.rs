@@ -1,11 +1,11 @@
-//! What the engine needs of a backend: where snapshots, tickets, starts and results are kept.
+//! Backends: they store snapshots, tickets, starts and results.
 //!
-//! The rules behind these traits, which every backend keeps and the conformance suite checks:
+//! Every backend keeps these rules, and the conformance suite checks them:
 //!
-//! * a snapshot is written by compare-and-swap, whole or not at all, and read back as it was last written;
+//! * a snapshot is written by compare-and-swap, as a whole or not at all, and a read returns the last write;
 //! * publishing a ticket, a result or a dead letter twice has the effect of once;
-//! * a ticket is held under a lease: kept alive it is nobody else's, left alone it is delivered again;
-//! * nothing is reported as written before it is as durable as the backend can make it.
+//! * a ticket is held under a lease: as long as the lease is extended nobody else gets it, else it is delivered again;
+//! * a write is reported as done only when it is as durable as the backend can make it.
 
 mod error;
 mod messages;

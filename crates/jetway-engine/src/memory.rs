@@ -1,6 +1,6 @@
-//! A backend in memory: the engine without a server, for tests and for trying things out.
+//! A backend in memory: the engine without a server, for tests and first steps.
 //!
-//! It keeps the rules of [`backend`](crate::backend) within one process; nothing outlives the process.
+//! It keeps the rules of [`backend`](crate::backend) within one process. Everything is lost when the process ends.
 
 mod hosts;
 mod leases;
@@ -34,7 +34,7 @@ impl MemoryBackend {
         Self::with_lease(Duration::from_secs(30))
     }
 
-    /// An empty backend with leases of that length.
+    /// An empty backend with leases of that duration.
     pub fn with_lease(lease: Duration) -> Self {
         Self {
             snapshots: Arc::default(),

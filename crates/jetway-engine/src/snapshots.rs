@@ -4,7 +4,7 @@ mod cache;
 mod chunks;
 mod group;
 
-pub(crate) use cache::{CachedSnapshot, RunSlot};
+pub(crate) use cache::RunSlot;
 pub(crate) use group::{CommitOutcome, CommitResult, GroupLeader, PendingCommit, Reply};
 
 use crate::{
@@ -31,6 +31,13 @@ pub(crate) struct Snapshots {
     /// Identifies this process in the ids of its commits.
     writer: u64,
     commits: AtomicU64,
+}
+
+/// A snapshot with the revision that the next write has to replace.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedSnapshot {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) revision: u64,
 }
 
 /// A run as of one revision, and the build that its snapshot is written for.

@@ -1,23 +1,23 @@
-//! Rules that a test can break on purpose, to show that the verifier finds it.
+//! Rules that a test can break on purpose, to show that the verifier detects it.
 //!
-//! Without the feature `fail-points` no rule is ever broken, and [`is_broken`] is `false` at compile time. With it, the
-//! process that is under test calls `arm` once, before it runs anything.
+//! Without the feature `fail-points` no rule is broken, and [`is_broken`] is `false` at compile time. With it, the process
+//! under test calls `arm` once, before it runs anything.
 
 use std::str::FromStr;
 
 /// A rule of the commit protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BrokenRule {
-    /// Acknowledges a ticket when it is taken, before anything is committed under it.
+    /// Acks a ticket when it is received, before anything is committed under it.
     AckBeforeCommit,
-    /// Carries out effects before the compare-and-swap, also for an attempt that then loses it, and names chunks
-    /// without the commit that writes them.
+    /// Carries out effects before the compare-and-swap, also if that fails then, and names chunks without the commit that
+    /// writes them.
     PublishBeforeCommit,
     /// Gives work items ids that differ each time instead of derived ones.
     RandomItemIds,
-    /// Merges whole contexts on a conflict, instead of re-applying the change.
+    /// Merges whole contexts on a conflict, instead of rebasing the change.
     MergeInsteadOfRebase,
-    /// Never looks for items that lost their ticket.
+    /// Never looks for items without a ticket.
     NoSweep,
 }
 
@@ -52,7 +52,7 @@ impl FromStr for BrokenRule {
             .iter()
             .copied()
             .find(|rule| rule.as_str() == name)
-            .ok_or_else(|| format!("unknown rule {name:?}: use one of {}", known()))
+            .ok_or_else(|| format!("unknown rule {name:?}; use one of {}", known()))
     }
 }
 
@@ -79,7 +79,7 @@ mod armed {
         ARMED.get() == Some(&rule)
     }
 
-    /// A number that this process has not given before.
+    /// A number that this process has not returned before.
     pub(crate) fn unique() -> u64 {
         UNIQUE.fetch_add(1, Ordering::Relaxed)
     }

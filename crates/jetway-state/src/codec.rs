@@ -5,40 +5,38 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The format that this build writes. It reads this one and every older one.
+/// The format that this build writes and reads.
 pub const FORMAT: u16 = 1;
 
-/// What an envelope starts with, so that foreign bytes are told from ours at once.
+/// The first bytes of an envelope.
 const MAGIC: [u8; 2] = *b"JW";
 const HEADER: usize = 12;
 
-/// What keeps an envelope from being opened.
+/// Why an envelope cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
     /// The bytes are not an envelope.
-    #[error("{what} is not in Jetway's format: {bytes} bytes that do not start with its mark")]
+    #[error("{what} is not in Jetway's format: {bytes} bytes without its header")]
     Foreign {
-        /// What was to be read.
+        /// What the envelope should contain.
         what: &'static str,
         /// How many bytes there were.
         bytes: usize,
     },
     /// A newer build wrote it.
-    #[error(
-        "{what} was written in format {found}, and this build reads up to format {FORMAT}: update this host"
-    )]
+    #[error("{what} has format {found}; this build reads up to format {FORMAT}: update this host")]
     Newer {
-        /// What was to be read.
+        /// What the envelope should contain.
         what: &'static str,
         /// The format that was found.
         found: u16,
     },
     /// The body does not decode.
-    #[error("{what} cannot be decoded: {reason}")]
+    #[error("cannot decode {what}: {reason}")]
     Corrupt {
-        /// What was to be read.
+        /// What the envelope should contain.
         what: &'static str,
-        /// The codec's own words.
+        /// The error of the codec.
         reason: String,
     },
 }
@@ -56,7 +54,7 @@ pub enum Encoding {
 /// Encodes a value as CBOR. `what` names it in the error.
 ///
 /// # Errors
-/// [`Error::Codec`] where serde cannot serialise it.
+/// [`Error::Codec`] if serde cannot serialise it.
 pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Error> {
     let mut bytes = Vec::with_capacity(256);
     ciborium::into_writer(value, &mut bytes).map_err(|error| Error::encode(what, error))?;
@@ -66,13 +64,13 @@ pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Err
 /// Decodes a value from CBOR. `what` names it in the error.
 ///
 /// # Errors
-/// [`Error::Codec`] where the bytes are not that value.
+/// [`Error::Codec`] if the bytes are not such a value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
     whole(bytes).map_err(|reason| Error::decode(what, reason))
 }
 
-/// The same value with the entries of all its maps in the order of their encoded keys, as in section 4.2.1 of RFC 8949. What
-/// is no CBOR stays as it is.
+/// The same value with the entries of all its maps in the order of their encoded keys, as in section 4.2.1 of RFC 8949. Bytes
+/// that are not CBOR are returned unchanged.
 pub fn canonical(bytes: &[u8]) -> Vec<u8> {
     let mut sorted = Vec::with_capacity(bytes.len());
     match ciborium::from_reader(bytes).map(in_order) {
@@ -88,7 +86,7 @@ fn in_order(value: Value) -> Value {
             let mut entries: Vec<_> = entries.collect();
             entries.sort_by_cached_key(|(key, _)| {
                 let mut bytes = Vec::new();
-                // A vector takes whatever is written to it, and a value was read.
+                // Cannot fail: the value was decoded, and a vector accepts all bytes.
                 ciborium::into_writer(key, &mut bytes).map(|()| bytes).unwrap_or_default()
             });
             Value::Map(entries)
@@ -99,10 +97,10 @@ fn in_order(value: Value) -> Value {
     }
 }
 
-/// Encodes a value into an envelope: mark, format number, the workflow's fingerprint, CBOR.
+/// Encodes a value into an envelope: magic bytes, format number, the fingerprint of the workflow, CBOR.
 ///
 /// # Errors
-/// [`Error::Codec`] where serde cannot serialise it.
+/// [`Error::Codec`] if serde cannot serialise it.
 pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &str) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::with_capacity(1024);
     bytes.put_slice(&MAGIC);
@@ -116,7 +114,7 @@ pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &s
 /// Opens an envelope.
 ///
 /// # Errors
-/// Foreign bytes, a format that is newer than this build, or a body that does not decode.
+/// See [`EnvelopeError`].
 pub fn open<T: DeserializeOwned>(
     bytes: &[u8],
     what: &'static str,
@@ -142,24 +140,26 @@ pub fn open<T: DeserializeOwned>(
     Ok((value, Fingerprint(fingerprint)))
 }
 
-/// The one value that the bytes are.
+/// Decodes bytes that are exactly one value.
 fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String> {
     let value = ciborium::from_reader(&mut bytes).map_err(|error| in_words(&error))?;
     match bytes.len() {
         0 => Ok(value),
-        more => Err(format!("{more} bytes follow its end")),
+        more => Err(format!("{more} bytes follow the value")),
     }
 }
 
 fn in_words(error: &ciborium::de::Error<std::io::Error>) -> String {
     use ciborium::de::Error::{Io, RecursionLimitExceeded, Semantic, Syntax};
     match error {
-        Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the data ends too early".to_owned()
+        }
         Io(error) => error.to_string(),
-        Syntax(at) => format!("byte {at} of it is not CBOR"),
+        Syntax(at) => format!("byte {at} is not CBOR"),
         Semantic(Some(at), reason) => format!("{reason} (at byte {at})"),
         Semantic(None, reason) => reason.clone(),
-        RecursionLimitExceeded => "it is nested too deeply".to_owned(),
+        RecursionLimitExceeded => "nested too deeply".to_owned(),
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_in_words() {
+    fn a_newer_format_is_refused() {
         let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
         sealed[3] = 2;
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
@@ -184,25 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_a_format_is_not_a_newer_one() {
+    fn format_zero_is_not_a_newer_format() {
         let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
         sealed[3] = 0;
         assert!(matches!(open::<u8>(&sealed, "a snapshot"), Err(EnvelopeError::Foreign { .. })));
     }
 
     #[test]
-    fn bytes_behind_the_end_are_not_passed_over() {
+    fn bytes_behind_the_value_are_an_error() {
         let sealed = [&seal(&1_u8, Fingerprint(0), "x").unwrap()[..], b"ab"].concat();
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
-        assert!(refused.to_string().contains("2 bytes follow its end"), "{refused}");
+        assert!(refused.to_string().contains("2 bytes follow the value"), "{refused}");
         assert!(decode::<u8>(&[1, 2], "x").is_err());
     }
 
     #[test]
-    fn what_does_not_decode_is_told_in_words() {
+    fn decoding_errors_say_what_is_wrong() {
         let said = |bytes: &[u8]| decode::<Vec<u8>>(bytes, "x").unwrap_err().to_string();
-        assert!(said(&[0x82, 1]).contains("it ends too early"), "{}", said(&[0x82, 1]));
-        assert!(said(&[0x1c]).contains("byte 0 of it is not CBOR"), "{}", said(&[0x1c]));
+        assert!(said(&[0x82, 1]).contains("the data ends too early"), "{}", said(&[0x82, 1]));
+        assert!(said(&[0x1c]).contains("byte 0 is not CBOR"), "{}", said(&[0x1c]));
         assert!(said(&[0x61, b'a']).contains("expected"), "{}", said(&[0x61, b'a']));
         assert!(said(&[0x81; 400]).contains("invalid type"), "{}", said(&[0x81; 400]));
     }

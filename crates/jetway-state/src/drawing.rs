@@ -1,22 +1,22 @@
-//! How the nodes of a run stand, as far as its status tells.
+//! The states of the nodes of a run for drawings, as far as its status tells.
 
 use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState, run::Status, view::StatusView};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of every node of the graph.
 ///
-/// A run's record says what is pending, what failed or was caught last, and which nodes gave an output; what ran before
-/// is not kept, but follows in two ways:
+/// The record of a run names the nodes that are pending, failed, were handled last, or produced an output. It does not name
+/// the nodes that ran before, but two rules find some of them:
 ///
-/// - Nodes that every way from the start to one of these leads through are done.
-/// - A direct edge out of a node that is done, and a failure edge out of one whose failure was caught, has brought the
-///   run to the node behind it. As long as the run has not failed and is not cancelled, this node has run if it is not
-///   pending. It is [`NodeState::Reached`] where that is not known: in a run that was cut short, at a gathering node of
-///   a run that goes on, at a terminal node that gave no output.
+/// - A node is done if every path from the start to one of the named nodes leads through it.
+/// - The run has reached the target of a direct edge if the source is done, and the target of a failure edge if the failure
+///   of the source was handled. Unless the run failed or was cancelled, a reached node has run if it is not pending. It is
+///   [`NodeState::Reached`] if that is not known: in a run that failed or was cancelled, for a gathering node of a live
+///   run, for a terminal node without an output.
 ///
-/// Steps that hand nothing on leave no trace, so every node that is done counts as having handed something on. Of all
-/// other nodes nothing is known: they are [`NodeState::NotReached`], also where some branch of the run may have come
-/// through them. A node that is in several states is in that which asks most for attention.
+/// A step that emits nothing leaves no trace, so the rules assume that every node that is done emitted a value. All other
+/// nodes are [`NodeState::NotReached`], although a branch of the run may have passed through them. A node in several states
+/// gets the most important one.
 pub fn node_states(graph: &Graph, status: &StatusView) -> BTreeMap<String, NodeState> {
     let mut states = seen(graph, status);
     let seen: Vec<&str> = states.keys().copied().collect();
@@ -31,7 +31,7 @@ pub fn node_states(graph: &Graph, status: &StatusView) -> BTreeMap<String, NodeS
     graph.nodes.iter().map(|node| (node.name.clone(), state(&node.name))).collect()
 }
 
-/// Adds what the edges that were taken for certain lead to.
+/// Adds the targets of the edges that were taken for certain.
 fn follow<'a>(graph: &'a Graph, status: &StatusView, states: &mut BTreeMap<&'a str, NodeState>) {
     let mut queue: Vec<&str> = states.keys().copied().collect();
     while let Some(from) = queue.pop() {
@@ -47,29 +47,29 @@ fn follow<'a>(graph: &'a Graph, status: &StatusView, states: &mut BTreeMap<&'a s
     }
 }
 
-/// Whether a node in this state has handed a value to the edge.
+/// Whether a node in this state emitted a value along the edge.
 fn is_taken(graph: &Graph, status: &StatusView, edge: &GraphEdge, state: Option<NodeState>) -> bool {
     match edge.kind {
         EdgeKind::Direct => {
-            let fails_over =
+            let falls_back =
                 graph.edges.iter().any(|other| other.from == edge.from && other.kind == EdgeKind::Failure);
-            // Only the latest failures that were caught are known, and this node's may have been one before them.
+            // Only the latest handled failures are known, and one of this node may be older.
             let all_known = usize::try_from(status.handled_failures)
-                .is_ok_and(|caught| caught <= status.latest_handled_failures.len());
-            state == Some(NodeState::Done) && (all_known || !fails_over)
+                .is_ok_and(|handled| handled <= status.latest_handled_failures.len());
+            state == Some(NodeState::Done) && (all_known || !falls_back)
         }
         EdgeKind::Failure => state == Some(NodeState::Handled),
         EdgeKind::Match(_) => false,
     }
 }
 
-/// The state of a node that the run has come to and that its status does not name.
+/// The state of a node that the run has reached and that its status does not name.
 fn behind(status: &StatusView, node: &GraphNode) -> NodeState {
-    let goes_on = matches!(status.run.status, Status::Running | Status::Paused);
-    let pending_is_known = goes_on && status.pending.iter().all(|pending| pending.node.is_some());
+    let is_live = matches!(status.run.status, Status::Running | Status::Paused);
+    let pending_is_known = is_live && status.pending.iter().all(|pending| pending.node.is_some());
     let ran = match status.run.status {
         Status::Completed => true,
-        // A gathering node may have been given some of its values.
+        // Some values of a gathering node may be missing.
         _ => pending_is_known && !node.gathers,
     };
     if ran && !node.terminal { NodeState::Done } else { NodeState::Reached }
@@ -78,15 +78,15 @@ fn behind(status: &StatusView, node: &GraphNode) -> NodeState {
 /// The nodes that the status names.
 fn seen<'a>(graph: &'a Graph, status: &'a StatusView) -> BTreeMap<&'a str, NodeState> {
     let failed = status.run.error.as_ref().and_then(|error| error.node.as_deref());
-    let caught = status.latest_handled_failures.iter().filter_map(|error| error.node.as_deref());
+    let handled = status.latest_handled_failures.iter().filter_map(|error| error.node.as_deref());
     let pending = status.pending.iter().filter_map(|pending| pending.node.as_deref());
     let done = status.output_nodes.iter().map(String::as_str);
     let named = (failed.map(|node| (node, NodeState::Failed)).into_iter())
-        .chain(caught.map(|node| (node, NodeState::Handled)))
+        .chain(handled.map(|node| (node, NodeState::Handled)))
         .chain(pending.map(|node| (node, NodeState::Pending)))
         .chain(done.map(|node| (node, NodeState::Done)));
     let mut seen = BTreeMap::new();
-    // A run may have been begun by a build with other nodes.
+    // A build with other nodes may have started the run.
     for (node, state) in named.filter(|(node, _)| graph.node(node).is_some()) {
         let kept = seen.entry(node).or_insert(state);
         *kept = state.max(*kept);
@@ -94,7 +94,7 @@ fn seen<'a>(graph: &'a Graph, status: &'a StatusView) -> BTreeMap<&'a str, NodeS
     seen
 }
 
-/// The nodes that a run could come to if it never came through `closed`.
+/// The nodes that are reachable from the start without passing through `closed`.
 fn reachable_without<'a>(graph: &'a Graph, closed: &str) -> BTreeSet<&'a str> {
     let start = graph.start.as_str();
     let mut reached = BTreeSet::new();
@@ -116,7 +116,7 @@ mod tests {
     use crate::{EdgeKind, GraphEdge, GraphNode};
     use serde_json::json;
 
-    /// fetch -> judge -> keep | drop -> end; judge fails over to drop.
+    /// fetch -> judge -> keep | drop -> end; judge falls back to drop.
     fn graph() -> Graph {
         let edge =
             |from: &str, to: &str, kind| GraphEdge { from: from.to_owned(), to: Some(to.to_owned()), kind };
@@ -165,15 +165,15 @@ mod tests {
         json!({ "node": node, "item_id": null, "attempt": 1, "kind": "error", "message": "no" })
     }
 
-    /// A run that goes on.
-    fn status(pending: &[&str], caught: &[&str], failed: Option<&str>, outputs: &[&str]) -> StatusView {
+    /// A live run.
+    fn status(pending: &[&str], handled: &[&str], failed: Option<&str>, outputs: &[&str]) -> StatusView {
         let pending: Vec<_> =
             pending.iter().map(|node| json!({ "node": node, "items": 1, "since": "" })).collect();
         serde_json::from_value(json!({
             "run_id": "r", "workflow": "w", "status": "running", "output": null, "outputs": [],
             "error": failed.map(error), "started_at": "", "finished_at": null, "steps": 3, "updated_at": "",
-            "pending": pending, "handled_failures": caught.len(), "output_nodes": outputs, "trace_id": "",
-            "latest_handled_failures": caught.iter().map(|node| error(node)).collect::<Vec<_>>(),
+            "pending": pending, "handled_failures": handled.len(), "output_nodes": outputs, "trace_id": "",
+            "latest_handled_failures": handled.iter().map(|node| error(node)).collect::<Vec<_>>(),
         }))
         .unwrap()
     }
@@ -184,8 +184,8 @@ mod tests {
         graph.nodes.iter().map(|node| states[&node.name].as_str()).collect::<Vec<_>>().join(" | ")
     }
 
-    fn states(pending: &[&str], caught: &[&str], failed: Option<&str>, outputs: &[&str]) -> String {
-        listed(&graph(), &status(pending, caught, failed, outputs))
+    fn states(pending: &[&str], handled: &[&str], failed: Option<&str>, outputs: &[&str]) -> String {
+        listed(&graph(), &status(pending, handled, failed, outputs))
     }
 
     fn ended(mut status: StatusView, how: Status) -> StatusView {
@@ -194,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_of_a_diamond_are_done_when_the_run_is() {
+    fn both_paths_of_a_diamond_are_done_when_the_run_is() {
         let completed = ended(status(&[], &[], None, &["d"]), Status::Completed);
         assert_eq!(listed(&diamond(), &completed), "done | done | done | done | done | done | not reached");
     }
 
     #[test]
-    fn what_is_not_pending_behind_a_direct_edge_has_run() {
+    fn a_target_of_a_direct_edge_has_run_unless_pending() {
         let running = status(&["b2"], &[], None, &[]);
         assert_eq!(
             listed(&diamond(), &running),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failure_or_a_cancellation_cut_short_was_reached() {
+    fn the_other_path_of_a_failed_run_was_reached() {
         let failed = ended(status(&[], &[], Some("b"), &[]), Status::Failed);
         assert_eq!(
             listed(&diamond(), &failed),
@@ -226,19 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_was_caught_leads_to_the_fallback_alone() {
-        let caught = ended(status(&[], &["c"], None, &["d"]), Status::Completed);
-        assert_eq!(listed(&diamond(), &caught), "done | done | handled | done | not reached | done | done");
-        let mut forgotten = ended(status(&[], &[], None, &["d"]), Status::Completed);
-        forgotten.handled_failures = 1;
+    fn a_handled_failure_leads_to_the_fallback_only() {
+        let handled = ended(status(&[], &["c"], None, &["d"]), Status::Completed);
+        assert_eq!(listed(&diamond(), &handled), "done | done | handled | done | not reached | done | done");
+        let mut unknown = ended(status(&[], &[], None, &["d"]), Status::Completed);
+        unknown.handled_failures = 1;
         assert_eq!(
-            listed(&diamond(), &forgotten),
+            listed(&diamond(), &unknown),
             "done | done | done | done | not reached | done | not reached"
         );
     }
 
     #[test]
-    fn a_gathering_node_waits_while_the_run_goes_on() {
+    fn a_gathering_node_of_a_live_run_is_reached() {
         let mut graph = diamond();
         graph.nodes[4].gathers = true;
         let running = status(&["b2"], &[], None, &[]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_way_leads_through_is_done() {
+    fn nodes_on_every_path_are_done() {
         assert_eq!(
             states(&["fetch"], &[], None, &[]),
             "pending | not reached | not reached | not reached | not reached"
@@ -259,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_from_those_that_were_caught() {
+    fn failures_differ_from_handled_failures() {
         assert_eq!(
             states(&[], &["judge"], Some("drop"), &[]),
             "done | handled | not reached | failed | not reached"
         );
-        // A loop has brought the run back to where a failure was caught.
+        // A loop brought the run back to the node whose failure was handled.
         assert_eq!(
             states(&["judge"], &["judge"], None, &[]),
             "done | pending | not reached | not reached | not reached"
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_other_builds_and_branches_without_a_node_tell_nothing() {
+    fn nodes_of_other_builds_are_ignored() {
         assert_eq!(
             states(&["gone"], &["gone"], None, &[]),
             "not reached | not reached | not reached | not reached | not reached"

@@ -1,63 +1,63 @@
-//! What can go wrong while a workflow runs.
+//! Errors of nodes, steps and runs.
 
 use std::time::Duration;
 
 /// The error of a node, of a step and of a run.
 ///
-/// The first five variants and their texts are those of the interface that Jetway implements; code written against
-/// it matches on them.
+/// The first five variants and their messages are part of the floxide interface: code that is written for it matches on
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Anything a node wants to say in a sentence.
+    /// Any other error; the text describes it.
     #[error("Generic error: {0}")]
     Generic(String),
-    /// The run, or the process that executes it, was told to stop.
+    /// The run was cancelled, or its process is stopping.
     #[error("Workflow cancelled")]
     Cancelled,
-    /// The time limit of the step passed.
+    /// The step exceeded its time limit.
     #[error("Workflow timed out after {0:?}")]
     Timeout(Duration),
-    /// There is no run of that id.
+    /// There is no run with that id.
     #[error("Workflow has not been started")]
     NotStarted,
-    /// The run has ended, so there is nothing to resume.
+    /// The run has ended.
     #[error("Workflow already completed")]
     AlreadyCompleted,
-    /// A node panicked; the text is the panic's own.
+    /// A node panicked; the text is the message of the panic.
     #[error("node panicked: {0}")]
     Panicked(String),
     /// A value could not be encoded or decoded.
-    #[error("{what} cannot be {action}: {reason}")]
+    #[error("cannot {action} {what}: {reason}")]
     Codec {
-        /// The value, in words: `input of node "parse"`.
+        /// What the value is: `input of node "parse"`.
         what: String,
-        /// `encoded` or `decoded`.
+        /// `encode` or `decode`.
         action: &'static str,
-        /// The codec's own words.
+        /// The error of the codec.
         reason: String,
     },
-    /// A bound was exceeded; the text says which and by how much.
+    /// A limit was exceeded; the text says which, and by how much.
     #[error("limit exceeded: {0}")]
     Limit(String),
-    /// The work of the run ended and no terminal node produced an output.
+    /// All work of the run is done, and no terminal node produced an output.
     #[error("the run ended without an output: every branch was held, filtered out or ended early")]
     NoOutput,
-    /// The run failed elsewhere; the text is the recorded error.
+    /// The run failed in another process; the text is the recorded error.
     #[error("{0}")]
     Failed(String),
-    /// What keeps runs and work items did not answer, or refused.
+    /// A store did not answer, or refused.
     #[error("storage: {0}")]
     Storage(String),
 }
 
 impl Error {
-    /// Whether the same call may succeed later without a change: storage that did not answer, a time limit.
+    /// Whether the same call may succeed later: after an error of a store, or an exceeded time limit.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Storage(_) | Self::Timeout(_))
     }
 
-    /// A short stable word for the kind, for attributes and records.
+    /// A stable word for the kind of error, for span attributes and records.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Generic(_) => "error",
@@ -74,19 +74,19 @@ impl Error {
         }
     }
 
-    /// A value that cannot be encoded; `what` names it.
+    /// A value cannot be encoded; `what` names it.
     pub fn encode(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
-        Self::Codec { what: what.into(), action: "encoded", reason: reason.into().to_string() }
+        Self::Codec { what: what.into(), action: "encode", reason: reason.into().to_string() }
     }
 
-    /// A value that cannot be decoded; `what` names it.
+    /// A value cannot be decoded; `what` names it.
     pub fn decode(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
-        Self::Codec { what: what.into(), action: "decoded", reason: reason.into().to_string() }
+        Self::Codec { what: what.into(), action: "decode", reason: reason.into().to_string() }
     }
 }
 
-/// What to do where a value is larger than it may be, as the end of a sentence.
-pub const STORE_ELSEWHERE: &str = "store large values elsewhere, and pass on where they are";
+/// What to do about a value that exceeds a limit, as the end of a message.
+pub const STORE_ELSEWHERE: &str = "store large values elsewhere and pass references to them";
 
-/// The name of [`Error`] in code written against floxide.
+/// The name of [`Error`] in the floxide interface.
 pub type FloxideError = Error;

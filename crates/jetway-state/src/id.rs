@@ -6,36 +6,32 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, sync::LazyLock};
 
-/// A name that is not fit for its use.
+/// A name that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bad {what} {name:?}: use 1 to {longest} characters out of A-Z, a-z, 0-9, _ and -")]
+#[error("invalid {what} {name:?}: use 1 to {max} characters from A-Z, a-z, 0-9, _ and -")]
 pub struct BadName {
-    /// What was to be named.
+    /// What the name is for.
     pub what: &'static str,
-    /// The name that was given.
+    /// The name.
     pub name: String,
-    /// How long a name may be.
-    pub longest: usize,
+    /// The largest length of such a name.
+    pub max: usize,
 }
 
-fn checked(what: &'static str, longest: usize, name: &str) -> Result<String, BadName> {
-    let fits = (1..=longest).contains(&name.len())
+fn checked(what: &'static str, max: usize, name: &str) -> Result<String, BadName> {
+    let fits = (1..=max).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if fits {
-        Ok(name.to_owned())
-    } else {
-        Err(BadName { what, name: name.chars().take(80).collect(), longest })
-    }
+    if fits { Ok(name.to_owned()) } else { Err(BadName { what, name: name.chars().take(80).collect(), max }) }
 }
 
-fn fit(longest: usize, name: &str) -> String {
+fn fit(max: usize, name: &str) -> String {
     let digest = digest_text(&[name.as_bytes()]);
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
-    let kept: String = name.chars().take(longest - digest.len() - 1).map(allowed).collect();
+    let kept: String = name.chars().take(max - digest.len() - 1).map(allowed).collect();
     format!("{kept}-{digest}")
 }
 
-/// 80 bits of a digest: with a million items in one run the odds of a collision are below one in 10^12.
+/// 80 bits of a digest: with a million items in one run the probability of a collision is below 10^-12.
 fn digest_text(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -57,7 +53,7 @@ macro_rules! name {
             /// Checks a name.
             ///
             /// # Errors
-            /// Says which characters and lengths are allowed.
+            /// [`BadName`], with the characters and lengths that are allowed.
             pub fn new(name: &str) -> Result<Self, BadName> {
                 checked($what, $longest, name).map(Self)
             }
@@ -92,7 +88,7 @@ macro_rules! name {
 }
 
 name!(
-    /// What keeps the runs of several teams apart on one server: `[A-Za-z0-9_-]{1,32}`.
+    /// The prefix that separates teams on one server: `[A-Za-z0-9_-]{1,32}`.
     Namespace, "namespace", 32
 );
 name!(
@@ -100,11 +96,11 @@ name!(
     WorkflowName, "workflow name", 64
 );
 name!(
-    /// The name of one execution of a workflow: `[A-Za-z0-9_-]{1,64}`.
+    /// The id of a run: `[A-Za-z0-9_-]{1,64}`.
     RunId, "run id", 64
 );
 name!(
-    /// The name of a work item within its run: derived, never random, so that a step that runs twice names the same
+    /// The id of a work item within its run. It is derived, never random, so that a step that runs twice creates the same
     /// successors.
     ItemId, "work item id", 64
 );
@@ -112,8 +108,8 @@ name!(
 macro_rules! fitted {
     ($($type:ident, $longest:literal;)+) => {$(
         impl $type {
-            /// The name itself where it is fit, else one that is: `_` for what is not allowed, cut off, and a digest
-            /// behind it, so that two names stay two. For names that are told, and are no part of a subject or a key.
+            /// The name itself if it is valid. Otherwise a valid name made of it: characters that are not allowed become
+            /// `_`, it is shortened, and a digest is added so that different names stay different.
             pub fn fitted(name: &str) -> Self {
                 Self::new(name).unwrap_or_else(|_| Self(fit($longest, name)))
             }
@@ -129,7 +125,7 @@ impl Default for Namespace {
     }
 }
 
-/// Lower case letters and digits only, so that `-` can set a position apart.
+/// Lower case letters and digits only, so that `-` can separate a position.
 static ALPHABET: LazyLock<Option<Encoding>> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
@@ -137,23 +133,23 @@ static ALPHABET: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 });
 
 impl ItemId {
-    /// Leaves room for `-` and any position.
-    const LONGEST_FAN_OUT: usize = 64 - 1 - 10;
+    /// The largest length of the id of a fan-out: leaves room for `-` and any position.
+    const MAX_FAN_OUT: usize = 64 - 1 - 10;
 
-    /// The item that a run starts with.
+    /// The first item of a run.
     pub fn start() -> Self {
         Self("start".to_owned())
     }
 
-    /// The item that goes on from `parent` alone: its only successor, or the `position`th one outside the engine.
+    /// The only successor of `parent`; outside the engine the successor number `position`.
     pub fn successor(parent: &str, position: usize) -> Self {
         Self::derived(&[parent.as_bytes(), b"next", &position.to_be_bytes()])
     }
 
-    /// The fan-out that `item` opens: of the item's own name, or of one that is derived from it where the names of its
-    /// branches would be too long. Fan-outs within fan-outs have ever longer names.
+    /// The fan-out that `item` opens: its id is that of the item, or is derived from it if the ids of the branches would be
+    /// too long. The ids of nested fan-outs grow with the depth.
     pub fn fan_out(item: &Self) -> Self {
-        if item.0.len() <= Self::LONGEST_FAN_OUT && !is_broken(BrokenRule::RandomItemIds) {
+        if item.0.len() <= Self::MAX_FAN_OUT && !is_broken(BrokenRule::RandomItemIds) {
             return item.clone();
         }
         Self::derived(&[item.0.as_bytes(), b"fan-out"])
@@ -164,7 +160,7 @@ impl ItemId {
         Self(format!("{fan_out}-{position}"))
     }
 
-    /// The item that runs the gathering node `node` when `fan_out` closes.
+    /// The item of the gathering node `node` when `fan_out` closes.
     pub fn gathered(fan_out: &Self, node: &str) -> Self {
         Self::derived(&[fan_out.0.as_bytes(), b"gather", node.as_bytes()])
     }
@@ -172,7 +168,7 @@ impl ItemId {
     /// The fan-out and the position of a branch; `None` for every other item.
     pub fn as_branch(&self) -> Option<(Self, u32)> {
         let (fan_out, position) = self.0.rsplit_once('-').filter(|(fan_out, _)| !fan_out.is_empty())?;
-        // One spelling for each position, or one branch would have many ids.
+        // Only the canonical number: one branch must not have two ids.
         let number: u32 = position.parse().ok()?;
         (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
     }
@@ -185,7 +181,7 @@ impl ItemId {
     }
 }
 
-/// Which run: a workflow's name and a run id.
+/// Identifies a run: workflow name and run id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunKey {
     /// The workflow.
@@ -195,7 +191,7 @@ pub struct RunKey {
 }
 
 impl RunKey {
-    /// Names a run of a workflow.
+    /// The key of a run of a workflow.
     pub fn new(workflow: WorkflowName, run_id: RunId) -> Self {
         Self { workflow, run_id }
     }
@@ -207,8 +203,8 @@ impl fmt::Display for RunKey {
     }
 }
 
-/// Which write a snapshot came from: the writer, and the number of the write. Unique, so that a writer that got no
-/// answer can tell by reading whether it was its own write that won.
+/// The id of the write that a snapshot comes from: the writer, and the number of the write. It is unique, so that a writer that
+/// got no answer can find out by reading whether its write succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct CommitId {
     /// A random number of the writing process.

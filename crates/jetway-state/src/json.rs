@@ -1,14 +1,14 @@
-//! CBOR values as JSON, for people and for clients in other languages.
+//! CBOR values as JSON, for users and for clients in other languages.
 
 use crate::Error;
 use ciborium::Value as Cbor;
 use serde_json::{Map, Number, Value as Json};
 
-/// Turns an encoded value into JSON as `serde_json` would have written it: bytes become a list of numbers, keys become
-/// text, a number that JSON has not becomes null.
+/// Converts an encoded value into the JSON that `serde_json` would write for it: bytes become a list of numbers, keys become
+/// strings, a number that JSON cannot represent becomes null.
 ///
 /// # Errors
-/// [`Error::Codec`] where the bytes are not CBOR.
+/// [`Error::Codec`] if the bytes are not CBOR.
 pub fn from_cbor(bytes: &[u8]) -> Result<Json, Error> {
     let value: Cbor = ciborium::from_reader(bytes).map_err(|error| Error::decode("a value", error))?;
     Ok(json(value))

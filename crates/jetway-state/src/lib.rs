@@ -1,9 +1,9 @@
-//! The rules of Jetway: what the record of a run is and how it changes.
+//! The rules of Jetway: the record of a run, and how it changes.
 //!
-//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use.
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports the public items.
 //!
-//! Every function of this crate is pure: no I/O, no clock, no randomness, no task. The compiler holds this: the crate
-//! depends neither on tokio nor on a source of time or randomness, and clippy refuses those of the standard library.
+//! Every function of this crate is pure: no I/O, no clock, no randomness, no tasks. The crate depends neither on tokio nor on
+//! a source of time or randomness, and clippy refuses those of the standard library (`clippy.toml`).
 
 #![deny(missing_docs)]
 

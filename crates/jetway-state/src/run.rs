@@ -1,13 +1,13 @@
-//! The rules of the engine: what a run's record is and how it changes.
+//! The rules of the engine: the record of a run, which is its snapshot, and how it changes.
 //!
-//! Everything in here is a pure function of its arguments: no I/O, no clock, no randomness. The rest of Jetway carries
-//! out what these functions decide.
+//! Every function is a pure function of its arguments: no I/O, no clock, no randomness. The rest of Jetway carries out
+//! what these functions decide.
 //!
 //! ```text
-//! begin(start)                    -> (snapshot, effects)
-//! apply(snapshot, attempt)        -> (snapshot', effects), or the attempt is discarded
-//! control::cancel, pause, ..(snapshot) -> (snapshot', effects), or the run is not in a state for it
-//! recover(snapshot, ticket)       -> the tickets that a lost worker may not have published
+//! begin(input)                      -> snapshot, first ticket
+//! apply(snapshot, attempt)          -> snapshot', tickets, effects; or the attempt is discarded
+//! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
+//! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
 //! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
 //!
@@ -15,15 +15,15 @@
 //! |---|---|---|
 //! | `Next`, one successor | the item is replaced by its successor | discarded |
 //! | `Next`, several; `NextAll` | the item is replaced by a fan-out | discarded |
-//! | `Next` to a gathering node | the branch arrives; the last open branch fires the node | discarded |
-//! | an output | the output is kept; the branch ends | discarded |
+//! | `Next` to a gathering node | the value arrives; the last open branch makes the node ready | discarded |
+//! | an output | the output is recorded; the branch ends | discarded |
 //! | `Hold` | the branch ends | discarded |
-//! | `Await` | the item stays, and waits for a child run that is to be started | discarded |
-//! | `Started` | the child run is known to be started | discarded |
-//! | `HandledFailures` | as `Next`, and the error is counted | discarded |
+//! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
+//! | `Started` | the child run is recorded as started | discarded |
+//! | `Handled` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
-//! When no item and no fan-out is left the run is Completed, or Failed where it has no output.
+//! When no item and no fan-out is left, the run is Completed, or Failed if it has no output.
 
 mod apply;
 mod attempt;

@@ -3,19 +3,19 @@
 use crate::run::Trace;
 use serde::{Deserialize, Serialize};
 
-/// W3C trace context, as it stands in headers.
+/// W3C trace context, as in headers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TraceHeaders {
-    /// `traceparent`, where there is one.
+    /// `traceparent`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// `tracestate`, where there is one.
+    /// `tracestate`, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
 }
 
-/// The place of a run in a trace: under the caller's span where its `traceparent` names one, at the root of the trace
-/// `own_trace` otherwise. Ids of zero, which the recommendation forbids, become one.
+/// The trace of a run: a child of the caller's span if the `traceparent` names one, else the root of the trace `own_trace`.
+/// Ids of zero, which the recommendation forbids, become one.
 pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
     let span_id = span.max(1);
     match headers.parent.as_deref().and_then(parse) {
@@ -32,8 +32,8 @@ pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
     }
 }
 
-/// Version, trace, parent and flags of a W3C `traceparent`; `None` where it breaks the rules, which then starts a new
-/// trace, as the recommendation has it.
+/// Trace, parent and flags of a W3C `traceparent`. `None` if it is not valid: then a new trace starts, as the recommendation
+/// says.
 fn parse(header: &str) -> Option<(u128, u64, u8)> {
     let mut parts = header.trim().split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -52,7 +52,7 @@ fn parse(header: &str) -> Option<(u128, u64, u8)> {
 }
 
 impl Trace {
-    /// As headers of a message: the run's span is the parent of what the message leads to.
+    /// As headers of a message: the span of the run is the parent of the spans of the receiver.
     pub fn headers(&self) -> TraceHeaders {
         TraceHeaders {
             parent: Some(format!("00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)),

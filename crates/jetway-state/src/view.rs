@@ -1,4 +1,4 @@
-//! What a run looks like from outside: the JSON of `status` and of the done message.
+//! The JSON that clients see of a run: its result and its status.
 
 use crate::{
     ItemId, RunId, Timestamp, WorkflowName, json,
@@ -15,19 +15,19 @@ pub struct DoneView {
     pub run_id: RunId,
     /// The workflow.
     pub workflow: WorkflowName,
-    /// How it ended.
+    /// The final status.
     pub status: Status,
     /// The first terminal output in commit order.
     pub output: Option<Value>,
     /// Every terminal output, in commit order.
     pub outputs: Vec<Value>,
-    /// Why it failed.
+    /// The error of a failed run.
     pub error: Option<ErrorView>,
-    /// When it began, in RFC 3339.
+    /// The time of the start, in RFC 3339.
     pub started_at: String,
-    /// When it ended, in RFC 3339.
+    /// The time of the end, in RFC 3339.
     pub finished_at: Option<String>,
-    /// How many steps were committed.
+    /// The number of committed steps.
     pub steps: u64,
 }
 
@@ -42,31 +42,31 @@ pub struct ErrorView {
     pub attempt: u32,
     /// A stable word for the kind: `error`, `panic`, `timeout`, `codec`, `limit`, `no_output`, ...
     pub kind: String,
-    /// The error's own words.
+    /// The message of the error.
     pub message: String,
 }
 
-/// A run as it stands.
+/// The status of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatusView {
-    /// The result so far, in the shape of the done message.
+    /// The result so far, with the fields of the result message.
     #[serde(flatten)]
     pub run: DoneView,
-    /// When it was last written, in RFC 3339.
+    /// The time of the last commit, in RFC 3339.
     pub updated_at: String,
-    /// What is to be run, by node.
+    /// The pending items, by node.
     pub pending: Vec<PendingView>,
     /// The child runs that items wait for, as `workflow/run_id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<String>,
-    /// Why the run does not go on, where that is known: nobody serves it, or it is paused.
+    /// Why the run makes no progress, if that is known: no host serves it, it is paused, or it waits for child runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
-    /// How many failures a fallback caught.
+    /// The number of failures that an `on_failure` edge handled.
     pub handled_failures: u64,
-    /// The latest of them.
+    /// The latest of these failures.
     pub latest_handled_failures: Vec<ErrorView>,
-    /// The nodes that gave an output, each once, in the order of their first one.
+    /// The nodes that produced an output, each once, in the order of their first output.
     #[serde(default)]
     pub output_nodes: Vec<String>,
     /// The trace, as 32 hexadecimal digits.
@@ -76,38 +76,38 @@ pub struct StatusView {
 /// Pending work items of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingView {
-    /// The node; `None` for branches whose payloads are beside the snapshot.
+    /// The node; `None` for branches whose inputs are in chunks.
     pub node: Option<String>,
-    /// How many of its items are pending.
+    /// The number of pending items.
     pub items: usize,
-    /// How many of them wait for a place at the node, which takes only so many at a time.
+    /// How many of them wait for a slot, because the node has a limit (`at_most`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting: usize,
-    /// Since when the oldest is, in RFC 3339.
+    /// Since when the oldest item is pending, in RFC 3339.
     pub since: String,
 }
 
 impl DoneView {
-    /// When the run began whose result this is; `None` where the JSON does not say so.
-    pub fn began(result: &[u8]) -> Option<Timestamp> {
+    /// The start time of the run of a result; `None` if the JSON has none.
+    pub fn started_at(result: &[u8]) -> Option<Timestamp> {
         #[derive(Deserialize)]
-        struct Began {
+        struct Started {
             started_at: String,
         }
-        let began: Began = serde_json::from_slice(result).ok()?;
-        Timestamp::parse(&began.started_at)
+        let result: Started = serde_json::from_slice(result).ok()?;
+        Timestamp::parse(&result.started_at)
     }
 
-    /// Whether a result is that of a later run than the one that is there. A name can be used again when the record of its run
-    /// is forgotten, which may be sooner than its result is. What is no result at all, as a stranger may have published, makes
-    /// way as well.
-    pub fn supersedes(result: &[u8], there: &[u8]) -> bool {
-        Self::began(result).is_some_and(|new| Self::began(there).is_none_or(|old| new > old))
+    /// Whether a result belongs to a later run than the stored one. A run id can be used again when the record of its run has
+    /// expired, which may be before its result does. A stored message that is not a result is replaced too.
+    pub fn supersedes(result: &[u8], stored: &[u8]) -> bool {
+        Self::started_at(result).is_some_and(|new| Self::started_at(stored).is_none_or(|old| new > old))
     }
 
-    /// Whether a result is that of a run that began at `since` or later. Where that is zero, whatever is there is one.
+    /// Whether a result belongs to a run that started at `since` or later. If `since` is zero, a message without a start time
+    /// does too.
     pub fn is_since(result: &[u8], since: Timestamp) -> bool {
-        Self::began(result).map_or(since == Timestamp::default(), |began| began >= since)
+        Self::started_at(result).map_or(since == Timestamp::default(), |started_at| started_at >= since)
     }
 }
 
@@ -171,8 +171,7 @@ fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
 }
 
 impl StatusView {
-    /// Says that the run waits for a host, where none of those that are alive serves its workflow and nothing else is known
-    /// to hold it up.
+    /// Adds that the run waits for a host, if no live host serves its workflow and there is no other reason.
     #[must_use]
     pub fn served_by<'a>(mut self, served: impl IntoIterator<Item = &'a WorkflowName>) -> Self {
         let waits = self.run.status == Status::Running && self.waiting_for.is_none();
@@ -184,15 +183,15 @@ impl StatusView {
     }
 }
 
-/// Why the run does not go on, as far as its record says.
+/// Why the run makes no progress, as far as its record says.
 fn waiting_for(snapshot: &Snapshot) -> Option<String> {
     match snapshot.status {
-        Status::Paused => Some("the run is paused: resume it to go on".to_owned()),
+        Status::Paused => Some("the run is paused: resume it".to_owned()),
         Status::Running if snapshot.waits_for_children() => {
             let first = snapshot.children.values().next()?;
             Some(match snapshot.children.len() {
-                1 => format!("child run {first} goes on"),
-                children => format!("{children} child runs go on, {first} among them"),
+                1 => format!("child run {first}"),
+                children => format!("{children} child runs, such as {first}"),
             })
         }
         Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
@@ -222,8 +221,8 @@ fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
             }
             named += items;
         }
-        for seed in branches.inline.values().filter(|seed| !branches.bounded.contains_key(&seed.node)) {
-            add(Some(&seed.node), 1, 0, since);
+        for branch in branches.inline.values().filter(|branch| !branches.bounded.contains_key(&branch.node)) {
+            add(Some(&branch.node), 1, 0, since);
             named += 1;
         }
         let elsewhere = (branches.open() as usize).saturating_sub(named);

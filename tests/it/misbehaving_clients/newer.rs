@@ -30,8 +30,7 @@ async fn a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     host.ticket("from-tomorrow", "start", sealed_ticket).await?;
     // And one whose ticket is newer as well.
     host.ticket("from-tomorrow", "start-1", |ticket| Ok(newer(sealed_ticket(ticket)?))).await?;
-    let letter = host
-        .buried("cannot-run", "written in format 2, and this build reads up to format 1: update this host");
+    let letter = host.buried("cannot-run", "has format 2; this build reads up to format 1: update this host");
     let letter = letter.await?;
     assert!(said(&letter, "Jetway-Reason").contains("run chain/from-tomorrow"), "{letter:?}");
     // Others go on all the while, and the listing of runs tells of both.

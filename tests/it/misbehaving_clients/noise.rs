@@ -176,10 +176,10 @@ async fn p7_a_host_goes_on_whatever_is_said_to_it() -> Result<()> {
     host.works().await?;
     for (why, reason) in [
         ("bad-input", "input of workflow"),
-        ("bad-run-id", "bad run id \"a b\""),
+        ("bad-run-id", "invalid run id \"a b\""),
         ("undecodable-ticket", "is not in Jetway's format"),
         ("undecodable-ticket", "the ticket is for item"),
-        ("cannot-run", &format!("the record of run {} cannot be read", chain("victim")?)),
+        ("cannot-run", &format!("cannot decode the record of run {}", chain("victim")?)),
         ("cannot-run", &format!("it is the record of run {}", chain("another")?)),
         ("unknown-workflow", "no host has ever served a workflow named"),
     ] {

@@ -75,16 +75,16 @@ static ORDERS: LazyLock<Arc<dyn AnyWorkflow>> = LazyLock::new(|| {
 
 /// Any bytes as the input of a run; the first one says how it is encoded.
 pub(crate) fn starts(bytes: &[u8]) -> bool {
-    let Some((first, encoded)) = bytes.split_first() else { return false };
+    let Some((first, bytes)) = bytes.split_first() else { return false };
     let encoding = if first % 2 == 0 { Encoding::Json } else { Encoding::Cbor };
-    let input = match ORDERS.run_input(encoded, encoding) {
+    let input = match ORDERS.run_input(bytes, encoding) {
         Ok(input) => input,
         Err(refused) => {
             assert!(refused.to_string().contains("orders"), "{refused}");
             return false;
         }
     };
-    let again = ORDERS.run_input(encoded, encoding).expect("it was taken before");
+    let again = ORDERS.run_input(bytes, encoding).expect("it was taken before");
     assert_eq!(input.digest(), again.digest(), "one input has two digests");
     let key = RunKey::new(ORDERS.name().clone(), RunId::new("r").expect("a run id"));
     let commit = CommitId::default();

@@ -1,8 +1,8 @@
-//! What goes wrong between the engine and its backend.
+//! Errors of backends.
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-/// An error of a backend: a kind to act on, a sentence, and what it came from.
+/// An error of a backend: a kind to act on, a message, and its cause.
 #[derive(Debug, Clone)]
 pub struct BackendError {
     kind: BackendErrorKind,
@@ -10,44 +10,44 @@ pub struct BackendError {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What the caller of a backend acts on.
+/// The kind of an error, for the caller to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BackendErrorKind {
-    /// The compare-and-swap lost: somebody else has written. Load again.
+    /// The compare-and-swap failed: another writer came first. Load again.
     Conflict,
-    /// The backend did not answer, or not in a way that tells what became of the call. The same call may succeed later.
+    /// The backend did not answer, or its answer leaves open whether the call succeeded. The same call may succeed later.
     Unavailable,
-    /// A limit of the backend is reached: nothing was stored, and the same call succeeds once somebody has made room.
+    /// A limit of the backend is reached: nothing was stored. The same call succeeds when an operator has made room.
     NoRoom,
-    /// The value is larger than the backend can keep. It will never succeed.
+    /// The value is larger than the backend can store. A retry does not help.
     TooLarge,
-    /// What was read is not what any build can read.
+    /// No build can read the stored value.
     Corrupt,
-    /// What was read was written by a newer build: this one leaves it alone.
+    /// A newer build wrote the value: this one leaves it as it is.
     Newer,
-    /// The connection has ended for good: nothing succeeds until a new one is made.
+    /// The connection is closed: nothing succeeds without a new one.
     Closed,
-    /// The backend is set up in a way that this build cannot work with.
+    /// The backend has a configuration that this build cannot use.
     Misconfigured,
-    /// The backend refused: permissions, a bad name.
+    /// The backend refused the call: missing permissions, an invalid name.
     Refused,
 }
 
 impl BackendError {
-    /// An error of that kind. `message` is a lowercase sentence that names what was done to what.
+    /// An error of that kind. `message` says what failed, and for which object; it starts in lower case.
     pub fn new(kind: BackendErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// The same error with what it came from.
+    /// The same error with its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// What to act on.
+    /// The kind of the error.
     pub fn kind(&self) -> BackendErrorKind {
         self.kind
     }
@@ -57,7 +57,7 @@ impl BackendError {
         matches!(self.kind, BackendErrorKind::Unavailable | BackendErrorKind::NoRoom)
     }
 
-    /// Whether a compare-and-swap lost.
+    /// Whether a compare-and-swap failed.
     pub fn is_conflict(&self) -> bool {
         self.kind == BackendErrorKind::Conflict
     }

@@ -1,4 +1,4 @@
-//! What crosses the line between the engine and its backend.
+//! The values that the engine and its backend exchange.
 
 use super::{BackendError, BackendErrorKind};
 use async_trait::async_trait;
@@ -13,70 +13,69 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A snapshot as it is kept: an envelope of [`codec`](jetway_state::codec), and the revision that the next write names.
+/// A stored snapshot: an envelope of [`codec`](jetway_state::codec), and its revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Whose snapshot it is, by the place where it is kept.
+    /// The run, according to the key of the entry.
     pub run: RunKey,
-    /// The enveloped snapshot.
+    /// The snapshot in its envelope.
     pub bytes: Bytes,
-    /// Grows with every write of the run; never 0.
+    /// Grows with every write of the run; never 0. The next write has to name it.
     pub revision: u64,
 }
 
 impl Stored {
-    /// The snapshot, and the build that it is written for.
+    /// Decodes the snapshot, and the build that it is written for.
     ///
     /// # Errors
-    /// `Newer` where a newer build wrote it, `Corrupt` where it is none, or another run's.
+    /// `Newer` if a newer build wrote it; `Corrupt` if it is not a snapshot, or that of another run.
     pub fn open(&self) -> Result<(Snapshot, Fingerprint), BackendError> {
         let run = &self.run;
         let (snapshot, build) = Snapshot::open(&self.bytes).map_err(|error| match error {
             EnvelopeError::Newer { .. } => {
-                BackendError::new(BackendErrorKind::Newer, format!("run {run} cannot be read by this host"))
+                BackendError::new(BackendErrorKind::Newer, format!("cannot decode the record of run {run}"))
                     .caused_by(error)
             }
             EnvelopeError::Foreign { .. } | EnvelopeError::Corrupt { .. } => corrupt(run).caused_by(error),
         })?;
-        // Else what is made of it would be written over another run.
+        // Otherwise the next write would replace the snapshot of another run.
         if snapshot.key() != *run {
-            return Err(corrupt(run).caused_by(NotItsOwn(snapshot.key())));
+            return Err(corrupt(run).caused_by(OtherRun(snapshot.key())));
         }
         Ok((snapshot, build))
     }
 }
 
 fn corrupt(run: &RunKey) -> BackendError {
-    let sentence = format!(
-        "the record of run {run} cannot be read, and is left as it is (restore it, or remove it and start the run again)"
-    );
-    BackendError::new(BackendErrorKind::Corrupt, sentence)
+    let message =
+        format!("cannot decode the record of run {run} (restore it, or delete it and start the run again)");
+    BackendError::new(BackendErrorKind::Corrupt, message)
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("it is the record of run {0}")]
-struct NotItsOwn(RunKey);
+struct OtherRun(RunKey);
 
 /// One compare-and-swap write of a run.
 #[derive(Debug, Clone)]
 pub struct SnapshotWrite {
-    /// Which run.
+    /// The run.
     pub run: RunKey,
-    /// The id that the snapshot carries: by it a writer that got no answer knows its own write again.
+    /// The id that the snapshot contains: a writer that got no answer finds its own write by it.
     pub commit: CommitId,
-    /// The revision to replace; 0 where the run must not exist.
+    /// The revision to replace; 0 if the run must not exist.
     pub expected: u64,
-    /// The run's status. AttemptWithBase runs are kept for the backend's retention time.
+    /// The status of the run. The record of a run that has ended expires after the retention time of the backend.
     pub status: Status,
-    /// A parent run has yet to read how this one ended: it is kept for as long as results are, at the least.
+    /// Whether a parent run has to read the end of this run: the record is then kept at least as long as results.
     pub awaited: bool,
-    /// The enveloped snapshot.
+    /// The snapshot in its envelope.
     pub bytes: Bytes,
-    /// Chunks that the snapshot names: durable before the snapshot is.
+    /// Chunks that the snapshot refers to. They have to be durable before the snapshot is.
     pub chunks: Vec<Chunk>,
 }
 
-/// Tells a worker that an item is pending; a hint, never the truth.
+/// The message that tells a worker that an item is ready. It is a hint: the snapshot decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
     /// The workflow.
@@ -87,143 +86,143 @@ pub struct Ticket {
     pub node: String,
     /// The item.
     pub item: ItemId,
-    /// The revision of the snapshot that made the item pending: an older one need not be looked at.
+    /// The revision at which the item became ready: an older snapshot does not know the item.
     pub revision: u64,
-    /// Which attempt the first delivery of this ticket is, from 1.
+    /// The attempt number of the first delivery, from 1.
     pub attempt: u32,
-    /// When the ticket was made.
+    /// The time of its publication.
     pub at: Timestamp,
-    /// The run's trace.
+    /// The trace of the run.
     pub trace: TraceHeaders,
 }
 
 impl Ticket {
-    /// Which run.
+    /// The key of the run.
     pub fn run(&self) -> RunKey {
         RunKey::new(self.workflow.clone(), self.run_id.clone())
     }
 }
 
-/// The right to a message for a while.
+/// The exclusive right to a message for a limited time.
 #[async_trait]
 pub trait Lease: Send + Sync + fmt::Debug {
-    /// Keeps the message from being delivered again for another lease time.
+    /// Extends the lease by its full duration.
     async fn extend(&self) -> Result<(), BackendError>;
-    /// Settles the message: it is never delivered again. Does not wait for the server.
+    /// Acks the message: it is not delivered again. Does not wait for the server.
     async fn ack(&self) -> Result<(), BackendError>;
-    /// Gives the message back: it is delivered again at once, to anybody.
+    /// Gives the message back: it is delivered again at once, to any worker.
     async fn nak(&self) -> Result<(), BackendError>;
-    /// How long the lease lasts without [`keep_alive`](Self::extend).
+    /// The duration of the lease unless it is [extended](Self::extend).
     fn duration(&self) -> Duration;
 }
 
-/// A ticket, held under a lease.
+/// A ticket that is held under a lease.
 #[derive(Debug)]
 pub struct Delivery {
     /// The ticket.
     pub ticket: Ticket,
     /// The build that published it.
     pub fingerprint: Fingerprint,
-    /// How often the ticket has been delivered, from 1.
+    /// The number of this delivery, from 1.
     pub delivered: u32,
-    /// The lease on it.
+    /// The lease.
     pub lease: Arc<dyn Lease>,
-    /// The worker's slot that it takes up.
+    /// The slot of the worker that it occupies.
     pub slot: OwnedSemaphorePermit,
 }
 
-/// A wish to start a run, unchecked.
+/// A request to start a run, not validated.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StartRequest {
-    /// The workflow's name, as the caller wrote it.
+    /// The name of the workflow, as in the request.
     pub workflow: String,
-    /// The run id: the caller's, or one that is derived so that a redelivery does not start a second run.
+    /// The run id: that of the client, or a derived one that is the same when the message is redelivered.
     pub run_id: String,
     /// The input.
     pub input: Bytes,
-    /// How it is encoded.
+    /// The encoding of the input.
     pub encoding: Encoding,
-    /// The caller's trace.
+    /// The trace of the client.
     pub trace: TraceHeaders,
 }
 
-/// A start message, held under a lease.
+/// A start message that is held under a lease.
 #[derive(Debug)]
 pub struct StartDelivery {
-    /// What it asks for.
+    /// The request.
     pub request: StartRequest,
-    /// The lease on it.
+    /// The lease.
     pub lease: Arc<dyn Lease>,
-    /// The coordinator's slot that it takes up.
+    /// The slot of the coordinator that it occupies.
     pub slot: OwnedSemaphorePermit,
-    /// The message as it came, for the dead-letter stream.
+    /// The original message, for the dead letters.
     pub original: DeadLetter,
 }
 
-/// What cannot be run or decoded, with its reason.
+/// A message that cannot be processed, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeadLetter {
-    /// The workflow, as far as it is known.
+    /// The workflow, if it is known.
     pub workflow: String,
-    /// One word for the reason, fit for a subject: `bad-input`, `unknown-workflow`, ...
+    /// A word for the reason, fit for a subject: `bad-input`, `unknown-workflow`, ...
     pub why: String,
-    /// The reason, in a sentence.
+    /// The reason.
     pub reason: String,
-    /// The subject it came by.
+    /// The subject of the message.
     pub subject: String,
-    /// Its headers.
+    /// The headers of the message.
     pub headers: Vec<(String, String)>,
-    /// Its bytes.
+    /// The payload of the message.
     pub payload: Bytes,
-    /// Names the letter, so that sending it twice has the effect of once.
+    /// The id of the dead letter: publishing it twice has the effect of once.
     pub id: String,
 }
 
-/// Which runs to list.
+/// A query for runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunsQuery {
     /// Only runs of this workflow.
     pub workflow: Option<WorkflowName>,
-    /// Only runs that stand so.
+    /// Only runs with this status.
     pub status: Option<Status>,
-    /// At most so many; 0 stands for 100.
+    /// The size of the page; 0 means 100.
     pub limit: usize,
-    /// Where the last page ended.
+    /// The end of the page before: its [`next`](RunsPage::next).
     pub after: Option<String>,
 }
 
 /// A page of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunsPage {
-    /// The runs, the most lately written ones last.
+    /// The runs, in the order of their last commits.
     pub runs: Vec<Stored>,
-    /// Where the next page begins; `None` where there is none.
+    /// The [`after`](RunsQuery::after) of the next page; `None` if there is none.
     pub next: Option<String>,
 }
 
 /// A run that has not been written for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StaleRun {
-    /// Which run.
+    /// The run.
     pub run: RunKey,
-    /// Its revision: the place in the order of writing.
+    /// Its revision: its place in the order of commits.
     pub revision: u64,
-    /// Whether it was cancelled. Unfinished otherwise.
+    /// Whether it was cancelled. Otherwise it has not ended.
     pub cancelled: bool,
 }
 
-/// A host that is alive.
+/// A live host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostInfo {
-    /// Unique for the process: `[A-Za-z0-9_-]{1,64}`.
+    /// The id of the process: `[A-Za-z0-9_-]{1,64}`.
     pub host: String,
     /// The workflows that it serves, with their fingerprints in hexadecimal.
     pub workflows: Vec<(WorkflowName, String)>,
-    /// How many steps it runs at once.
+    /// The number of steps that it runs at once.
     pub slots: usize,
-    /// When it started, in RFC 3339.
+    /// The time of its start, in RFC 3339.
     pub started_at: String,
-    /// The version of Jetway that it is built with.
+    /// Its version of Jetway.
     pub version: String,
 }

@@ -1,4 +1,4 @@
-//! What the environment says, read once.
+//! The fail point that the environment names, read once.
 
 use super::{FailPoint, UnknownName};
 use jetway_state::broken_rule::{self, BrokenRule};
@@ -13,19 +13,19 @@ use std::{
     },
 };
 
-/// Where the process is to die.
+/// Where the process crashes.
 struct Armed {
     point: FailPoint,
-    /// How often the place is to be reached before.
+    /// How often the place is reached until then.
     left: AtomicU32,
 }
 
-/// Dies here where the environment says so: at once, without unwinding, and with one line on standard error.
+/// Crashes here if the environment says so: aborts, with one line on standard error.
 pub fn fail_point(point: FailPoint) {
     let Some(armed) = armed().filter(|armed| armed.point == point) else {
         return;
     };
-    // Below zero it wraps around: the process is on its way out then.
+    // It wraps around below zero, but the process is aborting then.
     if armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
         die(&format!("the process ends at the fail point {point}"));
     }
@@ -33,12 +33,12 @@ pub fn fail_point(point: FailPoint) {
 
 /// Breaks the rule that the environment names, for the rest of the process.
 pub fn break_rule_of_environment() {
-    if let Some(rule) = told("JETWAY_BROKEN_RULE", BrokenRule::from_str) {
+    if let Some(rule) = parse("JETWAY_BROKEN_RULE", BrokenRule::from_str) {
         broken_rule::arm(rule, rand::random());
     }
 }
 
-/// The items in one piece; one by one where the process is to die between two of them.
+/// The items in one batch; one by one if the process has to crash between two of them.
 pub fn one_by_one<T>(point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Vec<T>> {
     let size = if armed().is_some_and(|armed| armed.point == point) { 1 } else { items.len().max(1) };
     let mut items = items.into_iter();
@@ -47,7 +47,7 @@ pub fn one_by_one<T>(point: FailPoint, items: Vec<T>) -> impl Iterator<Item = Ve
 
 fn armed() -> Option<&'static Armed> {
     static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-    ARMED.get_or_init(|| told("JETWAY_FAIL_POINT", Armed::from_str)).as_ref()
+    ARMED.get_or_init(|| parse("JETWAY_FAIL_POINT", Armed::from_str)).as_ref()
 }
 
 impl FromStr for Armed {
@@ -62,18 +62,18 @@ impl FromStr for Armed {
     }
 }
 
-/// What a variable says. A name that is misspelt must not pass for one that is never reached.
-fn told<T, E: Display>(variable: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+/// Parses a variable. An unknown name aborts: a test must not take it for a fail point that is never reached.
+fn parse<T, E: Display>(variable: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
     let text = env::var(variable).ok().filter(|text| !text.is_empty())?;
     match read(&text) {
-        Ok(told) => Some(told),
+        Ok(value) => Some(value),
         Err(error) => die(&format!("{variable}: {error}")),
     }
 }
 
-#[expect(clippy::print_stderr, reason = "nothing else of the process will ever be said")]
-fn die(words: &str) -> ! {
-    eprintln!("{words}");
+#[expect(clippy::print_stderr, reason = "the process aborts next")]
+fn die(message: &str) -> ! {
+    eprintln!("{message}");
     std::process::abort()
 }
 
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn items_stay_together_where_nothing_is_to_happen() {
+    fn items_stay_together_without_a_fail_point() {
         let parts: Vec<_> = one_by_one(FailPoint::TicketPublished, vec![1, 2, 3]).collect();
         assert_eq!(parts, [[1, 2, 3]]);
         assert_eq!(one_by_one(FailPoint::TicketPublished, Vec::<u8>::new()).count(), 0);

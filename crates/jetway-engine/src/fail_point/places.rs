@@ -1,10 +1,10 @@
-//! The places, by name.
+//! The fail points, by name.
 
 use std::{fmt, str::FromStr};
 
-/// A name that is not one of those that there are.
+/// An unknown name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {what} {name:?}; there are {known}")]
+#[error("unknown {what} {name:?}; use one of {known}")]
 pub struct UnknownName {
     what: &'static str,
     name: String,
@@ -54,53 +54,53 @@ macro_rules! named {
 named! {
     /// A place between two operations.
     FailPoint, "fail point" {
-        /// A start message is taken, nothing is done about it.
+        /// A start message is received, nothing is done.
         StartTaken = "start-taken",
         /// The first snapshot of a run is written, its first ticket is not published.
         StartCreated = "start-created",
         /// The first ticket of a run is published.
         StartTicketed = "start-ticketed",
-        /// All is done about a start message, and it is not settled.
+        /// A start message is processed and not acked.
         StartUnsettled = "start-unsettled",
-        /// A start message is settled.
+        /// A start message is acked.
         StartSettled = "start-settled",
-        /// A ticket is taken, nothing is done about it.
+        /// A ticket is received, nothing is done.
         TicketTaken = "ticket-taken",
-        /// The snapshot that a ticket is about is loaded.
+        /// The snapshot for a ticket is loaded.
         SnapshotLoaded = "snapshot-loaded",
-        /// A node has run, what came of it is in memory.
+        /// A node has run, its outcome is in memory.
         NodeRun = "node-run",
-        /// The chunks of a commit are written, the snapshot that names them is not.
+        /// The chunks of a commit are written, its snapshot is not.
         ChunksWritten = "chunks-written",
         /// The snapshot of a commit is about to be sent.
         SnapshotUnsent = "snapshot-unsent",
-        /// The server has answered to the snapshot of a commit, and nobody has read the answer.
+        /// The server has answered the write of a snapshot, and the answer is not read.
         SnapshotUnanswered = "snapshot-unanswered",
-        /// A step is committed, and nothing is done about its effects.
+        /// A step is committed, its tickets and effects are open.
         Committed = "committed",
-        /// One ticket of those that a commit asks for is published.
+        /// One ticket of a commit is published.
         TicketPublished = "ticket-published",
-        /// All tickets that a commit asks for are published, other effects are not carried out.
+        /// All tickets of a commit are published, its effects are open.
         TicketsPublished = "tickets-published",
-        /// Chunks that nothing names any more are removed.
+        /// Chunks that nothing refers to any more are deleted.
         ChunksDropped = "chunks-dropped",
-        /// All is done about a ticket, and it is not settled.
+        /// A ticket is processed and not acked.
         TicketUnsettled = "ticket-unsettled",
-        /// A ticket is settled.
+        /// A ticket is acked.
         TicketSettled = "ticket-settled",
         /// A step that ends its run is committed, its result is not published.
         RunEnded = "run-ended",
         /// The result of a run is published.
         ResultPublished = "result-published",
-        /// A child run is recorded in its parent's snapshot, and not there yet.
+        /// A child run is recorded in the snapshot of its parent, and does not exist.
         ChildRecorded = "child-recorded",
         /// The first snapshot of a child run is written, its first ticket is not published.
         ChildCreated = "child-created",
-        /// The parent of a run that has ended is told.
+        /// The parent of a run that has ended has its ticket.
         ParentWoken = "parent-woken",
-        /// A child run that nobody waits for any more is cancelled.
+        /// A child run that no item waits for any more is cancelled.
         ChildCancelled = "child-cancelled",
-        /// A run is cancelled, nothing is done about the effects.
+        /// A run is cancelled, its effects are open.
         CancelCommitted = "cancel-committed",
         /// A run is paused.
         PauseCommitted = "pause-committed",

@@ -11,7 +11,7 @@ use std::{
 #[derive(Default)]
 pub(super) struct Hosts {
     alive: BTreeMap<String, HostInfo>,
-    /// The workflows that some host has ever taken starts of.
+    /// The workflows whose starts a host has ever received.
     pub(super) served: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Messages that are held under leases.
+//! A queue whose messages are held under leases.
 
 use super::locked;
 use crate::backend::{BackendError, Lease};
@@ -45,19 +45,19 @@ impl<M> Default for Leases<M> {
 }
 
 impl<M: Clone + Send + 'static> Leases<M> {
-    /// Adds a message unless one that `same` recognises is there.
+    /// Adds a message unless there is one for which `same` returns true.
     pub(super) fn add(&self, lane: &str, message: M, same: impl Fn(&M) -> bool) {
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(lane.to_owned()).or_default();
-        let lives = lane.waiting.iter().any(|(other, _)| same(other))
+        let exists = lane.waiting.iter().any(|(other, _)| same(other))
             || lane.held.values().any(|held| same(&held.message));
-        if !lives {
+        if !exists {
             lane.waiting.push_back((message, 0));
             self.changed.notify_waiters();
         }
     }
 
-    /// Removes a lane and returns the messages that waited in it.
+    /// Removes a lane and returns its waiting messages.
     pub(super) fn remove(&self, lane: &str) -> Vec<M> {
         let removed = locked(&self.lanes).remove(lane);
         removed.into_iter().flat_map(|lane| lane.waiting).map(|(message, _)| message).collect()
@@ -67,8 +67,8 @@ impl<M: Clone + Send + 'static> Leases<M> {
         locked(&self.lanes).keys().cloned().collect()
     }
 
-    /// Every message of a lane that lives.
-    pub(super) fn live(&self, lane: &str) -> Vec<M> {
+    /// All messages of a lane, waiting or held.
+    pub(super) fn messages(&self, lane: &str) -> Vec<M> {
         let lanes = locked(&self.lanes);
         let Some(lane) = lanes.get(lane) else {
             return Vec::new();
@@ -80,41 +80,41 @@ impl<M: Clone + Send + 'static> Leases<M> {
             .collect()
     }
 
-    /// Waits for a free slot and a message.
+    /// Waits for a free slot, then for a message.
     pub(super) async fn take(
         self: &Arc<Self>,
         lane: &str,
         slots: &Arc<Semaphore>,
-        lasts: Duration,
+        duration: Duration,
     ) -> Option<(M, u32, Arc<dyn Lease>, OwnedSemaphorePermit)> {
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let (taken, next_end) = self.try_take(lane, lasts);
+            let (taken, next_expiry) = self.try_take(lane, duration);
             if let Some((message, delivered, id)) = taken {
-                let lease = HeldLease { queue: Arc::clone(self), lane: lane.to_owned(), id, lasts };
+                let lease = HeldLease { queue: Arc::clone(self), lane: lane.to_owned(), id, duration };
                 return Some((message, delivered, Arc::new(lease), slot));
             }
-            match next_end {
-                Some(end) => tokio::select! {
+            match next_expiry {
+                Some(expiry) => tokio::select! {
                     () = changed => {}
-                    () = tokio::time::sleep_until(end) => {}
+                    () = tokio::time::sleep_until(expiry) => {}
                 },
                 None => changed.await,
             }
         }
     }
 
-    /// A waiting message, or one whose lease has ended; else the time when the next lease ends.
-    fn try_take(&self, lane: &str, lasts: Duration) -> (Option<(M, u32, u64)>, Option<Instant>) {
+    /// A waiting message, or one whose lease has expired; otherwise the time when the next lease expires.
+    fn try_take(&self, lane: &str, duration: Duration) -> (Option<(M, u32, u64)>, Option<Instant>) {
         let now = Instant::now();
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(lane.to_owned()).or_default();
-        let ended: Vec<u64> =
+        let expired: Vec<u64> =
             lane.held.iter().filter(|(_, held)| held.until <= now).map(|(id, _)| *id).collect();
-        for id in ended {
+        for id in expired {
             if let Some(held) = lane.held.remove(&id) {
                 lane.waiting.push_back((held.message, held.delivered));
             }
@@ -124,11 +124,11 @@ impl<M: Clone + Send + 'static> Leases<M> {
         };
         let (id, delivered) = (lane.next, delivered + 1);
         lane.next += 1;
-        lane.held.insert(id, Held { message: message.clone(), delivered, until: now + lasts });
+        lane.held.insert(id, Held { message: message.clone(), delivered, until: now + duration });
         (Some((message, delivered, id)), None)
     }
 
-    fn end(&self, lane: &str, id: u64, back: bool) {
+    fn release(&self, lane: &str, id: u64, back: bool) {
         let mut lanes = locked(&self.lanes);
         let Some(lane) = lanes.get_mut(lane) else { return };
         if let Some(held) = lane.held.remove(&id)
@@ -139,10 +139,10 @@ impl<M: Clone + Send + 'static> Leases<M> {
         }
     }
 
-    fn extend(&self, lane: &str, id: u64, lasts: Duration) {
+    fn extend(&self, lane: &str, id: u64, duration: Duration) {
         let mut lanes = locked(&self.lanes);
         if let Some(held) = lanes.get_mut(lane).and_then(|lane| lane.held.get_mut(&id)) {
-            held.until = Instant::now() + lasts;
+            held.until = Instant::now() + duration;
         }
     }
 }
@@ -151,7 +151,7 @@ struct HeldLease<M> {
     queue: Arc<Leases<M>>,
     lane: String,
     id: u64,
-    lasts: Duration,
+    duration: Duration,
 }
 
 impl<M> fmt::Debug for HeldLease<M> {
@@ -163,21 +163,21 @@ impl<M> fmt::Debug for HeldLease<M> {
 #[async_trait]
 impl<M: Clone + Send + 'static> Lease for HeldLease<M> {
     async fn extend(&self) -> Result<(), BackendError> {
-        self.queue.extend(&self.lane, self.id, self.lasts);
+        self.queue.extend(&self.lane, self.id, self.duration);
         Ok(())
     }
 
     async fn ack(&self) -> Result<(), BackendError> {
-        self.queue.end(&self.lane, self.id, false);
+        self.queue.release(&self.lane, self.id, false);
         Ok(())
     }
 
     async fn nak(&self) -> Result<(), BackendError> {
-        self.queue.end(&self.lane, self.id, true);
+        self.queue.release(&self.lane, self.id, true);
         Ok(())
     }
 
     fn duration(&self) -> Duration {
-        self.lasts
+        self.duration
     }
 }

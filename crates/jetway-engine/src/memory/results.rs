@@ -4,7 +4,7 @@ use super::{MemoryBackend, locked};
 use crate::backend::{self, BackendError, DeadLetter};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_state::{RunKey, Timestamp, run::DoneView};
+use jetway_state::{RunKey, Timestamp, view::DoneView};
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 use tokio::sync::Notify;
 
@@ -27,9 +27,9 @@ impl backend::Results for MemoryBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
         locked(&self.results.done)
             .entry(run.clone())
-            .and_modify(|there| {
-                if DoneView::supersedes(&result, there) {
-                    there.clone_from(&result);
+            .and_modify(|stored| {
+                if DoneView::supersedes(&result, stored) {
+                    stored.clone_from(&result);
                 }
             })
             .or_insert_with(|| result.clone());

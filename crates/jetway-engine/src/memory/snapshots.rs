@@ -33,7 +33,12 @@ impl SnapshotStore for MemoryBackend {
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         if write.bytes.len() > self.max_snapshot() {
-            let message = format!("the snapshot of run {} is {} bytes", write.run, write.bytes.len());
+            let message = format!(
+                "the snapshot of run {} is {} bytes; the limit is {}",
+                write.run,
+                write.bytes.len(),
+                self.max_snapshot()
+            );
             return Err(BackendError::new(BackendErrorKind::TooLarge, message));
         }
         let mut kept = locked(&self.snapshots);
@@ -73,7 +78,7 @@ impl SnapshotStore for MemoryBackend {
             Some(Err(_)) => {
                 return Err(BackendError::new(
                     BackendErrorKind::Refused,
-                    "the page's `after` is not a number",
+                    "cannot list runs: `after` is not a number",
                 ));
             }
         };
@@ -115,7 +120,7 @@ impl SnapshotStore for MemoryBackend {
         let mut old: Vec<_> =
             kept.runs.iter().filter(|(_, run)| run.stored.revision > after && run.at < before).collect();
         old.sort_by_key(|(_, run)| run.stored.revision);
-        let looked_at = old.last().map_or(after, |(_, run)| run.stored.revision);
+        let scanned = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
             .filter(|(_, run)| !run.status.is_terminal() || run.status == Status::Cancelled)
@@ -125,7 +130,7 @@ impl SnapshotStore for MemoryBackend {
                 cancelled: run.status == Status::Cancelled,
             })
             .collect();
-        Ok((stale, looked_at))
+        Ok((stale, scanned))
     }
 
     fn max_snapshot(&self) -> usize {

@@ -28,11 +28,11 @@ impl Starts for MemoryBackend {
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<StartDelivery, BackendError>>, BackendError> {
         locked(&self.hosts).served.insert(workflow.to_string());
-        let (queue, lane, lasts) = (Arc::clone(&self.starts), workflow.to_string(), self.lease);
+        let (queue, lane, duration) = (Arc::clone(&self.starts), workflow.to_string(), self.lease);
         Ok(stream::unfold((), move |()| {
             let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
             async move {
-                let ((request, _), _, lease, slot) = queue.take(&lane, &slots, lasts).await?;
+                let ((request, _), _, lease, slot) = queue.take(&lane, &slots, duration).await?;
                 let original = letter(&request);
                 Some((Ok(StartDelivery { request, lease, slot, original }), ()))
             }
@@ -42,20 +42,20 @@ impl Starts for MemoryBackend {
 
     async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
         let served = locked(&self.hosts).served.clone();
-        let mut expelled = 0;
+        let mut moved = 0;
         for lane in self.starts.lanes().into_iter().filter(|lane| !served.contains(lane)) {
-            let live = self.starts.live(&lane);
-            if live.iter().any(|(_, since)| since.elapsed() < grace) {
+            let starts = self.starts.messages(&lane);
+            if starts.iter().any(|(_, since)| since.elapsed() < grace) {
                 continue;
             }
             for (request, _) in self.starts.remove(&lane) {
-                let reason = format!("no host knows a workflow named {lane:?}");
+                let reason = format!("no host serves the workflow {lane:?}");
                 let letter = DeadLetter { why: "unknown-workflow".to_owned(), reason, ..letter(&request) };
                 self.dead_letter(letter).await?;
-                expelled += 1;
+                moved += 1;
             }
         }
-        Ok(expelled)
+        Ok(moved)
     }
 }
 

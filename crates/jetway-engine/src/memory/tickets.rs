@@ -26,12 +26,12 @@ impl TicketQueue for MemoryBackend {
         workflow: &WorkflowName,
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
-        let (queue, lane, lasts) = (Arc::clone(&self.tickets), workflow.to_string(), self.lease);
+        let (queue, lane, duration) = (Arc::clone(&self.tickets), workflow.to_string(), self.lease);
         Ok(stream::unfold((), move |()| {
             let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
             async move {
                 let ((ticket, fingerprint), delivered, lease, slot) =
-                    queue.take(&lane, &slots, lasts).await?;
+                    queue.take(&lane, &slots, duration).await?;
                 Some((Ok(Delivery { ticket, fingerprint, delivered, lease, slot }), ()))
             }
         })
@@ -39,8 +39,8 @@ impl TicketQueue for MemoryBackend {
     }
 
     async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
-        let live = self.tickets.live(run.workflow.as_str());
-        Ok(live
+        let tickets = self.tickets.messages(run.workflow.as_str());
+        Ok(tickets
             .into_iter()
             .filter(|(ticket, _)| ticket.run() == *run)
             .map(|(ticket, _)| ticket.item)

@@ -1,7 +1,7 @@
 //! The cache of snapshots, least recently used runs first to go.
 
-use super::{group::CommitGroup, locked};
-use jetway_state::{RunKey, run::Snapshot};
+use super::{CachedSnapshot, group::CommitGroup, locked};
+use jetway_state::RunKey;
 use lru::LruCache;
 use std::{
     num::NonZeroUsize,
@@ -10,13 +10,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-
-/// A snapshot with the revision that the next write has to replace.
-#[derive(Debug, Clone)]
-pub(crate) struct CachedSnapshot {
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) revision: u64,
-}
 
 /// One slot for each run in use. A run that is evicted costs one read, never a step.
 pub(super) struct RunCache {

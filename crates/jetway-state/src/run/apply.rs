@@ -1,4 +1,4 @@
-//! What an attempt does to a run.
+//! Applying an attempt to a run.
 
 mod admit;
 mod branch;
@@ -20,8 +20,8 @@ use finished::FinishedItem;
 
 /// Applies an attempt to a run: context, finished item, new items, output, error and status change together.
 ///
-/// `None` where the attempt is to be thrown away: the run has ended, or the item is no longer pending because another
-/// worker committed it. Total: there is no record and no attempt for which this panics.
+/// `None` if the attempt is discarded: the run has ended, or the item is not pending any more because another worker committed
+/// it. Total: no record and no attempt makes it panic.
 pub fn apply(
     mut snapshot: Snapshot,
     attempt: AttemptReport,
@@ -59,7 +59,7 @@ pub fn apply(
         }
         EncodedOutcome::Failed(error) => step.fail(error),
     }
-    step.end_run_if_nothing_is_left();
+    step.end_if_done();
     step.admit();
     Some(Applied { snapshot, tickets, effects })
 }

@@ -1,31 +1,31 @@
-//! What came of one attempt at a work item, encoded.
+//! The report of an attempt at a work item, encoded.
 
 use super::snapshot::RunError;
 use crate::{ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 
-/// One attempt at a work item, as a worker reports it.
+/// The report of a worker on one attempt at a work item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptReport {
     /// The item.
     pub item: ItemId,
-    /// The node that ran.
+    /// Its node.
     pub node: String,
-    /// The ticket that the worker holds.
+    /// The item of the ticket that the worker holds.
     pub ticket_item: ItemId,
-    /// Which attempt this is, from 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
-    /// When the attempt ended.
+    /// The time of its end.
     pub timestamp: Timestamp,
     /// The span of the attempt.
     pub span: Option<u64>,
-    /// What the node answered.
+    /// The outcome of the node.
     pub produced: EncodedOutcome,
-    /// The context after the attempt; `None` where it did not change.
+    /// The context after the attempt; `None` if it did not change.
     pub context: Option<Bytes>,
 }
 
-/// What a node answered.
+/// The outcome of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EncodedOutcome {
     /// One value.
@@ -34,26 +34,26 @@ pub enum EncodedOutcome {
     NextAll(Vec<EncodedEmission>),
     /// Nothing.
     Hold,
-    /// Nothing yet: the item waits for this child run.
+    /// Not yet known: the item waits for this child run.
     Await(RunKey),
-    /// Nothing yet: the child run that the item waits for is started.
+    /// Not yet known: the child run that the item waits for is started.
     Started,
-    /// The node failed, and its fallback goes on.
+    /// The node failed, and its `on_failure` edge handles the error.
     Handled(RunError, EncodedEmission),
     /// The node failed.
     Failed(RunError),
 }
 
-/// What one value led to.
+/// What one value of a node leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EncodedEmission {
     /// The successors, in the order of the edges.
     pub successors: Vec<Successor>,
-    /// The value itself, where it is an output of the run.
+    /// The value itself, if it is an output of the run.
     pub output: Option<Bytes>,
 }
 
-/// A work item to come.
+/// A work item that a step creates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
     /// The node to run.
@@ -63,7 +63,7 @@ pub struct Successor {
 }
 
 impl AttemptReport {
-    /// The same attempt, failed with another error and with no change to the context: for a result that cannot be
+    /// The same attempt, failed with this error and without a change of the context: for an outcome that cannot be
     /// committed.
     #[must_use]
     pub fn failed(self, kind: &str, message: String) -> Self {

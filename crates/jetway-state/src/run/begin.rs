@@ -1,4 +1,4 @@
-//! How a run begins to exist.
+//! The start of a run.
 
 use super::{
     effect::TicketFor,
@@ -9,22 +9,22 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a run begins with.
+/// The parts of the first snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begin {
-    /// Which run.
+    /// The run.
     pub key: RunKey,
-    /// The write that makes it exist.
+    /// The id of the first commit.
     pub commit: CommitId,
-    /// When that is.
+    /// The time of the start.
     pub at: Timestamp,
-    /// Its place in a trace.
+    /// Its trace.
     pub trace: Trace,
-    /// The first work item and the context, as the workflow made them of the input.
+    /// The first work item and the context.
     pub input: RunInput,
 }
 
-/// The first work item and the first context of a run.
+/// The first work item and the first context of a run, which the workflow made from the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunInput {
     /// The start node.
@@ -36,8 +36,8 @@ pub struct RunInput {
 }
 
 impl RunInput {
-    /// Stands for the input: the same input gives the same digest, in whatever order its maps were encoded. The order of a
-    /// `HashSet` is not known to be none: inputs want a `BTreeSet`.
+    /// A digest of the input that does not depend on the order in which maps are encoded. It does depend on the order of a
+    /// `HashSet`, so inputs should use a `BTreeSet`.
     pub fn digest(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
         hash.update(codec::canonical(&self.payload));
@@ -45,7 +45,7 @@ impl RunInput {
     }
 }
 
-/// The first snapshot of a run, and the ticket for its first item.
+/// Creates the first snapshot of a run, and the ticket for its first item.
 pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
     let Begin { key, commit, at, trace, input } = begin;
     let id = ItemId::start();
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_a_map_is_no_part_of_an_input() {
+    fn the_order_of_a_map_does_not_change_the_digest() {
         let input = |pairs: &[(&str, u8)]| {
             let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
             let value = ciborium::Value::Array(vec![ciborium::Value::Map(pairs)]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A set of small numbers, one bit each: ten thousand positions take 1,250 bytes.
+/// A set of positions, one bit each: ten thousand positions use 1,250 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BitSet {
@@ -11,7 +11,7 @@ pub struct BitSet {
 }
 
 impl BitSet {
-    /// Adds a position; `false` where it was in already.
+    /// Adds a position. Returns whether it is new.
     pub fn insert(&mut self, position: u32) -> bool {
         let (byte, bit) = split(position);
         if self.bits.len() <= byte {
@@ -22,13 +22,13 @@ impl BitSet {
         new
     }
 
-    /// Whether a position is in.
+    /// Whether the set contains a position.
     pub fn contains(&self, position: u32) -> bool {
         let (byte, bit) = split(position);
         self.bits.get(byte).is_some_and(|bits| bits & bit != 0)
     }
 
-    /// Takes a position out; `false` where it was not in.
+    /// Removes a position. Returns whether it was in the set.
     pub fn remove(&mut self, position: u32) -> bool {
         let (byte, bit) = split(position);
         let Some(bits) = self.bits.get_mut(byte).filter(|bits| **bits & bit != 0) else {
@@ -50,17 +50,17 @@ impl BitSet {
         Some(u32::try_from(byte).ok()? * 8 + 7 - self.bits[byte].leading_zeros())
     }
 
-    /// Whether any position is in both.
-    pub fn meets(&self, other: &Self) -> bool {
+    /// Whether both sets contain a common position.
+    pub fn intersects(&self, other: &Self) -> bool {
         self.bits.iter().zip(&other.bits).any(|(one, other)| one & other != 0)
     }
 
-    /// How many positions are in.
+    /// The number of positions.
     pub fn len(&self) -> u32 {
         self.bits.iter().map(|bits| bits.count_ones()).sum()
     }
 
-    /// Whether no position is in.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.bits.iter().all(|bits| *bits == 0)
     }
@@ -87,14 +87,14 @@ mod tests {
             prop_assert_eq!(positions.len() as usize, model.len());
             prop_assert_eq!(positions.first(), model.first().copied());
             prop_assert_eq!(positions.last(), model.last().copied());
-            prop_assert_eq!(positions.meets(&positions), !model.is_empty());
+            prop_assert_eq!(positions.intersects(&positions), !model.is_empty());
             let before = positions.clone();
             for number in (0..510).step_by(3) {
                 prop_assert_eq!(positions.remove(number), model.remove(&number));
             }
             prop_assert_eq!(positions.first(), model.first().copied());
             prop_assert_eq!(positions.last(), model.last().copied());
-            prop_assert_eq!(positions.meets(&before), !model.is_empty());
+            prop_assert_eq!(positions.intersects(&before), !model.is_empty());
             for number in 0..510 {
                 prop_assert_eq!(positions.contains(number), model.contains(&number));
             }

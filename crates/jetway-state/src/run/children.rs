@@ -1,7 +1,10 @@
-//! Child runs: items that wait for another run, and the way back.
+//! Child runs: items that wait for the end of another run.
 //!
-//! The parent's record comes first: it names the child, then the child is started, then the record says so. Whoever is
-//! lost in between leaves a record by which another one starts the child, or keeps it from being started.
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | the parent's record names the child | the child may not exist | the next attempt at the item starts it; the end of the parent prevents it |
+//! | the child is started | the parent's record does not say so | the next attempt at the item joins it |
+//! | the parent's record says that it is started | complete | - |
 
 #[cfg(test)]
 mod tests;
@@ -13,8 +16,7 @@ use super::{
 };
 use crate::{CommitId, ItemId, RunKey};
 
-/// The item goes on being pending, and waits for `child`, which is to be started. `None` where it is not pending any
-/// more.
+/// The item stays pending and waits for `child`, which has to be started. `None` if the item is not pending any more.
 pub(super) fn awaits(
     mut snapshot: Snapshot,
     attempt: AttemptReport,
@@ -35,7 +37,7 @@ pub(super) fn awaits(
     Some(Applied { snapshot, tickets: Vec::new(), effects })
 }
 
-/// The child of the item is started. `None` where that is known, or is of no use any more.
+/// The child of the item is started. `None` if that is recorded already, or if the item does not wait for it any more.
 pub(super) fn started(mut snapshot: Snapshot, attempt: &AttemptReport, commit: CommitId) -> Option<Applied> {
     if !snapshot.unstarted.remove(&attempt.item) {
         return None;
@@ -45,8 +47,8 @@ pub(super) fn started(mut snapshot: Snapshot, attempt: &AttemptReport, commit: C
     Some(Applied { snapshot, tickets: Vec::new(), effects: Vec::new() })
 }
 
-/// The item waits for no child any more: its child, where that is not known to be started. One that was started has
-/// ended, or the item would wait for it still.
+/// Removes the child of an item. Returns the child if it is not known to be started. A child that is known to be started has
+/// ended, since the item still waited for it.
 pub(super) fn detach_child(snapshot: &mut Snapshot, item: &ItemId) -> Option<RunKey> {
     let child = snapshot.children.remove(item)?;
     snapshot.unstarted.remove(item).then_some(child)
@@ -58,12 +60,12 @@ impl Snapshot {
         self.children.get(item).filter(|_| !self.unstarted.contains(item))
     }
 
-    /// Whether work is pending, and all of it waits for child runs.
+    /// Whether there are pending items, and all of them wait for child runs.
     pub fn waits_for_children(&self) -> bool {
         !self.children.is_empty() && self.pending() == self.children.len()
     }
 
-    /// Whether this is the run that the item of `parent` waits for, or the record that keeps it from being started.
+    /// Whether this is the run that the item of `parent` waits for, or the [`tombstone`](super::tombstone()) in its place.
     pub fn is_child_of(&self, parent: &Parent) -> bool {
         match &self.parent {
             Some(of) => (&of.run, &of.item) == (&parent.run, &parent.item),

@@ -4,19 +4,19 @@ use crate::CommitId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// Names a chunk beside a snapshot: by the commit that wrote it, so that a write that lost its race can never
-/// overwrite what a committed snapshot names.
+/// The name of a chunk. It contains the id of the commit, so that a failed write never overwrites a chunk that a committed
+/// snapshot refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ChunkRef {
-    /// The commit that wrote it.
+    /// The commit that writes it.
     pub commit: CommitId,
-    /// Counts the chunks of one commit.
+    /// The number of the chunk within the commit.
     pub number: u16,
-    /// The chunk's size in bytes; what keeps it may have to divide it.
+    /// The size of the chunk in bytes; a backend may have to split it.
     pub bytes: u32,
 }
 
-/// A chunk to be written before the snapshot that names it.
+/// A chunk to write before the snapshot that refers to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Its name.

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::Timestamp;
 
-/// Ends a run: nothing is pending any more, and what was to be done before is no longer.
+/// Ends a run: drops its pending items. Returns the effects, which replace all earlier ones.
 pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec<Effect> {
     snapshot.status = status;
     snapshot.finished_at = Some(at);
@@ -15,7 +15,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     end_effects(snapshot)
 }
 
-/// What the end of a run asks for. Its children are to stop, and its parent is to go on.
+/// The effects of the end of a run: publish the result, cancel the children, wake the parent, delete the chunks.
 pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
     let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
         true => Effect::PreventChild(child.clone()),

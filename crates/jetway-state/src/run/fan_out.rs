@@ -1,4 +1,4 @@
-//! Fan-outs: branches still to be taken up, and values that wait for a gathering node.
+//! Fan-outs: branches that have not started, and values that wait for a gathering node.
 
 use super::{bitset::BitSet, chunk::ChunkRef};
 use crate::{ItemId, Timestamp};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most branches that one fan-out can have.
 pub(super) const MAX_BRANCHES: usize = 1 << 22;
 
-/// Which branch of which fan-out.
+/// Identifies a branch of a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Branch {
     /// The fan-out.
@@ -18,58 +18,58 @@ pub struct Branch {
     pub position: u32,
 }
 
-/// An open fan-out: many branches that one step begot.
+/// An open fan-out: many branches that one step created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FanOut {
     /// The node that opened it.
     pub opener: String,
-    /// The branch that goes on when this fan-out closes.
+    /// The branch that contains this fan-out, and continues when it closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outer: Option<Branch>,
-    /// How many branches have not ended.
+    /// The number of branches that have not ended.
     pub open: u32,
-    /// The branches that have not been taken up.
+    /// The branches whose first step is not committed.
     pub branches: PendingBranches,
-    /// The values that wait, by gathering node.
+    /// The values that arrived, by gathering node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arrivals: BTreeMap<String, Arrivals>,
-    /// The gathering nodes that inner fan-outs have fired.
+    /// The gathering nodes that inner fan-outs have made ready.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fired: BTreeSet<String>,
-    /// The ticket that was held when the fan-out was committed.
+    /// The item of the ticket that was held when the fan-out was committed.
     pub ticket_item: ItemId,
     /// The span of the step that opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_span: Option<u64>,
-    /// When it was opened.
+    /// The time when it was opened.
     pub pending_since: Timestamp,
 }
 
-/// The branches of a fan-out that have not been taken up: a range of positions, less those that are done. Compact: a
-/// snapshot cannot carry ten thousand payloads.
+/// The branches of a fan-out whose first step is not committed: a range of positions without those that are done. This is
+/// compact, since a snapshot cannot hold ten thousand payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PendingBranches {
-    /// How many branches there were.
+    /// The number of all branches.
     pub count: u32,
-    /// The positions that were taken up and committed.
+    /// The positions whose first step is committed.
     pub done: BitSet,
-    /// The branches of nodes that take only so many items at a time, by node.
+    /// The branches at nodes with a limit (`at_most`), by node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bounded: BTreeMap<String, Bounded>,
-    /// Payloads that are here, by position.
+    /// The inputs in the snapshot, by position.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inline: BTreeMap<u32, BranchInput>,
-    /// Payloads that are in chunks, in the order of their positions.
+    /// The chunks with the other inputs, in the order of positions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<BranchChunk>,
 }
 
-/// The branches of one node that takes only so many items at a time.
+/// The branches at one node with a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bounded {
-    /// The positions that wait for a place: they have no ticket.
+    /// The positions that wait for a slot: they have no ticket.
     pub waiting: BitSet,
-    /// The positions that have a place, each with the ticket under which it got it.
+    /// The positions that have a slot, each with the item of the ticket under which it got it.
     pub in_flight: BTreeMap<u32, ItemId>,
 }
 
@@ -85,39 +85,39 @@ pub struct BranchInput {
 /// A chunk that holds the payloads of a range of branches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BranchChunk {
-    /// The first position in it; it reaches to the first one of the next chunk.
+    /// The first position in it; the chunk ends before the first position of the next one.
     pub first: u32,
     /// The chunk.
     pub chunk: ChunkRef,
 }
 
 impl PendingBranches {
-    /// How many branches have not been taken up.
+    /// The number of branches whose first step is not committed.
     pub fn open(&self) -> u32 {
         self.count.saturating_sub(self.done.len())
     }
 
-    /// Whether the branch at `position` has not been taken up.
+    /// Whether the first step of the branch at `position` is not committed.
     pub fn is_open(&self, position: u32) -> bool {
         position < self.count && !self.done.contains(position)
     }
 
-    /// The positions that have not been taken up.
+    /// The positions whose first step is not committed.
     pub fn open_positions(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.count).filter(|position| !self.done.contains(*position))
     }
 
-    /// Whether the branch at `position` waits for a place at its node.
+    /// Whether the branch at `position` waits for a slot at its node.
     pub fn waits_for_slot(&self, position: u32) -> bool {
         self.bounded.values().any(|bounded| bounded.waiting.contains(position))
     }
 
-    /// The ticket under which the branch at `position` got its place; `None` where its node has places for all.
+    /// The item of the ticket under which the branch at `position` got its slot; `None` if its node has no limit.
     pub fn admitted_under(&self, position: u32) -> Option<&ItemId> {
         self.bounded.values().find_map(|bounded| bounded.in_flight.get(&position))
     }
 
-    /// The branch at `position` is taken up.
+    /// Marks the branch at `position` as done.
     pub(super) fn take(&mut self, position: u32) {
         self.done.insert(position);
         self.inline.remove(&position);
@@ -127,32 +127,32 @@ impl PendingBranches {
         }
     }
 
-    /// The chunk that holds the payload at `position`.
+    /// The chunk that contains the input of the branch at `position`.
     pub fn chunk_of(&self, position: u32) -> Option<ChunkRef> {
         let behind = self.chunks.partition_point(|chunk| chunk.first <= position);
         behind.checked_sub(1).map(|index| self.chunks[index].chunk)
     }
 }
 
-/// The values that wait for a gathering node.
+/// The values that arrived for a gathering node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Arrivals {
-    /// How many arrived.
+    /// The number of values.
     pub count: u32,
-    /// Those that are here.
+    /// The values in the snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inline: Vec<Arrival>,
-    /// The chunks that hold the rest.
+    /// The chunks with the other values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<ChunkRef>,
 }
 
-/// One value that reached a gathering node.
+/// One value that arrived for a gathering node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// The position of its branch: what the values are sorted by.
+    /// The position of its branch: the values are sorted by it.
     pub position: u32,
-    /// The item whose step produced it; sorts values of one branch.
+    /// The item whose step produced it: sorts the values of one branch.
     pub from: ItemId,
     /// The span of that step.
     #[serde(default, skip_serializing_if = "Option::is_none")]

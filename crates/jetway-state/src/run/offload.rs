@@ -1,4 +1,4 @@
-//! Keeping snapshots small: payloads beyond a bound go into chunks beside the snapshot.
+//! Offloading: payloads beyond a limit go into chunks beside the snapshot.
 
 use super::{
     chunk::{Chunk, ChunkRef},
@@ -9,46 +9,46 @@ use crate::{CommitId, Error, codec};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// How large things may become, in bytes.
+/// Size limits, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Payloads of pending work that a snapshot carries itself.
+    /// The payloads of pending items in the snapshot itself.
     pub inline: usize,
-    /// A group of payloads below this stays in the snapshot whatever the others do.
+    /// A group of payloads up to this size stays in the snapshot in any case.
     pub group: usize,
-    /// Payloads in one chunk; a single larger one has a chunk of its own.
+    /// The payloads in one chunk; a larger payload has a chunk of its own.
     pub chunk: usize,
-    /// A whole encoded snapshot.
+    /// The encoded snapshot.
     pub snapshot: usize,
 }
 
-/// The record of how a run ended has to fit where the record of the run just did.
-const ROOM_FOR_THE_END: usize = 4 * 1024;
+/// Extra room for the last snapshot of a run: the record of its end has to fit.
+const END_RESERVE: usize = 4 * 1024;
 
 impl Limits {
-    /// How large a snapshot of that status may be.
+    /// The limit for a snapshot of a run with this status.
     pub fn max_snapshot(&self, status: Status) -> usize {
-        if status.is_terminal() { self.snapshot + ROOM_FOR_THE_END } else { self.snapshot }
+        if status.is_terminal() { self.snapshot + END_RESERVE } else { self.snapshot }
     }
 
-    /// The same for a backend that keeps snapshots of up to `largest` bytes.
+    /// The same limits for a backend that stores snapshots of up to `max` bytes.
     #[must_use]
-    pub fn within(self, largest: usize) -> Self {
-        Self { snapshot: self.snapshot.min(largest.saturating_sub(ROOM_FOR_THE_END)), ..self }
+    pub fn within(self, max: usize) -> Self {
+        Self { snapshot: self.snapshot.min(max.saturating_sub(END_RESERVE)), ..self }
     }
 }
 
 impl Default for Limits {
-    /// Fit for the server's default `max_payload` of 1 MiB.
+    /// Limits for the server's default `max_payload` of 1 MiB.
     fn default() -> Self {
         Self { inline: 48 * 1024, group: 2 * 1024, chunk: 256 * 1024, snapshot: 960 * 1024 }
     }
 }
 
-/// What a chunk holds.
+/// An entry of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChunkEntry {
-    /// A branch that was not taken up.
+    /// The input of a branch.
     Branch {
         /// Its position.
         position: u32,
@@ -57,17 +57,17 @@ pub enum ChunkEntry {
         /// The encoded work item.
         payload: Bytes,
     },
-    /// A value that waits for a gathering node.
+    /// A value that arrived for a gathering node.
     Arrival(Arrival),
     /// The input of an item.
     Item(Bytes),
 }
 
-/// Moves payloads into chunks of `commit` until the snapshot is within its limits. `written` counts the chunks that the
+/// Moves payloads into chunks of `commit` until the snapshot is within its limits. `written` is the number of chunks that the
 /// commit has already.
 ///
 /// # Errors
-/// [`Error::Codec`] where a chunk cannot be encoded, [`Error::Limit`] where one commit would need too many chunks.
+/// [`Error::Codec`] if a chunk cannot be encoded, [`Error::Limit`] if one commit needs too many chunks.
 pub fn offload(
     snapshot: &mut Snapshot,
     commit: CommitId,
@@ -79,7 +79,7 @@ pub fn offload(
     }
     let mut writer = Writer { commit, written, limits: *limits, chunks: Vec::new() };
     for fan_out in snapshot.fan_outs.values_mut() {
-        if seed_bytes(&fan_out.branches) > limits.group {
+        if branch_bytes(&fan_out.branches) > limits.group {
             writer.branches(&mut fan_out.branches)?;
         }
         for arrivals in fan_out.arrivals.values_mut() {
@@ -97,7 +97,7 @@ pub fn offload(
 }
 
 impl Snapshot {
-    /// What it consists of, in words, with about so many bytes each.
+    /// Its parts, with their approximate sizes in bytes.
     fn parts(&self) -> [(&'static str, usize); 4] {
         let errors = self.error.iter().chain(&self.handled_failures.latest);
         [
@@ -108,12 +108,12 @@ impl Snapshot {
         ]
     }
 
-    /// The part that takes up most, with about its size in bytes.
+    /// The largest part, with its approximate size in bytes.
     pub fn largest_part(&self) -> (&'static str, usize) {
         self.parts().into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
     }
 
-    /// About how many bytes it takes up in memory.
+    /// Its approximate size in memory, in bytes.
     pub fn memory_size(&self) -> usize {
         self.parts().iter().map(|(_, bytes)| bytes).sum::<usize>() + 512
     }
@@ -121,7 +121,7 @@ impl Snapshot {
 
 fn inline_bytes(snapshot: &Snapshot) -> usize {
     let fan_outs = snapshot.fan_outs.values().map(|fan_out| {
-        seed_bytes(&fan_out.branches) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
+        branch_bytes(&fan_out.branches) + fan_out.arrivals.values().map(Arrivals::inline_bytes).sum::<usize>()
     });
     let items = snapshot.items.values().map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => bytes.len(),
@@ -131,8 +131,8 @@ fn inline_bytes(snapshot: &Snapshot) -> usize {
     fan_outs.sum::<usize>() + items.sum::<usize>()
 }
 
-fn seed_bytes(branches: &PendingBranches) -> usize {
-    branches.inline.values().map(|seed| seed.payload.len() + seed.node.len() + 8).sum()
+fn branch_bytes(branches: &PendingBranches) -> usize {
+    branches.inline.values().map(|branch| branch.payload.len() + branch.node.len() + 8).sum()
 }
 
 struct Writer {
@@ -149,21 +149,21 @@ impl Writer {
         let mut written = Vec::new();
         for (position, BranchInput { node, payload }) in std::mem::take(&mut branches.inline) {
             if bytes > 0 && bytes + payload.len() > self.limits.chunk {
-                written.push(self.seed_chunk(&mut group)?);
+                written.push(self.branch_chunk(&mut group)?);
                 bytes = 0;
             }
             bytes += payload.len();
             group.push((position, ChunkEntry::Branch { position, node, payload }));
         }
         if !group.is_empty() {
-            written.push(self.seed_chunk(&mut group)?);
+            written.push(self.branch_chunk(&mut group)?);
         }
-        // A fan-out's branches are written once, when it opens, so the ranges stay in order.
+        // The branches of a fan-out are written once, when it opens, so the ranges are in order.
         branches.chunks.extend(written);
         Ok(())
     }
 
-    fn seed_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<BranchChunk, Error> {
+    fn branch_chunk(&mut self, group: &mut Vec<(u32, ChunkEntry)>) -> Result<BranchChunk, Error> {
         let first = group.first().map_or(0, |(position, _)| *position);
         let entries: Vec<_> = group.drain(..).map(|(_, entry)| entry).collect();
         Ok(BranchChunk { first, chunk: self.write(&entries)? })
@@ -189,9 +189,9 @@ impl Writer {
     fn write(&mut self, entries: &[ChunkEntry]) -> Result<ChunkRef, Error> {
         let bytes = codec::encode(&entries, "a chunk of payloads")?;
         let number = u16::try_from(self.written + self.chunks.len())
-            .map_err(|_too_many| Error::Limit("one commit writes more than 65,535 chunks".to_owned()))?;
+            .map_err(|_too_many| Error::Limit("one commit needs more than 65,535 chunks".to_owned()))?;
         let size = u32::try_from(bytes.len()).map_err(|_too_large| {
-            Error::Limit(format!("a payload of {} bytes is larger than 4 GiB", bytes.len()))
+            Error::Limit(format!("a payload is {} bytes; the limit is 4 GiB", bytes.len()))
         })?;
         let name = ChunkRef { commit: self.commit, number, bytes: size };
         self.chunks.push(Chunk { name, bytes });

@@ -1,23 +1,23 @@
-//! Which tickets a run wants.
+//! The tickets of the pending items of a run.
 
 use super::{effect::TicketFor, snapshot::Snapshot};
 use crate::ItemId;
 
-/// The tickets that the holder of `ticket` may not have published: those of the items that were committed under it
-/// and are still pending, and its own while it is.
+/// The tickets that the holder of the ticket for item `ticket` may not have published: those of the pending items that were
+/// committed under it, and its own if its item is pending.
 ///
-/// A ticket that is delivered again may have been held by a worker that committed step after step under it and then
-/// was lost. Tickets are idempotent, so publishing one too many does no harm.
+/// A ticket that is delivered again may have been held by a worker that committed several steps under it and then crashed.
+/// Tickets are idempotent, so a superfluous one does no harm.
 pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId) -> Vec<TicketWanted> {
     wanted(snapshot, |ticket_item| ticket_item == ticket)
 }
 
-/// The tickets of every pending item. One that waits for a place at its node has none.
+/// The tickets of all pending items. An item that waits for a slot at its node has none.
 pub fn pending_tickets(snapshot: &Snapshot) -> Vec<TicketWanted> {
     wanted(snapshot, |_| true)
 }
 
-/// The ticket of one item; `None` where it is not pending, or waits for a place at its node.
+/// The ticket of one item; `None` if it is not pending, or waits for a slot at its node.
 pub fn pending_ticket(snapshot: &Snapshot, id: &ItemId) -> Option<TicketWanted> {
     if !snapshot.is_pending(id) || snapshot.waits_for_slot(id) {
         return None;
@@ -34,19 +34,19 @@ pub fn pending_ticket(snapshot: &Snapshot, id: &ItemId) -> Option<TicketWanted> 
     Some(TicketWanted { item: id.clone(), node, ticket_item: ticket_item.clone() })
 }
 
-/// A pending item that wants a ticket.
+/// A pending item that needs a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketWanted {
-    /// The item and its node. The node of a branch whose payload is in a chunk is not known from the snapshot.
+    /// The item.
     pub item: ItemId,
-    /// The node, where the snapshot names it.
+    /// Its node; `None` for a branch whose input is in a chunk.
     pub node: Option<String>,
-    /// The ticket under which the item was committed: while that one lives the item is not stranded.
+    /// The item of the ticket under which the item was committed: while that ticket exists, its redelivery finds the item.
     pub ticket_item: ItemId,
 }
 
 impl TicketWanted {
-    /// As an effect, with the node found elsewhere where the snapshot does not name it.
+    /// The ticket, with its node.
     pub fn for_node(self, node: String) -> TicketFor {
         TicketFor { item: self.item, node }
     }

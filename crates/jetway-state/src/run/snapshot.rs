@@ -9,21 +9,20 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The durable record of a run: the truth about it. Its pending items are the outbox: every one of them has a ticket,
-/// or gets one again.
+/// The durable record of a run. Its pending items are the outbox: each of them has a ticket, or gets one again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The workflow.
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
-    /// The write that this snapshot came from.
+    /// The commit that wrote this snapshot.
     pub commit: CommitId,
-    /// Where the run stands.
+    /// The status of the run.
     pub status: Status,
     /// The encoded context.
     pub context: Bytes,
-    /// The pending items that are not branches of a fan-out still to be taken up.
+    /// The pending items, except the branches of fan-outs that have not started.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub items: BTreeMap<ItemId, Item>,
     /// The open fan-outs, by the id of the item that opened them.
@@ -35,51 +34,51 @@ pub struct Snapshot {
     /// Why the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RunError>,
-    /// The failures that a fallback caught.
+    /// The failures that an `on_failure` edge handled.
     #[serde(default, skip_serializing_if = "HandledFailures::is_empty")]
     pub handled_failures: HandledFailures,
-    /// How many steps were committed.
+    /// The number of committed steps.
     pub steps: u64,
-    /// When the run began to exist.
+    /// The time of the start.
     pub started_at: Timestamp,
-    /// When it was last written.
+    /// The time of the last commit.
     pub updated_at: Timestamp,
-    /// When it ended.
+    /// The time of the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// The run's place in a trace.
+    /// The trace of the run.
     pub trace: Trace,
-    /// Stands for the input, so that a second start with another one can be told.
+    /// A digest of the input, to detect a second start with another input.
     #[serde(with = "serde_bytes")]
     pub input_digest: Vec<u8>,
-    /// The items that wait for child runs. Where the run has ended, those that waited at its end: their children are
-    /// to be cancelled.
+    /// The items that wait for child runs. In a run that has ended: those that waited at its end, whose children have to be
+    /// cancelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<ItemId, RunKey>,
-    /// Those of these items whose child is not known to be started yet.
+    /// Those of these items whose child is not known to be started.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unstarted: BTreeSet<ItemId>,
     /// The item that waits for this run to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
-    /// Whether chunks were ever written beside this snapshot.
+    /// Whether a commit of this run wrote chunks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chunked: bool,
 }
 
 impl Snapshot {
-    /// Which run this is the record of.
+    /// The key of the run.
     pub fn key(&self) -> RunKey {
         RunKey::new(self.workflow.clone(), self.run_id.clone())
     }
 
-    /// How many work items are to be run.
+    /// The number of pending items.
     pub fn pending(&self) -> usize {
         self.items.len()
             + self.fan_outs.values().map(|fan_out| fan_out.branches.open() as usize).sum::<usize>()
     }
 
-    /// Whether the item is still to be run; a paused run's items are, later.
+    /// Whether the item is pending, also if the run is paused.
     pub fn is_pending(&self, id: &ItemId) -> bool {
         if self.status.is_terminal() {
             return false;
@@ -90,7 +89,7 @@ impl Snapshot {
             })
     }
 
-    /// Whether the item is pending and waits for a place at its node.
+    /// Whether the item is pending and waits for a slot at its node.
     pub fn waits_for_slot(&self, id: &ItemId) -> bool {
         match self.items.get(id) {
             Some(item) => item.waits_for_slot,
@@ -101,19 +100,19 @@ impl Snapshot {
     }
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// There is work to do.
+    /// There are pending items.
     Running,
-    /// There is work to do, and none of it is taken up until the run is resumed.
+    /// There are pending items, and none of them starts until the run is resumed.
     Paused,
-    /// All work is done and there is an output.
+    /// All work is done, and there is an output.
     Completed,
-    /// A step failed, or the work ended without an output.
+    /// A step failed, or all work is done without an output.
     Failed,
-    /// The run was told to stop.
+    /// The run was cancelled.
     Cancelled,
 }
 
@@ -123,7 +122,7 @@ impl Status {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// The word for it on the wire.
+    /// The name in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -149,7 +148,7 @@ impl std::str::FromStr for Status {
             .into_iter()
             .find(|status| status.as_str() == word)
             .ok_or_else(|| {
-                format!("unknown status {word:?}: use running, paused, completed, failed or cancelled")
+                format!("unknown status {word:?}; use running, paused, completed, failed or cancelled")
             })
     }
 }
@@ -159,34 +158,34 @@ impl std::str::FromStr for Status {
 pub struct Item {
     /// The node to run.
     pub node: String,
-    /// What to run it with.
+    /// Its input.
     pub input: Input,
-    /// The branch of a fan-out that the item goes on with.
+    /// The branch that the item belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<Branch>,
-    /// The ticket that was held when the item was committed. If its holder is lost, the redelivery of that ticket
-    /// finds the item by this.
+    /// The item of the ticket that was held when this item was committed. If its holder crashed, the redelivery of that
+    /// ticket finds the item by this.
     pub ticket_item: ItemId,
-    /// Whether the item waits for a place at its node, which takes only so many at a time. It has no ticket then.
+    /// Whether the item waits for a slot at its node, which has a limit (`at_most`). It has no ticket then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_slot: bool,
-    /// The span of the step that begot the item.
+    /// The span of the step that created the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_span: Option<u64>,
-    /// When the item began to be pending.
+    /// Since when the item is pending.
     pub pending_since: Timestamp,
 }
 
-/// What a work item is to be run with.
+/// The input of a work item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
     /// One encoded work item.
     One(Payload),
-    /// The values that reached a gathering node.
+    /// The values that arrived for a gathering node.
     Gathered(Arrivals),
 }
 
-/// An encoded value, here or in a chunk beside the snapshot.
+/// An encoded value, in the snapshot or in a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// The value.
@@ -206,37 +205,37 @@ pub struct Output {
     pub value: Bytes,
 }
 
-/// Why a run, or a caught step, failed.
+/// The error of a run, or of a step whose failure was handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunError {
-    /// The item whose step failed; `None` where the run itself did.
+    /// The item whose step failed; `None` if the run itself failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemId>,
     /// The node that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Which attempt failed, from 1.
+    /// The number of the failed attempt, from 1.
     pub attempt: u32,
     /// A stable word for the kind of error.
     pub kind: String,
-    /// The error's own words.
+    /// The message of the error.
     pub message: String,
 }
 
-/// The failures that a fallback handled_failures: all are counted, the latest are kept.
+/// The failures that `on_failure` edges handled: all are counted, the latest are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HandledFailures {
-    /// How many there were.
+    /// Their number.
     pub count: u64,
-    /// The latest of them.
+    /// The latest failures.
     pub latest: Vec<RunError>,
 }
 
 impl HandledFailures {
-    /// How many are kept: a snapshot has to stay small however many steps fail.
+    /// How many failures are kept: a snapshot has to stay small, however many steps fail.
     const KEPT: usize = 8;
 
-    /// Whether there was none.
+    /// Whether there is no failure.
     pub fn is_empty(&self) -> bool {
         self.count == 0 && self.latest.is_empty()
     }
@@ -250,7 +249,7 @@ impl HandledFailures {
     }
 }
 
-/// The item that waits for a run to end.
+/// The item of another run that waits for the end of this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
     /// The run that the item belongs to.
@@ -259,12 +258,12 @@ pub struct Parent {
     pub item: ItemId,
     /// Its node.
     pub node: String,
-    /// The build that started the child.
+    /// The build that started this run.
     pub build: Fingerprint,
 }
 
-/// A run's place in a trace. The ids are fixed at the start, so that steps can be children of the run's span, which is
-/// written when the run ends.
+/// The trace of a run. The ids are fixed at the start, so that the spans of steps are children of the span of the run, which
+/// is written when the run ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Trace {
     /// The trace.

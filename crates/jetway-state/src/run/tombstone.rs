@@ -8,7 +8,7 @@ use super::{
 use crate::{CommitId, RunKey, Timestamp};
 use bytes::Bytes;
 
-/// The record of a run that was to be started, and must not be: it stands where the run would, and has ended.
+/// A record in the place of a run that must not start: it is cancelled, and has no input digest.
 pub fn tombstone(run: RunKey, trace: Trace, commit: CommitId, at: Timestamp) -> Snapshot {
     let input = RunInput { node: String::new(), payload: Bytes::new(), context: Bytes::new() };
     let (mut snapshot, _) = begin(Begin { key: run, commit, at, trace, input });

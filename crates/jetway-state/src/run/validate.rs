@@ -1,7 +1,7 @@
-//! Whether a record that was read can be.
+//! Validation of records that are read.
 //!
-//! Whoever may write to the bucket may write anything, and a disk may forget something. What is checked here is what the
-//! rules would otherwise take for granted at a cost: a few bytes must not name a million branches.
+//! A client with write access to the bucket can write anything, and a disk can lose data. The checks are those that protect the
+//! rules from excessive work: a few bytes must not name a million branches.
 
 use super::{
     fan_out::{FanOut, MAX_BRANCHES},
@@ -12,53 +12,51 @@ use crate::{
     codec::{self, EnvelopeError},
 };
 
-/// What a snapshot is called where it cannot be read.
+/// The name of a snapshot in errors.
 const WHAT: &str = "a snapshot";
 
-/// What a branch takes up in a chunk at the least: its position, its node and their names.
-const LEAST_SEED: usize = 16;
+/// The smallest size of a branch in a chunk: its position, its node and their names.
+const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
-    /// Opens the envelope of a snapshot and checks that what it says can be.
+    /// Opens the envelope of a snapshot and validates the snapshot.
     ///
     /// # Errors
-    /// As [`codec::open`], and [`EnvelopeError::Corrupt`] where the record contradicts itself.
+    /// As [`codec::open`], and [`EnvelopeError::Corrupt`] if the record is inconsistent.
     pub fn open(bytes: &[u8]) -> Result<(Self, Fingerprint), EnvelopeError> {
         let (snapshot, fingerprint) = codec::open::<Self>(bytes, WHAT)?;
-        let broken = snapshot.fan_outs.iter().find_map(|(id, fan_out)| broken(id, fan_out));
-        match broken {
+        let inconsistency = snapshot.fan_outs.iter().find_map(|(id, fan_out)| inconsistency(id, fan_out));
+        match inconsistency {
             None => Ok((snapshot, fingerprint)),
             Some(reason) => {
-                let reason = format!("run {} contradicts itself: {reason}", snapshot.key());
+                let reason = format!("run {} is inconsistent: {reason}", snapshot.key());
                 Err(EnvelopeError::Corrupt { what: WHAT, reason })
             }
         }
     }
 }
 
-/// Why a fan-out cannot be.
-fn broken(id: &ItemId, FanOut { branches, .. }: &FanOut) -> Option<String> {
+/// Why a fan-out is not valid.
+fn inconsistency(id: &ItemId, FanOut { branches, .. }: &FanOut) -> Option<String> {
     let (count, open) = (branches.count as usize, branches.open() as usize);
     if count > MAX_BRANCHES {
-        return Some(format!("fan-out {id} has {count} branches, and {MAX_BRANCHES} are possible"));
+        return Some(format!("fan-out {id} has {count} branches; the limit is {MAX_BRANCHES}"));
     }
     let beyond = |position: Option<u32>| position.is_some_and(|position| position as usize >= count);
     let bounded = branches.bounded.values();
-    let stray = beyond(branches.done.last())
+    let has_stray = beyond(branches.done.last())
         || branches.inline.keys().any(|position| !branches.is_open(*position))
         || bounded.flat_map(|bounded| bounded.in_flight.keys()).any(|position| !branches.is_open(*position))
         || branches
             .bounded
             .values()
-            .any(|bounded| beyond(bounded.waiting.last()) || bounded.waiting.meets(&branches.done));
-    if stray {
-        return Some(format!(
-            "fan-out {id} has {count} branches and says something of others, or of some twice"
-        ));
+            .any(|bounded| beyond(bounded.waiting.last()) || bounded.waiting.intersects(&branches.done));
+    if has_stray {
+        return Some(format!("fan-out {id} has {count} branches, and names others or some of them twice"));
     }
-    let elsewhere = branches.chunks.iter().map(|input| input.chunk.bytes as usize / LEAST_SEED);
-    let kept = elsewhere.fold(branches.inline.len(), usize::saturating_add);
-    (open > kept).then(|| format!("fan-out {id} has {open} open branches and the inputs of at most {kept}"))
+    let in_chunks = branches.chunks.iter().map(|input| input.chunk.bytes as usize / MIN_BRANCH_BYTES);
+    let inputs = in_chunks.fold(branches.inline.len(), usize::saturating_add);
+    (open > inputs).then(|| format!("fan-out {id} has {open} open branches and at most {inputs} inputs"))
 }
 
 #[cfg(test)]
@@ -100,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn branches_have_their_inputs_somewhere() {
+    fn open_branches_need_inputs() {
         assert!(
             opened(PendingBranches { count: 100, chunks: chunk(1600), ..PendingBranches::default() }).is_ok()
         );
         let refused =
             opened(PendingBranches { count: 101, chunks: chunk(1600), ..PendingBranches::default() })
                 .unwrap_err();
-        assert!(refused.contains("run w/r contradicts itself"), "{refused}");
-        assert!(refused.contains("101 open branches and the inputs of at most 100"), "{refused}");
+        assert!(refused.contains("run w/r is inconsistent"), "{refused}");
+        assert!(refused.contains("101 open branches and at most 100 inputs"), "{refused}");
     }
 
     #[test]
-    fn branches_that_are_none_or_are_done_have_nothing_more() {
+    fn done_or_unknown_branches_are_not_pending() {
         let set = |position| {
             let mut positions = BitSet::default();
             positions.insert(position);
@@ -121,23 +119,23 @@ mod tests {
         let branches =
             || PendingBranches { count: 3, chunks: chunk(1600), done: set(1), ..PendingBranches::default() };
         let bounded = |bounded| PendingBranches { bounded: [("a".to_owned(), bounded)].into(), ..branches() };
-        let waits = |position| bounded(Bounded { waiting: set(position), ..Bounded::default() });
-        let flies = |position| {
+        let waiting = |position| bounded(Bounded { waiting: set(position), ..Bounded::default() });
+        let in_flight = |position| {
             bounded(Bounded { in_flight: [(position, ItemId::start())].into(), ..Bounded::default() })
         };
-        let seeded = BranchInput { node: "a".to_owned(), payload: Bytes::new() };
-        let inline = |position| PendingBranches { inline: [(position, seeded.clone())].into(), ..branches() };
+        let input = BranchInput { node: "a".to_owned(), payload: Bytes::new() };
+        let inline = |position| PendingBranches { inline: [(position, input.clone())].into(), ..branches() };
         assert!(opened(branches()).is_ok());
-        assert!([waits(2), flies(2), inline(2)].map(opened).iter().all(Result::is_ok));
+        assert!([waiting(2), in_flight(2), inline(2)].map(opened).iter().all(Result::is_ok));
         let beyond = PendingBranches { done: set(3), ..branches() };
-        for broken in [beyond, waits(1), waits(3), flies(1), flies(3), inline(1), inline(3)] {
+        for broken in [beyond, waiting(1), waiting(3), in_flight(1), in_flight(3), inline(1), inline(3)] {
             let refused = opened(broken.clone()).unwrap_err();
-            assert!(refused.contains("says something of others"), "{broken:?}: {refused}");
+            assert!(refused.contains("names others or some of them twice"), "{broken:?}: {refused}");
         }
     }
 
     #[test]
-    fn a_few_bytes_do_not_name_billions_of_branches() {
+    fn a_few_bytes_cannot_name_billions_of_branches() {
         for chunks in [Vec::new(), chunk(u32::MAX)] {
             let refused = opened(PendingBranches { count: u32::MAX, chunks, ..PendingBranches::default() })
                 .unwrap_err();

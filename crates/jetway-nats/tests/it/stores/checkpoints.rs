@@ -29,5 +29,5 @@ async fn a_forgotten_run_has_no_checkpoint() {
     assert!(store.load("r1").await.unwrap().is_none());
     assert!(store.load("r2").await.unwrap().is_some());
     let refused = store.load("r1.x").await.unwrap_err();
-    assert!(refused.to_string().contains("bad run id"), "{refused}");
+    assert!(refused.to_string().contains("invalid run id"), "{refused}");
 }

@@ -103,7 +103,7 @@ async fn invalid_names_are_refused() {
         for refusal in refusals {
             let error = refusal.unwrap_err();
             assert!(matches!(error, ContextStoreError::Other(_)), "{bad:?}: {error}");
-            assert!(error.to_string().contains("bad run id"), "{error}");
+            assert!(error.to_string().contains("invalid run id"), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Letting items into the nodes that take only so many at a time.
+//! Slots at nodes with a limit (`at_most`).
 
 use super::Step;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use std::collections::BTreeSet;
 
 impl Step<'_> {
-    /// Gives free places to items that wait for one, in the order of their positions, and tickets with them.
+    /// Gives free slots to waiting items, in the order of their positions. An item with a slot gets a ticket.
     pub(super) fn admit(&mut self) {
         if self.snapshot.status.is_terminal() {
             return;
@@ -16,7 +16,7 @@ impl Step<'_> {
         for node in waited_for(self.snapshot) {
             let mut free = match self.graph.node(&node).and_then(|known| known.at_most) {
                 Some(at_most) => (at_most as usize).saturating_sub(in_flight(self.snapshot, &node)),
-                // An older build had a bound here, or had this node: nothing but this would ever let its items in.
+                // An older build had a limit here, or had this node: without a limit, all its items get slots.
                 None => usize::MAX,
             };
             while free > 0 {
@@ -28,7 +28,7 @@ impl Step<'_> {
     }
 }
 
-/// The nodes that items wait for a place at.
+/// The nodes at which items wait for a slot.
 fn waited_for(snapshot: &Snapshot) -> BTreeSet<String> {
     let items = snapshot.items.values().filter(|item| item.waits_for_slot).map(|item| &item.node);
     let branches = snapshot.fan_outs.values().flat_map(|fan_out| &fan_out.branches.bounded);
@@ -36,15 +36,15 @@ fn waited_for(snapshot: &Snapshot) -> BTreeSet<String> {
     items.chain(branches).cloned().collect()
 }
 
-/// How many items of the node have a place.
+/// The number of items of the node that have a slot.
 fn in_flight(snapshot: &Snapshot, node: &str) -> usize {
     let items = snapshot.items.values().filter(|item| item.node == node && !item.waits_for_slot).count();
     let branches = snapshot.fan_outs.values().filter_map(|fan_out| fan_out.branches.bounded.get(node));
     items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
 }
 
-/// Gives a place to the first item of the node that waits for one. Whoever holds the ticket `via` is to publish its
-/// ticket, so that is where it is looked for when the holder is lost.
+/// Gives a slot to the first item that waits at the node. The holder of the ticket for `ticket_item` publishes its ticket: if
+/// the holder crashes, the redelivery of that ticket finds the item.
 fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId) -> Option<ItemId> {
     if let Some((id, item)) =
         snapshot.items.iter_mut().find(|(_, item)| item.node == node && item.waits_for_slot)

@@ -1,4 +1,4 @@
-//! How branches end, and how gathering nodes fire.
+//! The ends of branches, and gathering nodes.
 
 use super::Step;
 use crate::{
@@ -12,15 +12,15 @@ use crate::{
 };
 
 impl Step<'_> {
-    /// The finished item's branch ends without a value.
+    /// The branch of the finished item ends without a value.
     pub(super) fn end_branch(&mut self) {
         if let Some(branch) = self.finished.branch.clone() {
             self.ended(&branch.fan_out);
         }
     }
 
-    /// A value reaches a gathering node: it waits for the other branches of its fan-out. Outside every fan-out there
-    /// is nothing to wait for.
+    /// A value arrives for a gathering node: it waits for the other branches of its fan-out. Outside a fan-out there is
+    /// nothing to wait for.
     pub(super) fn arrive(&mut self, branch: Option<Branch>, successor: Successor) {
         let arrival = Arrival {
             position: branch.as_ref().map_or(0, |branch| branch.position),
@@ -40,9 +40,9 @@ impl Step<'_> {
         self.ended(&branch.fan_out);
     }
 
-    /// A branch of a fan-out has ended, and with the last one the fan-out, which may be the last branch of another.
+    /// A branch of a fan-out has ended. The last one closes the fan-out, which may end a branch of an outer fan-out.
     ///
-    /// Not by recursion: a run may open one fan-out within the other as often as its record has room for.
+    /// A loop and no recursion: fan-outs can be nested as deeply as the record has room.
     fn ended(&mut self, fan_out: &ItemId) {
         let mut ended = Some(fan_out.clone());
         while let Some(id) = ended.take() {
@@ -56,28 +56,27 @@ impl Step<'_> {
         }
     }
 
-    /// The last open branch of a fan-out has ended: its gathering nodes fire, and its outer branch goes on with them.
+    /// The last open branch of a fan-out has ended: its gathering nodes become ready, in the outer branch.
     ///
-    /// Where no value arrived anywhere, the gathering node behind the opener runs with none: a join runs once for
-    /// each fan-out, also for one of nothing. Not so where inner fan-outs have fired it already, or where it is the outer
-    /// fan-out's to fire.
+    /// If no value arrived, the gathering node behind the opener runs without values: a join runs once for each fan-out, also
+    /// for an empty one. It does not if an inner fan-out has made it ready already, or if it belongs to the outer fan-out.
     pub(super) fn close(&mut self, id: &ItemId) {
         if let Some(outer) = self.close_one(id) {
             self.ended(&outer);
         }
     }
 
-    /// Closes one fan-out; the fan-out around it, a branch of which has ended with it.
+    /// Closes one fan-out. Returns the outer fan-out, a branch of which has ended with it.
     fn close_one(&mut self, id: &ItemId) -> Option<ItemId> {
         let closed = self.snapshot.fan_outs.remove(id)?;
         let FanOut { opener, outer, branches, mut arrivals, mut fired, .. } = closed;
         if !branches.chunks.is_empty() {
-            self.effects.push(Effect::DropChunks(branches.chunks.iter().map(|seed| seed.chunk).collect()));
+            self.effects.push(Effect::DropChunks(branches.chunks.iter().map(|chunk| chunk.chunk).collect()));
         }
         if arrivals.is_empty()
             && let Some(gather) = self.graph.gather_behind(&opener)
             && !fired.contains(gather)
-            && !self.belongs_to_the_outer(gather, outer.as_ref())
+            && !self.belongs_to_outer(gather, outer.as_ref())
         {
             arrivals.insert(gather.to_owned(), Arrivals::default());
         }
@@ -94,9 +93,9 @@ impl Step<'_> {
         Some(outer.fan_out)
     }
 
-    /// Whether a gathering node is the one that closes the outer fan-out, with no other behind it: a branch in which nothing
-    /// came of an inner fan-out has then ended, and fires the node no earlier than the others allow.
-    fn belongs_to_the_outer(&self, gather: &str, outer: Option<&Branch>) -> bool {
+    /// Whether a gathering node closes the outer fan-out and has no other behind it. A branch with an empty inner fan-out has
+    /// then ended, and the node waits for the other branches.
+    fn belongs_to_outer(&self, gather: &str, outer: Option<&Branch>) -> bool {
         let around = outer.and_then(|outer| self.snapshot.fan_outs.get(&outer.fan_out));
         around.is_some_and(|around| self.graph.gather_behind(&around.opener) == Some(gather))
             && self.graph.gather_behind(gather).is_none()

@@ -1,4 +1,4 @@
-//! Where the values of a step go.
+//! The values that a step emits.
 
 use super::Step;
 use crate::{
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Step<'_> {
-    /// One value: one successor goes on in the same branch, several are a fan-out.
+    /// One value: a single successor continues the branch, several open a fan-out.
     pub(super) fn next(&mut self, emitted: EncodedEmission) {
         self.keep_output(emitted.output);
         let mut successors = emitted.successors;
@@ -22,14 +22,14 @@ impl Step<'_> {
             0 => self.end_branch(),
             1 => {
                 if let Some(successor) = successors.pop() {
-                    self.go_on(successor);
+                    self.continue_branch(successor);
                 }
             }
             _ => self.fan_out(successors),
         }
     }
 
-    /// Many values: a fan-out over all of them and all their edges, also where there is only one, or none.
+    /// Many values: a fan-out over all values and all their edges, also for one value, or none.
     pub(super) fn next_all(&mut self, emitted: Vec<EncodedEmission>) {
         let mut successors = Vec::with_capacity(emitted.len());
         for value in emitted {
@@ -46,7 +46,7 @@ impl Step<'_> {
         }
     }
 
-    fn go_on(&mut self, successor: Successor) {
+    fn continue_branch(&mut self, successor: Successor) {
         let branch = self.finished.branch.clone();
         if self.graph.gathers(&successor.node) {
             return self.arrive(branch, successor);
@@ -99,7 +99,7 @@ impl Step<'_> {
     }
 
     fn too_many(&self, branches: usize) -> RunError {
-        let limit = Error::Limit(format!("a fan-out of {branches} branches: {MAX_BRANCHES} are possible"));
+        let limit = Error::Limit(format!("a fan-out has {branches} branches; the limit is {MAX_BRANCHES}"));
         RunError {
             item: Some(self.finished.id.clone()),
             node: Some(self.finished.node.clone()),

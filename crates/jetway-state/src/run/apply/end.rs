@@ -1,4 +1,4 @@
-//! How a run ends.
+//! The end of a run by a step.
 
 use super::Step;
 use crate::{
@@ -10,13 +10,14 @@ use crate::{
 };
 
 impl Step<'_> {
-    /// A step failed and nothing catches it: the run is Failed, and what is pending is pending no more.
+    /// A step failed and no `on_failure` edge handles it: the run fails, and its pending items are dropped.
     pub(super) fn fail(&mut self, error: RunError) {
         self.snapshot.error = Some(error);
         self.end(Status::Failed);
     }
 
-    pub(super) fn end_run_if_nothing_is_left(&mut self) {
+    /// Ends the run if no work is left.
+    pub(super) fn end_if_done(&mut self) {
         let snapshot = &mut *self.snapshot;
         if snapshot.status.is_terminal() || !snapshot.items.is_empty() || !snapshot.fan_outs.is_empty() {
             return;
@@ -38,7 +39,7 @@ impl Step<'_> {
 
     fn end(&mut self, status: Status) {
         if let Some(child) = self.finished.child.take() {
-            // It is one of those that the end cancels, and the record names them.
+            // The end cancels it too, so the record has to name it.
             self.snapshot.unstarted.insert(self.finished.id.clone());
             self.snapshot.children.insert(self.finished.id.clone(), child);
         }

@@ -1,4 +1,4 @@
-//! Taking the finished item out of the record.
+//! Removing the finished item from the record.
 
 use crate::{
     ItemId, RunKey, Timestamp,
@@ -14,10 +14,10 @@ use crate::{
 /// The item that an attempt finished.
 pub(super) struct FinishedItem {
     pub(super) id: ItemId,
-    /// The child run that it waited for, which may not have been started.
+    /// The child run that it waited for, if that is not known to be started.
     pub(super) child: Option<RunKey>,
     pub(super) node: String,
-    /// The branch that goes on with what the item begets.
+    /// The branch that its successors continue.
     pub(super) branch: Option<Branch>,
     pub(super) ticket_item: ItemId,
     pub(super) span: Option<u64>,
@@ -25,7 +25,7 @@ pub(super) struct FinishedItem {
 }
 
 impl FinishedItem {
-    /// Removes the item from what is pending; `None` where it is not pending.
+    /// Removes the item from the pending ones; `None` if it is not pending.
     pub(super) fn take(
         snapshot: &mut Snapshot,
         attempt: &AttemptReport,
