@@ -64,7 +64,7 @@ async fn a_full_result_store_does_not_block_lost_tickets() {
     assert_eq!(swept.republished, 1, "{swept:?}");
     assert_eq!(swept.runs_checked, 2, "one refused result is enough to stop publishing results: {swept:?}");
     wait_until("the run completes", DEADLINE, async || {
-        host.engine().status("chain", "z").await.unwrap()["status"] == "completed"
+        host.engine().status("chain", "z").await.unwrap().run.status == jetway_state::run::Status::Completed
     })
     .await;
     faulty.results(ResultFault::None);

@@ -1,8 +1,14 @@
 //! The API of a host: requests to it, and their answers.
 
+mod answers;
+
+pub use answers::{
+    ControlView, RunSummary, RunsView, StartAnswer, UnreadableRun, WorkflowView, WorkflowsView,
+};
+
 use crate::backend::{BackendError, RunsQuery, StartRequest};
 use async_trait::async_trait;
-use jetway_state::run::control::Control;
+use jetway_state::{run::control::Control, view::StatusView};
 use std::{fmt, time::Duration};
 
 /// The requests that a host answers. A backend that can carry requests serves them.
@@ -11,30 +17,20 @@ pub trait Api: Send + Sync + fmt::Debug {
     /// Whether this host serves the workflow.
     fn serves(&self, workflow: &str) -> bool;
 
-    /// Starts a run. Returns `{"run_id"}`, or the result if the run ends within `wait`.
-    async fn start(
-        &self,
-        request: StartRequest,
-        wait: Option<Duration>,
-    ) -> Result<serde_json::Value, ApiError>;
+    /// Starts a run. Returns its result if it ends within `wait`.
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError>;
 
     /// Returns the status of a run.
-    async fn status(&self, workflow: &str, run_id: &str) -> Result<serde_json::Value, ApiError>;
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError>;
 
-    /// Cancels, pauses or resumes a run. Returns `{"run_id", "status", "changed"}`; error 409 if the run has ended with another
-    /// status.
-    async fn control(
-        &self,
-        control: Control,
-        workflow: &str,
-        run_id: &str,
-    ) -> Result<serde_json::Value, ApiError>;
+    /// Cancels, pauses or resumes a run. Error 409 if the run has ended with another status.
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError>;
 
-    /// Returns a page of runs: `{"runs": [...], "next": ...}`, and `"unreadable"` if some records cannot be decoded.
-    async fn runs(&self, query: RunsQuery) -> Result<serde_json::Value, ApiError>;
+    /// Returns a page of runs.
+    async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError>;
 
     /// Returns the workflows of this host: names, fingerprints, and graphs, also in DOT.
-    async fn workflows(&self) -> Result<serde_json::Value, ApiError>;
+    async fn workflows(&self) -> Result<WorkflowsView, ApiError>;
 }
 
 /// An error for the client: an HTTP status code, and a message.

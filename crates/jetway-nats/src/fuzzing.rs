@@ -159,7 +159,7 @@ pub fn runs_query(wire: &Wire<'_>) -> Result<RunsQuery, (u16, String)> {
 /// # Errors
 /// The code and the sentence.
 pub fn answer(wire: &Wire<'_>) -> Result<Value, (u16, String)> {
-    client::parse_answer(&wire.message()).map_err(|error| (error.code, error.message))
+    client::parse_answer::<Value>(&wire.message()).map_err(|error| (error.code, error.message))
 }
 
 /// Whether a message of a pull is a status message of the server.

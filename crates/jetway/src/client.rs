@@ -19,14 +19,13 @@
 mod connection;
 mod error;
 mod options;
-mod views;
 
 pub use connection::{Client, check_streams, obsolete_streams};
 pub use error::ClientError;
 pub use jetway_engine::{
     Control,
+    api::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView},
     backend::{HostInfo, RunsQuery},
 };
 pub use jetway_state::run::{DoneView, ErrorView, PendingView, Status, StatusView};
 pub use options::StartOptions;
-pub use views::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView};

@@ -2,19 +2,15 @@
 
 use super::Engine;
 use crate::{
-    api::{Api, ApiError},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
     backend::{RunsQuery, StartRequest},
 };
 use async_trait::async_trait;
 use jetway_state::{
     RunId, RunKey, WorkflowName,
-    run::{
-        Snapshot,
-        control::{Control, ControlResult},
-    },
+    run::control::{Control, ControlResult},
     view::StatusView,
 };
-use serde_json::{Value, json};
 use std::time::Duration;
 
 #[async_trait]
@@ -23,24 +19,25 @@ impl Api for Engine {
         self.workflows().get(workflow).is_some()
     }
 
-    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError> {
         let (run, started_at) = self
             .starter
             .start(request)
             .await
             .map_err(|error| ApiError::new(error.code(), error.to_string()))?;
-        let Some(wait) = wait else {
-            return Ok(json!({ "run_id": run.run_id }));
+        let result = match wait {
+            Some(wait) => self.backend().done(&run, started_at, wait).await?,
+            None => None,
         };
-        match self.backend().done(&run, started_at, wait).await? {
-            Some(result) => serde_json::from_slice(&result).map_err(|error| {
-                ApiError::new(500, format!("cannot decode the result of run {run}: {error}"))
-            }),
-            None => Ok(json!({ "run_id": run.run_id })),
-        }
+        let Some(result) = result else {
+            return Ok(StartAnswer::Started { run_id: run.run_id });
+        };
+        serde_json::from_slice(&result)
+            .map(StartAnswer::Ended)
+            .map_err(|error| ApiError::new(500, format!("cannot decode the result of run {run}: {error}")))
     }
 
-    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         let run = key(workflow, run_id)?;
         let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
         let (snapshot, _) = stored.open()?;
@@ -49,49 +46,31 @@ impl Api for Engine {
             let hosts = self.backend().hosts().await?;
             view = view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name));
         }
-        Ok(json!(view))
+        Ok(view)
     }
 
-    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError> {
         let run = key(workflow, run_id)?;
         let result = Self::control(self, &run, control).await?;
         let ControlResult { status, changed } = result.ok_or_else(|| not_found(&run))?;
         if !changed && !control.is_satisfied_by(status) {
             return Err(ApiError::new(409, format!("cannot {control} run {run}: it has ended, {status}")));
         }
-        Ok(json!({ "run_id": run.run_id, "status": status, "changed": changed }))
+        Ok(ControlView { run_id: run.run_id, status, changed })
     }
 
-    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
-        let page = self.backend().runs(&query).await?;
-        let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
-        for stored in &page.runs {
-            match stored.open() {
-                Ok((snapshot, _)) => runs.push(summary(&snapshot)),
-                Err(error) => unreadable.push(json!({
-                    "workflow": stored.run.workflow,
-                    "run_id": stored.run.run_id,
-                    "error": error.to_string(),
-                })),
-            }
-        }
-        let mut view = json!({ "runs": runs, "next": page.next });
-        if !unreadable.is_empty() {
-            view["unreadable"] = json!(unreadable);
-        }
-        Ok(view)
+    async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
+        Ok(self.backend().runs(&query).await?.into())
     }
 
-    async fn workflows(&self) -> Result<Value, ApiError> {
-        let workflows = Self::workflows(self).iter().map(|workflow| {
-            json!({
-                "name": workflow.name(),
-                "fingerprint": workflow.fingerprint().to_string(),
-                "dot": workflow.to_dot(),
-                "graph": workflow.graph(),
-            })
+    async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
+        let workflows = Self::workflows(self).iter().map(|workflow| WorkflowView {
+            name: workflow.name().clone(),
+            fingerprint: workflow.fingerprint().to_string(),
+            dot: workflow.to_dot().to_owned(),
+            graph: Some(workflow.graph().clone()),
         });
-        Ok(json!({ "workflows": workflows.collect::<Vec<_>>() }))
+        Ok(WorkflowsView { workflows: workflows.collect() })
     }
 }
 
@@ -102,16 +81,4 @@ fn key(workflow: &str, run_id: &str) -> Result<RunKey, ApiError> {
 
 fn not_found(run: &RunKey) -> ApiError {
     ApiError::new(404, format!("run {run} not found: it does not exist, or its record expired"))
-}
-
-fn summary(snapshot: &Snapshot) -> Value {
-    json!({
-        "workflow": snapshot.workflow,
-        "run_id": snapshot.run_id,
-        "status": snapshot.status,
-        "steps": snapshot.steps,
-        "pending": snapshot.pending(),
-        "started_at": snapshot.started_at.to_string(),
-        "finished_at": snapshot.finished_at.map(|at| at.to_string()),
-    })
 }

@@ -10,9 +10,11 @@ use async_nats::Message;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    backend::{Api, ApiError, RunsQuery, StartRequest},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer},
+    backend::{RunsQuery, StartRequest},
 };
-use serde_json::Value;
+use jetway_state::view::StatusView;
+use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 
 /// Answers requests.
@@ -37,15 +39,15 @@ impl Answerer {
     ) -> Option<Result<Bytes, ApiError>> {
         let answer = match endpoint {
             Endpoint::UnknownWorkflow => return self.any_start(request).await.map(Err),
-            Endpoint::Method(ApiMethod::Start) => self.start(request).await,
-            Endpoint::Method(ApiMethod::Status) => self.status(request).await,
+            Endpoint::Method(ApiMethod::Start) => self.encoded(self.start(request).await),
+            Endpoint::Method(ApiMethod::Status) => self.encoded(self.status(request).await),
             Endpoint::Method(method @ ApiMethod::Control(control)) => {
-                self.control(method, control, request).await
+                self.encoded(self.control(method, control, request).await)
             }
-            Endpoint::Method(ApiMethod::Runs) => self.runs(request).await,
-            Endpoint::Method(ApiMethod::Workflows) => self.api.workflows().await,
+            Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(request).await),
+            Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
         };
-        Some(answer.and_then(|value| self.encoded(&value)))
+        Some(answer)
     }
 
     async fn any_start(&self, request: &Message) -> Option<ApiError> {
@@ -53,12 +55,12 @@ impl Answerer {
         self.unknown_workflow.refuse(workflow).await
     }
 
-    async fn start(&self, request: &Message) -> Result<Value, ApiError> {
+    async fn start(&self, request: &Message) -> Result<StartAnswer, ApiError> {
         let (start, wait) = parse_start(self.backend.names(), request)?;
         self.api.start(start, wait).await
     }
 
-    async fn status(&self, request: &Message) -> Result<Value, ApiError> {
+    async fn status(&self, request: &Message) -> Result<StatusView, ApiError> {
         let [workflow, run_id] = parse_tokens(self.backend.names(), ApiMethod::Status, request)?;
         self.api.status(workflow, run_id).await
     }
@@ -68,17 +70,18 @@ impl Answerer {
         method: ApiMethod,
         control: Control,
         request: &Message,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<ControlView, ApiError> {
         let [workflow, run_id] = parse_tokens(self.backend.names(), method, request)?;
         self.api.control(control, workflow, run_id).await
     }
 
-    async fn runs(&self, request: &Message) -> Result<Value, ApiError> {
+    async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {
         self.api.runs(parse_query(request)?).await
     }
 
-    fn encoded(&self, value: &Value) -> Result<Bytes, ApiError> {
-        let bytes = serde_json::to_vec(value)
+    /// The answer as JSON.
+    fn encoded(&self, answer: Result<impl Serialize, ApiError>) -> Result<Bytes, ApiError> {
+        let bytes = serde_json::to_vec(&answer?)
             .map_err(|error| ApiError::new(500, format!("cannot encode the answer: {error}")))?;
         let max = self.backend.connection().max_payload();
         if bytes.len() > max {

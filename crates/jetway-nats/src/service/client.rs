@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    backend::{Api, ApiError, RunsQuery, StartRequest},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowsView},
+    backend::{RunsQuery, StartRequest},
 };
-use jetway_state::STORE_ELSEWHERE;
-use serde_json::Value;
+use jetway_state::{STORE_ELSEWHERE, view::StatusView};
+use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 
 /// How long a host may take to answer, in addition to the time for which the request itself waits.
@@ -43,14 +44,14 @@ impl HostsClient {
         Self { backend }
     }
 
-    async fn request(
+    async fn request<A: DeserializeOwned>(
         &self,
         method: ApiMethod,
         tokens: &[&str],
         headers: HeaderMap,
         payload: Bytes,
         wait: Option<Duration>,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<A, ApiError> {
         for token in tokens {
             subject_token("the name", token).map_err(|error| ApiError::new(400, error.to_string()))?;
         }
@@ -77,42 +78,42 @@ impl Api for HostsClient {
         true
     }
 
-    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError> {
         let mut headers = start_message::headers(&request);
         let text = wait.map(|wait| format!("{}ms", wait.as_millis()));
         insert_text(&mut headers, names::WAIT, text.as_deref());
         self.request(ApiMethod::Start, &[&request.workflow], headers, request.input, wait).await
     }
 
-    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         let tokens = [workflow, run_id];
         self.request(ApiMethod::Status, &tokens, HeaderMap::new(), Bytes::new(), None).await
     }
 
-    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError> {
         let tokens = [workflow, run_id];
         self.request(ApiMethod::Control(control), &tokens, HeaderMap::new(), Bytes::new(), None).await
     }
 
-    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
+    async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
         let query = serde_json::to_vec(&query)
             .map_err(|error| ApiError::new(400, format!("cannot encode the query for runs: {error}")))?;
         self.request(ApiMethod::Runs, &[], HeaderMap::new(), query.into(), None).await
     }
 
-    async fn workflows(&self) -> Result<Value, ApiError> {
+    async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
         self.request(ApiMethod::Workflows, &[], HeaderMap::new(), Bytes::new(), None).await
     }
 }
 
 /// Parses the answer of a host.
-pub(crate) fn parse_answer(answer: &Message) -> Result<Value, ApiError> {
+pub(crate) fn parse_answer<A: DeserializeOwned>(answer: &Message) -> Result<A, ApiError> {
     if let Some(sentence) = header(answer, NATS_SERVICE_ERROR) {
         let code = header(answer, NATS_SERVICE_ERROR_CODE).and_then(|code| code.parse().ok()).unwrap_or(500);
         return Err(ApiError::new(code, sentence));
     }
     serde_json::from_slice(&answer.payload)
-        .map_err(|error| ApiError::new(500, format!("the answer of the host is not JSON: {error}")))
+        .map_err(|error| ApiError::new(500, format!("cannot decode the answer of the host: {error}")))
 }
 
 fn request_error(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiError {

@@ -5,11 +5,12 @@ use async_nats::{Client, HeaderMap, Message};
 use async_trait::async_trait;
 use jetway_engine::{
     Control,
-    backend::{Api, ApiError, HostInfo, Hosts as _, RunsQuery, StartRequest},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
+    backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
 use jetway_nats::{NatsBackend, serve};
-use jetway_state::{WorkflowName, codec::Encoding};
-use serde_json::{Value, json};
+use jetway_state::{RunId, WorkflowName, codec::Encoding, run::Status, view::StatusView};
+use serde_json::Value;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -30,28 +31,38 @@ impl Api for Echo {
         self.serves.iter().any(|served| served == workflow)
     }
 
-    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<Value, ApiError> {
+    async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError> {
         self.started.lock().unwrap().push((request.clone(), wait));
         if request.run_id == "held" {
             self.hold.notified().await;
         }
-        Ok(json!({ "run_id": request.run_id, "by": self.serves }))
+        Ok(StartAnswer::Started { run_id: RunId::new(&request.run_id).expect("a run id") })
     }
 
-    async fn status(&self, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
+    async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         Err(ApiError::new(404, format!("there is no run {workflow}/{run_id}\nat all")))
     }
 
-    async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<Value, ApiError> {
-        Ok(json!({ "control": control.verb(), "run": [workflow, run_id] }))
+    async fn control(
+        &self,
+        control: Control,
+        _workflow: &str,
+        run_id: &str,
+    ) -> Result<ControlView, ApiError> {
+        let status = if control == Control::Pause { Status::Paused } else { Status::Running };
+        Ok(ControlView { run_id: RunId::new(run_id).expect("a run id"), status, changed: true })
     }
 
-    async fn runs(&self, query: RunsQuery) -> Result<Value, ApiError> {
-        Ok(json!({ "runs": [], "limit": query.limit }))
+    async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
+        // The page has no field of its own for the limit.
+        Ok(RunsView { runs: Vec::new(), next: Some(query.limit.to_string()), unreadable: Vec::new() })
     }
 
-    async fn workflows(&self) -> Result<Value, ApiError> {
-        Ok(json!([{ "name": "pay" }]))
+    async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
+        let (fingerprint, dot) = ("feed".to_owned(), String::new());
+        Ok(WorkflowsView {
+            workflows: vec![WorkflowView { name: workflow(), fingerprint, dot, graph: None }],
+        })
     }
 }
 
@@ -116,14 +127,15 @@ async fn errors_have_a_code_and_a_sentence() {
     let (backend, client) = (Arc::new(backend("ask").await), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let runs = ask(&client, &backend, "runs", HeaderMap::new(), "{\"limit\":7}").await;
-    assert_eq!(json_of(&runs)["limit"], 7);
+    assert_eq!(json_of(&runs)["next"], "7");
     let runs = ask(&client, &backend, "runs", HeaderMap::new(), "").await;
-    assert_eq!(json_of(&runs)["limit"], 0);
+    assert_eq!(json_of(&runs)["next"], "0");
     let bad = ask(&client, &backend, "runs", HeaderMap::new(), "{\"limmit\":7}").await;
     let (code, sentence) = error_of(&bad);
     assert_eq!(code, "400");
     assert!(sentence.contains("limmit"), "{sentence}");
-    assert_eq!(json_of(&ask(&client, &backend, "workflows", HeaderMap::new(), "").await)[0]["name"], "pay");
+    let workflows = json_of(&ask(&client, &backend, "workflows", HeaderMap::new(), "").await);
+    assert_eq!(workflows["workflows"][0]["name"], "pay");
     let missing = ask(&client, &backend, "status.pay.a", HeaderMap::new(), "").await;
     assert_eq!(error_of(&missing), ("404".to_owned(), "there is no run pay/a at all".to_owned()));
     let mut headers = HeaderMap::new();
@@ -168,16 +180,22 @@ async fn a_start_goes_to_a_host_that_serves_its_workflow() {
     );
     pay.announce(&host("one", &workflow())).await.unwrap();
     pay.announce(&host("two", &ship_name)).await.unwrap();
+    let echoes = [echo(&["pay"]), echo(&["ship"])];
     let services = [
-        serve(Arc::clone(&pay), echo(&["pay"]), &[workflow()]).await.unwrap(),
-        serve(Arc::clone(&ship), echo(&["ship"]), &[ship_name]).await.unwrap(),
+        serve(Arc::clone(&pay), echoes[0].clone(), &[workflow()]).await.unwrap(),
+        serve(Arc::clone(&ship), echoes[1].clone(), &[ship_name]).await.unwrap(),
     ];
     heard(&client).await;
     for _ in 0..10 {
         for name in ["pay", "ship"] {
             let reply = ask(&client, &pay, &format!("start.{name}"), HeaderMap::new(), "1").await;
-            assert_eq!(json_of(&reply)["by"], json!([name]), "{reply:?}");
+            assert!(json_of(&reply)["run_id"].is_string(), "{reply:?}");
         }
+    }
+    for (api, name) in echoes.iter().zip(["pay", "ship"]) {
+        let started = api.started.lock().unwrap();
+        assert_eq!(started.len(), 10, "{name}");
+        assert!(started.iter().all(|(request, _)| request.workflow == name), "{started:?}");
     }
     for _ in 0..4 {
         let unknown = ask(&client, &pay, "start.nobody", HeaderMap::new(), "1").await;

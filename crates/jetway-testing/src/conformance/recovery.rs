@@ -13,7 +13,6 @@ use jetway_engine::{
     backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
 use jetway_state::{Fingerprint, ItemId, trace::TraceHeaders};
-use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -279,9 +278,9 @@ pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(tested: Backend
     })
     .await;
     let page = Api::runs(&*host.engine, RunsQuery::default()).await.expect("they are listed");
-    assert_eq!((&page["runs"][0]["run_id"], &page["runs"][1]), (&json!("r"), &json!(null)));
-    let unreadable = page["unreadable"].as_array().expect("some cannot be read");
-    assert_eq!(unreadable.iter().map(|run| &run["run_id"]).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(page.runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(), ["r"]);
+    let unreadable: Vec<_> = page.unreadable.iter().map(|run| run.run_id.as_str()).collect();
+    assert_eq!(unreadable, ["a", "b"]);
     let status = host.engine.status("chain3", "a").await.expect_err("it cannot be read");
     assert!(status.message.contains("cannot decode the record of run chain3/a"), "{status}");
     let mut host = host;

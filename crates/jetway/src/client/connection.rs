@@ -1,9 +1,6 @@
 //! The client.
 
-use super::{
-    ClientError, ControlView, HostInfo, RunSummary, RunsQuery, RunsView, StartOptions, UnreadableRun,
-    WorkflowView,
-};
+use super::{ClientError, ControlView, HostInfo, RunsQuery, RunsView, StartOptions, WorkflowView};
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
@@ -17,7 +14,7 @@ use jetway_state::{
     codec::Encoding,
     run::{DoneView, StatusView},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -118,9 +115,7 @@ impl Client {
     /// [`ClientError::NotFound`] if there is no such run, [`ClientError::Refused`] if its status does not allow the
     /// command, [`ClientError::NoHost`] if no host is running.
     pub async fn control(&self, run: &RunKey, control: Control) -> Result<ControlView, ClientError> {
-        let answer = self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?;
-        serde_json::from_value(answer)
-            .map_err(|source| ClientError::Answer { what: "the answer to the command", source })
+        Ok(self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?)
     }
 
     /// Lists runs, one page per call.
@@ -128,18 +123,7 @@ impl Client {
     /// # Errors
     /// The server does not answer.
     pub async fn runs(&self, query: &RunsQuery) -> Result<RunsView, ClientError> {
-        let page = self.backend.runs(query).await?;
-        let mut view = RunsView { runs: Vec::new(), next: page.next, unreadable: Vec::new() };
-        for stored in page.runs {
-            match stored.open() {
-                Ok((snapshot, _)) => view.runs.push(RunSummary::from(&snapshot)),
-                Err(error) => {
-                    let (RunKey { workflow, run_id }, error) = (stored.run, error.to_string());
-                    view.unreadable.push(UnreadableRun { workflow, run_id, error });
-                }
-            }
-        }
-        Ok(view)
+        Ok(self.backend.runs(query).await?.into())
     }
 
     /// Starts a run through a host. When this returns, the run exists. While hosts are busy or do not answer, the request
@@ -178,10 +162,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoHost`] if no host is running.
     pub async fn workflows(&self) -> Result<Vec<WorkflowView>, ClientError> {
-        let answer = self.hosts.workflows().await?;
-        let answer = serde_json::from_value(answer)
-            .map_err(|source| ClientError::Answer { what: "the list of workflows", source });
-        answer.map(|WorkflowsView { workflows }| workflows)
+        Ok(self.hosts.workflows().await?.workflows)
     }
 
     /// The running hosts, with the workflows that each serves.
@@ -210,12 +191,6 @@ pub async fn check_streams(config: NatsConfig) -> Result<(), ClientError> {
 pub async fn obsolete_streams(config: NatsConfig) -> Result<Vec<String>, ClientError> {
     let backend = NatsBackend::connect(NatsConfig { provisioning: Provisioning::Trust, ..config }).await?;
     Ok(backend.obsolete_streams().await?)
-}
-
-/// The answer of a host to a request for its workflows.
-#[derive(Deserialize)]
-struct WorkflowsView {
-    workflows: Vec<WorkflowView>,
 }
 
 fn request<I>(

@@ -1,17 +1,32 @@
-//! The data that a client returns.
+//! The answers of a host, as types. They become JSON where they leave the process.
 
+use crate::backend::RunsPage;
 use jetway_state::{
-    Graph, RunId, WorkflowName,
+    Graph, RunId, RunKey, WorkflowName,
     run::{Snapshot, Status},
+    view::DoneView,
 };
 use serde::{Deserialize, Serialize};
+
+/// The answer to a start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StartAnswer {
+    /// The run ended within the time that the request waits.
+    Ended(Box<DoneView>),
+    /// The run exists.
+    Started {
+        /// The run.
+        run_id: RunId,
+    },
+}
 
 /// A page of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunsView {
     /// The runs.
     pub runs: Vec<RunSummary>,
-    /// The cursor of the next page: the [`after`](super::RunsQuery::after) of the next query. `None` on the last page.
+    /// The cursor of the next page: the [`after`](crate::backend::RunsQuery::after) of the next query. `None` on the last page.
     pub next: Option<String>,
     /// The runs of this page whose records cannot be decoded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -85,4 +100,27 @@ pub struct ControlView {
     pub status: Status,
     /// Whether the status was different before.
     pub changed: bool,
+}
+
+impl From<RunsPage> for RunsView {
+    fn from(page: RunsPage) -> Self {
+        let mut view = Self { runs: Vec::new(), next: page.next, unreadable: Vec::new() };
+        for stored in page.runs {
+            match stored.open() {
+                Ok((snapshot, _)) => view.runs.push(RunSummary::from(&snapshot)),
+                Err(error) => {
+                    let (RunKey { workflow, run_id }, error) = (stored.run, error.to_string());
+                    view.unreadable.push(UnreadableRun { workflow, run_id, error });
+                }
+            }
+        }
+        view
+    }
+}
+
+/// The workflows of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowsView {
+    /// The workflows, by name.
+    pub workflows: Vec<WorkflowView>,
 }
