@@ -1,7 +1,7 @@
 //! A Tokio runtime next to the caller's.
 
 use std::io;
-use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A small runtime whose tasks run even while the caller's runtime is blocked. Dropping it does not wait for its tasks,
@@ -18,7 +18,8 @@ impl BackgroundRuntime {
     }
 
     /// Makes this the current runtime until the guard is dropped.
-    pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
+    #[cfg(feature = "otel")]
+    pub(crate) fn enter(&self) -> Option<tokio::runtime::EnterGuard<'_>> {
         self.0.as_ref().map(Runtime::enter)
     }
 

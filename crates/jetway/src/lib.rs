@@ -64,6 +64,16 @@
 //! | [`stores`] | workflows without hosts, over stores of your choice |
 //! | [`Workflow::run_with_checkpoint`] | runs in one process that can be resumed after a crash |
 //!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `otel` | yes | exports traces over OTLP/gRPC; builds tonic, hyper and prost |
+//! | `fail-points` | no | stops a process between two operations, for tests of Jetway itself |
+//!
+//! With `default-features = false` everything else works, and [`telemetry`] writes the log only. The command line is the
+//! crate `jetway-cli`; no feature of this crate builds it.
+//!
 //! # Guarantees
 //!
 //! * An acknowledged start message becomes a run.

@@ -23,39 +23,33 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, ... | the queue of spans to be exported |
 //! | `OTEL_SDK_DISABLED` | `true` disables traces |
 //!
+//! Without the feature `otel`, traces are not exported, and the variables that begin with `OTEL_` have no effect.
+//!
 //! # Guarantee
 //!
 //! Steps never wait for telemetry. Spans to be exported are kept in a bounded queue. If the collector is unreachable or too
 //! slow, spans are dropped and a warning is logged, at most once a minute.
 
-mod export;
-mod fixed_ids;
 mod log;
-mod otel_tracer;
-mod propagation;
-mod remote;
-mod reporting_exporter;
+#[cfg(not(feature = "otel"))]
+mod no_otel;
+#[cfg(feature = "otel")]
+mod otel;
 
-pub use fixed_ids::FixedIds;
 pub use jetway_engine::Tracer;
-pub use otel_tracer::OtelTracer;
+#[cfg(feature = "otel")]
+pub use otel::{FixedIds, OtelTracer, layer};
 
-pub(crate) use propagation::current_trace;
-
-use export::Export;
 use jetway_engine::PlainTracer;
-use opentelemetry_otlp::ExporterBuildError;
-use std::sync::{Arc, OnceLock};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
-};
+use jetway_state::trace::TraceHeaders;
+#[cfg(not(feature = "otel"))]
+use no_otel as otel;
+use otel::Export;
+use std::sync::Arc;
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The default log filter. async-nats logs at `info` what Jetway logs anyway.
 const DEFAULT_LOG: &str = "info,async_nats=warn";
-
-/// The tracer of this process, once traces are exported.
-static TRACER: OnceLock<OtelTracer> = OnceLock::new();
 
 /// Starts logging at `info` (or as `RUST_LOG` says), and exporting traces if the environment names a collector.
 ///
@@ -68,10 +62,13 @@ pub fn init(service_name: &str) -> Result<TelemetryGuard, TelemetryError> {
 /// The tracer of this process. It exports the spans of runs and steps if [`init`] has found an endpoint. Otherwise spans
 /// appear in the log only.
 pub fn tracer() -> Arc<dyn Tracer> {
-    match TRACER.get() {
-        Some(tracer) => Arc::new(tracer.clone()),
-        None => Arc::new(PlainTracer),
-    }
+    otel::tracer().unwrap_or_else(|| Arc::new(PlainTracer))
+}
+
+/// The W3C trace context headers of the current span. A start message that carries them makes the run join the trace of
+/// the caller. Empty if there is no current span, or traces are not exported.
+pub(crate) fn current_trace() -> TraceHeaders {
+    otel::current_trace()
 }
 
 /// Configures telemetry with other settings than those of [`init`].
@@ -101,40 +98,15 @@ impl Telemetry {
     pub fn init(self) -> Result<TelemetryGuard, TelemetryError> {
         let filter = EnvFilter::try_from_default_env().or_else(|_unset_or_bad| self.default_log.parse())?;
         let export = Export::from_env(&self.service_name)?;
-        let spans = export.as_ref().map(|export| layer(&export.tracer()));
+        let spans = export.as_ref().map(Export::layer);
         tracing_subscriber::registry()
             .with(spans)
             .with(log::layer().with_filter(filter))
             .try_init()
             .map_err(|_subscriber_exists| TelemetryError::AlreadyInitialised)?;
-        if let Some(export) = &export {
-            TRACER.get_or_init(|| export.tracer());
-        }
+        otel::started(export.as_ref());
         Ok(TelemetryGuard { export })
     }
-}
-
-/// The layer that exports spans and events of level `info` and above, for programs that configure `tracing` themselves.
-/// [`OtelTracer`] needs this layer, and a provider whose id generator is [`FixedIds`].
-pub fn layer<S>(tracer: &OtelTracer) -> impl Layer<S> + use<S>
-where
-    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
-{
-    // Spans of the exporter and of the network libraries do not belong to the trace of a run.
-    const NETWORK: [&str; 7] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry", "async_nats"];
-    let is_network = |target: &str| {
-        NETWORK.iter().any(|name| {
-            target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
-        })
-    };
-    tracing_opentelemetry::layer()
-        .with_tracer(tracer.sdk().clone())
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_filter(tracing_subscriber::filter::filter_fn(move |metadata| {
-            *metadata.level() <= LevelFilter::INFO && !is_network(metadata.target())
-        }))
 }
 
 /// Keeps telemetry running. Dropping it exports the remaining spans, which takes a few seconds at most.
@@ -162,8 +134,9 @@ pub enum TelemetryError {
     #[error("invalid log filter: {0}")]
     BadFilter(#[from] tracing_subscriber::filter::ParseError),
     /// The exporter cannot be created from the settings in the environment.
+    #[cfg(feature = "otel")]
     #[error("cannot export traces: {0}")]
-    Exporter(#[from] ExporterBuildError),
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The thread of the exporter cannot be started.
     #[error("cannot export traces: the thread of the exporter does not start: {0}")]
     Thread(#[from] std::io::Error),

@@ -4,9 +4,8 @@ use jetway_state::trace::TraceHeaders;
 use opentelemetry::trace::TraceContextExt;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The W3C trace context headers of the current span. A start message that carries them makes the run join the trace of
-/// the caller. Empty if there is no current span, or traces are not exported.
-pub(crate) fn current_trace() -> TraceHeaders {
+/// See [`current_trace`](crate::telemetry::current_trace).
+pub(in crate::telemetry) fn current_trace() -> TraceHeaders {
     let otel_context = tracing::Span::current().context();
     let span = otel_context.span();
     let context = span.span_context();

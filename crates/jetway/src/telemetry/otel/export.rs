@@ -1,7 +1,7 @@
 //! Exports spans to a collector over OTLP/gRPC.
 
-use super::{FixedIds, OtelTracer, TelemetryError, reporting_exporter::ReportingExporter};
-use crate::background::BackgroundRuntime;
+use super::{FixedIds, OtelTracer, layer, reporting_exporter::ReportingExporter};
+use crate::{background::BackgroundRuntime, telemetry::TelemetryError};
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
@@ -9,6 +9,7 @@ use opentelemetry_sdk::{
     trace::{BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, TracerProviderBuilder},
 };
 use std::{env, fmt, time::Duration};
+use tracing_subscriber::{Layer, registry::LookupSpan};
 use uuid::Uuid;
 
 /// How long the exporter collects spans for one batch.
@@ -22,7 +23,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
 /// The export pipeline. It has its own thread, so it works with any runtime of the process, also while that runtime is
 /// blocked.
-pub(super) struct Export {
+pub(in crate::telemetry) struct Export {
     endpoint: String,
     provider: SdkTracerProvider,
     _runtime: BackgroundRuntime,
@@ -30,7 +31,7 @@ pub(super) struct Export {
 
 impl Export {
     /// The pipeline that the environment configures. `None` if there is no endpoint or traces are disabled.
-    pub(super) fn from_env(service_name: &str) -> Result<Option<Self>, TelemetryError> {
+    pub(in crate::telemetry) fn from_env(service_name: &str) -> Result<Option<Self>, TelemetryError> {
         let endpoint =
             set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
         let off = set("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"))
@@ -55,7 +56,14 @@ impl Export {
         Ok(Self { endpoint, provider, _runtime: runtime })
     }
 
-    pub(super) fn endpoint(&self) -> &str {
+    pub(in crate::telemetry) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        layer(&self.tracer())
+    }
+
+    pub(in crate::telemetry) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 

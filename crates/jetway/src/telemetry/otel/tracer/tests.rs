@@ -1,7 +1,10 @@
 //! The exported spans.
 
 use super::*;
-use crate::telemetry::{current_trace, export::provider_builder, layer};
+use crate::telemetry::{
+    current_trace,
+    otel::{export::provider_builder, layer},
+};
 use jetway_state::{
     CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{HandledFailures, RunError, Trace},
