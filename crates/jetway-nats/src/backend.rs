@@ -23,6 +23,7 @@ use crate::{
     session::{Connection, ServerFacts, StreamReader},
     setup::Setup,
 };
+use futures::future::BoxFuture;
 use jetway_engine::backend::BackendError;
 use jetway_state::Namespace;
 use std::{
@@ -88,7 +89,12 @@ impl NatsBackend {
     /// # Errors
     /// `Unavailable` if no server is reachable, `Refused` if it refuses the credentials, `Misconfigured` if it is too old,
     /// has no JetStream, or has streams that this version cannot use. The message says what to do.
-    pub async fn connect(config: NatsConfig) -> Result<Self, BackendError> {
+    pub fn connect(config: NatsConfig) -> BoxFuture<'static, Result<Self, BackendError>> {
+        // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+        Box::pin(Self::set_up(config))
+    }
+
+    async fn set_up(config: NatsConfig) -> Result<Self, BackendError> {
         let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
         let committers = Committers {
             starts: setup.committer(Stream::Starts).await?,

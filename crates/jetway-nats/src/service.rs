@@ -30,7 +30,7 @@ use async_nats::service::{
     Request, Service, ServiceExt as _, endpoint::Endpoint as EndpointStream, error::Error as ServiceError,
 };
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, stream::SelectAll};
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::SelectAll};
 use jetway_engine::{
     Control,
     backend::{Api, ApiError, BackendError, BackendErrorKind},
@@ -70,7 +70,16 @@ pub struct ServiceHandle {
 ///
 /// # Errors
 /// The connection is closed, or the server does not allow the subscriptions.
-pub async fn serve(
+pub fn serve(
+    backend: Arc<NatsBackend>,
+    api: Arc<dyn Api>,
+    workflows: &[WorkflowName],
+) -> BoxFuture<'_, Result<ServiceHandle, BackendError>> {
+    // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+    Box::pin(set_up(backend, api, workflows))
+}
+
+async fn set_up(
     backend: Arc<NatsBackend>,
     api: Arc<dyn Api>,
     workflows: &[WorkflowName],

@@ -39,6 +39,7 @@ use crate::{
     setup::Setup,
 };
 use bucket::Bucket;
+use futures::future::BoxFuture;
 use item_queue::ItemQueue;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::WorkflowName;
@@ -138,7 +139,12 @@ impl NatsStores {
     /// `Refused` for an invalid name. `Unavailable` if no server is reachable, `Refused` if it refuses the credentials,
     /// `Misconfigured` if it is too old, has no JetStream, or has streams that this version cannot use. The message says
     /// what to do.
-    pub async fn connect(config: NatsConfig, application: &str) -> Result<Self, BackendError> {
+    pub fn connect(config: NatsConfig, application: &str) -> BoxFuture<'_, Result<Self, BackendError>> {
+        // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+        Box::pin(Self::set_up(config, application))
+    }
+
+    async fn set_up(config: NatsConfig, application: &str) -> Result<Self, BackendError> {
         let application = WorkflowName::new(application).map_err(|_bad| {
             let sentence = format!(
                 "bad application name {application:?}: use 1 to 64 characters out of A-Z, a-z, 0-9, _ and -"

@@ -8,7 +8,6 @@ use crate::{
 };
 use jetway::RunKey;
 use jetway_engine::backend::SnapshotStore as _;
-use jetway_state::codec;
 use jetway_state::run::Snapshot;
 use serde::Serialize;
 
@@ -65,7 +64,7 @@ pub(crate) async fn describe(
     if let Some(key) = keys.find(|key: &&RunKey| key.to_string() == run)
         && let Some(stored) = evidence.backend.load(key).await?
     {
-        failure.snapshot = match codec::open::<Snapshot>(&stored.bytes, "a snapshot") {
+        failure.snapshot = match Snapshot::open(&stored.bytes) {
             Ok((snapshot, _)) => Some(format!("{snapshot:#?}")),
             Err(error) => Some(format!("the snapshot cannot be read: {error}")),
         };

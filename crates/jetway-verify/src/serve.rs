@@ -5,6 +5,7 @@ use crate::{
     fleet::{ACK_WAIT, STALE_AFTER, nats_config},
     interpreter::{ChildInterpreter, Interpreter, Journal},
 };
+use futures::future::BoxFuture;
 use jetway::{
     Host, Namespace,
     host::{EngineConfig, Limits, SystemConfig},
@@ -15,7 +16,12 @@ use std::{path::Path, time::Duration};
 ///
 /// # Errors
 /// The journal cannot be opened, or the host cannot be built or cannot continue.
-pub async fn serve(url: &str, namespace: Namespace, journal: &Path) -> Result<(), Error> {
+pub fn serve<'a>(url: &'a str, namespace: Namespace, journal: &'a Path) -> BoxFuture<'a, Result<(), Error>> {
+    // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+    Box::pin(run_host(url, namespace, journal))
+}
+
+async fn run_host(url: &str, namespace: Namespace, journal: &Path) -> Result<(), Error> {
     Journal::open(journal).map_err(Error::io("open the journal"))?;
     let system = SystemConfig {
         concurrency: 64,

@@ -3,7 +3,6 @@
 use crate::{Error, runs::Runs};
 use jetway_engine::backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _};
 use jetway_nats::NatsBackend;
-use jetway_state::codec;
 use jetway_state::{
     Fingerprint,
     run::{Snapshot, pending_tickets},
@@ -33,7 +32,7 @@ impl TicketReplay {
         let published = async {
             if let Some(run) = runs.any_in_flight(rng)
                 && let Some(stored) = backend.load(&run).await?
-                && let Ok((snapshot, build)) = codec::open::<Snapshot>(&stored.bytes, "a snapshot")
+                && let Ok((snapshot, build)) = Snapshot::open(&stored.bytes)
             {
                 self.record(rng, &snapshot, build, stored.revision);
             }

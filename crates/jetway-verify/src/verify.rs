@@ -11,6 +11,7 @@ use crate::{
     runs::Runs,
     summary::Summary,
 };
+use futures::future::LocalBoxFuture;
 use jetway::{Client, Namespace, NatsConfig};
 use jetway_nats::{NatsBackend, Provisioning};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -52,6 +53,18 @@ const GRACE: Duration = Duration::from_secs(60);
 /// # Errors
 /// No server or no host can be started or reached. A violation is no error: it is in the summary.
 pub async fn verify(options: Options, progress: impl Fn(Progress<'_>)) -> Result<Summary, Error> {
+    run_phases(options, &progress).await
+}
+
+fn run_phases<'a>(
+    options: Options,
+    progress: &'a dyn Fn(Progress<'_>),
+) -> LocalBoxFuture<'a, Result<Summary, Error>> {
+    // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+    Box::pin(phases(options, progress))
+}
+
+async fn phases(options: Options, progress: &dyn Fn(Progress<'_>)) -> Result<Summary, Error> {
     let began = Instant::now();
     let mut rng = StdRng::seed_from_u64(options.seed);
     let mut summary = Summary::new(options.seed);

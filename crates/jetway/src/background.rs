@@ -1,8 +1,11 @@
 //! A Tokio runtime next to the caller's.
 
-use std::io;
+use std::{io, pin::Pin};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
+
+/// A future whose type is known here only.
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A small runtime whose tasks run even while the caller's runtime is blocked. Dropping it does not wait for its tasks,
 /// so it may be dropped inside another runtime.

@@ -35,7 +35,7 @@ pub use jetway_actors::{
 pub use jetway_engine::EngineConfig;
 pub use jetway_state::run::Limits;
 
-use crate::background::BackgroundRuntime;
+use crate::background::{BackgroundRuntime, BoxFuture};
 use jetway_engine::{BuildError, Engine, backend::BackendError};
 use jetway_state::BadName;
 use std::{io, sync::Arc};
@@ -82,6 +82,15 @@ impl Host {
     /// The errors of [`start`](Self::start), and [`HostError::Fatal`] if a part of the host fails repeatedly. Return the
     /// error from `main`: the process then ends with an exit code that makes a service manager restart it.
     pub async fn run(self) -> Result<(), HostError> {
+        self.run_boxed().await
+    }
+
+    /// Boxed, so that it is compiled in this crate and not wherever it is awaited.
+    fn run_boxed(self) -> BoxFuture<'static, Result<(), HostError>> {
+        Box::pin(self.run_until_asked())
+    }
+
+    async fn run_until_asked(self) -> Result<(), HostError> {
         let handle = self.start().await?;
         let ended = tokio::select! {
             signal = shutdown_requested() => signal.map_err(HostError::Signals).inspect(|signal| {

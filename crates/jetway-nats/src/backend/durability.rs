@@ -5,6 +5,7 @@
 
 use super::NatsBackend;
 use crate::session::{Failure, api};
+use futures::future::BoxFuture;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{fmt, time::Duration};
 use tokio::time::Instant;
@@ -55,7 +56,12 @@ impl NatsBackend {
     ///
     /// # Errors
     /// The server does not answer.
-    pub async fn durability(&self) -> Result<Durability, BackendError> {
+    pub fn durability(&self) -> BoxFuture<'_, Result<Durability, BackendError>> {
+        // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+        Box::pin(self.ask_durability())
+    }
+
+    async fn ask_durability(&self) -> Result<Durability, BackendError> {
         let info = api::stream_info(&self.connection, &self.streams.runs).await;
         let config = info.map_err(|failure| failure.cannot("read how snapshots are stored"))?.config;
         let on_disk = config.storage == async_nats::jetstream::stream::StorageType::File;

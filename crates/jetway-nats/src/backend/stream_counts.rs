@@ -2,6 +2,7 @@
 
 use super::NatsBackend;
 use crate::session::{Failure, api};
+use futures::future::BoxFuture;
 use jetway_engine::backend::BackendError;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,12 @@ impl NatsBackend {
     ///
     /// # Errors
     /// The server does not answer.
-    pub async fn stream_counts(&self) -> Result<StreamCounts, BackendError> {
+    pub fn stream_counts(&self) -> BoxFuture<'_, Result<StreamCounts, BackendError>> {
+        // Boxed, so that it is compiled in this crate and not wherever it is awaited.
+        Box::pin(self.count_streams())
+    }
+
+    async fn count_streams(&self) -> Result<StreamCounts, BackendError> {
         let subjects =
             async |stream: &str, filter: &str| api::subjects(&self.connection, stream, filter).await;
         let counts = async {

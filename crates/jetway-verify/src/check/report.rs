@@ -184,7 +184,7 @@ async fn all_snapshots(backend: &NatsBackend) -> Result<BTreeMap<String, Snapsho
         let query = RunsQuery { limit: 500, after, ..RunsQuery::default() };
         let page = backend.runs(&query).await?;
         for stored in &page.runs {
-            if let Ok((snapshot, _)) = codec::open::<Snapshot>(&stored.bytes, "a snapshot") {
+            if let Ok((snapshot, _)) = Snapshot::open(&stored.bytes) {
                 snapshots.insert(snapshot.key().to_string(), snapshot);
             }
         }

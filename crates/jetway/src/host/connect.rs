@@ -1,7 +1,10 @@
 //! The connection of a host. A host waits for its server.
 
 use super::HostError;
-use crate::{background::BackgroundRuntime, nats::NatsConfig};
+use crate::{
+    background::{BackgroundRuntime, BoxFuture},
+    nats::NatsConfig,
+};
 use backon::{ExponentialBuilder, Retryable};
 use jetway_engine::backend::{Api, Backend, BackendError};
 use jetway_nats::{NatsBackend, ServiceHandle, serve};
@@ -17,7 +20,15 @@ pub(super) struct Connected(Arc<NatsBackend>);
 
 /// Connects on the background runtime of the host. Retries while the server does not answer. Fails at once if the server
 /// rejects the connection or does not meet the requirements.
-pub(super) async fn connect(
+pub(super) fn connect(
+    runtime: &BackgroundRuntime,
+    config: NatsConfig,
+    within: Option<Duration>,
+) -> BoxFuture<'_, Result<Connected, HostError>> {
+    Box::pin(try_to_connect(runtime, config, within))
+}
+
+async fn try_to_connect(
     runtime: &BackgroundRuntime,
     config: NatsConfig,
     within: Option<Duration>,

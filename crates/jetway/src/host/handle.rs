@@ -1,7 +1,7 @@
 //! A running host.
 
 use super::{Host, HostError, HostFacts, connect::Connected};
-use crate::background::BackgroundRuntime;
+use crate::background::{BackgroundRuntime, BoxFuture};
 use jetway_actors::{ActorSystem, Drained, Fatal, SystemStatus};
 use jetway_engine::backend::Api;
 use jetway_nats::ServiceHandle;
@@ -26,7 +26,12 @@ pub struct HostHandle {
 }
 
 impl HostHandle {
-    pub(super) async fn start(host: Host) -> Result<Self, HostError> {
+    /// Boxed, so that it is compiled in this crate and not wherever it is awaited.
+    pub(super) fn start(host: Host) -> BoxFuture<'static, Result<Self, HostError>> {
+        Box::pin(Self::set_up(host))
+    }
+
+    async fn set_up(host: Host) -> Result<Self, HostError> {
         let Host { engine, backend, system, facts, background } = host;
         let system = ActorSystem::start(engine.clone(), system, Handle::current())?;
         let api: Arc<dyn Api> = engine;
@@ -67,6 +72,15 @@ impl HostHandle {
     /// Stops the host gracefully: it accepts no more requests, tickets and start messages, waits for running steps up to
     /// the drain limit, and gives back the rest to other hosts.
     pub async fn drain(self) -> Drained {
+        self.drain_boxed().await
+    }
+
+    /// Boxed, as [`start`](Self::start) is.
+    fn drain_boxed(self) -> BoxFuture<'static, Drained> {
+        Box::pin(self.stop())
+    }
+
+    async fn stop(self) -> Drained {
         let Self { service, system, .. } = self;
         let limit = system.config().drain_limit;
         let (drained, ()) = tokio::join!(system.drain(limit), service.stop(SERVICE_STOP_LIMIT));
