@@ -1,12 +1,19 @@
-//! Runs that several processes execute together, over stores that the caller chooses.
+//! The store traits of runs without hosts, with an implementation in memory of each.
 //!
-//! [`Workflow::start_distributed`](crate::Workflow::start_distributed) makes a run exist,
-//! [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. A store that keeps
-//! snapshots (see [`ContextStore::snapshot`]) gives the promises of the engine: a step is committed whole and once.
+//! [`Workflow::start_distributed`](crate::Workflow::start_distributed) creates a run,
+//! [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. Several processes can
+//! share the stores.
 //!
-//! The snapshot is the truth about a run. What [`RunInfoStore`], [`MetricsStore`], [`ErrorStore`], [`LivenessStore`]
-//! and [`WorkItemStateStore`] keep are views beside it, for people and for lists: a view may lag, and no work depends
-//! on one, save that the attempts at an item are counted in the [`WorkItemStateStore`].
+//! | trait | what it stores |
+//! |---|---|
+//! | [`WorkQueue`] | work items that wait for a worker |
+//! | [`ContextStore`] | contexts and, where it can, snapshots |
+//! | [`WorkItemStateStore`] | the status and the attempts of work items |
+//! | [`RunInfoStore`], [`MetricsStore`], [`ErrorStore`], [`LivenessStore`] | views for people and for lists |
+//!
+//! With snapshots (see [`ContextStore::snapshot`]) a step is all or nothing and committed once, as on a host. The
+//! snapshot is then the truth about a run. A view may lag behind it, and no step depends on a view. The one exception is
+//! the number of attempts in the [`WorkItemStateStore`], which limits retries.
 
 pub mod context_store;
 pub mod error_store;

@@ -1,30 +1,30 @@
-//! Where runs keep their contexts.
+//! The store of the contexts and snapshots of runs.
 
 use crate::{Context, Merge};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_state::{codec, run::Snapshot};
-use std::{collections::HashMap, fmt, sync::Arc};
+use jetway_state::{Error, codec, run::Snapshot};
+use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 use tokio::sync::Mutex;
 
-/// What goes wrong with a context store.
+/// The error of a context store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ContextStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
 
-impl From<ContextStoreError> for jetway_state::Error {
+impl From<ContextStoreError> for Error {
     fn from(error: ContextStoreError) -> Self {
         Self::Storage(error.to_string())
     }
 }
 
-/// Keeps the contexts of runs and, where it can, their snapshots.
+/// Stores the contexts of runs and, where it can, their snapshots.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -37,79 +37,66 @@ impl From<ContextStoreError> for jetway_state::Error {
 /// # Ok::<_, jetway_core::distributed::ContextStoreError>(()) }).unwrap();
 /// ```
 ///
-/// The first three methods make a store. With snapshots, steps over it are committed whole and once.
-///
-/// ```
-/// use jetway_core::{Counter, ContextStore, distributed::{ContextStoreError, InMemoryContextStore}};
-///
-/// # tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
-/// let store = InMemoryContextStore::<Counter>::new();
-/// let two = Counter::default();
-/// two.add(2);
-/// store.set("run-1", two.clone()).await?;
-/// // What is merged is added to what is kept.
-/// store.merge("run-1", two).await?;
-/// assert_eq!(store.get("run-1").await?.map(|kept| kept.get()), Some(4));
-/// assert!(store.get("run-2").await?.is_none());
-/// # Ok::<_, ContextStoreError>(()) }).expect("the store is in memory");
-/// ```
+/// The first three methods are required. A store that also implements the last three keeps snapshots: steps over it are
+/// all or nothing, and committed once.
 #[async_trait]
 pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
     /// The context of a run; `None` where there is none.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError>;
 
-    /// Replaces the context of a run.
+    /// Replaces the context of a run, or adds it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
 
-    /// Merges a context into the one that is kept.
+    /// Merges `ctx` into the stored context of a run.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
 
-    /// Whether the store keeps snapshots: then steps are committed whole and once.
+    /// Whether the store keeps snapshots. The default is no.
     fn keeps_snapshots(&self) -> bool {
         false
     }
 
-    /// The latest snapshot of a run and its revision.
+    /// The latest snapshot of a run and its revision; `None` where there is none.
     ///
     /// # Errors
-    /// What the store failed with; where it keeps no snapshots, that.
+    /// The error of the store. [`ContextStoreError::Other`] where it keeps no snapshots.
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
-        Err(ContextStoreError::Other(format!("this store keeps no snapshots, so none of run {run_id:?}")))
+        Err(ContextStoreError::Other(format!("run {run_id:?}: this context store keeps no snapshots")))
     }
 
-    /// Replaces the snapshot of a run where its revision is still `expected`; 0 where there must be none. Returns
-    /// whether it did.
+    /// Compare-and-swap: replaces the snapshot of a run if its revision is `expected`; 0 stands for no snapshot. Returns
+    /// whether it was replaced. Also replaces the context of the run by that of the snapshot.
     ///
     /// # Errors
-    /// What the store failed with; where it keeps no snapshots, that.
+    /// The error of the store. [`ContextStoreError::Other`] where it keeps no snapshots.
     async fn swap_snapshot(
         &self,
         run_id: &str,
         expected: u64,
         snapshot: &Snapshot,
     ) -> Result<bool, ContextStoreError> {
-        let _nothing_is_kept = (expected, snapshot);
-        Err(ContextStoreError::Other(format!("this store keeps no snapshots, so none of run {run_id:?}")))
+        let _ignored = (expected, snapshot);
+        Err(ContextStoreError::Other(format!("run {run_id:?}: this context store keeps no snapshots")))
     }
 }
 
-/// Contexts and snapshots in memory, encoded: what is read shares nothing with what is kept. Clones share the store.
+/// Contexts and snapshots in memory. They are entry encoded, so that a context that was read shares no value with the
+/// stored one. Clones share the store.
 pub struct InMemoryContextStore<C> {
-    runs: Arc<Mutex<HashMap<String, Kept>>>,
-    context: std::marker::PhantomData<fn() -> C>,
+    runs: Arc<Mutex<HashMap<String, Entry>>>,
+    context: PhantomData<fn() -> C>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct Entry {
     context: Bytes,
     snapshot: Option<Snapshot>,
     revision: u64,
@@ -118,7 +105,7 @@ struct Kept {
 impl<C> InMemoryContextStore<C> {
     /// An empty store.
     pub fn new() -> Self {
-        Self { runs: Arc::default(), context: std::marker::PhantomData }
+        Self { runs: Arc::default(), context: PhantomData }
     }
 }
 
@@ -130,7 +117,7 @@ impl<C> Default for InMemoryContextStore<C> {
 
 impl<C> Clone for InMemoryContextStore<C> {
     fn clone(&self) -> Self {
-        Self { runs: Arc::clone(&self.runs), context: std::marker::PhantomData }
+        Self { runs: Arc::clone(&self.runs), context: PhantomData }
     }
 }
 
@@ -143,21 +130,22 @@ impl<C> fmt::Debug for InMemoryContextStore<C> {
 #[async_trait]
 impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
     async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
-        let bytes = self.runs.lock().await.get(run_id).map(|kept| kept.context.clone());
+        let bytes = self.runs.lock().await.get(run_id).map(|entry| entry.context.clone());
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
     async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let context = encode(&ctx)?;
         let mut runs = self.runs.lock().await;
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        replace(kept, context);
+        let entry = runs.entry(run_id.to_owned()).or_default();
+        replace(entry, context);
         Ok(())
     }
 
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let mut runs = self.runs.lock().await;
-        let mut merged = runs.get(run_id).map(|kept| decode(&kept.context)).transpose()?.unwrap_or_default();
+        let mut merged =
+            runs.get(run_id).map(|entry| decode(&entry.context)).transpose()?.unwrap_or_default();
         C::merge(&mut merged, ctx);
         let context = encode(&merged)?;
         replace(runs.entry(run_id.to_owned()).or_default(), context);
@@ -170,7 +158,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
 
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
         let runs = self.runs.lock().await;
-        Ok(runs.get(run_id).and_then(|kept| Some((kept.snapshot.clone()?, kept.revision))))
+        Ok(runs.get(run_id).and_then(|entry| Some((entry.snapshot.clone()?, entry.revision))))
     }
 
     async fn swap_snapshot(
@@ -180,25 +168,26 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
         snapshot: &Snapshot,
     ) -> Result<bool, ContextStoreError> {
         let mut runs = self.runs.lock().await;
-        // Looked at before an entry is made: a swap that fails leaves no run behind.
-        let found = runs.get(run_id).filter(|kept| kept.snapshot.is_some()).map_or(0, |kept| kept.revision);
+        // Checked before an entry is created, so that a failed swap creates none.
+        let found =
+            runs.get(run_id).filter(|entry| entry.snapshot.is_some()).map_or(0, |entry| entry.revision);
         if found != expected {
             return Ok(false);
         }
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        kept.context = snapshot.context.clone();
-        kept.snapshot = Some(snapshot.clone());
-        kept.revision += 1;
+        let entry = runs.entry(run_id.to_owned()).or_default();
+        entry.context = snapshot.context.clone();
+        entry.snapshot = Some(snapshot.clone());
+        entry.revision += 1;
         Ok(true)
     }
 }
 
-fn replace(kept: &mut Kept, context: Bytes) {
-    if let Some(snapshot) = &mut kept.snapshot {
+fn replace(entry: &mut Entry, context: Bytes) {
+    if let Some(snapshot) = &mut entry.snapshot {
         snapshot.context = context.clone();
     }
-    kept.context = context;
-    kept.revision += 1;
+    entry.context = context;
+    entry.revision += 1;
 }
 
 fn encode<C: Context>(context: &C) -> Result<Bytes, ContextStoreError> {

@@ -1,17 +1,17 @@
-//! Where failed attempts are recorded.
+//! The store of failed attempts.
 
 use super::WorkflowError;
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
-/// What goes wrong with a store of errors.
+/// The error of an error store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ErrorStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -22,7 +22,7 @@ impl From<ErrorStoreError> for jetway_state::Error {
     }
 }
 
-/// Records the failed attempts of runs, those that are tried again included.
+/// Stores the failed attempts of runs, including those that are retried.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -37,20 +37,20 @@ impl From<ErrorStoreError> for jetway_state::Error {
 /// ```
 #[async_trait]
 pub trait ErrorStore: Send + Sync {
-    /// Adds a failed attempt to those of a run.
+    /// Appends a failed attempt of a run.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn record_error(&self, run_id: &str, error: WorkflowError) -> Result<(), ErrorStoreError>;
 
     /// The failed attempts of a run, in the order in which they were recorded.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_errors(&self, run_id: &str) -> Result<Vec<WorkflowError>, ErrorStoreError>;
 }
 
-/// Errors in memory. Clones share the store.
+/// Failed attempts in memory. Clones share the store.
 #[derive(Debug, Clone, Default)]
 pub struct InMemoryErrorStore(Arc<Mutex<HashMap<String, Vec<WorkflowError>>>>);
 

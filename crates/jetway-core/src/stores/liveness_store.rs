@@ -1,4 +1,4 @@
-//! Where workers give signs of life.
+//! The store of the heartbeats and the health of workers.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Mutex;
 
-/// What goes wrong with a store of signs of life.
+/// The error of a liveness store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LivenessStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -23,37 +23,37 @@ impl From<LivenessStoreError> for jetway_state::Error {
     }
 }
 
-/// What a worker does.
+/// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum WorkerStatus {
-    /// It has nothing to do.
+    /// It has no work item.
     #[default]
     Idle,
-    /// It runs a work item.
+    /// It executes a work item.
     InProgress,
-    /// It runs a work item again: which attempt this is, and how many there can be.
+    /// It retries a work item: the number of this attempt, and the most attempts that the retry policy allows.
     Retrying(usize, usize),
 }
 
-/// How a worker is.
+/// The health of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerHealth {
-    /// The worker.
+    /// The worker's id.
     pub worker_id: usize,
-    /// Its last sign of life.
+    /// Its last heartbeat.
     pub last_heartbeat: DateTime<Utc>,
-    /// How many errors it met since it began.
+    /// The number of errors since it started.
     pub error_count: usize,
-    /// What it does.
+    /// What it is doing.
     pub status: WorkerStatus,
-    /// The work item that it runs, in its `Display` form.
+    /// The work item that it executes, in its `Display` form.
     pub current_work_item: Option<String>,
     /// The run of that item.
     pub current_work_item_run_id: Option<String>,
 }
 
 impl Default for WorkerHealth {
-    /// An idle worker 0 that gives a sign of life now.
+    /// An idle worker with id 0 and a heartbeat at the current system time.
     fn default() -> Self {
         Self {
             worker_id: 0,
@@ -66,7 +66,7 @@ impl Default for WorkerHealth {
     }
 }
 
-/// Keeps the signs of life of workers. It is for people: whether work is done never depends on it.
+/// Stores the heartbeats and the health of workers, for people. No step depends on it.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -79,53 +79,53 @@ impl Default for WorkerHealth {
 /// ```
 #[async_trait]
 pub trait LivenessStore: Send + Sync {
-    /// Sets a worker's last sign of life.
+    /// Sets the last heartbeat of a worker.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn update_heartbeat(
         &self,
         worker_id: usize,
         timestamp: DateTime<Utc>,
     ) -> Result<(), LivenessStoreError>;
 
-    /// A worker's last sign of life; `None` where there never was one.
+    /// The last heartbeat of a worker; `None` where it has sent none.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_heartbeat(&self, worker_id: usize) -> Result<Option<DateTime<Utc>>, LivenessStoreError>;
 
-    /// The workers that ever gave a sign of life, by their ids.
+    /// The ids of all workers that have ever sent a heartbeat, in ascending order.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn list_workers(&self) -> Result<Vec<usize>, LivenessStoreError>;
 
-    /// Sets how a worker is.
+    /// Sets the health of a worker.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn update_health(&self, worker_id: usize, health: WorkerHealth) -> Result<(), LivenessStoreError>;
 
-    /// How a worker is; `None` where that was never told.
+    /// The health of a worker; `None` where it was never set.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_health(&self, worker_id: usize) -> Result<Option<WorkerHealth>, LivenessStoreError>;
 
-    /// How the workers are, by their ids.
+    /// The health of all workers, ordered by id.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn list_health(&self) -> Result<Vec<WorkerHealth>, LivenessStoreError>;
 }
 
-/// Signs of life in memory. Clones share the store.
+/// Heartbeats and health in memory. Clones share the store.
 #[derive(Debug, Clone, Default)]
-pub struct InMemoryLivenessStore(Arc<Mutex<Signs>>);
+pub struct InMemoryLivenessStore(Arc<Mutex<Workers>>);
 
 #[derive(Debug, Default)]
-struct Signs {
+struct Workers {
     heartbeats: BTreeMap<usize, DateTime<Utc>>,
     health: BTreeMap<usize, WorkerHealth>,
 }

@@ -1,20 +1,20 @@
-//! Where the numbers of runs are kept.
+//! The store of the metrics of runs.
 
 use super::RunMetrics;
 use async_trait::async_trait;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
-/// What goes wrong with a store of metrics.
+/// The error of a metrics store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetricsError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// The store has no numbers of the run.
+    /// The store has no metrics of the run.
     #[error("Metrics not found")]
     NotFound,
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -28,7 +28,7 @@ impl From<MetricsError> for jetway_state::Error {
     }
 }
 
-/// Keeps the numbers of runs.
+/// Stores the metrics of runs: how many work items they have, and how these ended.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -37,50 +37,51 @@ impl From<MetricsError> for jetway_state::Error {
 /// let store = InMemoryMetricsStore::default();
 /// let done = |completed| RunMetrics { total_work_items: 3, completed, failed: 0, retries: 0 };
 /// store.raise_metrics("r1", done(2)).await?;
-/// // What comes late takes nothing back.
+/// // An older value changes nothing.
 /// store.raise_metrics("r1", done(1)).await?;
 /// assert_eq!(store.get_metrics("r1").await?, Some(done(2)));
 /// # Ok::<_, jetway_core::distributed::MetricsError>(()) }).unwrap();
 /// ```
 #[async_trait]
 pub trait MetricsStore: Send + Sync {
-    /// Replaces the numbers of a run.
+    /// Replaces the metrics of a run.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn update_metrics(&self, run_id: &str, metrics: RunMetrics) -> Result<(), MetricsError>;
 
-    /// The numbers of a run; `None` where there are none.
+    /// The metrics of a run; `None` where there are none.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_metrics(&self, run_id: &str) -> Result<Option<RunMetrics>, MetricsError>;
 
-    /// Adds to the numbers of a run, see [`RunMetrics::plus`].
+    /// Adds `more` to the metrics of a run: see [`RunMetrics::plus`].
     ///
-    /// A store that can do so does this at once. Where it is not overridden, what another writer adds meanwhile is
-    /// lost.
+    /// The default reads and then writes, so it may lose what another writer adds at the same time. Override it where the
+    /// store can do this atomically.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn add_metrics(&self, run_id: &str, more: RunMetrics) -> Result<(), MetricsError> {
         let known = self.get_metrics(run_id).await?.unwrap_or_default();
         self.update_metrics(run_id, known.plus(more)).await
     }
 
-    /// Makes none of the numbers of a run smaller than these, see [`RunMetrics::at_least`].
+    /// Raises each metric of a run to at least that of `known`: see [`RunMetrics::at_least`].
     ///
-    /// A store that can do so does this at once. Where it is not overridden, another writer may come between.
+    /// The default reads and then writes, so it may overwrite what another writer writes at the same time. Override it
+    /// where the store can do this atomically.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn raise_metrics(&self, run_id: &str, known: RunMetrics) -> Result<(), MetricsError> {
         let kept = self.get_metrics(run_id).await?.unwrap_or_default();
         self.update_metrics(run_id, kept.at_least(known)).await
     }
 }
 
-/// Numbers in memory. Clones share the store.
+/// Metrics in memory. Clones share the store.
 #[derive(Debug, Clone, Default)]
 pub struct InMemoryMetricsStore(Arc<Mutex<HashMap<String, RunMetrics>>>);
 

@@ -1,4 +1,4 @@
-//! Where runs are listed.
+//! The store that lists runs.
 
 use super::{RunInfo, RunStatus};
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// What goes wrong with a store of run infos.
+/// The error of a store of runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunInfoError {
     /// The store could not be read or written.
@@ -18,7 +18,7 @@ pub enum RunInfoError {
     /// The store does not know the run.
     #[error("Run not found")]
     NotFound,
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -32,7 +32,7 @@ impl From<RunInfoError> for jetway_state::Error {
     }
 }
 
-/// Lists runs: a view of them, for people.
+/// Lists runs with their status, for people.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -45,7 +45,7 @@ impl From<RunInfoError> for jetway_state::Error {
 /// };
 /// store.insert_run(run).await?;
 /// assert!(store.finish_run("r1", RunStatus::Completed, Some(7.into()), started_at).await?);
-/// // The first end is the only one.
+/// // A run that has ended stays as it is.
 /// assert!(!store.finish_run("r1", RunStatus::Failed, None, started_at).await?);
 /// assert_eq!(store.list_runs(Some(RunStatus::Completed)).await?.len(), 1);
 /// # Ok::<_, jetway_core::distributed::RunInfoError>(()) }).unwrap();
@@ -55,45 +55,46 @@ pub trait RunInfoStore: Send + Sync {
     /// Adds a run, or replaces it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError>;
 
-    /// Sets the status of a run, whatever it was. [`change_status`](Self::change_status) keeps an ended run ended.
+    /// Sets the status of a run, even of one that has ended. [`change_status`](Self::change_status) does not change those.
     ///
     /// # Errors
-    /// [`RunInfoError::NotFound`], or what the store failed with.
+    /// [`RunInfoError::NotFound`], or the error of the store.
     async fn update_status(&self, run_id: &str, status: RunStatus) -> Result<(), RunInfoError>;
 
-    /// Sets when a run ended.
+    /// Sets the time at which a run ended.
     ///
     /// # Errors
-    /// [`RunInfoError::NotFound`], or what the store failed with.
+    /// [`RunInfoError::NotFound`], or the error of the store.
     async fn update_finished_at(&self, run_id: &str, finished_at: DateTime<Utc>) -> Result<(), RunInfoError>;
 
     /// The run; `None` where the store does not know it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError>;
 
-    /// The runs that have this status, or all of them.
+    /// The runs with this status, or all runs, ordered by start time.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError>;
 
     /// Sets the output of a run.
     ///
     /// # Errors
-    /// [`RunInfoError::NotFound`], or what the store failed with.
+    /// [`RunInfoError::NotFound`], or the error of the store.
     async fn update_output(&self, run_id: &str, output: serde_json::Value) -> Result<(), RunInfoError>;
 
-    /// Adds a run where the store does not know it. Returns whether it did.
+    /// Adds a run that the store does not have. Returns whether it was added.
     ///
-    /// A store that can do so does this at once. Where it is not overridden, another writer may come between.
+    /// The default reads and then writes, so it may overwrite a run that another writer adds at the same time. Override it
+    /// where the store can do this atomically.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn insert_new_run(&self, info: RunInfo) -> Result<bool, RunInfoError> {
         if self.get_run(&info.run_id).await?.is_some() {
             return Ok(false);
@@ -102,12 +103,13 @@ pub trait RunInfoStore: Send + Sync {
         Ok(true)
     }
 
-    /// Sets the status of a run that has not ended. Returns whether it did.
+    /// Sets the status of a run that has not ended. Returns whether it was set.
     ///
-    /// A store that can do so does this at once. Where it is not overridden, another writer may come between.
+    /// The default reads and then writes, so it may reopen a run that another writer ends at the same time. Override it
+    /// where the store can do this atomically.
     ///
     /// # Errors
-    /// [`RunInfoError::NotFound`], or what the store failed with.
+    /// [`RunInfoError::NotFound`], or the error of the store.
     async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {
         let run = self.get_run(run_id).await?.ok_or(RunInfoError::NotFound)?;
         if run.status.is_terminal() {
@@ -117,13 +119,13 @@ pub trait RunInfoStore: Send + Sync {
         Ok(true)
     }
 
-    /// Ends a run that has not ended: status, output and time together. Returns whether it did.
+    /// Ends a run that has not ended: sets its output, time and status. Returns whether it was ended.
     ///
-    /// A store that can do so does this at once. Where it is not overridden the status comes last, so that whoever
-    /// sees the end sees the output too.
+    /// The default reads and then writes, the status last, so that a reader that sees the end also sees the output.
+    /// Override it where the store can do this atomically.
     ///
     /// # Errors
-    /// [`RunInfoError::NotFound`], or what the store failed with.
+    /// [`RunInfoError::NotFound`], or the error of the store.
     async fn finish_run(
         &self,
         run_id: &str,

@@ -1,4 +1,4 @@
-//! What is told about runs, their errors and their numbers.
+//! The values in the views of runs and workers.
 
 use chrono::{DateTime, Utc};
 use jetway_state::{
@@ -8,27 +8,27 @@ use jetway_state::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-// Where code written against the interface looks for them as well.
+// Floxide has them in this module too.
 pub use super::{error_store::ErrorStoreError, liveness_store::LivenessStoreError};
 pub use crate::workflow::callbacks::{ItemProcessedOutcome, StepCallbacks, StepError};
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RunStatus {
-    /// There is work to do.
+    /// It has pending work items.
     Running,
-    /// All work is done and there is an output.
+    /// All work items are done, and there is an output.
     Completed,
-    /// A step failed, or the work ended without an output.
+    /// A step failed, or the run ended without an output.
     Failed,
-    /// The run was told to stop.
+    /// It was cancelled.
     Cancelled,
-    /// There is work to do, and none of it is taken up until the run is resumed.
+    /// It starts no steps until it is resumed.
     Paused,
 }
 
 impl RunStatus {
-    /// Whether the status never changes again.
+    /// Whether the run has ended. Such a status never changes.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
@@ -46,22 +46,22 @@ impl From<Status> for RunStatus {
     }
 }
 
-/// A run, as lists show it.
+/// A run in a list of runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// The run.
+    /// The run id.
     pub run_id: String,
-    /// Where it stands.
+    /// The status.
     pub status: RunStatus,
-    /// When it began to exist.
+    /// When it started.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
+    /// When it ended; `None` while it has not.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Its first output, once it has ended.
+    /// Its first output, as JSON; `None` while it has not ended.
     pub output: Option<Value>,
 }
 
-/// What a run's record says.
+/// The run as its snapshot has it.
 impl From<&Snapshot> for RunInfo {
     fn from(snapshot: &Snapshot) -> Self {
         let ended = snapshot.status.is_terminal();
@@ -86,29 +86,29 @@ pub(crate) fn date_time(at: Timestamp) -> DateTime<Utc> {
 pub struct WorkflowError {
     /// The work item, in its `Display` form.
     pub work_item: String,
-    /// The error's own words.
+    /// The error's text.
     pub error: String,
-    /// Which attempt failed, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: usize,
     /// When it failed.
     pub timestamp: DateTime<Utc>,
 }
 
-/// The numbers of a run. None of them ever becomes smaller.
+/// The metrics of a run. They never decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunMetrics {
-    /// How many work items there were: those that are done and those still to be run.
+    /// The number of work items so far, pending ones included.
     pub total_work_items: usize,
-    /// How many of them succeeded, those that end the run included.
+    /// How many of them succeeded.
     pub completed: usize,
-    /// How many of them failed for good, those that an `on_failure` edge caught included.
+    /// How many of them failed without a further retry, including those that an `on_failure` edge handled.
     pub failed: usize,
-    /// How many failed attempts were followed by another one.
+    /// How many failed attempts were retried.
     pub retries: usize,
 }
 
 impl RunMetrics {
-    /// Both together: each number is the sum.
+    /// The sum of both, metric by metric.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         Self {
@@ -119,7 +119,7 @@ impl RunMetrics {
         }
     }
 
-    /// The later of two views of one run: each number is the greater one.
+    /// The greater of both, metric by metric.
     #[must_use]
     pub fn at_least(self, known: Self) -> Self {
         Self {
@@ -131,14 +131,14 @@ impl RunMetrics {
     }
 }
 
-/// What a run's record says. It does not know of retries: a retried attempt leaves no mark in the record.
+/// The metrics as the snapshot has them. It does not count retries, so `retries` is 0.
 impl From<&Snapshot> for RunMetrics {
     fn from(snapshot: &Snapshot) -> Self {
         let steps = usize::try_from(snapshot.steps).unwrap_or(usize::MAX);
         let no_output = jetway_state::Error::NoOutput.kind();
         let last = snapshot.error.as_ref().is_some_and(|e| e.item.is_some() && e.kind != no_output);
-        let caught = usize::try_from(snapshot.handled_failures.count).unwrap_or(usize::MAX);
-        let failed = caught.saturating_add(usize::from(last));
+        let handled = usize::try_from(snapshot.handled_failures.count).unwrap_or(usize::MAX);
+        let failed = handled.saturating_add(usize::from(last));
         Self {
             total_work_items: steps.saturating_add(snapshot.pending()),
             completed: steps.saturating_sub(failed),
@@ -148,13 +148,13 @@ impl From<&Snapshot> for RunMetrics {
     }
 }
 
-/// Whether a worker still gives signs of life.
+/// The liveness of a worker, by the age of its last heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LivenessStatus {
-    /// The last sign is recent.
+    /// The last heartbeat is recent.
     Alive,
-    /// The last sign is older than it should be.
+    /// The last heartbeat is older than the threshold.
     Stale,
-    /// The last sign is long ago, or there never was one.
+    /// The last heartbeat is older than three times the threshold, or there is none.
     Dead,
 }

@@ -1,4 +1,4 @@
-//! Where it is kept how work items fare.
+//! The store of the status and the attempts of work items.
 
 use crate::WorkItem;
 use async_trait::async_trait;
@@ -9,34 +9,34 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// How a work item fares.
+/// The status of a work item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum WorkItemStatus {
     /// It waits for a worker.
     #[default]
     Pending,
-    /// A worker runs it.
+    /// A worker executes it.
     InProgress,
     /// The last attempt failed.
     Failed,
-    /// The last attempt failed, and there will be another one.
+    /// The last attempt failed and will be retried.
     WaitingRetry,
-    /// It failed for good.
+    /// The last attempt failed and will not be retried.
     PermanentlyFailed,
     /// It is done.
     Completed,
 }
 
-/// What goes wrong with a store of work item states.
+/// The error of a store of work item states.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkItemStateStoreError {
     /// The store could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// The store does not know the item.
+    /// The store does not have the item.
     #[error("Work item not found")]
     NotFound,
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -47,22 +47,22 @@ impl From<WorkItemStateStoreError> for jetway_state::Error {
     }
 }
 
-/// How one work item fares.
+/// A work item with its status and attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct WorkItemState<W: WorkItem> {
-    /// How it fares.
+    /// The status.
     pub status: WorkItemStatus,
-    /// How many attempts at it were begun.
+    /// The number of attempts that have begun.
     pub attempts: u32,
     /// The item.
     pub work_item: W,
 }
 
-/// Keeps how work items fare, and counts the attempts at them. Items are told apart by their run and their
-/// [`instance_id`](WorkItem::instance_id).
+/// Stores the status of work items and counts their attempts. The run id and the
+/// [`instance_id`](WorkItem::instance_id) identify an item.
 ///
-/// The status is for people. The attempts are not: they bound retries, so they are counted at once and durably.
+/// The status is for people. The number of attempts limits retries, so it must be durable.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -87,16 +87,16 @@ pub struct WorkItemState<W: WorkItem> {
 /// ```
 #[async_trait]
 pub trait WorkItemStateStore<W: WorkItem>: Send + Sync {
-    /// How an item fares; [`WorkItemStatus::Pending`] where nothing is known of it.
+    /// The status of an item; [`WorkItemStatus::Pending`] where the store does not have it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_status(&self, run_id: &str, item: &W) -> Result<WorkItemStatus, WorkItemStateStoreError>;
 
-    /// Sets how an item fares.
+    /// Sets the status of an item, or adds it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn set_status(
         &self,
         run_id: &str,
@@ -104,32 +104,32 @@ pub trait WorkItemStateStore<W: WorkItem>: Send + Sync {
         status: WorkItemStatus,
     ) -> Result<(), WorkItemStateStoreError>;
 
-    /// How many attempts at an item were begun; 0 where nothing is known of it.
+    /// The number of attempts at an item that have begun; 0 where the store does not have it.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_attempts(&self, run_id: &str, item: &W) -> Result<u32, WorkItemStateStoreError>;
 
-    /// Counts an attempt at an item. Returns which one it is, from 1: two callers never get the same number.
+    /// Counts an attempt at an item and returns its number, from 1. Must be atomic: two callers never get the same number.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn increment_attempts(&self, run_id: &str, item: &W) -> Result<u32, WorkItemStateStoreError>;
 
-    /// Forgets the attempts at an item.
+    /// Sets the number of attempts at an item to 0.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn reset_attempts(&self, run_id: &str, item: &W) -> Result<(), WorkItemStateStoreError>;
 
-    /// The items of a run that anything is known of, by their ids.
+    /// The items of a run that the store has, ordered by id.
     ///
     /// # Errors
-    /// What the store failed with.
+    /// The error of the store.
     async fn get_all(&self, run_id: &str) -> Result<Vec<WorkItemState<W>>, WorkItemStateStoreError>;
 }
 
-/// The items of runs, by run and by id.
+/// The items by run id and item id.
 type Runs<W> = HashMap<String, BTreeMap<String, WorkItemState<W>>>;
 
 /// Work item states in memory. Clones share the store.
@@ -142,7 +142,7 @@ impl<W: WorkItem> InMemoryWorkItemStateStore<W> {
         Self(Arc::default())
     }
 
-    async fn known<R>(&self, run_id: &str, item: &W, read: impl FnOnce(&WorkItemState<W>) -> R) -> Option<R> {
+    async fn read<R>(&self, run_id: &str, item: &W, read: impl FnOnce(&WorkItemState<W>) -> R) -> Option<R> {
         self.0.lock().await.get(run_id)?.get(&item.instance_id()).map(read)
     }
 
@@ -163,7 +163,7 @@ impl<W: WorkItem> Default for InMemoryWorkItemStateStore<W> {
 #[async_trait]
 impl<W: WorkItem> WorkItemStateStore<W> for InMemoryWorkItemStateStore<W> {
     async fn get_status(&self, run_id: &str, item: &W) -> Result<WorkItemStatus, WorkItemStateStoreError> {
-        Ok(self.known(run_id, item, |state| state.status).await.unwrap_or_default())
+        Ok(self.read(run_id, item, |state| state.status).await.unwrap_or_default())
     }
 
     async fn set_status(
@@ -177,7 +177,7 @@ impl<W: WorkItem> WorkItemStateStore<W> for InMemoryWorkItemStateStore<W> {
     }
 
     async fn get_attempts(&self, run_id: &str, item: &W) -> Result<u32, WorkItemStateStoreError> {
-        Ok(self.known(run_id, item, |state| state.attempts).await.unwrap_or_default())
+        Ok(self.read(run_id, item, |state| state.attempts).await.unwrap_or_default())
     }
 
     async fn increment_attempts(&self, run_id: &str, item: &W) -> Result<u32, WorkItemStateStoreError> {

@@ -1,4 +1,4 @@
-//! Where work items wait for workers.
+//! The queue of work items.
 
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
@@ -10,16 +10,16 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// What goes wrong with a work queue.
+/// The error of a work queue.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum WorkQueueError {
     /// The queue could not be read or written.
     #[error("I/O error: {0}")]
     Io(String),
-    /// There is nothing in the queue.
+    /// The queue is empty.
     #[error("Queue is empty")]
     Empty,
-    /// Anything else.
+    /// Any other error.
     #[error("Other error: {0}")]
     Other(String),
 }
@@ -30,18 +30,18 @@ impl From<WorkQueueError> for jetway_state::Error {
     }
 }
 
-/// A work item that was taken under a lease.
+/// A leased work item.
 #[derive(Debug, Clone)]
 pub struct Leased<WI> {
-    /// The run.
+    /// The run id.
     pub run_id: String,
     /// The item.
     pub item: WI,
-    /// What the queue knows the lease by; 0 where the queue has none and the item is gone from it.
+    /// The queue's id of the lease; 0 where the queue has no leases and the item is already removed.
     pub lease: u64,
 }
 
-/// Keeps work items until workers take them.
+/// Holds work items until workers execute them.
 ///
 /// ```
 /// # use jetway_core::WorkItem;
@@ -59,20 +59,20 @@ pub struct Leased<WI> {
 /// use jetway_core::distributed::{InMemoryWorkQueue, WorkQueue, WorkQueueError};
 /// use std::time::Duration;
 ///
-/// async fn look<Q: WorkQueue<(), Item>>(queue: Q) -> Result<(), WorkQueueError> {
+/// async fn postpone<Q: WorkQueue<(), Item>>(queue: Q) -> Result<(), WorkQueueError> {
 ///     queue.enqueue("r1", Item("start".into())).await?;
-///     let leased = queue.lease().await?.expect("an item waits");
-///     // Not now: it stays in the queue, and nobody takes it within the next minute.
+///     let leased = queue.lease().await?.expect("the queue has an item");
+///     // It stays in the queue, and nobody can lease it for a minute.
 ///     queue.nak_after(&leased, Duration::from_secs(60)).await?;
 ///     assert!(queue.lease().await?.is_none());
 ///     assert_eq!(queue.pending_work("r1").await?, [Item("start".into())]);
 ///     Ok(())
 /// }
-/// look(InMemoryWorkQueue::new()).await
+/// postpone(InMemoryWorkQueue::new()).await
 /// # }).unwrap();
 /// ```
 ///
-/// The first four methods make a queue. With leases, an item that a lost worker had taken comes back.
+/// The first four methods are required. A queue that also implements leases delivers an item again whose worker crashed.
 ///
 /// ```
 /// use jetway_core::{Transition, WorkQueue, Workflow, distributed::{InMemoryWorkQueue, WorkQueueError}};
@@ -84,8 +84,8 @@ pub struct Leased<WI> {
 ///
 /// # fn main() {
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
-/// /// Takes one item, and gives it back.
-/// async fn look(queue: &impl WorkQueue<(), DoublingWorkItem>) -> Result<Option<String>, WorkQueueError> {
+/// /// Leases one item and gives it back.
+/// async fn peek(queue: &impl WorkQueue<(), DoublingWorkItem>) -> Result<Option<String>, WorkQueueError> {
 ///     let Some(leased) = queue.lease().await? else { return Ok(None) };
 ///     queue.nak(&leased).await?;
 ///     Ok(Some(format!("{}: {}", leased.run_id, leased.item)))
@@ -94,79 +94,81 @@ pub struct Leased<WI> {
 /// let queue = InMemoryWorkQueue::new();
 /// let item = Doubling { double: Double }.start_work_item(21);
 /// WorkQueue::<(), _>::enqueue(&queue, "run-1", item).await?;
-/// assert_eq!(look(&queue).await?.as_deref(), Some("run-1: Double(21)"));
+/// assert_eq!(peek(&queue).await?.as_deref(), Some("run-1: Double(21)"));
 /// assert_eq!(WorkQueue::<(), _>::pending_work(&queue, "run-1").await?.len(), 1);
 /// # Ok::<_, WorkQueueError>(()) }).expect("the queue is in memory");
 /// # }
 /// ```
 #[async_trait]
 pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
-    /// Adds an item; one that waits under the same run and id need not be there twice.
+    /// Adds an item. Where an item with the same run and id waits already, it may ignore the second one.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError>;
 
-    /// Takes an item out for good; `None` where none waits.
+    /// Removes and returns an item; `None` where none waits. The item is not delivered again.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn dequeue(&self) -> Result<Option<(String, WI)>, WorkQueueError>;
 
-    /// Removes the items of a run.
+    /// Removes all items of a run.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError>;
 
-    /// The items of a run that are in the queue: those that wait, those held back, and those that are leased, as long as
-    /// they are not settled. Each id is there once; none where the run is not known.
+    /// The items of a run that are in the queue, each id once: those that wait, those that are delayed, and leased ones
+    /// that are not acknowledged yet. Empty for an unknown run.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError>;
 
-    /// Takes an item under a lease: it comes back when it is not settled. A queue without leases takes it out.
+    /// Leases an item; `None` where none waits. The item is delivered again unless it is acknowledged. The default has no
+    /// leases and removes the item, as [`dequeue`](Self::dequeue) does.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
         let taken = self.dequeue().await?;
         Ok(taken.map(|(run_id, item)| Leased { run_id, item, lease: 0 }))
     }
 
-    /// Settles a leased item: it is gone from the queue.
+    /// Acknowledges a leased item: removes it from the queue.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn ack(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
-        let _taken_out_already = leased;
+        let _already_removed = leased;
         Ok(())
     }
 
-    /// Gives a leased item back, to be taken again at once.
+    /// Gives a leased item back. It can be leased again immediately.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn nak(&self, leased: &Leased<WI>) -> Result<(), WorkQueueError> {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
 
-    /// Is told that nobody holds a lease any more: the future of its step was dropped, so that nothing can be awaited.
-    /// The item is to be taken again soon. Does nothing for a lease that has ended. A queue that does nothing here has to
-    /// end its leases by itself; one without leases has lost the item.
+    /// Called when the future of a step is dropped, so nothing can be awaited: the lease has no holder. The item should be
+    /// delivered again soon. Must do nothing for a lease that has ended.
+    ///
+    /// The default does nothing: the lease then has to expire. A queue without leases has lost the item.
     fn abandon(&self, leased: &Leased<WI>) {
-        let _the_lease_ends_by_itself = leased;
+        let _expires = leased;
     }
 
-    /// Gives a leased item back, to be taken again after `delay`. The item is in the queue all the while, under the
-    /// same id: a process that is lost meanwhile takes nothing with it.
+    /// Gives a leased item back. It can be leased again after `delay`. Until then it stays in the queue under the same id,
+    /// so that it survives a crash of this process.
     ///
-    /// A queue that cannot hold an item back gives it back at once, and then waits here, so that the caller at least
-    /// does not take it again before.
+    /// The default is for queues without delays: it gives the item back immediately and then sleeps, so that at least the
+    /// caller does not lease it earlier.
     ///
     /// # Errors
-    /// What the queue failed with.
+    /// The error of the queue.
     async fn nak_after(&self, leased: &Leased<WI>, delay: Duration) -> Result<(), WorkQueueError> {
         self.nak(leased).await?;
         tokio::time::sleep(delay).await;
@@ -174,44 +176,45 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     }
 }
 
-/// Work items in memory, first in, first out over all runs. Clones share the queue. A lease ends when it is settled, given
-/// back or [abandoned](WorkQueue::abandon), and lasts as long as its step: a worker that is lost otherwise takes the
-/// process and its queue with it.
+/// Work items in memory, first in, first out over all runs. Clones share the queue.
+///
+/// A lease does not expire. It ends when it is acknowledged, given back or [abandoned](WorkQueue::abandon): a worker
+/// cannot crash alone, only together with the process and this queue.
 pub struct InMemoryWorkQueue<WI: WorkItem>(Arc<Mutex<Queue<WI>>>);
 
-/// Stands for a delay that no clock can carry.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Replaces a delay that is too long for the clock.
+const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
 
 struct Queue<WI> {
     waiting: VecDeque<(String, WI)>,
-    /// By when they may be taken, and by the lease under which they were given back.
-    held_back: BTreeMap<(Instant, u64), (String, WI)>,
+    /// By the time from which they can be leased, and by the lease that was given back.
+    delayed: BTreeMap<(Instant, u64), (String, WI)>,
     leased: BTreeMap<u64, (String, WI)>,
     leases: u64,
 }
 
 impl<WI: WorkItem> Queue<WI> {
     fn new() -> Self {
-        Self { waiting: VecDeque::new(), held_back: BTreeMap::new(), leased: BTreeMap::new(), leases: 0 }
+        Self { waiting: VecDeque::new(), delayed: BTreeMap::new(), leased: BTreeMap::new(), leases: 0 }
     }
 
     fn take(&mut self) -> Option<(String, WI)> {
         let now = Instant::now();
-        while let Some(first) = self.held_back.first_entry().filter(|first| first.key().0 <= now) {
+        while let Some(first) = self.delayed.first_entry().filter(|first| first.key().0 <= now) {
             self.waiting.push_back(first.remove());
         }
         self.waiting.pop_front()
     }
 
-    /// Ends a lease whose item is to be taken again at once.
+    /// Ends a lease. Its item is the next one to be leased.
     fn give_back(&mut self, lease: u64) {
         if let Some(item) = self.leased.remove(&lease) {
             self.waiting.push_front(item);
         }
     }
 
-    fn kept(&self) -> impl Iterator<Item = &(String, WI)> {
-        self.waiting.iter().chain(self.held_back.values())
+    fn unleased(&self) -> impl Iterator<Item = &(String, WI)> {
+        self.waiting.iter().chain(self.delayed.values())
     }
 }
 
@@ -250,7 +253,7 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         let mut queue = self.queue();
         let id = work.instance_id();
         let known = |(run, item): &(String, WI)| run == workflow_id && item.instance_id() == id;
-        if !queue.kept().any(known) {
+        if !queue.unleased().any(known) {
             queue.waiting.push_back((workflow_id.to_owned(), work));
         }
         Ok(())
@@ -263,7 +266,7 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     async fn purge_run(&self, run_id: &str) -> Result<(), WorkQueueError> {
         let mut queue = self.queue();
         queue.waiting.retain(|(run, _)| run != run_id);
-        queue.held_back.retain(|_, (run, _)| run != run_id);
+        queue.delayed.retain(|_, (run, _)| run != run_id);
         queue.leased.retain(|_, (run, _)| run != run_id);
         Ok(())
     }
@@ -271,7 +274,7 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let queue = self.queue();
         let mut seen = BTreeSet::new();
-        let all = queue.leased.values().chain(queue.kept());
+        let all = queue.leased.values().chain(queue.unleased());
         let of_run = all.filter(|(run, item)| run == run_id && seen.insert(item.instance_id()));
         Ok(of_run.map(|(_, item)| item.clone()).collect())
     }
@@ -305,8 +308,8 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for InMemoryWorkQueue<
         let mut queue = self.queue();
         if let Some(item) = queue.leased.remove(&leased.lease) {
             let now = Instant::now();
-            let due = now.checked_add(delay).unwrap_or(now + FAR);
-            queue.held_back.insert((due, leased.lease), item);
+            let due = now.checked_add(delay).unwrap_or(now + LONGEST_DELAY);
+            queue.delayed.insert((due, leased.lease), item);
         }
         Ok(())
     }
@@ -324,30 +327,30 @@ mod tests {
         Item::Branch(id.to_owned(), 0)
     }
 
-    async fn taken(queue: &impl WorkQueue<(), Item>) -> Option<String> {
+    async fn lease_id(queue: &impl WorkQueue<(), Item>) -> Option<String> {
         queue.lease().await.unwrap().map(|leased| leased.item.instance_id())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_delayed_item_stays_in_the_queue_until_it_is_due() {
-        held_back(&InMemoryWorkQueue::new()).await;
+        check_delay(&InMemoryWorkQueue::new()).await;
     }
 
-    async fn held_back(queue: &impl WorkQueue<(), Item>) {
+    async fn check_delay(queue: &impl WorkQueue<(), Item>) {
         queue.enqueue("r", item("a")).await.unwrap();
         let leased = queue.lease().await.unwrap().unwrap();
         queue.nak_after(&leased, MINUTE).await.unwrap();
         queue.enqueue("r", item("a")).await.unwrap();
         queue.enqueue("r", item("b")).await.unwrap();
         assert_eq!(queue.pending_work("r").await.unwrap(), [item("b"), item("a")]);
-        assert_eq!(taken(queue).await.as_deref(), Some("b"));
+        assert_eq!(lease_id(queue).await.as_deref(), Some("b"));
         advance(MINUTE - Duration::from_millis(1)).await;
-        assert_eq!(taken(queue).await, None);
+        assert_eq!(lease_id(queue).await, None);
         advance(Duration::from_millis(1)).await;
-        assert_eq!(taken(queue).await.as_deref(), Some("a"));
-        // Given back twice is given back once, also for as long as no clock can tell.
+        assert_eq!(lease_id(queue).await.as_deref(), Some("a"));
+        // A lease that has ended cannot be given back again, even with the longest delay.
         queue.nak_after(&leased, Duration::MAX).await.unwrap();
-        assert_eq!(taken(queue).await, None);
+        assert_eq!(lease_id(queue).await, None);
     }
 
     #[tokio::test]
