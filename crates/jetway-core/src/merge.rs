@@ -1,33 +1,32 @@
-//! Putting together what several branches did to one context.
+//! [`Merge`]: combines the changes that concurrent steps made to one context.
 //!
-//! A step's commit writes the context as it is. Only when another step has committed meanwhile are the two
-//! brought together, by [`Merge::rebase`]: what this step changed since it began is done again to what the
-//! others have made. Nothing is lost and nothing counts twice.
+//! A commit writes the context as the step left it. If another step has committed since this one began,
+//! [`Merge::rebase`] re-applies the change of this step to the latest context. No change is lost or counted twice.
 //!
-//! # What the types do
+//! # How each type is merged
 //!
 //! | type | `rebase` | `merge` |
 //! |---|---|---|
 //! | [`Counter`], integers, floats | adds the difference | adds |
 //! | [`List`] | appends the new tail | appends |
-//! | `Vec` | applies the changed stretch: an append, an insertion, a removal, slots written | appends |
+//! | `Vec` | applies the changed range: an append, an insertion, a removal, or written slots | appends |
 //! | `String` | appends the new tail | appends |
 //! | [`Set`], `HashSet`, `BTreeSet` | inserts and removes the same members | union |
-//! | [`Map`], `HashMap`, `BTreeMap` | goes by key: adds, removes, rebases the value | union, merging values |
-//! | `Option` | as a map with one key | merges the two values, or takes the one there is |
+//! | [`Map`], `HashMap`, `BTreeMap` | by key: adds, removes, or rebases the value | union, merges values |
+//! | `Option` | as a map with one key | merges the two values, or takes the only one |
 //! | [`Register`] | the later write wins | the later write wins |
 //! | `bool` | the later change wins | or |
-//! | [`Fixed`] | keeps what is there | keeps what is there |
-//! | tuples, `()` | each part by itself | each part by itself |
-//! | [`SharedState`](crate::SharedState) | as the value inside | as the value inside |
-//! | [`EventLog`](crate::event_log::EventLog) | appends the new events in order | appends the unknown events in order |
+//! | [`Fixed`] | keeps the first value | keeps the first value |
+//! | tuples, `()` | each element separately | each element separately |
+//! | [`SharedState`](crate::SharedState) | as the inner value | as the inner value |
+//! | [`EventLog`](crate::event_log::EventLog) | appends the new events in order | appends the missing events in order |
 //!
-//! Types that are neither ours nor listed go into a [`Register`] or a [`Fixed`].
+//! Wrap any other type in a [`Register`] or a [`Fixed`].
 //!
 //! # What counts as a change
 //!
-//! `rebase` sees values, not operations: to write what is there already, or to insert and remove again within
-//! one step, is no change. The outcome is then that of an execution in which this step came first.
+//! `rebase` compares values, not operations. Writing the value that is already there is no change; inserting and removing
+//! the same member within one step is none either. The result is then as if this step had come first.
 
 mod counter;
 mod fixed;
@@ -52,14 +51,14 @@ pub use map::Map;
 pub use register::Register;
 pub use set::Set;
 
-/// A value that two branches can change at the same time without losing or doubling anything.
+/// A value that concurrent steps can change without losing a change or counting it twice.
 ///
-/// `T::default()` is the value that nothing has been done to: merging it into a value, or a value into it,
-/// gives that value. [`merge`](Self::merge) is associative.
+/// `T::default()` is the neutral value: merging it into a value, or a value into it, gives that value.
+/// [`merge`](Self::merge) must be associative.
 ///
-/// A type of your own needs `merge` only, if merging twice does no more than merging once (the union of sets,
-/// the larger of two numbers). Where it does, as with sums, both sides would bring their common past: derive
-/// `Merge`, which rebases field by field, or write [`rebase`](Self::rebase) as well.
+/// For a struct, derive `Merge`, which works field by field. For other types implement `merge`. That is enough where
+/// merging a value twice equals merging it once, as with the union of sets or the maximum. Otherwise, as with sums,
+/// also implement [`rebase`](Self::rebase), because the default would count the common past twice.
 ///
 /// ```
 /// use jetway_core::merge::Merge;
@@ -82,19 +81,19 @@ pub use set::Set;
     note = "`Register<{Self}>` takes the later write, `Fixed<{Self}>` is set once"
 )]
 pub trait Merge: Default {
-    /// Adds what `other` holds to `self`; both started from nothing, and `other` is the later one.
+    /// Merges `other` into `self`. Both started from `T::default()`, and `other` is the later one.
     fn merge(&mut self, other: Self);
 
-    /// Re-applies to `theirs` what changed from `base` to `self`.
+    /// Re-applies the change from `base` to `self` to `theirs`.
     ///
-    /// `base` is what both sides started from, `self` is what this branch made of it, `theirs` is what the
-    /// others made of it meanwhile. The result is what running both changes one after the other, `self` last,
-    /// would have given. `base` has to be a copy that shares nothing with `self`.
+    /// Both sides started from `base`; `theirs` is the committed value, `self` the value of this step. The result must
+    /// equal running both changes one after the other, with `self` last. `base` must be a copy that shares no value with
+    /// `self`.
     ///
-    /// Where it is not overridden, `self` is merged into `theirs`.
+    /// The default merges `self` into `theirs`.
     #[must_use]
     fn rebase(self, base: &Self, theirs: Self) -> Self {
-        let _no_common_past_is_known = base;
+        let _ignored = base;
         let mut theirs = theirs;
         theirs.merge(self);
         theirs

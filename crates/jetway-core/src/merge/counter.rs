@@ -1,11 +1,11 @@
-//! A number that branches add to.
+//! [`Counter`]: a number to which concurrent steps add.
 
 use super::{Merge, locked::Locked};
 use serde::{Deserialize, Serialize};
 
-/// A number that nodes add to through `&C`. Branches that add at the same time all count.
+/// A number to which nodes add through `&C`. Concurrent additions all count.
 ///
-/// Encoded as the number. A clone is a copy. Stays at the bounds of `i64` instead of overflowing.
+/// Encoded as the number. A clone is a copy. It saturates at the bounds of `i64`.
 ///
 /// ```
 /// use jetway_core::merge::{Counter, Merge};
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct Counter(Locked<i64>);
 
 impl Counter {
-    /// Starts at `value`; [`Counter::default`] starts at zero.
+    /// A counter that starts at `value`. [`Counter::default`] starts at zero.
     pub fn new(value: i64) -> Self {
         Self(Locked::new(value))
     }

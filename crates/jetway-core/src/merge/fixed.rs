@@ -1,12 +1,12 @@
-//! A value that no branch changes.
+//! [`Fixed`]: a value that is set once.
 
 use super::Merge;
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 
-/// A value that is set once and stays: merging keeps what is there, unless nothing was set.
+/// A value that is set once: merging keeps the value that was set first.
 ///
-/// Encoded as `{"value": ..}`; one that came from [`Fixed::default`] also says `"unset": true`.
+/// Encoded as `{"value": ..}`. A value from [`Fixed::default`] counts as not set, and is encoded with `"unset": true`.
 ///
 /// ```
 /// use jetway_core::merge::{Fixed, Merge};

@@ -1,9 +1,8 @@
-//! The laws of [`Merge`], held against every type with random histories.
+//! Property tests of the laws of [`Merge`], for every type, with random histories.
 //!
-//! A history is a list of steps. A step loads the value as an earlier step has left it, up to three commits
-//! ago, changes its copy, and commits: with no commit in between by writing the copy, else by rebasing it. So
-//! up to four branches are under way at once, in any interleaving. What comes out must be what the changes
-//! give when they are made one after the other, in the order of the commits.
+//! A history is a list of steps. A step loads the value of a commit up to three commits ago, changes its copy and commits
+//! it: without a commit in between by writing the copy, otherwise by rebasing it. So up to four steps run concurrently, in
+//! any interleaving. The result must equal applying the changes one after the other, in the order of the commits.
 
 mod collections;
 mod context;
@@ -19,9 +18,9 @@ use proptest::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::type_name, fmt::Debug};
 
-/// What a value has to be able to do to be tested.
-trait Subject: Merge + PartialEq + Debug + Serialize + DeserializeOwned {
-    /// A copy that shares nothing, made as the engine makes it: encoded and decoded.
+/// A value that can be tested.
+trait Mergeable: Merge + PartialEq + Debug + Serialize + DeserializeOwned {
+    /// A separate copy, made by encoding and decoding as the engine does.
     fn copy(&self) -> Self {
         let mut bytes = Vec::new();
         ciborium::into_writer(self, &mut bytes).unwrap();
@@ -34,15 +33,15 @@ trait Subject: Merge + PartialEq + Debug + Serialize + DeserializeOwned {
     }
 }
 
-impl<T: Merge + PartialEq + Debug + Serialize + DeserializeOwned> Subject for T {}
+impl<T: Merge + PartialEq + Debug + Serialize + DeserializeOwned> Mergeable for T {}
 
 /// Checks all laws for one type.
 ///
-/// `change(value, seen, what)` changes `value` as a node would that has seen `seen`, leaving out what would
-/// change nothing of what it has seen: that is no change, and cannot be told from none.
-fn obeys_the_laws<T, C>(changes: impl Strategy<Value = C>, change: impl Fn(&mut T, &T, &C))
+/// `change(value, seen, what)` changes `value` as a node would that has read `seen`. It must skip what is already so in
+/// `seen`: `rebase` cannot distinguish that from no change.
+fn check_laws<T, C>(changes: impl Strategy<Value = C>, change: impl Fn(&mut T, &T, &C))
 where
-    T: Subject,
+    T: Mergeable,
     C: Debug,
 {
     let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
@@ -58,20 +57,20 @@ where
     }
 }
 
-fn changed<T: Subject, C>(seen: &T, change: &impl Fn(&mut T, &T, &C), what: &C) -> T {
+fn changed<T: Mergeable, C>(seen: &T, change: &impl Fn(&mut T, &T, &C), what: &C) -> T {
     let mut mine = seen.copy();
     change(&mut mine, seen, what);
     mine
 }
 
-fn same<T: Subject>(law: &str, found: &T, expected: &T) -> Result<(), TestCaseError> {
+fn same<T: Mergeable>(law: &str, found: &T, expected: &T) -> Result<(), TestCaseError> {
     if found == expected {
         return Ok(());
     }
     Err(TestCaseError::fail(format!("{law}: found {found:?}, expected {expected:?}")))
 }
 
-fn identity_and_associativity<T: Subject>(values: &[T]) -> Result<(), TestCaseError> {
+fn identity_and_associativity<T: Mergeable>(values: &[T]) -> Result<(), TestCaseError> {
     for value in values {
         same("nothing merged into a value", &value.copy().merged(T::default()), value)?;
         same("a value merged into nothing", &T::default().merged(value.copy()), value)?;
@@ -84,7 +83,7 @@ fn identity_and_associativity<T: Subject>(values: &[T]) -> Result<(), TestCaseEr
     Ok(())
 }
 
-fn sequential<T: Subject, C>(
+fn sequential<T: Mergeable, C>(
     steps: &[(usize, C)],
     change: &impl Fn(&mut T, &T, &C),
 ) -> Result<(), TestCaseError> {

@@ -1,12 +1,12 @@
-//! A list that branches append to.
+//! [`List`]: a list to which concurrent steps append.
 
 use super::{Merge, locked::Locked};
 use serde::{Deserialize, Serialize};
 
-/// A list that nodes append to through `&C`. What branches append at the same time follows in the order of
-/// their commits; what one branch appends stays together.
+/// A list to which nodes append through `&C`. Concurrent appends follow in the order of their commits; the items of one
+/// step stay together.
 ///
-/// Encoded as a sequence. A clone is a copy. Items need no traits to be merged.
+/// Encoded as a sequence. A clone is a copy. The items need not implement any trait.
 ///
 /// ```
 /// use jetway_core::merge::{List, Merge};
@@ -32,14 +32,14 @@ impl<T> List<T> {
         self.0.lock().push(item);
     }
 
-    /// Appends all items together.
+    /// Appends several items, which stay together.
     pub fn extend(&self, items: impl IntoIterator<Item = T>) {
-        // The iterator is the caller's and may read this list, so it runs before the lock.
+        // Collected before the lock is taken: the iterator may read this list.
         let items: Vec<T> = items.into_iter().collect();
         self.0.lock().extend(items);
     }
 
-    /// A copy of the item at `index`, counted from zero.
+    /// A copy of the item at `index`, from 0; `None` past the end.
     pub fn get(&self, index: usize) -> Option<T>
     where
         T: Clone,
@@ -86,7 +86,7 @@ impl<T> Merge for List<T> {
     fn rebase(self, base: &Self, theirs: Self) -> Self {
         let past = base.len();
         let (mut mine, mut theirs) = (self.0.into_inner(), theirs.0.into_inner());
-        // A list only grows; a shorter one was put in the place of the old one as a whole.
+        // A list only grows, so a shorter one is a new list that replaced the old one.
         if mine.len() < past {
             mine.extend(theirs.into_iter().skip(past));
             return Self(Locked::new(mine));

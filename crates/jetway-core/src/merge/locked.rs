@@ -1,4 +1,4 @@
-//! The interior mutability of the mergeable types.
+//! The interior mutability of the types that merge.
 
 use super::Merge;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,8 +13,7 @@ thread_local! {
     static SHARING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A clone that shares what can be changed through `&self` with the original, as the context of a workflow within a
-/// step has to.
+/// A clone whose [`Locked`] values are shared with the original, for the context of a workflow within a step.
 pub(crate) fn sharing<T: Clone>(original: &T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
@@ -26,11 +25,10 @@ pub(crate) fn sharing<T: Clone>(original: &T) -> T {
     original.clone()
 }
 
-/// A value that is changed through `&self`. A clone is a copy that shares nothing, but for one by [`sharing`]. Printed
-/// and encoded as the value.
+/// A value that is changed through `&self`. A clone is a separate copy, except within [`sharing`]. Printed and encoded as
+/// the value.
 ///
-/// A panic of another holder leaves the value usable: the step that panicked fails, and its context goes with
-/// it.
+/// A panic of another holder does not poison the value: the step that panicked fails, and its context is dropped.
 #[derive(Default)]
 pub(crate) struct Locked<T>(Arc<Mutex<T>>);
 
@@ -69,8 +67,7 @@ impl<T: PartialEq> PartialEq for Locked<T> {
             let value = self.lock();
             return T::eq(&value, &value);
         }
-        // Always in the order of the addresses, so that `a == b` and `b == a` at once cannot wait for each
-        // other.
+        // Locked in the order of their addresses, so that concurrent `a == b` and `b == a` cannot deadlock.
         let (first, second) =
             if Arc::as_ptr(&self.0) < Arc::as_ptr(&other.0) { (self, other) } else { (other, self) };
         *first.lock() == *second.lock()
@@ -139,7 +136,7 @@ mod tests {
         assert_eq!(format!("{one:?} {two:?} {:?}", one == two), "2 2 true");
         let three = one.clone();
         *three.lock() += 1;
-        assert_eq!(*one.lock(), 2, "it shares for that one clone alone");
+        assert_eq!(*one.lock(), 2, "a later clone does not share");
     }
 
     #[test]

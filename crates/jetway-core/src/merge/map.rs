@@ -1,15 +1,15 @@
-//! A map that branches change by key.
+//! [`Map`]: a map whose keys concurrent steps change.
 
 use super::{Merge, locked::Locked};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::BTreeMap};
 
-/// An ordered map that nodes change through `&C`. Branches that change different keys at the same time all
-/// have effect. For one key it is the values that are brought together, also those that both branches insert:
-/// a `Map<String, i64>` is a family of counters, a `Map<String, Register<Status>>` one of registers.
+/// An ordered map that nodes change through `&C`. Concurrent changes of different keys all count. For the same key the
+/// values are merged, also where both steps insert it: a `Map<String, i64>` is a set of counters, a `Map<String,
+/// Register<Status>>` a set of registers.
 ///
-/// Where one branch removes a key and the other changes its value, the later one decides: the key goes, or
-/// comes back with the change applied to `V::default()`.
+/// Where one step removes a key and another changes its value, the later commit wins: the key is removed, or it is back
+/// with the change applied to `V::default()`.
 ///
 /// Encoded as a map in ascending order of keys. A clone is a copy.
 ///
@@ -34,7 +34,7 @@ impl<K: Ord, V> Map<K, V> {
         Self::default()
     }
 
-    /// Puts a value under a key and returns the one that was there.
+    /// Sets the value of a key and returns the previous one.
     pub fn insert(&self, key: K, value: V) -> Option<V> {
         self.0.lock().insert(key, value)
     }
@@ -47,10 +47,9 @@ impl<K: Ord, V> Map<K, V> {
         self.0.lock().remove(key)
     }
 
-    /// Changes the value under a key, which is `V::default()` where there was none, and returns what `change`
-    /// does.
+    /// Calls `change` with the value of a key, or with a new `V::default()`, and returns its result.
     ///
-    /// The map is locked meanwhile: `change` must not use this same map.
+    /// The map is locked during the call: a `change` that uses this map waits forever.
     pub fn update<R>(&self, key: K, change: impl FnOnce(&mut V) -> R) -> R
     where
         V: Default,
@@ -58,7 +57,7 @@ impl<K: Ord, V> Map<K, V> {
         change(self.0.lock().entry(key).or_default())
     }
 
-    /// A copy of the value under a key.
+    /// A copy of the value of a key.
     pub fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -67,7 +66,7 @@ impl<K: Ord, V> Map<K, V> {
         self.0.lock().get(key).cloned()
     }
 
-    /// Whether there is a value under the key.
+    /// Whether the map has the key.
     pub fn contains_key<Q: Ord + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -83,7 +82,7 @@ impl<K: Ord, V> Map<K, V> {
         self.0.lock().keys().cloned().collect()
     }
 
-    /// A copy of the whole.
+    /// A copy of the map.
     pub fn to_map(&self) -> BTreeMap<K, V>
     where
         K: Clone,

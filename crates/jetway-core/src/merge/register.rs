@@ -1,13 +1,13 @@
-//! A value that branches replace as a whole.
+//! [`Register`]: a value that concurrent steps replace.
 
 use super::{Merge, locked::Locked};
 use serde::{Deserialize, Serialize};
 use std::mem;
 
-/// A value that nodes replace as a whole through `&C`. Of branches that write at the same time, the one that
-/// commits last wins; a branch that did not change the value never undoes another's write.
+/// A value that nodes replace through `&C`. Of concurrent writes, the one that commits last wins. A step that did not
+/// change the value never overwrites another step's write.
 ///
-/// `T::default()` stands for "not written yet". Encoded as the value. A clone is a copy.
+/// `T::default()` means not written yet. Encoded as the value. A clone is a copy.
 ///
 /// ```
 /// use jetway_core::merge::{Merge, Register};
@@ -32,7 +32,7 @@ impl<T> Register<T> {
         drop(self.replace(value));
     }
 
-    /// Replaces the value and returns the one that was there.
+    /// Replaces the value and returns the previous one.
     pub fn replace(&self, value: T) -> T {
         mem::replace(&mut *self.0.lock(), value)
     }

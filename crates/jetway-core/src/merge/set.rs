@@ -1,11 +1,11 @@
-//! A set that branches insert into and remove from.
+//! [`Set`]: a set whose members concurrent steps insert and remove.
 
 use super::{Merge, locked::Locked};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, collections::BTreeSet};
 
-/// An ordered set that nodes change through `&C`. Branches that insert and remove at the same time all have
-/// effect; for one member the later change stands.
+/// An ordered set that nodes change through `&C`. Concurrent insertions and removals all count; for the same member the
+/// later commit wins.
 ///
 /// Encoded as a sequence in ascending order. A clone is a copy.
 ///
@@ -28,12 +28,12 @@ impl<T: Ord> Set<T> {
         Self::default()
     }
 
-    /// Inserts a member; whether it was not there.
+    /// Inserts a member. Returns whether it is new.
     pub fn insert(&self, member: T) -> bool {
         self.0.lock().insert(member)
     }
 
-    /// Removes a member; whether it was there.
+    /// Removes a member. Returns whether the set had it.
     pub fn remove<Q: Ord + ?Sized>(&self, member: &Q) -> bool
     where
         T: Borrow<Q>,
@@ -41,7 +41,7 @@ impl<T: Ord> Set<T> {
         self.0.lock().remove(member)
     }
 
-    /// Whether this is a member.
+    /// Whether the set has the member.
     pub fn contains<Q: Ord + ?Sized>(&self, member: &Q) -> bool
     where
         T: Borrow<Q>,

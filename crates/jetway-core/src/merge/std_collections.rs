@@ -1,4 +1,4 @@
-//! Merging `Option`, the maps and the sets, all by key.
+//! `Merge` for `Option`, maps and sets of the standard library, by key.
 
 use super::Merge;
 use std::{
@@ -6,8 +6,8 @@ use std::{
     hash::{BuildHasher, Hash},
 };
 
-/// What stands at one place that may be empty. Where only one side changed it, that side is taken as it is.
-fn rebase_place<V: Merge + PartialEq>(mine: Option<V>, base: Option<&V>, theirs: Option<V>) -> Option<V> {
+/// Rebases a value that may be absent. Where only one side changed it, that side is returned as it is.
+fn rebase_option<V: Merge + PartialEq>(mine: Option<V>, base: Option<&V>, theirs: Option<V>) -> Option<V> {
     if mine.as_ref() == base {
         return theirs;
     }
@@ -15,7 +15,7 @@ fn rebase_place<V: Merge + PartialEq>(mine: Option<V>, base: Option<&V>, theirs:
         return mine;
     }
     match (mine?, base, theirs) {
-        // They emptied the place before this change, which then found nothing there.
+        // The others may have removed the value before; the change then applies to the default.
         (mine, Some(base), theirs) => Some(mine.rebase(base, theirs.unwrap_or_default())),
         (mine, None, theirs) => Some(merged(theirs.unwrap_or_default(), mine)),
     }
@@ -26,8 +26,7 @@ fn merged<V: Merge>(mut earlier: V, later: V) -> V {
     earlier
 }
 
-/// As a map with one key: values that both sides hold are merged or rebased, to fill and to empty is a
-/// change, and the later one stands.
+/// As a map with one key: two values are merged or rebased; setting and clearing are changes, and the later one wins.
 impl<T: Merge + PartialEq> Merge for Option<T> {
     fn merge(&mut self, other: Self) {
         *self = match (self.take(), other) {
@@ -37,7 +36,7 @@ impl<T: Merge + PartialEq> Merge for Option<T> {
     }
 
     fn rebase(self, base: &Self, theirs: Self) -> Self {
-        rebase_place(self, base.as_ref(), theirs)
+        rebase_option(self, base.as_ref(), theirs)
     }
 }
 
@@ -59,12 +58,12 @@ macro_rules! merge_map {
                     theirs.remove(key);
                 }
                 for (key, mine) in self {
-                    // Most keys are untouched; taking them out and putting them in again is work for nothing.
+                    // Most keys did not change, so their values are not moved out and in again.
                     let old = base.get(&key);
                     if old == Some(&mine) {
                         continue;
                     }
-                    if let Some(value) = rebase_place(Some(mine), old, theirs.remove(&key)) {
+                    if let Some(value) = rebase_option(Some(mine), old, theirs.remove(&key)) {
                         theirs.insert(key, value);
                     }
                 }

@@ -1,9 +1,9 @@
-//! Merging numbers as sums, and `bool` as a flag.
+//! `Merge` for numbers, as sums, and for `bool`, as a flag.
 
 use super::Merge;
 
-/// A sum: merging adds, rebasing adds the difference. Exact as long as the result is in range, whatever lies
-/// on the way to it; else the bound of the type.
+/// A sum: merging adds, rebasing adds the difference. The result is exact where it is in range, even if the difference is
+/// not, and saturates otherwise.
 macro_rules! merge_integers {
     ($add:ident, $subtract:ident: $($integer:ty)+) => {$(
         impl Merge for $integer {
@@ -22,8 +22,8 @@ macro_rules! merge_integers {
 merge_integers!(saturating_add_unsigned, saturating_sub_unsigned: i8 i16 i32 i64 i128 isize);
 merge_integers!(saturating_add, saturating_sub: u8 u16 u32 u64 u128 usize);
 
-/// A sum, up to the rounding of the type. There is no difference from or to an infinity or a NaN: writing
-/// one, or over one, replaces the value.
+/// A sum, with the rounding of the type. Infinities and NaN have no difference to other values: writing or overwriting one
+/// replaces the value.
 macro_rules! merge_floats {
     ($($float:ty)+) => {$(
         impl Merge for $float {
@@ -46,7 +46,7 @@ macro_rules! merge_floats {
 
 merge_floats!(f32 f64);
 
-/// A flag: merging sets it where either side did, rebasing takes the later change.
+/// A flag: merging is a logical or, rebasing takes the later change.
 impl Merge for bool {
     fn merge(&mut self, other: Self) {
         *self |= other;

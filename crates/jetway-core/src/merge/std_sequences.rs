@@ -1,25 +1,24 @@
-//! Merging `Vec` and `String`, which mostly grow at their end.
+//! `Merge` for `Vec` and `String`, which mostly grow at their end.
 
 use super::Merge;
 use std::ops::Range;
 
-/// Merging appends. Rebasing applies the one stretch of `base` that this side replaced, which may be an
-/// append, an insertion or a removal, to `theirs`; what both sides put at one place follows in the order of
-/// their commits.
+/// Merging appends. Rebasing finds the range of `base` that this side replaced (an append, an insertion or a removal) and
+/// replaces the same range of `theirs`. Items that both sides inserted at one position follow in the order of their
+/// commits.
 ///
-/// Where the stretches of both sides overlap and no length changed, the items are slots: each is a register.
-/// Where a length changed as well, the later side as a whole wins. For work that branches take from and put
-/// into one collection, use a set or a map.
+/// Where the ranges of both sides overlap and no length changed, each item is treated as a register. Where a length
+/// changed, the later commit wins as a whole. To insert into and remove from one collection concurrently, use a set or a
+/// map.
 impl<T: PartialEq> Merge for Vec<T> {
     fn merge(&mut self, other: Self) {
         self.extend(other);
     }
 
     fn rebase(mut self, base: &Self, mut theirs: Self) -> Self {
-        let (changed, changed_by_them) = (changed_stretch(base, &self), changed_stretch(base, &theirs));
-        let place = if changed_by_them.end <= changed.start {
-            // Behind their change the positions differ from those in `base`, but not when counted from the
-            // end.
+        let (changed, changed_by_them) = (changed_range(base, &self), changed_range(base, &theirs));
+        let range = if changed_by_them.end <= changed.start {
+            // After their change, positions are the same as in `base` when counted from the end.
             let from_end = |at: usize| theirs.len() - (base.len() - at);
             from_end(changed.start)..from_end(changed.end)
         } else if changed.end <= changed_by_them.start {
@@ -30,13 +29,13 @@ impl<T: PartialEq> Merge for Vec<T> {
             return self;
         };
         let end = self.len() - (base.len() - changed.end);
-        drop(theirs.splice(place, self.drain(changed.start..end)));
+        drop(theirs.splice(range, self.drain(changed.start..end)));
         theirs
     }
 }
 
-/// The shortest stretch of `base` that was replaced to get `new`.
-fn changed_stretch<T: PartialEq>(base: &[T], new: &[T]) -> Range<usize> {
+/// The shortest range of `base` that was replaced to get `new`.
+fn changed_range<T: PartialEq>(base: &[T], new: &[T]) -> Range<usize> {
     let start = base.iter().zip(new).take_while(|(old, new)| old == new).count();
     let (base_rest, new_rest) = (base[start..].iter().rev(), new[start..].iter().rev());
     let same_end = base_rest.zip(new_rest).take_while(|(old, new)| old == new).count();
@@ -48,8 +47,8 @@ fn rebase_slots<T: PartialEq>(mine: Vec<T>, base: &[T], theirs: Vec<T>) -> Vec<T
     slots.map(|((mine, base), theirs)| if mine == *base { theirs } else { mine }).collect()
 }
 
-/// Merging appends. Rebasing appends the new tail, to their text or, where they appended and this side wrote
-/// the text anew, theirs to this one. Where both wrote the text anew, the later one wins.
+/// Merging appends. Rebasing appends the tail that this side added to `theirs`. Where this side replaced the text, it
+/// appends the tail that the others added to `self`. Where both sides replaced the text, the later commit wins.
 impl Merge for String {
     fn merge(&mut self, other: Self) {
         self.push_str(&other);

@@ -1,4 +1,4 @@
-//! Merging tuples part by part.
+//! `Merge` for tuples, element by element.
 
 use super::Merge;
 

@@ -1,6 +1,6 @@
-//! What goes by key: options, maps and sets.
+//! Laws of options, maps and sets.
 
-use super::{Map, Register, Set, obeys_the_laws};
+use super::{Map, Register, Set, check_laws};
 use proptest::{
     collection::btree_map,
     prelude::{Just, Strategy, any},
@@ -8,22 +8,22 @@ use proptest::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// A change to a place that may be empty.
+/// A change of a value that may be absent.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum Change {
     Add(i64),
-    Empty,
+    Remove,
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn keyed_change() -> impl Strategy<Value = Change> {
     prop_oneof![
-        2 => prop_oneof![-99..0_i64, 1..100_i64].prop_map(Place::Add),
-        1 => Just(Place::Empty),
+        2 => prop_oneof![-99..0_i64, 1..100_i64].prop_map(Change::Add),
+        1 => Just(Change::Remove),
     ]
 }
 
-pub(super) fn places() -> impl Strategy<Value = BTreeMap<u8, Place>> {
-    btree_map(0..5_u8, place(), 0..4)
+pub(super) fn keyed_changes() -> impl Strategy<Value = BTreeMap<u8, Change>> {
+    btree_map(0..5_u8, keyed_change(), 0..4)
 }
 
 fn members() -> impl Strategy<Value = BTreeMap<u8, bool>> {
@@ -32,25 +32,25 @@ fn members() -> impl Strategy<Value = BTreeMap<u8, bool>> {
 
 #[test]
 fn option() {
-    obeys_the_laws(place(), |value: &mut Option<i64>, seen, what| match what {
-        Place::Add(n) => *value.get_or_insert_default() += n,
-        Place::Empty if seen.is_some() => *value = None,
-        Place::Empty => {}
+    check_laws(keyed_change(), |value: &mut Option<i64>, seen, what| match what {
+        Change::Add(n) => *value.get_or_insert_default() += n,
+        Change::Remove if seen.is_some() => *value = None,
+        Change::Remove => {}
     });
 }
 
 /// Maps and sets of all kinds have the same methods.
-macro_rules! collections_obey_the_laws {
+macro_rules! check_collection_laws {
     (maps { $($map_test:ident: $map:ty;)+ } sets { $($set_test:ident: $set:ty;)+ }) => {
         $(
             #[test]
             fn $map_test() {
-                obeys_the_laws(places(), |value: &mut $map, seen, what| {
+                check_laws(keyed_changes(), |value: &mut $map, seen, what| {
                     for (key, what) in what {
                         match what {
-                            Place::Add(n) => *value.entry(*key).or_default() += n,
-                            Place::Empty if seen.contains_key(key) => drop(value.remove(key)),
-                            Place::Empty => {}
+                            Change::Add(n) => *value.entry(*key).or_default() += n,
+                            Change::Remove if seen.contains_key(key) => drop(value.remove(key)),
+                            Change::Remove => {}
                         }
                     }
                 });
@@ -59,7 +59,7 @@ macro_rules! collections_obey_the_laws {
         $(
             #[test]
             fn $set_test() {
-                obeys_the_laws(members(), |value: &mut $set, seen, what| {
+                check_laws(members(), |value: &mut $set, seen, what| {
                     for (member, present) in what {
                         match present {
                             true if !seen.contains(member) => drop(value.insert(*member)),
@@ -73,7 +73,7 @@ macro_rules! collections_obey_the_laws {
     };
 }
 
-collections_obey_the_laws! {
+check_collection_laws! {
     maps {
         hash_map_of_counters: HashMap<u8, i64>;
         btree_map_of_counters: BTreeMap<u8, i64>;
@@ -87,12 +87,12 @@ collections_obey_the_laws! {
 
 #[test]
 fn map_of_counters() {
-    obeys_the_laws(places(), |value: &mut Map<u8, i64>, seen, what| {
+    check_laws(keyed_changes(), |value: &mut Map<u8, i64>, seen, what| {
         for (key, what) in what {
             match what {
-                Place::Add(n) => value.update(*key, |value| *value += n),
-                Place::Empty if seen.contains_key(key) => drop(value.remove(key)),
-                Place::Empty => {}
+                Change::Add(n) => value.update(*key, |value| *value += n),
+                Change::Remove if seen.contains_key(key) => drop(value.remove(key)),
+                Change::Remove => {}
             }
         }
     });
@@ -101,7 +101,7 @@ fn map_of_counters() {
 #[test]
 fn map_of_registers() {
     let writes = btree_map(0..5_u8, 1..9_u8, 0..4);
-    obeys_the_laws(writes, |value: &mut Map<u8, Register<u8>>, seen, writes| {
+    check_laws(writes, |value: &mut Map<u8, Register<u8>>, seen, writes| {
         for (key, written) in writes {
             let written = Register::new(*written);
             if seen.get(key).as_ref() != Some(&written) {

@@ -1,9 +1,8 @@
-//! A context that holds the types which share their value.
+//! Laws of a context with the types whose clones share their value.
 
 use super::{
-    Counter, Fixed,
-    collections::{Place, places},
-    obeys_the_laws,
+    Counter, Fixed, check_laws,
+    collections::{Change, keyed_changes},
 };
 use crate::{SharedState, event_log::EventLog};
 use futures::FutureExt;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tokio::sync::MutexGuard;
 
-/// A context as users write it.
+/// A context as a user may write it.
 #[derive(Debug, Default, Serialize, Deserialize, jetway_macros::Merge)]
 pub(super) struct Context {
     name: Fixed<String>,
@@ -34,7 +33,7 @@ impl Context {
     }
 }
 
-/// Events are compared without their ids and times, which are never the same twice.
+/// Compares events without their ids and times, which are unique.
 impl PartialEq for Context {
     fn eq(&self, other: &Self) -> bool {
         let states_are_equal = *self.state() == *other.state();
@@ -43,22 +42,22 @@ impl PartialEq for Context {
     }
 }
 
-/// What one step does to a [`Context`].
-pub(super) type Changes = (BTreeMap<u8, Place>, Vec<u8>);
+/// The changes of one step to a [`Context`].
+pub(super) type Changes = (BTreeMap<u8, Change>, Vec<u8>);
 
 pub(super) fn changes() -> impl Strategy<Value = Changes> {
-    (places(), vec(any::<u8>(), 0..3))
+    (keyed_changes(), vec(any::<u8>(), 0..3))
 }
 
-pub(super) fn change(value: &mut Context, seen: &Context, (places, events): &Changes) {
+pub(super) fn change(value: &mut Context, seen: &Context, (keyed_changes, events): &Changes) {
     if value.name.is_empty() {
         value.name = Fixed::new(format!("{events:?}"));
     }
-    for (key, what) in places {
+    for (key, what) in keyed_changes {
         match what {
-            Place::Add(n) => *value.state().entry(*key).or_default() += n,
-            Place::Empty if seen.state().contains_key(key) => drop(value.state().remove(key)),
-            Place::Empty => {}
+            Change::Add(n) => *value.state().entry(*key).or_default() += n,
+            Change::Remove if seen.state().contains_key(key) => drop(value.state().remove(key)),
+            Change::Remove => {}
         }
     }
     for event in events {
@@ -69,5 +68,5 @@ pub(super) fn change(value: &mut Context, seen: &Context, (places, events): &Cha
 
 #[test]
 fn context_of_several_fields() {
-    obeys_the_laws(changes(), change);
+    check_laws(changes(), change);
 }

@@ -1,10 +1,9 @@
-//! `derive(Merge)` of a struct with a field of every type that merges.
+//! Laws of a struct with `derive(Merge)` and a field of every type that merges.
 
 use super::{
-    Counter, Fixed, List, Map, Register, Set,
-    collections::{Place, places},
+    Counter, Fixed, List, Map, Register, Set, check_laws,
+    collections::{Change, keyed_changes},
     context::{self, Context},
-    obeys_the_laws,
 };
 use proptest::{collection::vec, prelude::any};
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ struct Whole {
     keyed: Keyed,
     written: Written,
     grown: Grown,
-    /// With state that is shared, and a log.
+    /// Has a `SharedState` and an `EventLog`.
     context: Context,
     unit: (),
     nothing: Nothing,
@@ -67,11 +66,11 @@ impl<T: std::ops::AddAssign + From<u8>> Adding<T> {
 }
 
 impl Keyed {
-    fn change(&mut self, seen: &Self, places: &BTreeMap<u8, Place>) {
-        for (key, what) in places {
+    fn change(&mut self, seen: &Self, keyed_changes: &BTreeMap<u8, Change>) {
+        for (key, what) in keyed_changes {
             match what {
-                Place::Add(n) => self.add(seen, *key, *n),
-                Place::Empty => self.remove(seen, *key),
+                Change::Add(n) => self.add(seen, *key, *n),
+                Change::Remove => self.remove(seen, *key),
             }
         }
     }
@@ -135,11 +134,11 @@ impl Grown {
 
 #[test]
 fn derived_struct_with_every_type() {
-    let changes = (places(), vec(0..3_u8, 0..4), 1..9_u8, context::changes(), any::<bool>());
-    obeys_the_laws(changes, |value: &mut Whole, seen, (places, items, written, context, all)| {
-        value.keyed.change(&seen.keyed, places);
+    let changes = (keyed_changes(), vec(0..3_u8, 0..4), 1..9_u8, context::changes(), any::<bool>());
+    check_laws(changes, |value: &mut Whole, seen, (keyed_changes, items, written, context, all)| {
+        value.keyed.change(&seen.keyed, keyed_changes);
         value.grown.change(items);
-        // Steps that leave some fields alone are to leave them to the others.
+        // Some steps change only a part of the fields.
         if *all {
             value.adding.change(items);
             value.written.change(&seen.written, *written);

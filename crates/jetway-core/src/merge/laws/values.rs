@@ -1,6 +1,6 @@
-//! Numbers, registers, sequences and tuples.
+//! Laws of numbers, registers, sequences and tuples.
 
-use super::{Counter, Fixed, List, Merge, Register, Set, obeys_the_laws};
+use super::{Counter, Fixed, List, Merge, Register, Set, check_laws};
 use proptest::{
     collection::{hash_map, vec},
     prelude::{Just, Strategy, any},
@@ -11,16 +11,16 @@ fn items() -> impl Strategy<Value = Vec<u8>> {
     vec(0..3_u8, 0..4)
 }
 
-macro_rules! numbers_obey_the_laws {
+macro_rules! check_number_laws {
     ($($name:ident: $number:ty, $range:expr;)+) => {$(
         #[test]
         fn $name() {
-            obeys_the_laws($range, |value: &mut $number, _, n| *value += n);
+            check_laws($range, |value: &mut $number, _, n| *value += n);
         }
     )+};
 }
 
-numbers_obey_the_laws! {
+check_number_laws! {
     i8_adds: i8, -8..8_i8;
     i16_adds: i16, -100..100_i16;
     i32_adds: i32, -100..100_i32;
@@ -39,7 +39,7 @@ numbers_obey_the_laws! {
 
 #[test]
 fn counter() {
-    obeys_the_laws(vec(-9..9_i64, 0..3), |value: &mut Counter, _, ns| {
+    check_laws(vec(-9..9_i64, 0..3), |value: &mut Counter, _, ns| {
         for n in ns {
             value.add(*n);
         }
@@ -48,7 +48,7 @@ fn counter() {
 
 #[test]
 fn flag() {
-    obeys_the_laws(any::<bool>(), |value: &mut bool, seen, flag| {
+    check_laws(any::<bool>(), |value: &mut bool, seen, flag| {
         if flag != seen {
             *value = *flag;
         }
@@ -57,7 +57,7 @@ fn flag() {
 
 #[test]
 fn register() {
-    obeys_the_laws(0..9_u8, |value: &mut Register<u8>, seen, written| {
+    check_laws(0..9_u8, |value: &mut Register<u8>, seen, written| {
         if seen.get() != *written {
             value.set(*written);
         }
@@ -66,7 +66,7 @@ fn register() {
 
 #[test]
 fn fixed() {
-    obeys_the_laws(1..9_u8, |value: &mut Fixed<u8>, _, written| {
+    check_laws(1..9_u8, |value: &mut Fixed<u8>, _, written| {
         if **value == 0 {
             *value = Fixed::new(*written);
         }
@@ -75,20 +75,20 @@ fn fixed() {
 
 #[test]
 fn list() {
-    obeys_the_laws(items(), |value: &mut List<u8>, _, items| value.extend(items.clone()));
+    check_laws(items(), |value: &mut List<u8>, _, items| value.extend(items.clone()));
 }
 
 #[test]
 fn vec_that_grows() {
-    obeys_the_laws(items(), |value: &mut Vec<u8>, _, items| value.extend(items));
+    check_laws(items(), |value: &mut Vec<u8>, _, items| value.extend(items));
 }
 
 #[test]
 fn string_that_grows() {
-    obeys_the_laws("[a-cä]{0,3}", |value: &mut String, _, text| value.push_str(text));
+    check_laws("[a-cä]{0,3}", |value: &mut String, _, text| value.push_str(text));
 }
 
-/// A vector that is filled slot by slot, once it has its length.
+/// A vector of fixed length whose slots are written.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Slots(Vec<u8>);
 
@@ -110,7 +110,7 @@ impl Merge for Slots {
 
 #[test]
 fn vec_of_slots() {
-    obeys_the_laws(hash_map(0..4_usize, 0..9_u8, 0..4), |value: &mut Slots, seen, writes| {
+    check_laws(hash_map(0..4_usize, 0..9_u8, 0..4), |value: &mut Slots, seen, writes| {
         for (slot, written) in writes.iter().filter(|(slot, written)| seen.0[**slot] != **written) {
             value.0[*slot] = *written;
         }
@@ -120,7 +120,7 @@ fn vec_of_slots() {
 #[test]
 fn tuples() {
     type Eight = (u32, List<u8>, i64, u8, f64, Counter, String, Set<u8>);
-    obeys_the_laws(items(), |value: &mut Eight, seen, items| {
+    check_laws(items(), |value: &mut Eight, seen, items| {
         for item in items {
             value.0 += 1;
             value.1.push(*item);
@@ -132,6 +132,6 @@ fn tuples() {
             }
         }
     });
-    obeys_the_laws(0..9_u8, |value: &mut (u8,), _, n| value.0 += n);
-    obeys_the_laws(Just(()), |(): &mut (), (), ()| {});
+    check_laws(0..9_u8, |value: &mut (u8,), _, n| value.0 += n);
+    check_laws(Just(()), |(): &mut (), (), ()| {});
 }
