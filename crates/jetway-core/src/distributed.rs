@@ -1,4 +1,4 @@
-//! The stores, the workers and the orchestrator under the paths that code written against floxide names.
+//! The stores, workers, orchestrators and callbacks under the paths of floxide.
 
 pub use crate::{
     event_log,

@@ -1,4 +1,4 @@
-//! A log of events that branches append to.
+//! A log of events to which concurrent steps append.
 
 use crate::merge::{Merge, locked::Locked};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,22 +13,20 @@ use uuid::Uuid;
 /// An event of an [`EventLog`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoggedEvent<E> {
-    /// Tells this event from all others; the log holds it once.
+    /// The id of the event. The log has each id once.
     pub uuid: Uuid,
-    /// When it was appended, in milliseconds since the Unix epoch, by the clock of the host. The log is not
-    /// ordered by it.
+    /// When it was appended, in milliseconds since the Unix epoch, by the clock of the host. The log is not ordered by it.
     pub timestamp: u128,
-    /// What was appended.
+    /// The event itself.
     pub event: E,
 }
 
 /// A log of events that nodes append to through `&C`, and from which they derive state.
 ///
-/// The order is that of cause and effect: an event that was appended by someone who could see another one
-/// stands behind it, whatever the clocks say. Events of branches that did not see each other stand in the
-/// order of their commits.
+/// Events are in causal order: an event follows all events that its author could see, whatever the clocks say. Events of
+/// steps that could not see each other are in the order of their commits.
 ///
-/// Encoded as a sequence of [`LoggedEvent`]. A clone shares the log; a decoded one does not.
+/// Encoded as a sequence of [`LoggedEvent`]. A clone shares the log; a decoded log does not.
 ///
 /// ```
 /// use jetway_core::event_log::EventLog;
@@ -61,7 +59,7 @@ impl<E> EventLog<E> {
         self.events().iter().map(|event| LoggedEvent::clone(event)).collect()
     }
 
-    /// Calls `apply` with each event in order, to bring `state` up to date.
+    /// Calls `apply` with each event in order and `state`.
     pub fn apply_all<S, F>(&self, state: &mut S, apply: F)
     where
         F: Fn(&E, &mut S),
@@ -71,7 +69,7 @@ impl<E> EventLog<E> {
         }
     }
 
-    /// The state that all events lead to from `S::default()`.
+    /// Applies all events in order to `S::default()` and returns the state.
     pub fn apply_all_default<S, F>(&self, apply: F) -> S
     where
         S: Default,
@@ -96,7 +94,7 @@ impl<E> EventLog<E> {
         Self(Arc::new(Locked::new(events)))
     }
 
-    /// The events as they are now, so that no lock is held while they are looked at.
+    /// A copy of the list of events, so that no lock is held while the caller uses them.
     fn events(&self) -> Vec<Arc<LoggedEvent<E>>> {
         self.0.lock().clone()
     }
@@ -139,8 +137,8 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for EventLog<E> {
     }
 }
 
-/// Appends the events that are not there yet, in their order. A log holds an event only together with all
-/// that its author saw, so no event comes to stand before its cause.
+/// Appends the events that the log does not have, in their order. A log with an event also has all events that its
+/// author saw, so no event precedes its cause.
 impl<E> Merge for EventLog<E> {
     fn merge(&mut self, other: Self) {
         let others = other.events();
@@ -150,8 +148,7 @@ impl<E> Merge for EventLog<E> {
     }
 
     fn rebase(self, base: &Self, theirs: Self) -> Self {
-        // A base that is this very log shows no past; then every event is new, and the ids keep it from
-        // doubling.
+        // A base that shares this log has no past. All events then count as new; the ids prevent duplicates.
         let past = if Arc::ptr_eq(&self.0, &base.0) { HashSet::new() } else { ids(&base.events()) };
         let (mine, mut events) = (self.events(), theirs.events());
         let (kept, known) = (ids(&mine), ids(&events));

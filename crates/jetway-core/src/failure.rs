@@ -1,13 +1,13 @@
-//! What a fallback node can be told.
+//! [`Failure`]: the input and the error of a failed node, for the node of its `on_failure` edge.
 
 use jetway_state::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The input of a node that failed, and what it failed with: the input of a fallback node that asks for it.
+/// The input and the error of a failed node.
 ///
-/// An `on_failure` edge gives its fallback the input that the failed node had. A fallback whose own input is a
-/// `Failure` of that type is told the error as well.
+/// The target of an `on_failure` edge gets the input of the failed node. A target whose own input type is a `Failure` of
+/// that type also gets the error.
 ///
 /// ```
 /// # extern crate jetway_core as jetway;
@@ -47,18 +47,18 @@ use std::fmt;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Failure<I> {
-    /// What the node was given.
+    /// The input of the failed node.
     pub input: I,
-    /// The node's name.
+    /// The name of the failed node.
     pub node: String,
-    /// A short stable word for the kind of error, as of [`Error::kind`](jetway_state::Error::kind).
+    /// The kind of the error: see [`Error::kind`](jetway_state::Error::kind).
     pub kind: String,
-    /// The error in words.
+    /// The text of the error.
     pub message: String,
 }
 
 impl<I> Failure<I> {
-    /// What `node` had as `input` when it failed with `error`.
+    /// The failure of `node` with this input and error.
     pub fn new(input: I, node: &str, error: &Error) -> Self {
         Self { input, node: node.to_owned(), kind: error.kind().to_owned(), message: error.to_string() }
     }

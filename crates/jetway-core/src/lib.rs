@@ -1,11 +1,21 @@
-//! The workflow model of Jetway: workflows, nodes, context and merge, and runs within one process or over stores.
+//! The workflow model of Jetway, and the runners that need no host.
 //!
-//! Internal to Jetway: depend on the `jetway` crate, which re-exports what is meant for use. This crate knows no hosts,
-//! no NATS and no actors. The rules of a run are in `jetway-state`.
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports the public items. This crate knows no hosts, no NATS
+//! and no actors. The rules of a run are in `jetway-state`.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`workflow`], [`node`], [`nodes`], [`transition`], [`outcome`] | the model: workflows, nodes and their results |
+//! | [`context`], [`merge`], [`event_log`] | the state that the nodes of a run share, and how concurrent changes are merged |
+//! | [`step`] | the pipeline that executes one step, shared with hosts |
+//! | [`typed`] | a workflow without its types, for hosts |
+//! | [`checkpoint`] | checkpoints of runs within one process |
+//! | [`stores`], [`workers`] | runs over stores that the caller chooses |
+//! | [`distributed`] | both under the paths of floxide |
 
 #![deny(missing_docs)]
 
-// The macros name this crate as its users do, also in its own tests.
+// The macros generate paths that start with the crate's name.
 #[cfg(test)]
 extern crate self as jetway_core;
 
@@ -31,7 +41,7 @@ mod work_item;
 pub mod workers;
 pub mod workflow;
 
-// The paths of floxide.
+// Paths of floxide.
 pub use jetway_state::{error, run};
 pub use nodes::{batch, composite, retry, source, split};
 

@@ -1,4 +1,5 @@
-//! What the code that `node!`, `workflow!` and `derive(Merge)` generate calls. No interface: it changes without notice.
+//! Functions and traits for the code that `node!`, `workflow!` and `derive(Merge)` generate. Not a public interface: it
+//! changes without notice.
 
 pub use crate::panics::guarded;
 pub use crate::{
@@ -16,12 +17,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Follows a node's answer along its edges: `route` says what one value leads to.
+/// Turns the result of a node into an outcome. `route` maps one value along the edges of the graph.
 pub fn follow<V, WI, O>(
-    answer: Result<Transition<V>, Error>,
+    result: Result<Transition<V>, Error>,
     mut route: impl FnMut(V) -> Emission<WI, O>,
 ) -> Outcome<WI, O> {
-    match answer {
+    match result {
         Ok(Transition::Next(value)) => Outcome::Next(route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::Hold) => Outcome::Hold,
@@ -29,11 +30,11 @@ pub fn follow<V, WI, O>(
     }
 }
 
-/// Follows the `on_failure` edge where the node failed. A node that was cancelled did not fail.
-pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> Vec<WI>) -> Outcome<WI, O> {
+/// Takes the `on_failure` edge of a failed node. A cancelled node has not failed.
+pub fn caught<WI, O>(outcome: Outcome<WI, O>, targets: impl FnOnce(&Error) -> Vec<WI>) -> Outcome<WI, O> {
     match outcome {
         Outcome::Failed(error) if !matches!(error, Error::Cancelled) => {
-            let emission = Emission::to(fallbacks(&error));
+            let emission = Emission::to(targets(&error));
             Outcome::Handled { error, emission }
         }
         Outcome::Next(_)
@@ -44,9 +45,9 @@ pub fn caught<WI, O>(outcome: Outcome<WI, O>, fallbacks: impl FnOnce(&Error) -> 
     }
 }
 
-/// The input of a node of type `N`: what a work item is made of.
+/// The bounds of the input of a node of type `N`, with an error message that names the node.
 #[diagnostic::on_unimplemented(
-    message = "node `{N}` takes `{Self}`, which cannot be kept in the record of a run",
+    message = "node `{N}` takes `{Self}`, which cannot be stored in a run's snapshot",
     label = "`{Self}` lacks one of Debug, Clone, PartialEq, Serialize and Deserialize",
     note = "derive for `{Self}` those of Debug, Clone, PartialEq, serde::Serialize and serde::Deserialize that it lacks"
 )]
@@ -55,22 +56,22 @@ pub trait InputOf<N: ?Sized> {}
 #[diagnostic::do_not_recommend]
 impl<N: ?Sized, T: Debug + Clone + PartialEq + Serialize + DeserializeOwned> InputOf<N> for T {}
 
-/// Asks for what the input of a node must have.
+/// Checks at compile time that `I` can be the input of node `N`.
 pub const fn is_input<N: ?Sized, I: InputOf<N>>() {}
 
-/// The input of a gathering node.
+/// The bounds of the input of a gathering node.
 #[diagnostic::on_unimplemented(
     message = "a gathering node takes a `Vec`, not `{Self}`",
     note = "the input of a node with #[gather] is `Vec<T>`, where `T` is what each edge to it carries"
 )]
 pub trait Gathers: Sized {
-    /// What each edge carries.
+    /// The type of one gathered value.
     type Value;
 
-    /// The input with one value.
+    /// An input of one value.
     fn one(value: Self::Value) -> Self;
 
-    /// The input with the values of all inputs, in order.
+    /// One input with the values of all inputs, in their order.
     fn all(inputs: Vec<Self>) -> Self;
 }
 
@@ -86,10 +87,10 @@ impl<T> Gathers for Vec<T> {
     }
 }
 
-/// Reads the two fields of a work item: its id, and the input of its node.
+/// Deserializes the two fields of a work item: its id and the input of its node.
 ///
 /// # Errors
-/// What the deserializer says.
+/// The error of the deserializer.
 pub fn id_and_input<'de, D, I>(deserializer: D) -> Result<(String, I), D::Error>
 where
     D: Deserializer<'de>,
@@ -98,20 +99,19 @@ where
     Deserialize::deserialize(deserializer)
 }
 
-/// A graph's drawing, for the life of the process.
+/// The DOT text of a graph, kept until the process ends.
 ///
-/// Drawings are told apart by their text: every type of workflow has its own, every instance of a generic one too, and
-/// drawing one again takes no further memory.
+/// Equal texts are kept once, so the memory is bounded by the number of workflow types.
 pub fn drawn(graph: &Graph) -> &'static str {
-    static DRAWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let dot = graph.to_dot();
-    // Whoever panicked with the lock in hand has left a whole set behind.
-    let mut drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(kept) = drawn.get(dot.as_str()) {
+    // The set is consistent even if a thread panicked while it held the lock.
+    let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = all.get(dot.as_str()) {
         return kept;
     }
     let kept: &'static str = Box::leak(dot.into_boxed_str());
-    drawn.insert(kept);
+    all.insert(kept);
     kept
 }
 

@@ -1,16 +1,15 @@
-//! One step's code.
+//! The [`Node`] trait.
 
 use crate::{Context, Transition};
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 
-/// One step's code: takes an input, may change the context, answers with a [`Transition`].
+/// The code of one step: takes the context and an input, returns a [`Transition`].
 ///
-/// A node may run more than once for one step (after a crash, or when a commit has lost a race); only one of these
-/// attempts is committed. [`step()`](crate::step()) tells which attempt this is and gives a key that makes calls to
-/// other systems idempotent.
+/// A node may run more than once for one step, for example after a crash. Only one of these attempts is committed.
+/// [`step()`](crate::step()) has the number of the attempt and a key that makes calls to other systems idempotent.
 ///
-/// The `node!` macro writes the same in fewer lines.
+/// The `node!` macro implements this trait in fewer lines.
 ///
 /// ```
 /// use jetway_core::{Error, Node, SharedState, Transition};
@@ -26,7 +25,7 @@ use jetway_state::{Error, Graph};
 ///
 ///     async fn process(&self, count: &SharedState<u32>, text: String) -> Result<Transition<String>, Error> {
 ///         if text.is_empty() {
-///             return Err(Error::Generic("there is nothing to split".to_owned()));
+///             return Err(Error::Generic("the text is empty".to_owned()));
 ///         }
 ///         *count.get().await += 1;
 ///         Ok(Transition::NextAll(text.split(' ').map(str::to_owned).collect()))
@@ -46,19 +45,20 @@ use jetway_state::{Error, Graph};
     note = "implement `Node<{C}>` for it with #[async_trait], or define it with the `node!` macro and `context = {C};`"
 )]
 pub trait Node<C: Context = ()>: Send + Sync {
-    /// What the node is given.
+    /// The input.
     type Input: Send + Sync;
-    /// What it hands to its successors, or the run's output where it is terminal.
+    /// The input of its successors, or the output of the run where the node is terminal.
     type Output: Send + Sync;
 
     /// Runs the node once.
     ///
     /// # Errors
-    /// An error fails the step: the run takes the node's `on_failure` edge where it has one, and is Failed otherwise.
+    /// An error fails the attempt. Without a retry, the run takes the node's `on_failure` edge where it has one, and fails
+    /// otherwise.
     async fn process(&self, ctx: &C, input: Self::Input) -> Result<Transition<Self::Output>, Error>;
 
-    /// The graph of the workflow that the node runs within one step, to be drawn inside of it. Most nodes run none; a
-    /// node that wraps another one passes its answer on.
+    /// The graph of the workflow that the node runs, which is drawn inside of the node. A node that wraps another one
+    /// returns that node's graph. The default is none.
     fn nested(&self) -> Option<Graph> {
         None
     }

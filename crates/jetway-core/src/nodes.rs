@@ -1,4 +1,4 @@
-//! Ready-made nodes.
+//! Nodes that are built in.
 
 pub mod batch;
 mod child;

@@ -1,40 +1,40 @@
-//! What came of one attempt at a work item, in the workflow's own types.
+//! The outcome of an attempt at a work item, in the workflow's own types.
 
 use crate::WorkItem;
 use jetway_state::{Error, ItemId};
 use std::collections::VecDeque;
 
-/// What came of one attempt at a work item.
+/// The outcome of an attempt at a work item.
 #[derive(Debug, Clone)]
 pub enum Outcome<WI, O> {
-    /// The node answered with one value, which led to this.
+    /// The node returned one value, with this emission.
     Next(Emission<WI, O>),
-    /// The node answered with many values; one emission for each, in order.
+    /// The node returned several values, with one emission for each, in their order.
     NextAll(Vec<Emission<WI, O>>),
     /// The node ended its branch without a value.
     Hold,
     /// The node failed and its `on_failure` edge was taken.
     Handled {
-        /// What the node failed with.
+        /// The error of the node.
         error: Error,
-        /// What the fallback nodes are to run.
+        /// The work items of the targets of the `on_failure` edge.
         emission: Emission<WI, O>,
     },
-    /// The node failed and nothing catches it.
+    /// The node failed, and no `on_failure` edge handles it.
     Failed(Error),
 }
 
-/// What one value of a node led to, by the edges of the graph.
+/// The effect of one value of a node, by the edges of the graph.
 #[derive(Debug, Clone)]
 pub struct Emission<WI, O> {
     /// The work items of the successors, in the order of the edges.
     pub items: Vec<WI>,
-    /// The value itself, where an edge leads out of the run.
+    /// The value itself, where it is an output of the run.
     pub output: Option<O>,
 }
 
 impl<WI, O> Emission<WI, O> {
-    /// The value goes to these successors.
+    /// The value starts these work items.
     pub fn to(items: Vec<WI>) -> Self {
         Self { items, output: None }
     }
@@ -46,11 +46,11 @@ impl<WI, O> Emission<WI, O> {
 }
 
 impl<WI: WorkItem, O> Outcome<WI, O> {
-    /// Queues the successors under ids derived from `parent` and returns the first output: what
-    /// [`process_work_item`](crate::Workflow::process_work_item) answers.
+    /// Appends the successors to `queue`, with ids that are derived from `parent`, and returns the first output. This is
+    /// the result of [`process_work_item`](crate::Workflow::process_work_item).
     ///
     /// # Errors
-    /// What the node failed with, where nothing catches it.
+    /// The error of [`Outcome::Failed`].
     pub fn into_queue(self, parent: &str, queue: &mut VecDeque<WI>) -> Result<Option<O>, Error> {
         let emissions = match self {
             Self::Next(emission) | Self::Handled { emission, .. } => vec![emission],

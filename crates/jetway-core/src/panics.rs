@@ -1,4 +1,4 @@
-//! Panics in the code of users become errors.
+//! Turns panics in code of the user into errors.
 
 use futures::FutureExt;
 use jetway_state::Error;
@@ -8,13 +8,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// WorkLoop a panic of a node into its error.
+/// Turns a panic of a future into an error.
 ///
-/// Nothing that the node left half-done is looked at again: its input is gone, and its context is thrown away with the
-/// attempt unless a fallback commits it.
+/// `AssertUnwindSafe` is sound here: the attempt owns the node's input and a copy of the context, and a failed attempt
+/// drops both.
 ///
 /// # Errors
-/// The future's own, and [`Error::Panicked`].
+/// The error of the future, or [`Error::Panicked`].
 pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     AssertUnwindSafe(future)
         .catch_unwind()
@@ -22,15 +22,15 @@ pub async fn guarded<T>(future: impl Future<Output = Result<T, Error>>) -> Resul
         .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
 }
 
-/// Does what a type of the user does to its own values: a panic in there is an error.
-pub(crate) fn guarded_now<T>(act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
+/// Calls code of a user's type, such as its `Serialize` or `Merge`, and turns a panic into an error.
+pub(crate) fn guarded_now<T>(f: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Error::Panicked(panic_text(&*panic))))
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it did not say why").to_owned()
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A value inside a context that nodes lock and change.
+//! A value in a context that nodes lock and change.
 
 use crate::Merge;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
@@ -8,14 +8,13 @@ use std::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// A value inside a context that nodes lock and change through `&C`.
+/// A value in a context that nodes lock and change through `&C`.
 ///
-/// Encoded as the value. A clone shares the value; a context that was decoded, or taken apart with
-/// [`detached`](Self::detached), does not.
+/// Encoded as the value. A clone shares the value; a decoded copy and one made by [`detached`](Self::detached) do not.
 ///
-/// Merged as the value is, without ever waiting for its lock. A value that is locked while it should be
-/// encoded or merged is an error when the context is encoded, so the step that left it locked fails and
-/// nothing of it is lost unnoticed: drop the guard before the node returns.
+/// Merged as the value itself, without waiting for the lock. Drop the guard before the node returns: encoding a context
+/// whose value is locked, or was locked during a merge, is an error. It fails the step that left the value locked, so that
+/// no change is lost silently.
 ///
 /// ```
 /// use jetway_core::SharedState;
@@ -29,13 +28,13 @@ use tokio::sync::{Mutex, MutexGuard};
 /// ```
 pub struct SharedState<T> {
     shared: Arc<Shared<T>>,
-    /// A merge found a lock in its way, so this is not the whole value any more.
+    /// A merge found the value locked, so a change is missing from it.
     incomplete: bool,
 }
 
 struct Shared<T> {
     value: Mutex<T>,
-    /// How to copy the value, known as soon as there is a second holder: only `clone` makes one.
+    /// Copies the value. Set by the first `clone`, because only a clone creates a second holder.
     copy: OnceLock<fn(&T) -> T>,
 }
 
@@ -46,7 +45,7 @@ impl<T> SharedState<T> {
         Self { shared: Arc::new(shared), incomplete: false }
     }
 
-    /// Locks the value for reading or changing it. Drop the guard before the node returns.
+    /// Locks the value, to read or change it. Drop the guard before the node returns.
     pub async fn get(&self) -> MutexGuard<'_, T> {
         self.shared.value.lock().await
     }
@@ -64,12 +63,12 @@ impl<T> SharedState<T> {
         self.read().map(|value| Self::new(value.clone()))
     }
 
-    /// The whole value, unless it is locked.
+    /// The value; `None` where it is locked or incomplete.
     fn read(&self) -> Option<MutexGuard<'_, T>> {
         if self.incomplete { None } else { self.shared.value.try_lock().ok() }
     }
 
-    /// The whole value by itself: moved out where this is the only holder, copied from the others where not.
+    /// The value: moved out where this is its only holder, otherwise copied.
     fn take_out(self) -> Result<T, Self> {
         if self.incomplete {
             return Err(self);
@@ -130,8 +129,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for SharedState<T> {
     }
 }
 
-/// Merges the values. Holders of `other` keep what they have; holders of `self` see what is merged in. What
-/// is rebased is a new value that only the result holds.
+/// `merge` changes the value that the clones of `self` share; the value of `other` stays as it is. `rebase` creates a new
+/// value that only the result holds.
 impl<T: Merge> Merge for SharedState<T> {
     fn merge(&mut self, other: Self) {
         if Arc::ptr_eq(&self.shared, &other.shared) {
@@ -152,7 +151,7 @@ impl<T: Merge> Merge for SharedState<T> {
         if self.incomplete || base.incomplete {
             return theirs.into_incomplete();
         }
-        // Values that two of the three share are equal, and need not, and must not, be locked twice.
+        // Two of the three may share one value. They are then equal, and must not be locked twice.
         if Arc::ptr_eq(&self.shared, &theirs.shared) || Arc::ptr_eq(&self.shared, &base.shared) {
             return theirs;
         }
@@ -215,7 +214,7 @@ mod tests {
         assert_eq!(encoded(&one.clone().rebase(&two, one.clone())), Ok(json!(1)));
     }
 
-    /// A value that can be merged and not copied.
+    /// A value that can be merged but not cloned.
     #[derive(Default)]
     struct Unique(Vec<i64>);
 

@@ -1,16 +1,16 @@
-//! What a node answers.
+//! The result of a node.
 
 use jetway_state::Error;
 
-/// What a node answers: where the run goes from here.
+/// The result of a node. It decides how the run continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transition<Output> {
-    /// One value for the node's successors.
+    /// One value for the successors of the node.
     Next(Output),
-    /// Many values: a fan-out, one branch for each value and successor. No value at all is a fan-out of nothing.
+    /// A fan-out: one branch for each value and successor. An empty list is a fan-out without branches.
     NextAll(Vec<Output>),
-    /// This branch ends here without a value. What the node did to the context is kept.
+    /// Ends the branch without a value. Changes of the context are kept.
     Hold,
-    /// The step fails with this error.
+    /// Fails the attempt with this error.
     Abort(Error),
 }

@@ -1,11 +1,11 @@
-//! A node plus the input to run it with.
+//! The [`WorkItem`] trait.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::{Debug, Display};
 
-/// A node plus the input that it is to be run with. `workflow!` generates one enum of these for each workflow.
+/// A node and the input to run it with. The `workflow!` macro generates one enum of work items for each workflow.
 ///
-/// By hand:
+/// An implementation by hand:
 ///
 /// ```
 /// use jetway_core::WorkItem;
@@ -38,7 +38,7 @@ use std::fmt::{Debug, Display};
 ///         matches!(self, Self::Store(..))
 ///     }
 ///
-///     // Provided, and worth having: the engine's ids are the same when a step is repeated.
+///     // Optional. With it, items have derived ids, which are the same when a step is repeated.
 ///     fn with_instance_id(self, id: String) -> Self {
 ///         match self {
 ///             Self::Fetch(_, page) => Self::Fetch(id, page),
@@ -51,30 +51,30 @@ use std::fmt::{Debug, Display};
 /// assert_eq!((item.instance_id(), item.node()), ("start".to_owned(), "Fetch".to_owned()));
 /// ```
 pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned + Clone + PartialEq {
-    /// The item's id, unique within its run.
+    /// The id of the item. It is unique within the run.
     fn instance_id(&self) -> String;
 
     /// Whether the item's node is terminal.
     fn is_terminal(&self) -> bool;
 
-    /// The name of the item's node. Where it is not overridden: the variant's name.
+    /// The name of the item's node. The default is the name of the enum variant, from the `Debug` form.
     fn node(&self) -> String {
         let text = format!("{self:?}");
         text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
     }
 
-    /// The same item under another id. Where it is not overridden the item keeps its own; over stores that keep
-    /// snapshots each step then decodes the run's pending items to find it.
+    /// The same item with another id. The default keeps the id; over stores with snapshots each step then has to decode
+    /// all pending items of the run to find this one.
     #[must_use]
     fn with_instance_id(self, id: String) -> Self {
-        let _the_item_names_itself = id;
+        let _ignored = id;
         self
     }
 
-    /// The item that runs the gathering node `node` once with the values of all `parts`, in their order. `None` where
-    /// the node does not gather.
+    /// The item that runs the gathering node `node` once, with the values of all `parts` in their order. `None` where the
+    /// node does not gather, which is the default.
     fn gathered(node: &str, parts: Vec<Self>) -> Option<Self> {
-        let _nothing_gathers = (node, parts);
+        let _ignored = (node, parts);
         None
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints in a directory of files.
+//! A checkpoint store in a directory of files.
 
 use super::{Checkpoint, CheckpointError, CheckpointStore, store};
 use crate::{Context, WorkItem};
@@ -14,13 +14,13 @@ use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
 const WHAT: &str = "a checkpoint";
-/// A checkpoint names no graph: any build that decodes it may go on from it.
+/// A checkpoint has no fingerprint: any build that can decode it may continue from it.
 const NO_GRAPH: Fingerprint = Fingerprint(0);
 
 /// Checkpoints in a directory, one file for each run. Clones share the directory.
 ///
-/// A file is written beside its place, synced, and moved there: after a crash there is the old checkpoint or the new
-/// one, never half of one. When [`save`](CheckpointStore::save) returns it survives a power cut.
+/// [`save`](CheckpointStore::save) writes a temporary file, syncs it and renames it. After a crash the directory has the
+/// old checkpoint or the new one, never a part of one. A saved checkpoint survives a power failure.
 ///
 /// ```
 /// use jetway_core::{FileCheckpointStore, Transition, Workflow, WorkflowCtx};
@@ -36,7 +36,7 @@ const NO_GRAPH: Fingerprint = Fingerprint(0);
 /// let store = FileCheckpointStore::new(directory);
 /// let (doubling, ctx) = (Doubling { double: Double }, WorkflowCtx::new(()));
 /// assert_eq!(doubling.run_with_checkpoint(&ctx, 21, &store, "answer").await?, 42);
-/// // The run has ended: nothing is executed again.
+/// // The run has ended, so nothing is executed again.
 /// assert_eq!(doubling.run_with_checkpoint(&ctx, 21, &store, "answer").await?, 42);
 /// # Ok(())
 /// # }
@@ -51,7 +51,7 @@ pub struct FileCheckpointStore<C, WI> {
 }
 
 impl<C, WI> FileCheckpointStore<C, WI> {
-    /// A store in `directory`, which is made when the first checkpoint is saved.
+    /// A store in `directory`. The first save creates the directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), types: PhantomData }
     }
@@ -61,10 +61,10 @@ impl<C, WI> FileCheckpointStore<C, WI> {
         &self.directory
     }
 
-    /// Removes the checkpoint of a run, where there is one.
+    /// Removes the checkpoint of a run. Does nothing where there is none.
     ///
     /// # Errors
-    /// The file cannot be removed.
+    /// [`CheckpointError::Io`] where the file cannot be removed.
     pub async fn remove(&self, workflow_id: &str) -> Result<(), CheckpointError> {
         let path = self.path(workflow_id);
         blocking(move || match fs::remove_file(path) {
@@ -74,7 +74,7 @@ impl<C, WI> FileCheckpointStore<C, WI> {
         .await
     }
 
-    /// An id is any text; the file's name is one that fits.
+    /// The file of a run. An id may be any text, so the file has a name that is derived from it.
     fn path(&self, workflow_id: &str) -> PathBuf {
         self.directory.join(format!("{}.checkpoint", RunId::fitted(workflow_id)))
     }
@@ -108,19 +108,19 @@ fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    // The move itself is on the disk when the directory is. Only Unix can open one.
+    // The rename is durable when the directory is synced. Only Unix can open a directory.
     #[cfg(unix)]
     fs::File::open(directory)?.sync_all()?;
     Ok(())
 }
 
-/// Disk work, where it holds nobody up.
+/// Runs disk work on a thread that may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, CheckpointError> {
     match spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
-        Err(panicked) => Err(CheckpointError::Store(panicked.to_string())),
+        Ok(result) => Ok(result?),
+        Err(error) => Err(CheckpointError::Store(error.to_string())),
     }
 }
 
@@ -174,14 +174,14 @@ mod tests {
             assert!(CheckpointStore::<String, Item>::load(&store, id).await.unwrap().is_none());
             store.save(id, &checkpoint(1)).await.unwrap();
             store.save(id, &checkpoint(2)).await.unwrap();
-            // Another process has another store in the same directory.
+            // As another process would: with its own store in the same directory.
             let loaded = FileCheckpointStore::new(store.directory()).load(id).await.unwrap().unwrap();
             let Checkpoint { context, queue, .. }: Checkpoint<String, Item> = loaded;
             assert_eq!((context.as_str(), queue), ("2", VecDeque::from([Item(2)])));
         }
         let names: Vec<_> =
             fs::read_dir(store.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names.len(), 3, "nothing else is left in the directory: {names:?}");
+        assert_eq!(names.len(), 3, "other files in the directory: {names:?}");
         store.remove("run-1").await.unwrap();
         store.remove("run-1").await.unwrap();
         assert!(store.load("run-1").await.unwrap().is_none());
@@ -192,7 +192,7 @@ mod tests {
         const SAVES: u32 = 60;
         let directory = tempfile::tempdir().unwrap();
         let store: FileCheckpointStore<String, Item> = FileCheckpointStore::new(directory.path());
-        // Large enough that it is not written in one go.
+        // Large enough to need several writes.
         let large =
             |number: u32| Checkpoint::new(number.to_string().repeat(1 << 21), VecDeque::from([Item(number)]));
         store.save("r", &large(1)).await.unwrap();
@@ -213,8 +213,8 @@ mod tests {
             loads += 1;
         }
         saving.await.unwrap();
-        assert!(loads > 1, "nobody read meanwhile");
-        // What a process that was lost has begun to write is nobody's checkpoint.
+        assert!(loads > 1, "no load ran while saving");
+        // A temporary file that a crashed process left is not a checkpoint.
         fs::write(directory.path().join(".saving-1234"), "half of").unwrap();
         assert!(store.load("r").await.unwrap().is_some());
         assert!(store.load(".saving-1234").await.unwrap().is_none());

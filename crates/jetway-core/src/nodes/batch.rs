@@ -1,4 +1,4 @@
-//! Many inputs in one step.
+//! [`BatchNode`]: many inputs in one step.
 
 use crate::{Context, Node, Transition, step::within_part};
 use async_trait::async_trait;
@@ -6,10 +6,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jetway_state::{Error, Graph};
 use std::marker::PhantomData;
 
-/// A node that runs another one for each of its inputs, a few at once, within one step.
+/// Runs a node for each input of a list, several at a time, within one step.
 ///
-/// The inputs are worked on concurrently in the step's own task: that is for work that waits. For work that computes,
-/// or that has to be durable value by value, a fan-out is the better means.
+/// The inputs are processed concurrently in the task of the step, so this is for nodes that wait, not for nodes that
+/// compute. After a crash all inputs are processed again; use a fan-out where each one must be durable on its own.
 ///
 /// ```
 /// use jetway_core::{Error, Node, Transition, batch::BatchNode};
@@ -34,37 +34,38 @@ use std::marker::PhantomData;
 /// ```
 #[derive(Clone, Debug)]
 pub struct BatchNode<C: Context, N: Node<C>> {
-    /// The node that is run for each input.
+    /// The node that runs for each input.
     pub node: N,
-    /// How many inputs are worked on at once; 0 counts as 1.
+    /// The most inputs that are processed at once; 0 counts as 1.
     pub batch_size: usize,
     context: PhantomData<fn() -> C>,
 }
 
 impl<C: Context, N: Node<C>> BatchNode<C, N> {
-    /// Runs `node` for each input, `batch_size` at once.
+    /// Runs `node` for each input, at most `batch_size` at once.
     pub fn new(node: N, batch_size: usize) -> Self {
         Self { node, batch_size, context: PhantomData }
     }
 
-    /// What the node gives for all inputs, in their order: one value for `Next`, several for `NextAll`, none for `Hold`.
+    /// Processes all inputs and returns the outputs in the order of the inputs: one value for `Next`, several for
+    /// `NextAll`, none for `Hold`.
     ///
     /// # Errors
-    /// The first error of an input, in the order of the inputs. What is under way then is dropped.
+    /// The first error, in the order of the inputs. Nodes that still run are then dropped.
     pub async fn process_batch(&self, ctx: C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
         self.all(&ctx, inputs).await
     }
 
     async fn all(&self, ctx: &C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
-        // Boxed by `async_trait` anyway; collected so that no closure's lifetime gets in the way of `Send`.
-        let begun = inputs.into_iter().map(|input| self.node.process(ctx, input)).enumerate();
-        let under_way: Vec<_> = begun.map(|(position, answer)| within_part(position, answer)).collect();
-        let mut answers = stream::iter(under_way).buffered(self.batch_size.max(1));
+        // Collected first: a lazy iterator in the stream would make this future not `Send`. Nothing runs before the poll.
+        let calls = inputs.into_iter().map(|input| self.node.process(ctx, input)).enumerate();
+        let futures: Vec<_> = calls.map(|(position, call)| within_part(position, call)).collect();
+        let mut results = stream::iter(futures).buffered(self.batch_size.max(1));
         let mut outputs = Vec::new();
-        while let Some(answer) = answers.try_next().await? {
-            match answer {
+        while let Some(result) = results.try_next().await? {
+            match result {
                 Transition::Next(output) => outputs.push(output),
-                Transition::NextAll(several) => outputs.extend(several),
+                Transition::NextAll(values) => outputs.extend(values),
                 Transition::Hold => {}
                 Transition::Abort(error) => return Err(error),
             }
@@ -98,7 +99,7 @@ mod tests {
         time::Duration,
     };
 
-    /// Counts how many are worked on at once; each input takes as many seconds as it says, and some answer otherwise.
+    /// Counts how many inputs are processed at once. An input of n takes n seconds; some return no `Next`.
     #[derive(Debug, Clone, Default)]
     struct Slow {
         now: Arc<AtomicUsize>,
@@ -131,7 +132,7 @@ mod tests {
         let answer = batch.process(&(), vec![5, 1, 8, 7, 2, 0]).await;
         assert_eq!(answer, Ok(Transition::Next(vec![5, 1, 70, 71, 2, 0])));
         assert_eq!(batch.node.most.load(Relaxed), 3);
-        // A slot that is free is used at once: nothing waits for the slowest of its three.
+        // A free slot is used at once: no input waits for the slowest of its group.
         assert!(began.elapsed() < Duration::from_secs(5 + 8));
     }
 

@@ -1,4 +1,4 @@
-//! A workflow as a run of its own, which a step waits for.
+//! [`ChildRun`]: a node that starts another run and waits for its result.
 
 use crate::{
     Context, Merge, Node, Transition, Workflow, WorkflowCtx,
@@ -9,17 +9,20 @@ use async_trait::async_trait;
 use jetway_state::{Error, Graph, codec};
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-/// A node that starts another run and goes on with its output when that run has ended.
+/// Starts another run and returns its output when that run has ended.
 ///
-/// On hosts the child has a run id, a snapshot and a span of its own, below the step that started it. The step holds
-/// nothing while it waits: no worker, no slot, no ticket. A child that fails fails the step, so an `on_failure` edge
-/// catches it; the end of the parent, whatever it is, cancels a child that still goes on. Some host has to serve the
-/// child's workflow. Each child that is waited for takes a line in the parent's snapshot: a fan-out over thousands of them
-/// wants `#[at_most]`. The child's context is its own, and begins as `C::default()`. How it ended is kept for the parent as long
-/// as results are: a parent that is paused for longer finds that its child is gone, and the step fails.
+/// On hosts the child is a run with its own run id, snapshot and context, which starts as `C::default()`. Its span is a
+/// child of the step's span.
+///
+/// - While the step waits it holds no worker, no slot and no ticket.
+/// - A host must serve the child's workflow.
+/// - A child that fails fails the step, so an `on_failure` edge can handle it.
+/// - When the parent ends, a child that still runs is cancelled.
+/// - Each child that is waited for takes space in the parent's snapshot. Limit a fan-out over thousands with `#[at_most]`.
+/// - The result of a child expires as other results do. If the parent is paused for longer, the step fails.
 ///
 /// Within one process (see [`Workflow::run`]) the child runs inside of the step, as in a
-/// [`CompositeNode`](crate::CompositeNode), with a context of its own.
+/// [`CompositeNode`](crate::CompositeNode), but with its own context.
 ///
 /// ```
 /// use jetway_core::{ChildRun, Error, Transition, Workflow, WorkflowCtx};
@@ -46,7 +49,7 @@ pub struct ChildRun<C, W> {
 }
 
 impl<C, W> ChildRun<C, W> {
-    /// A node that runs `workflow` as a run of its own.
+    /// A node that runs `workflow` as a child run.
     pub fn new(workflow: W) -> Self {
         Self { workflow, context: PhantomData }
     }
@@ -73,7 +76,7 @@ where
         };
         match child.result() {
             Some(Ok(output)) => Ok(Transition::Next(codec::decode(&output, "the output of the child run")?)),
-            Some(Err(failed)) => Err(Error::Failed(failed)),
+            Some(Err(reason)) => Err(Error::Failed(reason)),
             None => {
                 child.request(spec(self.workflow.clone(), input)?);
                 Ok(Transition::Hold)
@@ -86,7 +89,7 @@ where
     }
 }
 
-/// The child run, with its types erased.
+/// The request for the child run, with its types erased.
 fn spec<C, W>(workflow: W, input: W::Input) -> Result<ChildSpec, Error>
 where
     C: Context + Merge + 'static,

@@ -1,14 +1,14 @@
-//! A workflow as one step of another one.
+//! [`CompositeNode`]: a workflow as one step of another workflow.
 
 use crate::{Context, Node, Transition, Workflow, WorkflowCtx, merge::sharing, step};
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 use std::{fmt, marker::PhantomData, time::Duration};
 
-/// A node that runs a whole workflow, from its start to its end, in this process and within one step.
+/// Runs a whole workflow in this process, within one step.
 ///
-/// The inner workflow works on the context of the step: what its nodes change is part of the step. After a crash it
-/// begins anew; where that is too dear, make it a run of its own instead.
+/// The inner workflow uses the context of the step, so the changes of its nodes are part of the step. After a crash it
+/// starts from its beginning. Where that is too expensive, use a [`ChildRun`](crate::ChildRun).
 ///
 /// ```
 /// use jetway_core::{Error, Transition, Workflow, WorkflowCtx, CompositeNode};
@@ -38,8 +38,8 @@ pub struct CompositeNode<C: Context, W> {
 }
 
 impl<C: Context, W> CompositeNode<C, W> {
-    /// A node that runs `workflow`. Of `ctx` only the time limit is kept, for each inner step: what cancels the step
-    /// that the node runs in cancels the inner workflow.
+    /// A node that runs `workflow`. It takes from `ctx` the time limit of each inner step, and nothing else. The inner
+    /// workflow is cancelled when the step that it runs in is cancelled.
     pub fn new(workflow: W, ctx: &WorkflowCtx<C>) -> Self {
         Self { workflow, timeout: ctx.timeout(), context: PhantomData }
     }

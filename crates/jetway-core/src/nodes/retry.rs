@@ -1,16 +1,16 @@
-//! Trying a node again within its step.
+//! [`RetryPolicy`], and [`RetryNode`]: retries a node within one attempt of its step.
 //!
-//! The attempts of a [`RetryNode`] are one attempt of the step: they share its lease, its time limit and its
-//! cancellation, and a crash between two of them starts again at the first.
+//! The retries of a [`RetryNode`] share the lease, the time limit and the cancellation token of the attempt. After a crash
+//! they start again at the first.
 
 use crate::{Context, Node, Transition, WorkflowCtx, panics::guarded, step};
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 use std::time::Duration;
 
-/// Waits between two attempts.
+/// Waits between two attempts, until the delay is over or the step is cancelled.
 ///
-/// A [`WorkflowCtx`] waits, and so does the context of a step: both stop when they are cancelled.
+/// Implemented by [`WorkflowCtx`] and by contexts; a context uses the cancellation token of the current step.
 ///
 /// ```
 /// use jetway_core::{Error, WorkflowCtx, retry::RetryDelay};
@@ -29,59 +29,59 @@ use std::time::Duration;
 /// ```
 #[async_trait]
 pub trait RetryDelay {
-    /// Waits for `pause`, or until the step is cancelled.
+    /// Waits for `delay`.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
-    async fn wait(&self, pause: Duration) -> Result<(), Error>;
+    /// [`Error::Cancelled`] where the step is cancelled.
+    async fn wait(&self, delay: Duration) -> Result<(), Error>;
 }
 
 #[async_trait]
 impl<S: Context> RetryDelay for WorkflowCtx<S> {
-    async fn wait(&self, pause: Duration) -> Result<(), Error> {
+    async fn wait(&self, delay: Duration) -> Result<(), Error> {
         tokio::select! {
             biased;
             () = self.cancelled() => Err(Error::Cancelled),
-            () = tokio::time::sleep(pause) => Ok(()),
+            () = tokio::time::sleep(delay) => Ok(()),
         }
     }
 }
 
-/// The context of a step waits under the step's own cancellation.
 #[async_trait]
 impl<C: Context> RetryDelay for C {
-    async fn wait(&self, pause: Duration) -> Result<(), Error> {
+    async fn wait(&self, delay: Duration) -> Result<(), Error> {
         let Some(step) = step() else {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(delay).await;
             return Ok(());
         };
         tokio::select! {
             biased;
             () = step.cancel_token().cancelled() => Err(Error::Cancelled),
-            () = tokio::time::sleep(pause) => Ok(()),
+            () = tokio::time::sleep(delay) => Ok(()),
         }
     }
 }
 
-/// How pauses grow from attempt to attempt.
+/// How delays grow from attempt to attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackoffStrategy {
-    /// Once, twice, three times the first pause.
+    /// Once, twice, three times the first delay.
     Linear,
-    /// Once, twice, four times the first pause.
+    /// Once, twice, four times the first delay.
     Exponential,
 }
 
-/// Which errors another attempt is made after.
+/// Which errors are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryError {
-    /// All of them.
+    /// All errors.
     All,
     /// [`Error::Cancelled`].
     Cancelled,
     /// [`Error::Timeout`].
     Timeout,
-    /// What the node itself failed with: all but the other classes and what says that a run is not there or has ended.
+    /// Errors of the node itself: all but [`Error::Cancelled`], [`Error::Timeout`], [`Error::NotStarted`] and
+    /// [`Error::AlreadyCompleted`].
     Generic,
 }
 
@@ -99,7 +99,7 @@ impl RetryError {
     }
 }
 
-/// When another attempt is made, and after which pause.
+/// Which failed attempts are retried, and after which delay.
 ///
 /// ```
 /// use jetway_core::{Error, retry::{BackoffStrategy, RetryError, RetryPolicy}};
@@ -107,25 +107,25 @@ impl RetryError {
 ///
 /// let ms = Duration::from_millis;
 /// let policy = RetryPolicy::new(4, ms(100), ms(300), BackoffStrategy::Exponential, RetryError::Generic);
-/// let pauses: Vec<_> = (1..=3).map(|attempt| policy.backoff_duration(attempt)).collect();
-/// assert_eq!(pauses, [ms(100), ms(200), ms(300)]);
+/// let delays: Vec<_> = (1..=3).map(|attempt| policy.backoff_duration(attempt)).collect();
+/// assert_eq!(delays, [ms(100), ms(200), ms(300)]);
 /// assert!(policy.should_retry(&Error::Generic("busy".to_owned()), 3));
 /// assert!(!policy.should_retry(&Error::Generic("busy".to_owned()), 4));
 /// assert!(!policy.should_retry(&Error::Timeout(ms(1)), 1));
 /// ```
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    /// The most attempts, the first one included.
+    /// The most attempts, including the first one.
     pub max_attempts: usize,
-    /// The pause after the first attempt.
+    /// The delay after the first attempt.
     pub initial_backoff: Duration,
-    /// The longest pause, jitter included.
+    /// The longest delay, including jitter.
     pub max_backoff: Duration,
-    /// How pauses grow.
+    /// How delays grow.
     pub strategy: BackoffStrategy,
-    /// By how much a pause is longer at most, by chance: what failed together should not come back together.
+    /// The most that is added to a delay at random, so that nodes that failed together are not retried together.
     pub jitter: Option<Duration>,
-    /// Which errors another attempt is made after.
+    /// Which errors are retried.
     pub retry_error: RetryError,
 }
 
@@ -141,19 +141,19 @@ impl RetryPolicy {
         Self { max_attempts, initial_backoff, max_backoff, strategy, jitter: None, retry_error }
     }
 
-    /// The same with pauses that are longer by up to `jitter`, by chance.
+    /// The same policy, with up to `jitter` added to each delay at random.
     #[must_use]
     pub fn with_jitter(mut self, jitter: Duration) -> Self {
         self.jitter = Some(jitter);
         self
     }
 
-    /// Whether there is another attempt after attempt `attempt` (from 1) failed with `error`.
+    /// Whether to retry after attempt number `attempt` (from 1) failed with `error`.
     pub fn should_retry(&self, error: &Error, attempt: usize) -> bool {
         attempt < self.max_attempts && self.retry_error.covers(error)
     }
 
-    /// The pause after attempt `attempt` (from 1).
+    /// The delay after attempt number `attempt` (from 1).
     pub fn backoff_duration(&self, attempt: usize) -> Duration {
         let factor = match self.strategy {
             BackoffStrategy::Linear => u32::try_from(attempt).unwrap_or(u32::MAX).max(1),
@@ -167,15 +167,15 @@ impl RetryPolicy {
     }
 }
 
-/// Wraps a node: it is tried again, as the policy says.
+/// Wraps a node in a [`RetryNode`].
 pub fn with_retry<N>(node: N, policy: RetryPolicy) -> RetryNode<N> {
     RetryNode::new(node, policy)
 }
 
-/// A node that is tried again when it fails, as a policy says.
+/// Retries a node that fails, by a policy.
 ///
-/// An error and a panic are tried again; an `Abort` is the node's own last word and is not. In a workflow, `#[retry =
-/// policy] node: Type` beside a field `policy: RetryPolicy` does the same.
+/// Errors and panics are retried, [`Transition::Abort`] is not. In a workflow, `#[retry = policy] node: Type` with a field
+/// `policy: RetryPolicy` does the same.
 ///
 /// ```
 /// use jetway_core::{Error, Node, Transition, retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry}};
@@ -208,7 +208,7 @@ pub fn with_retry<N>(node: N, policy: RetryPolicy) -> RetryNode<N> {
 pub struct RetryNode<N> {
     /// The node.
     pub inner: N,
-    /// When it is tried again.
+    /// The retry policy.
     pub policy: RetryPolicy,
 }
 
@@ -238,10 +238,10 @@ where
     }
 }
 
-/// Runs a node until it does not fail any more, or the policy says that it is enough.
+/// Runs a node until it succeeds or the policy allows no further attempt.
 ///
 /// # Errors
-/// What the last attempt failed with.
+/// The error of the last attempt.
 pub async fn retried<C, N>(
     node: &N,
     policy: &RetryPolicy,
@@ -256,16 +256,16 @@ where
     let mut attempt = 1;
     loop {
         let error = match guarded(node.process(ctx, input.clone())).await {
-            Ok(answer) => return Ok(answer),
+            Ok(transition) => return Ok(transition),
             Err(error) => error,
         };
         let stopped = step().is_some_and(|step| step.cancel_token().is_cancelled());
         if stopped || !policy.should_retry(&error, attempt) {
             return Err(error);
         }
-        let pause = policy.backoff_duration(attempt);
-        tracing::debug!(%error, attempt, ?pause, "the node failed and is tried again");
-        RetryDelay::wait(ctx, pause).await?;
+        let delay = policy.backoff_duration(attempt);
+        tracing::debug!(%error, attempt, ?delay, "node failed; it will be retried");
+        RetryDelay::wait(ctx, delay).await?;
         attempt += 1;
     }
 }
@@ -280,7 +280,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// Fails so often, in a way of its own each time.
+    /// Fails in the first `failures` runs, by errors and panics in turn.
     #[derive(Debug, Clone, Default)]
     struct Flaky {
         failures: usize,
@@ -338,21 +338,21 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_up_to_their_cap() {
-        let pauses = |strategy| {
+    fn delays_grow_up_to_the_longest() {
+        let delays = |strategy| {
             let policy = RetryPolicy { strategy, max_backoff: 5 * MS, ..policy(9) };
             [1, 2, 3, 4, usize::MAX].map(|attempt| policy.backoff_duration(attempt).as_millis())
         };
-        assert_eq!(pauses(BackoffStrategy::Linear), [1, 2, 3, 4, 5]);
-        assert_eq!(pauses(BackoffStrategy::Exponential), [1, 2, 4, 5, 5]);
+        assert_eq!(delays(BackoffStrategy::Linear), [1, 2, 3, 4, 5]);
+        assert_eq!(delays(BackoffStrategy::Exponential), [1, 2, 4, 5, 5]);
     }
 
     #[test]
     fn jitter_is_random_and_within_the_cap() {
         let policy = policy(9).with_jitter(2 * MS);
-        let pauses: Vec<_> = (0..200).map(|_| policy.backoff_duration(2)).collect();
-        assert!(pauses.iter().all(|pause| (2 * MS..=4 * MS).contains(pause)));
-        assert!(pauses.iter().max() > pauses.iter().min());
+        let delays: Vec<_> = (0..200).map(|_| policy.backoff_duration(2)).collect();
+        assert!(delays.iter().all(|delay| (2 * MS..=4 * MS).contains(delay)));
+        assert!(delays.iter().max() > delays.iter().min());
         assert!((0..200).all(|_| policy.backoff_duration(3) == 4 * MS));
     }
 

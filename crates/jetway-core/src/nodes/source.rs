@@ -1,17 +1,17 @@
-//! A channel of inputs that start runs within a process.
+//! [`Source`]: starts a run within this process for each value of a channel.
 
 use crate::{Context, Workflow, WorkflowCtx};
 use jetway_state::Error;
 use std::{fmt, marker::PhantomData, ops::ControlFlow, sync::Arc};
 use tokio::sync::{Mutex, mpsc};
 
-/// Runs a workflow for each value that comes out of a channel. Clones share the channel: each value goes to one of them.
+/// Runs a workflow for each value of a channel. Clones share the channel: each value goes to one of them.
 pub struct Source<C, O> {
     values: Arc<Mutex<mpsc::Receiver<O>>>,
     context: PhantomData<fn() -> C>,
 }
 
-/// A channel of `capacity` values, and the source at its end.
+/// A channel of at most `capacity` values, and a source that receives them.
 ///
 /// ```
 /// use jetway_core::{Error, Transition, Workflow, WorkflowCtx, source};
@@ -40,7 +40,7 @@ pub fn source<C: Context, O: Send + Sync>(capacity: usize) -> (mpsc::Sender<O>, 
 }
 
 impl<C, O> Source<C, O> {
-    /// A source at the end of `receiver`.
+    /// A source that receives from `receiver`.
     pub fn new(receiver: mpsc::Receiver<O>) -> Self {
         Self { values: Arc::new(Mutex::new(receiver)), context: PhantomData }
     }
@@ -50,8 +50,8 @@ impl<C: Context, O: Send + Sync> Source<C, O> {
     /// Runs the workflow for one value after the other, until the channel is closed and empty.
     ///
     /// # Errors
-    /// What the first run that fails failed with; what is still in the channel stays there, and another call goes on
-    /// with it. [`Error::Cancelled`] where the context is cancelled.
+    /// The error of the first run that fails. The other values stay in the channel for another call.
+    /// [`Error::Cancelled`] where the context is cancelled.
     pub async fn run<W>(&self, workflow: &W, ctx: &WorkflowCtx<C>) -> Result<(), Error>
     where
         W: Workflow<C, Input = O>,
@@ -68,8 +68,8 @@ impl<C: Context, O: Send + Sync> Source<C, O> {
         failed
     }
 
-    /// Runs the workflow for one value after the other and hands what comes of each run to `ended`, which says whether to
-    /// go on.
+    /// Runs the workflow for one value after the other. Calls `ended` with the result of each run; it decides whether to
+    /// continue.
     ///
     /// # Errors
     /// [`Error::Cancelled`] where the context is cancelled.
@@ -91,7 +91,7 @@ impl<C: Context, O: Send + Sync> Source<C, O> {
     }
 
     async fn next(&self, ctx: &WorkflowCtx<C>) -> Result<Option<O>, Error> {
-        // One clone waits in the channel, the others for their turn: the lock is what they wait in line for.
+        // One clone waits for the channel while it holds the lock; the others wait for the lock.
         let next = async { self.values.lock().await.recv().await };
         tokio::select! {
             biased;

@@ -1,11 +1,11 @@
-//! A node out of a function: one value becomes many.
+//! [`SplitNode`]: a function that splits one value into many.
 
 use crate::{Context, Node, Transition};
 use async_trait::async_trait;
 use jetway_state::Error;
 use std::{fmt, marker::PhantomData};
 
-/// A node that opens a fan-out: a function says which values an input is split into.
+/// Opens a fan-out: a function splits the input into the values of the branches.
 ///
 /// ```
 /// use jetway_core::{Node, Transition, split::SplitNode};
@@ -29,7 +29,7 @@ impl<I, O, F> SplitNode<I, O, F>
 where
     F: Fn(I) -> Vec<O> + Send + Sync,
 {
-    /// A node that splits with `split`.
+    /// A node that calls `split` with its input.
     pub fn new(split: F) -> Self {
         Self { split, values: PhantomData }
     }
