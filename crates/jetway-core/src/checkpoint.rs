@@ -31,8 +31,8 @@ pub struct Checkpoint<C: Context, WI: WorkItem> {
 }
 
 impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
-    /// A checkpoint of a run that has not begun: a context and work items, without a snapshot. For a run that has begun,
-    /// use [`with_snapshot`](Self::with_snapshot).
+    /// A checkpoint of a run that has not begun: a context and work items, without a snapshot. For a run that has
+    /// begun, use [`with_snapshot`](Self::with_snapshot).
     pub fn new(context: C, queue: VecDeque<WI>) -> Self {
         Self { context, queue, snapshot: None }
     }

@@ -115,8 +115,8 @@ impl<S: Context> WorkflowCtx<S> {
         self.cancel.cancelled().await;
     }
 
-    /// Runs `fut` until it ends, the token is cancelled or the time limit is exceeded. A cancelled token wins over a future
-    /// that is ready.
+    /// Runs `fut` until it ends, the token is cancelled or the time limit is exceeded. A cancelled token wins over a
+    /// future that is ready.
     ///
     /// # Errors
     /// [`Error::Cancelled`], [`Error::Timeout`], or the future's own error.

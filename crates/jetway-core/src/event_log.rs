@@ -1,12 +1,14 @@
 //! A log of events to which concurrent steps append.
 
-use crate::merge::{Merge, locked::Locked};
+use crate::{
+    clock::{Clock, SystemClock},
+    merge::{Merge, locked::Locked},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
     collections::HashSet,
     fmt::{self, Debug, Formatter},
     sync::Arc,
-    time::SystemTime,
 };
 use uuid::Uuid;
 
@@ -15,7 +17,8 @@ use uuid::Uuid;
 pub struct LoggedEvent<E> {
     /// The id of the event. The log has each id once.
     pub uuid: Uuid,
-    /// When it was appended, in milliseconds since the Unix epoch, by the clock of the host. The log is not ordered by it.
+    /// When it was appended, in milliseconds since the Unix epoch, by the clock of the host. The log is not ordered by
+    /// it.
     pub timestamp: u128,
     /// The event itself.
     pub event: E,
@@ -23,8 +26,8 @@ pub struct LoggedEvent<E> {
 
 /// A log of events that nodes append to through `&C`, and from which they derive state.
 ///
-/// Events are in causal order: an event follows all events that its author could see, whatever the clocks say. Events of
-/// steps that could not see each other are in the order of their commits.
+/// Events are in causal order: an event follows all events that its author could see, whatever the clocks say. Events
+/// of steps that could not see each other are in the order of their commits.
 ///
 /// Encoded as a sequence of [`LoggedEvent`]. A clone shares the log; a decoded log does not.
 ///
@@ -47,8 +50,8 @@ impl<E> EventLog<E> {
 
     /// Appends an event.
     pub fn append(&self, event: E) {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-        self.0.lock().push(Arc::new(LoggedEvent { uuid: Uuid::new_v4(), timestamp: now, event }));
+        let timestamp = u128::from(SystemClock.now().0);
+        self.0.lock().push(Arc::new(LoggedEvent { uuid: Uuid::new_v4(), timestamp, event }));
     }
 
     /// A copy of all events in order.

@@ -6,8 +6,8 @@ use std::fmt;
 
 /// The input and the error of a failed node.
 ///
-/// The target of an `on_failure` edge gets the input of the failed node. A target whose own input type is a `Failure` of
-/// that type also gets the error.
+/// The target of an `on_failure` edge gets the input of the failed node. A target whose own input type is a `Failure`
+/// of that type also gets the error.
 ///
 /// ```
 /// # extern crate jetway_core as jetway;

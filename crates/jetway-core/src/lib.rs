@@ -1,13 +1,13 @@
 //! The workflow model of Jetway, and the runners that need no host.
 //!
-//! Internal to Jetway: depend on the `jetway` crate, which re-exports the public items. This crate knows no hosts, no NATS
-//! and no actors. The rules of a run are in `jetway-state`.
+//! Internal to Jetway: depend on the `jetway` crate, which re-exports the public items. This crate knows no hosts, no
+//! NATS and no actors. The rules of a run are in `jetway-state`.
 //!
 //! | module | what it has |
 //! |---|---|
 //! | [`workflow`], [`node`], [`nodes`], [`transition`], [`outcome`] | the model: workflows, nodes and their results |
 //! | [`context`], [`merge`], [`event_log`] | the state that the nodes of a run share, and how concurrent changes are merged |
-//! | [`step`] | the pipeline that executes one step, shared with hosts |
+//! | [`mod@step`] | the pipeline that executes one step, shared with hosts |
 //! | [`typed`] | a workflow without its types, for hosts |
 //! | [`checkpoint`] | checkpoints of runs within one process |
 //! | [`stores`], [`workers`] | runs over stores that the caller chooses |

@@ -31,7 +31,10 @@ pub fn follow<V, WI, O>(
 }
 
 /// Takes the `on_failure` edge of a failed node. A cancelled node has not failed.
-pub fn caught<WI, O>(outcome: Outcome<WI, O>, targets: impl FnOnce(&Error) -> Vec<WI>) -> Outcome<WI, O> {
+pub fn handle_failure<WI, O>(
+    outcome: Outcome<WI, O>,
+    targets: impl FnOnce(&Error) -> Vec<WI>,
+) -> Outcome<WI, O> {
     match outcome {
         Outcome::Failed(error) if !matches!(error, Error::Cancelled) => {
             let emission = Emission::to(targets(&error));
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_failure_but_a_cancellation_is_handled() {
-        let fail = |error| caught::<&str, ()>(Outcome::Failed(error), |_| vec!["fallback"]);
+        let fail = |error| handle_failure::<&str, ()>(Outcome::Failed(error), |_| vec!["fallback"]);
         assert!(matches!(fail(Error::Cancelled), Outcome::Failed(Error::Cancelled)));
         for error in
             [Error::Panicked(String::new()), Error::Timeout(std::time::Duration::ZERO), Error::NoOutput]
@@ -135,7 +138,7 @@ mod tests {
                 matches!(fail(error), Outcome::Handled { emission, .. } if emission.items == ["fallback"])
             );
         }
-        assert!(matches!(caught::<&str, ()>(Outcome::Hold, |_| Vec::new()), Outcome::Hold));
+        assert!(matches!(handle_failure::<&str, ()>(Outcome::Hold, |_| Vec::new()), Outcome::Hold));
     }
 
     #[test]

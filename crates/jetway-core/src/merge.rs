@@ -25,8 +25,8 @@
 //!
 //! # What counts as a change
 //!
-//! `rebase` compares values, not operations. Writing the value that is already there is no change; inserting and removing
-//! the same member within one step is none either. The result is then as if this step had come first.
+//! `rebase` compares values, not operations. Writing the value that is already there is no change; inserting and
+//! removing the same member within one step is none either. The result is then as if this step had come first.
 
 mod counter;
 mod fixed;
@@ -87,8 +87,8 @@ pub trait Merge: Default {
     /// Re-applies the change from `base` to `self` to `theirs`.
     ///
     /// Both sides started from `base`; `theirs` is the committed value, `self` the value of this step. The result must
-    /// equal running both changes one after the other, with `self` last. `base` must be a copy that shares no value with
-    /// `self`.
+    /// equal running both changes one after the other, with `self` last. `base` must be a copy that shares no value
+    /// with `self`.
     ///
     /// The default merges `self` into `theirs`.
     #[must_use]

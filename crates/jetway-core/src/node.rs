@@ -53,8 +53,8 @@ pub trait Node<C: Context = ()>: Send + Sync {
     /// Runs the node once.
     ///
     /// # Errors
-    /// An error fails the attempt. Without a retry, the run takes the node's `on_failure` edge where it has one, and fails
-    /// otherwise.
+    /// An error fails the attempt. Without a retry, the run takes the node's `on_failure` edge where it has one, and
+    /// fails otherwise.
     async fn process(&self, ctx: &C, input: Self::Input) -> Result<Transition<Self::Output>, Error>;
 
     /// The graph of the workflow that the node runs, which is drawn inside of the node. A node that wraps another one

@@ -46,8 +46,8 @@ impl<WI, O> Emission<WI, O> {
 }
 
 impl<WI: WorkItem, O> Outcome<WI, O> {
-    /// Appends the successors to `queue`, with ids that are derived from `parent`, and returns the first output. This is
-    /// the result of [`process_work_item`](crate::Workflow::process_work_item).
+    /// Appends the successors to `queue`, with ids that are derived from `parent`, and returns the first output. This
+    /// is the result of [`process_work_item`](crate::Workflow::process_work_item).
     ///
     /// # Errors
     /// The error of [`Outcome::Failed`].

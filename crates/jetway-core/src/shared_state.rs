@@ -13,8 +13,8 @@ use tokio::sync::{Mutex, MutexGuard};
 /// Encoded as the value. A clone shares the value; a decoded copy and one made by [`detached`](Self::detached) do not.
 ///
 /// Merged as the value itself, without waiting for the lock. Drop the guard before the node returns: encoding a context
-/// whose value is locked, or was locked during a merge, is an error. It fails the step that left the value locked, so that
-/// no change is lost silently.
+/// whose value is locked, or was locked during a merge, is an error. It fails the step that left the value locked, so
+/// that no change is lost silently.
 ///
 /// ```
 /// use jetway_core::SharedState;
@@ -129,8 +129,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for SharedState<T> {
     }
 }
 
-/// `merge` changes the value that the clones of `self` share; the value of `other` stays as it is. `rebase` creates a new
-/// value that only the result holds.
+/// `merge` changes the value that the clones of `self` share; the value of `other` stays as it is. `rebase` creates a
+/// new value that only the result holds.
 impl<T: Merge> Merge for SharedState<T> {
     fn merge(&mut self, other: Self) {
         if Arc::ptr_eq(&self.shared, &other.shared) {

@@ -1,8 +1,8 @@
 //! The store traits of runs without hosts, with an implementation in memory of each.
 //!
 //! [`Workflow::start_distributed`](crate::Workflow::start_distributed) creates a run,
-//! [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. Several processes can
-//! share the stores.
+//! [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. Several processes
+//! can share the stores.
 //!
 //! | trait | what it stores |
 //! |---|---|
@@ -12,8 +12,8 @@
 //! | [`RunInfoStore`], [`MetricsStore`], [`ErrorStore`], [`LivenessStore`] | views for people and for lists |
 //!
 //! With snapshots (see [`ContextStore::snapshot`]) a step is all or nothing and committed once, as on a host. The
-//! snapshot is then the truth about a run. A view may lag behind it, and no step depends on a view. The one exception is
-//! the number of attempts in the [`WorkItemStateStore`], which limits retries.
+//! snapshot is then the truth about a run. A view may lag behind it, and no step depends on a view. The one exception
+//! is the number of attempts in the [`WorkItemStateStore`], which limits retries.
 
 pub mod context_store;
 pub mod error_store;

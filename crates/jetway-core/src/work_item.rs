@@ -71,8 +71,8 @@ pub trait WorkItem: Debug + Display + Send + Sync + Serialize + DeserializeOwned
         self
     }
 
-    /// The item that runs the gathering node `node` once, with the values of all `parts` in their order. `None` where the
-    /// node does not gather, which is the default.
+    /// The item that runs the gathering node `node` once, with the values of all `parts` in their order. `None` where
+    /// the node does not gather, which is the default.
     fn gathered(node: &str, parts: Vec<Self>) -> Option<Self> {
         let _ignored = (node, parts);
         None

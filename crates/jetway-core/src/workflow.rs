@@ -127,8 +127,8 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     /// Continues a run from its last checkpoint.
     ///
     /// # Errors
-    /// [`Error::NotStarted`] where there is no checkpoint, [`Error::AlreadyCompleted`] where the run has ended, the error
-    /// of the node that failed the run, or the store's error.
+    /// [`Error::NotStarted`] where there is no checkpoint, [`Error::AlreadyCompleted`] where the run has ended, the
+    /// error of the node that failed the run, or the store's error.
     async fn resume<CS>(&self, store: &CS, id: &str) -> Result<Self::Output, Error>
     where
         CS: CheckpointStore<C, Self::WorkItem> + Send + Sync,

@@ -107,7 +107,9 @@ pub use jetway_core::{
     BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun, CompositeNode,
     Context, Counter, EventLog, Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent,
     Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source, SplitNode, Transition, WorkItem,
-    Workflow, WorkflowCtx, merge,
+    Workflow, WorkflowCtx,
+    clock::{Clock, SystemClock},
+    merge,
     nodes::source::source,
     step::{StepScope, step},
     with_retry,
@@ -115,7 +117,7 @@ pub use jetway_core::{
 pub use jetway_macros::{Merge, node, workflow};
 pub use jetway_state::{
     BadName, EdgeKind, Error, FloxideError, Graph, GraphEdge, GraphNode, ItemId, Namespace, RunId, RunKey,
-    WorkflowName,
+    Timestamp, WorkflowName,
 };
 pub use nats::{NatsAuth, NatsConfig};
 

@@ -107,7 +107,7 @@ async fn a_run_that_has_ended_is_not_resumed() {
 #[derive(Clone, Default)]
 pub struct PartStore {
     parts: Arc<Mutex<HashMap<String, [String; 3]>>>,
-    /// Forgets the record, as a store does that knows of context and queue alone.
+    /// Drops the snapshot, as a store that knows only context and queue does.
     forgets: bool,
 }
 
@@ -139,7 +139,7 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for PartStore {
 }
 
 #[tokio::test]
-async fn a_store_that_keeps_checkpoints_in_parts_keeps_the_snapshot_too() {
+async fn a_store_of_checkpoint_parts_keeps_the_snapshot() {
     let two = Two { first: First {}, second: Second { breaks: false } };
     let ctx = WorkflowCtx::new(Count::default());
     let store = PartStore::default();

@@ -19,8 +19,8 @@ const NO_GRAPH: Fingerprint = Fingerprint(0);
 
 /// Checkpoints in a directory, one file for each run. Clones share the directory.
 ///
-/// [`save`](CheckpointStore::save) writes a temporary file, syncs it and renames it. After a crash the directory has the
-/// old checkpoint or the new one, never a part of one. A saved checkpoint survives a power failure.
+/// [`save`](CheckpointStore::save) writes a temporary file, syncs it and renames it. After a crash the directory has
+/// the old checkpoint or the new one, never a part of one. A saved checkpoint survives a power failure.
 ///
 /// ```
 /// use jetway_core::{FileCheckpointStore, Transition, Workflow, WorkflowCtx};

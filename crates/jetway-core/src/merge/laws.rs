@@ -1,8 +1,9 @@
 //! Property tests of the laws of [`Merge`], for every type, with random histories.
 //!
-//! A history is a list of steps. A step loads the value of a commit up to three commits ago, changes its copy and commits
-//! it: without a commit in between by writing the copy, otherwise by rebasing it. So up to four steps run concurrently, in
-//! any interleaving. The result must equal applying the changes one after the other, in the order of the commits.
+//! A history is a list of steps. A step loads the value of a commit up to three commits ago, changes its copy and
+//! commits it: without a commit in between by writing the copy, otherwise by rebasing it. So up to four steps run
+//! concurrently, in any interleaving. The result must equal applying the changes one after the other, in the order of
+//! the commits.
 
 mod collections;
 mod context;

@@ -25,8 +25,8 @@ pub(crate) fn sharing<T: Clone>(original: &T) -> T {
     original.clone()
 }
 
-/// A value that is changed through `&self`. A clone is a separate copy, except within [`sharing`]. Printed and encoded as
-/// the value.
+/// A value that is changed through `&self`. A clone is a separate copy, except within [`sharing`]. Printed and encoded
+/// as the value.
 ///
 /// A panic of another holder does not poison the value: the step that panicked fails, and its context is dropped.
 #[derive(Default)]

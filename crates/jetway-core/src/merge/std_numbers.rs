@@ -2,8 +2,8 @@
 
 use super::Merge;
 
-/// A sum: merging adds, rebasing adds the difference. The result is exact where it is in range, even if the difference is
-/// not, and saturates otherwise.
+/// A sum: merging adds, rebasing adds the difference. The result is exact where it is in range, even if the difference
+/// is not, and saturates otherwise.
 macro_rules! merge_integers {
     ($add:ident, $subtract:ident: $($integer:ty)+) => {$(
         impl Merge for $integer {
@@ -22,8 +22,8 @@ macro_rules! merge_integers {
 merge_integers!(saturating_add_unsigned, saturating_sub_unsigned: i8 i16 i32 i64 i128 isize);
 merge_integers!(saturating_add, saturating_sub: u8 u16 u32 u64 u128 usize);
 
-/// A sum, with the rounding of the type. Infinities and NaN have no difference to other values: writing or overwriting one
-/// replaces the value.
+/// A sum, with the rounding of the type. Infinities and NaN have no difference to other values: writing or overwriting
+/// one replaces the value.
 macro_rules! merge_floats {
     ($($float:ty)+) => {$(
         impl Merge for $float {

@@ -3,13 +3,13 @@
 use super::Merge;
 use std::ops::Range;
 
-/// Merging appends. Rebasing finds the range of `base` that this side replaced (an append, an insertion or a removal) and
-/// replaces the same range of `theirs`. Items that both sides inserted at one position follow in the order of their
+/// Merging appends. Rebasing finds the range of `base` that this side replaced (an append, an insertion or a removal)
+/// and replaces the same range of `theirs`. Items that both sides inserted at one position follow in the order of their
 /// commits.
 ///
 /// Where the ranges of both sides overlap and no length changed, each item is treated as a register. Where a length
-/// changed, the later commit wins as a whole. To insert into and remove from one collection concurrently, use a set or a
-/// map.
+/// changed, the later commit wins as a whole. To insert into and remove from one collection concurrently, use a set or
+/// a map.
 impl<T: PartialEq> Merge for Vec<T> {
     fn merge(&mut self, other: Self) {
         self.extend(other);

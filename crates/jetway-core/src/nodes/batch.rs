@@ -57,7 +57,8 @@ impl<C: Context, N: Node<C>> BatchNode<C, N> {
     }
 
     async fn all(&self, ctx: &C, inputs: Vec<N::Input>) -> Result<Vec<N::Output>, Error> {
-        // Collected first: a lazy iterator in the stream would make this future not `Send`. Nothing runs before the poll.
+        // Collected first: a lazy iterator in the stream would make this future not `Send`. Nothing runs before the
+        // poll.
         let calls = inputs.into_iter().map(|input| self.node.process(ctx, input)).enumerate();
         let futures: Vec<_> = calls.map(|(position, call)| within_part(position, call)).collect();
         let mut results = stream::iter(futures).buffered(self.batch_size.max(1));

@@ -1,7 +1,7 @@
 //! [`RetryPolicy`], and [`RetryNode`]: retries a node within one attempt of its step.
 //!
-//! The retries of a [`RetryNode`] share the lease, the time limit and the cancellation token of the attempt. After a crash
-//! they start again at the first.
+//! The retries of a [`RetryNode`] share the lease, the time limit and the cancellation token of the attempt. After a
+//! crash they start again at the first.
 
 use crate::{Context, Node, Transition, WorkflowCtx, panics::guarded, step};
 use async_trait::async_trait;
@@ -174,8 +174,8 @@ pub fn with_retry<N>(node: N, policy: RetryPolicy) -> RetryNode<N> {
 
 /// Retries a node that fails, by a policy.
 ///
-/// Errors and panics are retried, [`Transition::Abort`] is not. In a workflow, `#[retry = policy] node: Type` with a field
-/// `policy: RetryPolicy` does the same.
+/// Errors and panics are retried, [`Transition::Abort`] is not. In a workflow, `#[retry = policy] node: Type` with a
+/// field `policy: RetryPolicy` does the same.
 ///
 /// ```
 /// use jetway_core::{Error, Node, Transition, retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry}};

@@ -68,8 +68,8 @@ impl<C: Context, O: Send + Sync> Source<C, O> {
         failed
     }
 
-    /// Runs the workflow for one value after the other. Calls `ended` with the result of each run; it decides whether to
-    /// continue.
+    /// Runs the workflow for one value after the other. Calls `ended` with the result of each run; it decides whether
+    /// to continue.
     ///
     /// # Errors
     /// [`Error::Cancelled`] where the context is cancelled.

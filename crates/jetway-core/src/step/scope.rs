@@ -87,12 +87,12 @@ impl StepScope {
         self.attempt
     }
 
-    /// A key for calls to other systems. It is the same for every attempt at this step, so a system that ignores a second
-    /// call with the same key executes the call once.
+    /// A key for calls to other systems. It is the same for every attempt at this step, so a system that ignores a
+    /// second call with the same key executes the call once.
     ///
-    /// A step of a workflow within a step (see [`CompositeNode`](crate::CompositeNode)) has the key of the outer step as
-    /// a prefix. The rest depends on the input of the inner run, so it is the same for a repeated attempt. Each input of
-    /// a [`BatchNode`](crate::BatchNode) has its own key.
+    /// A step of a workflow within a step (see [`CompositeNode`](crate::CompositeNode)) has the key of the outer step
+    /// as a prefix. The rest depends on the input of the inner run, so it is the same for a repeated attempt. Each
+    /// input of a [`BatchNode`](crate::BatchNode) has its own key.
     pub fn idempotency_key(&self) -> String {
         let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
         let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();

@@ -72,8 +72,8 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
         Err(ContextStoreError::Other(format!("run {run_id:?}: this context store keeps no snapshots")))
     }
 
-    /// Compare-and-swap: replaces the snapshot of a run if its revision is `expected`; 0 stands for no snapshot. Returns
-    /// whether it was replaced. Also replaces the context of the run by that of the snapshot.
+    /// Compare-and-swap: replaces the snapshot of a run if its revision is `expected`; 0 stands for no snapshot.
+    /// Returns whether it was replaced. Also replaces the context of the run by that of the snapshot.
     ///
     /// # Errors
     /// The error of the store. [`ContextStoreError::Other`] where it keeps no snapshots.

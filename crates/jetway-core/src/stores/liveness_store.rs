@@ -1,5 +1,7 @@
 //! The store of the heartbeats and the health of workers.
 
+use super::types::date_time;
+use crate::clock::{Clock, SystemClock};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -57,7 +59,7 @@ impl Default for WorkerHealth {
     fn default() -> Self {
         Self {
             worker_id: 0,
-            last_heartbeat: Utc::now(),
+            last_heartbeat: date_time(SystemClock.now()),
             error_count: 0,
             status: WorkerStatus::Idle,
             current_work_item: None,

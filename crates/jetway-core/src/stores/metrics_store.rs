@@ -58,8 +58,8 @@ pub trait MetricsStore: Send + Sync {
 
     /// Adds `more` to the metrics of a run: see [`RunMetrics::plus`].
     ///
-    /// The default reads and then writes, so it may lose what another writer adds at the same time. Override it where the
-    /// store can do this atomically.
+    /// The default reads and then writes, so it may lose what another writer adds at the same time. Override it where
+    /// the store can do this atomically.
     ///
     /// # Errors
     /// The error of the store.

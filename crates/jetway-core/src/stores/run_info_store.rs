@@ -58,7 +58,8 @@ pub trait RunInfoStore: Send + Sync {
     /// The error of the store.
     async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError>;
 
-    /// Sets the status of a run, even of one that has ended. [`change_status`](Self::change_status) does not change those.
+    /// Sets the status of a run, even of one that has ended. [`change_status`](Self::change_status) does not change
+    /// those.
     ///
     /// # Errors
     /// [`RunInfoError::NotFound`], or the error of the store.
@@ -90,8 +91,8 @@ pub trait RunInfoStore: Send + Sync {
 
     /// Adds a run that the store does not have. Returns whether it was added.
     ///
-    /// The default reads and then writes, so it may overwrite a run that another writer adds at the same time. Override it
-    /// where the store can do this atomically.
+    /// The default reads and then writes, so it may overwrite a run that another writer adds at the same time. Override
+    /// it where the store can do this atomically.
     ///
     /// # Errors
     /// The error of the store.

@@ -28,8 +28,8 @@ impl<WI> Clone for Views<WI> {
 }
 
 impl<WI> Views<WI> {
-    /// Updates the views of a run from its snapshot. Calls may repeat and come late: metrics only increase, and the first
-    /// end of a run stays.
+    /// Updates the views of a run from its snapshot. Calls may repeat and come late: metrics only increase, and the
+    /// first end of a run stays.
     pub(crate) async fn update(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.metrics.raise_metrics(snapshot.run_id.as_str(), snapshot.into()).await?;
         if snapshot.status.is_terminal() { self.update_list(snapshot.into()).await } else { Ok(()) }
@@ -52,7 +52,7 @@ impl<WI> Views<WI> {
 /// Logs that a view of a run could not be written. Returns whether it was written.
 pub(crate) fn log_failure<T, E: Display>(written: &Result<T, E>, view: &str, run: &str) -> bool {
     if let Err(error) = written {
-        tracing::warn!(run, view, %error, "cannot write a view of a run; the run continues without it");
+        tracing::warn!(run, %error, "cannot write the {view} view of a run; the run continues without it");
     }
     written.is_ok()
 }

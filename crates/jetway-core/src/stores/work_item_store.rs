@@ -110,7 +110,8 @@ pub trait WorkItemStateStore<W: WorkItem>: Send + Sync {
     /// The error of the store.
     async fn get_attempts(&self, run_id: &str, item: &W) -> Result<u32, WorkItemStateStoreError>;
 
-    /// Counts an attempt at an item and returns its number, from 1. Must be atomic: two callers never get the same number.
+    /// Counts an attempt at an item and returns its number, from 1. Must be atomic: two callers never get the same
+    /// number.
     ///
     /// # Errors
     /// The error of the store.

@@ -72,7 +72,8 @@ pub struct Leased<WI> {
 /// # }).unwrap();
 /// ```
 ///
-/// The first four methods are required. A queue that also implements leases delivers an item again whose worker crashed.
+/// The first four methods are required. A queue that also implements leases delivers an item again whose worker
+/// crashed.
 ///
 /// ```
 /// use jetway_core::{Transition, WorkQueue, Workflow, distributed::{InMemoryWorkQueue, WorkQueueError}};
@@ -126,14 +127,14 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
     /// The error of the queue.
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError>;
 
-    /// Leases an item; `None` where none waits. The item is delivered again unless it is acknowledged. The default has no
-    /// leases and removes the item, as [`dequeue`](Self::dequeue) does.
+    /// Leases an item; `None` where none waits. The item is delivered again unless it is acknowledged. The default has
+    /// no leases and removes the item, as [`dequeue`](Self::dequeue) does.
     ///
     /// # Errors
     /// The error of the queue.
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {
-        let taken = self.dequeue().await?;
-        Ok(taken.map(|(run_id, item)| Leased { run_id, item, lease: 0 }))
+        let removed = self.dequeue().await?;
+        Ok(removed.map(|(run_id, item)| Leased { run_id, item, lease: 0 }))
     }
 
     /// Acknowledges a leased item: removes it from the queue.
@@ -153,19 +154,19 @@ pub trait WorkQueue<C: Context, WI: WorkItem>: Clone + Send + Sync + 'static {
         if leased.lease == 0 { self.enqueue(&leased.run_id, leased.item.clone()).await } else { Ok(()) }
     }
 
-    /// Called when the future of a step is dropped, so nothing can be awaited: the lease has no holder. The item should be
-    /// delivered again soon. Must do nothing for a lease that has ended.
+    /// Called when the future of a step is dropped, so nothing can be awaited: the lease has no holder. The item should
+    /// be delivered again soon. Must do nothing for a lease that has ended.
     ///
     /// The default does nothing: the lease then has to expire. A queue without leases has lost the item.
     fn abandon(&self, leased: &Leased<WI>) {
         let _expires = leased;
     }
 
-    /// Gives a leased item back. It can be leased again after `delay`. Until then it stays in the queue under the same id,
-    /// so that it survives a crash of this process.
+    /// Gives a leased item back. It can be leased again after `delay`. Until then it stays in the queue under the same
+    /// id, so that it survives a crash of this process.
     ///
-    /// The default is for queues without delays: it gives the item back immediately and then sleeps, so that at least the
-    /// caller does not lease it earlier.
+    /// The default is for queues without delays: it gives the item back immediately and then sleeps, so that at least
+    /// the caller does not lease it earlier.
     ///
     /// # Errors
     /// The error of the queue.

@@ -30,11 +30,11 @@ use uuid::Uuid;
 /// [`DistributedWorker`](super::worker::DistributedWorker).
 ///
 /// Where the context store keeps snapshots, the status of a run is read from its snapshot, and a command is one
-/// compare-and-swap of it, by the rules of [`run::control`](jetway_state::run::control). Otherwise the status is that of
-/// the store of runs.
+/// compare-and-swap of it, by the rules of [`run::control`](jetway_state::run::control). Otherwise the status is that
+/// of the store of runs.
 ///
-/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness, work
-/// item states and contexts. See [`OrchestratorBuilder`] for an example.
+/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness,
+/// work item states and contexts. See [`OrchestratorBuilder`] for an example.
 pub struct DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
 where
     C: Context,

@@ -30,8 +30,8 @@ use work_loop::WorkLoop;
 ///
 /// Clones share the stores and the health of the workers.
 ///
-/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness, work
-/// item states and contexts. See [`WorkerBuilder`] for an example.
+/// The type parameters are the workflow, its context, the queue, and the stores of runs, metrics, errors, liveness,
+/// work item states and contexts. See [`WorkerBuilder`] for an example.
 pub struct DistributedWorker<W, C, Q, RIS, MS, ES, LS, WISS, CS>
 where
     C: Context,
@@ -108,9 +108,9 @@ where
         self.work_loop.poll_once(worker_id, &CancellationToken::new()).await.result
     }
 
-    /// Executes work items for as long as the future is polled. While the queue is empty it polls it again after each idle
-    /// delay. Dropping the future drops a running node, whose item is then delivered again; [`WorkerPool::stop`] lets the
-    /// node finish.
+    /// Executes work items for as long as the future is polled. While the queue is empty it polls it again after each
+    /// idle delay. Dropping the future drops a running node, whose item is then delivered again; [`WorkerPool::stop`]
+    /// lets the node finish.
     pub async fn run_forever(&self, worker_id: usize) -> Infallible {
         let never = CancellationToken::new();
         loop {

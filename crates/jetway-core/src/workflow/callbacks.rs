@@ -100,8 +100,8 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         let _ignored = run_id;
     }
 
-    /// Cancel this token to abort a running step: its node is dropped, nothing of the attempt is committed, and the item
-    /// goes back into the queue.
+    /// Cancel this token to abort a running step: its node is dropped, nothing of the attempt is committed, and the
+    /// item goes back into the queue.
     fn abort_token(&self) -> CancellationToken {
         CancellationToken::new()
     }
@@ -121,10 +121,10 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         Arc::new(SystemClock)
     }
 
-    /// Called after a failed attempt, before anything is committed. `Some` asks for another attempt after that delay: the
-    /// item goes back into the queue under the same id. `None` commits the failure: the run takes the node's
-    /// `on_failure` edge where it has one, and fails otherwise. Over context stores without snapshots this is not called
-    /// for a failure that an `on_failure` edge handles.
+    /// Called after a failed attempt, before anything is committed. `Some` asks for another attempt after that delay:
+    /// the item goes back into the queue under the same id. `None` commits the failure: the run takes the node's
+    /// `on_failure` edge where it has one, and fails otherwise. Over context stores without snapshots this is not
+    /// called for a failure that an `on_failure` edge handles.
     ///
     /// # Errors
     /// Nothing is committed; the item goes back into the queue.
@@ -138,9 +138,9 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
         Ok(None)
     }
 
-    /// Called with the snapshot of a run after a step of it was committed, and again when the item of such a step is
-    /// delivered again, so that a view that could not be written then is written now. Calls may come out of order:
-    /// another worker may already have reported a later snapshot.
+    /// Called with the snapshot of a run after a step of it was committed. Called again when the item of such a step is
+    /// delivered again, so that a view that could not be written is written then. Calls may come out of order: another
+    /// worker may already have reported a later snapshot.
     ///
     /// # Errors
     /// The item goes back into the queue, and this is called again at its next delivery.

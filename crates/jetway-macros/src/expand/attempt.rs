@@ -31,7 +31,7 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) 
         });
         (
             quote_spanned!(here=> let #saved = ::core::clone::Clone::clone(&#input);),
-            quote_spanned!(here=> #support::caught(#followed, |#error| #items)),
+            quote_spanned!(here=> #support::handle_failure(#followed, |#error| #items)),
         )
     };
     quote_spanned! {here=>

@@ -21,8 +21,8 @@ where
     Q: WorkQueue<C, W::WorkItem>,
     CS: ContextStore<C>,
 {
-    /// Ends a run as Cancelled. No more items of it are executed, and the result of a running step is discarded. Cancelling
-    /// a cancelled run has no effect.
+    /// Ends a run as Cancelled. No more items of it are executed, and the result of a running step is discarded.
+    /// Cancelling a cancelled run has no effect.
     ///
     /// # Errors
     /// [`Error::NotStarted`] where there is no such run, [`Error::AlreadyCompleted`] where it has ended with another
@@ -51,8 +51,8 @@ where
         }
     }
 
-    /// Resumes a paused run. Its items are still in the queue; a worker leases each about once a second. Resuming a running
-    /// run has no effect.
+    /// Resumes a paused run. Its items are still in the queue; a worker leases each about once a second. Resuming a
+    /// running run has no effect.
     ///
     /// A failed run cannot be resumed: a failure is final, and the other pending items are dropped. For failures that
     /// another attempt may fix, set a retry policy or an `on_failure` edge.
@@ -103,8 +103,8 @@ where
         }
     }
 
-    /// Applies a rule to the snapshot of a run. Returns the snapshot afterwards; `None` where the context store keeps no
-    /// snapshots.
+    /// Applies a rule to the snapshot of a run. Returns the snapshot afterwards; `None` where the context store keeps
+    /// no snapshots.
     pub(super) async fn swap(&self, run_id: &str, rule: Rule) -> Result<Option<Snapshot>, Error> {
         swap_until(Command { orchestrator: self, run_id, rule }).await
     }

@@ -136,9 +136,9 @@ where
         self.views.liveness.list_health().await
     }
 
-    /// The liveness of these workers, by the age of their last heartbeat: alive below `threshold`, stale below three times
-    /// `threshold`, dead otherwise. A worker without a heartbeat is dead, and so is one whose heartbeat cannot be read,
-    /// which is logged. A worker sends a heartbeat at least once a second, so `threshold` should be longer.
+    /// The liveness of these workers, by the age of their last heartbeat: alive below `threshold`, stale below three
+    /// times `threshold`, dead otherwise. A worker without a heartbeat is dead, and so is one whose heartbeat cannot be
+    /// read, which is logged. A worker sends a heartbeat at least once a second, so `threshold` should be longer.
     ///
     /// A heartbeat in the future, from a clock that is ahead, counts as new.
     pub async fn check_worker_liveness(

@@ -71,8 +71,8 @@ where
         self.join().await;
     }
 
-    /// As [`stop`](Self::stop), but aborts steps that still run after `grace`. Nothing of an aborted step is committed, and
-    /// its item goes back into the queue.
+    /// As [`stop`](Self::stop), but aborts steps that still run after `grace`. Nothing of an aborted step is committed,
+    /// and its item goes back into the queue.
     pub async fn stop_within(&mut self, grace: Duration) {
         self.stop.cancel();
         if tokio::time::timeout(grace, self.join()).await.is_err() {

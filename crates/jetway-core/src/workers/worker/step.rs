@@ -54,15 +54,15 @@ impl<WI: WorkItem> WorkerStep<WI> {
 
     async fn set_status(&self, run_id: &str, item: &WI, status: WorkItemStatus) {
         let set = self.views.items.set_status(run_id, item, status).await;
-        self.check_view(&set, "work item state", run_id);
+        self.check_view(&set, "work item", run_id);
     }
 
     async fn add_metrics(&self, run_id: &str, more: RunMetrics) {
         self.check_view(&self.views.metrics.add_metrics(run_id, more).await, "metrics", run_id);
     }
 
-    /// Writes the outcome of an item to the views of a run without a snapshot. Its first output or failure ends the run,
-    /// because nothing knows whether other branches are open.
+    /// Writes the outcome of an item to the views of a run without a snapshot. Its first output or failure ends the
+    /// run, because nothing knows whether other branches are open.
     async fn record_outcome(&self, run_id: &str, outcome: ItemProcessedOutcome) -> Result<(), Error> {
         let (completed, failed) = match outcome {
             ItemProcessedOutcome::Error(_) => (0, 1),
@@ -78,13 +78,13 @@ impl<WI: WorkItem> WorkerStep<WI> {
         }
     }
 
-    /// Writes the end of a run without a snapshot. This is the only record of it, so it is retried. An error lets the
-    /// item be delivered again.
+    /// Writes the end of a run without a snapshot. The end is stored nowhere else, so a failed write is retried. An
+    /// error lets the item be delivered again.
     async fn record_end(&self, run_id: &str, status: RunStatus, output: Option<Value>) -> Result<(), Error> {
         let write = || async {
             let finished_at = date_time(self.clock.now());
             let ended = self.views.runs.finish_run(run_id, status, output.clone(), finished_at).await;
-            self.check_view(&ended, "end of a run", run_id);
+            self.check_view(&ended, "run", run_id);
             match ended.map_err(Error::from) {
                 // A run that is not listed has no view that could be written.
                 Ok(_) | Err(Error::NotStarted) => Ok(()),
@@ -116,8 +116,8 @@ where
     C: Context,
     W: Workflow<C>,
 {
-    /// Counts the attempt before it begins. An attempt that cannot be counted does not begin: otherwise retries would not
-    /// be bounded.
+    /// Counts the attempt before it begins. An attempt that cannot be counted does not begin: otherwise retries would
+    /// not be bounded.
     async fn on_started(&self, run_id: String, item: W::WorkItem) -> Result<(), Error> {
         let attempt = self.views.items.increment_attempts(&run_id, &item).await?;
         self.attempt.store(attempt, Relaxed);
