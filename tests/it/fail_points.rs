@@ -8,7 +8,7 @@ mod fixture;
 mod page;
 mod scenario;
 
-use crate::support::binary;
+use crate::{support::binary, verifier::mutant_binary};
 use anyhow::{Context, Result, ensure};
 use cases::{CASES, Case};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -89,16 +89,17 @@ fn the_guide_has_the_table_of_cases() -> Result<()> {
 }
 
 #[test]
-fn the_command_contains_no_fail_points() -> Result<()> {
-    for (binary, traces) in [(binary(), false), (&fixture::crash_host().clone(), true)] {
-        let bytes = fs::read(binary)?;
-        for name in ["JETWAY_FAIL_POINT", "JETWAY_BROKEN_RULE"] {
-            let (first, rest) = name.split_at(1);
-            let found = bytes
-                .split(|byte| [*byte] == first.as_bytes())
-                .any(|behind| behind.starts_with(rest.as_bytes()));
-            assert_eq!(found, traces, "{name} in {}", binary.display());
-        }
+fn the_command_contains_no_fail_points_and_no_defects() -> Result<()> {
+    let (fail_points, defects) = ("JETWAY_FAIL_POINT", "effects-before-commit");
+    for (program, text, expected) in [
+        (binary(), fail_points, false),
+        (fixture::crash_host(), fail_points, true),
+        (binary(), defects, false),
+        (mutant_binary(), defects, true),
+    ] {
+        let bytes = fs::read(program)?;
+        let found = bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert_eq!(found, expected, "{text} in {}", program.display());
     }
     Ok(())
 }

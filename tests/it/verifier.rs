@@ -49,25 +49,21 @@ async fn nothing_is_lost_with_a_random_seed() -> Result<()> {
 }
 
 /// The verifier with hosts that break a rule. It is built separately, because only it has the feature.
-fn mutant_binary() -> &'static PathBuf {
+pub(crate) fn mutant_binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| built("jetway-tests", "mutant", &["fail-points"]))
 }
 
-/// Verifies hosts that break `rule`. One of the violations `kinds` must be found within two minutes.
-async fn finds(rule: &str, phase: &str, kinds: &[&str]) -> Result<()> {
+/// Verifies hosts with a defect. One of the violations `kinds` must be found within two minutes.
+async fn finds(defect: &str, phase: &str, kinds: &[&str]) -> Result<()> {
     let mut command = Command::new(mutant_binary());
-    command
-        .args(["verify", phase, "7"])
-        .env("JETWAY_BROKEN_RULE", rule)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(["verify", phase, "7", defect]).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let summary: Value = serde_json::from_slice(&output.stdout).context("the summary is JSON")?;
     let found = kinds.iter().filter(|kind| summary["violations"][**kind].as_u64() > Some(0));
-    assert!(found.count() > 0, "with the defect {rule}, none of {kinds:?} was found: {summary:#}");
+    assert!(found.count() > 0, "with the defect {defect}, none of {kinds:?} was found: {summary:#}");
     Ok(())
 }
 
@@ -78,8 +74,13 @@ async fn an_ack_before_the_commit_is_found() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn effects_before_the_commit_are_found() -> Result<()> {
-    finds("publish-before-commit", "hosts", &["items_without_ticket", "stuck", "lost", "wrong", "doubled"])
+    finds("effects-before-commit", "hosts", &["items_without_ticket", "stuck", "lost", "wrong", "doubled"])
         .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_conflict_is_found() -> Result<()> {
+    finds("forgotten-conflict", "calm", &["items_without_ticket", "stuck", "lost", "wrong", "doubled"]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,19 +10,13 @@ mod plan;
 
 use crate::{
     backend::{BackendError, BackendErrorKind},
-    dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     snapshots::{
-        CachedSnapshot, CommitOutcome, CommitResult, GroupLeader, PendingCommit, Reply, RunSlot, RunVersion,
-        Snapshots,
+        CachedSnapshot, CommitOutcome, CommitResult, GroupLeader, PendingCommit, Reply, RunSlot, Snapshots,
     },
 };
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, Swap, Swapped, swap_until};
-use jetway_state::{
-    RunKey,
-    broken_rule::{BrokenRule, is_broken},
-    run::Snapshot,
-};
+use jetway_state::RunKey;
 use plan::Plan;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -30,12 +24,11 @@ use tokio::sync::oneshot;
 /// Commits attempts.
 pub(crate) struct Committer {
     snapshots: Arc<Snapshots>,
-    dispatcher: Arc<Dispatcher>,
 }
 
 impl Committer {
-    pub(crate) fn new(snapshots: Arc<Snapshots>, dispatcher: Arc<Dispatcher>) -> Self {
-        Self { snapshots, dispatcher }
+    pub(crate) fn new(snapshots: Arc<Snapshots>) -> Self {
+        Self { snapshots }
     }
 
     /// Commits one attempt, together with all other attempts of the run that wait to be committed.
@@ -92,25 +85,6 @@ impl Committer {
             }
         }
     }
-
-    /// Breaks a rule on purpose: carries out the effects before the commit.
-    async fn publish_early(
-        &self,
-        workflow: &dyn AnyWorkflow,
-        snapshot: &Snapshot,
-        outcomes: &[CommitOutcome],
-        revision: u64,
-    ) -> Result<(), BackendError> {
-        let early = CachedSnapshot { snapshot: Arc::new(snapshot.clone()), revision };
-        let run = snapshot.key();
-        let version = RunVersion { run: &run, build: workflow.fingerprint(), cached: &early };
-        for outcome in outcomes {
-            if let CommitOutcome::Committed(tickets, effects) = outcome {
-                self.dispatcher.carry_out(version, tickets.clone(), effects.clone()).await?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The write of one group, until it succeeds.
@@ -136,9 +110,6 @@ impl GroupWrite<'_> {
         let Some((snapshot, chunks)) = write else {
             return Ok((outcomes, cached));
         };
-        if is_broken(BrokenRule::PublishBeforeCommit) {
-            Box::pin(committer.publish_early(*workflow, &snapshot, &outcomes, cached.revision)).await?;
-        }
         let build = workflow.fingerprint();
         let revision = committer.snapshots.write(build, &snapshot, chunks, cached.revision).await?;
         fail_point(FailPoint::Committed);

@@ -1,12 +1,10 @@
-//! Fail points: places between two operations at which a test can crash the host. And rules of the commit protocol that a test
-//! can break on purpose, to show that the verifier detects it.
+//! Fail points: places between two operations at which a test can crash the host.
 //!
 //! Compiled to nothing without the feature `fail-points`. With it, the environment names the fail point:
 //!
 //! ```text
 //! JETWAY_FAIL_POINT=committed      crashes the first time
 //! JETWAY_FAIL_POINT=committed@3    crashes the third time
-//! JETWAY_BROKEN_RULE=no-sweep      breaks a rule, see `jetway_state::broken_rule`
 //! ```
 
 mod places;
@@ -16,7 +14,7 @@ pub use places::{FailPoint, UnknownName};
 #[cfg(feature = "fail-points")]
 mod armed;
 #[cfg(feature = "fail-points")]
-pub use armed::{break_rule_of_environment, fail_point, one_by_one};
+pub use armed::{fail_point, one_by_one};
 
 /// Crashes here if the environment says so.
 #[cfg(not(feature = "fail-points"))]

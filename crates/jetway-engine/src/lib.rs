@@ -33,6 +33,7 @@
 
 pub mod api;
 pub mod backend;
+#[doc(hidden)]
 pub mod fail_point;
 pub mod memory;
 

@@ -17,7 +17,6 @@ use crate::{
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Timestamp,
-    broken_rule::{BrokenRule, is_broken},
     run::{Effect, Status, TicketFor, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
@@ -66,9 +65,6 @@ struct Checked {
 impl Sweep {
     /// Checks the runs that were not written for a while. An error ends the sweep; the next one continues there.
     pub(crate) async fn sweep(&self, sweeper: &mut Sweeper) -> Result<SweepReport, BackendError> {
-        if is_broken(BrokenRule::NoSweep) {
-            return Ok(SweepReport::default());
-        }
         let now = self.clock.now();
         self.drop_stale_tickets(sweeper).await?;
         if let Some(SuspectedLoss { since, until }) = sweeper.suspected {

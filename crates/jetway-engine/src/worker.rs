@@ -27,7 +27,6 @@ use crate::{
     trace::Tracer,
 };
 use jetway_core::clock::Clock;
-use jetway_state::broken_rule::{BrokenRule, is_broken};
 use session::{NextAction, TicketSession};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -83,11 +82,6 @@ impl Worker {
             return nak(&*delivery.lease, 0).await;
         };
         fail_point(FailPoint::TicketTaken);
-        if is_broken(BrokenRule::AckBeforeCommit)
-            && let Err(error) = delivery.lease.ack().await
-        {
-            return TicketOutcome::Abandoned { steps: 0, error };
-        }
         let mut session = TicketSession::new(self, &*workflow, &run, &delivery, &cancel);
         let ended = session.run().await;
         let steps = session.steps();

@@ -1,103 +1,35 @@
-//! Rules that a test can break on purpose, to show that the verifier detects it.
+//! The rule that a test can break: item ids are derived, and not random.
 //!
-//! Without the feature `fail-points` no rule is broken, and [`is_broken`] is `false` at compile time. With it, the process
-//! under test calls `arm` once, before it runs anything.
+//! A test that breaks it shows that `jetway verify` finds random ids. It breaks other promises by decorators of the backend,
+//! but no decorator reaches a pure rule. Without the feature `broken-rule` nothing here can be broken.
 
-use std::str::FromStr;
-
-/// A rule of the commit protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum BrokenRule {
-    /// Acks a ticket when it is received, before anything is committed under it.
-    AckBeforeCommit,
-    /// Carries out effects before the compare-and-swap, also if that fails then, and names chunks without the commit that
-    /// writes them.
-    PublishBeforeCommit,
-    /// Gives work items ids that differ each time instead of derived ones.
-    RandomItemIds,
-    /// Merges whole contexts on a conflict, instead of rebasing the change.
-    MergeInsteadOfRebase,
-    /// Never looks for items without a ticket.
-    NoSweep,
-}
-
-impl BrokenRule {
-    /// All of them.
-    pub const ALL: &[Self] = &[
-        Self::AckBeforeCommit,
-        Self::PublishBeforeCommit,
-        Self::RandomItemIds,
-        Self::MergeInsteadOfRebase,
-        Self::NoSweep,
-    ];
-
-    /// The name on a command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AckBeforeCommit => "ack-before-commit",
-            Self::PublishBeforeCommit => "publish-before-commit",
-            Self::RandomItemIds => "random-item-ids",
-            Self::MergeInsteadOfRebase => "merge-instead-of-rebase",
-            Self::NoSweep => "no-sweep",
-        }
-    }
-}
-
-impl FromStr for BrokenRule {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = || Self::ALL.iter().map(|rule| rule.as_str()).collect::<Vec<_>>().join(", ");
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|rule| rule.as_str() == name)
-            .ok_or_else(|| format!("unknown rule {name:?}; use one of {}", known()))
-    }
-}
-
-#[cfg(feature = "fail-points")]
-mod armed {
-    use super::BrokenRule;
+#[cfg(feature = "broken-rule")]
+mod random {
     use std::sync::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
     };
 
-    static ARMED: OnceLock<BrokenRule> = OnceLock::new();
-    static UNIQUE: AtomicU64 = AtomicU64::new(0);
+    static NEXT: OnceLock<AtomicU64> = OnceLock::new();
 
-    /// Breaks a rule for the rest of the process. `seed` makes the ids of this process differ from those of others.
-    pub fn arm(rule: BrokenRule, seed: u64) {
-        if ARMED.set(rule).is_ok() {
-            UNIQUE.store(seed, Ordering::Relaxed);
-        }
+    /// Gives all items of this process random ids. `seed` makes them differ from those of other processes.
+    pub fn use_random_item_ids(seed: u64) {
+        NEXT.get_or_init(|| AtomicU64::new(seed));
     }
 
-    /// Whether this rule is broken.
-    pub fn is_broken(rule: BrokenRule) -> bool {
-        ARMED.get() == Some(&rule)
-    }
-
-    /// A number that this process has not returned before.
-    pub(crate) fn unique() -> u64 {
-        UNIQUE.fetch_add(1, Ordering::Relaxed)
+    /// The next random id, if the rule is broken.
+    pub(crate) fn random_item_id() -> Option<u64> {
+        NEXT.get().map(|next| next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-#[cfg(feature = "fail-points")]
-pub(crate) use armed::unique;
-#[cfg(feature = "fail-points")]
-pub use armed::{arm, is_broken};
+#[cfg(feature = "broken-rule")]
+pub(crate) use random::random_item_id;
+#[cfg(feature = "broken-rule")]
+pub use random::use_random_item_ids;
 
-/// Whether this rule is broken.
-#[cfg(not(feature = "fail-points"))]
-#[inline(always)]
-pub const fn is_broken(_rule: BrokenRule) -> bool {
-    false
-}
-
-#[cfg(not(feature = "fail-points"))]
-pub(crate) const fn unique() -> u64 {
-    0
+/// `None`: the rule is kept.
+#[cfg(not(feature = "broken-rule"))]
+pub(crate) const fn random_item_id() -> Option<u64> {
+    None
 }

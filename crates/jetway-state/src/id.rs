@@ -1,6 +1,6 @@
 //! Names: of workflows, runs, work items and commits.
 
-use crate::broken_rule::{self, BrokenRule, is_broken};
+use crate::broken_rule::random_item_id;
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -149,7 +149,7 @@ impl ItemId {
     /// The fan-out that `item` opens: its id is that of the item, or is derived from it if the ids of the branches would be
     /// too long. The ids of nested fan-outs grow with the depth.
     pub fn fan_out(item: &Self) -> Self {
-        if item.0.len() <= Self::MAX_FAN_OUT && !is_broken(BrokenRule::RandomItemIds) {
+        if item.0.len() <= Self::MAX_FAN_OUT {
             return item.clone();
         }
         Self::derived(&[item.0.as_bytes(), b"fan-out"])
@@ -174,10 +174,10 @@ impl ItemId {
     }
 
     fn derived(parts: &[&[u8]]) -> Self {
-        if is_broken(BrokenRule::RandomItemIds) {
-            return Self(digest_text(&[&broken_rule::unique().to_be_bytes()]));
+        match random_item_id() {
+            Some(id) => Self(digest_text(&[&id.to_be_bytes()])),
+            None => Self(digest_text(parts)),
         }
-        Self(digest_text(parts))
     }
 }
 

@@ -7,6 +7,7 @@
 
 #![deny(missing_docs)]
 
+#[doc(hidden)]
 pub mod broken_rule;
 pub mod codec;
 pub mod drawing;

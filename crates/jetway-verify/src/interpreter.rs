@@ -5,7 +5,9 @@ mod ledger;
 mod nodes;
 
 pub use journal::{Execution, Journal};
-pub use ledger::{Comparable, Entry, Ledger, PlainLedger};
+#[cfg(feature = "defects")]
+pub(crate) use ledger::merge_instead_of_rebase;
+pub use ledger::{Comparable, Entry, Fields, Ledger, PlainLedger};
 
 use crate::program::{BranchOutput, NextStep};
 use jetway::{BackoffStrategy, ChildRun, RetryError, RetryPolicy, workflow};

@@ -12,6 +12,8 @@
 //! worked.
 
 pub mod check;
+#[cfg(feature = "defects")]
+pub mod defects;
 pub mod driver;
 mod error;
 mod failure;

@@ -8,7 +8,7 @@ use crate::{
 use futures::future::BoxFuture;
 use jetway::{
     Host, Namespace,
-    host::{EngineConfig, Limits, SystemConfig},
+    host::{EngineConfig, HostBuilder, Limits, SystemConfig},
 };
 use std::{path::Path, time::Duration};
 
@@ -18,10 +18,11 @@ use std::{path::Path, time::Duration};
 /// The journal cannot be opened, or the host cannot be built or cannot continue.
 pub fn serve<'a>(url: &'a str, namespace: Namespace, journal: &'a Path) -> BoxFuture<'a, Result<(), Error>> {
     // Boxed, so that it is compiled in this crate and not wherever it is awaited.
-    Box::pin(run_host(url, namespace, journal))
+    Box::pin(async move { Ok(host(url, namespace, journal)?.build().await?.run().await?) })
 }
 
-async fn run_host(url: &str, namespace: Namespace, journal: &Path) -> Result<(), Error> {
+/// The host, not built yet.
+pub(crate) fn host(url: &str, namespace: Namespace, journal: &Path) -> Result<HostBuilder, Error> {
     Journal::open(journal).map_err(Error::io("open the journal"))?;
     let system = SystemConfig {
         concurrency: 64,
@@ -37,13 +38,10 @@ async fn run_host(url: &str, namespace: Namespace, journal: &Path) -> Result<(),
         limits: Limits { inline: 4 * 1024, group: 512, chunk: 8 * 1024, ..Limits::default() },
         ..EngineConfig::default()
     };
-    let host = Host::builder()
+    Ok(Host::builder()
         .nats_config(nats_config(url, namespace))
         .workflow(Interpreter::new())
         .workflow(ChildInterpreter::new())
         .engine_config(engine)
-        .system_config(system)
-        .build()
-        .await?;
-    Ok(host.run().await?)
+        .system_config(system))
 }

@@ -128,7 +128,6 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    jetway_engine::fail_point::break_rule_of_environment();
     let _telemetry = Telemetry::new("crash-host").init()?;
     let url = env::var("NATS_URL").context("NATS_URL is not set")?;
     let namespace = Namespace::new(&env::var("JETWAY_NAMESPACE").context("JETWAY_NAMESPACE is not set")?)?;

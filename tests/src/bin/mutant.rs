@@ -1,47 +1,62 @@
-//! The verifier with hosts that break a rule on purpose: built with the fail points, and for the test `mutants` alone.
+//! The verifier with hosts that have a defect, for the tests in `it/verifier.rs`.
 //!
-//! `mutant verify PHASE SEED` verifies and prints the summary as JSON; `mutant host ...` is the host that it starts. The
-//! environment says which rule is broken, see `jetway_engine::fail_point`.
+//! `mutant verify PHASE SEED DEFECT` verifies and prints the summary as JSON. `mutant host DEFECT ...` is the host that it
+//! starts. A defect is one of [`Defect`], or `random-item-ids`.
 
 use anyhow::{Context, Result, bail};
 use jetway::Namespace;
-use jetway_verify::{HostCommand, Options, Summary};
+use jetway_state::broken_rule::use_random_item_ids;
+use jetway_verify::{
+    HostCommand, Options, Summary,
+    defects::{Defect, serve_with},
+    serve,
+};
 use std::{env, path::Path, time::Duration};
 
-/// How long the verifier looks for what is broken.
+/// The time limit for finding the defect.
 const TWO_MINUTES: Duration = Duration::from_secs(120);
+
+/// The defect that is no decorator, but a broken rule.
+const RANDOM_ITEM_IDS: &str = "random-item-ids";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    jetway_engine::fail_point::break_rule_of_environment();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["verify", phase, seed] => {
-            let summary = verify(phase, seed.parse().context("the seed is a number")?).await?;
+        ["verify", phase, seed, defect] => {
+            let summary = verify(phase, seed.parse().context("the seed is a number")?, defect).await?;
             print_summary(&summary)
         }
-        ["host", "--nats", url, "--namespace", namespace, "--journal", journal] => {
-            let _telemetry = jetway::telemetry::init("mutant")?;
-            Ok(jetway_verify::serve(url, Namespace::new(namespace)?, Path::new(journal)).await?)
+        ["host", defect, "--nats", url, "--namespace", namespace, "--journal", journal] => {
+            host(defect, url, Namespace::new(namespace)?, Path::new(journal)).await
         }
-        other => bail!("{other:?} is neither `verify PHASE SEED` nor `host`"),
+        other => bail!("{other:?} is neither `verify PHASE SEED DEFECT` nor `host`"),
     }
 }
 
-async fn verify(phase: &str, seed: u64) -> Result<Summary> {
+async fn verify(phase: &str, seed: u64, defect: &str) -> Result<Summary> {
     let options = Options {
         seed,
         runs: u64::MAX,
         time: TWO_MINUTES,
         phase: Some(phase.to_owned()),
         hosts: 3,
-        host: HostCommand { program: env::current_exe()?, arguments: vec!["host".into()] },
+        host: HostCommand { program: env::current_exe()?, arguments: vec!["host".into(), defect.into()] },
     };
     Ok(jetway_verify::verify(options, |_| {}).await?)
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the program is for")]
+async fn host(defect: &str, url: &str, namespace: Namespace, journal: &Path) -> Result<()> {
+    let _telemetry = jetway::telemetry::init("mutant")?;
+    if defect == RANDOM_ITEM_IDS {
+        use_random_item_ids(rand::random());
+        return Ok(serve(url, namespace, journal).await?);
+    }
+    Ok(serve_with(defect.parse::<Defect>()?, url, namespace, journal).await?)
+}
+
+#[expect(clippy::print_stdout, reason = "the summary is the output of the program")]
 fn print_summary(summary: &Summary) -> Result<()> {
     println!("{}", serde_json::to_string(summary)?);
     Ok(())

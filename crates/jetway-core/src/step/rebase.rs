@@ -3,9 +3,7 @@
 use crate::{Context, Merge, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
-    Error,
-    broken_rule::{BrokenRule, is_broken},
-    codec,
+    Error, codec,
     run::{AttemptReport, EncodedOutcome},
 };
 
@@ -56,11 +54,7 @@ pub(crate) fn rebase_context<C: Context + Merge>(
 ) -> Result<Bytes, Error> {
     let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
     guarded_now(|| {
-        let (mine, mut theirs) = (decode(mine)?, decode(theirs)?);
-        if is_broken(BrokenRule::MergeInsteadOfRebase) {
-            theirs.merge(mine);
-            return codec::encode(&theirs, "the context");
-        }
+        let (mine, theirs) = (decode(mine)?, decode(theirs)?);
         codec::encode(&mine.rebase(&decode(base)?, theirs), "the context")
     })
 }

@@ -3,9 +3,7 @@
 use crate::snapshots::{CachedSnapshot, CommitOutcome, PendingCommit, Snapshots};
 use jetway_core::step::{AnyWorkflow, apply_fitting};
 use jetway_state::{
-    CommitId, Error, STORE_ELSEWHERE,
-    broken_rule::{BrokenRule, is_broken},
-    codec,
+    CommitId, Error, STORE_ELSEWHERE, codec,
     run::{Applied, Chunk, Snapshot, offload},
 };
 
@@ -72,8 +70,7 @@ fn fit(
     measure: bool,
 ) -> Result<(), Error> {
     let limits = snapshots.limits();
-    let name = if is_broken(BrokenRule::PublishBeforeCommit) { CommitId::default() } else { commit };
-    let mut written = offload(&mut applied.snapshot, name, chunks.len(), limits)?;
+    let mut written = offload(&mut applied.snapshot, commit, chunks.len(), limits)?;
     if measure {
         let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
         if size > limits.snapshot {

@@ -138,7 +138,7 @@ impl EngineBuilder {
             config: Arc::clone(&config),
             clock: Arc::clone(&clock),
             tracer,
-            committer: Committer::new(Arc::clone(&snapshots), Arc::clone(&dispatcher)),
+            committer: Committer::new(Arc::clone(&snapshots)),
             snapshots,
             tickets,
             dispatcher: Arc::clone(&dispatcher),

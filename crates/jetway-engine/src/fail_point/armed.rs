@@ -1,7 +1,6 @@
 //! The fail point that the environment names, read once.
 
 use super::{FailPoint, UnknownName};
-use jetway_state::broken_rule::{self, BrokenRule};
 use std::{
     env,
     fmt::Display,
@@ -28,13 +27,6 @@ pub fn fail_point(point: FailPoint) {
     // It wraps around below zero, but the process is aborting then.
     if armed.left.fetch_sub(1, Ordering::Relaxed) == 1 {
         die(&format!("the process ends at the fail point {point}"));
-    }
-}
-
-/// Breaks the rule that the environment names, for the rest of the process.
-pub fn break_rule_of_environment() {
-    if let Some(rule) = parse("JETWAY_BROKEN_RULE", BrokenRule::from_str) {
-        broken_rule::arm(rule, rand::random());
     }
 }
 

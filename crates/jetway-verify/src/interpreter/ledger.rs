@@ -6,7 +6,10 @@ use jetway::{
     merge::{List, Map, Register, Set},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Deref,
+};
 
 /// One committed step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,8 +22,12 @@ pub struct Entry {
 
 /// The context of a run. Every step appends itself to the trail in the same commit as its other changes. So the trail
 /// determines the rest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Ledger(Fields);
+
+/// The fields of a [`Ledger`].
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
-pub struct Ledger {
+pub struct Fields {
     /// The committed steps.
     pub trail: List<Entry>,
     count: Counter,
@@ -49,6 +56,46 @@ pub(super) struct PlainValues {
     pair: (i64, Vec<u32>),
     flag: bool,
     nothing: (),
+}
+
+impl Deref for Ledger {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
+impl Merge for Ledger {
+    fn merge(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
+    fn rebase(self, base: &Self, theirs: Self) -> Self {
+        if merges_instead() {
+            let mut merged = theirs;
+            merged.merge(self);
+            return merged;
+        }
+        Self(self.0.rebase(&base.0, theirs.0))
+    }
+}
+
+#[cfg(feature = "defects")]
+static MERGES_INSTEAD: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Breaks the promise of `rebase` for the rest of the process.
+#[cfg(feature = "defects")]
+pub(crate) fn merge_instead_of_rebase() {
+    MERGES_INSTEAD.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Whether [`rebase`](Merge::rebase) merges whole contexts.
+fn merges_instead() -> bool {
+    #[cfg(feature = "defects")]
+    return MERGES_INSTEAD.load(std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(feature = "defects"))]
+    false
 }
 
 impl Ledger {

@@ -8,11 +8,12 @@ use crate::{
 };
 use jetway_actors::SystemConfig;
 use jetway_core::{Context, Merge, Workflow};
-use jetway_engine::{Engine, EngineBuilder, EngineConfig, Tracer};
+use jetway_engine::{Engine, EngineBuilder, EngineConfig, Tracer, backend::Backend};
 use jetway_state::{BadName, Namespace};
 use std::{fmt, sync::Arc, time::Duration};
 
 type AddWorkflow = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;
+type Decorate = Box<dyn FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send>;
 
 /// Configures a host.
 pub struct HostBuilder {
@@ -23,6 +24,7 @@ pub struct HostBuilder {
     system: SystemConfig,
     tracer: Option<Arc<dyn Tracer>>,
     connect_within: Option<Duration>,
+    decorate: Option<Decorate>,
 }
 
 impl HostBuilder {
@@ -35,6 +37,7 @@ impl HostBuilder {
             system: SystemConfig::new(host_id()),
             tracer: None,
             connect_within: None,
+            decorate: None,
         }
     }
 
@@ -134,6 +137,17 @@ impl HostBuilder {
         self
     }
 
+    /// Gives the engine a decorator of the backend, for tests that inject faults.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn decorate_backend(
+        mut self,
+        decorate: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + 'static,
+    ) -> Self {
+        self.decorate = Some(Box::new(decorate));
+        self
+    }
+
     /// Connects to the server and creates missing streams. Waits while the server does not answer. The host accepts no work
     /// before it is started. Logs the durability of a commit on this server.
     ///
@@ -141,16 +155,20 @@ impl HostBuilder {
     /// The server does not meet the requirements (too old, no JetStream), rejects the login, or the workflows or settings
     /// are invalid.
     pub async fn build(self) -> Result<Host, HostError> {
-        let Self { nats, bad_namespace, workflows, engine, system, tracer, connect_within } = self;
+        let Self { nats, bad_namespace, workflows, engine, system, tracer, connect_within, decorate } = self;
         if let Some(bad) = bad_namespace {
             return Err(bad.into());
         }
         let background = BackgroundRuntime::new("jetway-nats", 2).map_err(HostError::Runtime)?;
         let config = nats.clone();
         let backend = connect::connect(&background, config, connect_within).await?;
+        let decorated = match decorate {
+            Some(decorate) => decorate(backend.backend()),
+            None => backend.backend(),
+        };
         let engine = workflows
             .into_iter()
-            .fold(Engine::builder(backend.backend()), |engine, add| add(engine))
+            .fold(Engine::builder(decorated), |engine, add| add(engine))
             .config(engine)
             .tracer(tracer.unwrap_or_else(telemetry::tracer))
             .build()?;
