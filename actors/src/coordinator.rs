@@ -26,7 +26,7 @@ use crate::{
 };
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
 use jetway_engine::{Engine, StartOutcome, backend::HostInfo};
-use messages::{Drain, Observe, Observed, TakeStart};
+use messages::{Drain, Observe, Observed};
 use starts::StartResult;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
@@ -120,19 +120,6 @@ impl LifecycleActor for Coordinator {
             actor.lifecycle.end();
             ctx.stop();
         }));
-    }
-}
-
-impl Handler<TakeStart> for Coordinator {
-    type Result = ();
-
-    fn handle(&mut self, TakeStart { delivery, held }: TakeStart, _ctx: &mut Context<Self>) {
-        if self.lifecycle.reject_if_draining() {
-            return;
-        }
-        let held = held.nak_only_after(self.lifecycle.stop().clone());
-        let start = starts::take(self.shared.engine.clone(), delivery, held, self.shared.slots.begin());
-        self.lifecycle.spawn(start, &self.shared.runtime);
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub(crate) mod messages;
 mod status;
-mod step;
+mod tickets;
 
 pub(crate) use status::WorkerCounters;
 pub use status::WorkerStatus;
@@ -17,15 +17,13 @@ use crate::{
     lease_keeper::{HeldLeases, LeaseKeeperCounters},
     lifecycle::{self, Lifecycle, LifecycleActor},
     slots::Slots,
-    subscription::{Subscription, SubscriptionEnd},
     supervisor::ExitReason,
 };
-use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult};
 use jetway_engine::{Engine, TicketOutcome};
-use jetway_state::WorkflowName;
-use messages::{Drain, Observe, Observed, TakeTicket};
-use std::sync::{Arc, atomic::Ordering::Relaxed};
-use step::TicketResult;
+use messages::{Drain, Observe, Observed};
+use std::sync::Arc;
+use tickets::TicketResult;
 use tokio::runtime::Handle;
 
 /// Messages that may wait for the worker. Each has a slot already, and a subscription has one message in the mailbox at
@@ -69,7 +67,8 @@ impl Actor for Worker {
     fn started(&mut self, ctx: &mut Context<Self>) {
         lifecycle::watch_tasks(ctx);
         for workflow in self.shared.engine.workflows().iter() {
-            let subscription = subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            let subscription =
+                tickets::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
             self.lifecycle.subscribe(subscription);
         }
     }
@@ -92,21 +91,6 @@ impl LifecycleActor for Worker {
     }
 }
 
-impl Handler<TakeTicket> for Worker {
-    type Result = ();
-
-    fn handle(&mut self, TakeTicket { delivery, held }: TakeTicket, _ctx: &mut Context<Self>) {
-        if self.lifecycle.reject_if_draining() {
-            return;
-        }
-        self.shared.counters.tickets.fetch_add(1, Relaxed);
-        let (in_flight, cancel) = (self.shared.slots.begin(), self.lifecycle.stop().child_token());
-        let held = held.nak_only_after(self.lifecycle.stop().clone());
-        let step = step::work(self.shared.engine.clone(), delivery, cancel, held, in_flight);
-        self.lifecycle.spawn(step, &self.shared.runtime);
-    }
-}
-
 impl Handler<Observe> for Worker {
     type Result = Observed;
 
@@ -122,18 +106,4 @@ impl Handler<Drain> for Worker {
     fn handle(&mut self, drain: Drain, ctx: &mut Context<Self>) {
         lifecycle::start_drain(self, drain, ctx);
     }
-}
-
-/// Delivers the tickets of a workflow to the worker.
-async fn subscribe(shared: WorkerShared, workflow: WorkflowName, worker: Addr<Worker>) -> SubscriptionEnd {
-    let WorkerShared { engine, slots, leases, counters, .. } = shared;
-    let subscription =
-        Subscription { kind: "tickets", workflow: workflow.as_str(), reopened: &counters.reopened };
-    let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
-    subscription
-        .run(open, async |delivery| {
-            let held = leases.hold(&delivery.lease);
-            worker.send(TakeTicket { delivery, held }).await
-        })
-        .await
 }

@@ -7,7 +7,7 @@ use crate::{
     slots::InFlight,
     subscription::{Subscription, SubscriptionEnd},
 };
-use actix::Addr;
+use actix::{Addr, Context, Handler};
 use jetway_engine::{Engine, StartOutcome, backend::StartDelivery};
 use jetway_state::WorkflowName;
 use std::sync::Arc;
@@ -15,8 +15,39 @@ use std::sync::Arc;
 /// The outcome of a start message.
 pub(crate) type StartResult = Result<StartOutcome, EnginePanicked>;
 
+/// Delivers the start messages of a workflow to the coordinator.
+pub(super) async fn subscribe(
+    shared: CoordinatorShared,
+    workflow: WorkflowName,
+    coordinator: Addr<Coordinator>,
+) -> SubscriptionEnd {
+    let CoordinatorShared { engine, slots, leases, counters, .. } = shared;
+    let subscription =
+        Subscription { kind: "starts", workflow: workflow.as_str(), reopened: &counters.reopened };
+    let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
+    subscription
+        .run(open, async |delivery| {
+            let held = leases.hold(&delivery.lease);
+            coordinator.send(TakeStart { delivery, held }).await
+        })
+        .await
+}
+
+impl Handler<TakeStart> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, TakeStart { delivery, held }: TakeStart, _ctx: &mut Context<Self>) {
+        if self.lifecycle.reject_if_draining() {
+            return;
+        }
+        let held = held.nak_only_after(self.lifecycle.stop().clone());
+        let start = take(self.shared.engine.clone(), delivery, held, self.shared.slots.begin());
+        self.lifecycle.spawn(start, &self.shared.runtime);
+    }
+}
+
 /// Lets the engine create the run of a start message, while the lease keeper extends its lease.
-pub(super) async fn take(
+async fn take(
     engine: Arc<Engine>,
     delivery: StartDelivery,
     held: HeldLease,
@@ -36,22 +67,4 @@ pub(super) async fn take(
         }
     }
     result
-}
-
-/// Delivers the start messages of a workflow to the coordinator.
-pub(super) async fn subscribe(
-    shared: CoordinatorShared,
-    workflow: WorkflowName,
-    coordinator: Addr<Coordinator>,
-) -> SubscriptionEnd {
-    let CoordinatorShared { engine, slots, leases, counters, .. } = shared;
-    let subscription =
-        Subscription { kind: "starts", workflow: workflow.as_str(), reopened: &counters.reopened };
-    let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
-    subscription
-        .run(open, async |delivery| {
-            let held = leases.hold(&delivery.lease);
-            coordinator.send(TakeStart { delivery, held }).await
-        })
-        .await
 }

@@ -1,6 +1,6 @@
 //! The status and the counters of the worker.
 
-use super::step::TicketResult;
+use super::tickets::TicketResult;
 use crate::{engine_call::EnginePanicked, lease_keeper::LeaseKeeperCounters, slots::Slots};
 use jetway_engine::TicketOutcome;
 use serde::Serialize;
