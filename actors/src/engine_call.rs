@@ -21,6 +21,7 @@ pub(crate) async fn call_engine<T>(
     held: HeldLease,
     in_flight: InFlight,
 ) -> Result<T, EnginePanicked> {
+    jetway_state::hop!("call_engine");
     // The engine is shared by all messages and must be consistent at every await, panic or not.
     let result = AssertUnwindSafe(call).catch_unwind().await;
     held.release();

@@ -50,6 +50,7 @@ impl Subscription<'_> {
                 Ok(mut stream) => loop {
                     match stream.next().await {
                         Some(Ok(message)) => {
+                            jetway_state::hop!("Subscription::run");
                             delays = backoff::delays();
                             if deliver(message).await.is_err() {
                                 return SubscriptionEnd::ActorStopped;

@@ -27,6 +27,7 @@ pub(super) async fn subscribe(
     let open = async || engine.backend().starts(&workflow, slots.of(&workflow)).await;
     subscription
         .run(open, async |delivery| {
+            jetway_state::hop!("subscribe");
             let held = leases.hold(&delivery.lease);
             coordinator.send(TakeStart { delivery, held }).await
         })
@@ -37,6 +38,7 @@ impl Handler<TakeStart> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, TakeStart { delivery, held }: TakeStart, _ctx: &mut Context<Self>) {
+        jetway_state::hop!("Coordinator::handle");
         if self.lifecycle.reject_if_draining() {
             return;
         }
@@ -53,6 +55,7 @@ async fn take(
     held: HeldLease,
     in_flight: InFlight,
 ) -> StartResult {
+    jetway_state::hop!("take");
     let (workflow, run_id) = (delivery.request.workflow.clone(), delivery.request.run_id.clone());
     let result = call_engine(engine.process_start(delivery), held, in_flight).await;
     // Written as a `RunKey` prints; the names in a start message may be invalid.

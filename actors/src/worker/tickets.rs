@@ -28,6 +28,7 @@ pub(super) async fn subscribe(
     let open = async || engine.backend().tickets(&workflow, slots.of(&workflow)).await;
     subscription
         .run(open, async |delivery| {
+            jetway_state::hop!("subscribe");
             let held = leases.hold(&delivery.lease);
             worker.send(TakeTicket { delivery, held }).await
         })
@@ -38,6 +39,7 @@ impl Handler<TakeTicket> for Worker {
     type Result = ();
 
     fn handle(&mut self, TakeTicket { delivery, held }: TakeTicket, _ctx: &mut Context<Self>) {
+        jetway_state::hop!("Worker::handle");
         if self.lifecycle.reject_if_draining() {
             return;
         }
@@ -57,6 +59,7 @@ async fn work(
     held: HeldLease,
     in_flight: InFlight,
 ) -> TicketResult {
+    jetway_state::hop!("work");
     let (run, item) = (delivery.ticket.run(), delivery.ticket.item.clone());
     let result = call_engine(engine.process_ticket(delivery, cancel), held, in_flight).await;
     match &result {

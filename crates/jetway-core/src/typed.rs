@@ -71,6 +71,7 @@ where
     }
 
     fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error> {
+        jetway_state::hop!("Typed::run_input");
         let what = format!("input of workflow {:?}", self.name.as_str());
         guarded_now(|| {
             let input: W::Input = match encoding {
@@ -84,6 +85,7 @@ where
     }
 
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Error> {
+        jetway_state::hop!("Typed::attempt");
         let (item, context) = guarded_now(|| {
             let item: W::WorkItem = decode_item(&task.node, task.input)?;
             let context: C = codec::decode(&task.context, "the context")?;

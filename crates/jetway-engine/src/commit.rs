@@ -38,6 +38,7 @@ impl Committer {
         run: &RunKey,
         attempt: Arc<AttemptWithBase>,
     ) -> Result<CommitResult, BackendError> {
+        jetway_state::hop!("Committer::commit");
         let slot = self.snapshots.slot(run);
         let mut handed_over = None;
         loop {
@@ -132,6 +133,7 @@ impl Swap for GroupWrite<'_> {
     }
 
     async fn swap(&mut self, cached: CachedSnapshot) -> Result<Swapped<Self::Output>, BackendError> {
+        jetway_state::hop!("GroupWrite::swap");
         let mut written = self.write_once(cached.clone(), false).await;
         if let Err(error) = &written
             && error.kind() == BackendErrorKind::TooLarge

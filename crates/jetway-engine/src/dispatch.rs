@@ -72,6 +72,7 @@ impl Dispatcher {
         tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
+        jetway_state::hop!("Dispatcher::carry_out");
         let mut queue = VecDeque::new();
         self.carry_out_one(version, tickets, effects, &mut queue).await?;
         while let Some(mut next) = queue.pop_front() {

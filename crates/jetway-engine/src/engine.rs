@@ -71,6 +71,7 @@ impl Engine {
 
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
     pub async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
+        jetway_state::hop!("Engine::process_start");
         self.starter.process_start(delivery).await
     }
 
@@ -79,6 +80,7 @@ impl Engine {
     ///
     /// The caller extends the lease meanwhile.
     pub async fn process_ticket(&self, delivery: Delivery, cancel: CancellationToken) -> TicketOutcome {
+        jetway_state::hop!("Engine::process_ticket");
         self.worker.process_ticket(delivery, cancel).await
     }
 

@@ -160,6 +160,7 @@ impl Snapshots {
         chunks: Vec<Chunk>,
         expected: u64,
     ) -> Result<u64, BackendError> {
+        jetway_state::hop!("Snapshots::write");
         let run = snapshot.key();
         let bytes = codec::seal(snapshot, build, "the snapshot").map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the snapshot of run {run}"))

@@ -83,6 +83,7 @@ impl Starter {
 
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
     pub(crate) async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
+        jetway_state::hop!("Starter::process_start");
         let StartDelivery { request, lease, original, .. } = delivery;
         fail_point(FailPoint::StartTaken);
         let outcome = match self.start(request).await {

@@ -54,6 +54,7 @@ impl Tickets {
         if tickets.is_empty() {
             return Ok(());
         }
+        jetway_state::hop!("Tickets::publish_batch");
         let (trace, at) = (cached.snapshot.trace.headers(), self.clock.now());
         let tickets = tickets.into_iter().map(|TicketFor { item, node }| {
             let ticket = Ticket {

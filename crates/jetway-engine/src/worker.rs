@@ -77,6 +77,7 @@ impl Worker {
         delivery: Delivery,
         cancel: CancellationToken,
     ) -> TicketOutcome {
+        jetway_state::hop!("Worker::process_ticket");
         let run = delivery.ticket.run();
         let Some(workflow) = self.registry.get(run.workflow.as_str()).map(Arc::clone) else {
             return nak(&*delivery.lease, 0).await;

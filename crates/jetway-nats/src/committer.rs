@@ -132,6 +132,7 @@ impl Committer {
     }
 
     async fn enqueue(&self, write: Write) -> Result<oneshot::Receiver<Result<u64, NotStored>>, NotStored> {
+        jetway_state::hop!("Committer::enqueue");
         let (bytes, max) = (write.payload.len(), self.max_payload());
         if bytes > max {
             return Err(NotStored::TooLarge { bytes, max });

@@ -166,7 +166,10 @@ impl Pull {
                 self.request().await;
             }
             match self.next_event().await? {
-                PullEvent::Message(message) => return Some(Ok(message)),
+                PullEvent::Message(message) => {
+                    jetway_state::hop!("Pull::next");
+                    return Some(Ok(message));
+                }
                 PullEvent::Nothing => {}
                 PullEvent::Unsubscribed => self.reset(),
                 PullEvent::Reconnected => {

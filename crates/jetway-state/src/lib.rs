@@ -9,6 +9,7 @@
 
 #[doc(hidden)]
 pub mod broken_rule;
+pub mod call_chain;
 pub mod codec;
 pub mod drawing;
 pub mod error;

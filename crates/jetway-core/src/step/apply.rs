@@ -16,6 +16,7 @@ pub fn apply_fitting(
     graph: &Graph,
     mut fit: impl FnMut(&mut Applied) -> Result<(), Error>,
 ) -> Option<Applied> {
+    jetway_state::hop!("apply_fitting");
     let mut applied = apply(snapshot.clone(), report.clone(), commit, graph)?;
     match fit(&mut applied) {
         Ok(()) => Some(applied),

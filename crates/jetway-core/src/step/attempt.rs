@@ -15,6 +15,7 @@ pub(crate) async fn run_node<WI, O>(
     scope: StepScope,
     node: impl Future<Output = Outcome<WI, O>>,
 ) -> Outcome<WI, O> {
+    jetway_state::hop!("run_node");
     let (limit, cancel) = (scope.limit(), scope.cancel_token().clone());
     let attempt = limited(limit, &cancel, async { Ok(node.await) });
     within(scope, attempt).await.unwrap_or_else(Outcome::Failed)

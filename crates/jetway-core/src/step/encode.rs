@@ -44,6 +44,7 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize, C: Serialize>(
     before: &Bytes,
     attempt: &AttemptId,
 ) -> EncodedAttempt {
+    jetway_state::hop!("encode");
     let error = match &outcome {
         Outcome::Failed(error) | Outcome::Handled { error, .. } => Some(error.clone()),
         Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => None,

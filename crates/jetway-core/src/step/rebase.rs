@@ -26,6 +26,7 @@ impl AttemptWithBase {
         latest: &Bytes,
         rebase: impl FnOnce(&Bytes, &Bytes, &Bytes) -> Result<Bytes, Error>,
     ) -> Option<AttemptReport> {
+        jetway_state::hop!("AttemptWithBase::rebased");
         let report = self.report.clone();
         if self.base == *latest {
             return Some(report);

@@ -46,6 +46,7 @@ pub trait Swap: Send {
 /// # Errors
 /// The error of loading or swapping, or [`Swap::contended`].
 pub async fn swap_until<S: Swap>(mut target: S) -> Result<S::Output, S::Error> {
+    jetway_state::hop!("swap_until");
     let mut delays = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(1))
         .with_max_delay(Duration::from_millis(50))

@@ -24,6 +24,7 @@ impl Plan {
         group: &[PendingCommit],
         measure: bool,
     ) -> Self {
+        jetway_state::hop!("Plan::new");
         let commit = snapshots.next_commit();
         let mut latest: Option<Snapshot> = None;
         let mut outcomes = Vec::with_capacity(group.len());

@@ -18,6 +18,7 @@ impl Dispatcher {
         &self,
         RunVersion { run, cached, .. }: RunVersion<'_>,
     ) -> Result<(), BackendError> {
+        jetway_state::hop!("Dispatcher::publish_result");
         let result = encode_result(&cached.snapshot, self.snapshots.limits().snapshot).map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the result of run {run}"))
                 .caused_by(error)

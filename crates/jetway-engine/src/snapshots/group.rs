@@ -54,6 +54,7 @@ pub(crate) enum CommitOutcome {
 impl CommitGroup {
     /// Adds an attempt. Returns a leader if the caller has to write the group.
     pub(crate) fn join(self: &Arc<Self>, pending: PendingCommit) -> Option<GroupLeader> {
+        jetway_state::hop!("CommitGroup::join");
         let mut state = locked(&self.0);
         state.waiting.push(pending);
         if state.led {

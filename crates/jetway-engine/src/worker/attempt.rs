@@ -35,6 +35,7 @@ impl TicketSession<'_> {
         child: Option<ChildResult>,
         span: &StepSpan,
     ) -> Result<Option<(AttemptReport, Option<NewChild>)>, BackendError> {
+        jetway_state::hop!("TicketSession::attempt");
         let node = ready.node.clone();
         let max_attempts = self.worker.config.max_attempts;
         let result = if next.attempt > max_attempts {

@@ -94,6 +94,7 @@ impl<'a> TicketSession<'a> {
 
     /// Makes attempts until there is nothing more to do under this ticket.
     pub(super) async fn run(&mut self) -> Result<NextAction, BackendError> {
+        jetway_state::hop!("TicketSession::run");
         let Delivery { ticket, delivered, .. } = self.delivery;
         let snapshots = &self.worker.snapshots;
         let Some(cached) = self.retry(|| snapshots.at_least(self.run, ticket.revision)).await? else {

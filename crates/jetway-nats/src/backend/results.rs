@@ -24,6 +24,7 @@ const REPLACEMENTS: usize = 3;
 #[async_trait]
 impl Results for NatsBackend {
     async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+        jetway_state::hop!("NatsBackend::publish_done");
         let subject = self.names.done(run);
         for _ in 0..REPLACEMENTS {
             let condition = Condition::Unique(None);

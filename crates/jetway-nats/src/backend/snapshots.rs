@@ -38,6 +38,7 @@ impl SnapshotStore for NatsBackend {
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
+        jetway_state::hop!("NatsBackend::commit");
         let SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, chunks).await?;

@@ -122,6 +122,7 @@ impl NatsBackend {
 }
 
 fn delivery_of(leased: LeasedMessage, workflow: &str) -> StartDelivery {
+    jetway_state::hop!("delivery_of");
     let LeasedMessage { message, delivery, lease, slot } = leased;
     let original = dead_letter_of(&message, workflow, format!("start-{}", delivery.sequence));
     StartDelivery { request: start_message::request_of(message, &delivery, workflow), lease, slot, original }

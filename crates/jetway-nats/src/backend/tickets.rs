@@ -30,6 +30,7 @@ const UNDECODABLE: &str = "undecodable-ticket";
 #[async_trait]
 impl TicketQueue for NatsBackend {
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        jetway_state::hop!("NatsBackend::publish");
         let Some((first, _)) = tickets.first() else {
             return Ok(());
         };
@@ -160,6 +161,7 @@ impl TicketReader {
 
 /// Decodes a ticket and compares it with its subject.
 pub(crate) fn decode(names: &Names, message: &Message) -> Result<(Ticket, Fingerprint), TicketError> {
+    jetway_state::hop!("decode");
     let tokens = names.ticket_tokens(&message.subject);
     let undecodable = |reason: String| {
         let workflow = tokens.map_or("", |tokens| tokens.workflow);

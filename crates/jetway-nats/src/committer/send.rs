@@ -99,6 +99,7 @@ impl CommitterTask {
     }
 
     async fn send_singly(&mut self, max: usize, now: Instant, benchmark: bool) -> Result<(), Stalled> {
+        jetway_state::hop!("CommitterTask::send_singly");
         let count = max.min(self.queue.len());
         for index in 0..count {
             let Some(job) = self.next_job(now) else {

@@ -116,7 +116,7 @@ impl CommitterTask {
                     Err(_closed) => return,
                 },
                 job = jobs.recv(), if room => match job {
-                    Some(job) => self.queue.push_back(job),
+                    Some(job) => self.accept(job),
                     None => open = false,
                 },
                 // Reset at once: a timer that has fired would fire in every turn of this loop.
@@ -127,7 +127,7 @@ impl CommitterTask {
             }
             while open && self.queue.len() < self.config.max_group {
                 let Ok(job) = jobs.try_recv() else { break };
-                self.queue.push_back(job);
+                self.accept(job);
             }
             self.process_due(Instant::now());
             self.send().await;
@@ -137,6 +137,11 @@ impl CommitterTask {
                 timer.as_mut().reset(wake_at);
             }
         }
+    }
+
+    fn accept(&mut self, job: Job) {
+        jetway_state::hop!("CommitterTask::accept");
+        self.queue.push_back(job);
     }
 
     fn has_work(&self) -> bool {
@@ -161,6 +166,7 @@ impl CommitterTask {
     }
 
     fn reply_received(&mut self, message: &Message) {
+        jetway_state::hop!("CommitterTask::reply_received");
         let token = message.subject.as_str().get(self.inbox.len()..).and_then(|token| token.parse().ok());
         let Some(awaited) = token.and_then(|token| self.in_flight.take(token)) else {
             tracing::debug!(subject = %message.subject, "a reply to a write came too late");

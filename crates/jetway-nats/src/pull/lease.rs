@@ -70,6 +70,7 @@ impl Lease for MessageLease {
     }
 
     async fn ack(&self) -> Result<(), BackendError> {
+        jetway_state::hop!("MessageLease::ack");
         self.send(AckKind::Ack).await
     }
 

@@ -28,6 +28,7 @@ pub fn apply(
     commit: CommitId,
     graph: &Graph,
 ) -> Option<Applied> {
+    crate::hop!("apply");
     if snapshot.status.is_terminal() {
         return None;
     }

@@ -47,6 +47,7 @@ impl RunInput {
 
 /// Creates the first snapshot of a run, and the ticket for its first item.
 pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
+    crate::hop!("begin");
     let Begin { key, commit, at, trace, input } = begin;
     let id = ItemId::start();
     let input_digest = input.digest();

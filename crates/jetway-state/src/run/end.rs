@@ -8,6 +8,7 @@ use crate::Timestamp;
 
 /// Ends a run: drops its pending items. Returns the effects, which replace all earlier ones.
 pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec<Effect> {
+    crate::hop!("end");
     snapshot.status = status;
     snapshot.finished_at = Some(at);
     snapshot.items.clear();

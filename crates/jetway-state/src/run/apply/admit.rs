@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 impl Step<'_> {
     /// Gives free slots to waiting items, in the order of their positions. An item with a slot gets a ticket.
     pub(super) fn admit(&mut self) {
+        crate::hop!("Step::admit");
         if self.snapshot.status.is_terminal() {
             return;
         }

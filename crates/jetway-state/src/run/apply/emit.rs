@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Step<'_> {
     /// One value: a single successor continues the branch, several open a fan-out.
     pub(super) fn next(&mut self, emitted: EncodedEmission) {
+        crate::hop!("Step::next");
         self.keep_output(emitted.output);
         let mut successors = emitted.successors;
         match successors.len() {

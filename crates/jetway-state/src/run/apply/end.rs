@@ -18,6 +18,7 @@ impl Step<'_> {
 
     /// Ends the run if no work is left.
     pub(super) fn end_if_done(&mut self) {
+        crate::hop!("Step::end_if_done");
         let snapshot = &mut *self.snapshot;
         if snapshot.status.is_terminal() || !snapshot.items.is_empty() || !snapshot.fan_outs.is_empty() {
             return;

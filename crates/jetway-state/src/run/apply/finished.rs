@@ -31,6 +31,7 @@ impl FinishedItem {
         attempt: &AttemptReport,
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
+        crate::hop!("FinishedItem::take");
         let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         let branch = match snapshot.items.remove(&attempt.item) {
