@@ -1,5 +1,6 @@
 //! Jetway as a whole, against a real nats-server, processes killed included.
 
+mod architecture;
 mod clients;
 mod command;
 mod crashes;
