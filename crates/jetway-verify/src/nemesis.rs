@@ -192,7 +192,7 @@ impl<'a, R: Rng> Nemesis<'a, R> {
             return Ok(0);
         };
         self.runs.tickets_removed(&run);
-        match faults::lose_tickets(&self.backend, &run).await {
+        match faults::lose_tickets(self.backend, &run).await {
             Ok(_) => Ok(1),
             // Another fault may have stopped the server.
             Err(error) if error.is_retryable() => Ok(0),
