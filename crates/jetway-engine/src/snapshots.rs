@@ -173,7 +173,7 @@ impl Snapshots {
         }
         if bytes.len() > max / 2 && self.slot(&run).is_first_warning() {
             let ((part, _), bytes) = (snapshot.largest_part(), bytes.len());
-            tracing::warn!(%run, bytes, max, largest = part, "snapshot is larger than half of its limit");
+            tracing::warn!(%run, bytes, limit = max, "snapshot is larger than half of its limit, mostly because of its {part}");
         }
         let (commit, status, awaited) = (snapshot.commit, snapshot.status, snapshot.parent.is_some());
         self.backend.commit(SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks }).await

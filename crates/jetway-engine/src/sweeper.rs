@@ -195,14 +195,14 @@ impl Sweep {
         };
         let republished = tickets.len() as u64;
         if republished > 0 {
-            let lost = names(&tickets);
+            let names = names(&tickets);
             match revision {
                 Some(_) => {
-                    tracing::warn!(%run, tickets = republished, lost, "tickets of pending items were missing");
+                    tracing::warn!(%run, tickets = republished, "tickets of pending items were missing: {names}");
                 }
                 // The run is being written: another host may be about to publish the tickets.
                 None => {
-                    tracing::info!(%run, tickets = republished, lost, "tickets of pending items may be missing")
+                    tracing::info!(%run, tickets = republished, "tickets of pending items may be missing: {names}");
                 }
             }
             fail_point(FailPoint::SweepFound);

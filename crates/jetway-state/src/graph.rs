@@ -14,13 +14,13 @@ use std::collections::{BTreeSet, VecDeque};
 pub struct Graph {
     /// The workflow's name.
     pub name: String,
-    /// The node that a run starts with.
+    /// The start node.
     pub start: String,
     /// Every node.
     pub nodes: Vec<GraphNode>,
     /// Every edge.
     pub edges: Vec<GraphEdge>,
-    /// Edges that are shown and never taken: the arms of a node that has a direct edge as well.
+    /// Edges that are drawn and never taken: the arms of a node that has a direct edge too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadowed: Vec<GraphEdge>,
 }
@@ -38,13 +38,13 @@ pub struct GraphNode {
     pub gathers: bool,
     /// The Rust type of the input, as written or resolved by the compiler. Part of the fingerprint.
     pub input: String,
-    /// How many of the node's items are in flight in one run at any time, where that is bounded: `#[at_most = 8]`.
+    /// The limit on the items of the node that run at the same time in one run: `#[at_most = 8]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u32>,
     /// Whether the node has a retry policy of its own: by `#[retry = policy]`, or as a `RetryNode`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry: bool,
-    /// The workflow that the node runs within one step of its own, where it is such a node.
+    /// The nested workflow that the node runs within one step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nested: Option<Box<Graph>>,
 }
@@ -54,7 +54,7 @@ pub struct GraphNode {
 pub struct GraphEdge {
     /// The node it leaves.
     pub from: String,
-    /// The node it enters, or `None` where the value leaves the run as an output.
+    /// The node it enters; `None` if the value is an output of the run.
     pub to: Option<String>,
     /// When it is taken.
     pub kind: EdgeKind,
@@ -72,7 +72,7 @@ pub enum EdgeKind {
 }
 
 impl Graph {
-    /// A graph of which only the name is known: that of a workflow written by hand.
+    /// A graph with a name only: that of a workflow written by hand.
     pub fn opaque(name: &str) -> Self {
         Self { name: name.to_owned(), ..Self::default() }
     }
@@ -87,13 +87,13 @@ impl Graph {
         self.node(name).is_some_and(|node| node.gathers)
     }
 
-    /// Whether only so many of the node's items are in flight at a time.
+    /// Whether the node has a limit (`at_most`).
     pub fn is_bounded(&self, name: &str) -> bool {
         self.node(name).is_some_and(|node| node.at_most.is_some())
     }
 
-    /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by edges, the first
-    /// declared where two are equally near. Edges that are taken on failure count where there is none without them.
+    /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by number of edges, and of
+    /// equally near ones the first declared. Failure edges count only if no other path leads to one.
     pub fn gather_behind(&self, opener: &str) -> Option<&str> {
         let succeeds = |edge: &GraphEdge| edge.kind != EdgeKind::Failure;
         self.nearest_gather(opener, succeeds).or_else(|| self.nearest_gather(opener, |_| true))
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_join_of_the_failures_does_not_close_a_fan_out_that_has_another() {
+    fn a_join_of_failures_closes_a_fan_out_only_alone() {
         let edges = [("scatter", "visit"), ("visit", "report"), ("visit", "shape"), ("shape", "collect")];
         let mut graph = graph(&edges, &["report", "collect"]);
         graph.edges[1].kind = EdgeKind::Failure;

@@ -81,7 +81,7 @@ const FIELDS: &[&str] = &[
 const ATTRIBUTES: [&str; 2] = ["otel.", "jetway."];
 
 /// The places that still have other fields.
-const KNOWN: &[&str] = &["crates/jetway-engine"];
+const KNOWN: &[&str] = &[];
 
 /// The macros of `tracing` for log lines. Their message is the last argument, or has format arguments after it.
 const EVENTS: &[&str] = &["trace", "debug", "info", "warn", "error", "event"];

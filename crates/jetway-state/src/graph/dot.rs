@@ -1,31 +1,31 @@
-//! The workflow as a drawing in Graphviz's DOT language, in the order of its declaration.
+//! Drawings of workflows in Graphviz's DOT language, in the order of declaration.
 
 use super::{EdgeKind, Graph, GraphEdge, GraphNode};
 use std::{collections::BTreeMap, fmt};
 
-/// Words of the DOT language, which nothing may be called without quotes.
+/// Keywords of the DOT language: as names they need quotes.
 const KEYWORDS: [&str; 6] = ["node", "edge", "graph", "digraph", "subgraph", "strict"];
 
-/// How a node of a run stands, as far as the run's status tells.
+/// The state of a node in a run, as far as the status of the run tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
-    /// Nothing says that the run has come to it.
+    /// The run is not known to have reached it.
     NotReached,
-    /// The run has come to it; whether it has run is not known.
+    /// The run has reached it; whether it has run is not known.
     Reached,
     /// It has run.
     Done,
-    /// It has failed, and its fallback took over.
+    /// It failed, and its `on_failure` edge handled the error.
     Handled,
-    /// Work items of it are to be run.
+    /// It has pending items.
     Pending,
-    /// It has failed, and the run with it.
+    /// It failed, and so did the run.
     Failed,
 }
 
 impl NodeState {
-    /// The words for it.
+    /// Its name in drawings.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotReached => "not reached",
@@ -57,32 +57,32 @@ impl fmt::Display for NodeState {
 
 impl Graph {
     /// The graph in Graphviz's DOT language. The start is bold, ends have two outlines, gathering nodes are funnels,
-    /// nodes with a retry policy say so, and arms that lead out of the run end in a point. A workflow that a node runs
-    /// within one step stands in a frame together with this node.
+    /// nodes with a retry policy say so, and arms that lead out of the run end in a point. A nested workflow, which a node runs
+    /// within one step, has a frame together with this node.
     pub fn to_dot(&self) -> String {
         Drawing::default().of(self, None)
     }
 
-    /// [`to_dot`](Self::to_dot) of one run: below `title`, with every node in the colour and with the word of its
-    /// state. Nodes that `states` does not know, those of nested workflows among them, stay grey.
+    /// [`to_dot`](Self::to_dot) for one run: with a title, and with the colour and the name of the state of each node. Nodes
+    /// without a state, such as those of nested workflows, are grey.
     pub fn to_dot_of_run(&self, title: &str, states: &BTreeMap<String, NodeState>) -> String {
         Drawing { states: Some(states), ..Drawing::default() }.of(self, Some(title))
     }
 }
 
-/// A drawing in the making.
+/// A drawing under construction.
 #[derive(Default)]
 struct Drawing<'a> {
     dot: String,
     states: Option<&'a BTreeMap<String, NodeState>>,
 }
 
-/// A graph in the drawing: the drawing's own one, or one that is nested in a node of another.
+/// A graph in the drawing: that of the workflow, or a nested one.
 struct Level<'a> {
     graph: &'a Graph,
-    /// Stands before the ids of the nodes: the ids of all nodes around, since nested workflows reuse names.
+    /// The prefix of the ids of its nodes: the ids of all outer nodes, since nested workflows reuse names.
     prefix: String,
-    /// Spaces before a line.
+    /// The indentation of its lines.
     indent: usize,
 }
 
@@ -113,7 +113,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// A node with the workflow that it runs. The edges of other nodes go to and from the node.
+    /// A node with its nested workflow. The edges of other nodes lead to and from the node.
     fn frame(&mut self, level: &Level<'_>, node: &GraphNode, nested: &Graph) {
         let around = format!("{}{}", level.prefix, node.variant);
         let inside = Level { graph: nested, prefix: format!("{around}/"), indent: level.indent + 2 };
@@ -132,7 +132,7 @@ impl Drawing<'_> {
 
     fn node(&mut self, level: &Level<'_>, node: &GraphNode, indent: usize) {
         let (graph, nested) = (level.graph, !level.prefix.is_empty());
-        // What is known of a run is known of its own nodes, not of those within a step.
+        // The status of a run names its own nodes, not those of nested workflows.
         let state = self.states.filter(|_| !nested).and_then(|states| states.get(&node.name));
         let bound = node.at_most.map(|most| format!("at most {most}"));
         let words = bound
@@ -142,7 +142,7 @@ impl Drawing<'_> {
             .chain(state.map(|state| state.as_str()));
         let words = words.collect::<Vec<_>>().join(", ");
         let mut marks = Vec::new();
-        // Within the outline: beside it, Graphviz puts words on edges and next to other nodes.
+        // Within the outline: beside it, Graphviz places the text on edges and next to other nodes.
         if !words.is_empty() {
             marks.push(format!("label=\"{}\\n{}\"", escaped(&node.variant), escaped(&words)));
         } else if nested {
@@ -157,7 +157,7 @@ impl Drawing<'_> {
                 marks.push(mark.to_owned());
             }
         }
-        // An outline in the colour of the filling is not to be seen, so the start has another one.
+        // An outline in the colour of the filling would be invisible, so the start has another one.
         match state {
             Some(state) => marks.push(format!("fillcolor={}", state.colour())),
             None if graph.start == node.name => marks.push("fillcolor=lightgray".to_owned()),
@@ -195,7 +195,7 @@ impl Drawing<'_> {
         self.open(indent, &format!("{text};"));
     }
 
-    /// A line that does not end in a semicolon.
+    /// A line without a semicolon.
     fn open(&mut self, indent: usize, text: &str) {
         self.dot.push_str(&" ".repeat(indent));
         self.dot.push_str(text);
@@ -208,7 +208,7 @@ impl<'a> Level<'a> {
         id(&format!("{}{}", self.prefix, node.variant))
     }
 
-    /// Where the arms of a node leave the run.
+    /// The points where the arms of a node leave the run.
     fn out(&self, node: &GraphNode) -> String {
         quoted(&format!("{}{} output", self.prefix, node.variant))
     }
@@ -234,7 +234,7 @@ fn label(arm: &str) -> String {
     guard.map_or_else(|| variant.to_owned(), |guard| format!("{variant} if {guard}"))
 }
 
-/// A name as DOT takes it: as it is where it is one word, else in quotes.
+/// A name in DOT: unchanged if it is one word, otherwise in quotes.
 fn id(name: &str) -> String {
     let word = name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(char::is_numeric);
     let keyword = KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(name));

@@ -1,11 +1,11 @@
-//! What tells two builds of one workflow apart.
+//! Fingerprints: they distinguish builds of a workflow.
 
 use super::{Graph, GraphEdge, GraphNode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// A number that stands for a workflow's graph and the types of its inputs.
+/// A hash of a workflow's graph and of the types of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Fingerprint(pub u64);
 
@@ -16,12 +16,12 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Graph {
-    /// A number that changes when the graph or the type of an input does. Builds with another fingerprint know the
-    /// workflow by the same name but not necessarily its work items.
+    /// Computes the fingerprint. A build with another fingerprint knows the workflow by the same name, but may not know its work
+    /// items.
     ///
-    /// It is made of the workflow's name, the start, of every node the name, the variant, whether it is terminal,
-    /// whether it gathers and the type of its input, and of every edge. Bounds, retry policies, nested workflows and shadowed
-    /// arms are no part of it: they change nothing in the work items that a run is made of.
+    /// It covers the name of the workflow, the start node, all edges, and of each node the name, the variant, whether it is
+    /// terminal, whether it gathers and the type of its input. Limits (`at_most`), retry policies, nested workflows and
+    /// shadowed arms are not part of it: they do not change the work items of a run.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update(format!("{:?}", Hashed(self)));
@@ -32,7 +32,7 @@ impl Graph {
     }
 }
 
-/// The text that is hashed. Hosts of different builds compare what comes of it, so it never changes.
+/// The text that is hashed. Hosts of different builds compare the hashes, so it must not change.
 struct Hashed<T>(T);
 
 impl fmt::Debug for Hashed<&Graph> {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_graphs_and_input_types_apart() {
+    fn graphs_and_input_types_change_the_fingerprint() {
         let one = graph().fingerprint();
         let changed = |change: fn(&mut Graph)| {
             let mut other = graph();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_no_work_item_changes_no_fingerprint() {
+    fn limits_and_policies_keep_the_fingerprint() {
         let mut other = graph();
         other.nodes[0].retry = true;
         other.nodes[0].nested = Some(Box::new(graph()));

@@ -1,4 +1,4 @@
-//! Which attempt at which work item.
+//! Identifies an attempt at a work item.
 
 use super::{
     attempt::{AttemptReport, EncodedOutcome},
@@ -7,24 +7,24 @@ use super::{
 use crate::{Error, ItemId, Timestamp};
 use bytes::Bytes;
 
-/// Which attempt at which work item.
+/// Identifies an attempt at a work item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptId {
     /// The item.
     pub item: ItemId,
     /// Its node.
     pub node: String,
-    /// Which attempt at it this is, from 1.
+    /// The number of the attempt, from 1.
     pub number: u32,
 }
 
 impl AttemptId {
-    /// The error of this attempt, as the record keeps it.
+    /// The error of this attempt, for the record.
     pub fn error(&self, error: &Error) -> RunError {
         self.error_of_kind(error.kind(), error.to_string())
     }
 
-    /// The same for a reason that is no [`Error`].
+    /// The same for a reason that is not an [`Error`].
     pub fn error_of_kind(&self, kind: &str, message: String) -> RunError {
         RunError {
             item: Some(self.item.clone()),
@@ -35,7 +35,7 @@ impl AttemptId {
         }
     }
 
-    /// The report on this attempt, which ended at `timestamp` under the ticket of `ticket_item`. `context` is `None` where
+    /// The report on this attempt, which ended at `timestamp` under the ticket of `ticket_item`. `context` is `None` if
     /// the attempt did not change it.
     pub fn report(
         self,

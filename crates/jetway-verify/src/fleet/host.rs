@@ -229,14 +229,14 @@ async fn read_log(stderr: impl AsyncRead + Unpin, log: Arc<Mutex<HostLog>>) {
     }
 }
 
-/// Reads `... tickets of pending items were missing run=interpreter/r1 tickets=2 lost="next/start,work/abc"`.
+/// Reads `... tickets of pending items were missing: next/start,work/abc run=interpreter/r1 tickets=2`.
 fn parse_items(line: &str) -> Vec<ItemWithoutTicket> {
     let parse = || {
-        let sure = line.split_once("tickets of pending items were missing");
+        let sure = line.split_once("tickets of pending items were missing: ");
         let certain = sure.is_some();
-        let (_, fields) = sure.or_else(|| line.split_once("tickets of pending items may be missing"))?;
+        let (_, fields) = sure.or_else(|| line.split_once("tickets of pending items may be missing: "))?;
         let run = fields.split_once("run=")?.1.split(' ').next()?;
-        let lost = fields.split_once("lost=\"")?.1.split('"').next()?;
+        let lost = fields.split(' ').next()?;
         let item = |name: &str| {
             let (node, item) = name.split_once('/')?;
             Some(ItemWithoutTicket {
@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn items_without_ticket_are_read_from_the_log() {
-        let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweeper: tickets of pending items were missing \
-                    run=interpreter/r1 tickets=2 lost=\"next/start,work/abc-3\"";
+        let line = "2026-01-01T00:00:00Z  WARN jetway_engine::sweeper: tickets of pending items were missing: \
+                    next/start,work/abc-3 run=interpreter/r1 tickets=2";
         let item = |node: &str, item: &str| ItemWithoutTicket {
             run: "interpreter/r1".to_owned(),
             node: node.to_owned(),

@@ -29,7 +29,7 @@ fn nesting(name: &str, nested: Option<Graph>) -> Graph {
 }
 
 #[test]
-fn everything_is_marked_and_stands_in_the_order_of_the_declaration() {
+fn nodes_and_edges_are_in_the_order_of_declaration() {
     let good = r#"crate::V::Good(v) if v.name == "x""#;
     let pages = Graph {
         name: "my-pages".to_owned(),
@@ -74,7 +74,7 @@ fn everything_is_marked_and_stands_in_the_order_of_the_declaration() {
 }
 
 #[test]
-fn nested_workflows_stand_in_frames_within_frames() {
+fn nested_workflows_have_nested_frames() {
     let dot = nesting("outer", Some(nesting("middle", Some(nesting("inner", None))))).to_dot();
     let expected = r#"digraph outer {
   rankdir=LR;
@@ -103,7 +103,7 @@ fn nested_workflows_stand_in_frames_within_frames() {
 }
 
 #[test]
-fn a_run_colours_its_own_nodes_and_says_their_states() {
+fn a_run_colours_its_nodes_by_state() {
     let mut graph = nesting("outer", Some(nesting("inner", None)));
     graph.nodes[0].retry = true;
     let states =

@@ -182,7 +182,7 @@ fn a_run_that_ended_never_changes() {
 }
 
 #[test]
-fn a_run_waits_for_every_branch_and_keeps_all_outputs_in_commit_order() {
+fn a_run_keeps_all_outputs_in_commit_order() {
     let mut run = start(&[("a", "b"), ("a", "c")], &[]);
     run.step("a", next(&[("b", "1"), ("c", "2")]));
     run.step("c", EncodedOutcome::Next(output("from c")));
@@ -205,7 +205,7 @@ fn a_run_without_an_output_has_failed() {
 }
 
 #[test]
-fn a_caught_failure_goes_on() {
+fn a_handled_failure_continues() {
     let mut run = start(&[("a", "b")], &[]);
     run.step("a", EncodedOutcome::Handled(error("no"), to(&[("b", "b0")])));
     assert_eq!((run.snapshot.status, run.snapshot.handled_failures.count), (Status::Running, 1));
@@ -228,7 +228,7 @@ fn a_gathering_node_fires_once_in_the_order_of_the_fan_out() {
 }
 
 #[test]
-fn branches_that_end_elsewhere_are_not_waited_for() {
+fn a_join_does_not_wait_for_branches_that_ended() {
     let mut run = start(&[("a", "b"), ("b", "j"), ("b", "f"), ("f", "j")], &["j"]);
     run.step("a", all("b", &["1", "2", "3", "4"]));
     run.step("b", EncodedOutcome::Hold);
@@ -241,7 +241,7 @@ fn branches_that_end_elsewhere_are_not_waited_for() {
 }
 
 #[test]
-fn a_fan_out_of_nothing_fires_its_join_with_nothing() {
+fn an_empty_fan_out_runs_its_join_without_values() {
     let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
     run.step("a", all("b", &[]));
     assert_eq!(run.gathered(&run.ticket("j")), [""; 0]);
@@ -281,7 +281,7 @@ fn an_inner_fan_out_may_use_the_outer_join() {
 }
 
 #[test]
-fn a_branch_that_fans_out_over_nothing_does_not_fire_the_outer_join() {
+fn an_empty_inner_fan_out_does_not_run_the_outer_join() {
     let mut run = start(&[("a", "b"), ("b", "j")], &["j"]);
     run.step("a", all("b", &["1", "2", "3"]));
     run.step("b", next(&[("j", "v0")]));
@@ -300,7 +300,7 @@ fn a_branch_that_fans_out_over_nothing_does_not_fire_the_outer_join() {
 }
 
 #[test]
-fn a_join_of_joins_fires_for_an_inner_fan_out_of_nothing() {
+fn a_join_of_joins_runs_for_an_empty_inner_fan_out() {
     let mut run = start(&[("a", "a"), ("a", "j"), ("j", "j")], &["j"]);
     run.step("a", all("a", &["1", "2"]));
     run.step("a", all("a", &[]));
@@ -378,7 +378,7 @@ proptest! {
     /// Whatever nodes answer and in whatever order they are worked off: every item has exactly one ticket, no join is
     /// lost, and the run ends.
     #[test]
-    fn every_run_comes_to_an_end(choices in prop::collection::vec((any::<u8>(), 0_u8..4, any::<u16>()), 1..60)) {
+    fn every_run_ends(choices in prop::collection::vec((any::<u8>(), 0_u8..4, any::<u16>()), 1..60)) {
         let mut run = start(&[("a", "b"), ("a", "j"), ("b", "b"), ("b", "j"), ("j", "b"), ("j", "j")], &["j"]);
         let mut round = 0_usize;
         while !run.snapshot.status.is_terminal() {

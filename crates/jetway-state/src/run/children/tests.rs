@@ -62,7 +62,7 @@ fn a_child_is_recorded_then_known_to_be_started() {
 }
 
 #[test]
-fn the_end_cancels_what_is_started_and_prevents_what_may_not_be() {
+fn the_end_cancels_started_and_prevents_other_children() {
     let recorded = recorded("c");
     let started = answered(recorded.clone(), EncodedOutcome::Started).unwrap().snapshot;
     for (snapshot, effect) in
@@ -76,7 +76,7 @@ fn the_end_cancels_what_is_started_and_prevents_what_may_not_be() {
 }
 
 #[test]
-fn a_child_that_nobody_waits_for_any_more_must_not_be_started() {
+fn a_child_without_a_waiting_item_must_not_start() {
     let ended = answered(recorded("c"), failed()).unwrap();
     assert_eq!(ended.effects, [Effect::PublishResult, Effect::PreventChild(key("c"))]);
     assert_eq!(end_effects(&ended.snapshot), ended.effects);
@@ -86,7 +86,7 @@ fn a_child_that_nobody_waits_for_any_more_must_not_be_started() {
 }
 
 #[test]
-fn a_run_that_never_began_stands_in_its_childs_place() {
+fn a_tombstone_takes_the_place_of_a_child() {
     let parent = |item| {
         let (run, node) = (key("parent"), "a".to_owned());
         Parent { run, item, node, build: Fingerprint(1) }

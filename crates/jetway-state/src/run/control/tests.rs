@@ -75,7 +75,7 @@ fn every_command_in_every_status() {
 }
 
 #[test]
-fn an_end_is_told_and_leaves_nothing_beside_the_record() {
+fn an_end_publishes_the_result_and_drops_the_chunks() {
     let chunked = Snapshot { chunked: true, ..run(Status::Running) };
     let effects = |snapshot| cancel(snapshot, COMMIT, NOW).unwrap().effects;
     assert_eq!(effects(run(Status::Paused)), [Effect::PublishResult]);
@@ -83,7 +83,7 @@ fn an_end_is_told_and_leaves_nothing_beside_the_record() {
 }
 
 #[test]
-fn an_attempt_under_way_is_thrown_away_by_a_cancelled_run_and_committed_by_a_paused_one() {
+fn a_paused_run_commits_and_a_cancelled_run_discards() {
     let cancelled = cancel(run(Status::Running), COMMIT, NOW).unwrap().snapshot;
     assert_eq!(stepped(cancelled, two_branches()), None);
     let paused = pause(run(Status::Running), COMMIT, NOW).unwrap().snapshot;

@@ -1,4 +1,4 @@
-//! Nodes that take only so many items at a time.
+//! Nodes with a limit (`at_most`).
 
 use super::*;
 use crate::run::pending_ticket;
@@ -19,7 +19,7 @@ fn out(run: &Run) -> usize {
 }
 
 #[test]
-fn places_are_given_in_the_order_of_the_fan_out() {
+fn slots_are_given_in_the_order_of_the_fan_out() {
     let mut run = bounded(2, 4);
     assert_eq!((out(&run), run.snapshot.pending()), (2, 4));
     let waiting = ItemId::branch(&ItemId::start(), 2);
@@ -36,7 +36,7 @@ fn places_are_given_in_the_order_of_the_fan_out() {
 }
 
 #[test]
-fn an_item_outside_of_a_fan_out_waits_as_well() {
+fn an_item_outside_a_fan_out_waits_for_a_slot_too() {
     let mut run = start(&[("a", "c"), ("c", "b"), ("b", "out")], &[]);
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
     run.step("a", all("c", &["0", "1"]));
@@ -50,7 +50,7 @@ fn an_item_outside_of_a_fan_out_waits_as_well() {
 }
 
 #[test]
-fn a_lost_holder_leaves_its_successors_to_be_found() {
+fn the_successors_of_a_lost_holder_are_found() {
     let mut run = bounded(2, 4);
     let (first, second) = (run.tickets[0].1.clone(), run.tickets[1].1.clone());
     run.step("b", next(&[("g", "0")]));
@@ -79,7 +79,7 @@ fn a_lost_holder_leaves_its_successors_to_be_found() {
 
 /// A newer build may bound the node no more, or not have it: nothing but a commit of this run will ever let anyone in.
 #[test]
-fn what_waits_for_a_bound_that_is_no_more_is_let_in() {
+fn waiting_items_get_slots_when_the_limit_is_removed() {
     let mut run = bounded(2, 6);
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = None;
     run.step("b", next(&[("g", "0")]));
@@ -96,7 +96,7 @@ fn what_waits_for_a_bound_that_is_no_more_is_let_in() {
 }
 
 #[test]
-fn a_run_that_fails_lets_nobody_in() {
+fn a_failed_run_gives_no_slots() {
     let mut run = bounded(1, 3);
     run.step("b", EncodedOutcome::Failed(error("no")));
     assert_eq!((out(&run), run.snapshot.status, run.snapshot.pending()), (0, Status::Failed, 0));
@@ -105,7 +105,7 @@ fn a_run_that_fails_lets_nobody_in() {
 proptest! {
     /// Whatever the order in which branches end, no more than the bound are out, and all of them run once.
     #[test]
-    fn never_more_than_the_bound(
+    fn the_limit_is_never_exceeded(
         at_most in 1_u32..6,
         branches in 0_usize..30,
         order in prop::collection::vec(0_usize..100, 30),

@@ -18,7 +18,7 @@ fn nested(depth: usize) -> Run {
 }
 
 #[test]
-fn their_items_keep_names_that_a_ticket_and_a_record_can_carry() {
+fn the_items_of_nested_fan_outs_have_valid_ids() {
     let run = nested(60);
     let sealed = codec::seal(&run.snapshot, Fingerprint(1), "a snapshot").unwrap();
     assert_eq!(Snapshot::open(&sealed).map(|(snapshot, _)| snapshot), Ok(run.snapshot));
@@ -27,7 +27,7 @@ fn their_items_keep_names_that_a_ticket_and_a_record_can_carry() {
 
 #[test]
 #[expect(clippy::disallowed_types, reason = "the test needs a thread with a small stack")]
-fn they_close_one_after_the_other_however_many_there_are() {
+fn deeply_nested_fan_outs_close_without_recursion() {
     let closing = || {
         let mut run = nested(DEPTH);
         assert_eq!(run.snapshot.fan_outs.len(), DEPTH);
