@@ -1,7 +1,8 @@
 //! Settings: how to connect to the server, and how data is kept on it.
 
+use jetway_core::clock::{Clock, SystemClock};
 use jetway_state::Namespace;
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// How to connect to the server, and how data is kept on it.
 ///
@@ -45,12 +46,15 @@ pub struct NatsConfig {
     pub announce_every: Duration,
     /// How writes are grouped and repeated.
     pub writes: WriteConfig,
+    /// The clock. Default: that of the machine. Tests can pass one that they move.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl NatsConfig {
     /// The defaults, for one server.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
+            clock: Arc::new(SystemClock),
             urls: vec![url.into()],
             namespace: Namespace::default(),
             name: "jetway".to_owned(),

@@ -21,8 +21,10 @@ pub(crate) use {
 };
 
 use async_nats::{Client, jetstream};
+use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::Timestamp;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The room that subject and headers need beside the payload in a message of the largest size, in bytes.
@@ -38,6 +40,7 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) state: watch::Receiver<ConnectionState>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Connection {
@@ -57,9 +60,9 @@ impl Connection {
         self.client.max_payload().saturating_sub(MESSAGE_OVERHEAD)
     }
 
-    /// The time by this machine's clock.
+    /// The time by the clock that this connection was made with.
     pub(crate) fn timestamp(&self) -> Timestamp {
-        jetway_core::clock::now()
+        self.clock.now()
     }
 }
 

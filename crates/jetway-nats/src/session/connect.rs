@@ -46,7 +46,7 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Connection>, Ser
     let options = options(config, &events).await?;
     let client = options.connect(addresses(config)?).await.map_err(|error| refused(config, error))?;
     let jetstream = ContextBuilder::new().timeout(REPLY_WITHIN).build(client.clone());
-    let connection = Arc::new(Connection { client, jetstream, state });
+    let connection = Arc::new(Connection { client, jetstream, state, clock: Arc::clone(&config.clock) });
     let facts = facts(&connection, config).await?;
     Ok((connection, facts))
 }

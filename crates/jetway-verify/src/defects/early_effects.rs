@@ -1,8 +1,11 @@
 //! The effects of a commit, carried out before it.
 
-use jetway::run::{DoneView, Input, Payload, Snapshot, pending_tickets};
 use jetway_engine::backend::{Backend, BackendError, BackendErrorKind, SnapshotWrite, Ticket};
-use jetway_state::{codec, run::ChunkRef};
+use jetway_state::{
+    codec,
+    run::{ChunkRef, Input, Payload, Snapshot, pending_tickets},
+    view::DoneView,
+};
 
 /// Publishes the tickets and the result of the snapshot in `write`, and removes the chunks that it does not need.
 pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) -> Result<(), BackendError> {
