@@ -1,6 +1,7 @@
 //! Records through which functions a message passes, for the test that compares them with the architecture page.
 //!
-//! Without the feature `fail-points` nothing is recorded, and [`hop!`](crate::hop) is compiled to nothing.
+//! Without the feature `fail-points` nothing is recorded, and [`hop!`](crate::hop) is compiled to nothing. With it,
+//! recording begins when the process calls `start`.
 
 /// Records that a message has reached a function: `hop!("Type::function")`.
 ///
@@ -14,8 +15,12 @@ macro_rules! hop {
 
 #[cfg(feature = "fail-points")]
 mod recorder {
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    };
 
+    static STARTED: AtomicBool = AtomicBool::new(false);
     static HOPS: Mutex<Vec<Hop>> = Mutex::new(Vec::new());
 
     /// A function that a message has reached.
@@ -27,9 +32,16 @@ mod recorder {
         pub function: &'static str,
     }
 
+    /// Records all hops of this process from now on.
+    pub fn start() {
+        STARTED.store(true, Ordering::Relaxed);
+    }
+
     /// Records a hop.
     pub fn record(file: &'static str, function: &'static str) {
-        hops().push(Hop { file, function });
+        if STARTED.load(Ordering::Relaxed) {
+            hops().push(Hop { file, function });
+        }
     }
 
     /// The hops of this process, in the order of time.
@@ -43,7 +55,7 @@ mod recorder {
 }
 
 #[cfg(feature = "fail-points")]
-pub use recorder::{Hop, record, recorded};
+pub use recorder::{Hop, record, recorded, start};
 
 /// Records nothing.
 #[cfg(not(feature = "fail-points"))]

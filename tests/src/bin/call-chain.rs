@@ -10,9 +10,9 @@ use jetway::{
     host::{EngineConfig, SystemConfig},
     prelude::*,
 };
-use jetway_state::call_chain::{Hop, recorded};
+use jetway_state::call_chain::{self, Hop, recorded};
 use serde_json::{Value, json};
-use std::{env, time::Duration};
+use std::{env, fmt::Display, time::Duration};
 use tokio::{
     sync::Semaphore,
     time::{interval, timeout},
@@ -46,6 +46,7 @@ workflow! {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    call_chain::start();
     let nats = NatsConfig::new(env::var("NATS_URL").context("NATS_URL is not set")?);
     let namespace = Namespace::new(&env::var("JETWAY_NAMESPACE").context("JETWAY_NAMESPACE is not set")?)?;
     let host = Host::builder()
@@ -59,7 +60,7 @@ async fn main() -> Result<()> {
         .await?;
     BEGUN.acquire().await?.forget();
     let before = acked(0, 1).await?.len();
-    println!("ready");
+    say("ready");
     let start = acked(before, 1).await?;
     MAY_END.add_permits(2);
     // The step that occupies the slot ends. After it there is one first step, and two last ones.
@@ -68,7 +69,8 @@ async fn main() -> Result<()> {
     let ticket = tickets.next().context("there is no first step")?;
     let end = tickets.find_map(end_of_run).context("no run has ended")?;
     let chains = [("start", &start[..]), ("ticket", ticket), ("result", end)];
-    println!("{}", chains.into_iter().map(|(name, hops)| (name.to_owned(), list(hops))).collect::<Value>());
+    let chains: Value = chains.into_iter().map(|(name, hops)| (name.to_owned(), list(hops))).collect();
+    say(chains);
     host.drain().await;
     Ok(())
 }
@@ -97,4 +99,9 @@ fn end_of_run(ticket: &[Hop]) -> Option<&[Hop]> {
 
 fn list(hops: &[Hop]) -> Value {
     hops.iter().map(|hop| json!([hop.file, hop.function])).collect()
+}
+
+#[expect(clippy::print_stdout, reason = "it is how the test is told")]
+fn say(line: impl Display) {
+    println!("{line}");
 }
