@@ -1,6 +1,6 @@
 //! Compare-and-swap in a loop, for commits, commands and steps over stores.
 
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jetway_state::Error;
 use std::time::Duration;
 
@@ -47,22 +47,30 @@ pub trait Swap: Send {
 /// The error of loading or swapping, or [`Swap::contended`].
 pub async fn swap_until<S: Swap>(mut target: S) -> Result<S::Output, S::Error> {
     jetway_state::hop!("swap_until");
-    let mut delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(1))
-        .with_max_delay(Duration::from_millis(50))
-        .with_max_times(MAX_CONFLICTS)
-        .with_jitter()
-        .build();
+    // Most swaps succeed at once and need no delays.
+    let mut delays = None;
     for conflicts in 1..=MAX_CONFLICTS {
         let state = target.load().await?;
         match target.swap(state).await? {
             Swapped::Done(output) => return Ok(output),
             Swapped::Conflict if conflicts <= RETRIES_WITHOUT_DELAY => {}
             // With jitter, so that writers that conflicted once do not conflict again.
-            Swapped::Conflict => tokio::time::sleep(delays.next().unwrap_or_default()).await,
+            Swapped::Conflict => {
+                let delay = delays.get_or_insert_with(backoff).next();
+                tokio::time::sleep(delay.unwrap_or_default()).await;
+            }
         }
     }
     Err(target.contended(MAX_CONFLICTS))
+}
+
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(50))
+        .with_max_times(MAX_CONFLICTS)
+        .with_jitter()
+        .build()
 }
 
 /// The error of a run whose snapshot could not be swapped because of conflicts.
