@@ -1,4 +1,4 @@
-//! W3C trace context: https://www.w3.org/TR/trace-context/.
+//! W3C trace context: <https://www.w3.org/TR/trace-context/>.
 
 use crate::run::Trace;
 use serde::{Deserialize, Serialize};

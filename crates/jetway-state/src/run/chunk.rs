@@ -21,6 +21,6 @@ pub struct ChunkRef {
 pub struct Chunk {
     /// Its name.
     pub name: ChunkRef,
-    /// Its bytes: an encoded list of [`ChunkEntry`].
+    /// Its bytes: an encoded list of [`ChunkEntry`](super::ChunkEntry).
     pub bytes: Bytes,
 }
