@@ -2,7 +2,7 @@
 //!
 //! | stage | function | what it does |
 //! |---|---|---|
-//! | attempt | `run_node` | runs the node once, with its scope, time limit and cancellation token |
+//! | attempt | `run_node` | runs the node once, with its scope and time limit |
 //! | encode | `encode` | encodes the outcome and the changed context |
 //! | rebase | [`AttemptWithBase::rebased`] | re-applies the change of the context to the latest context |
 //! | apply | [`apply_fitting`] | applies the attempt to the snapshot, by the rules of `jetway-state` and within limits |
@@ -19,7 +19,7 @@ mod scope;
 mod swap;
 
 pub use apply::apply_fitting;
-pub(crate) use attempt::{limited, run_node};
+pub(crate) use attempt::{limited, run_node, until_cancelled};
 pub(crate) use child::ChildSlot;
 pub use child::ChildSpec;
 pub(crate) use decode::{decode_item, item_in, output_of};

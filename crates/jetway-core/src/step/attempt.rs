@@ -1,4 +1,4 @@
-//! One attempt at a work item: runs its node with a scope, a time limit and a cancellation token.
+//! One attempt at a work item: runs its node with a scope and a time limit.
 
 use super::{StepScope, scope::within};
 use crate::{Outcome, panics::guarded};
@@ -10,33 +10,37 @@ use tokio_util::sync::CancellationToken;
 /// `on_failure` edge can handle the error; this is for workflows that are written by hand.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Runs the node of an item once. A panic, an exceeded time limit and a cancellation are failed attempts.
+/// Runs the node of an item once. A panic and an exceeded time limit are failed attempts. A cancellation is up to the node:
+/// it sees the token of its scope.
 pub(crate) async fn run_node<WI, O>(
     scope: StepScope,
     node: impl Future<Output = Outcome<WI, O>>,
 ) -> Outcome<WI, O> {
     jetway_state::hop!("run_node");
-    let (limit, cancel) = (scope.limit(), scope.cancel_token().clone());
-    let attempt = limited(limit, &cancel, async { Ok(node.await) });
+    let attempt = limited(scope.limit(), async { Ok(node.await) });
     within(scope, attempt).await.unwrap_or_else(Outcome::Failed)
 }
 
-/// Polls `attempt` until it ends, exceeds `limit` or is cancelled. A panic becomes an error.
+/// Polls `attempt` until it ends or exceeds `limit`. A panic becomes an error.
 pub(crate) async fn limited<T>(
     limit: Option<Duration>,
-    cancel: &CancellationToken,
     attempt: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let attempt = guarded(attempt);
-    let attempt = async {
-        match limit {
-            Some(limit) => {
-                let timed = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
-                timed.await.unwrap_or(Err(Error::Timeout(limit)))
-            }
-            None => attempt.await,
+    match limit {
+        Some(limit) => {
+            let timed = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
+            timed.await.unwrap_or(Err(Error::Timeout(limit)))
         }
-    };
+        None => attempt.await,
+    }
+}
+
+/// Polls `attempt` until it ends, or drops it when `cancel` is cancelled: for workers that must not wait for a node.
+pub(crate) async fn until_cancelled<T>(
+    cancel: &CancellationToken,
+    attempt: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(Error::Cancelled),
@@ -51,9 +55,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_node_that_exceeds_its_limit_is_dropped() {
-        let token = CancellationToken::new();
         let limit = Duration::from_secs(2);
-        let endless = limited::<()>(Some(limit), &token, pending()).await;
+        let endless = limited::<()>(Some(limit), pending()).await;
         assert_eq!(endless, Err(Error::Timeout(limit)));
     }
 
@@ -61,12 +64,12 @@ mod tests {
     async fn a_cancelled_node_is_dropped() {
         let token = CancellationToken::new();
         token.cancel();
-        assert_eq!(limited::<()>(None, &token, pending()).await, Err(Error::Cancelled));
+        assert_eq!(until_cancelled::<()>(&token, pending()).await, Err(Error::Cancelled));
     }
 
     #[tokio::test]
     async fn a_panic_is_a_failed_attempt() {
-        let panics = limited::<()>(None, &CancellationToken::new(), async { panic!("no page") }).await;
+        let panics = limited::<()>(None, async { panic!("no page") }).await;
         assert_eq!(panics, Err(Error::Panicked("no page".to_owned())));
     }
 }

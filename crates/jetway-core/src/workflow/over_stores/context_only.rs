@@ -7,7 +7,7 @@
 use super::{LeasedStep, Unfinished};
 use crate::{
     Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow, WorkflowCtx,
-    step::limited,
+    step::{limited, until_cancelled},
     workflow::callbacks::{ItemProcessedOutcome, RunState},
 };
 use jetway_state::{Error, codec, json};
@@ -67,7 +67,7 @@ where
         };
         Ok((output, outcome))
     };
-    let (output, outcome) = match limited(ctx.timeout(), ctx.cancel_token(), attempt).await {
+    let (output, outcome) = match until_cancelled(ctx.cancel_token(), limited(ctx.timeout(), attempt)).await {
         Ok(done) => done,
         Err(error) => {
             step.check_retry(&error, &abort).await?;

@@ -2,10 +2,10 @@
 
 use super::{LeasedStep, Unfinished, pending_item};
 use crate::{
-    Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow,
+    Context, ContextStore, Merge, Outcome, WorkItem, WorkQueue, Workflow,
     step::{
         AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode, item_in,
-        output_of, rebase_context, run_node, swap_until,
+        output_of, rebase_context, run_node, swap_until, until_cancelled,
     },
     workflow::callbacks::ItemProcessedOutcome,
 };
@@ -122,7 +122,11 @@ where
         let attempt = AttemptId { item: id.clone(), node: item.node(), number: self.callbacks.attempt() };
         let ctx = self.attempt_ctx(codec::decode::<C>(&snapshot.context, "the context")?, &abort);
         let scope = StepScope::new(snapshot.key(), id.clone(), attempt.number, ctx.timeout(), abort.clone());
-        let outcome = run_node(scope, self.workflow.attempt_work_item(&ctx, item)).await;
+        let node = async {
+            let node = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
+            until_cancelled(&abort, node).await.unwrap_or_else(Outcome::Failed)
+        };
+        let outcome = run_node(scope, node).await;
         let EncodedAttempt { produced, context, error } =
             encode(outcome, &ctx.store, &snapshot.context, &attempt);
         // Before an `on_failure` edge is taken: retries come first.
