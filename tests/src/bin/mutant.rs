@@ -14,7 +14,7 @@ use jetway_verify::{
 use std::{env, path::Path, time::Duration};
 
 /// The time limit for finding the defect.
-const TWO_MINUTES: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// The defect that is no decorator, but a broken rule.
 const RANDOM_ITEM_IDS: &str = "random-item-ids";
@@ -39,7 +39,7 @@ async fn verify(phase: &str, seed: u64, defect: &str) -> Result<Summary> {
     let options = Options {
         seed,
         runs: u64::MAX,
-        time: TWO_MINUTES,
+        time: TIME_LIMIT,
         phase: Some(phase.to_owned()),
         hosts: 3,
         host: HostCommand { program: env::current_exe()?, arguments: vec!["host".into(), defect.into()] },
