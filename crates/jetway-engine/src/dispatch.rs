@@ -3,9 +3,10 @@
 //! | crash after | state | repaired by |
 //! |---|---|---|
 //! | some tickets | the other items have none | redelivery of the ticket that was held; the sweep |
-//! | the tickets | the result, the parent's ticket and the children are open | redelivery of the ticket that was held; the sweep for a cancelled run |
-//! | the result | parent and children are open | as above |
-//! | the cancellation of a child | the child's own effects are open | as above: the child is found cancelled, and its effects are carried out again |
+//! | the tickets | the children, the parent's ticket and the result are open | redelivery of the ticket that was held; the sweep, which finds that the run ended without a result |
+//! | the cancellation of a child | the child's own effects, the parent's ticket and the result are open | as above: the child is found cancelled, and its effects are carried out again |
+//! | the parent's ticket | the result is open | as above |
+//! | the result | chunks are left over | as above; the collection of orphaned chunks |
 
 mod result;
 

@@ -1,4 +1,4 @@
-//! The sweep: publishes missing tickets again, and repeats the effects of the end of a run that may be open.
+//! The sweep: publishes missing tickets again, and repeats the effects of the end of a run that has no result.
 //!
 //! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it.
 
@@ -100,12 +100,14 @@ impl Sweep {
     ) -> Result<bool, BackendError> {
         let (stale, scanned) = self.backend.stale(sweeper.scanned, before).await?;
         for run in stale {
-            let check = if run.cancelled {
-                PendingCheck::ended(now, now, self.stale_after)
+            if run.ended {
+                // A host may be carrying out the effects of a run that ended just now.
+                let due = if only_stale { now } else { now.after(self.stale_after) };
+                sweeper.add_unless_pending(run.run, PendingCheck::ended(due, due, self.stale_after));
             } else {
-                PendingCheck::live(only_stale.then_some(run.revision), now, self.stale_after)
-            };
-            sweeper.add(run.run, check);
+                let revision = only_stale.then_some(run.revision);
+                sweeper.add(run.run, PendingCheck::live(revision, now, self.stale_after));
+            }
         }
         let more = scanned != sweeper.scanned;
         sweeper.scanned = scanned;

@@ -1,6 +1,7 @@
 //! The backend of hosts and clients: one connection, the streams of one namespace, and the tasks that write to them.
 
 mod durability;
+mod headers;
 mod hosts;
 mod results;
 mod snapshots;

@@ -110,7 +110,7 @@ cases! {
     joins: a_join_runs_once_in_order, joins_nest, a_fan_out_of_nothing_is_joined, a_held_join_goes_on_once,
         a_bounded_node_takes_only_so_many;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
-        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on,
+        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on, p5_a_result_that_was_lost_with_its_ticket_is_published,
         p4_a_commit_that_was_overtaken_leaves_nothing_stranded,
         p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;

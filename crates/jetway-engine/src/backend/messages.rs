@@ -208,8 +208,8 @@ pub struct StaleRun {
     pub run: RunKey,
     /// Its revision: its place in the order of commits.
     pub revision: u64,
-    /// Whether it was cancelled. Otherwise it has not ended.
-    pub cancelled: bool,
+    /// Whether it ended, and its result is not stored. Otherwise it has not ended.
+    pub ended: bool,
 }
 
 /// A live host.

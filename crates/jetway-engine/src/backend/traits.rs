@@ -39,8 +39,9 @@ pub trait SnapshotStore: Send + Sync {
     /// A page of runs.
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError>;
 
-    /// Returns the live and cancelled runs with a revision above `after` that were last written before `before`, in the order
-    /// of commits, and the revision up to which all runs were scanned: the next `after`.
+    /// Returns the runs with a revision above `after` that were last written before `before`, in the order of commits: those
+    /// that have not ended, and those that ended and may have no stored result. Also returns the revision up to which all runs
+    /// were scanned: the next `after`.
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError>;
 
     /// Returns the runs that ended since `since`. Called only after tickets may have been lost: the host that ended a run may

@@ -5,7 +5,11 @@ use crate::backend::{self, BackendError, DeadLetter};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{RunKey, Timestamp, view::DoneView};
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
 use tokio::sync::Notify;
 
 #[derive(Default)]
@@ -13,6 +17,13 @@ pub(super) struct Results {
     done: Mutex<BTreeMap<RunKey, Bytes>>,
     letters: Mutex<Vec<DeadLetter>>,
     changed: Notify,
+}
+
+impl Results {
+    /// The runs that have a result.
+    pub(super) fn runs(&self) -> BTreeSet<RunKey> {
+        locked(&self.done).keys().cloned().collect()
+    }
 }
 
 impl MemoryBackend {

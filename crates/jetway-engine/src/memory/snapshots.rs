@@ -116,6 +116,7 @@ impl SnapshotStore for MemoryBackend {
     }
 
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
+        let results = self.results.runs();
         let kept = locked(&self.snapshots);
         let mut old: Vec<_> =
             kept.runs.iter().filter(|(_, run)| run.stored.revision > after && run.at < before).collect();
@@ -123,11 +124,11 @@ impl SnapshotStore for MemoryBackend {
         let scanned = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
-            .filter(|(_, run)| !run.status.is_terminal() || run.status == Status::Cancelled)
+            .filter(|(key, run)| !run.status.is_terminal() || !results.contains(*key))
             .map(|(key, run)| StaleRun {
                 run: key.clone(),
                 revision: run.stored.revision,
-                cancelled: run.status == Status::Cancelled,
+                ended: run.status.is_terminal(),
             })
             .collect();
         Ok((stale, scanned))

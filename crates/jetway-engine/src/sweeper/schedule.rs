@@ -42,8 +42,8 @@ pub(super) struct PendingCheck {
 
 impl PendingCheck {
     /// A check of a run that ended before a moment.
-    pub(super) fn ended(before: Timestamp, now: Timestamp, pause: Duration) -> Self {
-        Self { ended: Some(before), revision: None, due: now, pause }
+    pub(super) fn ended(before: Timestamp, due: Timestamp, pause: Duration) -> Self {
+        Self { ended: Some(before), revision: None, due, pause }
     }
 
     /// A check of a run that has not ended.
@@ -81,6 +81,11 @@ impl Sweeper {
 
     pub(super) fn add(&mut self, run: RunKey, check: PendingCheck) {
         self.checks.insert(run, check);
+    }
+
+    /// Adds a check of a run that has none.
+    pub(super) fn add_unless_pending(&mut self, run: RunKey, check: PendingCheck) {
+        self.checks.entry(run).or_insert(check);
     }
 
     pub(super) fn remove(&mut self, run: &RunKey) {

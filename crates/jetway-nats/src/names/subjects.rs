@@ -172,6 +172,17 @@ impl Names {
         self.subject("done", &[run.workflow.as_str(), run.run_id.as_str()])
     }
 
+    /// The subjects of all results.
+    pub(crate) fn results(&self) -> String {
+        self.subject("done", &["*", "*"])
+    }
+
+    /// The run of a result's subject.
+    pub(crate) fn run_of_result(&self, subject: &str) -> Option<RunKey> {
+        let [workflow, run_id] = self.tokens("done", subject)?;
+        Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
+    }
+
     /// The subject of a dead letter. The workflow's name comes from a client, so each character that a subject cannot have
     /// becomes `_`.
     pub(crate) fn dead(&self, workflow: &str, why: &str) -> String {

@@ -3,8 +3,8 @@
 use crate::support::{DEADLINE, backend, client, commit_id, config, connect, loaded, run, write};
 use async_nats::jetstream;
 use bytes::Bytes;
-use jetway_engine::backend::{RunsQuery, SnapshotStore, SnapshotWrite, Stored};
-use jetway_nats::{NatsBackend, Provisioning};
+use jetway_engine::backend::{Results, RunsQuery, SnapshotStore, SnapshotWrite, Stored};
+use jetway_nats::{NatsBackend, NatsConfig, Provisioning};
 use jetway_state::{
     RunKey, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
@@ -25,7 +25,11 @@ async fn put_all(backend: &NatsBackend) {
     let other = RunKey::new(WorkflowName::new("ship").unwrap(), run("x").run_id);
     for number in 0..6 {
         let status = if number % 2 == 0 { Status::Running } else { Status::Completed };
-        put(backend, &run(&format!("r{number}")), status).await;
+        let run = run(&format!("r{number}"));
+        put(backend, &run, status).await;
+        if status.is_terminal() {
+            backend.publish_done(&run, Bytes::from_static(b"{}")).await.unwrap();
+        }
     }
     put(backend, &other, Status::Running).await;
 }
@@ -97,6 +101,30 @@ async fn stale_runs_are_found_once() {
     let revision = backend.commit(write(&first.run, first.revision, "again")).await.unwrap();
     let (stale, _) = backend.stale(looked_at, future).await.unwrap();
     assert_eq!(stale.iter().map(|stale| stale.revision).collect::<Vec<_>>(), [revision]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_without_a_result_are_found_among_many() {
+    let backend = backend("resultless").await;
+    let runs: Vec<_> = (0..1200).map(|number| run(&format!("r{number}"))).collect();
+    let ended = runs.iter().enumerate().map(async |(number, run)| {
+        put(&backend, run, Status::Completed).await;
+        if number % 100 != 7 {
+            backend.publish_done(run, Bytes::from_static(b"{}")).await.unwrap();
+        }
+    });
+    futures::future::join_all(ended).await;
+    let future = Timestamp(jetway_core::clock::now().0 + 60_000);
+    let (stale, looked_at) = backend.stale(0, future).await.unwrap();
+    let mut found: Vec<_> = stale.iter().map(|stale| stale.run.clone()).collect();
+    found.sort();
+    let mut expected: Vec<_> = (0..12).map(|hundred| run(&format!("r{}", hundred * 100 + 7))).collect();
+    expected.sort();
+    assert_eq!((found, looked_at), (expected, 1200));
+    assert!(stale.iter().all(|stale| stale.ended));
+    // Results are not kept for ever: the run of one that expired is not one without a result.
+    let late = Timestamp(jetway_core::clock::now().after(NatsConfig::default().keep_results).0 + 60_000);
+    assert_eq!(backend.stale(0, late).await.unwrap(), (vec![], 1200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +228,7 @@ async fn finished_runs_expire_and_others_do_not() {
 async fn a_user_without_stream_info_reads_from_the_leader() {
     let config = config("trust").await;
     let first = connect(config.clone()).await;
-    let trusting = connect(jetway_nats::NatsConfig { provisioning: Provisioning::Trust, ..config }).await;
+    let trusting = connect(NatsConfig { provisioning: Provisioning::Trust, ..config }).await;
     let revision = first.commit(write(&run("a"), 0, "x")).await.unwrap();
     assert_eq!(loaded(&trusting, &run("a")).await, Some(("x".to_owned(), revision)));
     let chunk = chunk(1000, 0);

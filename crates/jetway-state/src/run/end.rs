@@ -16,7 +16,10 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     end_effects(snapshot)
 }
 
-/// The effects of the end of a run: publish the result, cancel the children, wake the parent, delete the chunks.
+/// The effects of the end of a run: cancel the children, wake the parent, publish the result, delete the chunks.
+///
+/// The result comes after the effects on other runs: a run whose result is stored has carried them out. Chunks that are left
+/// over are collected.
 pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
     let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
         true => Effect::PreventChild(child.clone()),
@@ -24,5 +27,5 @@ pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
     });
     let parent = snapshot.parent.clone().map(Effect::WakeParent);
     let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);
-    [Effect::PublishResult].into_iter().chain(children).chain(parent).chain(chunks).collect()
+    children.chain(parent).chain([Effect::PublishResult]).chain(chunks).collect()
 }

@@ -4,15 +4,19 @@ use super::{
     BackendUnderTest, DEADLINE, TestHost,
     host::request,
     snapshots::{key, write},
-    workflows::{FanInput, FanOutput, Probe},
+    workflows::{Chain, FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
 use async_trait::async_trait;
 use jetway_engine::{
-    EngineConfig, Sweeper, TicketOutcome,
+    Engine, EngineConfig, PlainTracer, StepInfo, StepSpan, Sweeper, TicketOutcome, Tracer,
     backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
-use jetway_state::{Fingerprint, ItemId, trace::TraceHeaders};
+use jetway_state::{
+    Fingerprint, ItemId, Timestamp,
+    run::{Snapshot, Status},
+    trace::TraceHeaders,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -140,6 +144,51 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(tested: BackendU
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.runs_checked, swept.republished), (0, 0), "there is no doubt any more");
     assert_eq!(tested.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
+}
+
+/// A worker that is lost when its run has ended, before it carries out the effects.
+#[derive(Debug)]
+struct LostAtTheEnd;
+
+impl Tracer for LostAtTheEnd {
+    fn step(&self, info: &StepInfo<'_>) -> StepSpan {
+        PlainTracer.step(info)
+    }
+
+    fn step_ended(&self, _span: &StepSpan, _outcome: &'static str) {}
+
+    fn run_ended(&self, snapshot: &Snapshot) {
+        panic!("the worker of run {} is lost", snapshot.key());
+    }
+}
+
+pub(super) async fn p5_a_result_that_was_lost_with_its_ticket_is_published(tested: BackendUnderTest) {
+    let engine = Engine::builder(Arc::clone(&tested.backend)).workflow(Chain::new(&Probe::open()));
+    let engine = engine.tracer(Arc::new(LostAtTheEnd)).build().expect("the workflow is sound");
+    let lost = TestHost::of(engine);
+    let run = lost.start("chain3", "r", &0).await;
+    let held = lost.ticket("chain3").await;
+    let lease = Arc::clone(&held.lease);
+    let engine = Arc::clone(&lost.engine);
+    let worker = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
+    assert!(worker.await.expect_err("the worker is lost").is_panic());
+    lease.ack().await.expect("the ticket is lost, too");
+    let result =
+        async |wait| tested.backend.done(&run, Timestamp::default(), wait).await.expect("it can be asked");
+    assert_eq!(result(Duration::ZERO).await, None);
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
+    assert_eq!(host.status(&run).await.run.status, Status::Completed);
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep publishes the result", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+        result(Duration::ZERO).await.is_some()
+    })
+    .await;
+    // Another sweeper finds nothing to do, at this run and at one that ended as it should.
+    let other = host.start("chain3", "other", &0).await;
+    assert_eq!(host.output::<u64>(&other).await, 3);
+    let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
+    assert_eq!(swept.runs_checked, 0, "a run with a result was checked");
 }
 
 pub(super) async fn p4_a_lost_worker_s_run_goes_on(tested: BackendUnderTest) {

@@ -3,7 +3,7 @@
 use super::{BackendUnderTest, DEADLINE};
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite};
+use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite, StaleRun};
 use jetway_state::{
     CommitId, RunId, RunKey, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
@@ -136,16 +136,24 @@ pub(super) async fn runs_are_listed_in_pages(tested: BackendUnderTest) {
 pub(super) async fn a_stale_run_is_found_once(tested: BackendUnderTest) {
     let (backend, run, ended) = (&tested.backend, key("w", "r"), key("w", "ended"));
     let revision = backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
-    let write = SnapshotWrite { status: Status::Completed, ..write(&ended, 0, 2, b"x") };
-    backend.commit(write).await.expect("it is written");
+    let lost = key("w", "lost");
+    for (run, status) in [(&ended, Status::Completed), (&lost, Status::Failed)] {
+        backend.commit(SnapshotWrite { status, ..write(run, 0, 2, b"x") }).await.expect("it is written");
+    }
+    backend.publish_done(&ended, Bytes::from_static(b"{}")).await.expect("it is published");
     let (young, cursor) = backend.stale(0, Timestamp(1)).await.expect("it can be asked");
     assert_eq!((young.len(), cursor), (0, 0));
     let found = wait_until("the run is stale", DEADLINE, async || {
         let (stale, cursor) = backend.stale(0, jetway_core::clock::now()).await.expect("it can be asked");
-        (!stale.is_empty()).then_some((stale, cursor))
+        (stale.len() > 1).then_some((stale, cursor))
     })
     .await;
-    assert_eq!((found.0.len(), &found.0[0].run, found.0[0].revision), (1, &run, revision));
+    assert_eq!(found.0[0], StaleRun { run, revision, ended: false });
+    // Not the run that ended and has its result.
+    assert_eq!(
+        found.0[1..].iter().map(|stale| (&stale.run, stale.ended)).collect::<Vec<_>>(),
+        [(&lost, true)]
+    );
     let (again, _) = backend.stale(found.1, jetway_core::clock::now()).await.expect("it can be asked");
     assert!(again.is_empty());
 }

@@ -2,29 +2,24 @@
 //!
 //! The stream is in the order of writing, so old snapshots come before young ones. A sweep continues where the last one
 //! stopped, and stops at the first snapshot that is young. So each snapshot is read once, and a sweep that finds nothing
-//! costs one request. A scan reads headers only, through an ephemeral consumer.
+//! costs one request.
+//!
+//! A run that ended is found if it has no result. For that, the results of the same time are read, headers only, too.
 
 use super::is_removed;
 use crate::{
-    backend::NatsBackend,
+    backend::{NatsBackend, headers::HeadersQuery},
     names::{Names, STATUS},
-    provision::ephemeral_consumer,
-    pull::{DeliveryInfo, PullRequest},
-    session::{Failure, api, direct},
+    pull::DeliveryInfo,
+    session::{Failure, direct},
 };
-use async_nats::{HeaderMap, Message, StatusCode, jetstream::consumer::DeliverPolicy};
-use futures::StreamExt as _;
-use jetway_engine::backend::{BackendError, BackendErrorKind, StaleRun};
+use async_nats::{HeaderMap, Message, jetstream::consumer::DeliverPolicy};
+use jetway_engine::backend::{BackendError, StaleRun};
 use jetway_state::{RunKey, Timestamp, run::Status};
-use std::{fmt, time::Duration};
-use tokio::time::timeout;
+use std::{collections::HashSet, ops::ControlFlow, time::Duration};
 
-/// How many headers one request reads.
-const READ_AT_ONCE: usize = 500;
-/// How many snapshots one call reads. The next call reads the rest.
-const MAX_READS: usize = 20_000;
-/// How long the server may take to send the next message.
-const NEXT_MESSAGE_WITHIN: Duration = Duration::from_secs(5);
+/// The result of a run that ended is looked for within this time of its end: a later one is found by asking for it alone.
+const RESULT_WITHIN: Duration = Duration::from_secs(30);
 
 /// The state of a scan.
 struct Scan {
@@ -34,7 +29,16 @@ struct Scan {
     position: u64,
     /// Selects runs by their status. A run without a status header is always selected.
     selects: fn(Status) -> bool,
-    found: Vec<StaleRun>,
+    found: Vec<Found>,
+}
+
+/// A snapshot that a scan selected.
+struct Found {
+    run: RunKey,
+    revision: u64,
+    ended: bool,
+    /// When it was stored, in milliseconds of the server.
+    written: u64,
 }
 
 impl NatsBackend {
@@ -50,14 +54,20 @@ impl NatsBackend {
             return Ok((Vec::new(), after));
         }
         let from = DeliverPolicy::ByStartSequence { start_sequence: after + 1 };
-        let scan = Scan {
-            before,
-            position: after,
-            selects: |status| !status.is_terminal() || status == Status::Cancelled,
-            found: Vec::new(),
-        };
-        let scan = self.scan(from, scan).await?;
-        Ok((scan.found, scan.position))
+        let scan = Scan { before, position: after, selects: |_any| true, found: Vec::new() };
+        let Scan { mut found, position, .. } = self.scan(from, scan).await?;
+        // A result that is older than results are kept is gone, and is not missing.
+        let kept_since = before.before(self.config.keep_results).0;
+        found.retain(|found| !found.ended || found.written > kept_since);
+        let mut ended = found.iter().filter(|found| found.ended);
+        if let Some(first) = ended.next() {
+            let last = ended.next_back().unwrap_or(first);
+            let published = self.published_results(first.written, last.written).await?;
+            found.retain(|found| !found.ended || !published.contains(&found.run));
+        }
+        let stale =
+            found.into_iter().map(|Found { run, revision, ended, .. }| StaleRun { run, revision, ended });
+        Ok((stale.collect(), position))
     }
 
     pub(super) async fn find_ended(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
@@ -80,59 +90,57 @@ impl NatsBackend {
         }
     }
 
-    async fn scan(&self, from: DeliverPolicy, scan: Scan) -> Result<Scan, BackendError> {
-        let name = format!("sweep_{:016x}", rand::random::<u64>());
-        let consumer = ephemeral_consumer(name.clone(), self.names.snapshots(None), from);
-        let created = api::create_consumer(&self.connection, &self.streams.runs, &consumer).await;
-        created.map_err(|failure| failure.cannot("scan the snapshots"))?;
-        let scanned = self.read_headers(&name, scan).await;
-        // The server would remove it a little later.
-        if let Err(failure) = api::delete_consumer(&self.connection, &self.streams.runs, &name).await {
-            tracing::debug!(error = %failure, "cannot remove the consumer of a scan; it expires");
-        }
-        scanned
+    /// Reads the headers of snapshots from `from` on, up to the first young one.
+    async fn scan(&self, from: DeliverPolicy, mut scan: Scan) -> Result<Scan, BackendError> {
+        let snapshots = HeadersQuery {
+            what: "the snapshots",
+            stream: &self.streams.runs,
+            subjects: self.names.snapshots(None),
+        };
+        self.read_headers(snapshots, from, &mut |delivery, message| {
+            scan.read(&self.names, delivery, message)
+        })
+        .await?;
+        Ok(scan)
     }
 
-    async fn read_headers(&self, consumer: &str, mut scan: Scan) -> Result<Scan, BackendError> {
-        let failed = |error: &dyn fmt::Display| {
-            let sentence = format!("cannot scan the snapshots: {error}");
-            BackendError::new(BackendErrorKind::Unavailable, sentence)
-        };
-        let client = &self.connection.client;
-        let inbox = client.new_inbox();
-        let mut messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
-        let mut reads = 0;
-        while reads < MAX_READS {
-            let request = PullRequest::new(READ_AT_ONCE);
-            let sent = request.send(&self.connection, &self.streams.runs, consumer, inbox.clone()).await;
-            sent.map_err(|failure| failed(&failure))?;
-            for _ in 0..READ_AT_ONCE {
-                let next = timeout(NEXT_MESSAGE_WITHIN, messages.next()).await.ok().flatten();
-                let message = next.ok_or_else(|| failed(&"the server did not reply in time"))?;
-                match message.status {
-                    None => {
-                        reads += 1;
-                        if !scan.read(&self.names, &message) {
-                            return Ok(scan);
-                        }
-                    }
-                    Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(scan),
-                    Some(_) => return Err(failed(&direct::status_text(&message))),
+    /// The runs that have a stored result, among those that ended from `first` to `last`, in milliseconds of the server.
+    async fn published_results(&self, first: u64, last: u64) -> Result<HashSet<RunKey>, BackendError> {
+        let failed = |failure: Failure| failure.cannot("look for results");
+        let margin = u64::try_from(RESULT_WITHIN.as_millis()).unwrap_or(u64::MAX);
+        let (first, last) = (first.saturating_sub(margin), last.saturating_add(margin));
+        let mut from =
+            DeliverPolicy::ByStartTime { start_time: direct::server_time(Timestamp(first)).map_err(failed)? };
+        let mut found = HashSet::new();
+        loop {
+            let results = HeadersQuery {
+                what: "the results",
+                stream: &self.streams.done,
+                subjects: self.names.results(),
+            };
+            let mut position = None;
+            self.read_headers(results, from, &mut |delivery, message| {
+                if delivery.published_millis() > last {
+                    position = None;
+                    return ControlFlow::Break(());
                 }
-            }
+                position = Some(delivery.sequence);
+                found.extend(self.names.run_of_result(&message.subject));
+                ControlFlow::Continue(())
+            })
+            .await?;
+            let Some(position) = position else { return Ok(found) };
+            from = DeliverPolicy::ByStartSequence { start_sequence: position + 1 };
         }
-        Ok(scan)
     }
 }
 
 impl Scan {
-    /// Reads the headers of one snapshot. Returns false if it is young, as are all that follow.
-    fn read(&mut self, names: &Names, message: &Message) -> bool {
-        let Some(delivery) = message.reply.as_ref().and_then(|reply| DeliveryInfo::parse(reply)) else {
-            return true;
-        };
-        if delivery.published_millis() >= self.before.0 {
-            return false;
+    /// Reads the headers of one snapshot. Breaks if it is young, as are all that follow.
+    fn read(&mut self, names: &Names, delivery: DeliveryInfo, message: &Message) -> ControlFlow<()> {
+        let written = delivery.published_millis();
+        if written >= self.before.0 {
+            return ControlFlow::Break(());
         }
         self.position = delivery.sequence;
         let none = HeaderMap::new();
@@ -142,10 +150,10 @@ impl Scan {
             && status.is_none_or(self.selects)
             && let Some(run) = names.run_of_snapshot(&message.subject)
         {
-            let cancelled = status == Some(Status::Cancelled);
-            self.found.push(StaleRun { run, revision: delivery.sequence, cancelled });
+            let ended = status.is_some_and(Status::is_terminal);
+            self.found.push(Found { run, revision: delivery.sequence, ended, written });
         }
-        true
+        ControlFlow::Continue(())
     }
 }
 

@@ -69,7 +69,7 @@ fn the_end_cancels_started_and_prevents_other_children() {
         [(recorded, Effect::PreventChild(key("c"))), (started, Effect::CancelChild(key("c")))]
     {
         let ended = control::cancel(snapshot, COMMIT, Timestamp(3)).unwrap();
-        assert_eq!(ended.effects, [Effect::PublishResult, effect]);
+        assert_eq!(ended.effects, [effect, Effect::PublishResult]);
         // Whoever comes after one that was lost finds the same in the record.
         assert_eq!(end_effects(&ended.snapshot), ended.effects);
     }
@@ -78,7 +78,7 @@ fn the_end_cancels_started_and_prevents_other_children() {
 #[test]
 fn a_child_without_a_waiting_item_must_not_start() {
     let ended = answered(recorded("c"), failed()).unwrap();
-    assert_eq!(ended.effects, [Effect::PublishResult, Effect::PreventChild(key("c"))]);
+    assert_eq!(ended.effects, [Effect::PreventChild(key("c")), Effect::PublishResult]);
     assert_eq!(end_effects(&ended.snapshot), ended.effects);
     let other = answered(recorded("c"), EncodedOutcome::Await(key("d"))).unwrap();
     assert_eq!(other.effects, [Effect::PreventChild(key("c"))]);
