@@ -7,8 +7,12 @@ use std::time::Duration;
 /// The most conflicts in a row. An ordinary fan-in has far fewer; more mean that a client misbehaves.
 pub const MAX_CONFLICTS: usize = 256;
 
-/// How many conflicts are retried without a delay: loading again takes a round trip, and the other writer is done.
-const RETRIES_WITHOUT_DELAY: usize = 3;
+/// How many conflicts are retried without a delay. Each retry is a read and a write, so it is no busy loop. A writer that
+/// waits longer than that loses again to one that never conflicts: two hosts would not share the work of one run.
+const RETRIES_WITHOUT_DELAY: usize = 32;
+
+/// The longest delay, before jitter is added. Short, for the same reason.
+const MAX_DELAY: Duration = Duration::from_millis(8);
 
 /// The result of one swap.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ pub async fn swap_until<S: Swap>(mut target: S) -> Result<S::Output, S::Error> {
 fn backoff() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(1))
-        .with_max_delay(Duration::from_millis(50))
+        .with_max_delay(MAX_DELAY)
         .with_max_times(MAX_CONFLICTS)
         .with_jitter()
         .build()
@@ -109,7 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_conflict_is_retried_on_the_latest_state() {
-        assert_eq!(swap_until(Race { conflicts: 9, loads: 0 }).await, Ok(10));
+        assert_eq!(swap_until(Race { conflicts: 99, loads: 0 }).await, Ok(100));
     }
 
     #[tokio::test(start_paused = true)]
