@@ -1,7 +1,7 @@
 //! Hosts and servers that are killed in the middle of a run.
 
 use crate::support::{
-    Collector, DEADLINE, HostProcess,
+    DEADLINE, HostProcess,
     corpus::{Counts, directory},
     jetway_json,
 };
@@ -94,27 +94,4 @@ async fn crash_p4_the_only_host_is_killed_and_another_one_comes() -> Result<()> 
     let result = result(&url, &ns).await?;
     assert!(result["steps"].as_u64() > Some(before));
     check(&result, &root)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_hosts_share_the_work_of_one_run() -> Result<()> {
-    let server = NatsServer::start().await?;
-    let (url, ns) = (server.url(), unique_namespace("share"));
-    let (_kept, root) = directory(FILES)?;
-    let collector = Collector::start().await?;
-    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
-    let one = HostProcess::start(&url, &ns, &environment).await?;
-    let two = HostProcess::start(&url, &ns, &environment).await?;
-    start(&url, &ns, &root).await?;
-    check(&result(&url, &ns).await?, &root)?;
-    let workers = wait_until("both hosts have told what they did", DEADLINE, async || {
-        let workers = collector.instances_of_run("corpus-1");
-        (workers.len() == 2).then_some(workers)
-    })
-    .await;
-    // Neither of them only took what the other had left over.
-    let (most, least) = (workers.values().max(), workers.values().min());
-    assert!(least >= Some(&(FILES / 10)), "{most:?} {least:?}");
-    drop((one, two));
-    Ok(())
 }

@@ -6,6 +6,13 @@ use jetway::{
     node, workflow,
 };
 use serde::{Deserialize, Serialize};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 /// What a run of [`Work`] does.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +21,9 @@ pub struct Job {
     pub ballast: String,
     /// How many branches.
     pub branches: u32,
+    /// How many milliseconds each branch takes.
+    #[serde(default)]
+    pub branch_millis: u64,
     /// The size of the value of each branch in bytes.
     pub branch_bytes: usize,
     /// The size of what is put into the context, in bytes.
@@ -42,6 +52,7 @@ pub struct Shared {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Leaf {
     position: u32,
+    millis: u64,
     ballast: String,
     output: (String, usize),
 }
@@ -56,6 +67,7 @@ node! {
         }
         let leaf = |position| Leaf {
             position,
+            millis: job.branch_millis,
             ballast: "b".repeat(job.branch_bytes),
             output: job.output.clone(),
         };
@@ -64,10 +76,12 @@ node! {
 }
 
 node! {
-    /// Counts itself.
-    pub struct Visit {};
+    /// Counts itself, in the run and on its host.
+    pub struct Visit { on_host: Arc<AtomicU32> };
     context = Shared; input = Leaf; output = Leaf;
     |ctx, leaf| {
+        self.on_host.fetch_add(1, Relaxed);
+        tokio::time::sleep(Duration::from_millis(leaf.millis)).await;
         ctx.visited.increment();
         Ok(Transition::Next(leaf))
     }
@@ -115,7 +129,12 @@ workflow! {
 
 /// The workflow `work`.
 pub fn work() -> Work {
-    Work { scatter: Scatter {}, visit: Visit {}, gather: Gather {} }
+    work_that_counts(&Arc::default())
+}
+
+/// The workflow `work`. Adds the branches that are executed on this host to `visits`.
+pub fn work_that_counts(visits: &Arc<AtomicU32>) -> Work {
+    Work { scatter: Scatter {}, visit: Visit { on_host: Arc::clone(visits) }, gather: Gather {} }
 }
 
 /// How a [`Grow`] run grows.
