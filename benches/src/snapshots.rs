@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use jetway_state::{
-    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
+    WorkflowName,
     run::{
         AttemptReport, Begin, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Successor, Trace, apply,
         begin,
@@ -33,6 +34,7 @@ pub fn graph() -> Graph {
 /// Never: the names are good.
 pub fn chain(context: usize) -> Snapshot {
     let (snapshot, _) = begin(Begin {
+        incarnation: Incarnation::default(),
         key: RunKey::new(
             WorkflowName::new("bench").expect("a good name"),
             RunId::new("a-run-of-some-length-0001").expect("a good id"),
@@ -76,6 +78,7 @@ pub fn fanned_out(branches: u32, bytes: usize) -> Snapshot {
 pub fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
     let item = ItemId::new(item).expect("a good id");
     AttemptReport {
+        incarnation: Incarnation::default(),
         ticket_item: item.clone(),
         item,
         node: node.to_owned(),

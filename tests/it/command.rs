@@ -31,6 +31,25 @@ async fn a_run_is_started_shown_and_listed() -> Result<()> {
 }
 
 #[tokio::test]
+async fn h1_a_run_id_that_is_used_again_gives_the_new_result() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("again"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let js = async_nats::jetstream::new(async_nats::connect(&url).await?);
+    let mut incarnations = Vec::new();
+    for (input, output) in [("0", 10), ("5", 15), ("7", 17)] {
+        let done =
+            jetway_json(&url, &ns, &["start", "chain", "--input", input, "--id", "x", "--wait"]).await?;
+        assert_eq!(done["output"], output, "{done:#}");
+        incarnations.push(done["incarnation"].as_str().map(str::to_owned));
+        // The record expires after a day, the result after a week.
+        js.get_key_value(format!("JETWAY_{ns}_RUNS")).await?.purge("chain.x").await?;
+    }
+    incarnations.dedup();
+    assert!(incarnations.len() == 3 && incarnations.iter().all(Option::is_some), "{incarnations:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_run_is_drawn_as_it_stands() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("drawn"));
     let _host = HostProcess::start(&url, &ns, &[]).await?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use jetway_engine::backend::Ticket;
 use jetway_state::{
-    CommitId, Fingerprint, Graph, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Graph, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{self, FORMAT},
     run::{
         AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, Input, Limits, RunError, RunInput,
@@ -40,6 +40,7 @@ fn key() -> RunKey {
 
 fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
     AttemptReport {
+        incarnation: incarnation(),
         item: ItemId::new(item).expect("good"),
         node: node.to_owned(),
         ticket_item: ItemId::start(),
@@ -64,6 +65,7 @@ fn sample() -> (Snapshot, Bytes) {
     };
     let (mut snapshot, _) = begin(Begin {
         key: key(),
+        incarnation: incarnation(),
         commit: CommitId { writer: 1, number: 2 },
         at: Timestamp(1_780_000_000_000),
         trace: Trace { trace_id: 3, span_id: 4, parent_id: Some(5), flags: 1, state: "a=b".to_owned() },
@@ -99,10 +101,15 @@ fn sample() -> (Snapshot, Bytes) {
     (snapshot, chunk.bytes)
 }
 
+fn incarnation() -> Incarnation {
+    Incarnation::from_random(0x0123_4567_89ab_cdef_0123)
+}
+
 fn ticket() -> Ticket {
     Ticket {
         workflow: key().workflow,
         run_id: key().run_id,
+        incarnation: incarnation(),
         node: "work".to_owned(),
         item: ItemId::branch(&ItemId::start(), 3),
         revision: 12,

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use jetway_engine::backend::Ticket;
 use jetway_state::{
-    CommitId, Fingerprint, ItemId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, WorkflowName, codec,
     run::{Begin, RunInput, Snapshot, Status, Trace, begin},
     trace::TraceHeaders,
 };
@@ -93,7 +93,7 @@ impl Host {
         seal: impl Fn(&Ticket) -> Result<Vec<u8>>,
     ) -> Result<()> {
         let ticket = ticket(run_id, item)?;
-        let subject = self.subject(&format!("work.chain.{}.{run_id}.{item}", ticket.node));
+        let subject = self.subject(&format!("work.chain.{}.{run_id}.{item}.00000000", ticket.node));
         self.store(subject, HeaderMap::new(), seal(&ticket)?).await
     }
 
@@ -162,6 +162,7 @@ fn ticket(run_id: &str, item: &str) -> Result<Ticket> {
     Ok(Ticket {
         workflow,
         run_id,
+        incarnation: Incarnation::default(),
         node: "one".to_owned(),
         item: ItemId::new(item)?,
         revision: 1,
@@ -185,6 +186,7 @@ fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
     };
     let begun = Begin {
         key: chain(run_id)?,
+        incarnation: Incarnation::default(),
         commit: CommitId { writer: 1, number: 1 },
         at: jetway_core::clock::now(),
         trace: Trace { trace_id: 1, span_id: 1, ..Trace::default() },

@@ -46,7 +46,11 @@ async fn a_drain_finishes_work_in_flight_and_accepts_no_more() {
         host.completes(run, 1).await;
     }
     assert_eq!(workflow.executions(), 2);
-    assert_eq!(backend.items_with_tickets(&waiting).await.unwrap().len(), 1, "the third ticket was taken");
+    assert_eq!(
+        backend.items_with_tickets(&waiting, None).await.unwrap().len(),
+        1,
+        "the third ticket was taken"
+    );
     assert!(!host.observe().await.worker.answered);
 }
 

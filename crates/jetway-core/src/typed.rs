@@ -95,14 +95,21 @@ where
         if let Some(limit) = task.timeout {
             ctx.set_timeout(limit);
         }
-        let scope =
-            StepScope::new(task.run, task.item.clone(), task.attempt, task.timeout, task.cancel.clone());
+        let scope = StepScope::new(
+            task.run,
+            task.incarnation,
+            task.item.clone(),
+            task.attempt,
+            task.timeout,
+            task.cancel.clone(),
+        );
         let child = Arc::new(ChildSlot::new(task.child));
         let node = self.workflow.attempt_work_item(&ctx, item);
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
         let requested_child = child.take_request().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
-        let attempt = AttemptId { item: task.item, node: task.node, number: task.attempt };
+        let Task { incarnation, item, node, attempt: number, .. } = task;
+        let attempt = AttemptId { incarnation, item, node, number };
         let EncodedAttempt { produced, context, .. } = encode(outcome, &ctx.store, &task.context, &attempt);
         Ok(AttemptResult { produced, context, cancelled, requested_child })
     }

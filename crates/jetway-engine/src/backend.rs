@@ -14,7 +14,7 @@ mod traits;
 pub use crate::api::{Api, ApiError};
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
-    DeadLetter, Delivery, HostInfo, Lease, RunsPage, RunsQuery, SnapshotWrite, StaleRun, StartDelivery,
-    StartRequest, Stored, Ticket,
+    DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
+    StartDelivery, StartRequest, Stored, Ticket,
 };
 pub use traits::{Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};

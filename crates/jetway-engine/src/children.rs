@@ -3,18 +3,25 @@
 use crate::{backend::BackendError, snapshots::Snapshots};
 use jetway_core::step::ChildResult;
 use jetway_state::{
-    RunKey,
+    ItemId, RunKey,
     run::{Snapshot, Status},
 };
 
-/// How a child run ended. `None` if it has not ended.
+/// How the child run of an item of `parent` ended. `None` if it has not ended.
 pub(crate) async fn child_end(
     snapshots: &Snapshots,
     child: &RunKey,
+    parent: &Snapshot,
+    item: &ItemId,
 ) -> Result<Option<ChildResult>, BackendError> {
     let Some((cached, _)) = snapshots.read(child).await? else {
         return Ok(Some(Err(format!("child run {child} not found: it was deleted, or its record expired"))));
     };
+    if !cached.snapshot.is_child_of(&parent.key(), parent.incarnation, item) {
+        return Ok(Some(Err(format!(
+            "run id {child} is in use by a run that is not the child of this item"
+        ))));
+    }
     Ok(end_of(child, &cached.snapshot))
 }
 

@@ -19,7 +19,7 @@ use jetway_core::{
     step::{Swap, Swapped, swap_until},
 };
 use jetway_state::{
-    Fingerprint, RunKey,
+    Fingerprint, Incarnation, RunKey,
     run::{
         Applied, Snapshot, Status,
         control::{Control, ControlResult},
@@ -110,7 +110,9 @@ impl Controller {
         child: RunKey,
     ) -> Result<Option<Committed>, BackendError> {
         let trace = parent.cached.snapshot.trace.clone();
-        let ended = tombstone(child.clone(), trace, self.snapshots.next_commit(), self.clock.now());
+        let incarnation = Incarnation::from_random(rand::random());
+        let (commit, at) = (self.snapshots.next_commit(), self.clock.now());
+        let ended = tombstone(child.clone(), incarnation, trace, commit, at);
         match self.snapshots.write(parent.build, &ended, Vec::new(), 0).await {
             Ok(revision) => {
                 let effects = end_effects(&ended);

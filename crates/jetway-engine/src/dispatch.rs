@@ -99,6 +99,7 @@ impl Dispatcher {
             self.tickets.publish(FailPoint::TicketPublished, version, tickets, 1).await?;
             fail_point(FailPoint::TicketsPublished);
         }
+        let incarnation = version.cached.snapshot.incarnation;
         for effect in effects {
             match effect {
                 Effect::PublishResult => self.publish_result(version).await?,
@@ -115,11 +116,11 @@ impl Dispatcher {
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::DropChunks(chunks) => {
-                    self.backend.drop_chunks(version.run, &chunks).await?;
+                    self.backend.drop_chunks(version.run, incarnation, &chunks).await?;
                     fail_point(FailPoint::ChunksDropped);
                 }
                 Effect::DropAllChunks => {
-                    self.backend.drop_all_chunks(version.run).await?;
+                    self.backend.drop_all_chunks(version.run, incarnation).await?;
                     fail_point(FailPoint::ChunksDropped);
                 }
             }

@@ -66,7 +66,7 @@ impl Engine {
     /// # Errors
     /// See [`StartError`]. The run does not exist then, or it exists already and is unchanged.
     pub async fn start(&self, request: StartRequest) -> Result<RunKey, StartError> {
-        self.starter.start(request).await.map(|(run, _started_at)| run)
+        self.starter.start(request).await.map(|(run, _incarnation)| run)
     }
 
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.

@@ -36,9 +36,9 @@ pub(crate) async fn load_item(
     let mut from: Vec<u64> = item.from_span.into_iter().collect();
     let input = match &item.input {
         Input::One(Payload::Inline(bytes)) => TaskInput::One(bytes.clone()),
-        Input::One(Payload::Chunk(chunk)) => TaskInput::One(item_in(snapshots, run, *chunk).await?),
+        Input::One(Payload::Chunk(chunk)) => TaskInput::One(item_in(snapshots, run, snapshot, *chunk).await?),
         Input::Gathered(arrivals) => {
-            let arrived = load_arrivals(snapshots, run, arrivals).await?;
+            let arrived = load_arrivals(snapshots, run, snapshot, arrivals).await?;
             from.extend(arrived.iter().filter_map(|arrival| arrival.span));
             TaskInput::Gathered(Arrival::in_order(arrived))
         }
@@ -70,13 +70,18 @@ async fn load_branch(
     }
     let missing = || missing(run, &format!("the input of item {id}"));
     let chunk = fan_out.branches.chunk_of(position).ok_or_else(missing)?;
-    let entries = snapshots.chunk(run, chunk).await?;
+    let entries = snapshots.chunk(run, snapshot.incarnation, chunk).await?;
     let (node, payload) = branch_at(&entries, position).ok_or_else(missing)?;
     Ok(Some(ReadyItem { node: node.to_owned(), input: TaskInput::One(payload.clone()), from }))
 }
 
-async fn item_in(snapshots: &Snapshots, run: &RunKey, chunk: ChunkRef) -> Result<Bytes, BackendError> {
-    let entries = snapshots.chunk(run, chunk).await?;
+async fn item_in(
+    snapshots: &Snapshots,
+    run: &RunKey,
+    snapshot: &Snapshot,
+    chunk: ChunkRef,
+) -> Result<Bytes, BackendError> {
+    let entries = snapshots.chunk(run, snapshot.incarnation, chunk).await?;
     match entries.first() {
         Some(ChunkEntry::Item(bytes)) => Ok(bytes.clone()),
         _ => Err(missing(run, "the input of an item")),
@@ -87,13 +92,16 @@ async fn item_in(snapshots: &Snapshots, run: &RunKey, chunk: ChunkRef) -> Result
 async fn load_arrivals(
     snapshots: &Snapshots,
     run: &RunKey,
+    snapshot: &Snapshot,
     arrivals: &Arrivals,
 ) -> Result<Vec<Arrival>, BackendError> {
     let mut all = arrivals.inline.clone();
     for chunk in &arrivals.chunks {
-        all.extend(snapshots.chunk(run, *chunk).await?.iter().filter_map(|entry| match entry {
-            ChunkEntry::Arrival(arrival) => Some(arrival.clone()),
-            ChunkEntry::Branch { .. } | ChunkEntry::Item(_) => None,
+        all.extend(snapshots.chunk(run, snapshot.incarnation, *chunk).await?.iter().filter_map(|entry| {
+            match entry {
+                ChunkEntry::Arrival(arrival) => Some(arrival.clone()),
+                ChunkEntry::Branch { .. } | ChunkEntry::Item(_) => None,
+            }
         }));
     }
     if all.len() != arrivals.count as usize {
@@ -134,7 +142,7 @@ async fn node_in_chunk(
     let Some(chunk) = fan_out.and_then(|fan_out| fan_out.branches.chunk_of(position)) else {
         return Ok(None);
     };
-    let entries = snapshots.chunk(run, chunk).await?;
+    let entries = snapshots.chunk(run, snapshot.incarnation, chunk).await?;
     Ok(branch_at(&entries, position).map(|(node, _)| node.to_owned()))
 }
 

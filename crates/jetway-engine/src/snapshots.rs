@@ -14,7 +14,7 @@ use crate::{
 use cache::RunCache;
 use chunks::{ChunkCache, Entries};
 use jetway_state::{
-    CommitId, Fingerprint, RunKey, codec,
+    CommitId, Fingerprint, Incarnation, RunKey, codec,
     run::{Chunk, ChunkRef, Effect, Limits, Snapshot, TicketFor},
 };
 use std::sync::{
@@ -148,8 +148,13 @@ impl Snapshots {
     }
 
     /// The entries of a chunk.
-    pub(crate) async fn chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Entries, BackendError> {
-        self.chunks.read(run, chunk).await
+    pub(crate) async fn chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Entries, BackendError> {
+        self.chunks.read(run, incarnation, chunk).await
     }
 
     /// Writes a snapshot over the revision `expected`; 0 means that the run must not exist. Returns the new revision.
@@ -175,8 +180,10 @@ impl Snapshots {
             let ((part, _), bytes) = (snapshot.largest_part(), bytes.len());
             tracing::warn!(%run, bytes, limit = max, "snapshot is larger than half of its limit, mostly because of its {part}");
         }
-        let (commit, status, awaited) = (snapshot.commit, snapshot.status, snapshot.parent.is_some());
-        self.backend.commit(SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks }).await
+        let Snapshot { incarnation, commit, status, .. } = *snapshot;
+        let awaited = snapshot.parent.is_some();
+        let write = SnapshotWrite { run, incarnation, commit, expected, status, awaited, bytes, chunks };
+        self.backend.commit(write).await
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 use jetway_core::{clock::Clock, step::AnyWorkflow};
 use jetway_state::{
-    RunId, RunKey, Timestamp,
+    Incarnation, RunId, RunKey,
     run::{Begin, Parent, RunInput, begin, offload},
     trace::TraceHeaders,
 };
@@ -61,24 +61,24 @@ impl Starter {
         Self { backend, registry, snapshots, tickets, clock, tracer }
     }
 
-    /// Starts a run. Returns its key and the time of its start, which is earlier if the run existed.
-    pub(crate) async fn start(&self, request: StartRequest) -> Result<(RunKey, Timestamp), StartError> {
+    /// Starts a run. Returns its key and its incarnation, also if the run existed.
+    pub(crate) async fn start(&self, request: StartRequest) -> Result<(RunKey, Incarnation), StartError> {
         let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
             StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        let started_at = match self.create(&*workflow, &run, input.clone(), &request.trace, None).await {
-            Ok(started_at) => {
+        let incarnation = match self.create(&*workflow, &run, input.clone(), &request.trace, None).await {
+            Ok(incarnation) => {
                 fail_point(FailPoint::StartTicketed);
-                started_at
+                incarnation
             }
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 self.join_existing(&*workflow, &run, &input).await?
             }
             Err(error) => return Err(error),
         };
-        Ok((run, started_at))
+        Ok((run, incarnation))
     }
 
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
@@ -87,7 +87,7 @@ impl Starter {
         let StartDelivery { request, lease, original, .. } = delivery;
         fail_point(FailPoint::StartTaken);
         let outcome = match self.start(request).await {
-            Ok((run, _started_at)) => StartOutcome::Started(run),
+            Ok((run, _incarnation)) => StartOutcome::Started(run),
             Err(StartError::Backend(error)) if error.is_retryable() => return StartOutcome::Abandoned(error),
             Err(error) => {
                 tracing::warn!(workflow = %original.workflow, why = error.why(), %error, "start refused: moving its message to the dead letters");
@@ -109,7 +109,7 @@ impl Starter {
         }
     }
 
-    /// Writes the first snapshot of a run and publishes its first ticket.
+    /// Writes the first snapshot of a new incarnation of a run and publishes its first ticket.
     async fn create(
         &self,
         workflow: &dyn AnyWorkflow,
@@ -117,10 +117,11 @@ impl Starter {
         input: RunInput,
         trace: &TraceHeaders,
         parent: Option<Parent>,
-    ) -> Result<Timestamp, StartError> {
+    ) -> Result<Incarnation, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let trace = self.tracer.begin(trace);
-        let (mut snapshot, ticket) = begin(Begin { key: run.clone(), commit, at, trace, input });
+        let incarnation = Incarnation::from_random(rand::random());
+        let (mut snapshot, ticket) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
         let chunks =
@@ -131,7 +132,7 @@ impl Starter {
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);
         self.tickets.publish_batch(RunVersion { run, build, cached: &cached }, vec![ticket], 1).await?;
-        Ok(at)
+        Ok(incarnation)
     }
 
     /// The run exists: this is a redelivery, or another client chose the same id. The coordinator may have crashed between
@@ -141,7 +142,7 @@ impl Starter {
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
         input: &RunInput,
-    ) -> Result<Timestamp, StartError> {
+    ) -> Result<Incarnation, StartError> {
         let Some(cached) = self.snapshots.load(run).await? else {
             let message = format!("run {run} was deleted while it was being started");
             return Err(BackendError::new(BackendErrorKind::Unavailable, message).into());
@@ -150,7 +151,7 @@ impl Starter {
             return Err(StartError::OtherInput(run.clone()));
         }
         self.publish_first_again(workflow, run, &cached).await?;
-        Ok(cached.snapshot.started_at)
+        Ok(cached.snapshot.incarnation)
     }
 
     /// Publishes the first ticket of a run again, unless a step was committed.

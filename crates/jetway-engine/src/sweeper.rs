@@ -17,7 +17,7 @@ use crate::{
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Timestamp,
-    run::{Effect, Status, TicketFor, end_effects},
+    run::{Effect, Status, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
 use std::{sync::Arc, time::Duration};
@@ -158,7 +158,7 @@ impl Sweep {
         }
         let mut effects = end_effects(snapshot);
         // Clients have seen a result that is stored.
-        if self.backend.done(run, snapshot.started_at, Duration::ZERO).await?.is_some() {
+        if self.backend.done(run, WantedResult::Of(snapshot.incarnation), Duration::ZERO).await?.is_some() {
             effects.retain(|effect| *effect != Effect::PublishResult);
         }
         self.dispatcher.carry_out(RunVersion { run, build, cached: &cached }, Vec::new(), effects).await

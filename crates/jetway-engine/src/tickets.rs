@@ -60,6 +60,7 @@ impl Tickets {
             let ticket = Ticket {
                 workflow: run.workflow.clone(),
                 run_id: run.run_id.clone(),
+                incarnation: cached.snapshot.incarnation,
                 node,
                 item,
                 revision: cached.revision,
@@ -84,10 +85,11 @@ impl Tickets {
         cached: &CachedSnapshot,
         parent: Parent,
     ) -> Result<(), BackendError> {
-        let Parent { run, item, node, build } = parent;
+        let Parent { run, incarnation, item, node, build } = parent;
         let ticket = Ticket {
             workflow: run.workflow,
             run_id: run.run_id,
+            incarnation,
             node,
             item,
             // A cached snapshot may be older than the wait of the item.
@@ -116,7 +118,7 @@ impl Tickets {
         snapshot: &Snapshot,
         acked: Option<&ItemId>,
     ) -> Result<Vec<TicketWanted>, BackendError> {
-        let existing = self.backend.items_with_tickets(run).await?;
+        let existing = self.backend.items_with_tickets(run, Some(snapshot.incarnation)).await?;
         let exists = |item: &ItemId| existing.contains(item) && acked != Some(item);
         let mut missing = Vec::new();
         for ticket in pending_tickets(snapshot) {
@@ -124,7 +126,7 @@ impl Tickets {
                 continue;
             }
             let waits = match snapshot.started_child(&ticket.item) {
-                Some(child) => child_end(&self.snapshots, child).await?.is_none(),
+                Some(child) => child_end(&self.snapshots, child, snapshot, &ticket.item).await?.is_none(),
                 None => false,
             };
             if !waits {
@@ -148,7 +150,11 @@ impl Tickets {
             return Ok(Some((cached, Vec::new())));
         }
         let latest = self.snapshots.load(run).await?;
-        let Some(cached) = latest.filter(|cached| !cached.snapshot.status.is_terminal()) else {
+        let incarnation = cached.snapshot.incarnation;
+        let is_live = |latest: &CachedSnapshot| {
+            latest.snapshot.incarnation == incarnation && !latest.snapshot.status.is_terminal()
+        };
+        let Some(cached) = latest.filter(is_live) else {
             return Ok(None);
         };
         let is_pending =

@@ -1,7 +1,7 @@
 //! The engine's side of tracing: what spans say. The `jetway` crate exports them.
 
 use jetway_state::{
-    ItemId, RunKey,
+    Incarnation, ItemId, RunKey,
     run::{Snapshot, Trace},
     trace::{TraceHeaders, trace_of},
 };
@@ -32,6 +32,8 @@ pub trait Tracer: Send + Sync + fmt::Debug {
 pub struct StepInfo<'a> {
     /// The run.
     pub run: &'a RunKey,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
     /// The trace of the run.
     pub trace: &'a Trace,
     /// The node.
@@ -64,6 +66,7 @@ impl Tracer for PlainTracer {
         let span = tracing::info_span!(
             "step",
             run = %info.run,
+            incarnation = %info.incarnation,
             node = info.node,
             item = %info.item,
             attempt = info.attempt,

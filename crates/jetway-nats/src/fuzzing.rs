@@ -17,7 +17,9 @@ use jetway_engine::{
     Control,
     backend::{DeadLetter, RunsQuery, StartRequest, Ticket},
 };
-use jetway_state::{CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName, run::ChunkRef};
+use jetway_state::{
+    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, WorkflowName, run::ChunkRef,
+};
 use serde_json::Value;
 use std::{ops::Range, time::Duration};
 
@@ -126,7 +128,11 @@ impl Decoders {
         if let Some(run) = names.run_of_snapshot(subject) {
             assert_eq!(names.snapshot(&run), subject, "a snapshot");
             let chunk = ChunkRef { commit: CommitId::default(), number: 0, bytes: 0 };
-            assert_eq!(names.run_of_snapshot(&names.chunk_part(&run, chunk, 0)), None, "a part of a chunk");
+            assert_eq!(
+                names.run_of_snapshot(&names.chunk_part(&run, Incarnation::default(), chunk, 0)),
+                None,
+                "a part of a chunk"
+            );
             parsed += 1;
         }
         if let Some(delivery) = DeliveryInfo::parse(subject) {

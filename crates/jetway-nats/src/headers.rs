@@ -1,8 +1,8 @@
 //! Reading headers, and writing text from clients into them.
 
-use crate::names::{TRACE_PARENT, TRACE_STATE};
+use crate::names::{INCARNATION, TRACE_PARENT, TRACE_STATE};
 use async_nats::{HeaderMap, HeaderName, Message, header::IntoHeaderName};
-use jetway_state::trace::TraceHeaders;
+use jetway_state::{Incarnation, trace::TraceHeaders};
 
 /// Adds W3C trace context.
 pub(crate) fn insert_trace(headers: &mut HeaderMap, trace: &TraceHeaders) {
@@ -26,6 +26,11 @@ pub(crate) fn one_line(text: &str) -> String {
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> TraceHeaders {
     let text = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str().to_owned());
     TraceHeaders { parent: text(TRACE_PARENT), state: text(TRACE_STATE) }
+}
+
+/// The incarnation that a snapshot or a result carries.
+pub(crate) fn incarnation_of(headers: &HeaderMap) -> Option<Incarnation> {
+    headers.get(INCARNATION)?.as_str().parse().ok()
 }
 
 /// The first value of a header of a message.

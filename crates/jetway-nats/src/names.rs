@@ -6,9 +6,9 @@
 //! | what | subject |
 //! |---|---|
 //! | start message | `jetway.ns.start.<workflow>` |
-//! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>` |
+//! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<incarnation>`, its first 8 characters |
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
-//! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<commit>.<number>.<part>` |
+//! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |

@@ -2,7 +2,7 @@
 //!
 //! | subject | payload and headers | reply |
 //! |---|---|---|
-//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s`, `traceparent` | `{"run_id"}`, or the result |
+//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s`, `traceparent` | `{"run_id", "incarnation"}`, or the result |
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the status of the run |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; error 409 if the run has ended |
 //! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs; `unreadable` lists those whose records cannot be decoded |

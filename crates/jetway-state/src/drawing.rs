@@ -170,7 +170,7 @@ mod tests {
         let pending: Vec<_> =
             pending.iter().map(|node| json!({ "node": node, "items": 1, "since": "" })).collect();
         serde_json::from_value(json!({
-            "run_id": "r", "workflow": "w", "status": "running", "output": null, "outputs": [],
+            "run_id": "r", "incarnation": "0000000000000000", "workflow": "w", "status": "running", "output": null, "outputs": [],
             "error": failed.map(error), "started_at": "", "finished_at": null, "steps": 3, "updated_at": "",
             "pending": pending, "handled_failures": handled.len(), "output_nodes": outputs, "trace_id": "",
             "latest_handled_failures": handled.iter().map(|node| error(node)).collect::<Vec<_>>(),

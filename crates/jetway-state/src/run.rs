@@ -38,6 +38,7 @@ mod end;
 mod fan_out;
 mod offload;
 mod recover;
+mod result_version;
 mod snapshot;
 mod tombstone;
 mod validate;
@@ -57,6 +58,7 @@ pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
 pub use offload::{ChunkEntry, Limits, offload};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
+pub use result_version::{ResultVersion, WantedResult};
 pub use snapshot::{
     HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };

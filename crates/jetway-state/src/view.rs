@@ -1,7 +1,7 @@
 //! The JSON that clients see of a run: its result and its status.
 
 use crate::{
-    ItemId, RunId, Timestamp, WorkflowName, json,
+    Incarnation, ItemId, RunId, Timestamp, WorkflowName, json,
     run::{RunError, Snapshot, Status},
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct DoneView {
     /// The run.
     pub run_id: RunId,
+    /// The identity of this start of the run id: 16 characters.
+    pub incarnation: Incarnation,
     /// The workflow.
     pub workflow: WorkflowName,
     /// The final status.
@@ -87,30 +89,6 @@ pub struct PendingView {
     pub since: String,
 }
 
-impl DoneView {
-    /// The start time of the run of a result; `None` if the JSON has none.
-    pub fn started_at(result: &[u8]) -> Option<Timestamp> {
-        #[derive(Deserialize)]
-        struct Started {
-            started_at: String,
-        }
-        let result: Started = serde_json::from_slice(result).ok()?;
-        Timestamp::parse(&result.started_at)
-    }
-
-    /// Whether a result belongs to a later run than the stored one. A run id can be used again when the record of its run has
-    /// expired, which may be before its result does. A stored message that is not a result is replaced too.
-    pub fn supersedes(result: &[u8], stored: &[u8]) -> bool {
-        Self::started_at(result).is_some_and(|new| Self::started_at(stored).is_none_or(|old| new > old))
-    }
-
-    /// Whether a result belongs to a run that started at `since` or later. If `since` is zero, a message without a start time
-    /// does too.
-    pub fn is_since(result: &[u8], since: Timestamp) -> bool {
-        Self::started_at(result).map_or(since == Timestamp::default(), |started_at| started_at >= since)
-    }
-}
-
 impl From<&RunError> for ErrorView {
     fn from(error: &RunError) -> Self {
         Self {
@@ -132,6 +110,7 @@ impl From<&Snapshot> for DoneView {
             .collect();
         Self {
             run_id: snapshot.run_id.clone(),
+            incarnation: snapshot.incarnation,
             workflow: snapshot.workflow.clone(),
             status: snapshot.status,
             output: outputs.first().cloned(),

@@ -17,6 +17,7 @@ mod children;
 mod control;
 mod engine;
 mod host;
+mod incarnations;
 mod joins;
 mod limits;
 mod pipeline;
@@ -100,8 +101,8 @@ cases! {
         a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,
         no_more_tickets_than_slots;
     starts: a_start_is_delivered_until_it_is_settled, starts_of_unknown_workflows_are_expelled;
-    results: a_result_is_kept_and_waited_for, the_first_result_stays, a_later_run_of_the_same_name_has_its_own_result,
-        what_is_no_result_makes_way_for_one, hosts_come_and_go;
+    results: a_result_is_kept_and_waited_for, the_first_result_stays, h1_a_later_run_of_the_same_name_has_its_own_result,
+        h1_without_a_record_the_later_result_stays, hosts_come_and_go;
     engine: p1_an_acknowledged_start_is_a_run, p1_a_second_start_gives_the_same_run,
         p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
         p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,
@@ -110,10 +111,12 @@ cases! {
     joins: a_join_runs_once_in_order, joins_nest, a_fan_out_of_nothing_is_joined, a_held_join_goes_on_once,
         a_bounded_node_takes_only_so_many;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,
-        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on, p5_a_result_that_was_lost_with_its_ticket_is_published,
+        p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on, h5_a_result_that_was_lost_with_its_ticket_is_published, h5_a_result_lost_just_now_is_published_in_doubt,
         p4_a_commit_that_was_overtaken_leaves_nothing_stranded,
         p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
+    incarnations: h3_an_attempt_of_an_earlier_run_commits_nothing, h3_a_ticket_of_an_earlier_run_does_nothing,
+        h2_a_run_that_is_started_again_has_other_children, h3_chunks_of_an_earlier_run_are_dropped_alone;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
     control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,

@@ -58,6 +58,7 @@ impl TicketReplay {
             let ticket = Ticket {
                 workflow: key.workflow.clone(),
                 run_id: key.run_id.clone(),
+                incarnation: snapshot.incarnation,
                 node,
                 item,
                 revision,

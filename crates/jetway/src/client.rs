@@ -19,6 +19,7 @@
 mod connection;
 mod error;
 mod options;
+mod started;
 
 pub use connection::{Client, check_streams, obsolete_streams};
 pub use error::ClientError;
@@ -29,3 +30,4 @@ pub use jetway_engine::{
 };
 pub use jetway_state::run::{DoneView, ErrorView, PendingView, Status, StatusView};
 pub use options::StartOptions;
+pub use started::{ResultOf, StartedRun};

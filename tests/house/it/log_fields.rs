@@ -15,6 +15,7 @@ use syn::{
 const FIELDS: &[&str] = &[
     // What the line is about.
     "run",
+    "incarnation",
     "workflow",
     "item",
     "node",

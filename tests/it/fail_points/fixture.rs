@@ -62,7 +62,7 @@ impl Fixture {
         let directory = self.directory.path().join(id.as_str());
         fs::create_dir_all(&directory)?;
         let input = json!({ "dir": directory, "number": number, "bytes": bytes });
-        Ok(self.client.publish_start(workflow, &input, &StartOptions::named(id)).await?)
+        Ok(self.client.publish_start(workflow, &input, &StartOptions::named(id)).await?.key)
     }
 
     /// Opens gates, at which steps of a run wait.

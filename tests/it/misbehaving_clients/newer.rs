@@ -40,7 +40,7 @@ async fn a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(2), "{runs:#}");
     // Nothing was changed or thrown away: the record is as it was, and so is the newer ticket.
     assert_eq!(host.stored(&format!("KV_JETWAY_{}_RUNS", host.ns), &key).await?, record);
-    let subject = host.subject("work.chain.one.from-tomorrow.start-1");
+    let subject = host.subject("work.chain.one.from-tomorrow.start-1.00000000");
     let kept = host.stored(&format!("JETWAY_{}_WORK", host.ns), &subject).await?;
     assert_eq!(kept[..4], newer(sealed_ticket(&ticket("from-tomorrow", "start-1")?)?)[..4]);
     host.is_idle_again().await

@@ -105,7 +105,7 @@ async fn forge(host: &Host, stranger: &mut Stranger) -> Result<()> {
             _ => ("victim", format!("start-{number}-{number}")),
         };
         let forged = stranger.ticket(ticket(run, &item)?);
-        let subject = host.subject(&format!("work.chain.one.{run}.{item}"));
+        let subject = host.subject(&format!("work.chain.one.{run}.{item}.00000000"));
         let bytes = if number % 4 == 0 { stranger.payload() } else { sealed_ticket(&forged)? };
         host.client.publish_with_headers(subject, stranger.headers(), bytes.into()).await?;
         let subject = format!("work.chain.{}.{}", stranger.word(), stranger.word());

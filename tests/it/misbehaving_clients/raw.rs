@@ -50,7 +50,7 @@ async fn p7_starts_with_unreadable_headers_become_dead_letters() -> Result<()> {
     let pid = host.process.pid();
     for (number, headers) in HEADERS.into_iter().enumerate() {
         publish(&host, &host.subject("start.chain"), headers, b"\"no number\"").await?;
-        publish(&host, &host.subject("work.chain.one.r.start"), headers, b"no ticket").await?;
+        publish(&host, &host.subject("work.chain.one.r.start.00000000"), headers, b"no ticket").await?;
         // A question that was on its way when the connection was lost would be lost as well.
         host.works_when_it_can(&format!("after-{number}")).await?;
     }

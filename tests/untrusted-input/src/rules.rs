@@ -8,8 +8,8 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use ciborium::Value;
 use jetway_state::{
-    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp,
-    WorkflowName, codec,
+    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey,
+    Timestamp, WorkflowName, codec,
     run::{
         Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome, Limits,
         Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace, apply, begin, control,
@@ -130,6 +130,7 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
     items.extend(["start", "start-1", "no-such-item"].map(|name| ItemId::new(name).expect("a good name")));
     let item = u.choose(&items)?.clone();
     Ok(AttemptReport {
+        incarnation: if u.ratio(15_u8, 16)? { snapshot.incarnation } else { Incarnation::from_random(7) },
         ticket_item: if u.arbitrary()? { item.clone() } else { u.choose(&items)?.clone() },
         item,
         node: (*u.choose(&NODES)?).to_owned(),
@@ -210,12 +211,21 @@ fn begun() -> Snapshot {
         context: Bytes::from_static(b"\xa0"),
     };
     let commit = CommitId { writer: 1, number: 2 };
-    begin(Begin { key: key("r"), commit, at: Timestamp(9), trace: Trace::default(), input }).0
+    begin(Begin {
+        key: key("r"),
+        incarnation: Incarnation::default(),
+        commit,
+        at: Timestamp(9),
+        trace: Trace::default(),
+        input,
+    })
+    .0
 }
 
 fn applied(snapshot: Snapshot, item: &str, node: &str, produced: EncodedOutcome) -> Snapshot {
     let item = ItemId::new(item).expect("a good name");
     let attempt = AttemptReport {
+        incarnation: Incarnation::default(),
         ticket_item: item.clone(),
         item,
         node: node.to_owned(),
@@ -246,7 +256,12 @@ fn child() -> Snapshot {
     let mut snapshot = applied(begun(), "start", "split", EncodedOutcome::Next(to(&["work", "work"])));
     snapshot = applied(snapshot, "start-1", "work", EncodedOutcome::Await(key("child")));
     let item = ItemId::new("start-7").expect("a good name");
-    snapshot.parent =
-        Some(Parent { run: key("parent"), item, node: "work".to_owned(), build: Fingerprint(3) });
+    snapshot.parent = Some(Parent {
+        run: key("parent"),
+        incarnation: Incarnation::default(),
+        item,
+        node: "work".to_owned(),
+        build: Fingerprint(3),
+    });
     snapshot
 }

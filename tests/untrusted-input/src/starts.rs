@@ -4,7 +4,7 @@ use jetway_core::{Transition, step::AnyWorkflow};
 use jetway_engine::{Engine, memory::MemoryBackend};
 use jetway_macros::{node, workflow};
 use jetway_state::{
-    CommitId, Error, RunId, RunKey, Timestamp,
+    CommitId, Error, Incarnation, RunId, RunKey, Timestamp,
     codec::{self, Encoding},
     json,
     run::{Begin, DoneView, Input, Limits, Payload, Snapshot, StatusView, Trace, begin, offload},
@@ -88,7 +88,14 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
     assert_eq!(input.digest(), again.digest(), "one input has two digests");
     let key = RunKey::new(ORDERS.name().clone(), RunId::new("r").expect("a run id"));
     let commit = CommitId::default();
-    let (mut snapshot, _) = begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), input });
+    let (mut snapshot, _) = begin(Begin {
+        key,
+        incarnation: Incarnation::default(),
+        commit,
+        at: Timestamp(1),
+        trace: Trace::default(),
+        input,
+    });
     let payload = snapshot.items.values().find_map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => Some(bytes.clone()),
         _ => None,

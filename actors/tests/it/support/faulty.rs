@@ -5,13 +5,16 @@ use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jetway_engine::{
     backend::{
-        BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunsPage, RunsQuery,
-        SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
-        TicketQueue,
+        BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult, RunsPage,
+        RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored,
+        Ticket, TicketQueue,
     },
     memory::MemoryBackend,
 };
-use jetway_state::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, run::ChunkRef};
+use jetway_state::{
+    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
+    run::{ChunkRef, WantedResult},
+};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
@@ -121,8 +124,12 @@ impl TicketQueue for FaultyBackend {
         }
     }
 
-    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
-        self.inner.items_with_tickets(run).await
+    async fn items_with_tickets(
+        &self,
+        run: &RunKey,
+        incarnation: Option<Incarnation>,
+    ) -> Result<BTreeSet<ItemId>, BackendError> {
+        self.inner.items_with_tickets(run, incarnation).await
     }
 
     fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
@@ -145,16 +152,26 @@ impl SnapshotStore for FaultyBackend {
         self.inner.commit(write).await
     }
 
-    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
-        self.inner.read_chunk(run, chunk).await
+    async fn read_chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError> {
+        self.inner.read_chunk(run, incarnation, chunk).await
     }
 
-    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        self.inner.drop_chunks(run, chunks).await
+    async fn drop_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError> {
+        self.inner.drop_chunks(run, incarnation, chunks).await
     }
 
-    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        self.inner.drop_all_chunks(run).await
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        self.inner.drop_all_chunks(run, incarnation).await
     }
 
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
@@ -199,10 +216,10 @@ impl Starts for FaultyBackend {
 
 #[async_trait]
 impl Results for FaultyBackend {
-    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         let fault = *self.results.lock().unwrap();
         match fault {
-            ResultFault::None => self.inner.publish_done(run, result).await,
+            ResultFault::None => self.inner.publish_done(result).await,
             ResultFault::Lost => Ok(()),
             ResultFault::Refused => Err(error(BackendErrorKind::NoRoom)),
         }
@@ -211,10 +228,10 @@ impl Results for FaultyBackend {
     async fn done(
         &self,
         run: &RunKey,
-        since: Timestamp,
+        wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.done(run, since, wait).await
+        self.inner.done(run, wanted, wait).await
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {

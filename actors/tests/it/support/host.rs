@@ -6,7 +6,7 @@ use jetway_engine::{
     Engine, EngineConfig,
     backend::{Backend, StartRequest},
 };
-use jetway_state::{RunId, RunKey, Timestamp, WorkflowName};
+use jetway_state::{RunId, RunKey, WorkflowName, run::WantedResult};
 use jetway_testing::wait_until;
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
@@ -72,7 +72,7 @@ impl Host {
 
     /// Waits for the end of a run and returns its result.
     pub(crate) async fn result(&self, run: &RunKey) -> serde_json::Value {
-        let done = self.engine.backend().done(run, Timestamp::default(), DEADLINE).await.unwrap();
+        let done = self.engine.backend().done(run, WantedResult::Latest, DEADLINE).await.unwrap();
         serde_json::from_slice(&done.unwrap_or_else(|| panic!("{run} has not ended"))).unwrap()
     }
 

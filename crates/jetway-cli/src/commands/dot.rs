@@ -117,7 +117,7 @@ mod tests {
 
     fn status() -> StatusView {
         serde_json::from_value(json!({
-            "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
+            "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "", "finished_at": null, "steps": 1, "updated_at": "",
             "pending": [{ "node": "charge", "items": 2, "since": "" }],
             "handled_failures": 0, "latest_handled_failures": [], "trace_id": "",

@@ -8,10 +8,10 @@ use crate::{
 use anyhow::Context;
 use clap::Args;
 use jetway::{
-    Client, RunId, RunKey,
-    client::{ClientError, DoneView, StartOptions, Status},
+    Client, RunId,
+    client::{ClientError, DoneView, StartOptions, StartedRun, Status},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{io::Read, path::PathBuf, time::Duration};
 
 const AFTER_HELP: &str = "\
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     match args.wait {
         Some(wait) => print_result(&client.result(&run, wait).await?, json),
         None if json => {
-            output::print_json(&json!({ "workflow": run.workflow, "run_id": run.run_id }))?;
+            output::print_json(&run)?;
             Ok(Exit::Success)
         }
         None => {
@@ -107,7 +107,7 @@ async fn start(
     workflow: &str,
     input: &Value,
     options: &StartOptions,
-) -> anyhow::Result<RunKey> {
+) -> anyhow::Result<StartedRun> {
     match client.start(workflow, input, options).await {
         Err(ClientError::NoHost { .. }) => {
             let run = client.publish_start(workflow, input, options).await?;
@@ -136,6 +136,7 @@ fn print_result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use serde_json::json;
 
     #[derive(Debug, Parser)]
     struct Line {

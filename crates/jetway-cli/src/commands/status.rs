@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_run_is_shown_with_what_it_is_waiting_for() {
         let status: StatusView = serde_json::from_value(serde_json::json!({
-            "run_id": "r-1", "workflow": "pay", "status": "running", "output": null, "outputs": [],
+            "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
             "updated_at": "2026-01-01T00:00:01.000Z",
             "pending": [

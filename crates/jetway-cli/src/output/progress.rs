@@ -112,7 +112,7 @@ mod tests {
             })
             .collect();
         serde_json::from_value(serde_json::json!({
-            "run_id": "r", "workflow": "corpus", "status": "running", "output": null, "outputs": [],
+            "run_id": "r", "incarnation": "0000000000000000", "workflow": "corpus", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": steps,
             "updated_at": "2026-01-01T00:00:00.000Z", "pending": pending, "handled_failures": handled,
             "latest_handled_failures": [], "trace_id": "0",

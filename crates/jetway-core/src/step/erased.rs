@@ -4,7 +4,7 @@ use super::child::ChildSpec;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    Error, Fingerprint, Graph, ItemId, RunKey, WorkflowName,
+    Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, WorkflowName,
     codec::Encoding,
     run::{EncodedOutcome, RunInput},
 };
@@ -50,6 +50,8 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
 pub struct Task {
     /// The run.
     pub run: RunKey,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
     /// The item.
     pub item: ItemId,
     /// Its node.

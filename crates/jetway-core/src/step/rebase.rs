@@ -64,7 +64,7 @@ pub(crate) fn rebase_context<C: Context + Merge>(
 mod tests {
     use super::*;
     use crate::Counter;
-    use jetway_state::{ItemId, Timestamp};
+    use jetway_state::{Incarnation, ItemId, Timestamp};
 
     fn attempt(
         produced: EncodedOutcome,
@@ -72,6 +72,7 @@ mod tests {
         mine: Option<&'static [u8]>,
     ) -> AttemptWithBase {
         let report = AttemptReport {
+            incarnation: Incarnation::default(),
             item: ItemId::start(),
             node: "a".to_owned(),
             ticket_item: ItemId::start(),

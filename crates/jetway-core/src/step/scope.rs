@@ -1,7 +1,7 @@
 //! The step that a node runs in, as the node sees it.
 
 use super::ChildSlot;
-use jetway_state::{ItemId, RunKey};
+use jetway_state::{Incarnation, ItemId, RunKey};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ tokio::task_local! {
 /// The step that a node runs in: its ids, attempt, deadline and cancellation. See [`step()`].
 pub struct StepScope {
     run: RunKey,
+    incarnation: Incarnation,
     item: ItemId,
     attempt: u32,
     limit: Option<Duration>,
@@ -29,6 +30,7 @@ pub struct StepScope {
 impl StepScope {
     pub(crate) fn new(
         run: RunKey,
+        incarnation: Incarnation,
         item: ItemId,
         attempt: u32,
         timeout: Option<Duration>,
@@ -37,6 +39,7 @@ impl StepScope {
         let outer = step().map(|outer| outer.idempotency_key());
         Self {
             run,
+            incarnation,
             item,
             attempt,
             limit: timeout,
@@ -61,6 +64,7 @@ impl StepScope {
         let parts = self.parts.iter().copied().chain([position]).collect();
         Self {
             run: self.run.clone(),
+            incarnation: self.incarnation,
             item: self.item.clone(),
             attempt: self.attempt,
             limit: self.limit,
@@ -77,6 +81,11 @@ impl StepScope {
         &self.run
     }
 
+    /// The identity of this start of the run id: a run id can be used again when its record has expired.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// The id of the work item. It is the same for every attempt at it.
     pub fn item_id(&self) -> &ItemId {
         &self.item
@@ -88,7 +97,7 @@ impl StepScope {
     }
 
     /// A key for calls to other systems. It is the same for every attempt at this step, so a system that ignores a
-    /// second call with the same key executes the call once.
+    /// second call with the same key executes the call once. A run that is started again under its id has other keys.
     ///
     /// A step of a workflow within a step (see [`CompositeNode`](crate::CompositeNode)) has the key of the outer step
     /// as a prefix. The rest depends on the input of the inner run, so it is the same for a repeated attempt. Each
@@ -96,7 +105,7 @@ impl StepScope {
     pub fn idempotency_key(&self) -> String {
         let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
         let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();
-        format!("{outer}{}/{}{parts}", self.run, self.item)
+        format!("{outer}{}/{}/{}{parts}", self.run, self.incarnation, self.item)
     }
 
     /// The time at which the attempt is stopped; `None` where it has no time limit.

@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use jetway_state::{
-    CommitId, Error, Graph, ItemId, RunId, RunKey, WorkflowName,
+    CommitId, Error, Graph, Incarnation, ItemId, RunId, RunKey, WorkflowName,
     run::{AttemptId, Begin, Input, Item, Payload, RunInput, Snapshot, apply, begin, pending_tickets},
     trace::{TraceHeaders, trace_of},
 };
@@ -39,11 +39,12 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
     input: W::Input,
 ) -> Result<W::Output, Error> {
     let input = run_input_of(workflow.start_work_item(input), Bytes::new())?;
-    let id = match step() {
-        Some(_) => id_within_step(&input),
-        None => Uuid::new_v4().simple().to_string(),
+    let (id, incarnation) = match step() {
+        // A repeated attempt at the outer step runs the same inner run.
+        Some(_) => (id_within_step(&input), Incarnation::default()),
+        None => (Uuid::new_v4().simple().to_string(), Incarnation::from_random(rand::random())),
     };
-    let mut run = LocalRun::begin_with(workflow, input, &id, ctx);
+    let mut run = LocalRun::begin_with(workflow, input, &id, incarnation, ctx);
     while run.step(ctx).await? {}
     run.output()
 }
@@ -56,15 +57,22 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         id: &str,
         ctx: &WorkflowCtx<C>,
     ) -> Result<Self, Error> {
-        Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id, ctx))
+        let incarnation = Incarnation::from_random(rand::random());
+        Ok(Self::begin_with(workflow, run_input_of(item, Bytes::new())?, id, incarnation, ctx))
     }
 
-    fn begin_with(workflow: &'a W, input: RunInput, id: &str, ctx: &WorkflowCtx<C>) -> Self {
+    fn begin_with(
+        workflow: &'a W,
+        input: RunInput,
+        id: &str,
+        incarnation: Incarnation,
+        ctx: &WorkflowCtx<C>,
+    ) -> Self {
         // No subject and no key is made of these names, so any text is accepted.
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let (commit, at) = (CommitId::default(), ctx.clock().now());
-        let (snapshot, _) = begin(Begin { key, commit, at, trace, input });
+        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
         Self::continue_from(workflow, snapshot, &VecDeque::new())
     }
 
@@ -120,8 +128,14 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             return Ok(!self.snapshot.status.is_terminal());
         };
         let node = item.node();
-        let scope =
-            StepScope::new(self.snapshot.key(), id.clone(), 1, ctx.timeout(), ctx.cancel_token().clone());
+        let scope = StepScope::new(
+            self.snapshot.key(),
+            self.snapshot.incarnation,
+            id.clone(),
+            1,
+            ctx.timeout(),
+            ctx.cancel_token().clone(),
+        );
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {
                 // The item stays pending, so that a run that is resumed executes it again.
@@ -130,7 +144,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             }
             outcome => outcome,
         };
-        let attempt = AttemptId { item: id.clone(), node, number: 1 };
+        let attempt = AttemptId { incarnation: self.snapshot.incarnation, item: id.clone(), node, number: 1 };
         let produced = encode_outcome(outcome, &attempt)?;
         let attempt = attempt.report(id, ctx.clock().now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {

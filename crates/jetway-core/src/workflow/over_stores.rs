@@ -18,7 +18,7 @@ use crate::{
     workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
-    CommitId, Error, ItemId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Error, Incarnation, ItemId, RunId, RunKey, WorkflowName, codec,
     run::{Begin, begin},
     trace::{TraceHeaders, trace_of},
 };
@@ -53,6 +53,7 @@ where
     let digest = input.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
+        incarnation: Incarnation::from_random(rand::random()),
         commit: CommitId::default(),
         at: ctx.clock().now(),
         trace: trace_of(&TraceHeaders::default(), 1, 1),

@@ -2,7 +2,7 @@
 
 use crate::backend::RunsPage;
 use jetway_state::{
-    Graph, RunId, RunKey, WorkflowName,
+    Graph, Incarnation, RunId, RunKey, WorkflowName,
     run::{Snapshot, Status},
     view::DoneView,
 };
@@ -18,6 +18,8 @@ pub enum StartAnswer {
     Started {
         /// The run.
         run_id: RunId,
+        /// The identity of this start of the run id.
+        incarnation: Incarnation,
     },
 }
 
@@ -51,6 +53,8 @@ pub struct RunSummary {
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
+    /// The identity of this start of the run id.
+    pub incarnation: Incarnation,
     /// Its status.
     pub status: Status,
     /// Number of committed steps.
@@ -68,6 +72,7 @@ impl From<&Snapshot> for RunSummary {
         Self {
             workflow: snapshot.workflow.clone(),
             run_id: snapshot.run_id.clone(),
+            incarnation: snapshot.incarnation,
             status: snapshot.status,
             steps: snapshot.steps,
             pending: snapshot.pending(),

@@ -4,9 +4,9 @@ use super::{BackendError, BackendErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{Encoding, EnvelopeError},
-    run::{Chunk, Snapshot, Status},
+    run::{Chunk, ResultVersion, Snapshot, Status},
     trace::TraceHeaders,
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,8 @@ struct OtherRun(RunKey);
 pub struct SnapshotWrite {
     /// The run.
     pub run: RunKey,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
     /// The id that the snapshot contains: a writer that got no answer finds its own write by it.
     pub commit: CommitId,
     /// The revision to replace; 0 if the run must not exist.
@@ -82,6 +84,8 @@ pub struct Ticket {
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
+    /// The incarnation of the run. A ticket of another one is discarded.
+    pub incarnation: Incarnation,
     /// The node, for routing.
     pub node: String,
     /// The item.
@@ -157,6 +161,26 @@ pub struct StartDelivery {
     pub slot: OwnedSemaphorePermit,
     /// The original message, for the dead letters.
     pub original: DeadLetter,
+}
+
+/// The result of a run that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunResult {
+    /// The run.
+    pub run: RunKey,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// The revision of the snapshot that ended the run.
+    pub revision: u64,
+    /// The result as JSON: a [`DoneView`](jetway_state::view::DoneView).
+    pub json: Bytes,
+}
+
+impl RunResult {
+    /// What decides whether it replaces another result of the run id.
+    pub fn version(&self) -> ResultVersion {
+        ResultVersion { incarnation: self.incarnation, revision: self.revision }
+    }
 }
 
 /// A message that cannot be processed, with the reason.

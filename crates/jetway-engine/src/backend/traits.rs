@@ -1,7 +1,7 @@
 //! The traits that a backend implements.
 
 use super::{
-    BackendError, DeadLetter, Delivery, HostInfo, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
+    BackendError, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
     StartDelivery, StartRequest, Stored, Ticket,
 };
 use async_trait::async_trait;
@@ -10,7 +10,10 @@ use futures::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
-use jetway_state::{Fingerprint, ItemId, RunKey, Timestamp, WorkflowName, run::ChunkRef};
+use jetway_state::{
+    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
+    run::{ChunkRef, WantedResult},
+};
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -28,13 +31,23 @@ pub trait SnapshotStore: Send + Sync {
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError>;
 
     /// Reads a chunk; `None` if it was deleted.
-    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError>;
+    async fn read_chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError>;
 
     /// Deletes chunks.
-    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError>;
+    async fn drop_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError>;
 
-    /// Deletes all chunks of a run.
-    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError>;
+    /// Deletes all chunks of one incarnation of a run.
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError>;
 
     /// A page of runs.
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError>;
@@ -84,8 +97,12 @@ pub trait TicketQueue: Send + Sync {
         Ok(0)
     }
 
-    /// Returns the items of a run that have a ticket.
-    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError>;
+    /// Returns the items of a run that have a ticket: of one incarnation, or of all.
+    async fn items_with_tickets(
+        &self,
+        run: &RunKey,
+        incarnation: Option<Incarnation>,
+    ) -> Result<BTreeSet<ItemId>, BackendError>;
 }
 
 /// Stores start messages and delivers them to coordinators.
@@ -109,14 +126,15 @@ pub trait Starts: Send + Sync {
 /// Stores results and dead letters.
 #[async_trait]
 pub trait Results: Send + Sync {
-    /// Publishes the result of a run as JSON. The first result of a run is final; a later run with the same id replaces it.
-    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError>;
+    /// Publishes the result of a run. The first result of an incarnation is final. It replaces that of another incarnation if
+    /// the current record of the run has its incarnation, or, without a record, if its revision is later.
+    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError>;
 
-    /// Waits up to `wait` for the result of a run that started at `since` or later; `None` if it has not ended by then.
+    /// Waits up to `wait` for a result of a run; `None` if there is none by then.
     async fn done(
         &self,
         run: &RunKey,
-        since: Timestamp,
+        wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError>;
 

@@ -31,6 +31,11 @@ impl Plan {
         let mut chunks = Vec::new();
         for pending in group {
             let snapshot = latest.as_ref().unwrap_or(&cached.snapshot);
+            if pending.attempt.report.incarnation != snapshot.incarnation {
+                // It must not run again either: its item is one of an earlier run with this id.
+                outcomes.push(CommitOutcome::Discarded);
+                continue;
+            }
             let rebase = |base: &_, mine: &_, theirs: &_| workflow.rebase(base, mine, theirs);
             let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase) else {
                 outcomes.push(CommitOutcome::RunAgain);

@@ -2,7 +2,7 @@
 
 use super::Dispatcher;
 use crate::{
-    backend::{BackendError, BackendErrorKind},
+    backend::{BackendError, BackendErrorKind, RunResult},
     fail_point::{FailPoint, fail_point},
     snapshots::RunVersion,
 };
@@ -23,7 +23,9 @@ impl Dispatcher {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the result of run {run}"))
                 .caused_by(error)
         })?;
-        self.backend.publish_done(run, result.into()).await?;
+        let Snapshot { incarnation, .. } = *cached.snapshot;
+        let (run_id, json, revision) = (run.clone(), result.into(), cached.revision);
+        self.backend.publish_done(RunResult { run: run_id, incarnation, revision, json }).await?;
         fail_point(FailPoint::ResultPublished);
         self.snapshots.forget(run);
         Ok(())

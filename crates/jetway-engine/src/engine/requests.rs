@@ -8,7 +8,10 @@ use crate::{
 use async_trait::async_trait;
 use jetway_state::{
     RunId, RunKey, WorkflowName,
-    run::control::{Control, ControlResult},
+    run::{
+        WantedResult,
+        control::{Control, ControlResult},
+    },
     view::StatusView,
 };
 use std::time::Duration;
@@ -20,17 +23,17 @@ impl Api for Engine {
     }
 
     async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError> {
-        let (run, started_at) = self
+        let (run, incarnation) = self
             .starter
             .start(request)
             .await
             .map_err(|error| ApiError::new(error.code(), error.to_string()))?;
         let result = match wait {
-            Some(wait) => self.backend().done(&run, started_at, wait).await?,
+            Some(wait) => self.backend().done(&run, WantedResult::Of(incarnation), wait).await?,
             None => None,
         };
         let Some(result) = result else {
-            return Ok(StartAnswer::Started { run_id: run.run_id });
+            return Ok(StartAnswer::Started { run_id: run.run_id, incarnation });
         };
         serde_json::from_slice(&result)
             .map(StartAnswer::Ended)

@@ -1,10 +1,10 @@
 //! Results and dead letters in memory.
 
 use super::{MemoryBackend, locked};
-use crate::backend::{self, BackendError, DeadLetter};
+use crate::backend::{self, BackendError, DeadLetter, RunResult};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_state::{RunKey, Timestamp, view::DoneView};
+use jetway_state::{Incarnation, RunKey, run::WantedResult};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
@@ -14,15 +14,15 @@ use tokio::sync::Notify;
 
 #[derive(Default)]
 pub(super) struct Results {
-    done: Mutex<BTreeMap<RunKey, Bytes>>,
+    done: Mutex<BTreeMap<RunKey, RunResult>>,
     letters: Mutex<Vec<DeadLetter>>,
     changed: Notify,
 }
 
 impl Results {
-    /// The runs that have a result.
-    pub(super) fn runs(&self) -> BTreeSet<RunKey> {
-        locked(&self.done).keys().cloned().collect()
+    /// The runs that have a result, with their incarnations.
+    pub(super) fn runs(&self) -> BTreeSet<(RunKey, Incarnation)> {
+        locked(&self.done).values().map(|result| (result.run.clone(), result.incarnation)).collect()
     }
 }
 
@@ -35,11 +35,12 @@ impl MemoryBackend {
 
 #[async_trait]
 impl backend::Results for MemoryBackend {
-    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
+        let record = self.incarnation_of(&result.run);
         locked(&self.results.done)
-            .entry(run.clone())
+            .entry(result.run.clone())
             .and_modify(|stored| {
-                if DoneView::supersedes(&result, stored) {
+                if result.version().replaces(Some(stored.version()), record) {
                     stored.clone_from(&result);
                 }
             })
@@ -51,12 +52,17 @@ impl backend::Results for MemoryBackend {
     async fn done(
         &self,
         run: &RunKey,
-        since: Timestamp,
+        mut wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError> {
+        let stored = locked(&self.results.done).get(run).map(|result| result.incarnation);
+        if let Some(stored) = stored {
+            wanted = wanted.given(stored, self.incarnation_of(run));
+        }
         let found = || {
-            let result = locked(&self.results.done).get(run).cloned();
-            result.filter(|result| DoneView::is_since(result, since))
+            let results = locked(&self.results.done);
+            let result = results.get(run).filter(|result| wanted.accepts(Some(result.incarnation)));
+            result.map(|result| result.json.clone())
         };
         let deadline = tokio::time::Instant::now() + wait;
         loop {

@@ -7,7 +7,7 @@ use crate::backend::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    RunKey, Timestamp,
+    Incarnation, RunKey, Timestamp,
     run::{ChunkRef, Status},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -15,14 +15,22 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Default)]
 pub(super) struct Snapshots {
     runs: BTreeMap<RunKey, Kept>,
-    chunks: BTreeMap<(RunKey, ChunkRef), Bytes>,
+    chunks: BTreeMap<(RunKey, Incarnation, ChunkRef), Bytes>,
     revision: u64,
 }
 
 struct Kept {
     stored: Stored,
+    incarnation: Incarnation,
     status: Status,
     at: Timestamp,
+}
+
+impl MemoryBackend {
+    /// The incarnation of the current record of a run.
+    pub(super) fn incarnation_of(&self, run: &RunKey) -> Option<Incarnation> {
+        locked(&self.snapshots).runs.get(run).map(|kept| kept.incarnation)
+    }
 }
 
 #[async_trait]
@@ -50,24 +58,38 @@ impl SnapshotStore for MemoryBackend {
         kept.revision += 1;
         let revision = kept.revision;
         for chunk in write.chunks {
-            kept.chunks.insert((write.run.clone(), chunk.name), chunk.bytes);
+            kept.chunks.insert((write.run.clone(), write.incarnation, chunk.name), chunk.bytes);
         }
         let stored = Stored { run: write.run.clone(), bytes: write.bytes, revision };
-        kept.runs.insert(write.run, Kept { stored, status: write.status, at: self.clock.now() });
+        let (incarnation, status, at) = (write.incarnation, write.status, self.clock.now());
+        kept.runs.insert(write.run, Kept { stored, incarnation, status, at });
         Ok(revision)
     }
 
-    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
-        Ok(locked(&self.snapshots).chunks.get(&(run.clone(), chunk)).cloned())
+    async fn read_chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError> {
+        Ok(locked(&self.snapshots).chunks.get(&(run.clone(), incarnation, chunk)).cloned())
     }
 
-    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        locked(&self.snapshots).chunks.retain(|(of, chunk), _| of != run || !chunks.contains(chunk));
+    async fn drop_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError> {
+        let mut kept = locked(&self.snapshots);
+        for chunk in chunks {
+            kept.chunks.remove(&(run.clone(), incarnation, *chunk));
+        }
         Ok(())
     }
 
-    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        locked(&self.snapshots).chunks.retain(|(of, _), _| of != run);
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        locked(&self.snapshots).chunks.retain(|(of, owner, _), _| (of, *owner) != (run, incarnation));
         Ok(())
     }
 
@@ -111,7 +133,8 @@ impl SnapshotStore for MemoryBackend {
         let mut kept = locked(&self.snapshots);
         let Snapshots { runs, chunks, .. } = &mut *kept;
         let before = chunks.len();
-        chunks.retain(|(of, _), _| runs.get(of).is_none_or(|run| !run.status.is_terminal()));
+        let is_live = |run: &Kept, owner| run.incarnation == owner && !run.status.is_terminal();
+        chunks.retain(|(of, owner, _), _| runs.get(of).is_some_and(|run| is_live(run, *owner)));
         Ok((before - chunks.len()) as u64)
     }
 
@@ -124,7 +147,9 @@ impl SnapshotStore for MemoryBackend {
         let scanned = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
-            .filter(|(key, run)| !run.status.is_terminal() || !results.contains(*key))
+            .filter(|(key, run)| {
+                !run.status.is_terminal() || !results.contains(&((*key).clone(), run.incarnation))
+            })
             .map(|(key, run)| StaleRun {
                 run: key.clone(),
                 revision: run.stored.revision,

@@ -4,7 +4,7 @@ use super::{MemoryBackend, leases::Leases};
 use crate::backend::{BackendError, Delivery, Ticket, TicketQueue};
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
-use jetway_state::{Fingerprint, ItemId, RunKey, WorkflowName};
+use jetway_state::{Fingerprint, Incarnation, ItemId, RunKey, WorkflowName};
 use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::Semaphore;
 
@@ -14,9 +14,9 @@ pub(super) type Queue = Leases<(Ticket, Fingerprint)>;
 impl TicketQueue for MemoryBackend {
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
         for (ticket, fingerprint) in tickets {
-            let (run, item, lane) = (ticket.run(), ticket.item.clone(), ticket.workflow.to_string());
-            self.tickets
-                .add(&lane, (ticket, fingerprint), |(other, _)| other.item == item && other.run() == run);
+            let (lane, new) = (ticket.workflow.to_string(), ticket.clone());
+            let key = |ticket: &Ticket| (ticket.run(), ticket.incarnation, ticket.item.clone());
+            self.tickets.add(&lane, (ticket, fingerprint), |(other, _)| key(other) == key(&new));
         }
         Ok(())
     }
@@ -38,11 +38,16 @@ impl TicketQueue for MemoryBackend {
         .boxed())
     }
 
-    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
+    async fn items_with_tickets(
+        &self,
+        run: &RunKey,
+        incarnation: Option<Incarnation>,
+    ) -> Result<BTreeSet<ItemId>, BackendError> {
+        let is_of = |ticket: &Ticket| incarnation.is_none_or(|incarnation| ticket.incarnation == incarnation);
         let tickets = self.tickets.messages(run.workflow.as_str());
         Ok(tickets
             .into_iter()
-            .filter(|(ticket, _)| ticket.run() == *run)
+            .filter(|(ticket, _)| ticket.run() == *run && is_of(ticket))
             .map(|(ticket, _)| ticket.item)
             .collect())
     }

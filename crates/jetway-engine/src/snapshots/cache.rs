@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use jetway_state::{
-        CommitId, RunId, Timestamp, WorkflowName,
+        CommitId, Incarnation, RunId, Timestamp, WorkflowName,
         run::{Begin, RunInput, Trace, begin},
     };
 
@@ -127,7 +127,8 @@ mod tests {
     fn cached(key: &RunKey, revision: u64, bytes: usize) -> CachedSnapshot {
         let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: vec![0; bytes].into() };
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-        let (snapshot, _) = begin(Begin { key: key.clone(), commit, at, trace, input });
+        let (key, incarnation) = (key.clone(), Incarnation::default());
+        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
         CachedSnapshot { snapshot: Arc::new(snapshot), revision }
     }
 

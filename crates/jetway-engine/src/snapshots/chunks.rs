@@ -3,7 +3,7 @@
 use super::locked;
 use crate::backend::{Backend, BackendError, BackendErrorKind};
 use jetway_state::{
-    RunKey, codec,
+    Incarnation, RunKey, codec,
     run::{ChunkEntry, ChunkRef},
 };
 use lru::LruCache;
@@ -33,12 +33,18 @@ impl ChunkCache {
         Self { backend, entries: Mutex::new(LruCache::new(size)) }
     }
 
-    pub(super) async fn read(&self, run: &RunKey, chunk: ChunkRef) -> Result<Entries, BackendError> {
+    pub(super) async fn read(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Entries, BackendError> {
         let name = (run.clone(), chunk);
         if let Some(entries) = locked(&self.entries).get(&name) {
             return Ok(Arc::clone(entries));
         }
-        let bytes = self.backend.read_chunk(run, chunk).await?.ok_or_else(|| missing(run, chunk))?;
+        let bytes =
+            self.backend.read_chunk(run, incarnation, chunk).await?.ok_or_else(|| missing(run, chunk))?;
         let entries = codec::decode(&bytes, "a chunk of payloads").map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("run {run}: cannot decode a chunk"))
                 .caused_by(error)

@@ -35,9 +35,11 @@ impl Starter {
         let NewChild { spec, run, parent, trace } = child;
         let workflow = &**spec.workflow();
         match self.create(workflow, run, spec.input().clone(), trace, Some(parent.clone())).await {
-            Ok(_started_at) => Ok(()),
+            Ok(_incarnation) => Ok(()),
             Err(StartError::Backend(error)) if error.is_conflict() => match self.snapshots.load(run).await? {
-                Some(cached) if cached.snapshot.is_child_of(parent) => {
+                Some(cached)
+                    if cached.snapshot.is_child_of(&parent.run, parent.incarnation, &parent.item) =>
+                {
                     self.publish_first_again(workflow, run, &cached).await
                 }
                 _ => Err(not_started(run, StartError::OtherInput(run.clone()))),
@@ -47,9 +49,11 @@ impl Starter {
     }
 }
 
-/// The start of the parent's id, and a digest of the parent's run, item and workflow.
+/// The start of the parent's id, and a digest of the parent's run, incarnation, item and workflow. A parent that is started
+/// again has other children.
 fn child_id(parent: &Parent) -> RunId {
-    RunId::fitted(&format!("{}/{}/{}", parent.run.run_id, parent.item, parent.run.workflow))
+    let Parent { run, incarnation, item, .. } = parent;
+    RunId::fitted(&format!("{}/{incarnation}/{item}/{}", run.run_id, run.workflow))
 }
 
 fn not_started(run: &RunKey, error: StartError) -> BackendError {

@@ -8,10 +8,7 @@ use crate::{
     trace::StepSpan,
 };
 use jetway_core::step::{AttemptResult, ChildResult, Task};
-use jetway_state::{
-    Timestamp,
-    run::{AttemptReport, EncodedOutcome, Parent, RunError},
-};
+use jetway_state::run::{AttemptReport, EncodedOutcome, Parent, RunError, WantedResult};
 use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +45,8 @@ impl TicketSession<'_> {
         }
         let child = result.requested_child.map(|spec| {
             let (run, item, build) = (self.run.clone(), next.item.clone(), self.workflow.fingerprint());
-            let parent = Parent { run, item, node: node.clone(), build };
+            let incarnation = next.cached.snapshot.incarnation;
+            let parent = Parent { run, incarnation, item, node: node.clone(), build };
             NewChild::new(spec, parent, &next.cached.snapshot.trace, span)
         });
         let produced = match &child {
@@ -56,6 +54,7 @@ impl TicketSession<'_> {
             Some(child) => EncodedOutcome::Await(child.run.clone()),
         };
         let report = AttemptReport {
+            incarnation: next.cached.snapshot.incarnation,
             item: next.item.clone(),
             node,
             ticket_item: self.ticket_item().clone(),
@@ -78,6 +77,7 @@ impl TicketSession<'_> {
         let ReadyItem { node, input, .. } = ready;
         let task = Task {
             run: self.run.clone(),
+            incarnation: next.cached.snapshot.incarnation,
             item: next.item.clone(),
             node: node.clone(),
             attempt: next.attempt,
@@ -87,11 +87,11 @@ impl TicketSession<'_> {
             cancel: self.cancel.child_token(),
             child,
         };
-        let (started_at, cancel) = (next.cached.snapshot.started_at, task.cancel.clone());
+        let cancel = task.cancel.clone();
         let result = tokio::select! {
             biased;
             result = self.workflow.attempt(task).instrument(span.span.clone()) => result,
-            never = self.cancel_when_ended(started_at, &cancel) => match never {},
+            never = self.cancel_when_ended(&cancel) => match never {},
         };
         result.map_err(|error| {
             let message = format!("run {}: this build cannot run node {node:?}", self.run);
@@ -111,10 +111,10 @@ impl TicketSession<'_> {
     }
 
     /// Cancels the attempt when its run has ended: its outcome would be discarded.
-    async fn cancel_when_ended(&self, started_at: Timestamp, attempt: &CancellationToken) -> Infallible {
+    async fn cancel_when_ended(&self, attempt: &CancellationToken) -> Infallible {
         sleep(WATCH_AFTER).await;
         loop {
-            match self.has_ended(started_at).await {
+            match self.has_ended().await {
                 Ok(true) => {
                     attempt.cancel();
                     return pending().await;
@@ -130,12 +130,14 @@ impl TicketSession<'_> {
 
     /// Waits for the end of the run, for a limited time. Any client may publish a message that looks like a result, so the
     /// record has to agree.
-    async fn has_ended(&self, started_at: Timestamp) -> Result<bool, BackendError> {
+    async fn has_ended(&self) -> Result<bool, BackendError> {
         let Self { worker, run, .. } = self;
-        if worker.backend.done(run, started_at, RESULT_WAIT).await?.is_none() {
+        let incarnation = self.delivery.ticket.incarnation;
+        if worker.backend.done(run, WantedResult::Of(incarnation), RESULT_WAIT).await?.is_none() {
             return Ok(false);
         }
-        Ok(worker.snapshots.load(run).await?.is_none_or(|cached| cached.snapshot.status.is_terminal()))
+        let latest = worker.snapshots.load(run).await?;
+        Ok(latest.is_none_or(|cached| !self.is_of_ticket(&cached) || cached.snapshot.status.is_terminal()))
     }
 }
 

@@ -32,6 +32,7 @@ impl TicketSession<'_> {
         })
         .await?;
         let report = AttemptReport {
+            incarnation: cached.snapshot.incarnation,
             item: next.item.clone(),
             node: child.parent.node,
             ticket_item: self.ticket_item().clone(),
@@ -64,15 +65,15 @@ impl TicketSession<'_> {
 
     async fn publish_if_ready(&self, item: &ItemId, child: Option<&RunKey>) -> Result<(), BackendError> {
         let Self { worker, run, .. } = self;
-        if let Some(child) = child
-            && child_end(&worker.snapshots, child).await?.is_none()
-        {
-            return Ok(());
-        }
         let Some((cached, build)) = worker.snapshots.read(run).await? else {
             return Ok(());
         };
-        if cached.snapshot.status != Status::Running {
+        if cached.snapshot.status != Status::Running || !self.is_of_ticket(&cached) {
+            return Ok(());
+        }
+        if let Some(child) = child
+            && child_end(&worker.snapshots, child, &cached.snapshot, item).await?.is_none()
+        {
             return Ok(());
         }
         let version = RunVersion { run, build, cached: &cached };

@@ -30,10 +30,11 @@ impl Worker {
             reason: error.to_string(),
             headers: vec![
                 ("Jetway-Run-Id".to_owned(), ticket.run_id.to_string()),
+                ("Jetway-Incarnation".to_owned(), ticket.incarnation.to_string()),
                 ("Jetway-Node".to_owned(), ticket.node.clone()),
                 ("Jetway-Item-Id".to_owned(), ticket.item.to_string()),
             ],
-            id: format!("{}/{}/{}", ticket.run(), ticket.item, ticket.revision),
+            id: format!("{}/{}/{}/{}", ticket.run(), ticket.incarnation, ticket.item, ticket.revision),
             ..DeadLetter::default()
         };
         let moved = async {

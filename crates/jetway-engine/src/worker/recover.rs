@@ -26,7 +26,8 @@ impl TicketSession<'_> {
         if self.is_only_holder(worker.clock.now()) {
             return Ok(());
         }
-        let Some(cached) = worker.snapshots.load(run).await? else {
+        let latest = worker.snapshots.load(run).await?;
+        let Some(cached) = latest.filter(|latest| self.is_of_ticket(latest)) else {
             return Ok(());
         };
         let (snapshot, version) = (&cached.snapshot, self.version(&cached));

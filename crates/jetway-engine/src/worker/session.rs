@@ -119,8 +119,17 @@ impl<'a> TicketSession<'a> {
         }
     }
 
+    /// Whether a snapshot belongs to the incarnation of the ticket. Nothing of the ticket acts on another one.
+    pub(super) fn is_of_ticket(&self, cached: &CachedSnapshot) -> bool {
+        cached.snapshot.incarnation == self.delivery.ticket.incarnation
+    }
+
     /// Makes one attempt and commits its outcome.
     async fn step(&mut self, next: PendingAttempt) -> Result<NextAction, BackendError> {
+        if !self.is_of_ticket(&next.cached) {
+            tracing::debug!(run = %self.run, "discarded a ticket of another incarnation");
+            return Ok(NextAction::Ack);
+        }
         let ready = match self.ready(&next).await {
             // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
@@ -139,14 +148,17 @@ impl<'a> TicketSession<'a> {
         };
         // A child that is not known to be started does not count: the node runs again and names it.
         let child = match snapshot.started_child(&next.item) {
-            Some(child) => match self.retry(|| child_end(&self.worker.snapshots, child)).await? {
-                None => return Ok(NextAction::Park(next.item.clone(), Some(child.clone()))),
-                end => end,
-            },
+            Some(child) => {
+                match self.retry(|| child_end(&self.worker.snapshots, child, snapshot, &next.item)).await? {
+                    None => return Ok(NextAction::Park(next.item.clone(), Some(child.clone()))),
+                    end => end,
+                }
+            }
             None => None,
         };
         let span = self.worker.tracer.step(&StepInfo {
             run: self.run,
+            incarnation: snapshot.incarnation,
             trace: &snapshot.trace,
             node: &ready.node,
             item: &next.item,

@@ -3,14 +3,21 @@
 use super::NatsBackend;
 use crate::{
     committer::{ALREADY_STORED, Condition, Write},
+    headers::incarnation_of,
+    names::REVISION,
     session::{Backoff, api},
 };
-use async_nats::{Subscriber, jetstream::message::StreamMessage};
+use async_nats::{HeaderMap, Message, Subscriber, jetstream::message::StreamMessage};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use jetway_engine::backend::{BackendError, BackendErrorKind, DeadLetter, Results};
-use jetway_state::{RunKey, Timestamp, run::DoneView};
+use jetway_engine::backend::{
+    BackendError, BackendErrorKind, DeadLetter, Results, RunResult, SnapshotStore as _,
+};
+use jetway_state::{
+    Incarnation, RunKey,
+    run::{ResultVersion, WantedResult},
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,28 +30,28 @@ const REPLACEMENTS: usize = 3;
 
 #[async_trait]
 impl Results for NatsBackend {
-    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
+    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         jetway_state::hop!("NatsBackend::publish_done");
+        let (run, version) = (&result.run, result.version());
         let subject = self.names.done(run);
         for _ in 0..REPLACEMENTS {
-            let condition = Condition::Unique(None);
-            let write = Write { subject: subject.clone().into(), payload: result.clone(), condition };
+            let condition = Condition::Result(version);
+            let write = Write { subject: subject.clone().into(), payload: result.json.clone(), condition };
             let stored = self.committers.done.write(write).await;
             if stored.map_err(|error| error.error_of(format!("the result of run {run}")))? != ALREADY_STORED {
                 return Ok(());
             }
-            // The stored result was published by an earlier attempt, or belongs to an earlier run with this id.
-            match self.latest_result(run, &subject).await? {
-                Some(stored) if DoneView::supersedes(&result, &stored.payload) => {
-                    let removed =
-                        api::delete_message(&self.connection, &self.streams.done, stored.sequence).await;
-                    removed.map_err(|failure| {
-                        failure.cannot(format!("replace the result of an earlier run {run}"))
-                    })?;
-                }
-                Some(_) => return Ok(()),
-                None => {}
+            // The stored result was published by an earlier attempt, or belongs to another incarnation.
+            let Some(stored) = self.latest_result(run, &subject).await? else { continue };
+            let stored_version = version_of(&stored.headers);
+            if stored_version.is_some_and(|stored| stored.incarnation == version.incarnation)
+                || !version.replaces(stored_version, self.recorded_incarnation(run).await?)
+            {
+                return Ok(());
             }
+            let removed = api::delete_message(&self.connection, &self.streams.done, stored.sequence).await;
+            removed
+                .map_err(|failure| failure.cannot(format!("replace the result of an earlier run {run}")))?;
         }
         let sentence =
             format!("the result of run {run} was not stored: other writers replace it all the time");
@@ -54,11 +61,11 @@ impl Results for NatsBackend {
     async fn done(
         &self,
         run: &RunKey,
-        since: Timestamp,
+        wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError> {
         let end = Instant::now() + wait;
-        let subject = self.names.done(run);
+        let mut awaited = AwaitedResult { backend: self, run, subject: self.names.done(run), wanted };
         let mut state = self.connection.state.clone();
         state.mark_unchanged();
         let mut connects = self.connection.current_state().connects;
@@ -66,17 +73,16 @@ impl Results for NatsBackend {
         // and stored after the first read. Therefore the result is read again after growing delays.
         let mut results = match wait.is_zero() {
             true => None,
-            false => Some(self.subscribe_to_result(run, &subject).await?),
+            false => Some(awaited.subscribe().await?),
         };
-        let mut found = self.stored_result(run, &subject, since).await?;
+        let mut found = awaited.stored().await?;
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         let mut next_read = Instant::now() + backoff.next_delay();
         while found.is_none() {
             let Some(results) = results.as_mut() else { break };
             tokio::select! {
                 message = results.next() => {
-                    let result = message.ok_or_else(|| closed(run))?.payload;
-                    found = DoneView::is_since(&result, since).then_some(result);
+                    found = awaited.received(message.ok_or_else(|| closed(run))?);
                 }
                 changed = state.changed() => {
                     changed.map_err(|_closed| closed(run))?;
@@ -84,11 +90,11 @@ impl Results for NatsBackend {
                     if current != connects {
                         // What was published while there was no connection was not received.
                         connects = current;
-                        found = self.stored_result(run, &subject, since).await?;
+                        found = awaited.stored().await?;
                     }
                 }
                 () = sleep_until(next_read.min(end)) => {
-                    found = self.stored_result(run, &subject, since).await?;
+                    found = awaited.stored().await?;
                     if next_read >= end {
                         break;
                     }
@@ -104,12 +110,43 @@ impl Results for NatsBackend {
     }
 }
 
-impl NatsBackend {
-    async fn subscribe_to_result(&self, run: &RunKey, subject: &str) -> Result<Subscriber, BackendError> {
-        let subscribed = self.connection.client.subscribe(subject.to_owned()).await;
-        subscribed.map_err(|error| closed(run).caused_by(error))
+/// A result that somebody waits for.
+struct AwaitedResult<'a> {
+    backend: &'a NatsBackend,
+    run: &'a RunKey,
+    subject: String,
+    wanted: WantedResult,
+}
+
+impl AwaitedResult<'_> {
+    async fn subscribe(&self) -> Result<Subscriber, BackendError> {
+        let subscribed = self.backend.connection.client.subscribe(self.subject.clone()).await;
+        subscribed.map_err(|error| closed(self.run).caused_by(error))
     }
 
+    /// The stored result, if it is the wanted one.
+    async fn stored(&mut self) -> Result<Option<Bytes>, BackendError> {
+        let Some(stored) = self.backend.latest_result(self.run, &self.subject).await? else {
+            return Ok(None);
+        };
+        let incarnation = incarnation_of(&stored.headers);
+        if let Some(incarnation) = incarnation
+            && self.wanted.needs_record()
+        {
+            let record = self.backend.recorded_incarnation(self.run).await?;
+            self.wanted = self.wanted.given(incarnation, record);
+        }
+        Ok(self.wanted.accepts(incarnation).then_some(stored.payload))
+    }
+
+    /// A message that arrived on the subject, if it is the wanted result.
+    fn received(&self, message: Message) -> Option<Bytes> {
+        let incarnation = message.headers.as_ref().and_then(incarnation_of);
+        self.wanted.accepts(incarnation).then_some(message.payload)
+    }
+}
+
+impl NatsBackend {
     async fn latest_result(
         &self,
         run: &RunKey,
@@ -119,18 +156,21 @@ impl NatsBackend {
         found.map_err(|failure| failure.cannot(format!("read the result of run {run}")))
     }
 
-    async fn stored_result(
-        &self,
-        run: &RunKey,
-        subject: &str,
-        since: Timestamp,
-    ) -> Result<Option<Bytes>, BackendError> {
-        let found = self.latest_result(run, subject).await?.map(|message| message.payload);
-        Ok(found.filter(|result| DoneView::is_since(result, since)))
+    /// The incarnation of the current record of a run.
+    async fn recorded_incarnation(&self, run: &RunKey) -> Result<Option<Incarnation>, BackendError> {
+        let Some(stored) = self.load(run).await? else { return Ok(None) };
+        Ok(Some(stored.open()?.0.incarnation))
     }
 }
 
 fn closed(run: &RunKey) -> BackendError {
     let sentence = format!("cannot wait for the result of run {run}: the connection is closed");
     BackendError::new(BackendErrorKind::Unavailable, sentence)
+}
+
+/// The version of a stored result; `None` if the message is no result.
+fn version_of(headers: &HeaderMap) -> Option<ResultVersion> {
+    let incarnation = incarnation_of(headers)?;
+    let revision = headers.get(REVISION)?.as_str().parse().ok()?;
+    Some(ResultVersion { incarnation, revision })
 }

@@ -22,7 +22,7 @@ use jetway_engine::{
     backend::{BackendError, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored},
     fail_point::{FailPoint, fail_point},
 };
-use jetway_state::{RunKey, Timestamp, run::ChunkRef};
+use jetway_state::{Incarnation, RunKey, Timestamp, run::ChunkRef};
 use std::time::Duration;
 
 #[async_trait]
@@ -39,15 +39,15 @@ impl SnapshotStore for NatsBackend {
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         jetway_state::hop!("NatsBackend::commit");
-        let SnapshotWrite { run, commit, expected, status, awaited, bytes, chunks } = write;
+        let SnapshotWrite { run, incarnation, commit, expected, status, awaited, bytes, chunks } = write;
         if !chunks.is_empty() {
-            self.write_chunks(&run, chunks).await?;
+            self.write_chunks(&run, incarnation, chunks).await?;
             fail_point(FailPoint::ChunksWritten);
         }
         let keep = self.keep_finished(awaited);
         let subject = self.names.snapshot(&run);
         let write = async |expected| {
-            let condition = Condition::Snapshot { expected, commit, status, keep };
+            let condition = Condition::Snapshot { expected, commit, incarnation, status, keep };
             let write = Write { subject: subject.clone().into(), payload: bytes.clone(), condition };
             self.committers.runs.write(write).await
         };
@@ -62,16 +62,26 @@ impl SnapshotStore for NatsBackend {
         }
     }
 
-    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
-        self.chunk(run, chunk).await
+    async fn read_chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError> {
+        self.chunk(run, incarnation, chunk).await
     }
 
-    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        self.purge_chunks(run, chunks).await
+    async fn drop_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError> {
+        self.purge_chunks(run, incarnation, chunks).await
     }
 
-    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        self.purge_all_chunks(run).await
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        self.purge_all_chunks(run, incarnation).await
     }
 
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {

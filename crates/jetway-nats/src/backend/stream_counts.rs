@@ -44,7 +44,7 @@ impl NatsBackend {
             Ok::<_, Failure>(StreamCounts {
                 starts: starts.values().sum(),
                 tickets: tickets.values().sum(),
-                chunked: runs.map(|run| run.to_string()).collect(),
+                chunked: runs.map(|(run, _)| run.to_string()).collect(),
                 dead_letters: letters.collect(),
             })
         };

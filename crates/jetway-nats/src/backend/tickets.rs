@@ -18,7 +18,7 @@ use jetway_engine::backend::{
     BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue,
 };
 use jetway_state::{
-    Fingerprint, ItemId, RunKey, Timestamp, WorkflowName,
+    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
     codec::{self, EnvelopeError},
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -101,8 +101,12 @@ impl TicketQueue for NatsBackend {
         Ok(removed)
     }
 
-    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
-        let filter = self.names.tickets_of_run(run);
+    async fn items_with_tickets(
+        &self,
+        run: &RunKey,
+        incarnation: Option<Incarnation>,
+    ) -> Result<BTreeSet<ItemId>, BackendError> {
+        let filter = self.names.tickets_of_run(run, incarnation);
         let found = api::subjects(&self.connection, &self.streams.tickets, &filter).await;
         let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
         Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject)).collect())

@@ -2,7 +2,7 @@
 
 use crate::{
     headers::insert_trace,
-    names::{COMMIT, PARTS, PRIOR_COMMITS, STATUS, TTL},
+    names::{COMMIT, INCARNATION, PARTS, PRIOR_COMMITS, REVISION, STATUS, TTL},
     session::{is_out_of_room, kind_of},
 };
 use async_nats::{
@@ -18,7 +18,11 @@ use jetway_engine::{
     backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, fail_point},
 };
-use jetway_state::{CommitId, STORE_ELSEWHERE, run::Status, trace::TraceHeaders};
+use jetway_state::{
+    CommitId, Incarnation, STORE_ELSEWHERE,
+    run::{ResultVersion, Status},
+    trace::TraceHeaders,
+};
 use std::time::Duration;
 
 /// The sequence that is returned for a unique message if its subject has a message already.
@@ -38,7 +42,7 @@ pub(crate) struct Write {
 pub(crate) enum Condition {
     /// A snapshot: stored if `expected` is the subject's latest sequence. The commit id identifies the writer. It expires
     /// after `keep` if the status is terminal.
-    Snapshot { expected: u64, commit: CommitId, status: Status, keep: Duration },
+    Snapshot { expected: u64, commit: CommitId, incarnation: Incarnation, status: Status, keep: Duration },
     /// A value of a store: stored if `expected` is the subject's latest sequence. `prior_commits` are the commits of the
     /// values before it. It expires after `keep`. `parts` is the value's size in bytes if it is stored in parts.
     StoreValue {
@@ -50,6 +54,8 @@ pub(crate) enum Condition {
     },
     /// A unique message: stored if its subject has no message. If there is one, that counts as stored.
     Unique(Option<TraceHeaders>),
+    /// A result: stored if its subject has no message.
+    Result(ResultVersion),
     /// Stored in any case. The headers make storing it twice harmless.
     Always(HeaderMap),
 }
@@ -70,10 +76,11 @@ impl Write {
     /// The headers, built for each attempt.
     pub(super) fn headers(&self) -> HeaderMap {
         match &self.condition {
-            Condition::Snapshot { expected, commit, status, keep } => {
+            Condition::Snapshot { expected, commit, incarnation, status, keep } => {
                 let mut headers = HeaderMap::new();
                 headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(*expected));
                 headers.insert(COMMIT, commit.to_string());
+                headers.insert(INCARNATION, incarnation.to_string());
                 headers.insert(STATUS, status.as_str());
                 if status.is_terminal() {
                     headers.insert(TTL, time_to_live(*keep));
@@ -103,13 +110,20 @@ impl Write {
                 }
                 headers
             }
+            Condition::Result(ResultVersion { incarnation, revision }) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+                headers.insert(INCARNATION, incarnation.to_string());
+                headers.insert(REVISION, HeaderValue::from(*revision));
+                headers
+            }
             Condition::Always(headers) => headers.clone(),
         }
     }
 
     /// Whether a message that exists already counts as stored.
     pub(super) fn is_unique(&self) -> bool {
-        matches!(self.condition, Condition::Unique(_))
+        matches!(self.condition, Condition::Unique(_) | Condition::Result(_))
     }
 }
 
@@ -182,7 +196,8 @@ mod tests {
 
     fn snapshot(status: Status) -> Write {
         let commit = CommitId { writer: 1, number: 2 };
-        let condition = Condition::Snapshot { expected: 7, commit, status, keep: Duration::from_secs(3600) };
+        let (incarnation, keep) = (Incarnation::default(), Duration::from_secs(3600));
+        let condition = Condition::Snapshot { expected: 7, commit, incarnation, status, keep };
         Write { subject: "s".into(), payload: Bytes::new(), condition }
     }
 
@@ -196,6 +211,7 @@ mod tests {
         assert_eq!(header(&headers, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE), Some("7"));
         assert_eq!(header(&headers, COMMIT), Some("00000000000000012"));
         assert_eq!(header(&headers, STATUS), Some("running"));
+        assert_eq!(header(&headers, INCARNATION), Some("0000000000000000"));
         assert_eq!(header(&headers, TTL), None);
     }
 

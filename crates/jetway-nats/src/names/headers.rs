@@ -4,6 +4,10 @@ use async_nats::HeaderName;
 
 /// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
+/// The incarnation of the run of a snapshot, a result or a dead letter.
+pub(crate) const INCARNATION: HeaderName = HeaderName::from_static("Jetway-Incarnation");
+/// On a result: the revision of the snapshot that ended the run.
+pub(crate) const REVISION: HeaderName = HeaderName::from_static("Jetway-Revision");
 /// The run's status, so that a listing need not decode the snapshot.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("Jetway-Status");
 /// The commits of a store's earlier values, the latest first. A writer that got no reply finds its own commit here, also

@@ -5,7 +5,7 @@ use jetway_engine::{
     Control,
     backend::{BackendError, BackendErrorKind, Ticket},
 };
-use jetway_state::{ItemId, RunId, RunKey, WorkflowName, run::ChunkRef};
+use jetway_state::{Incarnation, ItemId, RunId, RunKey, WorkflowName, run::ChunkRef};
 
 /// The parts of a ticket's subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct TicketTokens<'a> {
     pub(crate) node: &'a str,
     pub(crate) run_id: &'a str,
     pub(crate) item: &'a str,
+    /// The short form.
+    pub(crate) incarnation: &'a str,
 }
 
 impl TicketTokens<'_> {
@@ -23,6 +25,7 @@ impl TicketTokens<'_> {
             && self.node == ticket.node
             && self.run_id == ticket.run_id.as_str()
             && self.item == ticket.item.as_str()
+            && self.incarnation == ticket.incarnation.short()
     }
 }
 
@@ -99,8 +102,10 @@ impl Names {
     /// `Refused` if the node's name cannot be part of a subject.
     pub(crate) fn ticket(&self, ticket: &Ticket) -> Result<String, BackendError> {
         let node = subject_token("the node name", &ticket.node)?;
-        Ok(self
-            .subject("work", &[ticket.workflow.as_str(), node, ticket.run_id.as_str(), ticket.item.as_str()]))
+        let incarnation = ticket.incarnation.short();
+        let Ticket { workflow, run_id, item, .. } = ticket;
+        let tokens = [workflow.as_str(), node, run_id.as_str(), item.as_str(), incarnation.as_str()];
+        Ok(self.subject("work", &tokens))
     }
 
     /// The tickets of a workflow.
@@ -108,14 +113,15 @@ impl Names {
         self.subject("work", &[workflow.as_str(), ">"])
     }
 
-    /// The tickets of a run.
-    pub(crate) fn tickets_of_run(&self, run: &RunKey) -> String {
-        self.subject("work", &[run.workflow.as_str(), "*", run.run_id.as_str(), "*"])
+    /// The tickets of a run: of one incarnation, or of all.
+    pub(crate) fn tickets_of_run(&self, run: &RunKey, incarnation: Option<Incarnation>) -> String {
+        let incarnation = incarnation.map_or_else(|| "*".to_owned(), |incarnation| incarnation.short());
+        self.subject("work", &[run.workflow.as_str(), "*", run.run_id.as_str(), "*", &incarnation])
     }
 
     pub(crate) fn ticket_tokens<'a>(&self, subject: &'a str) -> Option<TicketTokens<'a>> {
-        let [workflow, node, run_id, item] = self.tokens("work", subject)?;
-        Some(TicketTokens { workflow, node, run_id, item })
+        let [workflow, node, run_id, item, incarnation] = self.tokens("work", subject)?;
+        Some(TicketTokens { workflow, node, run_id, item, incarnation })
     }
 
     /// The item of a ticket's subject.
@@ -141,18 +147,24 @@ impl Names {
     }
 
     /// The key of a part of a chunk.
-    pub(crate) fn chunk_part(&self, run: &RunKey, chunk: ChunkRef, part: usize) -> String {
-        format!("{}.{}.{}.{part}", self.snapshot(run), chunk.commit, chunk.number)
+    pub(crate) fn chunk_part(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+        part: usize,
+    ) -> String {
+        format!("{}.{incarnation}.{}.{}.{part}", self.snapshot(run), chunk.commit, chunk.number)
     }
 
     /// All parts of a chunk.
-    pub(crate) fn chunk_parts(&self, run: &RunKey, chunk: ChunkRef) -> String {
-        format!("{}.{}.{}.>", self.snapshot(run), chunk.commit, chunk.number)
+    pub(crate) fn chunk_parts(&self, run: &RunKey, incarnation: Incarnation, chunk: ChunkRef) -> String {
+        format!("{}.{incarnation}.{}.{}.>", self.snapshot(run), chunk.commit, chunk.number)
     }
 
-    /// All chunks of a run. The snapshot has fewer tokens, so it is not included.
-    pub(crate) fn chunks_of_run(&self, run: &RunKey) -> String {
-        format!("{}.>", self.snapshot(run))
+    /// All chunks of one incarnation of a run.
+    pub(crate) fn chunks_of_run(&self, run: &RunKey, incarnation: Incarnation) -> String {
+        format!("{}.{incarnation}.>", self.snapshot(run))
     }
 
     /// All chunks. Snapshots have fewer tokens, so they are not included.
@@ -160,11 +172,12 @@ impl Names {
         self.key(Stream::Runs, &["*", "*", ">"])
     }
 
-    /// The run of a chunk's key. `None` for the key of a snapshot.
-    pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<RunKey> {
-        let mut tokens = self.strip_key(Stream::Runs, subject)?.splitn(3, '.');
-        let (workflow, run_id, _chunk) = (tokens.next()?, tokens.next()?, tokens.next()?);
-        Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
+    /// The run of a chunk's key, and its incarnation. `None` for the key of a snapshot.
+    pub(crate) fn run_of_chunk(&self, subject: &str) -> Option<(RunKey, Incarnation)> {
+        let mut tokens = self.strip_key(Stream::Runs, subject)?.splitn(4, '.');
+        let (workflow, run_id, incarnation) = (tokens.next()?, tokens.next()?, tokens.next()?);
+        let run = RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?);
+        Some((run, incarnation.parse().ok()?))
     }
 
     /// `jetway.ns.done.<workflow>.<run_id>`
@@ -311,6 +324,7 @@ mod tests {
         Ticket {
             workflow: run().workflow,
             run_id: run().run_id,
+            incarnation: Incarnation::default(),
             node: node.to_owned(),
             item: ItemId::branch(&ItemId::start(), 3),
             revision: 1,
@@ -323,16 +337,16 @@ mod tests {
     #[test]
     fn a_ticket_subject_is_built_and_parsed() {
         let subject = names().ticket(&ticket("charge")).unwrap();
-        assert_eq!(subject, "jetway.ns.work.pay.charge.order-1.start-3");
+        assert_eq!(subject, "jetway.ns.work.pay.charge.order-1.start-3.00000000");
         let tokens = names().ticket_tokens(&subject).unwrap();
         assert!(tokens.match_ticket(&ticket("charge")));
         assert!(!tokens.match_ticket(&ticket("other")));
         assert_eq!(names().item_of_ticket(&subject), Some(ticket("charge").item));
         for foreign in [
-            "jetway.ns2.work.a.b.c.d",
-            "jetway.ns.work.a.b.c",
-            "jetway.ns.work.a.b.c.d.e",
-            "jetway.ns.work.a..c.d",
+            "jetway.ns2.work.a.b.c.d.e",
+            "jetway.ns.work.a.b.c.d",
+            "jetway.ns.work.a.b.c.d.e.f",
+            "jetway.ns.work.a..c.d.e",
         ] {
             assert_eq!(names().ticket_tokens(foreign), None, "{foreign}");
         }
@@ -353,11 +367,15 @@ mod tests {
         assert_eq!(snapshot, "$KV.JETWAY_ns_RUNS.pay.order-1");
         assert_eq!(names.run_of_snapshot(&snapshot), Some(run()));
         let chunk = ChunkRef { commit: CommitId { writer: 1, number: 2 }, number: 3, bytes: 9 };
-        let part = names.chunk_part(&run(), chunk, 4);
-        assert_eq!(part, "$KV.JETWAY_ns_RUNS.pay.order-1.00000000000000012.3.4");
+        let incarnation = Incarnation::default();
+        let part = names.chunk_part(&run(), incarnation, chunk, 4);
+        assert_eq!(part, "$KV.JETWAY_ns_RUNS.pay.order-1.0000000000000000.00000000000000012.3.4");
         assert_eq!(names.run_of_snapshot(&part), None);
-        assert_eq!(names.chunk_parts(&run(), chunk), "$KV.JETWAY_ns_RUNS.pay.order-1.00000000000000012.3.>");
-        assert_eq!(names.chunks_of_run(&run()), "$KV.JETWAY_ns_RUNS.pay.order-1.>");
+        assert_eq!(names.run_of_chunk(&part), Some((run(), incarnation)));
+        assert_eq!(names.run_of_chunk(&snapshot), None);
+        let of_run = "$KV.JETWAY_ns_RUNS.pay.order-1.0000000000000000";
+        assert_eq!(names.chunk_parts(&run(), incarnation, chunk), format!("{of_run}.00000000000000012.3.>"));
+        assert_eq!(names.chunks_of_run(&run(), incarnation), format!("{of_run}.>"));
         assert_eq!(names.snapshots(None), "$KV.JETWAY_ns_RUNS.*.*");
         assert_eq!(names.snapshots(Some(&run().workflow)), "$KV.JETWAY_ns_RUNS.pay.*");
     }

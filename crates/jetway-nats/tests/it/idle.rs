@@ -1,6 +1,6 @@
 //! An idle host uses nearly no network and no CPU.
 
-use crate::support::{FINGERPRINT, backend, config, connect, run, ticket, workflow, write};
+use crate::support::{FINGERPRINT, backend, config, connect, result, run, ticket, workflow, write};
 use futures::StreamExt as _;
 use jetway_engine::backend::{
     HostInfo, Hosts as _, Results as _, SnapshotStore as _, Starts as _, TicketQueue as _,
@@ -29,7 +29,7 @@ async fn an_idle_host_uses_no_cpu() {
     // Do everything that sets a timer.
     backend.commit(write(&run("a"), 0, "x")).await.unwrap();
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
-    backend.publish_done(&run("a"), "{}".into()).await.unwrap();
+    backend.publish_done(result(&run("a"), "{}")).await.unwrap();
     tickets.next().await.unwrap().unwrap().lease.ack().await.unwrap();
     let before = used();
     assert!(

@@ -1,18 +1,18 @@
 //! Results and dead letters.
 
-use crate::support::{DEADLINE, backend, client, heard, run};
+use crate::support::{DEADLINE, backend, client, heard, result, run};
 use async_nats::{HeaderMap, jetstream};
 use jetway_engine::backend::{DeadLetter, Results};
-use jetway_state::Timestamp;
+use jetway_state::run::WantedResult;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_result_is_read_at_once() {
     let backend = backend("done").await;
-    backend.publish_done(&run("a"), "{\"a\":1}".into()).await.unwrap();
+    backend.publish_done(result(&run("a"), "{\"a\":1}")).await.unwrap();
     for wait in [Duration::ZERO, DEADLINE] {
-        let done = backend.done(&run("a"), Timestamp::default(), wait).await.unwrap();
+        let done = backend.done(&run("a"), WantedResult::Latest, wait).await.unwrap();
         assert_eq!(done.as_deref(), Some(b"{\"a\":1}".as_slice()));
     }
 }
@@ -24,13 +24,13 @@ async fn waiting_for_a_result_returns_it() {
         .map(|number| {
             let backend = Arc::clone(&backend);
             tokio::spawn(async move {
-                backend.done(&run(&format!("r{number}")), Timestamp::default(), DEADLINE).await
+                backend.done(&run(&format!("r{number}")), WantedResult::Latest, DEADLINE).await
             })
         })
         .collect();
-    assert_eq!(backend.done(&run("r0"), Timestamp::default(), Duration::ZERO).await.unwrap(), None);
+    assert_eq!(backend.done(&run("r0"), WantedResult::Latest, Duration::ZERO).await.unwrap(), None);
     for number in 0..20 {
-        backend.publish_done(&run(&format!("r{number}")), format!("{number}").into()).await.unwrap();
+        backend.publish_done(result(&run(&format!("r{number}")), &number.to_string())).await.unwrap();
     }
     for (number, waiter) in waiters.into_iter().enumerate() {
         let done = timeout(DEADLINE, waiter).await.unwrap().unwrap().unwrap();
@@ -48,6 +48,7 @@ async fn a_result_that_was_sent_before_it_was_stored_is_found() {
         let mut all = HeaderMap::new();
         all.insert("Nats-Batch-Id", "early");
         all.insert("Nats-Batch-Sequence", number);
+        all.insert("Jetway-Incarnation", "0000000000000000");
         headers.iter().for_each(|(name, value)| all.insert(*name, *value));
         let subject = format!("jetway.{namespace}.done.{}.{run}", self::run("a").workflow);
         client.publish_with_headers(subject, all, "1".into()).await.unwrap();
@@ -56,7 +57,7 @@ async fn a_result_that_was_sent_before_it_was_stored_is_found() {
     publish("a", "1", &[]).await;
     let waiter = tokio::spawn({
         let backend = Arc::clone(&backend);
-        async move { backend.done(&run("a"), Timestamp::default(), DEADLINE).await }
+        async move { backend.done(&run("a"), WantedResult::Latest, DEADLINE).await }
     });
     tokio::pin!(waiter);
     let early = timeout(Duration::from_millis(50), &mut waiter).await;
@@ -71,7 +72,7 @@ async fn waiting_for_a_result_times_out() {
     let backend = backend("never").await;
     let start = Instant::now();
     assert_eq!(
-        backend.done(&run("a"), Timestamp::default(), Duration::from_millis(300)).await.unwrap(),
+        backend.done(&run("a"), WantedResult::Latest, Duration::from_millis(300)).await.unwrap(),
         None
     );
     assert!(start.elapsed() >= Duration::from_millis(300));
@@ -80,10 +81,10 @@ async fn waiting_for_a_result_times_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_result_of_a_run_stays() {
     let backend = backend("first").await;
-    backend.publish_done(&run("a"), "1".into()).await.unwrap();
-    backend.publish_done(&run("a"), "2".into()).await.unwrap();
+    backend.publish_done(result(&run("a"), "1")).await.unwrap();
+    backend.publish_done(result(&run("a"), "2")).await.unwrap();
     assert_eq!(
-        backend.done(&run("a"), Timestamp::default(), Duration::ZERO).await.unwrap().as_deref(),
+        backend.done(&run("a"), WantedResult::Latest, Duration::ZERO).await.unwrap().as_deref(),
         Some(b"1".as_slice())
     );
 }

@@ -1,12 +1,14 @@
 //! Lost replies: servers that are killed, restarted or frozen while writes are in flight.
 
-use crate::support::{DEADLINE, FINGERPRINT, config, config_for, connect, loaded, run, ticket, write};
+use crate::support::{
+    DEADLINE, FINGERPRINT, config, config_for, connect, loaded, result, run, ticket, write,
+};
 use futures::{StreamExt as _, stream};
 use jetway_engine::backend::{
     BackendErrorKind, Delivery, HostInfo, Hosts, Results, SnapshotStore, TicketQueue,
 };
 use jetway_nats::{Grouping, NatsBackend, WriteConfig};
-use jetway_state::{RunKey, Timestamp};
+use jetway_state::{RunKey, Timestamp, run::WantedResult};
 use jetway_testing::{NatsServer, wait_until};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -123,7 +125,7 @@ async fn lost_tickets_are_reported_and_can_be_republished() {
     server.kill().await.unwrap();
     server.restart().await.unwrap();
     timeout(DEADLINE, losses.next()).await.unwrap().unwrap();
-    let live = backend.items_with_tickets(&run("a")).await.unwrap();
+    let live = backend.items_with_tickets(&run("a"), None).await.unwrap();
     let lost = items.iter().filter(|item| !live.iter().any(|live| live.as_str() == *item)).cloned();
     publish(lost.collect()).await;
     while held.len() < TICKETS {
@@ -158,7 +160,7 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
     let backend = Arc::new(connect(config_for(&server, "restart")).await);
     let mut tickets = backend.tickets(&run("a").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
     let (waiter, waited) = (Arc::clone(&backend), run("a"));
-    let waiting = tokio::spawn(async move { waiter.done(&waited, Timestamp::default(), DEADLINE).await });
+    let waiting = tokio::spawn(async move { waiter.done(&waited, WantedResult::Latest, DEADLINE).await });
     // Poll once, so that there is a request over the connection that is about to break.
     assert!(timeout(Duration::from_millis(200), tickets.next()).await.is_err());
     server.kill().await.unwrap();
@@ -166,7 +168,7 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     let delivery = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(delivery.ticket.item.as_str(), "i1");
-    backend.publish_done(&run("a"), "{}".into()).await.unwrap();
+    backend.publish_done(result(&run("a"), "{}")).await.unwrap();
     let done = timeout(DEADLINE, waiting).await.unwrap().unwrap().unwrap();
     assert_eq!(done.as_deref(), Some(b"{}".as_slice()));
 }

@@ -9,7 +9,7 @@ use jetway_engine::{
     backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
 use jetway_nats::{NatsBackend, serve};
-use jetway_state::{RunId, WorkflowName, codec::Encoding, run::Status, view::StatusView};
+use jetway_state::{Incarnation, RunId, WorkflowName, codec::Encoding, run::Status, view::StatusView};
 use serde_json::Value;
 use std::{
     sync::{Arc, Mutex},
@@ -36,7 +36,10 @@ impl Api for Echo {
         if request.run_id == "held" {
             self.hold.notified().await;
         }
-        Ok(StartAnswer::Started { run_id: RunId::new(&request.run_id).expect("a run id") })
+        Ok(StartAnswer::Started {
+            run_id: RunId::new(&request.run_id).expect("a run id"),
+            incarnation: Incarnation::default(),
+        })
     }
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {

@@ -1,12 +1,12 @@
 //! Listings, stale runs, chunks, and the expiry of finished runs.
 
-use crate::support::{DEADLINE, backend, client, commit_id, config, connect, loaded, run, write};
+use crate::support::{DEADLINE, backend, client, commit_id, config, connect, loaded, result, run, write};
 use async_nats::jetstream;
 use bytes::Bytes;
 use jetway_engine::backend::{Results, RunsQuery, SnapshotStore, SnapshotWrite, Stored};
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning};
 use jetway_state::{
-    RunKey, Timestamp, WorkflowName,
+    Incarnation, RunKey, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
 use jetway_testing::wait_until;
@@ -28,7 +28,7 @@ async fn put_all(backend: &NatsBackend) {
         let run = run(&format!("r{number}"));
         put(backend, &run, status).await;
         if status.is_terminal() {
-            backend.publish_done(&run, Bytes::from_static(b"{}")).await.unwrap();
+            backend.publish_done(result(&run, "{}")).await.unwrap();
         }
     }
     put(backend, &other, Status::Running).await;
@@ -110,7 +110,7 @@ async fn runs_without_a_result_are_found_among_many() {
     let ended = runs.iter().enumerate().map(async |(number, run)| {
         put(&backend, run, Status::Completed).await;
         if number % 100 != 7 {
-            backend.publish_done(run, Bytes::from_static(b"{}")).await.unwrap();
+            backend.publish_done(result(run, "{}")).await.unwrap();
         }
     });
     futures::future::join_all(ended).await;
@@ -182,16 +182,22 @@ async fn chunks_of_any_size_are_read_as_they_were_written() {
     let first = SnapshotWrite { chunks: chunks.clone(), ..write(&run("a"), 0, "x") };
     let revision = backend.commit(first).await.unwrap();
     for chunk in &chunks {
-        let read = backend.read_chunk(&run("a"), chunk.name).await.unwrap();
+        let read = backend.read_chunk(&run("a"), Incarnation::default(), chunk.name).await.unwrap();
         assert!(read.as_ref() == Some(&chunk.bytes), "a chunk of {} bytes", chunk.bytes.len());
     }
-    backend.drop_chunks(&run("a"), &[chunks[2].name, chunks[4].name]).await.unwrap();
+    backend.drop_chunks(&run("a"), Incarnation::default(), &[chunks[2].name, chunks[4].name]).await.unwrap();
     for (chunk, there) in chunks.iter().zip([true, true, false, true, false]) {
-        assert_eq!(backend.read_chunk(&run("a"), chunk.name).await.unwrap().is_some(), there);
+        assert_eq!(
+            backend.read_chunk(&run("a"), Incarnation::default(), chunk.name).await.unwrap().is_some(),
+            there
+        );
     }
-    backend.drop_all_chunks(&run("a")).await.unwrap();
+    backend.drop_all_chunks(&run("a"), Incarnation::default()).await.unwrap();
     for chunk in &chunks {
-        assert_eq!(backend.read_chunk(&run("a"), chunk.name).await.unwrap(), None::<Bytes>);
+        assert_eq!(
+            backend.read_chunk(&run("a"), Incarnation::default(), chunk.name).await.unwrap(),
+            None::<Bytes>
+        );
     }
     assert_eq!(loaded(&backend, &run("a")).await, Some(("x".to_owned(), revision)));
 }
@@ -202,9 +208,12 @@ async fn removing_chunks_affects_one_run_only() {
     let (mine, other) = (chunk(100, 0), chunk(100, 0));
     backend.commit(SnapshotWrite { chunks: vec![mine.clone()], ..write(&run("a"), 0, "x") }).await.unwrap();
     backend.commit(SnapshotWrite { chunks: vec![other.clone()], ..write(&run("ab"), 0, "x") }).await.unwrap();
-    backend.drop_all_chunks(&run("a")).await.unwrap();
-    assert_eq!(backend.read_chunk(&run("a"), mine.name).await.unwrap(), None);
-    assert_eq!(backend.read_chunk(&run("ab"), other.name).await.unwrap(), Some(other.bytes));
+    backend.drop_all_chunks(&run("a"), Incarnation::default()).await.unwrap();
+    assert_eq!(backend.read_chunk(&run("a"), Incarnation::default(), mine.name).await.unwrap(), None);
+    assert_eq!(
+        backend.read_chunk(&run("ab"), Incarnation::default(), other.name).await.unwrap(),
+        Some(other.bytes)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,7 +243,10 @@ async fn a_user_without_stream_info_reads_from_the_leader() {
     let chunk = chunk(1000, 0);
     let next = SnapshotWrite { chunks: vec![chunk.clone()], ..write(&run("a"), revision, "y") };
     trusting.commit(next).await.unwrap();
-    assert_eq!(trusting.read_chunk(&run("a"), chunk.name).await.unwrap(), Some(chunk.bytes));
+    assert_eq!(
+        trusting.read_chunk(&run("a"), Incarnation::default(), chunk.name).await.unwrap(),
+        Some(chunk.bytes)
+    );
     assert_eq!(loaded(&trusting, &run("b")).await, None);
 }
 

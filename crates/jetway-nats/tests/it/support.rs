@@ -1,10 +1,11 @@
 //! What the tests share.
 
 use bytes::Bytes;
-use jetway_engine::backend::{SnapshotStore, SnapshotWrite, Ticket};
+use jetway_engine::backend::{RunResult, SnapshotStore, SnapshotWrite, Ticket};
 use jetway_nats::{NatsBackend, NatsConfig};
 use jetway_state::{
-    CommitId, Fingerprint, ItemId, Namespace, RunId, RunKey, WorkflowName, run::Status, trace::TraceHeaders,
+    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, WorkflowName, run::Status,
+    trace::TraceHeaders,
 };
 use jetway_testing::{NatsServer, shared_server, unique_namespace};
 use std::{
@@ -61,6 +62,7 @@ pub(crate) fn commit_id() -> CommitId {
 pub(crate) fn write(run: &RunKey, expected: u64, text: &str) -> SnapshotWrite {
     SnapshotWrite {
         run: run.clone(),
+        incarnation: Incarnation::default(),
         commit: commit_id(),
         expected,
         status: Status::Running,
@@ -68,6 +70,12 @@ pub(crate) fn write(run: &RunKey, expected: u64, text: &str) -> SnapshotWrite {
         bytes: Bytes::copy_from_slice(text.as_bytes()),
         chunks: Vec::new(),
     }
+}
+
+/// A result of the default incarnation.
+pub(crate) fn result(run: &RunKey, json: &str) -> RunResult {
+    let json = Bytes::copy_from_slice(json.as_bytes());
+    RunResult { run: run.clone(), incarnation: Incarnation::default(), revision: 1, json }
 }
 
 /// The text and the revision of a run.
@@ -82,6 +90,7 @@ pub(crate) fn ticket(run: &RunKey, item: &str) -> Ticket {
     Ticket {
         workflow: run.workflow.clone(),
         run_id: run.run_id.clone(),
+        incarnation: Incarnation::default(),
         node: "charge".to_owned(),
         item: ItemId::new(item).unwrap(),
         revision: 1,

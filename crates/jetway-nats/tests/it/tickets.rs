@@ -68,7 +68,7 @@ async fn a_ticket_carries_its_trace_in_headers() {
     heard(&client).await;
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     let message = timeout(DEADLINE, seen.next()).await.unwrap().unwrap();
-    assert!(message.subject.ends_with(".work.pay.charge.a.i1"), "{}", message.subject);
+    assert!(message.subject.ends_with(".work.pay.charge.a.i1.00000000"), "{}", message.subject);
     let headers = message.headers.unwrap();
     assert_eq!(headers.get("traceparent").unwrap().as_str(), "00-aa-bb-01");
     assert_eq!(headers.get("tracestate").unwrap().as_str(), "vendor=x");
@@ -84,7 +84,7 @@ async fn a_second_ticket_of_an_item_is_refused() {
             |numbers: std::ops::Range<usize>| numbers.map(|number| ticket(&run("a"), &format!("i{number}")));
         publish(&backend, twice(0..40)).await;
         publish(&backend, twice(20..60)).await;
-        let live = backend.items_with_tickets(&run("a")).await.unwrap();
+        let live = backend.items_with_tickets(&run("a"), None).await.unwrap();
         assert_eq!(live.len(), 60, "{grouping:?}");
         let mut tickets = open(&backend, 100).await;
         let mut items = BTreeSet::new();
@@ -96,7 +96,7 @@ async fn a_second_ticket_of_an_item_is_refused() {
         }
         nothing_more(&mut tickets).await;
         wait_until("there are no tickets", DEADLINE, async || {
-            backend.items_with_tickets(&run("a")).await.unwrap().is_empty()
+            backend.items_with_tickets(&run("a"), None).await.unwrap().is_empty()
         })
         .await;
         // After the acknowledgement, the item can have a ticket again.
@@ -109,9 +109,9 @@ async fn a_second_ticket_of_an_item_is_refused() {
 async fn the_items_with_tickets_of_one_run_are_listed() {
     let backend = backend("live").await;
     publish(&backend, [ticket(&run("a"), "i1"), ticket(&run("a"), "i2"), ticket(&run("ab"), "i3")]).await;
-    let live = backend.items_with_tickets(&run("a")).await.unwrap();
+    let live = backend.items_with_tickets(&run("a"), None).await.unwrap();
     assert_eq!(live.iter().map(|item| item.as_str()).collect::<Vec<_>>(), ["i1", "i2"]);
-    assert!(backend.items_with_tickets(&run("c")).await.unwrap().is_empty());
+    assert!(backend.items_with_tickets(&run("c"), None).await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +238,7 @@ async fn forge(backend: &NatsBackend, item: &str, payload: Bytes) {
     let jetstream = async_nats::jetstream::new(client().await);
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("X-Sender", "mallory");
-    let subject = format!("jetway.{}.work.pay.charge.a.{item}", backend.namespace());
+    let subject = format!("jetway.{}.work.pay.charge.a.{item}.00000000", backend.namespace());
     jetstream.publish_with_headers(subject, headers, payload).await.unwrap().await.unwrap();
 }
 
@@ -267,9 +267,9 @@ async fn an_undecodable_ticket_becomes_a_dead_letter() {
     assert_eq!(header("X-Sender"), "mallory");
     assert_eq!(header("Jetway-Why"), "undecodable-ticket");
     assert!(header("Jetway-Reason").contains("not in Jetway's format"), "{}", header("Jetway-Reason"));
-    assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1"));
+    assert!(header("Jetway-Original-Subject").ends_with(".work.pay.charge.a.i1.00000000"));
     let (_, header) = dead_letter(&backend, 2).await;
     assert!(header("Jetway-Reason").contains("item i3 of run pay/a"), "{}", header("Jetway-Reason"));
-    let live = async || backend.items_with_tickets(&run("a")).await.unwrap().len() == 1;
+    let live = async || backend.items_with_tickets(&run("a"), None).await.unwrap().len() == 1;
     wait_until("they are removed from the queue", DEADLINE, live).await;
 }

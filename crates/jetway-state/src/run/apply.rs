@@ -20,8 +20,8 @@ use finished::FinishedItem;
 
 /// Applies an attempt to a run: context, finished item, new items, output, error and status change together.
 ///
-/// `None` if the attempt is discarded: the run has ended, or the item is not pending any more because another worker committed
-/// it. Total: no record and no attempt makes it panic.
+/// `None` if the attempt is discarded: it belongs to another incarnation, the run has ended, or the item is not pending any more
+/// because another worker committed it. Total: no record and no attempt makes it panic.
 pub fn apply(
     mut snapshot: Snapshot,
     attempt: AttemptReport,
@@ -29,7 +29,7 @@ pub fn apply(
     graph: &Graph,
 ) -> Option<Applied> {
     crate::hop!("apply");
-    if snapshot.status.is_terminal() {
+    if snapshot.status.is_terminal() || snapshot.incarnation != attempt.incarnation {
         return None;
     }
     match &attempt.produced {

@@ -1,12 +1,14 @@
 //! The report of an attempt at a work item, encoded.
 
 use super::snapshot::RunError;
-use crate::{ItemId, RunKey, Timestamp};
+use crate::{Incarnation, ItemId, RunKey, Timestamp};
 use bytes::Bytes;
 
 /// The report of a worker on one attempt at a work item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptReport {
+    /// The incarnation of the run that the attempt belongs to.
+    pub incarnation: Incarnation,
     /// The item.
     pub item: ItemId,
     /// Its node.

@@ -4,12 +4,14 @@ use super::{
     attempt::{AttemptReport, EncodedOutcome},
     snapshot::RunError,
 };
-use crate::{Error, ItemId, Timestamp};
+use crate::{Error, Incarnation, ItemId, Timestamp};
 use bytes::Bytes;
 
 /// Identifies an attempt at a work item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptId {
+    /// The incarnation of the run.
+    pub incarnation: Incarnation,
     /// The item.
     pub item: ItemId,
     /// Its node.
@@ -44,7 +46,17 @@ impl AttemptId {
         produced: EncodedOutcome,
         context: Option<Bytes>,
     ) -> AttemptReport {
-        let Self { item, node, number } = self;
-        AttemptReport { item, node, ticket_item, number, timestamp, span: None, produced, context }
+        let Self { incarnation, item, node, number } = self;
+        AttemptReport {
+            incarnation,
+            item,
+            node,
+            ticket_item,
+            number,
+            timestamp,
+            span: None,
+            produced,
+            context,
+        }
     }
 }

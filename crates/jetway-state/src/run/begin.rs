@@ -4,7 +4,7 @@ use super::{
     effect::TicketFor,
     snapshot::{HandledFailures, Input, Item, Payload, Snapshot, Status, Trace},
 };
-use crate::{CommitId, ItemId, RunKey, Timestamp, codec};
+use crate::{CommitId, Incarnation, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Begin {
     /// The run.
     pub key: RunKey,
+    /// The identity of this start.
+    pub incarnation: Incarnation,
     /// The id of the first commit.
     pub commit: CommitId,
     /// The time of the start.
@@ -48,7 +50,7 @@ impl RunInput {
 /// Creates the first snapshot of a run, and the ticket for its first item.
 pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
     crate::hop!("begin");
-    let Begin { key, commit, at, trace, input } = begin;
+    let Begin { key, incarnation, commit, at, trace, input } = begin;
     let id = ItemId::start();
     let input_digest = input.digest();
     let item = Item {
@@ -63,6 +65,7 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
     let snapshot = Snapshot {
         workflow: key.workflow,
         run_id: key.run_id,
+        incarnation,
         commit,
         status: Status::Running,
         context: input.context,

@@ -12,9 +12,9 @@ mod tests;
 use super::{
     attempt::AttemptReport,
     effect::{Applied, Effect},
-    snapshot::{Parent, Snapshot},
+    snapshot::Snapshot,
 };
-use crate::{CommitId, ItemId, RunKey};
+use crate::{CommitId, Incarnation, ItemId, RunKey};
 
 /// The item stays pending and waits for `child`, which has to be started. `None` if the item is not pending any more.
 pub(super) fn awaits(
@@ -65,10 +65,10 @@ impl Snapshot {
         !self.children.is_empty() && self.pending() == self.children.len()
     }
 
-    /// Whether this is the run that the item of `parent` waits for, or the [`tombstone`](super::tombstone()) in its place.
-    pub fn is_child_of(&self, parent: &Parent) -> bool {
+    /// Whether this is the run that an item of `parent` waits for, or the [`tombstone`](super::tombstone()) in its place.
+    pub fn is_child_of(&self, parent: &RunKey, incarnation: Incarnation, item: &ItemId) -> bool {
         match &self.parent {
-            Some(of) => (&of.run, &of.item) == (&parent.run, &parent.item),
+            Some(of) => (&of.run, of.incarnation, &of.item) == (parent, incarnation, item),
             None => self.input_digest.is_empty(),
         }
     }

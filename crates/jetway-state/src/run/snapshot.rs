@@ -4,7 +4,7 @@ use super::{
     chunk::ChunkRef,
     fan_out::{Arrivals, Branch, FanOut},
 };
-use crate::{CommitId, Fingerprint, ItemId, RunId, RunKey, Timestamp, WorkflowName};
+use crate::{CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
+    /// The identity of this start of the run id.
+    pub incarnation: Incarnation,
     /// The commit that wrote this snapshot.
     pub commit: CommitId,
     /// The status of the run.
@@ -254,6 +256,8 @@ impl HandledFailures {
 pub struct Parent {
     /// The run that the item belongs to.
     pub run: RunKey,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
     /// The item.
     pub item: ItemId,
     /// Its node.

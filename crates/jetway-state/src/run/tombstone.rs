@@ -5,13 +5,19 @@ use super::{
     control,
     snapshot::{Snapshot, Trace},
 };
-use crate::{CommitId, RunKey, Timestamp};
+use crate::{CommitId, Incarnation, RunKey, Timestamp};
 use bytes::Bytes;
 
 /// A record in the place of a run that must not start: it is cancelled, and has no input digest.
-pub fn tombstone(run: RunKey, trace: Trace, commit: CommitId, at: Timestamp) -> Snapshot {
+pub fn tombstone(
+    run: RunKey,
+    incarnation: Incarnation,
+    trace: Trace,
+    commit: CommitId,
+    at: Timestamp,
+) -> Snapshot {
     let input = RunInput { node: String::new(), payload: Bytes::new(), context: Bytes::new() };
-    let (mut snapshot, _) = begin(Begin { key: run, commit, at, trace, input });
+    let (mut snapshot, _) = begin(Begin { key: run, incarnation, commit, at, trace, input });
     snapshot.input_digest.clear();
     match control::cancel(snapshot.clone(), commit, at) {
         Some(cancelled) => cancelled.snapshot,

@@ -63,7 +63,7 @@ fn inconsistency(id: &ItemId, FanOut { branches, .. }: &FanOut) -> Option<String
 mod tests {
     use super::*;
     use crate::{
-        CommitId, RunId, RunKey, Timestamp, WorkflowName,
+        CommitId, Incarnation, RunId, RunKey, Timestamp, WorkflowName,
         run::{
             Begin, BitSet, BranchChunk, BranchInput, ChunkRef, PendingBranches, RunInput, Trace, begin,
             fan_out::Bounded,
@@ -75,8 +75,14 @@ mod tests {
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
         let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let commit = CommitId::default();
-        let (mut snapshot, _) =
-            begin(Begin { key, commit, at: Timestamp(1), trace: Trace::default(), input });
+        let (mut snapshot, _) = begin(Begin {
+            key,
+            incarnation: Incarnation::default(),
+            commit,
+            at: Timestamp(1),
+            trace: Trace::default(),
+            input,
+        });
         let fan_out = FanOut {
             opener: "a".to_owned(),
             outer: None,

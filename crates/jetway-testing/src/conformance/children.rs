@@ -34,7 +34,7 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(tested: BackendUnderTest) {
     .await;
     // While it waits it has no ticket, so that it takes no slot.
     wait_until("the parent has no ticket", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     probe.let_through(100_000);
@@ -62,7 +62,7 @@ pub(super) async fn a_child_that_is_lost_sight_of_is_found(tested: BackendUnderT
     // Somebody loses the ticket that wakes the parent.
     host.ticket("family").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -85,6 +85,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: Backe
     snapshot.unstarted.insert(ItemId::start());
     let write = SnapshotWrite {
         run: run.clone(),
+        incarnation: snapshot.incarnation,
         commit: snapshot.commit,
         expected: stored.revision,
         status: snapshot.status,

@@ -2,12 +2,12 @@
 
 use super::{
     BackendUnderTest, DEADLINE, TestHost,
+    results::result,
     workflows::{FanInput, FanOutput, Probe},
 };
 use crate::wait_until;
 use jetway_engine::{Control, ControlResult, backend::Api};
 use jetway_state::run::Status;
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 async fn tell(host: &TestHost, run: &jetway_state::RunKey, control: Control) -> ControlResult {
@@ -26,7 +26,7 @@ pub(super) async fn p5_a_cancelled_run_stops(tested: BackendUnderTest) {
     // The step that was under way ends, and changes nothing.
     probe.let_through(100);
     wait_until("no ticket is left", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     let status = host.status(&run).await;
@@ -41,7 +41,7 @@ pub(super) async fn p5_a_step_under_way_is_cut_short_when_its_run_ends(tested: B
     probe.arrived().await;
     tell(&host, &run, Control::Cancel).await;
     wait_until("the ticket is settled", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     assert_eq!((host.status(&run).await.run.steps, probe.executed()), (0, 1));
@@ -52,8 +52,9 @@ pub(super) async fn p7_a_false_result_stops_no_step(tested: BackendUnderTest) {
     let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("chain3", "r", &0).await;
     probe.arrived().await;
-    let forged = json!({ "status": "cancelled", "started_at": "2999-01-01T00:00:00.000Z" }).to_string();
-    tested.backend.publish_done(&run, forged.into()).await.expect("anybody may");
+    let incarnation = host.status(&run).await.run.incarnation;
+    let forged = result(&run, incarnation, 9, r#"{"status":"cancelled"}"#);
+    tested.backend.publish_done(forged).await.expect("anybody may");
     // Long enough for the host to hear of it.
     let began = Instant::now();
     wait_until("two seconds are over", DEADLINE, async || began.elapsed() > Duration::from_secs(2)).await;
@@ -75,7 +76,7 @@ pub(super) async fn a_paused_run_waits_until_it_is_resumed(tested: BackendUnderT
     assert!(host.status(&run).await.waiting_for.is_some_and(|why| why.contains("paused")));
     probe.let_through(100_000);
     wait_until("every ticket is given up", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     let (executed, status) = (probe.executed(), host.status(&run).await);
@@ -95,7 +96,7 @@ pub(super) async fn a_run_that_is_told_again_to_go_on_has_its_tickets(tested: Ba
     let run = host.start("chain3", "r", &0).await;
     // As if the host that resumed it was lost before it could publish a ticket.
     host.ticket("chain3").await.lease.ack().await.expect("it is settled");
-    let live = async || tested.backend.items_with_tickets(&run).await.expect("it can be asked").len();
+    let live = async || tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").len();
     wait_until("the ticket is gone", DEADLINE, async || live().await == 0).await;
     let told = ControlResult { status: Status::Running, changed: false };
     for _ in 0..2 {

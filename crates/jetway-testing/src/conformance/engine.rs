@@ -41,7 +41,7 @@ pub(super) async fn p1_an_acknowledged_start_is_a_run(tested: BackendUnderTest) 
     let run = host.start("chain3", "r", &5).await;
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.pending.len()), (Status::Running, 1));
-    let live = tested.backend.items_with_tickets(&run).await.expect("it can be asked");
+    let live = tested.backend.items_with_tickets(&run, None).await.expect("it can be asked");
     assert_eq!(live.len(), 1, "the first item has no ticket");
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn p5_terminal_is_final(tested: BackendUnderTest) {
     assert_eq!(host.result(&run).await, result);
     assert_eq!(snapshot(&host, &run).await, before);
     wait_until("the ticket is settled", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
 }

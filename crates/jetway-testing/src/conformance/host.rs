@@ -9,7 +9,12 @@ use jetway_engine::{
     Engine, EngineConfig, TicketOutcome,
     backend::{Api, Backend, Delivery, StartRequest},
 };
-use jetway_state::{RunKey, Timestamp, codec::Encoding, run::StatusView, trace::TraceHeaders};
+use jetway_state::{
+    RunKey,
+    codec::Encoding,
+    run::{StatusView, WantedResult},
+    trace::TraceHeaders,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{fmt, sync::Arc, time::Duration};
@@ -116,7 +121,7 @@ impl TestHost {
         let result = self
             .engine
             .backend()
-            .done(run, Timestamp::default(), DEADLINE)
+            .done(run, WantedResult::Latest, DEADLINE)
             .await
             .expect("the result can be read");
         let Some(result) = result else { panic!("run {run} did not end: {:#?}", self.status(run).await) };

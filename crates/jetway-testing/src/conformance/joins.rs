@@ -58,7 +58,7 @@ pub(super) async fn a_bounded_node_takes_only_so_many(tested: BackendUnderTest) 
     assert_eq!((pending.node.as_deref(), pending.items, pending.waiting), (Some("visit"), 90, 87));
     // The ticket of the step that opened the fan-out is acknowledged after those of its branches are there.
     wait_until("only theirs are live", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 3
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").len() == 3
     })
     .await;
     probe.let_through(100_000);

@@ -13,8 +13,8 @@ use jetway_engine::{
     backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
 use jetway_state::{
-    Fingerprint, ItemId, Timestamp,
-    run::{Snapshot, Status},
+    Fingerprint, ItemId, RunKey,
+    run::{Snapshot, Status, WantedResult},
     trace::TraceHeaders,
 };
 use std::{sync::Arc, time::Duration};
@@ -78,6 +78,7 @@ pub(super) async fn p4_forged_tickets_do_nothing(tested: BackendUnderTest) {
         let ticket = Ticket {
             workflow: run.workflow.clone(),
             run_id: key("chain3", id).run_id,
+            incarnation: before.run.incarnation,
             node: "three".to_owned(),
             item: ItemId::new(item).expect("a good id"),
             revision,
@@ -89,7 +90,12 @@ pub(super) async fn p4_forged_tickets_do_nothing(tested: BackendUnderTest) {
     }
     for id in ["r", "nobody"] {
         wait_until("the forged tickets are gone", DEADLINE, async || {
-            tested.backend.items_with_tickets(&key("chain3", id)).await.expect("it can be asked").is_empty()
+            tested
+                .backend
+                .items_with_tickets(&key("chain3", id), None)
+                .await
+                .expect("it can be asked")
+                .is_empty()
         })
         .await;
     }
@@ -107,7 +113,7 @@ pub(super) async fn p4_lost_tickets_are_found(tested: BackendUnderTest) {
         host.ticket("fan").await.lease.ack().await.expect("it is lost");
     }
     wait_until("two tickets are gone", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 3
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").len() == 3
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -132,7 +138,7 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(tested: BackendU
     host.work_off(host.ticket("fan").await).await;
     host.ticket("fan").await.lease.ack().await.expect("it is lost");
     wait_until("a ticket is gone", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").len() == 4
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").len() == 4
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -143,7 +149,7 @@ pub(super) async fn p4_tickets_lost_just_now_are_found_in_doubt(tested: BackendU
     assert_eq!((swept.runs_checked, swept.republished), (1, 1));
     let swept = host.engine.sweep(&mut sweeper).await.expect("it sweeps");
     assert_eq!((swept.runs_checked, swept.republished), (0, 0), "there is no doubt any more");
-    assert_eq!(tested.backend.items_with_tickets(&run).await.expect("it can be asked").len(), 5);
+    assert_eq!(tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").len(), 5);
 }
 
 /// A worker that is lost when its run has ended, before it carries out the effects.
@@ -162,7 +168,8 @@ impl Tracer for LostAtTheEnd {
     }
 }
 
-pub(super) async fn p5_a_result_that_was_lost_with_its_ticket_is_published(tested: BackendUnderTest) {
+/// A run that has ended. Its worker was lost before it carried out the effects, and its ticket is lost, too.
+async fn ended_without_a_result(tested: &BackendUnderTest) -> RunKey {
     let engine = Engine::builder(Arc::clone(&tested.backend)).workflow(Chain::new(&Probe::open()));
     let engine = engine.tracer(Arc::new(LostAtTheEnd)).build().expect("the workflow is sound");
     let lost = TestHost::of(engine);
@@ -173,15 +180,23 @@ pub(super) async fn p5_a_result_that_was_lost_with_its_ticket_is_published(teste
     let worker = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
     assert!(worker.await.expect_err("the worker is lost").is_panic());
     lease.ack().await.expect("the ticket is lost, too");
-    let result =
-        async |wait| tested.backend.done(&run, Timestamp::default(), wait).await.expect("it can be asked");
-    assert_eq!(result(Duration::ZERO).await, None);
+    assert!(!has_result(tested, &run).await);
+    run
+}
+
+async fn has_result(tested: &BackendUnderTest, run: &RunKey) -> bool {
+    let result = tested.backend.done(run, WantedResult::Latest, Duration::ZERO).await;
+    result.expect("it can be asked").is_some()
+}
+
+pub(super) async fn h5_a_result_that_was_lost_with_its_ticket_is_published(tested: BackendUnderTest) {
+    let run = ended_without_a_result(&tested).await;
     let host = TestHost::at_work(&tested, &Probe::open()).await;
     assert_eq!(host.status(&run).await.run.status, Status::Completed);
     let mut sweeper = Sweeper::default();
     wait_until("the sweep publishes the result", DEADLINE, async || {
         host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-        result(Duration::ZERO).await.is_some()
+        has_result(&tested, &run).await
     })
     .await;
     // Another sweeper finds nothing to do, at this run and at one that ended as it should.
@@ -189,6 +204,18 @@ pub(super) async fn p5_a_result_that_was_lost_with_its_ticket_is_published(teste
     assert_eq!(host.output::<u64>(&other).await, 3);
     let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
     assert_eq!(swept.runs_checked, 0, "a run with a result was checked");
+}
+
+pub(super) async fn h5_a_result_lost_just_now_is_published_in_doubt(tested: BackendUnderTest) {
+    let run = ended_without_a_result(&tested).await;
+    let patient = EngineConfig { stale_after: DEADLINE * 10, ..EngineConfig::default() };
+    let host = TestHost::with(&tested.backend, &Probe::open(), patient);
+    let mut sweeper = Sweeper::default();
+    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert!(!has_result(&tested, &run).await, "the run ended just now");
+    sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
+    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert!(has_result(&tested, &run).await);
 }
 
 pub(super) async fn p4_a_lost_worker_s_run_goes_on(tested: BackendUnderTest) {
@@ -318,7 +345,7 @@ pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(tested: Backend
     let run = host.start("chain3", "r", &0).await;
     host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     let mut sweeper = Sweeper::default();
@@ -343,7 +370,7 @@ pub(super) async fn p1_a_lost_coordinator_s_start_is_taken_up(tested: BackendUnd
     let run = host.start("chain3", "r", &0).await;
     host.ticket("chain3").await.lease.ack().await.expect("it is lost");
     wait_until("the ticket is gone", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     tested.backend.publish_start(&request("chain3", "r", &0)).await.expect("it is published");

@@ -1,64 +1,97 @@
 //! Results, and the hosts that are alive.
 
-use super::{BackendUnderTest, DEADLINE, snapshots::key};
+use super::{
+    BackendUnderTest, DEADLINE,
+    snapshots::{key, write},
+};
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_engine::backend::HostInfo;
-use jetway_state::Timestamp;
-use serde_json::json;
+use jetway_engine::backend::{HostInfo, RunResult, SnapshotWrite};
+use jetway_state::{
+    CommitId, Fingerprint, Incarnation, RunKey, Timestamp, codec,
+    run::{Begin, RunInput, Trace, WantedResult, begin},
+};
 use std::time::Duration;
 
+/// A result of this incarnation, whose run ended at this revision.
+pub(super) fn result(run: &RunKey, incarnation: Incarnation, revision: u64, json: &'static str) -> RunResult {
+    RunResult { run: run.clone(), incarnation, revision, json: Bytes::from_static(json.as_bytes()) }
+}
+
+/// The result that is stored now, as text.
+async fn stored(tested: &BackendUnderTest, run: &RunKey, wanted: WantedResult) -> Option<String> {
+    let result = tested.backend.done(run, wanted, Duration::ZERO).await.expect("it can be asked");
+    result.map(|json| String::from_utf8(json.to_vec()).expect("it is text"))
+}
+
+async fn publish(tested: &BackendUnderTest, result: RunResult) {
+    tested.backend.publish_done(result).await.expect("it is no error, whether it is stored or not");
+}
+
+/// Writes a record of this incarnation over the current one. Returns its revision.
+async fn record(tested: &BackendUnderTest, run: &RunKey, incarnation: Incarnation) -> u64 {
+    let expected =
+        tested.backend.load(run).await.expect("it can be read").map_or(0, |stored| stored.revision);
+    let input = RunInput { node: "n".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+    let (commit, at, trace) = (CommitId { writer: 7, number: expected }, Timestamp(1), Trace::default());
+    let (snapshot, _) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });
+    let bytes = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be encoded");
+    let write = SnapshotWrite { incarnation, commit, bytes, ..write(run, expected, 0, b"") };
+    tested.backend.commit(write).await.expect("it is written")
+}
+
 pub(super) async fn a_result_is_kept_and_waited_for(tested: BackendUnderTest) {
-    let (backend, run) = (&tested.backend, key("w", "r"));
-    assert_eq!(
-        backend.done(&run, Timestamp::default(), Duration::ZERO).await.expect("it can be asked"),
-        None
-    );
-    let waits = backend.done(&run, Timestamp::default(), DEADLINE);
-    let publishes = backend.publish_done(&run, Bytes::from_static(b"{}"));
+    let (run, incarnation) = (key("w", "r"), Incarnation::from_random(1));
+    assert_eq!(stored(&tested, &run, WantedResult::Latest).await, None);
+    let waits = tested.backend.done(&run, WantedResult::Of(incarnation), DEADLINE);
+    let publishes = tested.backend.publish_done(result(&run, incarnation, 1, "{}"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it is published");
     assert_eq!(waited.expect("it can be asked"), Some(Bytes::from_static(b"{}")));
-    let kept =
-        backend.done(&run, Timestamp::default(), Duration::from_secs(5)).await.expect("it can be asked");
-    assert_eq!(kept, Some(Bytes::from_static(b"{}")));
+    for wanted in [WantedResult::Of(incarnation), WantedResult::Latest] {
+        assert_eq!(stored(&tested, &run, wanted).await.as_deref(), Some("{}"));
+    }
+    for wanted in [WantedResult::Of(Incarnation::default()), WantedResult::New] {
+        assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
+    }
 }
 
 pub(super) async fn the_first_result_stays(tested: BackendUnderTest) {
-    let (backend, run) = (&tested.backend, key("w", "r"));
-    backend.publish_done(&run, Bytes::from_static(b"1")).await.expect("it is published");
-    backend.publish_done(&run, Bytes::from_static(b"2")).await.expect("the second one is no error");
-    let kept =
-        backend.done(&run, Timestamp::default(), Duration::from_secs(5)).await.expect("it can be asked");
-    assert_eq!(kept, Some(Bytes::from_static(b"1")));
+    let (run, incarnation) = (key("w", "r"), Incarnation::from_random(1));
+    publish(&tested, result(&run, incarnation, 1, "1")).await;
+    publish(&tested, result(&run, incarnation, 2, "2")).await;
+    assert_eq!(stored(&tested, &run, WantedResult::Latest).await.as_deref(), Some("1"));
 }
 
-pub(super) async fn a_later_run_of_the_same_name_has_its_own_result(tested: BackendUnderTest) {
-    let (backend, run) = (&tested.backend, key("w", "r"));
-    let result = |at: Timestamp, output: u8| {
-        Bytes::from(json!({ "started_at": at.to_string(), "output": output }).to_string())
-    };
-    let (first, second) = (Timestamp(1_000_000), Timestamp(2_000_000));
-    backend.publish_done(&run, result(first, 1)).await.expect("it is published");
-    assert_eq!(backend.done(&run, second, Duration::ZERO).await.expect("it can be asked"), None);
-    let waits = backend.done(&run, second, DEADLINE);
-    let publishes = backend.publish_done(&run, result(second, 2));
+pub(super) async fn h1_a_later_run_of_the_same_name_has_its_own_result(tested: BackendUnderTest) {
+    let run = key("w", "r");
+    let [first, second] = [1, 2].map(Incarnation::from_random);
+    publish(&tested, result(&run, first, 5, "1")).await;
+    // The run is started again: what is stored is not its result.
+    let revision = record(&tested, &run, second).await;
+    for wanted in [WantedResult::Of(second), WantedResult::Latest, WantedResult::New] {
+        assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
+    }
+    let waits = tested.backend.done(&run, WantedResult::New, DEADLINE);
+    let publishes = tested.backend.publish_done(result(&run, second, revision, "2"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it takes the place of the other");
-    assert_eq!(waited.expect("it can be asked"), Some(result(second, 2)));
-    backend.publish_done(&run, result(first, 1)).await.expect("told again, late, it is no error");
-    let kept = backend.done(&run, first, Duration::ZERO).await.expect("it can be asked");
-    assert_eq!(kept, Some(result(second, 2)));
+    assert_eq!(waited.expect("it can be asked"), Some(Bytes::from_static(b"2")));
+    // A host that was slow publishes the first result again.
+    publish(&tested, result(&run, first, 5, "1")).await;
+    assert_eq!(stored(&tested, &run, WantedResult::Latest).await.as_deref(), Some("2"));
+    assert_eq!(stored(&tested, &run, WantedResult::Of(first)).await, None);
 }
 
-pub(super) async fn what_is_no_result_makes_way_for_one(tested: BackendUnderTest) {
-    let (backend, run) = (&tested.backend, key("w", "r"));
-    backend.publish_done(&run, Bytes::from_static(b"noise")).await.expect("anybody may");
-    let since = Timestamp(1_000_000);
-    assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), None);
-    let result = Bytes::from(json!({ "started_at": since.to_string() }).to_string());
-    backend.publish_done(&run, result.clone()).await.expect("it is published");
-    assert_eq!(backend.done(&run, since, Duration::ZERO).await.expect("it can be asked"), Some(result));
+pub(super) async fn h1_without_a_record_the_later_result_stays(tested: BackendUnderTest) {
+    let run = key("w", "r");
+    let [first, second] = [1, 2].map(Incarnation::from_random);
+    for (incarnation, revision, json, kept) in
+        [(first, 5, "1", "1"), (second, 9, "2", "2"), (first, 5, "1", "2")]
+    {
+        publish(&tested, result(&run, incarnation, revision, json)).await;
+        assert_eq!(stored(&tested, &run, WantedResult::Latest).await.as_deref(), Some(kept));
+    }
 }
 
 pub(super) async fn hosts_come_and_go(tested: BackendUnderTest) {

@@ -1,11 +1,11 @@
 //! Snapshots and chunks.
 
-use super::{BackendUnderTest, DEADLINE};
+use super::{BackendUnderTest, DEADLINE, results::result};
 use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite, StaleRun};
 use jetway_state::{
-    CommitId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Incarnation, RunId, RunKey, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
 use std::{sync::Arc, time::Duration};
@@ -17,6 +17,7 @@ pub(super) fn key(workflow: &str, id: &str) -> RunKey {
 pub(super) fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u8]) -> SnapshotWrite {
     SnapshotWrite {
         run: run.clone(),
+        incarnation: Incarnation::default(),
         commit: CommitId { writer: 7, number },
         expected,
         status: Status::Running,
@@ -94,16 +95,17 @@ pub(super) async fn chunks_live_beside_their_snapshot(tested: BackendUnderTest) 
         let chunks = vec![small.clone(), large.clone()];
         backend.commit(SnapshotWrite { chunks, ..write(run, 0, 1, b"one") }).await.expect("it is written");
     }
-    let read =
-        async |run: &RunKey, chunk: &Chunk| backend.read_chunk(run, chunk.name).await.expect("it is read");
+    let read = async |run: &RunKey, chunk: &Chunk| {
+        backend.read_chunk(run, Incarnation::default(), chunk.name).await.expect("it is read")
+    };
     for chunk in [&small, &large] {
         let found = read(&run, chunk).await;
         assert!(found.as_ref() == Some(&chunk.bytes), "chunk {} is not what was written", chunk.name.number);
     }
-    backend.drop_chunks(&run, &[small.name]).await.expect("it is dropped");
+    backend.drop_chunks(&run, Incarnation::default(), &[small.name]).await.expect("it is dropped");
     assert_eq!(read(&run, &small).await, None);
     assert!(read(&run, &large).await.is_some());
-    backend.drop_all_chunks(&run).await.expect("they are dropped");
+    backend.drop_all_chunks(&run, Incarnation::default()).await.expect("they are dropped");
     assert_eq!(read(&run, &large).await, None);
     assert!(read(&other, &large).await.is_some());
     assert_eq!(stored(backend, &run).await.0, Bytes::from_static(b"one"));
@@ -140,7 +142,7 @@ pub(super) async fn a_stale_run_is_found_once(tested: BackendUnderTest) {
     for (run, status) in [(&ended, Status::Completed), (&lost, Status::Failed)] {
         backend.commit(SnapshotWrite { status, ..write(run, 0, 2, b"x") }).await.expect("it is written");
     }
-    backend.publish_done(&ended, Bytes::from_static(b"{}")).await.expect("it is published");
+    backend.publish_done(result(&ended, Incarnation::default(), 2, "{}")).await.expect("it is published");
     let (young, cursor) = backend.stale(0, Timestamp(1)).await.expect("it can be asked");
     assert_eq!((young.len(), cursor), (0, 0));
     let found = wait_until("the run is stale", DEADLINE, async || {
@@ -182,7 +184,9 @@ pub(super) async fn chunks_that_nobody_will_name_are_removed(tested: BackendUnde
     let lost = backend.commit(SnapshotWrite { chunks, ..write(&nobody, 7, 1, b"lost") }).await;
     assert_eq!(lost.expect_err("it is refused").kind(), BackendErrorKind::Conflict);
     backend.collect_orphaned_chunks(DEADLINE * 10).await.expect("it can be asked");
-    let read = async |run: &RunKey| backend.read_chunk(run, chunk.name).await.expect("it can be read");
+    let read = async |run: &RunKey| {
+        backend.read_chunk(run, Incarnation::default(), chunk.name).await.expect("it can be read")
+    };
     wait_until("the chunk is gone", DEADLINE, async || {
         backend.collect_orphaned_chunks(Duration::ZERO).await.expect("it can be asked");
         read(&nobody).await.is_none()

@@ -4,7 +4,7 @@ use super::{BackendUnderTest, DEADLINE, LEASE, snapshots::key};
 use crate::wait_until;
 use futures::{StreamExt, stream::BoxStream};
 use jetway_engine::backend::{Backend, BackendError, Delivery, Ticket};
-use jetway_state::{Fingerprint, ItemId, RunKey, Timestamp, trace::TraceHeaders};
+use jetway_state::{Fingerprint, Incarnation, ItemId, RunKey, Timestamp, trace::TraceHeaders};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -14,6 +14,7 @@ fn ticket(run: &RunKey, item: &str) -> (Ticket, Fingerprint) {
     let ticket = Ticket {
         workflow: run.workflow.clone(),
         run_id: run.run_id.clone(),
+        incarnation: Incarnation::default(),
         node: "n".to_owned(),
         item: ItemId::new(item).expect("a good id"),
         revision: 3,
@@ -39,7 +40,7 @@ async fn silent(tickets: &mut Tickets, time: Duration) -> bool {
 }
 
 async fn live(backend: &Arc<dyn Backend>, run: &RunKey) -> usize {
-    backend.items_with_tickets(run).await.expect("it can be asked").len()
+    backend.items_with_tickets(run, None).await.expect("it can be asked").len()
 }
 
 pub(super) async fn a_ticket_is_published_once(tested: BackendUnderTest) {

@@ -6,10 +6,14 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway::{ItemId, RunKey, WorkflowName};
 use jetway_engine::backend::{
-    Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Lease, Results, RunsPage, RunsQuery,
-    SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket, TicketQueue,
+    Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Lease, Results, RunResult, RunsPage,
+    RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
+    TicketQueue,
 };
-use jetway_state::{Fingerprint, Timestamp, run::ChunkRef};
+use jetway_state::{
+    Fingerprint, Incarnation, Timestamp,
+    run::{ChunkRef, WantedResult},
+};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -46,16 +50,26 @@ impl SnapshotStore for DefectiveBackend {
         }
     }
 
-    async fn read_chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
-        self.inner.read_chunk(run, chunk).await
+    async fn read_chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError> {
+        self.inner.read_chunk(run, incarnation, chunk).await
     }
 
-    async fn drop_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        self.inner.drop_chunks(run, chunks).await
+    async fn drop_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError> {
+        self.inner.drop_chunks(run, incarnation, chunks).await
     }
 
-    async fn drop_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        self.inner.drop_all_chunks(run).await
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        self.inner.drop_all_chunks(run, incarnation).await
     }
 
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
@@ -111,8 +125,12 @@ impl TicketQueue for DefectiveBackend {
         self.inner.drop_stale_tickets(workflow).await
     }
 
-    async fn items_with_tickets(&self, run: &RunKey) -> Result<BTreeSet<ItemId>, BackendError> {
-        self.inner.items_with_tickets(run).await
+    async fn items_with_tickets(
+        &self,
+        run: &RunKey,
+        incarnation: Option<Incarnation>,
+    ) -> Result<BTreeSet<ItemId>, BackendError> {
+        self.inner.items_with_tickets(run, incarnation).await
     }
 }
 
@@ -169,17 +187,17 @@ impl Starts for DefectiveBackend {
 
 #[async_trait]
 impl Results for DefectiveBackend {
-    async fn publish_done(&self, run: &RunKey, result: Bytes) -> Result<(), BackendError> {
-        self.inner.publish_done(run, result).await
+    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
+        self.inner.publish_done(result).await
     }
 
     async fn done(
         &self,
         run: &RunKey,
-        since: Timestamp,
+        wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.done(run, since, wait).await
+        self.inner.done(run, wanted, wait).await
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {

@@ -1,6 +1,6 @@
 //! The effects of a commit, carried out before it.
 
-use jetway_engine::backend::{Backend, BackendError, BackendErrorKind, SnapshotWrite, Ticket};
+use jetway_engine::backend::{Backend, BackendError, BackendErrorKind, RunResult, SnapshotWrite, Ticket};
 use jetway_state::{
     codec,
     run::{ChunkRef, Input, Payload, Snapshot, pending_tickets},
@@ -18,6 +18,7 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
         let ticket = Ticket {
             workflow: write.run.workflow.clone(),
             run_id: write.run.run_id.clone(),
+            incarnation: write.incarnation,
             node: wanted.node?,
             item: wanted.item,
             revision: write.expected,
@@ -32,14 +33,15 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
         let result = serde_json::to_vec(&DoneView::from(&snapshot)).map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, "a result cannot be written").caused_by(error)
         })?;
-        backend.publish_done(&write.run, result.into()).await?;
+        let (run, incarnation, revision) = (write.run.clone(), write.incarnation, write.expected + 1);
+        backend.publish_done(RunResult { run, incarnation, revision, json: result.into() }).await?;
     }
     let needed = chunks(&snapshot);
     if let Some(stored) = backend.load(&write.run).await? {
         let (before, _) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").map_err(corrupt)?;
         let unneeded: Vec<ChunkRef> =
             chunks(&before).into_iter().filter(|chunk| !needed.contains(chunk)).collect();
-        backend.drop_chunks(&write.run, &unneeded).await?;
+        backend.drop_chunks(&write.run, write.incarnation, &unneeded).await?;
     }
     Ok(())
 }

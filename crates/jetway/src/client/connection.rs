@@ -1,16 +1,19 @@
 //! The client.
 
-use super::{ClientError, ControlView, HostInfo, RunsQuery, RunsView, StartOptions, WorkflowView};
+use super::{
+    ClientError, ControlView, HostInfo, ResultOf, RunsQuery, RunsView, StartOptions, StartedRun, WorkflowView,
+};
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_engine::{
     Control,
+    api::StartAnswer,
     backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
 use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NatsBackend, Provisioning, ServerFacts};
 use jetway_state::{
-    RunId, RunKey, Timestamp, WorkflowName,
+    RunId, RunKey, WorkflowName,
     codec::Encoding,
     run::{DoneView, StatusView},
 };
@@ -67,23 +70,28 @@ impl Client {
         workflow: &str,
         input: &I,
         options: &StartOptions,
-    ) -> Result<RunKey, ClientError>
+    ) -> Result<StartedRun, ClientError>
     where
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
         self.backend.publish_start(&request).await?;
-        Ok(run)
+        Ok(StartedRun { key: run, incarnation: None })
     }
 
-    /// Waits for the result of a run. While the server does not answer, the request is repeated.
+    /// Waits for the result of a run: that of a start, or the latest of a run id (see [`ResultOf`]). While the server does
+    /// not answer, the request is repeated.
     ///
     /// # Errors
     /// [`ClientError::TimedOut`] if the run does not end within `wait`, or does not exist.
-    pub async fn result(&self, run: &RunKey, wait: Duration) -> Result<DoneView, ClientError> {
+    pub async fn result<'a>(
+        &self,
+        run: impl Into<ResultOf<'a>>,
+        wait: Duration,
+    ) -> Result<DoneView, ClientError> {
+        let ResultOf { run, wanted } = run.into();
         let end = Instant::now() + wait;
-        let ask =
-            || self.backend.done(run, Timestamp::default(), end.saturating_duration_since(Instant::now()));
+        let ask = || self.backend.done(run, wanted, end.saturating_duration_since(Instant::now()));
         let backoff = ExponentialBuilder::default()
             .with_jitter()
             .with_max_delay(LONGEST_PAUSE)
@@ -139,11 +147,11 @@ impl Client {
         workflow: &str,
         input: &I,
         options: &StartOptions,
-    ) -> Result<RunKey, ClientError>
+    ) -> Result<StartedRun, ClientError>
     where
         I: Serialize + ?Sized + Sync,
     {
-        let (run, request) = request(workflow, input, options)?;
+        let (key, request) = request(workflow, input, options)?;
         // The run id is chosen already, so a repeated request starts the same run.
         let ask = || self.hosts.start(request.clone(), None);
         let end = Instant::now() + RETRY_LIMIT;
@@ -153,8 +161,11 @@ impl Client {
             .with_max_delay(LONGEST_PAUSE)
             .without_max_times();
         let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
-        ask.retry(backoff).when(retryable).await?;
-        Ok(run)
+        let incarnation = match ask.retry(backoff).when(retryable).await? {
+            StartAnswer::Started { incarnation, .. } => incarnation,
+            StartAnswer::Ended(done) => done.incarnation,
+        };
+        Ok(StartedRun { key, incarnation: Some(incarnation) })
     }
 
     /// The workflows of one of the running hosts.

@@ -92,7 +92,7 @@ mod tests {
 
     fn done() -> DoneView {
         serde_json::from_value(serde_json::json!({
-            "run_id": "r", "workflow": "corpus", "status": "completed", "output": null, "outputs": [],
+            "run_id": "r", "incarnation": "0000000000000000", "workflow": "corpus", "status": "completed", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z",
             "finished_at": "2026-01-01T00:00:12.300Z", "steps": 1234,
         }))

@@ -119,9 +119,17 @@ where
         item: W::WorkItem,
     ) -> Result<FinishedAttempt, Unfinished> {
         let abort = self.callbacks.abort_token();
-        let attempt = AttemptId { item: id.clone(), node: item.node(), number: self.callbacks.attempt() };
+        let (incarnation, number) = (snapshot.incarnation, self.callbacks.attempt());
+        let attempt = AttemptId { incarnation, item: id.clone(), node: item.node(), number };
         let ctx = self.attempt_ctx(codec::decode::<C>(&snapshot.context, "the context")?, &abort);
-        let scope = StepScope::new(snapshot.key(), id.clone(), attempt.number, ctx.timeout(), abort.clone());
+        let scope = StepScope::new(
+            snapshot.key(),
+            incarnation,
+            id.clone(),
+            attempt.number,
+            ctx.timeout(),
+            abort.clone(),
+        );
         let node = async {
             let node = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
             until_cancelled(&abort, node).await.unwrap_or_else(Outcome::Failed)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jetway_engine::backend::BackendError;
 use jetway_state::{
-    RunKey,
+    Incarnation, RunKey,
     run::{Chunk, ChunkRef},
 };
 
@@ -19,24 +19,39 @@ const PURGES_AT_ONCE: usize = 8;
 
 impl NatsBackend {
     /// Writes chunks and waits until all of them are stored.
-    pub(super) async fn write_chunks(&self, run: &RunKey, chunks: Vec<Chunk>) -> Result<(), BackendError> {
+    pub(super) async fn write_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: Vec<Chunk>,
+    ) -> Result<(), BackendError> {
         let mut writes = Vec::with_capacity(chunks.len());
         for chunk in &chunks {
-            let subject = |part| self.names.chunk_part(run, chunk.name, part);
+            let subject = |part| self.names.chunk_part(run, incarnation, chunk.name, part);
             writes.extend(part_writes(&chunk.bytes, subject, || Condition::Unique(None)));
         }
         let stored = self.committers.runs.write_all(writes).await;
         stored.map(drop).map_err(|error| error.error_of(format!("a chunk of run {run}")))
     }
 
-    pub(super) async fn chunk(&self, run: &RunKey, chunk: ChunkRef) -> Result<Option<Bytes>, BackendError> {
-        let subject = |part| self.names.chunk_part(run, chunk, part);
+    pub(super) async fn chunk(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunk: ChunkRef,
+    ) -> Result<Option<Bytes>, BackendError> {
+        let subject = |part| self.names.chunk_part(run, incarnation, chunk, part);
         let read = blob::read(&self.runs, chunk.bytes as usize, subject).await;
         read.map_err(|failure| failure.cannot(format!("read a chunk of run {run}")))
     }
 
-    pub(super) async fn purge_chunks(&self, run: &RunKey, chunks: &[ChunkRef]) -> Result<(), BackendError> {
-        let filters = chunks.iter().map(|chunk| self.names.chunk_parts(run, *chunk));
+    pub(super) async fn purge_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        chunks: &[ChunkRef],
+    ) -> Result<(), BackendError> {
+        let filters = chunks.iter().map(|chunk| self.names.chunk_parts(run, incarnation, *chunk));
         stream::iter(filters.collect::<Vec<_>>())
             .map(|filter| self.purge(run, filter))
             .buffer_unordered(PURGES_AT_ONCE)
@@ -44,8 +59,12 @@ impl NatsBackend {
             .await
     }
 
-    pub(super) async fn purge_all_chunks(&self, run: &RunKey) -> Result<(), BackendError> {
-        self.purge(run, self.names.chunks_of_run(run)).await
+    pub(super) async fn purge_all_chunks(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+    ) -> Result<(), BackendError> {
+        self.purge(run, self.names.chunks_of_run(run, incarnation)).await
     }
 
     async fn purge(&self, run: &RunKey, filter: String) -> Result<(), BackendError> {

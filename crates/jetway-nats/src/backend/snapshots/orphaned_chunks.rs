@@ -1,33 +1,33 @@
 //! Orphaned chunks: no snapshot refers to them.
 //!
 //! A chunk is written before the snapshot that refers to it. If its writer dies in between, or loses the race, the chunk is
-//! orphaned. It is removed with its run, unless the run has ended before the chunk was written.
+//! orphaned. It is removed with its run, unless the run has ended before the chunk was written. A chunk of an earlier run with
+//! the same id belongs to nobody.
 
 use crate::{
     backend::NatsBackend,
     session::{Failure, api, direct},
 };
 use jetway_engine::backend::{BackendError, SnapshotStore as _};
-use jetway_state::{RunKey, run::Snapshot};
+use jetway_state::{Incarnation, RunKey, run::Snapshot};
 use std::{collections::BTreeMap, time::Duration};
 
 impl NatsBackend {
-    /// Removes chunks of runs that have ended or do not exist, if they are older than `grace`. Returns the number of these
-    /// runs.
+    /// Removes chunks of incarnations that have ended or do not exist, if they are older than `grace`. Returns their number.
     pub(super) async fn remove_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError> {
         let failed = |failure: Failure| failure.cannot("look for orphaned chunks");
         let (connection, stream) = (&self.connection, &self.streams.runs);
         let subjects = api::subjects(connection, stream, &self.names.chunks()).await.map_err(failed)?;
-        let mut chunks: BTreeMap<RunKey, Vec<&String>> = BTreeMap::new();
+        let mut chunks: BTreeMap<(RunKey, Incarnation), Vec<&String>> = BTreeMap::new();
         for subject in subjects.keys() {
-            if let Some(run) = self.names.run_of_chunk(subject) {
-                chunks.entry(run).or_default().push(subject);
+            if let Some(owner) = self.names.run_of_chunk(subject) {
+                chunks.entry(owner).or_default().push(subject);
             }
         }
         let before = direct::server_time(connection.timestamp().before(grace)).map_err(failed)?;
         let mut runs = 0;
-        for (run, subjects) in chunks {
-            if !self.has_ended(&run).await? {
+        for ((run, incarnation), subjects) in chunks {
+            if !self.has_ended(&run, incarnation).await? {
                 continue;
             }
             let mut removed = false;
@@ -45,12 +45,14 @@ impl NatsBackend {
         Ok(runs)
     }
 
-    /// Whether the run has ended or does not exist.
-    async fn has_ended(&self, run: &RunKey) -> Result<bool, BackendError> {
+    /// Whether this incarnation of the run has ended or does not exist.
+    async fn has_ended(&self, run: &RunKey, incarnation: Incarnation) -> Result<bool, BackendError> {
         Ok(match self.load(run).await? {
             None => true,
             Some(stored) => {
-                stored.open().is_ok_and(|(snapshot, _): (Snapshot, _)| snapshot.status.is_terminal())
+                let ended =
+                    |snapshot: Snapshot| snapshot.status.is_terminal() || snapshot.incarnation != incarnation;
+                stored.open().is_ok_and(|(snapshot, _)| ended(snapshot))
             }
         })
     }

@@ -9,13 +9,14 @@
 use super::is_removed;
 use crate::{
     backend::{NatsBackend, headers::HeadersQuery},
+    headers::incarnation_of,
     names::{Names, STATUS},
     pull::DeliveryInfo,
     session::{Failure, direct},
 };
 use async_nats::{HeaderMap, Message, jetstream::consumer::DeliverPolicy};
 use jetway_engine::backend::{BackendError, StaleRun};
-use jetway_state::{RunKey, Timestamp, run::Status};
+use jetway_state::{Incarnation, RunKey, Timestamp, run::Status};
 use std::{collections::HashSet, ops::ControlFlow, time::Duration};
 
 /// The result of a run that ended is looked for within this time of its end: a later one is found by asking for it alone.
@@ -35,6 +36,7 @@ struct Scan {
 /// A snapshot that a scan selected.
 struct Found {
     run: RunKey,
+    incarnation: Option<Incarnation>,
     revision: u64,
     ended: bool,
     /// When it was stored, in milliseconds of the server.
@@ -63,7 +65,8 @@ impl NatsBackend {
         if let Some(first) = ended.next() {
             let last = ended.next_back().unwrap_or(first);
             let published = self.published_results(first.written, last.written).await?;
-            found.retain(|found| !found.ended || !published.contains(&found.run));
+            found
+                .retain(|found| !found.ended || !published.contains(&(found.run.clone(), found.incarnation)));
         }
         let stale =
             found.into_iter().map(|Found { run, revision, ended, .. }| StaleRun { run, revision, ended });
@@ -105,7 +108,11 @@ impl NatsBackend {
     }
 
     /// The runs that have a stored result, among those that ended from `first` to `last`, in milliseconds of the server.
-    async fn published_results(&self, first: u64, last: u64) -> Result<HashSet<RunKey>, BackendError> {
+    async fn published_results(
+        &self,
+        first: u64,
+        last: u64,
+    ) -> Result<HashSet<(RunKey, Option<Incarnation>)>, BackendError> {
         let failed = |failure: Failure| failure.cannot("look for results");
         let margin = u64::try_from(RESULT_WITHIN.as_millis()).unwrap_or(u64::MAX);
         let (first, last) = (first.saturating_sub(margin), last.saturating_add(margin));
@@ -125,7 +132,8 @@ impl NatsBackend {
                     return ControlFlow::Break(());
                 }
                 position = Some(delivery.sequence);
-                found.extend(self.names.run_of_result(&message.subject));
+                let run = self.names.run_of_result(&message.subject);
+                found.extend(run.map(|run| (run, message.headers.as_ref().and_then(incarnation_of))));
                 ControlFlow::Continue(())
             })
             .await?;
@@ -151,7 +159,8 @@ impl Scan {
             && let Some(run) = names.run_of_snapshot(&message.subject)
         {
             let ended = status.is_some_and(Status::is_terminal);
-            self.found.push(Found { run, revision: delivery.sequence, ended, written });
+            let (incarnation, revision) = (incarnation_of(headers), delivery.sequence);
+            self.found.push(Found { run, incarnation, revision, ended, written });
         }
         ControlFlow::Continue(())
     }

@@ -9,7 +9,7 @@ use jetway_core::{
 };
 use jetway_nats::{NatsConfig, NatsContextStore};
 use jetway_state::{
-    CommitId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Incarnation, RunId, RunKey, WorkflowName, codec,
     run::{Begin, RunInput, Snapshot, Status, Trace, begin},
 };
 use jetway_testing::wait_until;
@@ -27,7 +27,7 @@ fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
     let input = RunInput { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
-    begin(Begin { key, commit, at, trace, input }).0
+    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
 }
 
 async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {

@@ -4,7 +4,8 @@ mod bounded;
 mod nested;
 
 use crate::{
-    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
+    WorkflowName,
     run::{
         Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, Input, RunError, RunInput,
         Snapshot, Status, Successor, Trace, apply, begin, pending_tickets, tickets_under,
@@ -51,6 +52,7 @@ fn graph(edges: &[(&str, &str)], gathers: &[&str]) -> Graph {
 fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap()),
+        incarnation: Incarnation::default(),
         commit: CommitId::default(),
         at: Timestamp(1),
         trace: Trace::default(),
@@ -91,6 +93,7 @@ fn error(message: &str) -> RunError {
 impl Run {
     fn attempt(&self, item: &ItemId, node: &str, produced: EncodedOutcome) -> AttemptReport {
         AttemptReport {
+            incarnation: self.snapshot.incarnation,
             item: item.clone(),
             node: node.to_owned(),
             ticket_item: item.clone(),
@@ -166,6 +169,22 @@ fn an_item_is_committed_once() {
     let before = run.snapshot.clone();
     assert!(!run.apply(run.attempt(&item, "a", next(&[("b", "other")]))));
     assert!(!run.apply(run.attempt(&ItemId::new("start-7").unwrap(), "b", EncodedOutcome::Hold)));
+    assert_eq!(run.snapshot, before);
+}
+
+#[test]
+fn an_attempt_of_another_incarnation_is_discarded() {
+    let mut run = start(&[("a", "b")], &[]);
+    let before = run.snapshot.clone();
+    for produced in [
+        next(&[("b", "b0")]),
+        EncodedOutcome::Hold,
+        EncodedOutcome::Started,
+        EncodedOutcome::Failed(error("x")),
+    ] {
+        let attempt = run.attempt(&ItemId::start(), "a", produced);
+        assert!(!run.apply(AttemptReport { incarnation: Incarnation::from_random(1), ..attempt }));
+    }
     assert_eq!(run.snapshot, before);
 }
 

@@ -1,7 +1,7 @@
 //! Children, from the record of the parent to the end of both.
 
 use crate::{
-    CommitId, Fingerprint, Graph, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
         Applied, AttemptReport, Begin, Effect, EncodedOutcome, Parent, RunError, RunInput, Snapshot, Status,
         Trace, apply, begin, control, end_effects, tombstone,
@@ -17,6 +17,7 @@ fn key(run_id: &str) -> RunKey {
 
 fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
     let attempt = AttemptReport {
+        incarnation: snapshot.incarnation,
         item: ItemId::start(),
         node: "a".to_owned(),
         ticket_item: ItemId::start(),
@@ -32,7 +33,7 @@ fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
 fn running() -> Snapshot {
     let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    begin(Begin { key: key("parent"), commit, at, trace, input }).0
+    begin(Begin { key: key("parent"), incarnation: Incarnation::default(), commit, at, trace, input }).0
 }
 
 fn recorded(child: &str) -> Snapshot {
@@ -89,15 +90,15 @@ fn a_child_without_a_waiting_item_must_not_start() {
 fn a_tombstone_takes_the_place_of_a_child() {
     let parent = |item| {
         let (run, node) = (key("parent"), "a".to_owned());
-        Parent { run, item, node, build: Fingerprint(1) }
+        Parent { run, incarnation: Incarnation::default(), item, node, build: Fingerprint(1) }
     };
-    let never = tombstone(key("c"), Trace::default(), COMMIT, Timestamp(3));
+    let never = tombstone(key("c"), Incarnation::default(), Trace::default(), COMMIT, Timestamp(3));
     assert_eq!((never.status, never.pending(), never.steps), (Status::Cancelled, 0, 0));
-    assert!(never.is_child_of(&parent(ItemId::start())));
-    let child = Snapshot { parent: Some(parent(ItemId::start())), ..running() };
-    assert!(child.is_child_of(&parent(ItemId::start())));
-    assert!(
-        !child.is_child_of(&parent(ItemId::successor("start", 0)))
-            && !running().is_child_of(&parent(ItemId::start()))
-    );
+    let of = |snapshot: &Snapshot, incarnation, item| snapshot.is_child_of(&key("parent"), incarnation, item);
+    let (mine, start, next) = (Incarnation::default(), ItemId::start(), ItemId::successor("start", 0));
+    assert!(of(&never, mine, &start));
+    let child = Snapshot { parent: Some(parent(start.clone())), ..running() };
+    assert!(of(&child, mine, &start));
+    assert!(!of(&child, mine, &next) && !of(&running(), mine, &start));
+    assert!(!of(&child, Incarnation::from_random(1), &start), "it is the child of an earlier parent");
 }

@@ -2,7 +2,7 @@
 
 use super::{cancel, complete, pause, resume};
 use crate::{
-    CommitId, Graph, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
         Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Status,
         Successor, TicketFor, Trace, apply, begin,
@@ -19,7 +19,7 @@ fn run(status: Status) -> Snapshot {
     let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
     let input = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    let (snapshot, _) = begin(Begin { key, commit, at, trace, input });
+    let (snapshot, _) = begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input });
     Snapshot { status, ..snapshot }
 }
 
@@ -27,6 +27,7 @@ fn run(status: Status) -> Snapshot {
 fn stepped(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
     let (item, node) = (ItemId::start(), "a".to_owned());
     let attempt = AttemptReport {
+        incarnation: snapshot.incarnation,
         ticket_item: item.clone(),
         item,
         node,

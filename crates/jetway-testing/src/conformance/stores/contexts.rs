@@ -11,7 +11,7 @@ use crate::{conformance::DEADLINE, wait_until};
 use futures::future::{join_all, try_join_all};
 use jetway_core::{Counter, Fixed, Workflow as _, WorkflowCtx, distributed::ContextStore};
 use jetway_state::{
-    CommitId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Incarnation, RunId, RunKey, WorkflowName, codec,
     run::{Begin, RunInput, Snapshot, Trace, begin},
 };
 
@@ -23,7 +23,7 @@ fn record(run_id: &str, number: i64) -> Snapshot {
     let input = RunInput { node: "charge".to_owned(), payload: b"x".as_slice().into(), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
-    begin(Begin { key, commit, at, trace, input }).0
+    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
 }
 
 async fn number(store: &impl ContextStore<Number>, run_id: &str) -> Option<i64> {

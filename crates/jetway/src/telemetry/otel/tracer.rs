@@ -52,6 +52,7 @@ impl Tracer for OtelTracer {
             otel.kind = "consumer",
             jetway.workflow = %info.run.workflow,
             jetway.run_id = %info.run.run_id,
+            jetway.incarnation = %info.incarnation,
             jetway.node = info.node,
             jetway.item_id = %info.item,
             jetway.attempt = info.attempt,
@@ -111,6 +112,7 @@ fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("jetway.workflow", snapshot.workflow.to_string()),
         KeyValue::new("jetway.run_id", snapshot.run_id.to_string()),
+        KeyValue::new("jetway.incarnation", snapshot.incarnation.to_string()),
         KeyValue::new("jetway.status", snapshot.status.as_str()),
         KeyValue::new("jetway.steps", steps),
         KeyValue::new("messaging.system", "nats"),

@@ -6,7 +6,7 @@ use crate::telemetry::{
     otel::{export::provider_builder, layer},
 };
 use jetway_state::{
-    CommitId, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{HandledFailures, RunError, Trace},
     trace::TraceHeaders,
 };
@@ -73,6 +73,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
     Snapshot {
         workflow: run().workflow,
         run_id: run().run_id,
+        incarnation: Incarnation::default(),
         commit: CommitId::default(),
         status,
         context: Default::default(),
@@ -96,7 +97,16 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
 
 fn info<'a>(run: &'a RunKey, trace: &'a Trace, item: &'a ItemId, links: Vec<u64>) -> StepInfo<'a> {
     let queue_wait = Some(Duration::from_millis(12));
-    StepInfo { run, trace, node: "charge", item, attempt: 2, queue_wait, links }
+    StepInfo {
+        run,
+        incarnation: Incarnation::default(),
+        trace,
+        node: "charge",
+        item,
+        attempt: 2,
+        queue_wait,
+        links,
+    }
 }
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {

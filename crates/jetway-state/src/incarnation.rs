@@ -1,0 +1,103 @@
+//! The identity of one start of a run id.
+
+use data_encoding::BASE32_DNSSEC;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+/// 80 bits: with a million starts of one run id the probability of a collision is below 10^-12.
+const BYTES: usize = 10;
+
+/// How many characters the [short form](Incarnation::short) has.
+const SHORT: usize = 8;
+
+/// Identifies one start of a run id: a run id is a name, and can be used again when its record has expired. What one start has
+/// left behind (an attempt, a ticket, a chunk, a result) never acts on another one.
+///
+/// As text: 16 characters from `0-9` and `a-v`. The time is not part of it, so no clock decides which one is the later one.
+///
+/// # Examples
+///
+/// ```
+/// use jetway_state::Incarnation;
+///
+/// let incarnation = Incarnation::from_random(0x0123_4567_89ab_cdef);
+/// assert_eq!(incarnation.to_string().len(), 16);
+/// assert_eq!(incarnation.to_string().parse(), Ok(incarnation));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Incarnation([u8; BYTES]);
+
+/// A text that is no incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid incarnation {0:?}: it has 16 characters from 0-9 and a-v")]
+pub struct BadIncarnation(String);
+
+impl Incarnation {
+    /// The incarnation of 80 of these bits, which have to be random.
+    pub fn from_random(bits: u128) -> Self {
+        let mut bytes = [0; BYTES];
+        bytes.copy_from_slice(&bits.to_be_bytes()[16 - BYTES..]);
+        Self(bytes)
+    }
+
+    /// The first 8 characters, for subjects and keys. They separate the incarnations of one run id.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(SHORT);
+        text
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&BASE32_DNSSEC.encode(&self.0))
+    }
+}
+
+impl FromStr for Incarnation {
+    type Err = BadIncarnation;
+
+    fn from_str(text: &str) -> Result<Self, BadIncarnation> {
+        let decoded = BASE32_DNSSEC.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        // Only the canonical text: capital letters would decode to the same bytes.
+        let canonical = decoded.map(Self).filter(|incarnation| incarnation.to_string() == text);
+        canonical.ok_or_else(|| BadIncarnation(text.chars().take(40).collect()))
+    }
+}
+
+impl Serialize for Incarnation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Incarnation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_is_read_as_it_was_written() {
+        for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef] {
+            let incarnation = Incarnation::from_random(bits);
+            let text = incarnation.to_string();
+            assert_eq!((text.len(), text.parse()), (16, Ok(incarnation)));
+            assert!(text.starts_with(&incarnation.short()));
+        }
+        for bad in ["", "aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaz", "AAAAAAAAAAAAAAAA", "ääääääää"] {
+            assert!(bad.parse::<Incarnation>().is_err(), "{bad:?} passed");
+        }
+    }
+
+    #[test]
+    fn all_bits_count() {
+        let texts: std::collections::BTreeSet<_> =
+            (0..80).map(|bit| Incarnation::from_random(1 << bit).to_string()).collect();
+        assert_eq!(texts.len(), 80);
+    }
+}

@@ -1,0 +1,110 @@
+//! Which result of a run id is kept.
+
+use crate::Incarnation;
+
+/// What identifies the result of a run, beside its run id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResultVersion {
+    /// The incarnation of the run.
+    pub incarnation: Incarnation,
+    /// The revision of the snapshot that ended the run.
+    pub revision: u64,
+}
+
+impl ResultVersion {
+    /// Whether this result replaces the stored one of the same run id. `stored` is `None` if the stored message is no result.
+    /// `record` is the incarnation of the current record, `None` if there is no record.
+    ///
+    /// The record decides as long as there is one: a host that was slow must not replace the result of the run that came after.
+    /// Without a record, the later revision does. No clock takes part.
+    pub fn replaces(self, stored: Option<Self>, record: Option<Incarnation>) -> bool {
+        let Some(stored) = stored else { return true };
+        if stored.incarnation == self.incarnation {
+            return false;
+        }
+        match record {
+            Some(current) => current == self.incarnation,
+            None => self.revision > stored.revision,
+        }
+    }
+}
+
+/// Which result of a run id somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedResult {
+    /// That of this incarnation.
+    Of(Incarnation),
+    /// The latest: that of the current record, or the stored one if there is no record.
+    Latest,
+    /// That of a start that was just published, whose incarnation is not known: a stored result without a record belongs to
+    /// an earlier run.
+    New,
+    /// That of any incarnation but this one.
+    NotOf(Incarnation),
+}
+
+impl WantedResult {
+    /// Whether it can be the result of this incarnation. `None`: the message names no incarnation, so it is no result.
+    pub fn accepts(self, incarnation: Option<Incarnation>) -> bool {
+        match self {
+            Self::Of(wanted) => incarnation == Some(wanted),
+            Self::NotOf(other) => incarnation.is_some_and(|incarnation| incarnation != other),
+            Self::Latest | Self::New => incarnation.is_some(),
+        }
+    }
+
+    /// Whether a stored result has to be compared with the current record.
+    pub fn needs_record(self) -> bool {
+        matches!(self, Self::Latest | Self::New)
+    }
+
+    /// What is wanted once a stored result of `stored` and the incarnation of the current record are known.
+    #[must_use]
+    pub fn given(self, stored: Incarnation, record: Option<Incarnation>) -> Self {
+        match (self, record) {
+            (Self::Of(_) | Self::NotOf(_), _) => self,
+            (Self::Latest | Self::New, Some(current)) => Self::Of(current),
+            (Self::Latest, None) => Self::Of(stored),
+            (Self::New, None) => Self::NotOf(stored),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_result_counts_as_the_record_says() {
+        let [old, new] = [1, 2].map(Incarnation::from_random);
+        for (wanted, record, expected) in [
+            (WantedResult::Latest, None, WantedResult::Of(old)),
+            (WantedResult::Latest, Some(new), WantedResult::Of(new)),
+            (WantedResult::New, None, WantedResult::NotOf(old)),
+            (WantedResult::New, Some(old), WantedResult::Of(old)),
+            (WantedResult::Of(new), Some(old), WantedResult::Of(new)),
+        ] {
+            assert_eq!(wanted.given(old, record), expected, "{wanted:?} {record:?}");
+        }
+        assert!(!WantedResult::NotOf(old).accepts(Some(old)) && WantedResult::NotOf(old).accepts(Some(new)));
+        assert!(!WantedResult::Latest.accepts(None));
+    }
+
+    #[test]
+    fn the_record_decides_and_then_the_revision() {
+        let [a, b, c] = [1, 2, 3].map(Incarnation::from_random);
+        let version = |incarnation, revision| ResultVersion { incarnation, revision };
+        for (new, stored, record, replaces) in [
+            (version(a, 1), None, None, true),
+            (version(a, 9), Some(version(a, 1)), Some(a), false),
+            (version(a, 9), Some(version(a, 1)), None, false),
+            (version(b, 5), Some(version(a, 9)), Some(b), true),
+            (version(b, 5), Some(version(a, 1)), Some(a), false),
+            (version(b, 5), Some(version(a, 1)), Some(c), false),
+            (version(b, 5), Some(version(a, 1)), None, true),
+            (version(b, 1), Some(version(a, 5)), None, false),
+        ] {
+            assert_eq!(new.replaces(stored, record), replaces, "{new:?} {stored:?} {record:?}");
+        }
+    }
+}
