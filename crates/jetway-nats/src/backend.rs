@@ -18,7 +18,7 @@ use crate::{
     committer::Committer,
     config::NatsConfig,
     dead_letters::DeadLetters,
-    names::{Names, Stream},
+    names::{Names, ReplyPrefixes, Stream},
     provision,
     pull::{HeaderScan, LateDeliveries, Pull, PullContext, Source},
     session::{Connection, ServerFacts, StreamReader},
@@ -42,6 +42,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct NatsBackend {
     config: NatsConfig,
     names: Names,
+    replies: ReplyPrefixes,
     streams: StreamNames,
     connection: Arc<Connection>,
     /// Reads snapshots and chunks.
@@ -96,6 +97,7 @@ impl NatsBackend {
     }
 
     async fn set_up(config: NatsConfig) -> Result<Self, BackendError> {
+        let replies = ReplyPrefixes::new(&config.inbox_prefix, &config.reply_prefixes)?;
         let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
         let committers = Committers {
             starts: setup.committer(Stream::Starts).await?,
@@ -122,6 +124,7 @@ impl NatsBackend {
             may_lose_tickets: provisioned.may_lose_tickets(),
             config,
             names,
+            replies,
             connection,
             runs,
             committers,
@@ -164,6 +167,11 @@ impl NatsBackend {
     /// The names on the server.
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The subjects to which a host may answer.
+    pub(crate) fn reply_prefixes(&self) -> &ReplyPrefixes {
+        &self.replies
     }
 
     /// The connection.

@@ -22,6 +22,10 @@ pub struct NatsConfig {
     pub tls: NatsTls,
     /// The prefix of reply subjects, for servers whose permissions restrict them. Default: `_INBOX`.
     pub inbox_prefix: String,
+    /// More prefixes of subjects to which a host answers requests. Clients with inboxes of another prefix need it. Always
+    /// allowed are `_INBOX`, [`inbox_prefix`](Self::inbox_prefix), and `_R_` for requests through a service import. Whoever
+    /// may send requests can make a host publish its answer below these prefixes. Default: none.
+    pub reply_prefixes: Vec<String>,
     /// Who creates streams and consumers. Default: the first host.
     pub provisioning: Provisioning,
     /// The number of servers in a cluster that store each message: 1, 3 or 5. Default: 1.
@@ -61,6 +65,7 @@ impl NatsConfig {
             auth: NatsAuth::None,
             tls: NatsTls::default(),
             inbox_prefix: "_INBOX".to_owned(),
+            reply_prefixes: Vec::new(),
             provisioning: Provisioning::Create,
             replicas: 1,
             keep_finished: Duration::from_secs(24 * 3600),

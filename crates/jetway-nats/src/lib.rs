@@ -83,7 +83,7 @@ mod stores;
 pub use backend::{Durability, NatsBackend, StreamCounts, Synced, Traffic};
 pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteConfig};
 pub use names::start_subject;
-pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, serve};
+pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, ServiceStatus, serve};
 pub use session::ServerFacts;
 pub use stores::{
     NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,

@@ -13,16 +13,21 @@
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
+//! | question about the service | `$SRV.<PING, INFO or STATS>[.jetway[.<id>]]` |
 //! | work item of a store | `jetway.ns.item.<application>.<run_id>.<item_id>` |
 //! | value of a store for a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<key>[.<item_id>]` |
 //! | value of a store for a worker | `$KV.JETWAY_ns_STORE_STATE.<application>.worker.<number>.<key>` |
 //! | part of a large value of a store | the value's subject and `.<commit>.<part>` |
 
+mod discovery;
 mod headers;
+mod replies;
 mod stores;
 mod subjects;
 
+pub(crate) use discovery::{DiscoveryVerb, discovery_subjects};
 pub(crate) use headers::*;
+pub(crate) use replies::ReplyPrefixes;
 pub(crate) use stores::{StoreKey, StoreNames};
 pub(crate) use subjects::{ApiMethod, subject_token};
 

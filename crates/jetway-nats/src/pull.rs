@@ -238,8 +238,11 @@ impl Pull {
                 return PullEvent::Lost(reason);
             }
         }
-        let Some((delivery, reply)) =
-            message.reply.clone().and_then(|reply| Some((DeliveryInfo::parse(&reply)?, reply)))
+        let Source { stream, consumer, .. } = &self.source;
+        let Some((delivery, reply)) = message
+            .reply
+            .clone()
+            .and_then(|reply| Some((DeliveryInfo::parse_of(&reply, stream, consumer)?, reply)))
         else {
             tracing::warn!(subject = %message.subject, "received a message that no consumer delivered");
             return PullEvent::Nothing;

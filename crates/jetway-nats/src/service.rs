@@ -11,9 +11,15 @@
 //! Each workflow has an endpoint of its own, so that a request reaches a host that serves it. Another endpoint receives the
 //! starts of all workflows and refuses those that no host serves. It is in a queue group of its own, because the members of
 //! one queue group share messages whatever their subjects are.
+//!
+//! Answers go to inboxes only. A request that names another reply subject is dropped: the server does not check whether the
+//! client may publish there, and the host may.
 
 pub(crate) mod answer;
 pub(crate) mod client;
+mod discovery;
+mod endpoints;
+mod replies;
 mod unknown_workflow;
 mod wait;
 
@@ -22,26 +28,27 @@ pub use client::{BUSY, HostsClient, NO_ANSWER, NO_HOST};
 use crate::{
     backend::NatsBackend,
     headers::one_line,
-    names::{ApiMethod, Names, SERVICE, SERVICE_QUEUE, UNKNOWN_WORKFLOW_QUEUE},
+    names::{ApiMethod, DiscoveryVerb, SERVICE, SERVICE_ERROR, SERVICE_ERROR_CODE},
     session::api,
 };
 use answer::Answerer;
-use async_nats::service::{
-    Request, Service, ServiceExt as _, endpoint::Endpoint as EndpointStream, error::Error as ServiceError,
-};
+use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::SelectAll};
-use jetway_engine::{
-    Control,
-    backend::{Api, ApiError, BackendError, BackendErrorKind},
-};
+use discovery::{Discovery, Questions};
+use endpoints::{OfferedEndpoint, Requests};
+use futures::{StreamExt as _, future::BoxFuture};
+use jetway_engine::backend::{Api, ApiError, BackendError, BackendErrorKind};
 use jetway_state::WorkflowName;
+use replies::{Replies, ReplyTo};
 use std::{sync::Arc, time::Duration};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How many requests a host answers at once, including those that wait for a result.
 const MAX_REQUESTS: usize = 4096;
+
+/// The longest sentence of an error, in bytes.
+const LONGEST_ERROR: usize = 4096;
 
 /// The endpoint that received a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +58,23 @@ enum Endpoint {
     UnknownWorkflow,
 }
 
-type Requests = SelectAll<futures::stream::BoxStream<'static, (Endpoint, Request)>>;
-
 /// A running service. Dropping it ends it at once. [`stop`](Self::stop) lets it finish its requests.
 #[derive(Debug)]
 pub struct ServiceHandle {
-    service: Option<Service>,
+    replies: Arc<Replies>,
     /// Cancelled when no more requests are accepted.
     closing: CancellationToken,
     /// Cancelled when requests that still wait are answered with an error.
     abort: CancellationToken,
     task: Option<AbortOnDropHandle<()>>,
+}
+
+/// What a service has done since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ServiceStatus {
+    /// Requests that were dropped, because their reply subject is no inbox.
+    pub refused_replies: u64,
 }
 
 /// Serves an API to every NATS client of the namespace. `workflows` are those that this host serves. The host should have
@@ -85,105 +98,116 @@ async fn set_up(
     workflows: &[WorkflowName],
 ) -> Result<ServiceHandle, BackendError> {
     let connection = Arc::clone(backend.connection());
-    let service = connection
-        .client
-        .service_builder()
-        .description("Jetway: starts workflows, and reports on and controls their runs")
-        .queue_group(SERVICE_QUEUE)
-        .metadata([("namespace".to_owned(), backend.namespace().to_string())].into())
-        .start(SERVICE, env!("CARGO_PKG_VERSION"))
-        .await
-        .map_err(|error| not_served(&error))?;
-    let requests =
-        endpoints(&service, backend.names(), workflows).await.map_err(|error| not_served(&error))?;
+    let client = &connection.client;
+    let replies = Arc::new(Replies::new(client.clone(), backend.reply_prefixes().clone()));
+    let offered = endpoints::offered(backend.names(), workflows);
+    let requests = endpoints::subscribe(client, &offered).await.map_err(|error| not_served(&error))?;
+    let (namespace, now) = (backend.namespace().clone(), connection.timestamp());
+    let discovery = Discovery::new(namespace, now, offered, Arc::clone(&replies));
+    let questions = discovery.subscribe(client).await.map_err(|error| not_served(&error))?;
     // The server processes a connection in order: when it replies to this, it has processed the subscriptions.
     api::round_trip(&connection).await.map_err(|failure| failure.cannot("start the service"))?;
     let (closing, abort) = (CancellationToken::new(), CancellationToken::new());
-    let answerer = Arc::new(Answerer::new(backend, api));
-    let task = tokio::spawn(run(requests, answerer, closing.clone(), abort.clone()));
-    Ok(ServiceHandle { service: Some(service), closing, abort, task: Some(AbortOnDropHandle::new(task)) })
+    let task = Serving {
+        answerer: Arc::new(Answerer::new(backend, api)),
+        discovery,
+        replies: Arc::clone(&replies),
+        abort: abort.clone(),
+        answers: JoinSet::new(),
+    };
+    let task = tokio::spawn(task.run(requests, questions, closing.clone()));
+    Ok(ServiceHandle { replies, closing, abort, task: Some(AbortOnDropHandle::new(task)) })
 }
 
-fn not_served(error: &async_nats::Error) -> BackendError {
+fn not_served(error: &async_nats::SubscribeError) -> BackendError {
     BackendError::new(BackendErrorKind::Unavailable, format!("cannot start the service {SERVICE}: {error}"))
 }
 
-async fn endpoints(
-    service: &Service,
-    names: &Names,
-    workflows: &[WorkflowName],
-) -> Result<Requests, async_nats::Error> {
-    let mut requests = Requests::new();
-    let mut add = |endpoint: Endpoint, stream: EndpointStream| {
-        requests.push(stream.map(move |request| (endpoint, request)).boxed());
-    };
-    let builder = |name: &str| service.endpoint_builder().name(name);
-    for workflow in workflows {
-        let workflow = workflow.as_str();
-        let name = format!("{}-{workflow}", ApiMethod::Start.verb());
-        let stream = builder(&name).add(names.api(ApiMethod::Start, &[workflow])).await?;
-        add(Endpoint::Method(ApiMethod::Start), stream);
-    }
-    let all_starts = builder(ApiMethod::Start.verb()).queue_group(UNKNOWN_WORKFLOW_QUEUE);
-    add(Endpoint::UnknownWorkflow, all_starts.add(names.api(ApiMethod::Start, &["*"])).await?);
-    let run: &[&str] = &["*", "*"];
-    let control = |control| (ApiMethod::Control(control), run);
-    let others = [
-        (ApiMethod::Status, run),
-        control(Control::Cancel),
-        control(Control::Pause),
-        control(Control::Resume),
-        (ApiMethod::Runs, &[]),
-        (ApiMethod::Workflows, &[]),
-    ];
-    for (method, tokens) in others {
-        let stream = builder(method.verb()).add(names.api(method, tokens)).await?;
-        add(Endpoint::Method(method), stream);
-    }
-    Ok(requests)
+/// The task of a service.
+struct Serving {
+    answerer: Arc<Answerer>,
+    discovery: Discovery,
+    replies: Arc<Replies>,
+    abort: CancellationToken,
+    answers: JoinSet<()>,
 }
 
-async fn run(
-    mut requests: Requests,
-    answerer: Arc<Answerer>,
-    closing: CancellationToken,
-    abort: CancellationToken,
-) {
-    let mut answers = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = closing.cancelled() => break,
-            Some(ended) = answers.join_next() => report(ended),
-            request = requests.next() => match request {
-                Some((endpoint, request)) if answers.len() < MAX_REQUESTS => {
-                    let (answerer, abort) = (Arc::clone(&answerer), abort.clone());
-                    answers.spawn(async move {
-                        tokio::select! {
-                            biased;
-                            answer = answerer.answer(endpoint, &request.message) => respond(&request, answer).await,
-                            () = abort.cancelled() => respond(&request, Some(Err(stopping()))).await,
-                        }
-                    });
-                }
-                Some((Endpoint::UnknownWorkflow, _)) => {}
-                Some((_, request)) => respond(&request, Some(Err(busy()))).await,
-                None => break,
-            },
+impl Serving {
+    async fn run(mut self, mut requests: Requests, mut questions: Questions, closing: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => break,
+                Some(ended) = self.answers.join_next() => report(ended),
+                request = requests.next() => match request {
+                    Some((endpoint, message)) => self.accept(endpoint, message).await,
+                    None => break,
+                },
+                Some((verb, question)) = questions.next() => self.explain(verb, &question).await,
+            }
+        }
+        drop((requests, questions));
+        while let Some(ended) = self.answers.join_next().await {
+            report(ended);
         }
     }
-    while let Some(ended) = answers.join_next().await {
-        report(ended);
+
+    async fn explain(&self, verb: DiscoveryVerb, question: &Message) {
+        self.discovery.answer(verb, question).await;
+    }
+
+    /// Starts to answer a request.
+    async fn accept(&mut self, endpoint: Arc<OfferedEndpoint>, message: Message) {
+        let Some(to) = self.replies.of(&message) else { return };
+        let request = Request { endpoint, to, received: Instant::now(), replies: Arc::clone(&self.replies) };
+        if self.answers.len() >= MAX_REQUESTS {
+            // Another host may serve the workflow.
+            if request.endpoint.endpoint != Endpoint::UnknownWorkflow {
+                request.respond(Err(busy())).await;
+            }
+            return;
+        }
+        let (answerer, abort) = (Arc::clone(&self.answerer), self.abort.clone());
+        self.answers.spawn(async move {
+            tokio::select! {
+                biased;
+                answer = answerer.answer(request.endpoint.endpoint, &message) => {
+                    if let Some(answer) = answer {
+                        request.respond(answer).await;
+                    }
+                }
+                () = abort.cancelled() => request.respond(Err(stopping())).await,
+            }
+        });
     }
 }
 
-async fn respond(request: &Request, answer: Option<Result<Bytes, ApiError>>) {
-    let Some(answer) = answer else { return };
-    let answer = answer
-        .map_err(|error| ServiceError { status: one_line(&error.message), code: usize::from(error.code) });
-    if let Err(error) = request.respond(answer).await {
-        tracing::debug!(%error, subject = %request.message.subject, "cannot answer a request");
+/// A request that is being answered.
+struct Request {
+    endpoint: Arc<OfferedEndpoint>,
+    to: ReplyTo,
+    received: Instant,
+    replies: Arc<Replies>,
+}
+
+impl Request {
+    async fn respond(&self, answer: Result<Bytes, ApiError>) {
+        self.endpoint.count(self.received.elapsed(), answer.as_ref().err());
+        let (headers, payload) = match answer {
+            Ok(payload) => (HeaderMap::new(), payload),
+            Err(error) => (error_headers(&error), Bytes::new()),
+        };
+        self.replies.send(&self.to, headers, payload).await;
     }
+}
+
+fn error_headers(error: &ApiError) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // The message may quote text of the request, and an answer that is too large would cost the connection.
+    let end = error.message.floor_char_boundary(LONGEST_ERROR);
+    headers.insert(SERVICE_ERROR, one_line(&error.message[..end]).as_str());
+    headers.insert(SERVICE_ERROR_CODE, error.code.to_string().as_str());
+    headers
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
@@ -201,9 +225,13 @@ fn busy() -> ApiError {
 }
 
 impl ServiceHandle {
+    /// What the service has done.
+    pub fn status(&self) -> ServiceStatus {
+        ServiceStatus { refused_replies: self.replies.refused() }
+    }
+
     /// Accepts no more requests, gives those that are in progress `grace` to finish, and answers the rest with an error.
     pub async fn stop(mut self, grace: Duration) {
-        self.end_subscriptions();
         self.closing.cancel();
         let Some(mut task) = self.task.take() else { return };
         if tokio::time::timeout(grace, &mut task).await.is_ok() {
@@ -211,19 +239,5 @@ impl ServiceHandle {
         }
         self.abort.cancel();
         report(task.await);
-    }
-
-    fn end_subscriptions(&mut self) {
-        let stopped = self.service.take().and_then(|service| service.stop().now_or_never());
-        if let Some(Err(error)) = stopped {
-            tracing::debug!(%error, "the service was already stopped");
-        }
-    }
-}
-
-impl Drop for ServiceHandle {
-    fn drop(&mut self) {
-        // Otherwise the task that the client library has for the service would stay.
-        self.end_subscriptions();
     }
 }

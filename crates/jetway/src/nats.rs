@@ -3,7 +3,7 @@
 pub use jetway_nats::{
     Grouping, NatsAuth, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore, NatsLivenessStore,
     NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore, NatsWorkQueue,
-    Provisioning, ServerFacts, WriteConfig, start_subject,
+    Provisioning, ServerFacts, ServiceStatus, WriteConfig, start_subject,
 };
 
 use jetway_state::{BadName, Namespace};

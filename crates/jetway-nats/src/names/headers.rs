@@ -1,6 +1,6 @@
 //! Header names, and the values that some headers have.
 
-use async_nats::HeaderName;
+use async_nats::{HeaderName, service};
 
 /// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
@@ -41,6 +41,11 @@ pub(crate) const CONTENT_TYPE: HeaderName = HeaderName::from_static("Content-Typ
 pub(crate) const CBOR: &str = "application/cbor";
 /// JSON, in [`CONTENT_TYPE`].
 pub(crate) const JSON: &str = "application/json";
+
+/// The sentence of an error of the service.
+pub(crate) const SERVICE_ERROR: &str = service::NATS_SERVICE_ERROR;
+/// The code of an error of the service.
+pub(crate) const SERVICE_ERROR_CODE: &str = service::NATS_SERVICE_ERROR_CODE;
 
 /// W3C trace context.
 pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");

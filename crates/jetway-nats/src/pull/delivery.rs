@@ -24,6 +24,15 @@ impl DeliveryInfo {
         Some(Self { delivered, sequence, published })
     }
 
+    /// The same, if a consumer of ours delivered the message. An acknowledgement goes to the reply subject, so it must not be
+    /// that of another consumer.
+    pub(crate) fn parse_of(reply: &str, stream: &str, consumer: &str) -> Option<Self> {
+        let info = Self::parse(reply)?;
+        let tokens: Vec<&str> = reply.split('.').collect();
+        let at = if tokens.len() >= 11 { 4 } else { 2 };
+        (tokens.get(at) == Some(&stream) && tokens.get(at + 1) == Some(&consumer)).then_some(info)
+    }
+
     /// When it was stored, in milliseconds since 1970.
     pub(crate) fn published_millis(&self) -> u64 {
         self.published / 1_000_000
@@ -45,6 +54,19 @@ mod tests {
             assert_eq!(DeliveryInfo::parse(reply), Some(delivery), "{reply}");
         }
         assert_eq!(delivery.published_millis(), 1_790_230_470_084);
+    }
+
+    #[test]
+    fn c1_a_delivery_of_another_consumer_is_none_of_ours() {
+        for reply in [
+            "$JS.ACK.S.work_a.3.100.7.1790230470084404000.42",
+            "$JS.ACK._.szMpdrwD.S.work_a.3.100.7.1790230470084404000.42",
+            "$JS.ACK.hub.szMpdrwD.S.work_a.3.100.7.1790230470084404000.42.random",
+        ] {
+            assert!(DeliveryInfo::parse_of(reply, "S", "work_a").is_some(), "{reply}");
+            assert!(DeliveryInfo::parse_of(reply, "S", "work_b").is_none(), "{reply}");
+            assert!(DeliveryInfo::parse_of(reply, "T", "work_a").is_none(), "{reply}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn fetch_one(
     let inbox = connection.client.new_inbox();
     let subscriber = connection.client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
     let end = Instant::now() + wait + GRACE;
-    let mut pending = PendingFetch { subscriber: Some(subscriber), late, end };
+    let mut pending = PendingFetch { subscriber: Some(subscriber), stream, consumer, late, end };
     let mut state = connection.state.clone();
     let connects = state.borrow_and_update().connects;
     let request = match wait.is_zero() {
@@ -70,6 +70,8 @@ pub(crate) async fn fetch_one(
 /// A request that waits at the server. If it is dropped, a message that still arrives is given back.
 struct PendingFetch<'a> {
     subscriber: Option<Subscriber>,
+    stream: &'a str,
+    consumer: &'a str,
     late: &'a LateDeliveries,
     /// When the request has certainly ended.
     end: Instant,
@@ -80,9 +82,13 @@ impl PendingFetch<'_> {
         self.subscriber.as_mut()?.next().await
     }
 
+    fn delivery_of(&self, message: &Message) -> Option<DeliveryInfo> {
+        DeliveryInfo::parse_of(message.reply.as_deref()?, self.stream, self.consumer)
+    }
+
     fn received(&mut self, message: Message) -> Fetched {
         let fetched = match Status::of(&message) {
-            None => match message.reply.as_deref().and_then(DeliveryInfo::parse) {
+            None => match self.delivery_of(&message) {
                 Some(delivery) => Fetched::Message(message, delivery),
                 None => Fetched::Lost(format!("no consumer delivered the message on {}", message.subject)),
             },

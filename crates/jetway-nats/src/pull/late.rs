@@ -4,7 +4,7 @@
 //! delivered again only when its lease expires. So a task takes over the subscription, and gives back every message that
 //! still arrives.
 
-use super::status::Status;
+use super::{DeliveryInfo, status::Status};
 use crate::session::Connection;
 use async_nats::{Message, Subscriber, jetstream::AckKind};
 use futures::{StreamExt as _, stream::FuturesUnordered};
@@ -97,6 +97,7 @@ async fn nak(connection: &Connection, message: Message) -> bool {
     if Status::of(&message).is_some() {
         return true;
     }
-    let Some(reply) = message.reply else { return true };
+    // Nothing is sent to a subject that is not an acknowledgement of a consumer.
+    let Some(reply) = message.reply.filter(|reply| DeliveryInfo::parse(reply).is_some()) else { return true };
     connection.client.publish(reply, AckKind::Nak(None).into()).await.is_ok()
 }

@@ -3,12 +3,9 @@
 use crate::{
     backend::{NatsBackend, start_message},
     headers::{header, insert_text},
-    names::{self, ApiMethod, subject_token},
+    names::{self, ApiMethod, SERVICE_ERROR, SERVICE_ERROR_CODE, subject_token},
 };
-use async_nats::{
-    HeaderMap, Message, Request, RequestErrorKind,
-    service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE},
-};
+use async_nats::{HeaderMap, Message, Request, RequestErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
@@ -108,8 +105,8 @@ impl Api for HostsClient {
 
 /// Parses the answer of a host.
 pub(crate) fn parse_answer<A: DeserializeOwned>(answer: &Message) -> Result<A, ApiError> {
-    if let Some(sentence) = header(answer, NATS_SERVICE_ERROR) {
-        let code = header(answer, NATS_SERVICE_ERROR_CODE).and_then(|code| code.parse().ok()).unwrap_or(500);
+    if let Some(sentence) = header(answer, SERVICE_ERROR) {
+        let code = header(answer, SERVICE_ERROR_CODE).and_then(|code| code.parse().ok()).unwrap_or(500);
         return Err(ApiError::new(code, sentence));
     }
     serde_json::from_slice(&answer.payload)

@@ -14,5 +14,6 @@ mod snapshots;
 mod starts;
 mod stores;
 mod stores_conformance;
+mod strangers;
 mod support;
 mod tickets;

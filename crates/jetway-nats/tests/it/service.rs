@@ -19,7 +19,7 @@ use tokio::{sync::Notify, time::timeout};
 
 /// Answers with its input.
 #[derive(Debug, Default)]
-struct Echo {
+pub(crate) struct Echo {
     serves: Vec<String>,
     started: Mutex<Vec<(StartRequest, Option<Duration>)>>,
     hold: Notify,
@@ -69,11 +69,11 @@ impl Api for Echo {
     }
 }
 
-fn echo(serves: &[&str]) -> Arc<Echo> {
+pub(crate) fn echo(serves: &[&str]) -> Arc<Echo> {
     Arc::new(Echo { serves: serves.iter().map(ToString::to_string).collect(), ..Echo::default() })
 }
 
-async fn ask(
+pub(crate) async fn ask(
     client: &Client,
     backend: &NatsBackend,
     rest: &str,
@@ -84,11 +84,11 @@ async fn ask(
     client.request_with_headers(subject, headers, payload.to_owned().into()).await.unwrap()
 }
 
-fn json_of(message: &Message) -> Value {
+pub(crate) fn json_of(message: &Message) -> Value {
     serde_json::from_slice(&message.payload).unwrap()
 }
 
-fn error_of(message: &Message) -> (String, String) {
+pub(crate) fn error_of(message: &Message) -> (String, String) {
     let header = |name: &str| message.headers.as_ref().unwrap().get(name).unwrap().as_str().to_owned();
     (header("Nats-Service-Error-Code"), header("Nats-Service-Error"))
 }

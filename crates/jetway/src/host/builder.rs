@@ -75,6 +75,14 @@ impl HostBuilder {
         self
     }
 
+    /// One more prefix of subjects to which the host answers requests, for clients whose inboxes do not begin with
+    /// `_INBOX`. See [`NatsConfig::reply_prefixes`].
+    #[must_use]
+    pub fn reply_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.nats.reply_prefixes.push(prefix.into());
+        self
+    }
+
     /// Adds a workflow for the host to serve.
     #[must_use]
     pub fn workflow<C, W>(mut self, workflow: W) -> Self

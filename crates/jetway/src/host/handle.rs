@@ -4,7 +4,7 @@ use super::{Host, HostError, HostFacts, connect::Connected};
 use crate::background::{BackgroundRuntime, BoxFuture};
 use jetway_actors::{ActorSystem, Drained, Fatal, SystemStatus};
 use jetway_engine::backend::Api;
-use jetway_nats::ServiceHandle;
+use jetway_nats::{ServiceHandle, ServiceStatus};
 use std::{sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
@@ -61,6 +61,11 @@ impl HostHandle {
     /// The current status of the host's actors.
     pub async fn observe(&self) -> SystemStatus {
         self.system.observe().await
+    }
+
+    /// What the host's service for requests has done: how many requests it dropped, and why.
+    pub fn service_status(&self) -> ServiceStatus {
+        self.service.status()
     }
 
     /// Resolves when a part of the host has failed repeatedly and the host cannot continue. Drain the host then, and end the
