@@ -1,13 +1,15 @@
 //! The sweep: publishes missing tickets again, and repeats the effects of the end of a run that has no result.
 //!
-//! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it.
+//! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it: only a backend that
+//! does not answer does.
 
 mod schedule;
+mod trouble;
 
 pub use schedule::Sweeper;
 
 use crate::{
-    backend::{Backend, BackendError, BackendErrorKind},
+    backend::{Backend, BackendError},
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
@@ -21,6 +23,7 @@ use jetway_state::{
 };
 use schedule::{PendingCheck, SuspectedLoss};
 use std::{sync::Arc, time::Duration};
+use trouble::{Trouble, ends_the_sweep};
 
 /// The result of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,9 +66,22 @@ struct Checked {
 }
 
 impl Sweep {
-    /// Checks the runs that were not written for a while. An error ends the sweep; the next one continues there.
+    /// Checks the runs that were not written for a while. The next sweep continues where this one ends.
+    ///
+    /// # Errors
+    /// The backend does not answer, or refuses to say which runs there are.
     pub(crate) async fn sweep(&self, sweeper: &mut Sweeper) -> Result<SweepReport, BackendError> {
         let now = self.clock.now();
+        let found = self.find(sweeper, now).await;
+        match found {
+            Err(error) if ends_the_sweep(error.kind()) => Err(error),
+            // The runs that are known already need their tickets all the same.
+            found => self.check_due(sweeper, now).await.and_then(|report| found.map(|()| report)),
+        }
+    }
+
+    /// Finds the runs to check.
+    async fn find(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
         self.drop_stale_tickets(sweeper).await?;
         if let Some(SuspectedLoss { since, until }) = sweeper.suspected {
             for run in self.backend.ended_since(since.min(now).before(RECENTLY_ENDED)).await? {
@@ -86,7 +102,7 @@ impl Sweep {
         }
         // Not earlier: a scan that fails is repeated.
         sweeper.suspected = None;
-        self.check_due(sweeper, now).await
+        Ok(())
     }
 
     /// Adds the next runs that were last written before a moment to those to check. `only_stale`: a run that is written
@@ -116,10 +132,10 @@ impl Sweep {
 
     /// Checks the runs that are due. A run that cannot be checked is due later, so that it does not delay the others.
     async fn check_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<SweepReport, BackendError> {
-        let (mut report, mut results_full) = (SweepReport::default(), false);
+        let (mut report, mut trouble) = (SweepReport::default(), Trouble::default());
         for (run, check) in sweeper.due(now) {
-            let later = check.postponed(now);
-            if check.ended.is_some() && results_full {
+            let (later, ended) = (check.postponed(now), check.ended.is_some());
+            if trouble.has_no_room(ended) {
                 sweeper.add(run, later);
                 continue;
             }
@@ -128,6 +144,7 @@ impl Sweep {
                 Some(before) => self.reapply_end(&run, before).await.map(|()| None),
                 None => self.republish(&run, check.revision).await,
             };
+            trouble.note(checked.as_ref().err(), ended);
             match checked {
                 Ok(Some(Checked { republished, revision })) => {
                     report.republished += republished;
@@ -137,10 +154,8 @@ impl Sweep {
                 Err(error) => {
                     tracing::warn!(%run, %error, "sweep skipped run");
                     sweeper.add(run, PendingCheck { revision: None, ..later });
-                    match error.kind() {
-                        BackendErrorKind::Corrupt | BackendErrorKind::Newer => {}
-                        BackendErrorKind::NoRoom if check.ended.is_some() => results_full = true,
-                        _ => return Err(error),
+                    if trouble.is_unreachable() {
+                        return Err(error);
                     }
                 }
             }
@@ -167,7 +182,14 @@ impl Sweep {
     /// Removes tickets that the queue would never deliver. Their items are found by a scan of all runs.
     async fn drop_stale_tickets(&self, sweeper: &mut Sweeper) -> Result<(), BackendError> {
         for workflow in self.registry.iter() {
-            let tickets = self.backend.drop_stale_tickets(workflow.name()).await?;
+            let tickets = match self.backend.drop_stale_tickets(workflow.name()).await {
+                Err(error) if ends_the_sweep(error.kind()) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(workflow = %workflow.name(), %error, "sweep skipped the tickets of a workflow");
+                    continue;
+                }
+                Ok(tickets) => tickets,
+            };
             if tickets > 0 {
                 tracing::warn!(workflow = %workflow.name(), tickets, "removed tickets that would never be delivered");
                 let now = self.clock.now();

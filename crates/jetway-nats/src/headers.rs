@@ -6,6 +6,7 @@ use jetway_state::{Incarnation, trace::TraceHeaders};
 
 /// Adds W3C trace context.
 pub(crate) fn insert_trace(headers: &mut HeaderMap, trace: &TraceHeaders) {
+    let trace = trace.clone().bounded();
     insert_text(headers, TRACE_PARENT, trace.parent.as_deref());
     insert_text(headers, TRACE_STATE, trace.state.as_deref());
 }
@@ -22,10 +23,10 @@ pub(crate) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Reads the W3C trace context of a message.
+/// Reads the W3C trace context of a message. A header that is too long is left out: a run must not depend on its trace.
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> TraceHeaders {
     let text = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str().to_owned());
-    TraceHeaders { parent: text(TRACE_PARENT), state: text(TRACE_STATE) }
+    TraceHeaders { parent: text(TRACE_PARENT), state: text(TRACE_STATE) }.bounded()
 }
 
 /// The incarnation that a snapshot or a result carries.
@@ -49,5 +50,16 @@ mod tests {
         insert_trace(&mut headers, &trace);
         assert_eq!(headers.get(TRACE_PARENT).map(|value| value.as_str()), Some("00-a  Nats-Rollup: all"));
         assert_eq!(trace_of(Some(&headers)).state, None);
+    }
+
+    #[test]
+    fn h7_long_headers_are_not_kept() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACE_PARENT, "00-a-b-01");
+        headers.insert(TRACE_STATE, "a".repeat(100_000).as_str());
+        let trace = trace_of(Some(&headers));
+        assert_eq!((trace.parent.as_deref(), trace.state), (Some("00-a-b-01"), None));
+        headers.insert(TRACE_PARENT, "0".repeat(100_000).as_str());
+        assert_eq!(trace_of(Some(&headers)), TraceHeaders::default());
     }
 }

@@ -14,6 +14,23 @@ pub struct TraceHeaders {
     pub state: Option<String>,
 }
 
+/// The longest `traceparent` that is kept, in bytes. That of version 00 has 55.
+pub const LONGEST_PARENT: usize = 128;
+
+/// The longest `tracestate` that is kept, in bytes: what the recommendation wants to be propagated at least.
+pub const LONGEST_STATE: usize = 512;
+
+impl TraceHeaders {
+    /// Without the headers that are too long to be kept: the first snapshot of a run, each of its tickets and its spans have
+    /// a copy of them.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let parent = self.parent.filter(|parent| parent.len() <= LONGEST_PARENT);
+        let state = self.state.filter(|state| state.len() <= LONGEST_STATE && parent.is_some());
+        Self { parent, state }
+    }
+}
+
 /// The trace of a run: a child of the caller's span if the `traceparent` names one, else the root of the trace `own_trace`.
 /// Ids of zero, which the recommendation forbids, become one.
 pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
@@ -24,7 +41,7 @@ pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
             span_id,
             parent_id: Some(parent),
             flags,
-            state: headers.state.clone().unwrap_or_default(),
+            state: headers.state.clone().filter(|state| state.len() <= LONGEST_STATE).unwrap_or_default(),
         },
         None => {
             Trace { trace_id: own_trace.max(1), span_id, parent_id: None, flags: 1, state: String::new() }
@@ -92,6 +109,20 @@ mod tests {
             let trace = trace_of(&headers(bad), 7, 8);
             assert_eq!((trace.trace_id, trace.parent_id), (7, None), "{bad}");
         }
+    }
+
+    #[test]
+    fn h7_long_headers_are_dropped() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let with = |parent: &str, state: usize| TraceHeaders {
+            parent: Some(parent.to_owned()),
+            state: Some("a".repeat(state)),
+        };
+        assert_eq!(with(parent, LONGEST_STATE).bounded(), with(parent, LONGEST_STATE));
+        assert_eq!(with(parent, LONGEST_STATE + 1).bounded().state, None);
+        assert_eq!(with(&"0".repeat(LONGEST_PARENT + 1), 1).bounded(), TraceHeaders::default());
+        let trace = trace_of(&with(parent, LONGEST_STATE + 1), 7, 8);
+        assert_eq!((trace.parent_id.is_some(), trace.state.as_str()), (true, ""));
     }
 
     #[test]

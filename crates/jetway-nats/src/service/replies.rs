@@ -55,7 +55,7 @@ impl Replies {
             false => self.client.publish_with_headers(inbox.clone(), headers, payload).await,
         };
         if let Err(error) = sent {
-            tracing::debug!(%error, %inbox, "cannot answer a request");
+            tracing::debug!(%error, "cannot send an answer to {inbox}");
         }
     }
 
@@ -73,9 +73,9 @@ impl Replies {
         *logged = Some(Instant::now());
         tracing::warn!(
             subject,
-            reply,
-            count,
-            "dropped requests whose reply subject is no inbox: use an inbox, or add its prefix to reply_prefixes"
+            requests = count,
+            "dropped requests with reply subjects such as {reply:?}, which is no inbox: use an inbox, or add its prefix to \
+             reply_prefixes"
         );
     }
 }

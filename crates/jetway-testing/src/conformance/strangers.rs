@@ -1,0 +1,56 @@
+//! What clients that are not to be trusted put into headers and tickets.
+
+use super::{BackendUnderTest, DEADLINE, TestHost, host::request, snapshots::write, workflows::Probe};
+use crate::wait_until;
+use jetway_engine::{
+    Sweeper,
+    backend::{Backend, SnapshotWrite},
+};
+use jetway_state::{Fingerprint, ItemId, RunId, RunKey, codec, run::Snapshot, trace::TraceHeaders};
+use std::sync::Arc;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+async fn snapshot_of(backend: &Arc<dyn Backend>, run: &RunKey) -> (Snapshot, Fingerprint) {
+    let stored = backend.load(run).await.expect("it can be read").expect("it is there");
+    stored.open().expect("it is a snapshot")
+}
+
+pub(super) async fn h7_a_long_trace_state_is_dropped(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
+    let trace = TraceHeaders { parent: Some(PARENT.to_owned()), state: Some("a".repeat(100_000)) };
+    let start = jetway_engine::backend::StartRequest { trace, ..request("chain3", "r", &0) };
+    host.engine.start(start).await.expect("it starts");
+    let run = RunKey::new("chain3".parse().expect("a name"), "r".parse().expect("an id"));
+    assert_eq!(host.output::<u64>(&run).await, 3);
+    let (snapshot, _) = snapshot_of(&tested.backend, &run).await;
+    assert_eq!((snapshot.trace.state.as_str(), snapshot.trace.parent_id), ("", Some(0xb7ad_6b71_6920_3331)));
+}
+
+/// Stores a copy of a run whose tickets the server refuses.
+async fn store_without_ticket(backend: &Arc<dyn Backend>, run: &RunKey, id: &str) {
+    let (mut snapshot, build) = snapshot_of(backend, run).await;
+    snapshot.run_id = RunId::new(id).expect("a good id");
+    snapshot.trace.state = "a".repeat(100_000);
+    let bytes = codec::seal(&snapshot, build, "the snapshot").expect("it can be encoded");
+    let write = SnapshotWrite { bytes, commit: snapshot.commit, ..write(&snapshot.key(), 0, 1, b"") };
+    backend.commit(write).await.expect("it is written");
+}
+
+pub(super) async fn h7_a_run_that_cannot_have_a_ticket_ends_no_sweep(tested: BackendUnderTest) {
+    let mut host = TestHost::idle(&tested, &Probe::open());
+    let run = host.start("chain3", "z", &0).await;
+    for number in 0..5 {
+        store_without_ticket(&tested.backend, &run, &format!("a{number}")).await;
+    }
+    host.ticket("chain3").await.lease.ack().await.expect("it is lost");
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep mends the run", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+        let items = tested.backend.items_with_tickets(&run).await.expect("it can be asked");
+        !items.is_empty()
+    })
+    .await;
+    host.work(8).await;
+    assert_eq!(host.output::<u64>(&run).await, 3);
+}
