@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// How many attempts at one item may end with the loss or the stop of their worker. After that the run fails, so
-    /// that it does not crash host after host.
+    /// that it does not crash host after host. From the second attempt on, the record of the run counts them.
     pub max_attempts: u32,
     /// How many steps a worker runs under one ticket at most, so that other runs get their turn.
     pub steps_per_ticket: u32,

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod child;
+mod count;
 mod dead_letter;
 mod recover;
 mod session;

@@ -28,6 +28,7 @@
 mod apply;
 mod attempt;
 mod attempt_id;
+mod attempts;
 mod begin;
 mod bitset;
 mod children;
@@ -50,6 +51,7 @@ pub use crate::{
 pub use apply::apply;
 pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, Successor};
 pub use attempt_id::AttemptId;
+pub use attempts::count_attempt;
 pub use begin::{Begin, RunInput, begin};
 pub use bitset::BitSet;
 pub use chunk::{Chunk, ChunkRef};

@@ -125,7 +125,8 @@ cases! {
         a_run_that_is_told_again_to_go_on_has_its_tickets, a_run_is_told_again_and_again;
     pipeline: p6_a_change_that_cannot_be_merged_fails, an_output_that_cannot_be_encoded_fails,
         a_node_that_keeps_no_limit_is_dropped;
-    strangers: h7_a_long_trace_state_is_dropped, h7_a_run_that_cannot_have_a_ticket_ends_no_sweep;
+    strangers: h7_a_long_trace_state_is_dropped, h7_a_run_that_cannot_have_a_ticket_ends_no_sweep,
+        m1_a_forged_ticket_counts_no_attempts, m1_lost_workers_are_counted;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;
 }

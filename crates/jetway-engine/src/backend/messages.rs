@@ -92,7 +92,7 @@ pub struct Ticket {
     pub item: ItemId,
     /// The revision at which the item became ready: an older snapshot does not know the item.
     pub revision: u64,
-    /// The attempt number of the first delivery, from 1.
+    /// More than 1 if an earlier ticket of the item may have been delivered. The record counts the attempts.
     pub attempt: u32,
     /// The time of its publication.
     pub at: Timestamp,

@@ -39,8 +39,10 @@ pub(super) struct TicketSession<'a> {
 pub(super) struct PendingAttempt {
     pub(super) item: ItemId,
     pub(super) attempt: u32,
+    /// The record has to count the attempt before the node runs.
+    pub(super) uncounted: bool,
     /// How long the item waited for a worker.
-    queue_wait: Option<Duration>,
+    pub(super) queue_wait: Option<Duration>,
     pub(super) cached: CachedSnapshot,
 }
 
@@ -104,7 +106,9 @@ impl<'a> TicketSession<'a> {
         fail_point(FailPoint::SnapshotLoaded);
         let mut next = PendingAttempt {
             item: ticket.item.clone(),
-            attempt: ticket.attempt.saturating_add(delivered.saturating_sub(1)),
+            attempt: cached.snapshot.attempt_at(&ticket.item),
+            // The ticket is a hint: it tells that there may have been another worker, and not how many.
+            uncounted: *delivered > 1 || ticket.attempt > 1,
             queue_wait: Some(self.worker.clock.now().since(ticket.at)),
             cached,
         };
@@ -156,6 +160,9 @@ impl<'a> TicketSession<'a> {
             }
             None => None,
         };
+        if next.uncounted {
+            return Ok(NextAction::Attempt(self.counted(next).await?));
+        }
         let span = self.worker.tracer.step(&StepInfo {
             run: self.run,
             incarnation: snapshot.incarnation,
@@ -241,9 +248,13 @@ impl<'a> TicketSession<'a> {
         }
         self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
         Ok(match only {
-            Some(TicketFor { item, .. }) => {
-                NextAction::Attempt(PendingAttempt { item, attempt: 1, queue_wait: None, cached })
-            }
+            Some(TicketFor { item, .. }) => NextAction::Attempt(PendingAttempt {
+                attempt: cached.snapshot.attempt_at(&item),
+                item,
+                uncounted: false,
+                queue_wait: None,
+                cached,
+            }),
             None => NextAction::Ack,
         })
     }

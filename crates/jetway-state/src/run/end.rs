@@ -13,6 +13,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
+    snapshot.attempts.clear();
     end_effects(snapshot)
 }
 

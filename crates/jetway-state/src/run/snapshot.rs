@@ -60,6 +60,9 @@ pub struct Snapshot {
     /// Those of these items whose child is not known to be started.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unstarted: BTreeSet<ItemId>,
+    /// The numbers of the latest attempts at items that had more than one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attempts: BTreeMap<ItemId, u32>,
     /// The item that waits for this run to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

@@ -90,6 +90,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         input_digest: Vec::new(),
         children: BTreeMap::new(),
         unstarted: BTreeSet::new(),
+        attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
     }
