@@ -39,13 +39,14 @@ fn cache_dir_from(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf
 }
 
 /// A new temporary directory inside `cache`, which is created where it is missing. What is made in it can be renamed to
-/// its final place in the cache: a rename works within one file system only.
+/// its final place in the cache: a rename works within one file system only. Its path is absolute, since programs run in it.
 ///
 /// # Errors
 /// The cache cannot be written.
 pub fn staging_dir(cache: &Path) -> Result<TempDir, CacheError> {
-    std::fs::create_dir_all(cache)
-        .and_then(|()| tempfile::Builder::new().prefix(".staging-").tempdir_in(cache))
+    std::path::absolute(cache)
+        .and_then(|cache| std::fs::create_dir_all(&cache).map(|()| cache))
+        .and_then(|cache| tempfile::Builder::new().prefix(".staging-").tempdir_in(cache))
         .map_err(|source| CacheError::Write { path: cache.to_owned(), source })
 }
 

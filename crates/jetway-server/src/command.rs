@@ -1,6 +1,7 @@
 //! Running another program to its end, with an error that says what went wrong.
 
 use std::io;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 /// How much of a failed program's output is shown: the reason comes last, and the whole has to fit a screen.
@@ -27,6 +28,14 @@ pub enum CommandError {
         /// The end of what it wrote to its standard error stream (or, if that is empty, to standard output).
         output: String,
     },
+}
+
+/// The host's Python, isolated: it takes no module from `directory`, which is its working directory, nor from a path in the
+/// environment. Otherwise a file `pip.py` in the directory in which the user is would be executed.
+pub fn isolated_python(directory: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.arg("-I").current_dir(directory);
+    command
 }
 
 /// Runs `command` to its end with an empty standard input. Returns its standard output without the white space around it.
@@ -78,6 +87,17 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = run(&mut Command::new("jetway-no-such-program")).unwrap_err();
         assert!(matches!(&error, CommandError::Spawn { program, .. } if program == "jetway-no-such-program"));
+    }
+
+    #[test]
+    fn h8_python_takes_no_module_from_its_working_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("zipfile.py"), "print('hijacked')").unwrap();
+        let script = "import os, zipfile; print(os.getcwd(), zipfile.__file__)";
+        let said = run(isolated_python(directory.path()).args(["-c", script])).unwrap();
+        let directory = directory.path().canonicalize().unwrap();
+        assert!(said.starts_with(&directory.display().to_string()), "{said}");
+        assert!(!said.contains("hijacked"), "{said}");
     }
 
     #[test]

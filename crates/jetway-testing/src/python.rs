@@ -6,7 +6,7 @@ use std::process::Command;
 
 use data_encoding::HEXLOWER;
 use jetway_server::cache::{CacheError, cache_dir, staging_dir};
-use jetway_server::command::{CommandError, run};
+use jetway_server::command::{CommandError, isolated_python, run};
 use sha2::{Digest, Sha256};
 
 /// The variable that names an interpreter which has the packages already.
@@ -84,15 +84,15 @@ fn environment(cache: &Path, packages: &[String]) -> Result<PathBuf, PythonError
     let failed = |source| PythonError::Environment { packages: packages.join(", "), source };
     // An environment belongs to the interpreter that made it, so another Python gets another one.
     let script = "import sys; print(sys.version, sys.base_prefix)";
-    let host = run(Command::new("python3").args(["-c", script])).map_err(failed)?;
+    let staging = staging_dir(cache)?;
+    let host = run(isolated_python(staging.path()).args(["-c", script])).map_err(failed)?;
     let directory = cache.join(format!("python-{}", digest(&host, packages)));
     let python = directory.join("bin/python");
     if run(Command::new(&python).args(["-c", ""])).is_ok() {
         return Ok(python);
     }
-    let staging = staging_dir(cache)?;
     let staged = staging.path().join("venv");
-    fill(&staged, packages).map_err(failed)?;
+    fill(staging.path(), &staged, packages).map_err(failed)?;
     publish_dir(&staged, &directory)?;
     run(Command::new(&python).args(["-c", ""])).map_err(failed)?;
     Ok(python)
@@ -102,14 +102,14 @@ fn environment(cache: &Path, packages: &[String]) -> Result<PathBuf, PythonError
 ///
 /// It has no pip of its own: the host's pip installs by `--target`. That is quicker, works where Python comes without
 /// `ensurepip`, and leaves no script with a path in it that moving the environment would break.
-fn fill(directory: &Path, packages: &[String]) -> Result<(), CommandError> {
-    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(directory))?;
+fn fill(staging: &Path, directory: &Path, packages: &[String]) -> Result<(), CommandError> {
+    run(isolated_python(staging).args(["-m", "venv", "--without-pip"]).arg(directory))?;
     if packages.is_empty() {
         return Ok(());
     }
     let script = "import sysconfig; print(sysconfig.get_path('purelib'))";
     let site_packages = run(Command::new(directory.join("bin/python")).args(["-c", script]))?;
-    run(Command::new("python3")
+    run(isolated_python(staging)
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"])
         .arg(site_packages)
         .args(packages))?;
