@@ -1,5 +1,6 @@
 //! Creates streams, buckets and consumers, and refuses existing ones that would break a guarantee.
 
+mod bounded;
 mod consumers;
 mod drift;
 mod obsolete;
@@ -14,6 +15,7 @@ use crate::{
     session::{Connection, Failure, api},
 };
 use async_nats::jetstream::{ErrorCode, stream};
+use bounded::StoreShare;
 use futures::future::try_join_all;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
@@ -71,7 +73,10 @@ pub(crate) async fn provision(
             inspected: false,
         });
     }
-    let found = try_join_all(expected.iter().map(|expected| ensure(connection, config, expected))).await?;
+    let shares = streams.iter().map(|stream| bounded::share(config, *stream));
+    let wanted = expected.iter().zip(shares);
+    let found =
+        try_join_all(wanted.map(|(expected, share)| ensure(connection, config, expected, share))).await?;
     for (expected, found) in expected.iter().zip(&found) {
         drift::check(found, expected)?;
     }
@@ -82,6 +87,7 @@ async fn ensure(
     connection: &Connection,
     config: &NatsConfig,
     expected: &stream::Config,
+    share: Option<StoreShare>,
 ) -> Result<stream::Config, BackendError> {
     let name = &expected.name;
     match api::stream_info(connection, name).await {
@@ -97,7 +103,7 @@ async fn ensure(
             format!("there is no stream {name}: create it by starting a host whose user may create streams");
         return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
     }
-    match api::create_stream(connection, expected).await {
+    match bounded::create(connection, expected, share).await {
         Ok(info) => {
             tracing::info!(stream = %name, replicas = expected.num_replicas, "stream created");
             Ok(info.config)

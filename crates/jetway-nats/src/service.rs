@@ -2,7 +2,7 @@
 //!
 //! | subject | payload and headers | reply |
 //! |---|---|---|
-//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s`, `traceparent` | `{"run_id", "incarnation"}`, or the result |
+//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Wait: 30s` (60s at most), `traceparent` | `{"run_id", "incarnation"}`, or the result |
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the status of the run |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; error 409 if the run has ended |
 //! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs; `unreadable` lists those whose records cannot be decoded |
@@ -12,10 +12,14 @@
 //! starts of all workflows and refuses those that no host serves. It is in a queue group of its own, because the members of
 //! one queue group share messages whatever their subjects are.
 //!
+//! Each verb has a budget of requests and bytes, and starts that wait for a result have one of their own. A wait is short: the
+//! client asks again, since a host cannot know whether anybody still listens.
+//!
 //! Answers go to inboxes only. A request that names another reply subject is dropped: the server does not check whether the
 //! client may publish there, and the host may.
 
 pub(crate) mod answer;
+mod budgets;
 pub(crate) mod client;
 mod discovery;
 mod endpoints;
@@ -33,6 +37,7 @@ use crate::{
 };
 use answer::Answerer;
 use async_nats::{HeaderMap, Message};
+use budgets::Budgets;
 use bytes::Bytes;
 use discovery::{Discovery, Questions};
 use endpoints::{OfferedEndpoint, Requests};
@@ -43,9 +48,6 @@ use replies::{Replies, ReplyTo};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-
-/// How many requests a host answers at once, including those that wait for a result.
-const MAX_REQUESTS: usize = 4096;
 
 /// The longest sentence of an error, in bytes.
 const LONGEST_ERROR: usize = 4096;
@@ -62,6 +64,7 @@ enum Endpoint {
 #[derive(Debug)]
 pub struct ServiceHandle {
     replies: Arc<Replies>,
+    budgets: Arc<Budgets>,
     /// Cancelled when no more requests are accepted.
     closing: CancellationToken,
     /// Cancelled when requests that still wait are answered with an error.
@@ -75,6 +78,8 @@ pub struct ServiceHandle {
 pub struct ServiceStatus {
     /// Requests that were dropped, because their reply subject is no inbox.
     pub refused_replies: u64,
+    /// Requests that were refused, because there were too many others of their kind.
+    pub busy: u64,
 }
 
 /// Serves an API to every NATS client of the namespace. `workflows` are those that this host serves. The host should have
@@ -108,7 +113,9 @@ async fn set_up(
     // The server processes a connection in order: when it replies to this, it has processed the subscriptions.
     api::round_trip(&connection).await.map_err(|failure| failure.cannot("start the service"))?;
     let (closing, abort) = (CancellationToken::new(), CancellationToken::new());
+    let budgets = Arc::new(Budgets::new());
     let task = Serving {
+        budgets: Arc::clone(&budgets),
         answerer: Arc::new(Answerer::new(backend, api)),
         discovery,
         replies: Arc::clone(&replies),
@@ -116,7 +123,7 @@ async fn set_up(
         answers: JoinSet::new(),
     };
     let task = tokio::spawn(task.run(requests, questions, closing.clone()));
-    Ok(ServiceHandle { replies, closing, abort, task: Some(AbortOnDropHandle::new(task)) })
+    Ok(ServiceHandle { replies, budgets, closing, abort, task: Some(AbortOnDropHandle::new(task)) })
 }
 
 fn not_served(error: &async_nats::SubscribeError) -> BackendError {
@@ -125,6 +132,7 @@ fn not_served(error: &async_nats::SubscribeError) -> BackendError {
 
 /// The task of a service.
 struct Serving {
+    budgets: Arc<Budgets>,
     answerer: Arc<Answerer>,
     discovery: Discovery,
     replies: Arc<Replies>,
@@ -160,24 +168,30 @@ impl Serving {
     async fn accept(&mut self, endpoint: Arc<OfferedEndpoint>, message: Message) {
         let Some(to) = self.replies.of(&message) else { return };
         let request = Request { endpoint, to, received: Instant::now(), replies: Arc::clone(&self.replies) };
-        if self.answers.len() >= MAX_REQUESTS {
-            // Another host may serve the workflow.
-            if request.endpoint.endpoint != Endpoint::UnknownWorkflow {
-                request.respond(Err(busy())).await;
+        let kind = request.endpoint.endpoint;
+        let waits = kind == Endpoint::Method(ApiMethod::Start) && answer::waits(&message, &request.to);
+        let admission = match self.budgets.admit(kind, waits, &message) {
+            Ok(admission) => admission,
+            Err(busy) => {
+                // Another host may serve the workflow.
+                if kind != Endpoint::UnknownWorkflow {
+                    request.respond(Err(busy)).await;
+                }
+                return;
             }
-            return;
-        }
+        };
         let (answerer, abort) = (Arc::clone(&self.answerer), self.abort.clone());
         self.answers.spawn(async move {
             tokio::select! {
                 biased;
-                answer = answerer.answer(request.endpoint.endpoint, &message) => {
+                answer = answerer.answer(kind, waits, message) => {
                     if let Some(answer) = answer {
                         request.respond(answer).await;
                     }
                 }
                 () = abort.cancelled() => request.respond(Err(stopping())).await,
             }
+            drop(admission);
         });
     }
 }
@@ -220,14 +234,10 @@ fn stopping() -> ApiError {
     ApiError::new(503, "the host is shutting down: try again")
 }
 
-fn busy() -> ApiError {
-    ApiError::new(BUSY, format!("the host has {MAX_REQUESTS} other requests: try again later"))
-}
-
 impl ServiceHandle {
     /// What the service has done.
     pub fn status(&self) -> ServiceStatus {
-        ServiceStatus { refused_replies: self.replies.refused() }
+        ServiceStatus { refused_replies: self.replies.refused(), busy: self.budgets.refused() }
     }
 
     /// Accepts no more requests, gives those that are in progress `grace` to finish, and answers the rest with an error.

@@ -89,7 +89,13 @@ const CHECKS: &[Check] = &[
         |found, expected| found.num_replicas <= expected.num_replicas,
         Severity::Warning
     ),
-    check!("max_bytes", max_bytes, Severity::Warning),
+    // Without a configured limit, the limit depends on the room that the server had.
+    check!(
+        "max_bytes",
+        max_bytes,
+        |found, expected| found.max_bytes == expected.max_bytes || expected.max_bytes < 0,
+        Severity::Warning
+    ),
     check!("max_msgs", max_messages, Severity::Warning),
     check!("max_msg_size", max_message_size, |found, _| found.max_message_size <= 0, Severity::Warning),
 ];

@@ -1,6 +1,6 @@
 //! Parses requests and answers them.
 
-use super::{Endpoint, unknown_workflow::UnknownWorkflow, wait::parse_wait};
+use super::{Endpoint, replies::ReplyTo, unknown_workflow::UnknownWorkflow, wait::parse_wait};
 use crate::{
     backend::{NatsBackend, start_message::encoding_of},
     headers::{header, trace_of},
@@ -35,16 +35,17 @@ impl Answerer {
     pub(super) async fn answer(
         &self,
         endpoint: Endpoint,
-        request: &Message,
+        waits: bool,
+        request: Message,
     ) -> Option<Result<Bytes, ApiError>> {
         let answer = match endpoint {
-            Endpoint::UnknownWorkflow => return self.any_start(request).await.map(Err),
-            Endpoint::Method(ApiMethod::Start) => self.encoded(self.start(request).await),
-            Endpoint::Method(ApiMethod::Status) => self.encoded(self.status(request).await),
+            Endpoint::UnknownWorkflow => return self.any_start(&request).await.map(Err),
+            Endpoint::Method(ApiMethod::Start) => self.encoded(self.start(waits, request).await),
+            Endpoint::Method(ApiMethod::Status) => self.encoded(self.status(&request).await),
             Endpoint::Method(method @ ApiMethod::Control(control)) => {
-                self.encoded(self.control(method, control, request).await)
+                self.encoded(self.control(method, control, &request).await)
             }
-            Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(request).await),
+            Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(&request).await),
             Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
         };
         Some(answer)
@@ -55,9 +56,11 @@ impl Answerer {
         self.unknown_workflow.refuse(workflow).await
     }
 
-    async fn start(&self, request: &Message) -> Result<StartAnswer, ApiError> {
-        let (start, wait) = parse_start(self.backend.names(), request)?;
-        self.api.start(start, wait).await
+    async fn start(&self, waits: bool, request: Message) -> Result<StartAnswer, ApiError> {
+        let (start, wait) = parse_start(self.backend.names(), &request)?;
+        // The input is not held while the request waits for a result.
+        drop(request);
+        self.api.start(start, wait.filter(|_| waits)).await
     }
 
     async fn status(&self, request: &Message) -> Result<StatusView, ApiError> {
@@ -91,6 +94,11 @@ impl Answerer {
         }
         Ok(bytes.into())
     }
+}
+
+/// Whether a start waits for its result, and somebody gets it.
+pub(super) fn waits(request: &Message, to: &ReplyTo) -> bool {
+    *to != ReplyTo::Nobody && header(request, names::WAIT).is_some()
 }
 
 /// Parses a request for a start. Returns also how long the client waits for the result.

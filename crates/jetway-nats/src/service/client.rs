@@ -1,5 +1,6 @@
 //! The client of the micro service: requests to the hosts of a namespace, as any NATS client can send them.
 
+use super::wait::LONGEST;
 use crate::{
     backend::{NatsBackend, start_message},
     headers::{header, insert_text},
@@ -16,6 +17,7 @@ use jetway_engine::{
 use jetway_state::{STORE_ELSEWHERE, view::StatusView};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How long a host may take to answer, in addition to the time for which the request itself waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -36,6 +38,18 @@ pub struct HostsClient {
 }
 
 impl HostsClient {
+    async fn start_once(
+        &self,
+        request: &StartRequest,
+        wait: Option<Duration>,
+    ) -> Result<StartAnswer, ApiError> {
+        let mut headers = start_message::headers(request);
+        let text = wait.map(|wait| format!("{}ms", wait.as_millis()));
+        insert_text(&mut headers, names::WAIT, text.as_deref());
+        let input = request.input.clone();
+        self.request(ApiMethod::Start, &[&request.workflow], headers, input, wait).await
+    }
+
     /// A client of the hosts that share this backend's server and namespace.
     pub fn new(backend: Arc<NatsBackend>) -> Self {
         Self { backend }
@@ -76,10 +90,19 @@ impl Api for HostsClient {
     }
 
     async fn start(&self, request: StartRequest, wait: Option<Duration>) -> Result<StartAnswer, ApiError> {
-        let mut headers = start_message::headers(&request);
-        let text = wait.map(|wait| format!("{}ms", wait.as_millis()));
-        insert_text(&mut headers, names::WAIT, text.as_deref());
-        self.request(ApiMethod::Start, &[&request.workflow], headers, request.input, wait).await
+        let Some(wait) = wait else { return self.start_once(&request, None).await };
+        let (mut request, started) = (request, Instant::now());
+        loop {
+            // A host does not wait for longer than that.
+            let left = wait.saturating_sub(started.elapsed()).min(LONGEST);
+            match self.start_once(&request, Some(left)).await? {
+                // The same run id and input are the same run, so the next request waits for it.
+                StartAnswer::Started { run_id } if started.elapsed() < wait => {
+                    request.run_id = run_id.to_string();
+                }
+                answer => return Ok(answer),
+            }
+        }
     }
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {

@@ -105,6 +105,13 @@ pub(crate) async fn create_stream(
     request(connection, format!("STREAM.CREATE.{}", config.name), config).await
 }
 
+pub(crate) async fn update_stream(
+    connection: &Connection,
+    config: &stream::Config,
+) -> Result<StreamInfo, Failure> {
+    request(connection, format!("STREAM.UPDATE.{}", config.name), config).await
+}
+
 /// The subjects of a stream that match `filter`, with their numbers of messages. If there are none, this is one request.
 pub(crate) async fn subjects(
     connection: &Connection,

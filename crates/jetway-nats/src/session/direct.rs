@@ -23,6 +23,10 @@ const NEXT_MESSAGE_WITHIN: Duration = Duration::from_secs(5);
 /// How many messages [`all`] reads per request.
 const PAGE_SIZE: usize = 256;
 
+/// How many bytes of messages one request reads, about. Otherwise a page of large messages could be more than the client
+/// library holds for a receiver, which then loses some.
+pub(crate) const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// One page of messages.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
@@ -56,7 +60,8 @@ fn found(read: Result<StreamMessage, DirectGetError>) -> Result<Option<StreamMes
     }
 }
 
-/// Up to `most` messages of a subject, wildcards allowed, from a sequence on, in the order of the stream.
+/// Up to `most` messages of a subject, wildcards allowed, from a sequence on, in the order of the stream. Fewer, if they are
+/// large.
 pub(crate) async fn page(
     connection: &Connection,
     stream: &str,
@@ -64,7 +69,7 @@ pub(crate) async fn page(
     from: u64,
     most: usize,
 ) -> Result<Page, Failure> {
-    let query = serde_json::json!({ "seq": from.max(1), "next_by_subj": subject, "batch": most });
+    let query = serde_json::json!({ "seq": from.max(1), "next_by_subj": subject, "batch": most, "max_bytes": PAGE_BYTES });
     read(connection, stream, &query).await
 }
 

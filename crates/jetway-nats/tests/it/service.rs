@@ -69,6 +69,13 @@ impl Api for Echo {
     }
 }
 
+impl Echo {
+    /// The longest time that a start was to wait.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.started.lock().unwrap().iter().filter_map(|(_, wait)| *wait).max().unwrap_or_default()
+    }
+}
+
 pub(crate) fn echo(serves: &[&str]) -> Arc<Echo> {
     Arc::new(Echo { serves: serves.iter().map(ToString::to_string).collect(), ..Echo::default() })
 }

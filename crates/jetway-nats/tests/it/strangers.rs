@@ -2,14 +2,14 @@
 
 use crate::{
     service::{ask, echo, error_of, json_of},
-    support::{DEADLINE, config_for, heard, run, workflow, write},
+    support::{DEADLINE, backend, client, config, config_for, heard, run, workflow, write},
 };
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures::StreamExt as _;
-use jetway_engine::backend::SnapshotStore as _;
+use jetway_engine::backend::{BackendErrorKind, RunsQuery, SnapshotStore as _, StartRequest, Starts as _};
 use jetway_nats::{NatsAuth, NatsBackend, NatsConfig, ServiceHandle, serve};
-use jetway_testing::{NatsServer, wait_until};
-use std::sync::Arc;
+use jetway_testing::{NATS_CONF, NatsServer, wait_until};
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// A host, and a client that may only publish to the subjects of some requests.
@@ -138,9 +138,131 @@ async fn c1_inboxes_with_a_configured_prefix_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn c1_a_prefix_that_covers_data_is_refused() {
     for prefix in ["", ".", "$JS.API", "$KV", "jetway", "jetway.other", ">", "a b", "$SYS"] {
-        let mut config = crate::support::config("prefix").await;
+        let mut config = config("prefix").await;
         config.reply_prefixes = vec![prefix.to_owned()];
         let refused = NatsBackend::connect(config).await.unwrap_err();
         assert!(refused.to_string().contains("reply_prefixes"), "{prefix}: {refused}");
     }
+}
+
+async fn limit(client: &Client, backend: &NatsBackend, suffix: &str) -> i64 {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(format!("JETWAY_{}_{suffix}", backend.namespace())).await.unwrap();
+    stream.cached_info().config.max_bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_starts_that_nobody_serves_leave_room_for_commits() {
+    let conf = NATS_CONF.replace("max_memory_store:", "max_file_store: 40MB\n  max_memory_store:");
+    let server = NatsServer::builder().config(conf).start().await.unwrap();
+    let backend = NatsBackend::connect(config_for(&server, "full")).await.unwrap();
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let (starts, dead) = (limit(&client, &backend, "START").await, limit(&client, &backend, "DEAD").await);
+    assert!((1 << 20..=8 << 20).contains(&starts), "{starts}");
+    assert!((1 << 20..=8 << 20).contains(&dead), "{dead}");
+    let start = StartRequest {
+        workflow: "nobody".to_owned(),
+        run_id: "r".to_owned(),
+        input: vec![b'1'; 500_000].into(),
+        ..StartRequest::default()
+    };
+    let mut stored = 0;
+    let full = loop {
+        match backend.publish_start(&start).await {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 80, "the store is full of starts");
+    };
+    assert_eq!(full.kind(), BackendErrorKind::NoRoom, "{full}");
+    for number in 0..20 {
+        let text = "x".repeat(200_000);
+        backend.commit(write(&run(&format!("r{number}")), 0, &text)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_configured_limits_are_kept() {
+    let config = NatsConfig { max_stream_bytes: Some(3 << 20), ..config("limits").await };
+    let backend = NatsBackend::connect(config).await.unwrap();
+    let client = client().await;
+    for suffix in ["START", "DEAD", "WORK"] {
+        assert_eq!(limit(&client, &backend, suffix).await, 3 << 20, "{suffix}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_a_page_of_runs_is_bounded_in_bytes() {
+    let backend = backend("pages").await;
+    let text = "x".repeat(900_000);
+    let count = 40;
+    for number in 0..count {
+        backend.commit(write(&run(&format!("r{number}")), 0, &text)).await.unwrap();
+    }
+    let (mut query, mut found, mut pages) = (RunsQuery { limit: 1_000_000, ..RunsQuery::default() }, 0, 0);
+    loop {
+        let page = backend.runs(&query).await.unwrap();
+        assert!(page.runs.len() < count, "one page has everything");
+        (found, pages) = (found + page.runs.len(), pages + 1);
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    assert!(found == count && pages >= 2, "{found} runs on {pages} pages");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_waits_block_no_other_request() {
+    let (backend, client) = (Arc::new(backend("waits").await), client().await);
+    let api = echo(&["pay"]);
+    let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
+    let subject = format!("jetway.{}.api.start.pay", backend.namespace());
+    let mut waiting = HeaderMap::new();
+    waiting.insert("Jetway-Run-Id", "held");
+    waiting.insert("Jetway-Wait", "1h");
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.unwrap();
+    for _ in 0..1500 {
+        let payload = "1".into();
+        client
+            .publish_with_reply_and_headers(subject.clone(), inbox.clone(), waiting.clone(), payload)
+            .await
+            .unwrap();
+    }
+    // Those that do not fit are refused at once.
+    let refused = timeout(DEADLINE, answers.next()).await.unwrap().unwrap();
+    assert_eq!(error_of(&refused).0, "429");
+    let status = ask(&client, &backend, "status.pay.a", HeaderMap::new(), "").await;
+    assert_eq!(error_of(&status).0, "404");
+    let cancelled = ask(&client, &backend, "cancel.pay.a", HeaderMap::new(), "").await;
+    assert_eq!(json_of(&cancelled)["run_id"], "a");
+    let started = ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await;
+    assert!(json_of(&started)["run_id"].is_string());
+    let longest = api.longest_wait();
+    assert!(longest <= Duration::from_secs(60), "{longest:?}");
+    assert!(service.status().busy > 0);
+    drop(service);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_large_requests_have_a_budget_in_bytes() {
+    let (backend, client) = (Arc::new(backend("bytes").await), client().await);
+    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
+    let subject = format!("jetway.{}.api.start.pay", backend.namespace());
+    let mut held = HeaderMap::new();
+    held.insert("Jetway-Run-Id", "held");
+    held.insert("Jetway-Wait", "30s");
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.unwrap();
+    for _ in 0..120 {
+        let payload = vec![b'1'; 900_000].into();
+        client
+            .publish_with_reply_and_headers(subject.clone(), inbox.clone(), held.clone(), payload)
+            .await
+            .unwrap();
+    }
+    let refused = timeout(DEADLINE, answers.next()).await.unwrap().unwrap();
+    assert_eq!(error_of(&refused).0, "429");
+    let started = ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await;
+    assert!(json_of(&started)["run_id"].is_string());
+    drop(service);
 }

@@ -8,6 +8,10 @@ use jetway_state::run::Status;
 
 /// The default number of runs on a page.
 const DEFAULT_LIMIT: usize = 100;
+/// The largest page. A client that asks for more gets this, and the cursor of the next page.
+const MAX_LIMIT: usize = 1000;
+/// How many bytes of snapshots are read for one page, about. A page of large records has fewer of them.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How many snapshots are read per request.
 const READ_AT_ONCE: usize = 256;
 /// How many snapshots are read for one page. So a page of a rare status may have few or no runs, and a next page.
@@ -15,11 +19,11 @@ const MAX_READS: usize = 4096;
 
 impl NatsBackend {
     pub(super) async fn list_runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
-        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit };
+        let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit.min(MAX_LIMIT) };
         let filter = self.names.snapshots(query.workflow.as_ref());
         let mut cursor = parse_cursor(query.after.as_deref())?;
         let mut page = RunsPage::default();
-        let mut reads = 0;
+        let (mut reads, mut bytes) = (0, 0);
         loop {
             let max = (limit - page.runs.len()).clamp(1, READ_AT_ONCE);
             let read = direct::page(&self.connection, &self.streams.runs, &filter, cursor + 1, max).await;
@@ -28,6 +32,7 @@ impl NatsBackend {
             reads += count;
             for message in read.messages {
                 cursor = message.sequence;
+                bytes += message.payload.len();
                 if matches_status(&message, query.status)
                     && let Some(run) = self.names.run_of_snapshot(&message.subject)
                 {
@@ -37,7 +42,7 @@ impl NatsBackend {
             if count == 0 || !more {
                 return Ok(page);
             }
-            if page.runs.len() >= limit || reads >= MAX_READS {
+            if page.runs.len() >= limit || reads >= MAX_READS || bytes >= MAX_BYTES {
                 page.next = Some(cursor.to_string());
                 return Ok(page);
             }
