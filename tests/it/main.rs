@@ -3,6 +3,7 @@
 mod architecture;
 mod clients;
 mod command;
+mod corpus_root;
 mod crashes;
 mod demo;
 mod fail_points;

@@ -3,7 +3,10 @@
 use crate::{
     args::{CommonArgs, nats_config},
     output,
-    workflows::{chain::chain, corpus::corpus},
+    workflows::{
+        chain::chain,
+        corpus::{CorpusRoot, corpus},
+    },
 };
 use clap::Args;
 use jetway::{Client, Host, HostHandle, NatsConfig};
@@ -39,11 +42,13 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Starts a server unless one is given, and a host. The server listens on `port` if that is free.
+    /// Starts a server unless one is given, and a host. The server listens on `port` if that is free. The host serves the
+    /// workflow `corpus` for files below `root`.
     pub(crate) async fn start(
         args: &LocalArgs,
         common: &CommonArgs,
         port: Option<u16>,
+        root: Option<CorpusRoot>,
     ) -> anyhow::Result<Self> {
         let (url, server) = match &args.nats {
             Some(url) => (url.clone(), None),
@@ -53,7 +58,7 @@ impl Local {
             }
         };
         let config = nats_config(&url, args.creds.as_deref(), &common.namespace);
-        let host = start_host(config.clone(), args.concurrency).await?;
+        let host = start_host(config.clone(), args.concurrency, root).await?;
         let client = Client::connect_with(config).await?;
         Ok(Self { client, host, url, server })
     }
@@ -61,6 +66,11 @@ impl Local {
     /// The server's address.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The names of the workflows that the host serves.
+    pub(crate) fn workflows(&self) -> Vec<String> {
+        self.host.facts().workflows.iter().map(ToString::to_string).collect()
     }
 
     /// A client of the server.
@@ -130,9 +140,15 @@ async fn start_server(port: Option<u16>) -> anyhow::Result<NatsServer> {
     }
 }
 
-async fn start_host(config: NatsConfig, concurrency: Option<usize>) -> anyhow::Result<HostHandle> {
-    let mut builder =
-        Host::builder().nats_config(config).workflow(chain()).workflow(corpus()).drain_within(DRAIN_LIMIT);
+async fn start_host(
+    config: NatsConfig,
+    concurrency: Option<usize>,
+    root: Option<CorpusRoot>,
+) -> anyhow::Result<HostHandle> {
+    let mut builder = Host::builder().nats_config(config).workflow(chain()).drain_within(DRAIN_LIMIT);
+    if let Some(root) = root {
+        builder = builder.workflow(corpus(root));
+    }
     if let Some(concurrency) = concurrency {
         builder = builder.concurrency(concurrency);
     }

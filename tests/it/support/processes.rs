@@ -62,9 +62,20 @@ pub(crate) struct HostProcess {
 }
 
 impl HostProcess {
-    /// Starts a host and waits until it says that it serves its workflows.
+    /// Starts a host and waits until it says that it serves its workflows: also `corpus`, for temporary files.
     pub(crate) async fn start(url: &str, namespace: &str, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::reading(&std::env::temp_dir(), url, namespace, environment).await
+    }
+
+    /// The same, with another directory for `corpus`.
+    pub(crate) async fn reading(
+        root: &Path,
+        url: &str,
+        namespace: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = jetway(&["host", "--nats", url, "--namespace", namespace]);
+        command.arg("--corpus-root").arg(root);
         command.envs(environment.iter().copied());
         Self::spawn(command).await
     }

@@ -7,7 +7,7 @@ use crate::{
     exit::Exit,
     local::{Local, LocalArgs},
     output::{self, FileProgress},
-    workflows::corpus::{CorpusInput, CorpusReport},
+    workflows::corpus::{CorpusInput, CorpusReport, CorpusRoot},
 };
 use anyhow::Context;
 use clap::Args;
@@ -53,7 +53,8 @@ pub(crate) struct DemoArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     let path = args.path.canonicalize().with_context(|| format!("cannot read {}", args.path.display()))?;
-    let local = Local::start(&args.local, &args.common, None).await?;
+    let root = CorpusRoot::open(&path)?;
+    let local = Local::start(&args.local, &args.common, None, Some(root)).await?;
     output::note(&local.to_string());
     let input = CorpusInput { path, top: args.top };
     let done = tokio::select! {

@@ -5,15 +5,16 @@ use crate::{
     exit::Exit,
     local::{Local, LocalArgs},
     output,
+    workflows::corpus::CorpusArgs,
 };
 use clap::Args;
 use jetway::{Namespace, nats::start_subject};
 use serde_json::json;
 
 const AFTER_HELP: &str = "\
-Starts a nats-server and a host in this process. The host serves the workflows `chain`
-and `corpus`. All data is deleted when the command ends. Installs nats-server into a
-cache directory if it is not found.
+Starts a nats-server and a host in this process. The host serves the workflow `chain`,
+and `corpus` with --corpus-root. All data is deleted when the command ends. Installs
+nats-server into a cache directory if it is not found.
 
 Example:
   jetway dev
@@ -28,6 +29,9 @@ pub(crate) struct DevArgs {
     port: u16,
 
     #[command(flatten)]
+    corpus: CorpusArgs,
+
+    #[command(flatten)]
     local: LocalArgs,
 
     #[command(flatten)]
@@ -36,22 +40,23 @@ pub(crate) struct DevArgs {
 
 /// Runs the verb.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
-    let local = Local::start(&args.local, &args.common, Some(args.port)).await?;
+    let local = Local::start(&args.local, &args.common, Some(args.port), args.corpus.root()?).await?;
     if args.common.json {
         output::print_json(&json!({
             "nats": local.url(),
             "namespace": args.common.namespace,
-            "workflows": ["chain", "corpus"],
+            "workflows": local.workflows(),
         }))?;
     } else {
-        output::print(&hints(local.url(), &args.common.namespace))?;
+        output::print(&hints(local.url(), &args.common.namespace, &local.workflows()))?;
     }
     local.until_stopped().await?;
     local.stop().await?;
     Ok(Exit::Success)
 }
 
-fn hints(url: &str, namespace: &Namespace) -> String {
+fn hints(url: &str, namespace: &Namespace, workflows: &[String]) -> String {
+    let workflows = workflows.join(", ");
     let mut options = String::new();
     if url != "nats://127.0.0.1:4222" {
         options.push_str(&format!(" --nats {url}"));
@@ -65,7 +70,7 @@ fn hints(url: &str, namespace: &Namespace) -> String {
         "\
 NATS server   {url}
 Namespace     {namespace}
-Workflows     chain, corpus
+Workflows     {workflows}
 
 Try:
   jetway start chain --input 0 --id first --wait{options}
@@ -83,10 +88,10 @@ mod tests {
 
     #[test]
     fn the_suggested_commands_name_values_that_are_not_default() {
-        let plain = hints("nats://127.0.0.1:4222", &Namespace::default());
+        let plain = hints("nats://127.0.0.1:4222", &Namespace::default(), &["chain".to_owned()]);
         assert!(plain.contains("jetway status chain first\n"), "{plain}");
         assert!(plain.contains("pub jetway.default.start.chain 0\n"), "{plain}");
-        let other = hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap());
+        let other = hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap(), &[]);
         assert!(
             other.contains("status chain first --nats nats://127.0.0.1:5000 --namespace team\n"),
             "{other}"

@@ -4,7 +4,10 @@ use crate::{
     args::ServerArgs,
     exit::Exit,
     output::{self, parse_duration},
-    workflows::{chain::chain, corpus::corpus},
+    workflows::{
+        chain::chain,
+        corpus::{CorpusArgs, corpus},
+    },
 };
 use clap::Args;
 use jetway::Host;
@@ -18,7 +21,7 @@ To serve your own workflows, see `jetway::Host`.
 Example:
   jetway host --nats nats://127.0.0.1:4222 --concurrency 64";
 
-/// Run a host that serves the workflows `chain` and `corpus`
+/// Run a host that serves the workflow `chain`, and `corpus` with --corpus-root
 #[derive(Debug, Args)]
 #[command(after_help = Exit::help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
@@ -31,16 +34,22 @@ pub(crate) struct HostArgs {
     drain_within: Duration,
 
     #[command(flatten)]
+    corpus: CorpusArgs,
+
+    #[command(flatten)]
     server: ServerArgs,
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
-    let mut builder = Host::builder()
-        .nats_config(args.server.config())
-        .workflow(chain())
-        .workflow(corpus())
-        .drain_within(args.drain_within);
+    let mut builder =
+        Host::builder().nats_config(args.server.config()).workflow(chain()).drain_within(args.drain_within);
+    match args.corpus.root()? {
+        Some(root) => builder = builder.workflow(corpus(root)),
+        None => output::note(
+            "not serving the workflow `corpus`: --corpus-root DIR names the directory whose files it may read",
+        ),
+    }
     if let Some(concurrency) = args.concurrency {
         builder = builder.concurrency(concurrency);
     }

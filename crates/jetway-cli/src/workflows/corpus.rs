@@ -8,16 +8,19 @@
 //!
 //! Input: `{"path": DIR, "top": N}`; the default of `top` is 20. Output: a [`CorpusReport`].
 //!
-//! `DIR` is a path on the host that runs the step. Hosts on several machines need the same directory at the same path.
+//! `DIR` is a path on the host that runs the step, below the directory that its operator names ([`CorpusRoot`]), or relative
+//! to it. Hosts on several machines need the same directory at the same path.
 
 mod analyse;
 mod count;
 mod merge;
 mod report;
+mod root;
 mod scan;
 mod skip;
 
 pub(crate) use report::{CorpusReport, TermCount};
+pub(crate) use root::{CorpusArgs, CorpusRoot};
 
 use analyse::Analyse;
 use jetway::{Fixed, Merge, SharedState, workflow};
@@ -88,12 +91,12 @@ workflow! {
     }
 }
 
-/// The workflow with its nodes.
-pub(crate) fn corpus() -> Corpus {
+/// The workflow with its nodes. It reads files below `root` alone.
+pub(crate) fn corpus(root: CorpusRoot) -> Corpus {
     Corpus {
-        scan: Scan {},
-        analyse: Analyse {},
-        skip: Skip {},
+        scan: Scan { root: root.clone() },
+        analyse: Analyse { root: root.clone() },
+        skip: Skip { root },
         merge: MergeReports {},
         report: MakeReport {},
     }
@@ -107,7 +110,8 @@ mod tests {
 
     async fn report(path: &Path, top: usize) -> Result<CorpusReport, Error> {
         let ctx = WorkflowCtx::new(CorpusContext::default());
-        corpus().run(&ctx, CorpusInput { path: path.to_owned(), top }).await
+        let root = CorpusRoot::open(&std::env::temp_dir()).unwrap();
+        corpus(root).run(&ctx, CorpusInput { path: path.to_owned(), top }).await
     }
 
     #[tokio::test]
@@ -140,8 +144,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_directory_fails_the_run() {
-        let error = report(Path::new("/no/such/directory"), 20).await.unwrap_err();
-        assert!(error.to_string().contains("cannot scan /no/such/directory"), "{error}");
+        let missing = std::env::temp_dir().join("no-such-directory-of-a-corpus");
+        let error = report(&missing, 20).await.unwrap_err();
+        let expected = format!("cannot scan {}: No such file", missing.display());
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+
+    #[tokio::test]
+    async fn h9_a_directory_outside_of_the_root_fails_the_run() {
+        for outside in ["/etc", "..", "/tmp/../etc"] {
+            let error = report(Path::new(outside), 20).await.unwrap_err();
+            assert!(error.to_string().contains("--corpus-root"), "{outside}: {error}");
+        }
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! `analyse`: reads one file and counts its lines, words and terms.
 
 use super::{
-    CorpusContext, FileToRead,
+    CorpusContext, CorpusRoot, FileToRead,
     count::{Binary, Counter, Counts},
     report::{FileCounts, FileReport, SkipReason},
 };
 use jetway::{Error, Transition, node};
 use std::{
-    fs::File,
-    io::{self, Read},
+    io::{self, Read as _},
     path::Path,
 };
 
@@ -22,13 +21,14 @@ const BUFFER: usize = 64 << 10;
 node! {
     /// Reads one file and counts its lines, words and terms. Fails if the file cannot be read as text; `skip` then
     /// determines the reason.
-    pub(crate) struct Analyse {};
+    pub(crate) struct Analyse { root: CorpusRoot };
     context = CorpusContext;
     input = FileToRead;
     output = FileReport;
     |ctx, file| {
         let path = ctx.options.get().await.root.join(&file.path);
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
+        let root = self.root.clone();
+        let read = tokio::task::spawn_blocking(move || read(&root, &path)).await;
         match read.map_err(|error| Error::Generic(format!("reading {} did not finish: {error}", file.path)))? {
             Ok(Counts { bytes, lines, words, terms }) => {
                 Ok(Transition::Next(FileReport::Read(FileCounts { path: file.path, bytes, lines, words, terms })))
@@ -39,8 +39,13 @@ node! {
 }
 
 /// Reads a file as text, or returns the reason why that is not possible.
-pub(super) fn read(path: &Path) -> Result<Counts, SkipReason> {
-    let mut file = File::open(path).map_err(|error| skip_reason(path, &error))?;
+pub(super) fn read(root: &CorpusRoot, path: &Path) -> Result<Counts, SkipReason> {
+    // Opening something else, such as a pipe, could wait for ever.
+    let about = root.metadata(path).map_err(|error| skip_reason(path, &error))?;
+    if !about.is_file() {
+        return Err(SkipReason::NotAFile);
+    }
+    let mut file = root.open_file(path).map_err(|error| skip_reason(path, &error))?;
     let about = file.metadata().map_err(|error| skip_reason(path, &error))?;
     if !about.is_file() {
         return Err(SkipReason::NotAFile);
@@ -80,12 +85,14 @@ fn skip_reason(path: &Path, error: &io::Error) -> SkipReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::fs::{self, File};
 
     #[test]
     fn a_text_is_read_and_other_files_are_skipped() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
+        let root = CorpusRoot::open(directory.path()).unwrap();
+        let read = |path: &Path| read(&root, path);
         fs::write(at("text"), "two words\n").unwrap();
         fs::write(at("binary"), b"a\0b").unwrap();
         File::create(at("huge")).unwrap().set_len(LARGEST_FILE + 1).unwrap();
@@ -105,6 +112,7 @@ mod tests {
         let mut bytes = vec![b'a'; BUFFER * 2];
         bytes.push(0);
         fs::write(&path, bytes).unwrap();
-        assert_eq!(read(&path), Err(SkipReason::Binary));
+        let root = CorpusRoot::open(directory.path()).unwrap();
+        assert_eq!(read(&root, &path), Err(SkipReason::Binary));
     }
 }

@@ -1,21 +1,22 @@
 //! `skip`: records why a file was not read.
 
 use super::{
-    CorpusContext, FileToRead, analyse,
+    CorpusContext, CorpusRoot, FileToRead, analyse,
     report::{FileReport, SkipReason, SkippedFile},
 };
 use jetway::{Error, Transition, node};
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 node! {
     /// Examines a file that could not be analysed, and records the reason.
-    pub(crate) struct Skip {};
+    pub(crate) struct Skip { root: CorpusRoot };
     context = CorpusContext;
     input = FileToRead;
     output = FileReport;
     |ctx, file| {
         let path = ctx.options.get().await.root.join(&file.path);
-        let reason = tokio::task::spawn_blocking(move || reason(&path)).await;
+        let root = self.root.clone();
+        let reason = tokio::task::spawn_blocking(move || reason(&root, &path)).await;
         let reason = reason
             .map_err(|error| Error::Generic(format!("examining {} did not finish: {error}", file.path)))?;
         Ok(Transition::Next(FileReport::Skipped(SkippedFile { path: file.path, reason })))
@@ -23,10 +24,10 @@ node! {
 }
 
 /// Why the file cannot be analysed, as far as it can be determined now.
-fn reason(path: &Path) -> SkipReason {
-    match analyse::read(path) {
+fn reason(root: &CorpusRoot, path: &Path) -> SkipReason {
+    match analyse::read(root, path) {
         // The scan lists a directory only if it could not read it.
-        Err(SkipReason::NotAFile) => match fs::read_dir(path) {
+        Err(SkipReason::NotAFile) => match root.read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => SkipReason::PermissionDenied,
             _ => SkipReason::NotAFile,
         },
@@ -38,11 +39,14 @@ fn reason(path: &Path) -> SkipReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_reason_is_determined_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
+        let root = CorpusRoot::open(directory.path()).unwrap();
+        let reason = |path: &Path| reason(&root, path);
         assert_eq!(reason(&path), SkipReason::Deleted);
         fs::write(&path, b"\0").unwrap();
         assert_eq!(reason(&path), SkipReason::Binary);
