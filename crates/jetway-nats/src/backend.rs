@@ -21,11 +21,11 @@ use crate::{
     names::{Names, ReplyPrefixes, Stream},
     provision,
     pull::{HeaderScan, LateDeliveries, Pull, PullContext, Source},
-    session::{Connection, ServerFacts, StreamReader},
+    session::{Connection, ConnectionForClients, ServerFacts, StreamReader},
     setup::Setup,
 };
 use futures::future::BoxFuture;
-use jetway_engine::backend::BackendError;
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::Namespace;
 use std::{
     fmt,
@@ -37,7 +37,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Jetway's data on a NATS server. It implements all traits of [`jetway_engine::backend`].
 ///
-/// It owns one connection and a few tasks, on the runtime that calls [`connect`](Self::connect). Dropping it ends them.
+/// It owns one connection, another one for what clients send as soon as it serves them, and a few tasks, on the runtime that
+/// calls [`connect`](Self::connect). Dropping it ends them.
 /// Streams of tickets and starts keep the connection open while they exist.
 pub struct NatsBackend {
     config: NatsConfig,
@@ -45,6 +46,8 @@ pub struct NatsBackend {
     replies: ReplyPrefixes,
     streams: StreamNames,
     connection: Arc<Connection>,
+    /// Receives what clients send.
+    for_clients: ConnectionForClients,
     /// Reads snapshots and chunks.
     runs: StreamReader,
     /// Whether a crash of the server may lose tickets that it has acknowledged.
@@ -122,6 +125,7 @@ impl NatsBackend {
         Ok(Self {
             streams: StreamNames::new(&names),
             may_lose_tickets: provisioned.may_lose_tickets(),
+            for_clients: ConnectionForClients::new(&config),
             config,
             names,
             replies,
@@ -145,13 +149,15 @@ impl NatsBackend {
         self.names.namespace()
     }
 
-    /// The number of messages that went over the connection since it was made.
+    /// The number of messages that went over the connections since they were made.
     pub fn traffic(&self) -> Traffic {
-        let statistics = self.connection.client.statistics();
-        Traffic {
-            sent: statistics.out_messages.load(Ordering::Relaxed),
-            received: statistics.in_messages.load(Ordering::Relaxed),
+        let mut traffic = Traffic { sent: 0, received: 0 };
+        for connection in std::iter::once(Arc::clone(&self.connection)).chain(self.for_clients.latest()) {
+            let statistics = connection.client.statistics();
+            traffic.sent += statistics.out_messages.load(Ordering::Relaxed);
+            traffic.received += statistics.in_messages.load(Ordering::Relaxed);
         }
+        traffic
     }
 
     /// Streams and buckets on the server that earlier versions used under other names: one sentence each, which names
@@ -177,6 +183,28 @@ impl NatsBackend {
     /// The connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// The connection over which everything arrives that clients can send.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) async fn connection_for_clients(&self) -> Result<Arc<Connection>, BackendError> {
+        self.for_clients.get().await
+    }
+
+    /// A pull of messages that clients send.
+    async fn pull_of_clients(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
+        let connection = self.connection_for_clients().await?;
+        let context = PullContext { connection, ..self.pulls.clone() };
+        Pull::start(context, source, slots).await.map_err(|error| match error.kind() {
+            // The next call makes a new connection.
+            BackendErrorKind::Closed => {
+                let sentence = "the connection for clients has ended";
+                BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error)
+            }
+            _ => error,
+        })
     }
 
     async fn pull(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {

@@ -136,7 +136,7 @@ impl Pull {
         }
         let Source { stream, consumer, filter, .. } = &source;
         let lease_duration = ensure_consumer(connection, config, stream, consumer, filter).await?;
-        header_scan.run(connection, &source).await;
+        header_scan.schedule(&source);
         let state = connection.state.clone();
         Ok(Self {
             context,

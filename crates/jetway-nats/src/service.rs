@@ -24,6 +24,7 @@ pub(crate) mod client;
 mod discovery;
 mod endpoints;
 mod replies;
+mod subscriptions;
 mod unknown_workflow;
 mod wait;
 
@@ -32,20 +33,20 @@ pub use client::{BUSY, HostsClient, NO_ANSWER, NO_HOST};
 use crate::{
     backend::NatsBackend,
     headers::one_line,
-    names::{ApiMethod, DiscoveryVerb, SERVICE, SERVICE_ERROR, SERVICE_ERROR_CODE},
-    session::api,
+    names::{ApiMethod, SERVICE_ERROR, SERVICE_ERROR_CODE},
 };
 use answer::Answerer;
 use async_nats::{HeaderMap, Message};
 use budgets::Budgets;
 use bytes::Bytes;
-use discovery::{Discovery, Questions};
-use endpoints::{OfferedEndpoint, Requests};
-use futures::{StreamExt as _, future::BoxFuture};
-use jetway_engine::backend::{Api, ApiError, BackendError, BackendErrorKind};
+use discovery::Discovery;
+use endpoints::OfferedEndpoint;
+use futures::future::BoxFuture;
+use jetway_engine::backend::{Api, ApiError, BackendError};
 use jetway_state::WorkflowName;
 use replies::{Replies, ReplyTo};
 use std::{sync::Arc, time::Duration};
+use subscriptions::{Received, Subscriptions};
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -102,36 +103,30 @@ async fn set_up(
     api: Arc<dyn Api>,
     workflows: &[WorkflowName],
 ) -> Result<ServiceHandle, BackendError> {
-    let connection = Arc::clone(backend.connection());
-    let client = &connection.client;
-    let replies = Arc::new(Replies::new(client.clone(), backend.reply_prefixes().clone()));
+    let connection = backend.connection();
+    let replies = Arc::new(Replies::new(connection.client.clone(), backend.reply_prefixes().clone()));
     let offered = endpoints::offered(backend.names(), workflows);
-    let requests = endpoints::subscribe(client, &offered).await.map_err(|error| not_served(&error))?;
     let (namespace, now) = (backend.namespace().clone(), connection.timestamp());
     let discovery = Discovery::new(namespace, now, offered, Arc::clone(&replies));
-    let questions = discovery.subscribe(client).await.map_err(|error| not_served(&error))?;
-    // The server processes a connection in order: when it replies to this, it has processed the subscriptions.
-    api::round_trip(&connection).await.map_err(|failure| failure.cannot("start the service"))?;
+    let subscriptions = Subscriptions::new(&backend, &discovery).await?;
     let (closing, abort) = (CancellationToken::new(), CancellationToken::new());
     let budgets = Arc::new(Budgets::new());
     let task = Serving {
         budgets: Arc::clone(&budgets),
-        answerer: Arc::new(Answerer::new(backend, api)),
+        answerer: Arc::new(Answerer::new(Arc::clone(&backend), api)),
+        backend,
         discovery,
         replies: Arc::clone(&replies),
         abort: abort.clone(),
         answers: JoinSet::new(),
     };
-    let task = tokio::spawn(task.run(requests, questions, closing.clone()));
+    let task = tokio::spawn(task.run(subscriptions, closing.clone()));
     Ok(ServiceHandle { replies, budgets, closing, abort, task: Some(AbortOnDropHandle::new(task)) })
-}
-
-fn not_served(error: &async_nats::SubscribeError) -> BackendError {
-    BackendError::new(BackendErrorKind::Unavailable, format!("cannot start the service {SERVICE}: {error}"))
 }
 
 /// The task of a service.
 struct Serving {
+    backend: Arc<NatsBackend>,
     budgets: Arc<Budgets>,
     answerer: Arc<Answerer>,
     discovery: Discovery,
@@ -141,27 +136,30 @@ struct Serving {
 }
 
 impl Serving {
-    async fn run(mut self, mut requests: Requests, mut questions: Questions, closing: CancellationToken) {
+    async fn run(mut self, mut subscriptions: Subscriptions, closing: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
                 Some(ended) = self.answers.join_next() => report(ended),
-                request = requests.next() => match request {
-                    Some((endpoint, message)) => self.accept(endpoint, message).await,
-                    None => break,
+                received = subscriptions.next() => match received {
+                    Some(Received::Request(endpoint, message)) => self.accept(endpoint, message).await,
+                    Some(Received::Question(verb, question)) => self.discovery.answer(verb, &question).await,
+                    None => {
+                        tracing::warn!("the connection for clients has ended: making a new one");
+                        let again = Subscriptions::again(&self.backend, &self.discovery);
+                        match closing.run_until_cancelled(again).await {
+                            Some(again) => subscriptions = again,
+                            None => break,
+                        }
+                    }
                 },
-                Some((verb, question)) = questions.next() => self.explain(verb, &question).await,
             }
         }
-        drop((requests, questions));
+        drop(subscriptions);
         while let Some(ended) = self.answers.join_next().await {
             report(ended);
         }
-    }
-
-    async fn explain(&self, verb: DiscoveryVerb, question: &Message) {
-        self.discovery.answer(verb, question).await;
     }
 
     /// Starts to answer a request.

@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod direct;
 mod events;
 mod failure;
+mod for_clients;
 mod reader;
 
 pub use connect::ServerFacts;
@@ -17,6 +18,7 @@ pub(crate) use {
     connect::connect,
     events::ConnectionState,
     failure::{Failure, is_out_of_room, kind_of},
+    for_clients::ConnectionForClients,
     reader::StreamReader,
 };
 

@@ -48,7 +48,7 @@ impl Starts for NatsBackend {
             filter: self.names.start(workflow.as_str()),
             workflow: workflow.to_string(),
         };
-        let pull = self.pull(source, slots).await?;
+        let pull = self.pull_of_clients(source, slots).await?;
         let workflow = workflow.to_string();
         Ok(stream::unfold((pull, workflow), |(mut pull, workflow)| async move {
             let leased = pull.next().await?;

@@ -25,13 +25,12 @@ const UNREADABLE: &str = "unreadable-headers";
 /// How many messages one scan reads at most: more than a consumer delivers at once.
 const MAX_MESSAGES: usize = 10_000;
 /// How many scans may wait.
-const CAPACITY: usize = 64;
+const CAPACITY: usize = 1024;
 
 /// Scans for messages with unparsable headers.
 #[derive(Debug, Clone)]
 pub(crate) struct HeaderScan {
     scheduled: mpsc::Sender<Source>,
-    dead_letters: DeadLetters,
 }
 
 impl HeaderScan {
@@ -41,21 +40,16 @@ impl HeaderScan {
         dead_letters: DeadLetters,
     ) -> (Self, AbortOnDropHandle<()>) {
         let (scheduled, mut sources) = mpsc::channel::<Source>(CAPACITY);
-        let scan = Self { scheduled, dead_letters: dead_letters.clone() };
         let task = tokio::spawn(async move {
             while let Some(source) = sources.recv().await {
                 scan_and_log(&connection, &source, &dead_letters).await;
             }
         });
-        (scan, AbortOnDropHandle::new(task))
+        (Self { scheduled }, AbortOnDropHandle::new(task))
     }
 
-    /// Scans now, before the first message is requested: a message may have closed the connection of this host before.
-    pub(super) async fn run(&self, connection: &Connection, source: &Source) {
-        scan_and_log(connection, source, &self.dead_letters).await;
-    }
-
-    /// Schedules a scan after a reconnect: a message of this consumer may have closed the connection.
+    /// Schedules a scan. At the start of a pull and after a reconnect: a message of this consumer may have closed a connection.
+    /// Nobody waits for it, since a consumer may have thousands of messages that were delivered and not acknowledged.
     pub(super) fn schedule(&self, source: &Source) {
         if self.scheduled.try_send(source.clone()).is_err() {
             tracing::debug!("too many scans for unparsable headers are waiting; skipped one");

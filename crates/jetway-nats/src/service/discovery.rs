@@ -40,6 +40,10 @@ impl Discovery {
         Self { id, namespace, started, endpoints, replies }
     }
 
+    pub(super) fn endpoints(&self) -> &[Arc<OfferedEndpoint>] {
+        &self.endpoints
+    }
+
     /// Subscribes to questions to all services, to all services of this name, and to this one.
     pub(super) async fn subscribe(&self, client: &Client) -> Result<Questions, SubscribeError> {
         let mut questions = Questions::new();
