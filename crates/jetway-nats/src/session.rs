@@ -17,7 +17,7 @@ pub(crate) use {
     backoff::Backoff,
     connect::connect,
     events::ConnectionState,
-    failure::{Failure, is_out_of_room, kind_of},
+    failure::{Failure, is_out_of_room, is_unreachable, kind_of},
     for_clients::ConnectionForClients,
     reader::StreamReader,
 };

@@ -64,7 +64,7 @@ pub(crate) struct HostProcess {
 impl HostProcess {
     /// Starts a host and waits until it says that it serves its workflows: also `corpus`, for temporary files.
     pub(crate) async fn start(url: &str, namespace: &str, environment: &[(&str, &str)]) -> Result<Self> {
-        Self::reading(&std::env::temp_dir(), url, namespace, environment).await
+        Self::reading(&env::temp_dir(), url, namespace, environment).await
     }
 
     /// The same, with another directory for `corpus`.

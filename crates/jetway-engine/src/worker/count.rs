@@ -49,6 +49,9 @@ impl Swap for Count<'_> {
             // The commit of the attempt finds the same.
             return Ok(Swapped::Done((self.next.attempt, self.next.cached.clone())));
         };
+        if !self.session.is_of_ticket(&cached) {
+            return Ok(Swapped::Done((self.next.attempt, cached)));
+        }
         let (snapshot, item) = (Snapshot::clone(&cached.snapshot), &self.next.item);
         let at = worker.clock.now();
         let Some((snapshot, number)) = count_attempt(snapshot, item, worker.snapshots.next_commit(), at)

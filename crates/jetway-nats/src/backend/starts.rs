@@ -9,7 +9,7 @@ use crate::{
     session::{
         Failure,
         api::{self, RawOrParsed},
-        direct,
+        direct, is_unreachable,
     },
 };
 use async_trait::async_trait;
@@ -72,7 +72,12 @@ impl Starts for NatsBackend {
         for subject in waiting.keys() {
             let workflow = self.names.workflow_of_start(subject).unwrap_or_default();
             if !served.contains(&Names::start_consumer(workflow)) {
-                moved += self.dead_letter_starts(subject, workflow, grace).await?;
+                match self.dead_letter_starts(subject, workflow, grace).await {
+                    Ok(found) => moved += found,
+                    Err(error) if is_unreachable(&error) => return Err(error),
+                    // One workflow keeps nobody from the starts of the others.
+                    Err(error) => tracing::warn!(workflow, %error, "cannot move start messages"),
+                }
             }
         }
         Ok(moved)

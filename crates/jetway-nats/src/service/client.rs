@@ -97,7 +97,7 @@ impl Api for HostsClient {
             let left = wait.saturating_sub(started.elapsed()).min(LONGEST);
             match self.start_once(&request, Some(left)).await? {
                 // The same run id and input are the same run, so the next request waits for it.
-                StartAnswer::Started { run_id } if started.elapsed() < wait => {
+                StartAnswer::Started { run_id, .. } if started.elapsed() < wait => {
                     request.run_id = run_id.to_string();
                 }
                 answer => return Ok(answer),

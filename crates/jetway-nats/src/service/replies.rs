@@ -73,7 +73,7 @@ impl Replies {
         *logged = Some(Instant::now());
         tracing::warn!(
             subject,
-            requests = count,
+            messages = count,
             "dropped requests with reply subjects such as {reply:?}, which is no inbox: use an inbox, or add its prefix to \
              reply_prefixes"
         );

@@ -114,6 +114,11 @@ pub(crate) fn is_out_of_room(error: &jetstream::Error) -> bool {
     )
 }
 
+/// Whether nothing answers, so that a loop over many objects has to end. Other errors concern one object.
+pub(crate) fn is_unreachable(error: &BackendError) -> bool {
+    matches!(error.kind(), BackendErrorKind::Unavailable | BackendErrorKind::Closed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,7 +35,7 @@ pub fn count_attempt(
 mod tests {
     use super::*;
     use crate::{
-        Graph, RunId, RunKey, WorkflowName,
+        Graph, Incarnation, RunId, RunKey, WorkflowName,
         run::{AttemptReport, Begin, EncodedOutcome, RunInput, Trace, apply, begin, control},
     };
     use bytes::Bytes;
@@ -46,7 +46,7 @@ mod tests {
         let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-        begin(Begin { key, commit, at, trace, input }).0
+        begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
     }
 
     #[test]
@@ -71,6 +71,7 @@ mod tests {
         assert!(ended.attempts.is_empty());
         assert_eq!(count_attempt(ended, &start, COMMIT, Timestamp(4)), None);
         let report = AttemptReport {
+            incarnation: Incarnation::default(),
             item: start.clone(),
             node: "a".to_owned(),
             ticket_item: start,

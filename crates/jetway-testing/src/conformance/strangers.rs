@@ -52,7 +52,7 @@ pub(super) async fn h7_a_run_that_cannot_have_a_ticket_ends_no_sweep(tested: Bac
     let mut sweeper = Sweeper::default();
     wait_until("the sweep mends the run", DEADLINE, async || {
         host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-        let items = tested.backend.items_with_tickets(&run).await.expect("it can be asked");
+        let items = tested.backend.items_with_tickets(&run, None).await.expect("it can be asked");
         !items.is_empty()
     })
     .await;
@@ -66,7 +66,7 @@ pub(super) async fn m1_a_forged_ticket_counts_no_attempts(tested: BackendUnderTe
     let run = host.start("chain3", "r", &0).await;
     host.ticket("chain3").await.lease.ack().await.expect("it is gone");
     wait_until("its place is free", DEADLINE, async || {
-        tested.backend.items_with_tickets(&run).await.expect("it can be asked").is_empty()
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
     })
     .await;
     let (snapshot, build) = snapshot_of(&tested.backend, &run).await;
@@ -75,6 +75,7 @@ pub(super) async fn m1_a_forged_ticket_counts_no_attempts(tested: BackendUnderTe
     let forged = Ticket {
         workflow: run.workflow.clone(),
         run_id: run.run_id.clone(),
+        incarnation: snapshot.incarnation,
         node,
         item,
         revision: 1,

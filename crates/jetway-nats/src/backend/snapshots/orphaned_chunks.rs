@@ -6,8 +6,9 @@
 
 use crate::{
     backend::NatsBackend,
-    session::{Failure, api, direct},
+    session::{Failure, api, direct, is_unreachable},
 };
+use async_nats::datetime::DateTime;
 use jetway_engine::backend::{BackendError, SnapshotStore as _};
 use jetway_state::{Incarnation, RunKey, run::Snapshot};
 use std::{collections::BTreeMap, time::Duration};
@@ -27,22 +28,40 @@ impl NatsBackend {
         let before = direct::server_time(connection.timestamp().before(grace)).map_err(failed)?;
         let mut runs = 0;
         for ((run, incarnation), subjects) in chunks {
-            if !self.has_ended(&run, incarnation).await? {
-                continue;
+            match self.remove_orphans_of(&run, incarnation, subjects, before).await {
+                Ok(removed) => runs += u64::from(removed),
+                Err(error) if is_unreachable(&error) => return Err(error),
+                // The chunks of one run keep nobody from those of the others.
+                Err(error) => tracing::warn!(%run, %error, "cannot remove the orphaned chunks of a run"),
             }
-            let mut removed = false;
-            for subject in subjects {
-                let chunk = api::latest(connection, stream, subject).await.map_err(failed)?;
-                // A younger chunk may belong to a run that is about to be created.
-                if let Some(chunk) = chunk.filter(|chunk| chunk.time < before) {
-                    let below = chunk.sequence + 1;
-                    let purged = api::purge_before(connection, stream, subject.clone(), below).await;
-                    removed |= purged.map_err(failed)? > 0;
-                }
-            }
-            runs += u64::from(removed);
         }
         Ok(runs)
+    }
+
+    /// Removes the orphaned chunks of one incarnation of a run. Returns whether there were any.
+    async fn remove_orphans_of(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        subjects: Vec<&String>,
+        before: DateTime,
+    ) -> Result<bool, BackendError> {
+        let failed = |failure: Failure| failure.cannot(format!("remove orphaned chunks of run {run}"));
+        let (connection, stream) = (&self.connection, &self.streams.runs);
+        if !self.has_ended(run, incarnation).await? {
+            return Ok(false);
+        }
+        let mut removed = false;
+        for subject in subjects {
+            let chunk = api::latest(connection, stream, subject).await.map_err(failed)?;
+            // A younger chunk may belong to a run that is about to be created.
+            if let Some(chunk) = chunk.filter(|chunk| chunk.time < before) {
+                let below = chunk.sequence + 1;
+                let purged = api::purge_before(connection, stream, subject.clone(), below).await;
+                removed |= purged.map_err(failed)? > 0;
+            }
+        }
+        Ok(removed)
     }
 
     /// Whether this incarnation of the run has ended or does not exist.
