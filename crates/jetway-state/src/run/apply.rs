@@ -24,7 +24,7 @@ use finished::FinishedItem;
 /// because another worker committed it. Total: no record and no attempt makes it panic.
 pub fn apply(
     mut snapshot: Snapshot,
-    attempt: AttemptReport,
+    mut attempt: AttemptReport,
     commit: CommitId,
     graph: &Graph,
 ) -> Option<Applied> {
@@ -32,6 +32,7 @@ pub fn apply(
     if snapshot.status.is_terminal() || snapshot.incarnation != attempt.incarnation {
         return None;
     }
+    attempt.timestamp = snapshot.next_time(attempt.timestamp);
     match &attempt.produced {
         EncodedOutcome::Await(child) => {
             let child = child.clone();

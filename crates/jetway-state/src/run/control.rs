@@ -104,6 +104,7 @@ fn end_run(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timesta
     if snapshot.status.is_terminal() {
         return None;
     }
+    let at = snapshot.next_time(at);
     let effects = end(&mut snapshot, status, at);
     Some(changed(snapshot, effects, commit, at))
 }
@@ -124,6 +125,6 @@ fn change_status(
 
 fn changed(mut snapshot: Snapshot, effects: Vec<Effect>, commit: CommitId, at: Timestamp) -> Applied {
     snapshot.commit = commit;
-    snapshot.updated_at = at;
+    snapshot.updated_at = snapshot.next_time(at);
     Applied { snapshot, tickets: Vec::new(), effects }
 }

@@ -77,6 +77,11 @@ impl Snapshot {
         RunKey::new(self.workflow.clone(), self.run_id.clone())
     }
 
+    /// The time of the next commit: `now`, but never before the last commit. The host of that one may have another clock.
+    pub(super) fn next_time(&self, now: Timestamp) -> Timestamp {
+        now.max(self.updated_at)
+    }
+
     /// The number of pending items.
     pub fn pending(&self) -> usize {
         self.items.len()

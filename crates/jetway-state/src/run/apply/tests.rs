@@ -2,6 +2,7 @@
 
 mod bounded;
 mod nested;
+mod times;
 
 use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
