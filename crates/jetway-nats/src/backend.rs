@@ -56,7 +56,7 @@ pub struct NatsBackend {
     dead_letters: DeadLetters,
     facts: ServerFacts,
     pulls: PullContext,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _tasks: [Option<AbortOnDropHandle<()>>; 3],
 }
 
 /// The number of messages that went over a connection.
@@ -110,7 +110,7 @@ impl NatsBackend {
         };
         let dead_letters = setup.dead_letters().await?;
         let runs = setup.reader(Stream::Runs).await?;
-        let Setup { connection, facts, names, provisioned, .. } = setup;
+        let Setup { connection, facts, names, provisioned, time_keeper, .. } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
         let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&connection), dead_letters.clone());
         let pulls =
@@ -135,7 +135,7 @@ impl NatsBackend {
             dead_letters,
             facts,
             pulls,
-            _tasks: [late_task, scan_task],
+            _tasks: [Some(late_task), Some(scan_task), time_keeper],
         })
     }
 

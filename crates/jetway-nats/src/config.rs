@@ -1,6 +1,6 @@
 //! Settings: how to connect to the server, and how data is kept on it.
 
-use jetway_core::clock::{Clock, SystemClock};
+use jetway_core::clock::Clock;
 use jetway_state::Namespace;
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -51,15 +51,16 @@ pub struct NatsConfig {
     pub announce_every: Duration,
     /// How writes are grouped and repeated.
     pub writes: WriteConfig,
-    /// The clock. Default: that of the machine. Tests can pass one that they move.
-    pub clock: Arc<dyn Clock>,
+    /// The clock. Default: the time of the server, which all its hosts share, whatever the clocks of their machines say. Tests
+    /// can pass one that they move.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 impl NatsConfig {
     /// The defaults, for one server.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            clock: Arc::new(SystemClock),
+            clock: None,
             urls: vec![url.into()],
             namespace: Namespace::default(),
             name: "jetway".to_owned(),

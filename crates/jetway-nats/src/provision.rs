@@ -33,6 +33,11 @@ impl Provisioned {
         snapshots.filter(|_| self.inspected).map(|config| config.num_replicas)
     }
 
+    /// Whether this user may ask for the configuration and the state of streams, and the server has answered.
+    pub(crate) fn is_inspected(&self) -> bool {
+        self.inspected
+    }
+
     /// Whether a stream accepts atomic batches.
     pub(crate) fn accepts_batches(&self, stream: Stream) -> bool {
         self.config(stream).is_some_and(|config| config.allow_atomic_publish)

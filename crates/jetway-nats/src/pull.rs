@@ -247,6 +247,7 @@ impl Pull {
             tracing::warn!(subject = %message.subject, "received a message that no consumer delivered");
             return PullEvent::Nothing;
         };
+        self.context.connection.server_clock.delivered(delivery.published);
         self.backoff.reset();
         let lease = MessageLease::new(Arc::clone(&self.context.connection), reply, self.lease_duration);
         match self.slots.take_one().await {

@@ -5,21 +5,25 @@
 
 pub(crate) mod api;
 mod backoff;
+mod clock;
 mod connect;
 pub(crate) mod direct;
 mod events;
 mod failure;
 mod for_clients;
 mod reader;
+mod time_keeper;
 
 pub use connect::ServerFacts;
 pub(crate) use {
     backoff::Backoff,
+    clock::ServerClock,
     connect::connect,
     events::ConnectionState,
     failure::{Failure, is_out_of_room, is_unreachable, kind_of},
     for_clients::ConnectionForClients,
     reader::StreamReader,
+    time_keeper::keep_time,
 };
 
 use async_nats::{Client, jetstream};
@@ -42,7 +46,9 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) state: watch::Receiver<ConnectionState>,
-    clock: Arc<dyn Clock>,
+    pub(crate) server_clock: Arc<ServerClock>,
+    /// The clock that replaces that of the server.
+    own_clock: Option<Arc<dyn Clock>>,
 }
 
 impl Connection {
@@ -62,9 +68,20 @@ impl Connection {
         self.client.max_payload().saturating_sub(MESSAGE_OVERHEAD)
     }
 
-    /// The time by the clock that this connection was made with.
-    pub(crate) fn timestamp(&self) -> Timestamp {
-        self.clock.now()
+    /// The time now, for a comparison with the stamps of the server.
+    pub(crate) fn server_time(&self) -> Timestamp {
+        match &self.own_clock {
+            Some(clock) => clock.now(),
+            None => self.server_clock.server_time(),
+        }
+    }
+
+    /// The clock for times that are written, and for durations. It never goes back.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        match &self.own_clock {
+            Some(clock) => Arc::clone(clock),
+            None => Arc::clone(&self.server_clock) as Arc<dyn Clock>,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
 };
 use jetway_engine::backend::BackendError;
 use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A connection to a server on which the streams exist.
 pub(crate) struct Setup {
@@ -17,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) facts: ServerFacts,
     pub(crate) names: Names,
     pub(crate) provisioned: Provisioned,
+    /// Asks the server for its time. `None` if this user may not ask.
+    pub(crate) time_keeper: Option<AbortOnDropHandle<()>>,
     writes: WriteConfig,
 }
 
@@ -29,7 +32,10 @@ impl Setup {
         let (connection, facts) = session::connect(config).await?;
         let names = Names::new(config.namespace.clone());
         let provisioned = provision(&connection, &names, config, streams).await?;
-        Ok(Self { connection, facts, names, provisioned, writes: config.writes.clone() })
+        let asked = streams.first().filter(|_| provisioned.is_inspected());
+        let time_keeper =
+            asked.map(|stream| session::keep_time(Arc::clone(&connection), names.stream(*stream)));
+        Ok(Self { connection, facts, names, provisioned, time_keeper, writes: config.writes.clone() })
     }
 
     /// Starts the committer of a stream.

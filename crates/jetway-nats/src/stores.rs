@@ -41,9 +41,11 @@ use crate::{
 use bucket::Bucket;
 use futures::future::BoxFuture;
 use item_queue::ItemQueue;
+use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::WorkflowName;
 use std::{fmt, sync::Arc, time::Duration};
+use tokio_util::task::AbortOnDropHandle;
 
 /// The default time that a queue waits for an item.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
@@ -129,6 +131,8 @@ struct Shared {
     items: ItemQueue,
     /// How long finished runs are kept.
     keep_finished: Duration,
+    clock: Arc<dyn Clock>,
+    _time_keeper: Option<AbortOnDropHandle<()>>,
 }
 
 impl NatsStores {
@@ -156,7 +160,8 @@ impl NatsStores {
         let item_committer = setup.committer(Stream::StoreItems).await?;
         let dead_letters = setup.dead_letters().await?;
         let reader = setup.reader(Stream::StoreState).await?;
-        let Setup { connection, facts, names, .. } = setup;
+        let Setup { connection, facts, names, time_keeper, .. } = setup;
+        let clock = connection.clock();
         let state_stream = names.stream(Stream::StoreState);
         let item_stream = names.stream(Stream::StoreItems);
         let give_up_after = config.writes.give_up_after;
@@ -174,7 +179,8 @@ impl NatsStores {
         let items =
             ItemQueue::open(connection, config, names.clone(), item_stream, item_committer, dead_letters)
                 .await?;
-        let shared = Arc::new(Shared { names, bucket, items, keep_finished });
+        let shared =
+            Arc::new(Shared { names, bucket, items, keep_finished, clock, _time_keeper: time_keeper });
         Ok(Self { shared, wait: DEFAULT_WAIT, max_lease: DEFAULT_MAX_LEASE })
     }
 
@@ -197,6 +203,12 @@ impl NatsStores {
     /// The application.
     pub fn application(&self) -> &str {
         self.shared.names.application()
+    }
+
+    /// The time of the server. Workers and orchestrators over the [liveness store](Self::liveness_store) use it unless they
+    /// are given another clock, so that the clocks of their machines do not matter.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     /// The store of contexts and snapshots.

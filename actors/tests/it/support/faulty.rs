@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
+use jetway_core::clock::Clock;
 use jetway_engine::{
     backend::{
         BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult, RunsPage,
@@ -255,5 +256,9 @@ impl Hosts for FaultyBackend {
 
     fn announce_every(&self) -> Duration {
         self.inner.announce_every()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.inner.clock()
     }
 }

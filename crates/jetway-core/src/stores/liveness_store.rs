@@ -120,6 +120,12 @@ pub trait LivenessStore: Send + Sync {
     /// # Errors
     /// The error of the store.
     async fn list_health(&self) -> Result<Vec<WorkerHealth>, LivenessStoreError>;
+
+    /// The clock that all users of the store share, whatever the clocks of their machines say. Workers and orchestrators take
+    /// their times from it, unless they are given another clock. `None`, which is the default: the store has no clock.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        None
+    }
 }
 
 /// Heartbeats and health in memory. Clones share the store.

@@ -85,7 +85,7 @@ where
             liveness: Arc::new(liveness_store),
             items: Arc::new(work_item_state_store),
         };
-        let clock = Arc::new(SystemClock);
+        let clock = views.liveness.clock().unwrap_or_else(|| Arc::new(SystemClock));
         Self { workflow, queue, contexts: context_store, views, clock, kinds: PhantomData }
     }
 

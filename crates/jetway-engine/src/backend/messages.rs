@@ -94,7 +94,7 @@ pub struct Ticket {
     pub revision: u64,
     /// More than 1 if an earlier ticket of the item may have been delivered. The record counts the attempts.
     pub attempt: u32,
-    /// The time of its publication.
+    /// The time of its publication, by the clock of the backend.
     pub at: Timestamp,
     /// The trace of the run.
     pub trace: TraceHeaders,

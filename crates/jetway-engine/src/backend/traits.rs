@@ -10,6 +10,7 @@ use futures::{
     StreamExt as _,
     stream::{self, BoxStream},
 };
+use jetway_core::clock::Clock;
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
     run::{ChunkRef, WantedResult},
@@ -156,6 +157,9 @@ pub trait Hosts: Send + Sync {
 
     /// The time within which a host has to report again.
     fn announce_every(&self) -> Duration;
+
+    /// The clock that all hosts of this backend share: they take every time from it that another host may see.
+    fn clock(&self) -> Arc<dyn Clock>;
 }
 
 /// A backend: all that the engine needs.

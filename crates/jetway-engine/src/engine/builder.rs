@@ -14,12 +14,7 @@ use crate::{
     trace::{PlainTracer, Tracer},
     worker::Worker,
 };
-use jetway_core::{
-    Context, Merge, Workflow,
-    clock::{Clock, SystemClock},
-    step::AnyWorkflow,
-    typed::Typed,
-};
+use jetway_core::{Context, Merge, Workflow, clock::Clock, step::AnyWorkflow, typed::Typed};
 use jetway_state::BadName;
 use std::{fmt, sync::Arc};
 
@@ -44,7 +39,7 @@ pub struct EngineBuilder {
     workflows: Vec<Result<Arc<dyn AnyWorkflow>, BadName>>,
     config: EngineConfig,
     tracer: Arc<dyn Tracer>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl EngineBuilder {
@@ -54,7 +49,7 @@ impl EngineBuilder {
             workflows: Vec::new(),
             config: EngineConfig::default(),
             tracer: Arc::new(PlainTracer),
-            clock: Arc::new(SystemClock),
+            clock: None,
         }
     }
 
@@ -89,10 +84,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the clock. The default is the clock of the machine.
+    /// Sets the clock. The default is the clock of the backend, which all its hosts share.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
@@ -102,6 +97,7 @@ impl EngineBuilder {
     /// See [`BuildError`].
     pub fn build(self) -> Result<Engine, BuildError> {
         let Self { backend, workflows, mut config, tracer, clock } = self;
+        let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
         config.limits = config.limits.within(backend.max_snapshot());
         let config = Arc::new(config);

@@ -3,8 +3,10 @@
 use super::{MemoryBackend, locked};
 use crate::backend::{self, BackendError, HostInfo};
 use async_trait::async_trait;
+use jetway_core::clock::Clock;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,5 +35,9 @@ impl backend::Hosts for MemoryBackend {
 
     fn announce_every(&self) -> Duration {
         Duration::from_secs(15)
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 }

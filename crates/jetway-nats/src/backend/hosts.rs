@@ -8,8 +8,9 @@ use crate::{
 use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind, HostInfo, Hosts};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 #[async_trait]
 impl Hosts for NatsBackend {
@@ -51,6 +52,10 @@ impl Hosts for NatsBackend {
 
     fn announce_every(&self) -> Duration {
         self.config.announce_every
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.connection.clock()
     }
 }
 

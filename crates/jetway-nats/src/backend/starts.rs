@@ -96,7 +96,7 @@ impl NatsBackend {
             failure.cannot(format!("move start messages of workflow {workflow} to the dead letters"))
         };
         let (connection, stream) = (&self.connection, &self.streams.starts);
-        let end = direct::server_time(connection.timestamp().before(grace)).map_err(failed)?;
+        let end = direct::server_time(connection.server_time().before(grace)).map_err(failed)?;
         let (mut moved, mut from) = (0, 1);
         let next = async |from| api::first_from(connection, stream, subject, from).await.map_err(failed);
         while let Some(RawOrParsed { message, raw_headers }) = next(from).await? {

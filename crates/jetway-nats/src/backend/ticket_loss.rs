@@ -31,7 +31,7 @@ impl RestartWatch {
     pub(super) async fn next(&mut self) -> Option<Timestamp> {
         loop {
             self.state.changed().await.ok()?;
-            let now = self.connection.timestamp();
+            let now = self.connection.server_time();
             if !self.state.borrow_and_update().connected {
                 self.lost_at.get_or_insert(now);
                 continue;
@@ -60,7 +60,6 @@ pub(super) async fn loss_before_start(
     hosts_stream: &str,
     hosts: &str,
 ) -> Option<Timestamp> {
-    let now = connection.timestamp();
     let (own_id, server) = (server_id(connection), connection.client.server_info().server_id);
     let is_other_host =
         |id: &str| id != own_id && id.strip_prefix(&server).is_some_and(|rest| rest.starts_with(' '));
@@ -75,10 +74,10 @@ pub(super) async fn loss_before_start(
     }
     match api::stream_info(connection, runs_stream).await {
         // A time before 1970 means that nothing was ever written.
-        Ok(info) => Timestamp::parse(&info.state.last_ts).map(|last| last.min(now)),
+        Ok(info) => Timestamp::parse(&info.state.last_ts),
         Err(failure) => {
             tracing::debug!(error = %failure, "cannot read when a run was last written");
-            Some(now)
+            Some(connection.server_time())
         }
     }
 }

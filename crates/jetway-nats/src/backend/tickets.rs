@@ -137,9 +137,11 @@ impl TicketReader {
                 Err(error) => return Some(Err(error)),
             };
             match decode(&self.names, &leased.message) {
-                Ok((ticket, fingerprint)) => {
+                Ok((mut ticket, fingerprint)) => {
                     let LeasedMessage { delivery, lease, slot, .. } = leased;
                     let delivered = delivery.delivered;
+                    // Its writer has another clock, and need not be a host.
+                    ticket.at = Timestamp(delivery.published_millis());
                     return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
                 }
                 Err(TicketError::NewerVersion(error)) => {

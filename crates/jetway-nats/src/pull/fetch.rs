@@ -54,7 +54,13 @@ pub(crate) async fn fetch_one(
             next = timeout_at(end, pending.next()) => return match next {
                 Err(_elapsed) => lost("the server did not reply"),
                 Ok(None) => lost("the subscription has ended"),
-                Ok(Some(message)) => Ok(pending.received(message)),
+                Ok(Some(message)) => {
+                    let fetched = pending.received(message);
+                    if let Fetched::Message(_, delivery) = &fetched {
+                        connection.server_clock.delivered(delivery.published);
+                    }
+                    Ok(fetched)
+                }
             },
             changed = state.changed() => {
                 changed.map_err(|_closed| failed(&"the connection is closed"))?;

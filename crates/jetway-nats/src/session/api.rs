@@ -11,7 +11,7 @@ use async_nats::jetstream::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 /// The configuration and state of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +21,8 @@ pub(crate) struct StreamInfo {
     /// How many subjects match the filter. The state lists one page of them.
     #[serde(default)]
     total: usize,
+    #[serde(default)]
+    ts: Option<String>,
 }
 
 /// The state of a stream.
@@ -42,6 +44,26 @@ pub(crate) struct ConsumerInfo {
     /// All messages up to this one are acknowledged.
     #[serde(default)]
     pub(crate) ack_floor: ConsumerPosition,
+    #[serde(default)]
+    ts: Option<String>,
+}
+
+/// An answer that tells the time of the server.
+trait Stamped {
+    /// In RFC 3339.
+    fn stamp(&self) -> Option<&str>;
+}
+
+impl Stamped for StreamInfo {
+    fn stamp(&self) -> Option<&str> {
+        self.ts.as_deref()
+    }
+}
+
+impl Stamped for ConsumerInfo {
+    fn stamp(&self) -> Option<&str> {
+        self.ts.as_deref()
+    }
 }
 
 /// A position of a consumer in its stream.
@@ -85,6 +107,18 @@ async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     value_of(connection.jetstream.request::<_, _, Response<T>>(operation, body).await)
 }
 
+/// One request whose answer tells the time of the server.
+async fn stamped<B: Serialize + ?Sized, T: DeserializeOwned + Stamped>(
+    connection: &Connection,
+    operation: String,
+    body: &B,
+) -> Result<T, Failure> {
+    let sent = Instant::now();
+    let answer: T = request(connection, operation, body).await?;
+    connection.server_clock.answered(sent, answer.stamp());
+    Ok(answer)
+}
+
 pub(crate) async fn account(connection: &Connection) -> Result<Account, Failure> {
     request(connection, "INFO".to_owned(), &json!({})).await
 }
@@ -95,14 +129,14 @@ pub(crate) async fn round_trip(connection: &Connection) -> Result<(), Failure> {
 }
 
 pub(crate) async fn stream_info(connection: &Connection, stream: &str) -> Result<StreamInfo, Failure> {
-    request(connection, format!("STREAM.INFO.{stream}"), &json!({})).await
+    stamped(connection, format!("STREAM.INFO.{stream}"), &json!({})).await
 }
 
 pub(crate) async fn create_stream(
     connection: &Connection,
     config: &stream::Config,
 ) -> Result<StreamInfo, Failure> {
-    request(connection, format!("STREAM.CREATE.{}", config.name), config).await
+    stamped(connection, format!("STREAM.CREATE.{}", config.name), config).await
 }
 
 pub(crate) async fn update_stream(
@@ -121,7 +155,7 @@ pub(crate) async fn subjects(
     let mut found = HashMap::new();
     loop {
         let query = json!({ "subjects_filter": filter, "offset": found.len() });
-        let info: StreamInfo = request(connection, format!("STREAM.INFO.{stream}"), &query).await?;
+        let info: StreamInfo = stamped(connection, format!("STREAM.INFO.{stream}"), &query).await?;
         let page = info.state.subjects.unwrap_or_default();
         let last = page.is_empty();
         found.extend(page);
@@ -242,7 +276,7 @@ pub(crate) async fn consumer_info(
     stream: &str,
     name: &str,
 ) -> Result<ConsumerInfo, Failure> {
-    request(connection, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
+    stamped(connection, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
 }
 
 /// Creates a consumer. If it exists, its configuration must be the same.
@@ -253,7 +287,7 @@ pub(crate) async fn create_consumer(
 ) -> Result<ConsumerInfo, Failure> {
     let name = config.durable_name.as_deref().or(config.name.as_deref()).unwrap_or_default();
     let operation = format!("CONSUMER.CREATE.{stream}.{name}.{}", config.filter_subject);
-    request(connection, operation, &json!({ "stream_name": stream, "config": config, "action": "create" }))
+    stamped(connection, operation, &json!({ "stream_name": stream, "config": config, "action": "create" }))
         .await
 }
 

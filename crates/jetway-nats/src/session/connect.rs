@@ -1,8 +1,9 @@
 //! Connecting to a server and checking that it can do what Jetway needs.
 
-use super::{Connection, Failure, MESSAGE_OVERHEAD, PART_BYTES, api, events::ConnectionEvents};
+use super::{Connection, Failure, MESSAGE_OVERHEAD, PART_BYTES, ServerClock, api, events::ConnectionEvents};
 use crate::config::{NatsAuth, NatsConfig};
 use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, jetstream::context::ContextBuilder};
+use jetway_core::clock::{Clock as _, SystemClock};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +47,10 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Connection>, Ser
     let options = options(config, &events).await?;
     let client = options.connect(addresses(config)?).await.map_err(|error| refused(config, error))?;
     let jetstream = ContextBuilder::new().timeout(REPLY_WITHIN).build(client.clone());
-    let connection = Arc::new(Connection { client, jetstream, state, clock: Arc::clone(&config.clock) });
+    // Until the server tells its time. Its first answers do.
+    let server_clock = Arc::new(ServerClock::new(SystemClock.now()));
+    let own_clock = config.clock.clone();
+    let connection = Arc::new(Connection { client, jetstream, state, server_clock, own_clock });
     let facts = facts(&connection, config).await?;
     Ok((connection, facts))
 }

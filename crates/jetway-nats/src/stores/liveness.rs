@@ -4,7 +4,10 @@ use super::{NatsStores, Shared, bucket::values::Change, store_error};
 use crate::names::StoreKey;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jetway_core::distributed::{LivenessStore, LivenessStoreError, WorkerHealth};
+use jetway_core::{
+    clock::Clock,
+    distributed::{LivenessStore, LivenessStoreError, WorkerHealth},
+};
 use jetway_engine::backend::BackendError;
 use std::{fmt, sync::Arc};
 
@@ -69,6 +72,11 @@ impl LivenessStore for NatsLivenessStore {
             .put(&key, &health, Some(self.0.keep_finished), HEALTH)
             .await
             .map_err(|error| failed(&error))
+    }
+
+    /// The time of the server.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        Some(Arc::clone(&self.0.clock))
     }
 
     async fn get_health(&self, worker_id: usize) -> Result<Option<WorkerHealth>, LivenessStoreError> {

@@ -4,8 +4,9 @@ use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, he
 use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_engine::backend::{BackendError, Delivery, Ticket, TicketQueue};
+use jetway_engine::backend::{BackendError, Delivery, Hosts as _, Ticket, TicketQueue};
 use jetway_nats::{Grouping, NatsBackend, NatsConfig};
+use jetway_state::Timestamp;
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -51,12 +52,28 @@ async fn a_ticket_is_delivered_as_published() {
     let sent = ticket(&run("a"), "i1");
     publish(&backend, [sent.clone()]).await;
     let delivery = next(&mut tickets).await;
-    assert_eq!(delivery.ticket, sent);
+    assert_eq!(delivery.ticket, Ticket { at: delivery.ticket.at, ..sent });
     assert_eq!((delivery.fingerprint, delivery.delivered), (FINGERPRINT, 1));
     assert_eq!(delivery.lease.duration(), NatsConfig::default().ack_wait);
     delivery.lease.ack().await.unwrap();
     drop(delivery);
     nothing_more(&mut tickets).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_a_ticket_has_the_time_of_the_server() {
+    let backend = backend("ticket-time").await;
+    let mut tickets = open(&backend, 4).await;
+    let hour = Duration::from_secs(3600);
+    let mut last = backend.clock().now();
+    for (item, off) in [("i1", last.before(hour)), ("i2", last.after(hour)), ("i3", Timestamp(u64::MAX))] {
+        publish(&backend, [Ticket { at: off, ..ticket(&run("a"), item) }]).await;
+        let delivery = next(&mut tickets).await;
+        let (at, now) = (delivery.ticket.at, backend.clock().now());
+        assert!((last..=now).contains(&at), "{item}: published at {at}, between {last} and {now}");
+        assert!(now.since(at) < DEADLINE);
+        last = at;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

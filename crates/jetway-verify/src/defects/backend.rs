@@ -4,7 +4,7 @@ use super::{Defect, early_effects::publish_early};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway::{ItemId, RunKey, WorkflowName};
+use jetway::{Clock, ItemId, RunKey, WorkflowName};
 use jetway_engine::backend::{
     Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Lease, Results, RunResult, RunsPage,
     RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
@@ -221,5 +221,9 @@ impl Hosts for DefectiveBackend {
 
     fn announce_every(&self) -> Duration {
         self.inner.announce_every()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.inner.clock()
     }
 }

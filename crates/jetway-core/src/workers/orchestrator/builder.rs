@@ -108,7 +108,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> OrchestratorBuilder<W, C, Q, RIS, MS, ES
         work_item_state_store: WIS,
         /// Sets the store of contexts and snapshots.
         context_store: CS,
-        /// Sets the clock. The default is the system clock. Times in snapshots and views come from it.
+        /// Sets the clock. The default is that of the liveness store, or else the system clock. Times in snapshots and views come from it.
         clock: Arc<dyn Clock>,
     }
 

@@ -130,7 +130,7 @@ impl<W, C, Q, RIS, MS, ES, LS, WISS, CS> WorkerBuilder<W, C, Q, RIS, MS, ES, LS,
         idle_sleep_duration: Duration,
         /// Sets the jitter of that delay: it varies at random by up to half of this, in both directions.
         idle_sleep_jitter: Duration,
-        /// Sets the clock. The default is the system clock. Times in snapshots and views come from it; delays and time
+        /// Sets the clock. The default is that of the liveness store, or else the system clock. Times in snapshots and views come from it; delays and time
         /// limits do not.
         clock: Arc<dyn Clock>,
     }

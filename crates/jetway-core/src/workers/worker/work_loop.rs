@@ -64,7 +64,7 @@ where
             limit: None,
             idle: Duration::from_millis(100),
             jitter: Duration::from_millis(50),
-            clock: Arc::new(SystemClock),
+            clock: views.liveness.clock().unwrap_or_else(|| Arc::new(SystemClock)),
             queue,
             contexts,
             views,

@@ -25,7 +25,7 @@ impl NatsBackend {
                 chunks.entry(owner).or_default().push(subject);
             }
         }
-        let before = direct::server_time(connection.timestamp().before(grace)).map_err(failed)?;
+        let before = direct::server_time(connection.server_time().before(grace)).map_err(failed)?;
         let mut runs = 0;
         for ((run, incarnation), subjects) in chunks {
             match self.remove_orphans_of(&run, incarnation, subjects, before).await {
