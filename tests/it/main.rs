@@ -2,6 +2,7 @@
 
 mod architecture;
 mod clients;
+mod clocks;
 mod command;
 mod corpus_root;
 mod crashes;

@@ -3,10 +3,12 @@
 mod collector;
 pub(crate) mod corpus;
 mod counters;
+mod faketime;
 mod processes;
 
 pub(crate) use collector::{Collector, attributes};
 pub(crate) use counters::{messages, monitoring};
+pub(crate) use faketime::FakeTime;
 pub(crate) use processes::{HostProcess, binary, built, jetway, jetway_json};
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use jetway_state::Timestamp;
 use std::{
     fmt::Debug,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// A clock. Code that needs the time takes one, so that tests can set it.
@@ -27,6 +27,11 @@ use std::{
 pub trait Clock: Send + Sync + Debug {
     /// The current time, in milliseconds since the Unix epoch.
     fn now(&self) -> Timestamp;
+
+    /// The current time, as exactly as the clock knows it. Traces are more exact than milliseconds.
+    fn exact(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.now().0)
+    }
 }
 
 /// The clock of the operating system.
@@ -38,6 +43,10 @@ impl Clock for SystemClock {
         // A system time before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn exact(&self) -> SystemTime {
+        SystemTime::now()
     }
 }
 

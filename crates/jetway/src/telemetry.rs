@@ -40,6 +40,7 @@ pub use jetway_engine::Tracer;
 #[cfg(feature = "otel")]
 pub use otel::{FixedIds, OtelTracer, layer};
 
+use jetway_core::clock::Clock;
 use jetway_engine::PlainTracer;
 use jetway_state::trace::TraceHeaders;
 #[cfg(not(feature = "otel"))]
@@ -69,6 +70,11 @@ pub fn tracer() -> Arc<dyn Tracer> {
 /// the caller. Empty if there is no current span, or traces are not exported.
 pub(crate) fn current_trace() -> TraceHeaders {
     otel::current_trace()
+}
+
+/// Sets the clock that the times of exported spans come from.
+pub(crate) fn set_clock(clock: Arc<dyn Clock>) {
+    otel::set_clock(clock);
 }
 
 /// Configures telemetry with other settings than those of [`init`].

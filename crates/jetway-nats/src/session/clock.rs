@@ -11,7 +11,7 @@ use jetway_core::clock::Clock;
 use jetway_state::Timestamp;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 const NANOS_PER_MILLI: i128 = 1_000_000;
@@ -66,6 +66,12 @@ impl Clock for ServerClock {
         // Read under the lock, so that no later call sees an earlier time.
         let mut estimate = self.estimate();
         timestamp(estimate.now(self.origin.elapsed()))
+    }
+
+    fn exact(&self) -> SystemTime {
+        let mut estimate = self.estimate();
+        let nanos = estimate.now(self.origin.elapsed());
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
     }
 }
 

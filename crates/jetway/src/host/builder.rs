@@ -174,6 +174,7 @@ impl HostBuilder {
             Some(decorate) => decorate(backend.backend()),
             None => backend.backend(),
         };
+        telemetry::set_clock(backend.clock());
         let engine = workflows
             .into_iter()
             .fold(Engine::builder(decorated), |engine, add| add(engine))

@@ -6,7 +6,8 @@ use crate::{
     nats::NatsConfig,
 };
 use backon::{ExponentialBuilder, Retryable};
-use jetway_engine::backend::{Api, Backend, BackendError};
+use jetway_core::clock::Clock;
+use jetway_engine::backend::{Api, Backend, BackendError, Hosts as _};
 use jetway_nats::{NatsBackend, ServiceHandle, serve};
 use jetway_state::WorkflowName;
 use std::{sync::Arc, time::Duration};
@@ -52,6 +53,11 @@ async fn try_to_connect(
 impl Connected {
     pub(super) fn backend(&self) -> Arc<dyn Backend> {
         self.0.clone()
+    }
+
+    /// The clock that the hosts of the server share.
+    pub(super) fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock()
     }
 
     pub(super) fn server_version(&self) -> String {

@@ -1,6 +1,7 @@
 //! What stands in for the export of traces in a build without the feature `otel`.
 
 use super::TelemetryError;
+use jetway_core::clock::Clock;
 use jetway_engine::Tracer;
 use jetway_state::trace::TraceHeaders;
 use std::{env, sync::Arc};
@@ -31,6 +32,9 @@ pub(super) fn tracer() -> Option<Arc<dyn Tracer>> {
 pub(super) fn current_trace() -> TraceHeaders {
     TraceHeaders::default()
 }
+
+/// There are no spans to be timed.
+pub(super) fn set_clock(_clock: Arc<dyn Clock>) {}
 
 /// Called after the subscriber of the process is set.
 pub(super) fn started(_export: Option<&Export>) {

@@ -5,11 +5,13 @@ mod fixed_ids;
 mod propagation;
 mod remote;
 mod reporting_exporter;
+mod server_time;
 mod tracer;
 
 pub(super) use export::Export;
 pub use fixed_ids::FixedIds;
 pub(super) use propagation::current_trace;
+pub(super) use server_time::set_clock;
 pub use tracer::OtelTracer;
 
 use jetway_engine::Tracer;

@@ -1,6 +1,8 @@
 //! Exports spans to a collector over OTLP/gRPC.
 
-use super::{FixedIds, OtelTracer, layer, reporting_exporter::ReportingExporter};
+use super::{
+    FixedIds, OtelTracer, layer, reporting_exporter::ReportingExporter, server_time::ServerTimeExporter,
+};
 use crate::{background::BackgroundRuntime, telemetry::TelemetryError};
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -48,9 +50,10 @@ impl Export {
             let _connection_runtime = runtime.enter();
             SpanExporter::builder().with_tonic().with_endpoint(&endpoint).build()?
         };
-        let processor = BatchSpanProcessor::builder(ReportingExporter::new(exporter, &endpoint))
-            .with_batch_config(batch_config())
-            .build();
+        let processor =
+            BatchSpanProcessor::builder(ServerTimeExporter(ReportingExporter::new(exporter, &endpoint)))
+                .with_batch_config(batch_config())
+                .build();
         let provider =
             provider_builder().with_resource(resource(service_name)).with_span_processor(processor).build();
         Ok(Self { endpoint, provider, _runtime: runtime })

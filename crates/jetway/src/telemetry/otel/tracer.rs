@@ -1,6 +1,9 @@
 //! Runs and steps as OpenTelemetry spans.
 
-use super::{FixedIds, remote};
+use super::{
+    FixedIds, remote,
+    server_time::{machine_now, machine_time},
+};
 use jetway_engine::{StepInfo, StepSpan, Tracer};
 use jetway_state::run::{Snapshot, Status};
 use opentelemetry::{
@@ -72,14 +75,15 @@ impl Tracer for OtelTracer {
     fn run_ended(&self, snapshot: &Snapshot) {
         let trace = &snapshot.trace;
         let parent = remote::above_run(trace);
+        let (start, end) = run_times(snapshot, machine_now());
         let builder = SpanBuilder::from_name(format!("run {}", snapshot.workflow))
             .with_kind(SpanKind::Consumer)
-            .with_start_time(time(snapshot.started_at.0))
+            .with_start_time(start)
             .with_attributes(run_attributes(snapshot));
         let ids = (TraceId::from(trace.trace_id), SpanId::from(trace.span_id));
         let mut span = FixedIds::with(ids.0, ids.1, || builder.start_with_context(&self.tracer, &parent));
         span.set_status(run_status(snapshot));
-        span.end_with_timestamp(time(snapshot.finished_at.unwrap_or(snapshot.updated_at).0));
+        span.end_with_timestamp(end);
     }
 }
 
@@ -135,8 +139,13 @@ fn run_status(snapshot: &Snapshot) -> SpanStatus {
     }
 }
 
-fn time(milliseconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds)
+/// The start and the end of the span of a run that ends now, in time of the machine. Its last step has ended before, which
+/// its record does not tell exactly: it has milliseconds.
+fn run_times(snapshot: &Snapshot, now: SystemTime) -> (SystemTime, SystemTime) {
+    let machine = |milliseconds| machine_time(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds));
+    let start = machine(snapshot.started_at.0);
+    let end = snapshot.finished_at.unwrap_or(snapshot.updated_at);
+    (start, machine(end.0).max(now).max(start))
 }
 
 #[cfg(test)]

@@ -120,15 +120,21 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 #[test]
 fn a_run_is_exported_with_its_own_ids_and_times() {
     let exported = Exported::new();
-    exported.tracer.run_ended(&snapshot(Status::Completed, None, None));
+    let ended = snapshot(Status::Completed, None, None);
+    exported.tracer.run_ended(&ended);
     let spans = exported.spans();
     let span = &spans["run pay"];
     assert_eq!(span.span_context.trace_id(), TraceId::from(TRACE));
     assert_eq!(span.span_context.span_id(), SpanId::from(RUN_SPAN));
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert!(span.span_context.is_sampled());
-    assert_eq!(span.start_time, time(1_700_000_000_000));
-    assert_eq!(span.end_time, time(1_700_000_002_500));
+    let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+    assert_eq!(span.start_time, at(1_700_000_000_000));
+    let (start, now) = (at(1_700_000_000_000), at(1_700_000_002_400));
+    assert_eq!(run_times(&ended, now), (start, at(1_700_000_002_500)));
+    let last_step = now + Duration::from_millis(100) + Duration::from_nanos(1);
+    assert_eq!(run_times(&ended, last_step), (start, last_step), "it covers its last step");
+    assert!(span.end_time >= at(1_700_000_002_500));
     assert_eq!(span.status, SpanStatus::Ok);
     assert_eq!(attribute(span, "jetway.run_id").as_deref(), Some("r-1"));
     assert_eq!(attribute(span, "jetway.status").as_deref(), Some("completed"));
