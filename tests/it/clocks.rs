@@ -1,6 +1,6 @@
 //! Hosts whose machines have wrong clocks, side by side. The server decides what time it is.
 
-use crate::support::{Collector, DEADLINE, FakeTime, HostProcess, built};
+use crate::support::{Collector, DEADLINE, HostProcess, built, faketime};
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::{StreamExt as _, future::try_join_all};
@@ -10,7 +10,7 @@ use jetway_state::{
     CommitId, Namespace, RunId, RunKey, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
-use jetway_testing::{NatsServer, unique_namespace, wait_until};
+use jetway_testing::{FakeTime, NatsServer, unique_namespace, wait_until};
 use jetway_tests::clocks::{GRACE, STALE_AFTER};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::{Value, json};
@@ -38,13 +38,13 @@ struct Fleet {
 impl Fleet {
     /// `None` where clocks cannot be changed.
     async fn new(label: &str) -> Result<Option<Self>> {
-        let Some(faketime) = FakeTime::find().await? else { return Ok(None) };
+        let Some(faketime) = faketime().await? else { return Ok(None) };
         let (server, collector) = (NatsServer::start().await?, Collector::start().await?);
         Ok(Some(Self { faketime, server, namespace: unique_namespace(label), collector }))
     }
 
     async fn host(&self, namespace: &str, skew: f64) -> Result<HostProcess> {
-        let environment = self.faketime.environment(skew)?;
+        let environment = self.faketime.environment(skew);
         let mut environment: Vec<_> =
             environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT", self.collector.endpoint()));
@@ -80,9 +80,25 @@ impl Fleet {
 
     /// Waits for the stored result of a run.
     async fn result(&self, namespace: &str, workflow: &str, id: &str, within: Duration) -> Result<Value> {
+        self.result_of(format!("run {workflow}/{id} has a result"), namespace, workflow, id, within).await
+    }
+
+    /// The same for the run `r1` of a host whose clock is wrong by so many seconds.
+    async fn result_by(&self, skew: f64, namespace: &str, workflow: &str, within: Duration) -> Result<Value> {
+        let what = format!("a host whose clock is off by {skew} s mends run {workflow}/r1");
+        self.result_of(what, namespace, workflow, "r1", within).await
+    }
+
+    async fn result_of(
+        &self,
+        what: String,
+        namespace: &str,
+        workflow: &str,
+        id: &str,
+        within: Duration,
+    ) -> Result<Value> {
         let done = self.jetstream().await?.get_stream(format!("JETWAY_{namespace}_DONE")).await?;
         let subject = format!("jetway.{namespace}.done.{workflow}.{id}");
-        let what = format!("run {workflow}/{id} of {namespace} has a result");
         let stored =
             wait_until(&what, within, async || done.get_last_raw_message_by_subject(&subject).await.ok());
         Ok(serde_json::from_slice(&stored.await.payload)?)
@@ -161,7 +177,7 @@ async fn f1_starts_of_unserved_workflows_wait_their_grace() -> Result<()> {
 }
 
 /// A run whose ticket is gone, and so is the host that was at work on it. Returns its namespace.
-async fn without_a_ticket(fleet: &Fleet, gates: &Path, skew: f64) -> Result<String> {
+async fn without_a_ticket(fleet: &Fleet, gates: &Path) -> Result<String> {
     let ns = unique_namespace("tickets");
     let doomed = fleet.host(&ns, 0.0).await?;
     let gate = gates.join(&ns);
@@ -176,13 +192,7 @@ async fn without_a_ticket(fleet: &Fleet, gates: &Path, skew: f64) -> Result<Stri
     doomed.kill().await?;
     tickets.purge().await?;
     fs::write(&gate, "")?;
-    tracing_note(&ns, skew);
     Ok(ns)
-}
-
-/// Names the namespace of a clock in the output of a test that fails.
-fn tracing_note(ns: &str, skew: f64) {
-    println!("the clock of {ns} is off by {skew} s");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,9 +200,9 @@ async fn f1_lost_tickets_are_mended_in_the_usual_time() -> Result<()> {
     let Some(fleet) = Fleet::new("tickets").await? else { return Ok(()) };
     let gates = TempDir::new()?;
     let mend = async |skew: f64| {
-        let ns = without_a_ticket(&fleet, gates.path(), skew).await?;
+        let ns = without_a_ticket(&fleet, gates.path()).await?;
         let _heir = fleet.host(&ns, skew).await?;
-        let result = fleet.result(&ns, "gated", "r1", STALE_AFTER + LATE).await?;
+        let result = fleet.result_by(skew, &ns, "gated", STALE_AFTER + LATE).await?;
         assert_eq!(result["status"], "completed", "{result}");
         anyhow::Ok(())
     };
@@ -211,9 +221,8 @@ async fn m4_a_lost_result_is_mended_in_the_usual_time() -> Result<()> {
         fleet.result(&ns, "large", "r1", DEADLINE).await?;
         first.kill().await?;
         fleet.jetstream().await?.get_stream(format!("JETWAY_{ns}_DONE")).await?.purge().await?;
-        tracing_note(&ns, skew);
         let _heir = fleet.host(&ns, skew).await?;
-        let result = fleet.result(&ns, "large", "r1", STALE_AFTER * 2 + LATE).await?;
+        let result = fleet.result_by(skew, &ns, "large", STALE_AFTER * 2 + LATE).await?;
         assert_eq!(result["status"], "completed", "{result}");
         anyhow::Ok(())
     };

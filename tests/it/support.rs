@@ -8,7 +8,7 @@ mod processes;
 
 pub(crate) use collector::{Collector, attributes};
 pub(crate) use counters::{messages, monitoring};
-pub(crate) use faketime::FakeTime;
+pub(crate) use faketime::faketime;
 pub(crate) use processes::{HostProcess, binary, built, jetway, jetway_json};
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Test support: a real `nats-server` under the control of a test, a bad network, Python, and the conformance suite.
+//! Test support: a real `nats-server` under the control of a test, a bad network, wrong clocks, Python, and the conformance suite.
 //!
 //! Jetway is tested against the server it runs on, never against a stand-in. This is a normal library: use it for the
 //! tests of your own workflows too. The server itself is that of [`jetway_server`], whose names are exported here as well.
@@ -28,12 +28,14 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `NATS_SERVER_BIN`, `JETWAY_CACHE_DIR` | see [`jetway_server`] |
+//! | `JETWAY_TEST_FAKETIME` | the library that [`FakeTime::find`] finds first |
 //! | `JETWAY_TEST_PYTHON` | the Python interpreter that [`python_with`] returns instead of making an environment |
 //!
 //! Linux and macOS are supported.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod faketime;
 mod namespace;
 mod proxy;
 mod python;
@@ -41,6 +43,7 @@ mod resident;
 mod shared;
 mod wait;
 
+pub use faketime::FakeTime;
 pub use jetway_server::{
     Finding, NATS_CONF, NatsServer, NatsServerBuilder, ServerError, WaitError, try_wait_until,
 };

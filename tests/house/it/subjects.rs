@@ -11,8 +11,14 @@ use anyhow::Result;
 const NAMES: [&str; 5] = ["\"jetway.{", "jetway.default.", "\"JETWAY_", "$KV.", "$JS."];
 
 /// Variables of the environment that begin like a stream.
-const VARIABLES: [&str; 5] =
-    ["JETWAY_NAMESPACE", "JETWAY_CACHE_DIR", "JETWAY_TEST_PYTHON", "JETWAY_MACRO", "JETWAY_FAIL_POINT"];
+const VARIABLES: [&str; 6] = [
+    "JETWAY_NAMESPACE",
+    "JETWAY_CACHE_DIR",
+    "JETWAY_TEST_PYTHON",
+    "JETWAY_TEST_FAKETIME",
+    "JETWAY_MACRO",
+    "JETWAY_FAIL_POINT",
+];
 
 #[test]
 fn only_jetway_nats_names_a_subject() -> Result<()> {
