@@ -7,7 +7,7 @@ use futures::{StreamExt as _, future::try_join_all};
 use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _, SnapshotWrite};
 use jetway_nats::{NatsBackend, NatsConfig};
 use jetway_state::{
-    CommitId, Namespace, RunId, RunKey, WorkflowName,
+    CommitId, Incarnation, Namespace, RunId, RunKey, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
 use jetway_testing::{FakeTime, NatsServer, unique_namespace, wait_until};
@@ -111,6 +111,7 @@ async fn orphan(backend: &NatsBackend, id: &str) -> Result<(RunKey, ChunkRef)> {
     let commit = CommitId { writer: 7, number: 1 };
     let name = ChunkRef { commit, number: 0, bytes: 1000 };
     let write = SnapshotWrite {
+        incarnation: Incarnation::default(),
         run: run.clone(),
         commit,
         // There is no such revision, so that the chunk is stored and the snapshot is not.
@@ -122,7 +123,10 @@ async fn orphan(backend: &NatsBackend, id: &str) -> Result<(RunKey, ChunkRef)> {
     };
     let refused = backend.commit(write).await.err().context("a snapshot replaced nothing")?;
     ensure!(refused.kind() == BackendErrorKind::Conflict, "{refused}");
-    ensure!(backend.read_chunk(&run, name).await?.is_some(), "the chunk is not stored");
+    ensure!(
+        backend.read_chunk(&run, Incarnation::default(), name).await?.is_some(),
+        "the chunk is not stored"
+    );
     Ok((run, name))
 }
 
@@ -133,7 +137,9 @@ async fn f1_chunks_of_starting_runs_stay_for_their_grace() -> Result<()> {
     let backend = fleet.backend().await?;
     let written = Instant::now();
     let (run, chunk) = orphan(&backend, "starting").await?;
-    let is_gone = async || backend.read_chunk(&run, chunk).await.is_ok_and(|found| found.is_none());
+    let is_gone = async || {
+        backend.read_chunk(&run, Incarnation::default(), chunk).await.is_ok_and(|found| found.is_none())
+    };
     wait_until("the chunk is removed", GRACE + LATE, is_gone).await;
     assert!(written.elapsed() >= GRACE, "removed after {:?}", written.elapsed());
     Ok(())

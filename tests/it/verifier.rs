@@ -1,6 +1,6 @@
 //! A short verification, and proof that the verifier finds defects.
 
-use crate::support::{built, jetway};
+use crate::support::{built, faketime, jetway};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{path::PathBuf, process::Stdio, sync::OnceLock};
@@ -91,6 +91,22 @@ async fn random_item_ids_are_found() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_instead_of_a_rebase_is_found() -> Result<()> {
     finds("merge-instead-of-rebase", "calm", &["wrong", "doubled"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_a_host_that_trusts_its_clock_is_found() -> Result<()> {
+    match faketime().await? {
+        Some(_) => finds("own-clock", "clocks", &["wrong", "lost", "stuck"]).await,
+        None => Ok(()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_nothing_is_lost_with_wrong_clocks() -> Result<()> {
+    if faketime().await?.is_some() {
+        verify(&["--seed", "3", "--phase", "clocks", "--hosts", "5", "--minutes", "0.25"]).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,7 @@ async fn set_up(
     let connection = backend.connection();
     let replies = Arc::new(Replies::new(connection.client.clone(), backend.reply_prefixes().clone()));
     let offered = endpoints::offered(backend.names(), workflows);
-    let (namespace, now) = (backend.namespace().clone(), connection.timestamp());
+    let (namespace, now) = (backend.namespace().clone(), connection.clock().now());
     let discovery = Discovery::new(namespace, now, offered, Arc::clone(&replies));
     let subscriptions = Subscriptions::new(&backend, &discovery).await?;
     let (closing, abort) = (CancellationToken::new(), CancellationToken::new());

@@ -6,9 +6,9 @@
 mod backend;
 mod early_effects;
 
-use crate::{Error, interpreter, serve::host};
+use crate::{Error, fleet::nats_config, interpreter, serve::host};
 use backend::DefectiveBackend;
-use jetway::Namespace;
+use jetway::{Namespace, SystemClock};
 use std::{path::Path, str::FromStr, sync::Arc};
 
 /// A broken promise.
@@ -22,17 +22,20 @@ pub enum Defect {
     ForgottenConflict,
     /// On a conflict, whole contexts are merged, instead of re-applying the changes of the step.
     MergeInsteadOfRebase,
+    /// A host takes the time from its machine, and judges the stamps of the server by it.
+    OwnClock,
     /// The sweep sees no run, so that items without a ticket never get one.
     NoSweep,
 }
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AckBeforeCommit,
         Self::EffectsBeforeCommit,
         Self::ForgottenConflict,
         Self::MergeInsteadOfRebase,
+        Self::OwnClock,
         Self::NoSweep,
     ];
 
@@ -43,6 +46,7 @@ impl Defect {
             Self::EffectsBeforeCommit => "effects-before-commit",
             Self::ForgottenConflict => "forgotten-conflict",
             Self::MergeInsteadOfRebase => "merge-instead-of-rebase",
+            Self::OwnClock => "own-clock",
             Self::NoSweep => "no-sweep",
         }
     }
@@ -75,8 +79,13 @@ pub async fn serve_with(
     if defect == Defect::MergeInsteadOfRebase {
         interpreter::merge_instead_of_rebase();
     }
-    let host = host(url, namespace, journal)?
-        .decorate_backend(move |backend| Arc::new(DefectiveBackend::new(backend, defect)));
+    let mut builder = host(url, namespace.clone(), journal)?;
+    if defect == Defect::OwnClock {
+        let mut config = nats_config(url, namespace);
+        config.clock = Some(Arc::new(SystemClock));
+        builder = builder.nats_config(config);
+    }
+    let host = builder.decorate_backend(move |backend| Arc::new(DefectiveBackend::new(backend, defect)));
     Ok(host.build().await?.run().await?)
 }
 

@@ -15,6 +15,9 @@ pub enum Error {
     /// A host process does not start.
     #[error("{0}")]
     Host(String),
+    /// The clocks of hosts cannot be set.
+    #[error("no libfaketime, which the phase {0} needs: {hint}", hint = jetway_testing::FakeTime::HINT)]
+    NoFakeTime(&'static str),
     /// This process cannot be a host.
     #[error(transparent)]
     Serve(#[from] HostError),

@@ -7,6 +7,7 @@ pub use host::{ItemWithoutTicket, VerifyHost};
 use crate::{Error, interpreter::Execution, interpreter::Journal};
 use jetway::{Namespace, NatsConfig};
 use jetway_server::NatsServer;
+use jetway_testing::FakeTime;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 
@@ -16,6 +17,9 @@ pub const ACK_WAIT: Duration = Duration::from_secs(3);
 /// After this time without a commit, a sweep of the verifier's hosts looks at a run. Every lease on its tickets has
 /// ended long before.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);
+
+/// How wrong the clocks of hosts are in a phase with wrong clocks, in seconds. A host beyond the last one has the first again.
+const SKEWS: [f64; 5] = [3600.0, -3600.0, 0.05, -60.0, 90.0];
 
 /// The command that starts a host process. The verifier appends its own arguments.
 #[derive(Debug, Clone)]
@@ -60,17 +64,24 @@ impl Fleet {
         Ok(Self { server, hosts: Vec::new(), command, directory, phases: 0 })
     }
 
-    /// Replaces the hosts by `count` new ones in another namespace.
+    /// Replaces the hosts by `count` new ones in another namespace. With `faketime`, their machines have wrong clocks.
     ///
     /// # Errors
     /// A host does not start.
-    pub async fn begin(&mut self, namespace: &Namespace, count: usize) -> Result<(), Error> {
+    pub async fn begin(
+        &mut self,
+        namespace: &Namespace,
+        count: usize,
+        faketime: Option<&FakeTime>,
+    ) -> Result<(), Error> {
         self.phases += 1;
         self.hosts.clear();
         for index in 0..count {
             let journal = self.directory.path().join(format!("{}-{index}.journal", self.phases));
             let (url, command) = (self.server.url(), self.command.clone());
-            self.hosts.push(VerifyHost::new(&url, namespace.clone(), command, journal).await?);
+            let skew = SKEWS[index % SKEWS.len()];
+            let environment = faketime.map_or_else(Vec::new, |library| library.environment(skew).into());
+            self.hosts.push(VerifyHost::new(&url, namespace.clone(), command, environment, journal).await?);
         }
         for host in &mut self.hosts {
             host.start()?;

@@ -12,23 +12,38 @@ pub(crate) struct Phase {
     /// A kind that is listed twice is injected twice as often.
     pub(crate) faults: &'static [Fault],
     pub(crate) duration: Duration,
+    /// Whether the machines of the hosts have wrong clocks.
+    pub(crate) wrong_clocks: bool,
 }
 
 /// From no faults to all of them, so that the first phase that fails shows which kind of fault is the cause. The last
 /// phase is repeated until the time is up.
-pub(crate) const PHASES: [Phase; 5] = [
-    Phase { name: "calm", faults: &[], duration: Duration::from_secs(5) },
+pub(crate) const PHASES: [Phase; 6] = [
+    Phase { name: "calm", faults: &[], duration: Duration::from_secs(5), wrong_clocks: false },
     Phase {
         name: "hosts",
         faults: &[KillHost, KillHost, PauseHost, Cut, Hold, Delay],
         duration: Duration::from_secs(20),
+        wrong_clocks: false,
     },
     Phase {
         name: "tickets",
         faults: &[RemoveTickets, DuplicateTickets, DuplicateTickets, KillHost],
         duration: Duration::from_secs(12),
+        wrong_clocks: false,
     },
-    Phase { name: "server", faults: &[KillServer, PauseServer], duration: Duration::from_secs(15) },
+    Phase {
+        name: "server",
+        faults: &[KillServer, PauseServer],
+        duration: Duration::from_secs(15),
+        wrong_clocks: false,
+    },
+    Phase {
+        name: "clocks",
+        faults: &[KillHost, PauseHost, RemoveTickets, DuplicateTickets],
+        duration: Duration::from_secs(15),
+        wrong_clocks: true,
+    },
     Phase {
         name: "everything",
         faults: &[
@@ -44,6 +59,7 @@ pub(crate) const PHASES: [Phase; 5] = [
             PauseServer,
         ],
         duration: Duration::from_secs(30),
+        wrong_clocks: false,
     },
 ];
 

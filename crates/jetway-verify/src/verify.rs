@@ -12,8 +12,9 @@ use crate::{
     summary::Summary,
 };
 use futures::future::LocalBoxFuture;
-use jetway::{Client, Namespace, NatsConfig};
+use jetway::{Client, Clock as _, Namespace, NatsConfig, SystemClock};
 use jetway_nats::{NatsBackend, Provisioning};
+use jetway_testing::FakeTime;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -77,6 +78,14 @@ async fn phases(options: Options, progress: &dyn Fn(Progress<'_>)) -> Result<Sum
     let mut phases = first.iter().chain(std::iter::repeat(rest));
     while began.elapsed() < options.time && summary.runs < options.runs && summary.is_clean() {
         let Some(phase) = phases.next() else { break };
+        if phase.wrong_clocks && only.is_none() && FakeTime::find().is_none() {
+            tracing::warn!(
+                "skipped the phase {}, since there is no libfaketime: {}",
+                phase.name,
+                FakeTime::HINT
+            );
+            continue;
+        }
         progress(Progress { phase: phase.name, summary: &summary });
         let duration = phase.duration.min(options.time.saturating_sub(began.elapsed()));
         run_phase(phase, duration, rng.random(), &options, &mut fleet, &mut summary).await?;
@@ -96,7 +105,12 @@ async fn run_phase(
     summary: &mut Summary,
 ) -> Result<(), Error> {
     let namespace = namespace(summary.phases);
-    fleet.begin(&namespace, options.hosts).await?;
+    let faketime = match phase.wrong_clocks {
+        true => Some(FakeTime::find().ok_or(Error::NoFakeTime(phase.name))?),
+        false => None,
+    };
+    let began = SystemClock.now();
+    fleet.begin(&namespace, options.hosts, faketime.as_ref()).await?;
     let config =
         NatsConfig { provisioning: Provisioning::Trust, ..nats_config(&fleet.server.url(), namespace) };
     let backend = NatsBackend::connect(config.clone()).await?;
@@ -123,6 +137,7 @@ async fn run_phase(
         runs: &runs,
         ended: &ended,
         items_without_ticket: &items_without_ticket,
+        began,
         any_ticket_lost: injected.contains_key(&Fault::KillServer),
     };
     let report = settled_report(&evidence).await?;

@@ -11,12 +11,19 @@ use crate::{
     reference_model::Expected,
     runs::{Runs, Started},
 };
-use jetway::client::DoneView;
+use jetway::{Clock as _, SystemClock, Timestamp, client::DoneView};
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
 use jetway_state::codec;
 use jetway_state::run::Snapshot;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::Duration,
+};
+
+/// How far the times of a run may be from those of the server: hosts learn its time within a round trip.
+const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A violation of one run, or of the phase as a whole.
 #[derive(Debug, Clone)]
@@ -51,6 +58,8 @@ pub struct Evidence<'a> {
     pub ended: &'a [Ended],
     /// The items without a ticket that sweeps have found.
     pub items_without_ticket: &'a [ItemWithoutTicket],
+    /// When the phase began, by the clock of the server's machine, which is this one.
+    pub began: Timestamp,
     /// Whether a fault may have removed tickets of any run.
     pub any_ticket_lost: bool,
 }
@@ -71,8 +80,10 @@ impl Report {
                 None => report.add(Some(&run), Lost, "the run does not exist"),
             }
         }
+        let phase = evidence.began.before(TOLERANCE)..=SystemClock.now().after(TOLERANCE);
         for (run, snapshot) in &snapshots {
             report.steps += snapshot.steps;
+            report.check_times(run, snapshot, &phase);
             if snapshot.parent.is_some() {
                 report.check_child(run, snapshot);
             }
@@ -108,6 +119,22 @@ impl Report {
             }
             Some(Err(error)) => self.add(Some(run), Lost, format!("no result was published: {error}")),
             None => self.add(Some(run), Lost, "the starter did not wait for the result"),
+        }
+    }
+
+    /// Checks that the times of a run are those of the server, in the order in which things happened.
+    fn check_times(&mut self, run: &str, snapshot: &Snapshot, phase: &RangeInclusive<Timestamp>) {
+        let last = snapshot.finished_at.unwrap_or(snapshot.updated_at);
+        let times = [snapshot.started_at, last, snapshot.updated_at];
+        if !times.is_sorted() || !times.iter().all(|time| phase.contains(time)) {
+            let [started, last, updated] = times;
+            let what = format!(
+                "the run has the times {started} (start), {last} (end) and {updated} (last commit), and the phase \
+                 lasted from {} to {}",
+                phase.start(),
+                phase.end()
+            );
+            self.add(Some(run), Wrong, what);
         }
     }
 

@@ -53,6 +53,7 @@ pub struct VerifyHost {
     pub proxy: Proxy,
     namespace: Namespace,
     command: HostCommand,
+    environment: Vec<(&'static str, String)>,
     journal: PathBuf,
     child: Option<Child>,
     paused: bool,
@@ -66,12 +67,14 @@ impl VerifyHost {
         server: &str,
         namespace: Namespace,
         command: HostCommand,
+        environment: Vec<(&'static str, String)>,
         journal: PathBuf,
     ) -> Result<Self, Error> {
         Ok(Self {
             proxy: Proxy::start(server).await.map_err(Error::io("listen for a proxy"))?,
             namespace,
             command,
+            environment,
             journal,
             child: None,
             paused: false,
@@ -103,6 +106,7 @@ impl VerifyHost {
             .args(&self.command.arguments)
             .args(["--nats", &self.proxy.url(), "--namespace", self.namespace.as_str(), "--journal"])
             .arg(&self.journal)
+            .envs(self.environment.iter().cloned())
             .env("RUST_LOG", "info,async_nats=error")
             .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
             .stdin(Stdio::null())
