@@ -79,9 +79,13 @@ pub(crate) async fn provision(
         });
     }
     let shares = streams.iter().map(|stream| bounded::share(config, *stream));
-    let wanted = expected.iter().zip(shares);
-    let found =
-        try_join_all(wanted.map(|(expected, share)| ensure(connection, config, expected, share))).await?;
+    let wanted: Vec<_> = expected.iter().zip(shares).collect();
+    // One after the other, since each of them reserves more than it keeps while it is created.
+    for (expected, share) in wanted.iter().filter(|(_, share)| share.is_some()) {
+        ensure(connection, config, expected, *share).await?;
+    }
+    let all = wanted.into_iter().map(|(expected, share)| ensure(connection, config, expected, share));
+    let found = try_join_all(all).await?;
     for (expected, found) in expected.iter().zip(&found) {
         drift::check(found, expected)?;
     }
