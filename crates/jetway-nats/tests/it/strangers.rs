@@ -6,9 +6,13 @@ use crate::{
 };
 use async_nats::{Client, ConnectOptions, HeaderMap};
 use futures::StreamExt as _;
-use jetway_engine::backend::{BackendErrorKind, RunsQuery, SnapshotStore as _, StartRequest, Starts as _};
-use jetway_nats::{NatsAuth, NatsBackend, NatsConfig, ServiceHandle, serve};
+use jetway_engine::{
+    api::{Api as _, StartAnswer},
+    backend::{BackendErrorKind, RunsQuery, SnapshotStore as _, StartRequest, Starts as _},
+};
+use jetway_nats::{HostsClient, NatsAuth, NatsBackend, NatsConfig, ServiceHandle, serve};
 use jetway_testing::{NATS_CONF, NatsServer, wait_until};
+use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -372,4 +376,30 @@ async fn l3_a_start_does_not_wait_for_a_scan() {
     let sent = other.traffic().sent;
     assert!(sent < 2000, "{sent} messages were sent before the first start arrived");
     drop((next, held));
+}
+
+/// A host waits for a minute at most, so a client that wants to wait longer has to ask again.
+#[tokio::test(flavor = "multi_thread")]
+async fn h10_a_client_asks_again_until_its_time_is_over() {
+    let (backend, plain) = (Arc::new(backend("again").await), client().await);
+    let subject = format!("jetway.{}.api.start.pay", backend.namespace());
+    let mut requests = plain.subscribe(subject).await.unwrap();
+    heard(&plain).await;
+    let start = StartRequest { workflow: "pay".to_owned(), ..StartRequest::default() };
+    let asking = tokio::spawn(async move { HostsClient::new(backend).start(start, Some(DEADLINE)).await });
+    let mut ids = Vec::new();
+    for answer in [
+        json!({ "run_id": "r", "incarnation": "0000000000000000" }),
+        json!({ "run_id": "r", "incarnation": "0000000000000000" }),
+        json!({ "run_id": "r", "incarnation": "0000000000000000", "workflow": "pay",
+        "status": "completed", "output": 1, "outputs": [1], "error": null, "started_at": "2026-01-01T00:00:00Z",
+        "finished_at": "2026-01-01T00:00:00Z", "steps": 1 }),
+    ] {
+        let request = timeout(DEADLINE, requests.next()).await.unwrap().unwrap();
+        ids.push(request.headers.unwrap().get("Jetway-Run-Id").map(ToString::to_string));
+        plain.publish(request.reply.unwrap(), answer.to_string().into()).await.unwrap();
+    }
+    let ended = asking.await.unwrap().unwrap();
+    assert!(matches!(ended, StartAnswer::Ended(_)), "{ended:?}");
+    assert_eq!(ids, [None, Some("r".to_owned()), Some("r".to_owned())]);
 }
