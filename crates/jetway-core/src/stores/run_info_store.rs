@@ -228,7 +228,9 @@ impl RunInfoStore for InMemoryRunInfoStore {
         self.change(run_id, |run| {
             let open = !run.status.is_terminal();
             if open {
-                *run = RunInfo { status, output, finished_at: Some(finished_at), ..run.clone() };
+                // The starter may have another clock.
+                let finished_at = Some(finished_at.max(run.started_at));
+                *run = RunInfo { status, output, finished_at, ..run.clone() };
             }
             open
         })

@@ -188,7 +188,8 @@ impl RunInfoStore for NatsRunInfoStore {
         let finish = |record: &mut Record| {
             record.status = status;
             record.output.clone_from(&output);
-            record.finished_at = Some(finished_at);
+            // The starter may have another clock.
+            record.finished_at = Some(finished_at.max(record.started_at));
         };
         self.change_unfinished(run_id, finish).await
     }
