@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | some tickets | the other items have none | redelivery of the ticket that was held; the sweep |
 //! | the tickets | the children, the parent's ticket and the result are open | redelivery of the ticket that was held; the sweep, which finds that the run ended without a result |
-//! | the cancellation of a child | the child's own effects, the parent's ticket and the result are open | as above: the child is found cancelled, and its effects are carried out again |
+//! | the cancellation of a child | the child's own effects, the parent's ticket and the result are open | as above; the cancelled child's effects are carried out again |
 //! | the parent's ticket | the result is open | as above |
 //! | the result | chunks are left over | as above; the collection of orphaned chunks |
 

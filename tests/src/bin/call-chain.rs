@@ -101,7 +101,7 @@ fn list(hops: &[Hop]) -> Value {
     hops.iter().map(|hop| json!([hop.file, hop.function])).collect()
 }
 
-#[expect(clippy::print_stdout, reason = "it is how the test is told")]
+#[expect(clippy::print_stdout, reason = "the test reads it")]
 fn say(line: impl Display) {
     println!("{line}");
 }

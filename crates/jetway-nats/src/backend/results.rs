@@ -44,6 +44,7 @@ impl Results for NatsBackend {
             // The stored result was published by an earlier attempt, or belongs to another incarnation.
             let Some(stored) = self.latest_result(run, &subject).await? else { continue };
             let stored_version = version_of(&stored.headers);
+            // The usual case, a repeated result, needs no read of the record.
             if stored_version.is_some_and(|stored| stored.incarnation == version.incarnation)
                 || !version.replaces(stored_version, self.recorded_incarnation(run).await?)
             {

@@ -49,10 +49,10 @@ impl ServerClock {
         self.estimate().delivered(self.origin.elapsed(), i128::from(stored));
     }
 
-    /// How long ago the server last told its time. `None` if it never did.
+    /// How long ago the server last sent its time. `None` if it never did.
     pub(super) fn age(&self) -> Option<Duration> {
-        let told = self.estimate().answered_at?;
-        Some(self.origin.elapsed().saturating_sub(told))
+        let answered = self.estimate().answered_at?;
+        Some(self.origin.elapsed().saturating_sub(answered))
     }
 
     fn estimate(&self) -> MutexGuard<'_, Estimate> {
@@ -83,28 +83,27 @@ struct Estimate {
     offset: i128,
     /// When the server last answered with a stamp. Until then the offset is a guess.
     answered_at: Option<Duration>,
-    /// The time that was told last, and when.
-    told: i128,
-    told_at: Duration,
+    /// The time that was returned last, and when.
+    returned: i128,
+    returned_at: Duration,
 }
 
 impl Estimate {
     fn new(guess: Timestamp) -> Self {
         let offset = i128::from(guess.0) * NANOS_PER_MILLI;
-        Self { offset, answered_at: None, told: i128::MIN, told_at: Duration::ZERO }
+        Self { offset, answered_at: None, returned: i128::MIN, returned_at: Duration::ZERO }
     }
 
     fn server_time(&self, at: Duration) -> i128 {
         nanos(at) + self.offset
     }
 
-    /// The server's time, unless an earlier call told a later one: after its clock was set back this one runs at half its
-    /// speed until both agree. So no time that is told is before an earlier one, and no wait for one takes more than twice
-    /// as long.
+    /// The server's time, unless an earlier call returned a later one: after the server's clock was set back, this one runs at
+    /// half its speed until both agree. So no time is before an earlier one, and no wait takes more than twice as long.
     fn now(&mut self, at: Duration) -> i128 {
-        let since = nanos(at.saturating_sub(self.told_at));
-        let now = self.server_time(at).max(self.told.saturating_add(since / 2));
-        (self.told, self.told_at) = (now, at);
+        let since = nanos(at.saturating_sub(self.returned_at));
+        let now = self.server_time(at).max(self.returned.saturating_add(since / 2));
+        (self.returned, self.returned_at) = (now, at);
         now
     }
 
@@ -112,9 +111,9 @@ impl Estimate {
         let (earliest, latest) = (stamp - nanos(received), stamp - nanos(sent.min(received)));
         self.offset = self.offset.clamp(earliest, latest);
         if self.answered_at.replace(received).is_none() {
-            // What was told until now was the clock of this machine, which may be years ahead.
+            // What was returned until now was the clock of this machine, which may be years ahead.
             self.offset = earliest;
-            self.told = i128::MIN;
+            self.returned = i128::MIN;
         }
     }
 
@@ -147,7 +146,7 @@ mod tests {
         i128::from(millis) * NANOS_PER_MILLI
     }
 
-    fn told(estimate: &mut Estimate, at: u64) -> u64 {
+    fn returned(estimate: &mut Estimate, at: u64) -> u64 {
         timestamp(estimate.now(after(at))).0
     }
 
@@ -161,11 +160,11 @@ mod tests {
     #[test]
     fn f1_an_answer_replaces_the_clock_of_the_machine() {
         for mut estimate in skewed() {
-            told(&mut estimate, 5);
+            returned(&mut estimate, 5);
             estimate.answered(after(10), after(30), stamp(SERVER + 20));
             // The answer is 10 milliseconds old, which this side cannot know. It is never ahead.
-            assert_eq!(told(&mut estimate, 30), SERVER + 20);
-            assert_eq!(told(&mut estimate, 1_030), SERVER + 1_020);
+            assert_eq!(returned(&mut estimate, 30), SERVER + 20);
+            assert_eq!(returned(&mut estimate, 1_030), SERVER + 1_020);
         }
     }
 
@@ -173,11 +172,11 @@ mod tests {
     fn f1_a_shorter_round_trip_makes_it_more_exact() {
         for mut estimate in skewed() {
             estimate.answered(after(0), after(400), stamp(SERVER + 10));
-            assert_eq!(told(&mut estimate, 400), SERVER + 10);
+            assert_eq!(returned(&mut estimate, 400), SERVER + 10);
             estimate.answered(after(500), after(502), stamp(SERVER + 501));
-            assert_eq!(told(&mut estimate, 502), SERVER + 501);
+            assert_eq!(returned(&mut estimate, 502), SERVER + 501);
             estimate.answered(after(600), after(1_000), stamp(SERVER + 610));
-            assert_eq!(told(&mut estimate, 1_000), SERVER + 999, "a long round trip says less");
+            assert_eq!(returned(&mut estimate, 1_000), SERVER + 999, "a long round trip says less");
         }
     }
 
@@ -186,9 +185,9 @@ mod tests {
         for mut estimate in skewed() {
             estimate.answered(after(0), after(400), stamp(SERVER));
             estimate.delivered(after(500), stamp(SERVER + 495));
-            assert_eq!(told(&mut estimate, 500), SERVER + 495);
+            assert_eq!(returned(&mut estimate, 500), SERVER + 495);
             estimate.delivered(after(600), stamp(SERVER - HOUR));
-            assert_eq!(told(&mut estimate, 600), SERVER + 595, "an old message says nothing");
+            assert_eq!(returned(&mut estimate, 600), SERVER + 595, "an old message says nothing");
         }
     }
 
@@ -199,7 +198,7 @@ mod tests {
         for second in 0..100 {
             let at = second * 1_100;
             estimate.answered(after(at), after(at + 1), stamp(SERVER + second * 1_000));
-            let now = told(&mut estimate, at + 1);
+            let now = returned(&mut estimate, at + 1);
             assert!(now <= SERVER + second * 1_000 + 110, "second {second}: {now}");
         }
     }
@@ -208,12 +207,12 @@ mod tests {
     fn f1_it_does_not_go_back_when_the_server_does() {
         let mut estimate = Estimate::new(Timestamp(SERVER));
         estimate.answered(after(0), after(0), stamp(SERVER));
-        assert_eq!(told(&mut estimate, 1_000), SERVER + 1_000);
+        assert_eq!(returned(&mut estimate, 1_000), SERVER + 1_000);
         estimate.answered(after(1_000), after(1_000), stamp(SERVER - 9_000));
         assert_eq!(timestamp(estimate.server_time(after(1_000))).0, SERVER - 9_000);
         let mut last = SERVER + 1_000;
         for at in (1_000..=41_000).step_by(1_000) {
-            let now = told(&mut estimate, at);
+            let now = returned(&mut estimate, at);
             let (server, half) = (SERVER - 10_000 + at, SERVER + 1_000 + (at - 1_000) / 2);
             assert_eq!(now, server.max(half), "after {at} ms");
             assert!(now >= last);
