@@ -282,7 +282,7 @@ impl Pull {
     /// Drops the subscription and all requests. Late replies go to the old inbox and are given back.
     fn reset(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.context.late.nak(messages, NakUntil::Drained);
+            self.context.late.nak(messages, NakUntil::Unsubscribed);
         }
         self.slots.request_ended(None);
     }
@@ -298,7 +298,7 @@ impl Pull {
 impl Drop for Pull {
     fn drop(&mut self) {
         if let Some(messages) = self.messages.take() {
-            self.context.late.nak(messages, NakUntil::Drained);
+            self.context.late.nak(messages, NakUntil::Unsubscribed);
         }
     }
 }

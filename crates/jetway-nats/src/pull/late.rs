@@ -7,7 +7,8 @@
 use super::{DeliveryInfo, status::Status};
 use crate::session::Connection;
 use async_nats::{Message, Subscriber, jetstream::AckKind};
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -18,14 +19,20 @@ use tokio_util::task::AbortOnDropHandle;
 /// How many subscriptions the task holds, and how many may wait for it. Messages for one more are delivered again when
 /// their leases expire.
 const CAPACITY: usize = 1024;
-/// How long the server may take to process the end of a subscription.
-const DRAINED_WITHIN: Duration = Duration::from_secs(2);
+/// How long the server may take to end a subscription. After this time late messages come back when their leases expire.
+const ENDED_WITHIN: Duration = Duration::from_secs(30);
+/// "Unsubscribe after this many messages": more than a server reads as a number, so it ends the subscription at once (tried
+/// on 2.14; `parseSize` of server/util.go gives -1). The client keeps its side, because so many messages never arrive.
+///
+/// `Subscriber::drain` is not enough: async-nats 0.51 drops its side as soon as it sends anything else on the connection,
+/// and with it what the server was sending.
+const UNSUBSCRIBE_AT_SERVER: u64 = u64::MAX;
 
 /// Until when messages are given back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum NakUntil {
     /// Until the server has ended the subscription. For a pull with many requests.
-    Drained,
+    Unsubscribed,
     /// Until the first message, or until this time, when the request has certainly ended. For a request for one message:
     /// the subscription stays, so that a message which the server is about to send is not lost.
     RequestEnd(Instant),
@@ -67,21 +74,15 @@ impl LateDeliveries {
 
 async fn give_back(connection: &Connection, mut subscriber: Subscriber, until: NakUntil) {
     match until {
-        NakUntil::Drained => {
-            let drained = async {
-                if subscriber.drain().await.is_err() {
+        NakUntil::Unsubscribed => {
+            if timeout(ENDED_WITHIN, end_at_server(connection, &mut subscriber)).await.is_err() {
+                tracing::debug!("the server did not end a subscription in time");
+            }
+            // Everything that the server has sent is here now.
+            while let Some(Some(message)) = subscriber.next().now_or_never() {
+                if !nak(connection, message).await {
                     return;
                 }
-                while let Some(message) = subscriber.next().await {
-                    if !nak(connection, message).await {
-                        return;
-                    }
-                }
-            };
-            if timeout(DRAINED_WITHIN, drained).await.is_err() {
-                tracing::debug!(
-                    "a subscription was not ended in time; late messages come back after their leases"
-                );
             }
         }
         NakUntil::RequestEnd(end) => {
@@ -90,6 +91,17 @@ async fn give_back(connection: &Connection, mut subscriber: Subscriber, until: N
             }
         }
     }
+}
+
+/// Returns when the server has ended the subscription and everything that it sent before has arrived.
+async fn end_at_server(connection: &Connection, subscriber: &mut Subscriber) {
+    if subscriber.unsubscribe_after(UNSUBSCRIBE_AT_SERVER).await.is_err() {
+        return;
+    }
+    // Nobody listens there. The server processes what one connection sends in order, so its answer ("no responders") comes
+    // after the last message of the subscription.
+    let answer = connection.client.request(connection.client.new_inbox(), Bytes::new()).await;
+    tracing::trace!(?answer, "the server has ended a subscription");
 }
 
 /// Gives a message back. Returns false if the connection is closed.

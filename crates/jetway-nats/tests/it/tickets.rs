@@ -4,12 +4,13 @@ use crate::support::{DEADLINE, FINGERPRINT, backend, client, config, connect, he
 use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_engine::backend::{BackendError, Delivery, Hosts as _, Ticket, TicketQueue};
+use jetway_engine::backend::{BackendError, Delivery, Hosts as _, SnapshotStore as _, Ticket, TicketQueue};
 use jetway_nats::{Grouping, NatsBackend, NatsConfig};
 use jetway_state::Timestamp;
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 type Tickets = BoxStream<'static, Result<Delivery, BackendError>>;
 
@@ -226,15 +227,37 @@ async fn every_ticket_is_delivered_once_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_a_dropped_stream_are_given_back() {
-    let backend = long_leases("dropped").await;
-    let mut first = open(&backend, 50).await;
-    publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
-    next(&mut first).await.lease.ack().await.unwrap();
-    drop(first);
-    let mut second = open(&backend, 50).await;
-    for _ in 0..49 {
-        next(&mut second).await.lease.ack().await.unwrap();
+    let backend = Arc::new(long_leases("dropped").await);
+    // Other traffic on the connection, as hosts have it: the stream ends between other commands.
+    let traffic: Vec<_> = (0..4)
+        .map(|_| {
+            let backend = Arc::clone(&backend);
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    backend.load(&run("nobody")).await.unwrap();
+                }
+            }))
+        })
+        .collect();
+    for round in 0..100 {
+        let mut first = open(&backend, 50).await;
+        let publishing = tokio::spawn({
+            let backend = Arc::clone(&backend);
+            async move {
+                publish(&backend, (0..50).map(|number| ticket(&run("a"), &format!("i{round}-{number}"))))
+                    .await;
+            }
+        });
+        // Most of the messages are on their way when the stream ends.
+        next(&mut first).await.lease.ack().await.unwrap();
+        drop(first);
+        publishing.await.unwrap();
+        let mut second = open(&backend, 50).await;
+        for _ in 0..49 {
+            next(&mut second).await.lease.ack().await.unwrap();
+        }
     }
+    drop(traffic);
 }
 
 #[tokio::test(flavor = "multi_thread")]
