@@ -113,6 +113,8 @@ fn ticket() -> Ticket {
         node: "work".to_owned(),
         item: ItemId::branch(&ItemId::start(), 3),
         revision: 12,
+        store: jetway_state::StoreId::default(),
+        woken_by: None,
         attempt: 1,
         at: Timestamp(1_780_000_000_500),
         trace: TraceHeaders { parent: Some("00-01-02-01".to_owned()), state: None },

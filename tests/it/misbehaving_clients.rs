@@ -166,6 +166,8 @@ fn ticket(run_id: &str, item: &str) -> Result<Ticket> {
         node: "one".to_owned(),
         item: ItemId::new(item)?,
         revision: 1,
+        store: jetway_state::StoreId::default(),
+        woken_by: None,
         attempt: 1,
         at: jetway_core::clock::now(),
         trace: TraceHeaders::default(),

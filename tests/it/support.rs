@@ -14,4 +14,4 @@ pub(crate) use processes::{HostProcess, binary, built, jetway, jetway_json};
 use std::time::Duration;
 
 /// How long a test waits for what must come.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn policy(limit: u32) -> RestartPolicy {
     let first_delay = Duration::from_millis(1);

@@ -1,6 +1,6 @@
 //! Actors that fail.
 
-use crate::support::{DEADLINE, Fault, FaultyBackend, Host, Probe};
+use crate::support::{DEADLINE, Fault, Faults, Host, Probe};
 use futures::FutureExt;
 use jetway_engine::{
     backend::{Backend, BackendErrorKind},
@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
 
 fn faulty(faults: impl IntoIterator<Item = Fault>) -> Arc<dyn Backend> {
-    Arc::new(FaultyBackend::streams(faults))
+    Arc::new(Faults::streams(faults))
 }
 
 /// A stream that panics at once.

@@ -1,6 +1,6 @@
 //! Hosts that repair what was lost.
 
-use crate::support::{DEADLINE, FaultyBackend, Host, Probe, ResultFault};
+use crate::support::{DEADLINE, Faults, FaultyBackend, Host, Probe, ResultFault};
 use jetway_engine::{
     Sweeper,
     backend::{Api, Backend, Results},
@@ -18,7 +18,7 @@ async fn has_result(backend: &FaultyBackend, run: &RunKey) -> bool {
 
 #[tokio::test]
 async fn the_sweep_publishes_a_lost_ticket_again() {
-    let backend: Arc<dyn Backend> = Arc::new(FaultyBackend::losing(1));
+    let backend: Arc<dyn Backend> = Arc::new(Faults::losing(1));
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
     let run = host.publish("chain", "a", 2).await;
@@ -30,15 +30,15 @@ async fn the_sweep_publishes_a_lost_ticket_again() {
 
 #[tokio::test]
 async fn a_lost_result_is_published_again() {
-    let faulty = Arc::new(FaultyBackend::losing(0));
+    let faulty = Arc::new(Faults::losing(0));
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
-    faulty.results(ResultFault::Lost);
+    faulty.0.results(ResultFault::Lost);
     let run = host.publish("chain", "a", 2).await;
     host.until("the ticket is acknowledged", |status| status.worker.acked == 1).await;
     assert!(!has_result(&faulty, &run).await);
-    faulty.results(ResultFault::None);
+    faulty.0.results(ResultFault::None);
     host.completes(&run, 2).await;
     assert_eq!(chain.executions(), 2);
     host.drain(Duration::ZERO).await;
@@ -46,16 +46,16 @@ async fn a_lost_result_is_published_again() {
 
 #[tokio::test]
 async fn a_result_lost_in_a_power_cut_is_published_again() {
-    let faulty = Arc::new(FaultyBackend::losing(0));
+    let faulty = Arc::new(Faults::losing(0));
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = NEVER);
-    faulty.results(ResultFault::Lost);
+    faulty.0.results(ResultFault::Lost);
     let run = host.publish("chain", "a", 2).await;
     host.until("the ticket is acknowledged", |status| status.worker.acked == 1).await;
-    faulty.results(ResultFault::None);
+    faulty.0.results(ResultFault::None);
     assert!(!has_result(&faulty, &run).await);
-    faulty.report_power_cut();
+    faulty.0.report_power_cut();
     host.completes(&run, 2).await;
     assert_eq!(chain.executions(), 2);
     host.drain(Duration::ZERO).await;
@@ -63,15 +63,15 @@ async fn a_result_lost_in_a_power_cut_is_published_again() {
 
 #[tokio::test]
 async fn a_full_result_store_does_not_block_lost_tickets() {
-    let faulty = Arc::new(FaultyBackend::losing(1));
+    let faulty = Arc::new(Faults::losing(1));
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = NEVER);
     let stuck = host.start_directly("chain", "z", 1).await;
-    faulty.results(ResultFault::Lost);
+    faulty.0.results(ResultFault::Lost);
     let ended = [host.publish("chain", "a", 1).await, host.publish("chain", "b", 1).await];
     host.until("the two have ended", |status| status.worker.acked == 2).await;
-    faulty.results(ResultFault::Refused);
+    faulty.0.results(ResultFault::Refused);
     let mut sweeper = Sweeper::default();
     sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
     let swept = host.engine().sweep(&mut sweeper).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_full_result_store_does_not_block_lost_tickets() {
         host.engine().status("chain", "z").await.unwrap().run.status == jetway_state::run::Status::Completed
     })
     .await;
-    faulty.results(ResultFault::None);
+    faulty.0.results(ResultFault::None);
     for run in [&stuck, &ended[0], &ended[1]] {
         wait_until("its result is published", DEADLINE, async || {
             sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());

@@ -4,6 +4,6 @@ mod faulty;
 mod host;
 mod probe;
 
-pub(crate) use faulty::{Fault, FaultyBackend, ResultFault};
+pub(crate) use faulty::{Fault, Faults, FaultyBackend, ResultFault};
 pub(crate) use host::{DEADLINE, Host};
 pub(crate) use probe::Probe;

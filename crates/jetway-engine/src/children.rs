@@ -3,26 +3,34 @@
 use crate::{backend::BackendError, snapshots::Snapshots};
 use jetway_core::step::ChildResult;
 use jetway_state::{
-    ItemId, RunKey,
+    ItemId, RunKey, Seen,
     run::{Snapshot, Status},
 };
 
-/// How the child run of an item of `parent` ended. `None` if it has not ended.
+/// The end of a child run, and the record that says so.
+pub(crate) struct ChildEnd {
+    pub(crate) result: ChildResult,
+    pub(crate) seen: Seen,
+}
+
+/// How the child run of an item of `parent` ended, whose record was seen at its start. `None` if it has not ended.
 pub(crate) async fn child_end(
     snapshots: &Snapshots,
     child: &RunKey,
+    seen: Seen,
     parent: &Snapshot,
     item: &ItemId,
-) -> Result<Option<ChildResult>, BackendError> {
-    let Some((cached, _)) = snapshots.read(child).await? else {
-        return Ok(Some(Err(format!("child run {child} not found: it was deleted, or its record expired"))));
+) -> Result<Option<ChildEnd>, BackendError> {
+    let Some((cached, _)) = snapshots.read(child, seen).await? else {
+        let result = Err(format!("child run {child} not found: it was deleted, or its record expired"));
+        return Ok(Some(ChildEnd { result, seen }));
     };
+    let seen = cached.seen();
     if !cached.snapshot.is_child_of(&parent.key(), parent.incarnation, item) {
-        return Ok(Some(Err(format!(
-            "run id {child} is in use by a run that is not the child of this item"
-        ))));
+        let result = Err(format!("run id {child} is in use by a run that is not the child of this item"));
+        return Ok(Some(ChildEnd { result, seen }));
     }
-    Ok(end_of(child, &cached.snapshot))
+    Ok(end_of(child, &cached.snapshot).map(|result| ChildEnd { result, seen }))
 }
 
 fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildResult> {

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, Swap, Swapped, swap_until};
-use jetway_state::RunKey;
+use jetway_state::{RunKey, Seen};
 use plan::Plan;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -31,19 +31,21 @@ impl Committer {
         Self { snapshots }
     }
 
-    /// Commits one attempt, together with all other attempts of the run that wait to be committed.
+    /// Commits one attempt that was made on the record `seen`, together with all other attempts of the run that wait to be
+    /// committed.
     pub(crate) async fn commit(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
         attempt: Arc<AttemptWithBase>,
+        seen: Seen,
     ) -> Result<CommitResult, BackendError> {
         jetway_state::hop!("Committer::commit");
         let slot = self.snapshots.slot(run);
         let mut handed_over = None;
         loop {
             let (reply, answer) = oneshot::channel();
-            let own = PendingCommit { attempt: Arc::clone(&attempt), reply };
+            let own = PendingCommit { attempt: Arc::clone(&attempt), seen, reply };
             let led = match handed_over.take() {
                 Some(leader) => Some((GroupLeader::take_waiting_with(&leader, own), leader)),
                 None => slot.group.join(own).map(|leader| (leader.take_waiting(), leader)),
@@ -114,7 +116,7 @@ impl GroupWrite<'_> {
         let build = workflow.fingerprint();
         let revision = committer.snapshots.write(build, &snapshot, chunks, cached.revision).await?;
         fail_point(FailPoint::Committed);
-        let latest = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+        let latest = committer.snapshots.found(snapshot, revision);
         slot.keep(&latest);
         Ok((outcomes, latest))
     }
@@ -128,7 +130,11 @@ impl Swap for GroupWrite<'_> {
     async fn load(&mut self) -> Result<CachedSnapshot, BackendError> {
         match self.cached.take() {
             Some(cached) => Ok(cached),
-            None => self.committer.snapshots.load(self.run).await?.ok_or_else(|| deleted(self.run)),
+            None => {
+                let seen =
+                    self.group.iter().fold(Seen::default(), |seen, pending| seen.or_later(pending.seen));
+                self.committer.snapshots.load(self.run, seen).await?.ok_or_else(|| deleted(self.run))
+            }
         }
     }
 

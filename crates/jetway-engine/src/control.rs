@@ -19,7 +19,7 @@ use jetway_core::{
     step::{Swap, Swapped, swap_until},
 };
 use jetway_state::{
-    Fingerprint, Incarnation, RunKey,
+    Fingerprint, Incarnation, RunKey, Seen,
     run::{
         Applied, Snapshot, Status,
         control::{Control, ControlResult},
@@ -54,16 +54,17 @@ impl Controller {
         Self { snapshots, tickets, clock, tracer }
     }
 
-    /// Commits a command to a run of any workflow. `None` if there is no such run.
+    /// Commits a command to a run of any workflow, whose record was seen. `None` if there is no such run.
     ///
     /// A run that has the wanted status already may lack effects or tickets, because the host that changed it crashed. They
     /// are returned again.
     pub(crate) async fn command(
         &self,
         run: &RunKey,
+        seen: Seen,
         control: Control,
     ) -> Result<Option<Decided>, BackendError> {
-        let Some(mut decided) = swap_until(Command { controller: self, run, control }).await? else {
+        let Some(mut decided) = swap_until(Command { controller: self, run, seen, control }).await? else {
             return Ok(None);
         };
         if decided.result.changed {
@@ -97,9 +98,9 @@ impl Controller {
         Ok(())
     }
 
-    /// Cancels a child run. `None` if there is no such run.
-    pub(crate) async fn cancel(&self, child: &RunKey) -> Result<Option<Committed>, BackendError> {
-        Ok(self.command(child, Control::Cancel).await?.map(|decided| decided.committed))
+    /// Cancels a child run, whose record was seen. `None` if there is no such run any more.
+    pub(crate) async fn cancel(&self, child: &RunKey, seen: Seen) -> Result<Option<Committed>, BackendError> {
+        Ok(self.command(child, seen, Control::Cancel).await?.map(|decided| decided.committed))
     }
 
     /// Cancels a child run that may not have been started: writes a record in its place that has ended. Whoever is about
@@ -116,17 +117,18 @@ impl Controller {
         match self.snapshots.write(parent.build, &ended, Vec::new(), 0).await {
             Ok(revision) => {
                 let effects = end_effects(&ended);
-                let cached = CachedSnapshot { snapshot: Arc::new(ended), revision };
+                let cached = self.snapshots.found(ended, revision);
                 let (build, tickets) = (parent.build, Vec::new());
                 Ok(Some(Committed { run: child, build, cached, tickets, effects }))
             }
             Err(error) if error.is_conflict() => {
-                let found = self.snapshots.read(&child).await?;
+                let found = self.snapshots.read(&child, Seen::default()).await?;
+                // Something is there: whoever does not find it is behind.
+                let (found, _) = found.ok_or_else(|| not_found_yet(&child))?;
                 // The run may belong to somebody else who chose the same id.
-                let is_own = found.is_some_and(|(found, _)| {
-                    found.snapshot.parent.as_ref().is_some_and(|found| found.run == *parent.run)
-                });
-                if is_own { self.cancel(&child).await } else { Ok(None) }
+                let is_own =
+                    found.snapshot.parent.as_ref().is_some_and(|of_child| of_child.run == *parent.run);
+                if is_own { self.cancel(&child, found.seen()).await } else { Ok(None) }
             }
             Err(error) => Err(error),
         }
@@ -137,6 +139,7 @@ impl Controller {
 struct Command<'a> {
     controller: &'a Controller,
     run: &'a RunKey,
+    seen: Seen,
     control: Control,
 }
 
@@ -146,14 +149,14 @@ impl Swap for Command<'_> {
     type Error = BackendError;
 
     async fn load(&mut self) -> Result<Self::State, BackendError> {
-        self.controller.snapshots.read(self.run).await
+        self.controller.snapshots.read(self.run, self.seen).await
     }
 
     async fn swap(&mut self, state: Self::State) -> Result<Swapped<Option<Decided>>, BackendError> {
         let Some((cached, build)) = state else {
             return Ok(Swapped::Done(None));
         };
-        let Self { controller: Controller { snapshots, clock, .. }, run, control } = self;
+        let Self { controller: Controller { snapshots, clock, .. }, run, control, .. } = self;
         let snapshot = Snapshot::clone(&cached.snapshot);
         let Some(applied) = control.decide(snapshot, snapshots.next_commit(), clock.now()) else {
             return Ok(Swapped::Done(Some(Decided::new(run, build, cached, false))));
@@ -161,7 +164,7 @@ impl Swap for Command<'_> {
         let Applied { snapshot, effects, .. } = applied;
         match snapshots.write(build, &snapshot, Vec::new(), cached.revision).await {
             Ok(revision) => {
-                let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+                let cached = snapshots.found(snapshot, revision);
                 snapshots.slot(run).keep(&cached);
                 let mut decided = Decided::new(run, build, cached, true);
                 decided.committed.effects = effects;
@@ -188,6 +191,14 @@ impl Decided {
             Committed { run: run.clone(), build, cached, tickets: Vec::new(), effects: Vec::new() };
         Self { result, committed, attempt: 1 }
     }
+}
+
+/// A record exists, since a write that expected none was refused, and a read does not find it.
+pub(crate) fn not_found_yet(run: &RunKey) -> BackendError {
+    let message = format!(
+        "the server has a record of run {run}, and does not find it: it may be behind, or have deleted it"
+    );
+    BackendError::new(BackendErrorKind::Behind, message)
 }
 
 fn committed_point(control: Control) -> FailPoint {

@@ -20,7 +20,7 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    RunKey,
+    RunKey, Seen,
     run::{
         Effect, TicketFor,
         control::{Control, ControlResult},
@@ -55,7 +55,8 @@ impl Dispatcher {
         run: &RunKey,
         control: Control,
     ) -> Result<Option<ControlResult>, BackendError> {
-        let Some(Decided { result, mut committed, attempt }) = self.controller.command(run, control).await?
+        let Some(Decided { result, mut committed, attempt }) =
+            self.controller.command(run, Seen::default(), control).await?
         else {
             return Ok(None);
         };
@@ -107,8 +108,8 @@ impl Dispatcher {
                     self.tickets.wake_parent(version.cached, parent).await?;
                     fail_point(FailPoint::ParentWoken);
                 }
-                Effect::CancelChild(child) => {
-                    queue.extend(self.controller.cancel(&child).await?);
+                Effect::CancelChild(child, seen) => {
+                    queue.extend(self.controller.cancel(&child, seen).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::PreventChild(child) => {

@@ -14,12 +14,17 @@ use tokio_util::sync::CancellationToken;
 /// How long to retry while the backend does not answer. A ticket is delivered many times, so this adds up to hours.
 const MAX_UNAVAILABLE: Duration = Duration::from_secs(600);
 
+/// How long to retry while a server answers that is behind. It catches up, or steps down, within seconds. A ticket may also be
+/// forged, with a revision that was never written: it goes back to the queue, and takes no slot meanwhile.
+const MAX_BEHIND: Duration = Duration::from_secs(5);
+
 /// The longest delay between two tries, before jitter is added.
 const MAX_DELAY: Duration = Duration::from_secs(16);
 
 /// Whether to retry after an error. A full backend has no time limit: an operator has to make room, which may take a night.
 fn is_retried(error: &BackendError, started: Instant) -> bool {
     match error.kind() {
+        BackendErrorKind::Behind => started.elapsed() < MAX_BEHIND,
         BackendErrorKind::Unavailable => started.elapsed() < MAX_UNAVAILABLE,
         BackendErrorKind::NoRoom => true,
         _ => false,
@@ -101,6 +106,16 @@ mod tests {
         let error = retry_while_unavailable(&run(), &cancel, full).await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::NoRoom);
         assert!(started.elapsed() > MAX_UNAVAILABLE * 3 && calls.get() > 60, "{} calls", calls.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h4_a_server_that_is_behind_holds_a_ticket_for_seconds() {
+        let started = Instant::now();
+        let behind = || async { failure(BackendErrorKind::Behind) };
+        let error = retry_while_unavailable(&run(), &CancellationToken::new(), behind).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Behind);
+        let elapsed = started.elapsed();
+        assert!((MAX_BEHIND..MAX_BEHIND * 3).contains(&elapsed), "{elapsed:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use crate::{
 use cache::RunCache;
 use chunks::{ChunkCache, Entries};
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, RunKey, codec,
+    CommitId, Fingerprint, Incarnation, RunKey, Seen, StoreId, codec,
     run::{Chunk, ChunkRef, Effect, Limits, Snapshot, TicketFor},
 };
 use std::sync::{
@@ -38,6 +38,15 @@ pub(crate) struct Snapshots {
 pub(crate) struct CachedSnapshot {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) revision: u64,
+    /// The store of this revision.
+    pub(crate) store: StoreId,
+}
+
+impl CachedSnapshot {
+    /// What is known to be written of the run.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen::new(self.revision, self.store)
+    }
 }
 
 /// A run as of one revision, and the build that its snapshot is written for.
@@ -99,22 +108,38 @@ impl Snapshots {
         self.cache.forget(run);
     }
 
+    /// A snapshot with the revision that a write or a read of now has found.
+    pub(crate) fn found(&self, snapshot: Snapshot, revision: u64) -> CachedSnapshot {
+        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: self.backend.store_id() }
+    }
+
+    /// The store of the revisions of now.
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.backend.store_id()
+    }
+
     /// Reads the latest snapshot of a run, also of a workflow that this host does not serve, and the build that it is
-    /// written for. Does not cache it.
+    /// written for. It is not older than `seen`, nor than the cached one. Does not cache it.
     pub(crate) async fn read(
         &self,
         run: &RunKey,
+        seen: Seen,
     ) -> Result<Option<(CachedSnapshot, Fingerprint)>, BackendError> {
-        let Some(stored) = self.backend.load(run).await? else {
+        let known = self.cache.peek(run).map(|cached| cached.seen()).unwrap_or_default();
+        let Some(stored) = self.backend.load(run, known.or_later(seen)).await? else {
             return Ok(None);
         };
         let (snapshot, build) = stored.open()?;
-        Ok(Some((CachedSnapshot { snapshot: Arc::new(snapshot), revision: stored.revision }, build)))
+        Ok(Some((self.found(snapshot, stored.revision), build)))
     }
 
-    /// Reads the latest snapshot and caches it unless the run has ended.
-    pub(crate) async fn load(&self, run: &RunKey) -> Result<Option<CachedSnapshot>, BackendError> {
-        let Some((cached, _build)) = self.read(run).await? else {
+    /// Reads the latest snapshot, not older than `seen`, and caches it unless the run has ended.
+    pub(crate) async fn load(
+        &self,
+        run: &RunKey,
+        seen: Seen,
+    ) -> Result<Option<CachedSnapshot>, BackendError> {
+        let Some((cached, _build)) = self.read(run, seen).await? else {
             return Ok(None);
         };
         if cached.snapshot.status.is_terminal() {
@@ -126,25 +151,26 @@ impl Snapshots {
         Ok(Some(cached))
     }
 
-    /// A snapshot that is not older than `revision`: the cached one, or the latest.
+    /// A snapshot that is not older than `seen`: the cached one, or the latest.
     pub(crate) async fn at_least(
         &self,
         run: &RunKey,
-        revision: u64,
+        seen: Seen,
     ) -> Result<Option<CachedSnapshot>, BackendError> {
-        match self.slot(run).cached() {
-            Some(cached) if cached.revision >= revision => Ok(Some(cached)),
-            _ => self.load(run).await,
+        let cached = self.slot(run).cached();
+        match cached.filter(|cached| cached.store == seen.store && seen.is_met_by(cached.revision)) {
+            Some(cached) => Ok(Some(cached)),
+            None => self.load(run, seen).await,
         }
     }
 
-    /// The latest snapshot, if it is newer than `revision`.
+    /// The latest snapshot, if it is newer than what was seen.
     pub(crate) async fn newer(
         &self,
         run: &RunKey,
-        revision: u64,
+        seen: Seen,
     ) -> Result<Option<CachedSnapshot>, BackendError> {
-        Ok(self.load(run).await?.filter(|latest| latest.revision > revision))
+        Ok(self.load(run, seen).await?.filter(|latest| latest.seen() != seen))
     }
 
     /// The entries of a chunk.

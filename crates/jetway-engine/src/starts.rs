@@ -13,7 +13,8 @@ pub(crate) use child::NewChild;
 pub use error::StartError;
 
 use crate::{
-    backend::{Backend, BackendError, BackendErrorKind, DeadLetter, StartDelivery, StartRequest},
+    backend::{Backend, BackendError, DeadLetter, StartDelivery, StartRequest},
+    control::not_found_yet,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
@@ -22,7 +23,7 @@ use crate::{
 };
 use jetway_core::{clock::Clock, step::AnyWorkflow};
 use jetway_state::{
-    Incarnation, RunId, RunKey,
+    Incarnation, RunId, RunKey, Seen,
     run::{Begin, Parent, RunInput, begin, offload},
     trace::TraceHeaders,
 };
@@ -69,9 +70,9 @@ impl Starter {
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
         let incarnation = match self.create(&*workflow, &run, input.clone(), &request.trace, None).await {
-            Ok(incarnation) => {
+            Ok(created) => {
                 fail_point(FailPoint::StartTicketed);
-                incarnation
+                created.snapshot.incarnation
             }
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 self.join_existing(&*workflow, &run, &input).await?
@@ -117,7 +118,7 @@ impl Starter {
         input: RunInput,
         trace: &TraceHeaders,
         parent: Option<Parent>,
-    ) -> Result<Incarnation, StartError> {
+    ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let trace = self.tracer.begin(trace);
         let incarnation = Incarnation::from_random(rand::random());
@@ -128,11 +129,11 @@ impl Starter {
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let build = workflow.fingerprint();
         let revision = self.snapshots.write(build, &snapshot, chunks, 0).await?;
-        let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+        let cached = self.snapshots.found(snapshot, revision);
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);
         self.tickets.publish_batch(RunVersion { run, build, cached: &cached }, vec![ticket], 1).await?;
-        Ok(incarnation)
+        Ok(cached)
     }
 
     /// The run exists: this is a redelivery, or another client chose the same id. The coordinator may have crashed between
@@ -143,10 +144,8 @@ impl Starter {
         run: &RunKey,
         input: &RunInput,
     ) -> Result<Incarnation, StartError> {
-        let Some(cached) = self.snapshots.load(run).await? else {
-            let message = format!("run {run} was deleted while it was being started");
-            return Err(BackendError::new(BackendErrorKind::Unavailable, message).into());
-        };
+        let found = self.snapshots.load(run, Seen::default()).await?;
+        let cached = found.ok_or_else(|| not_found_yet(run))?;
         if cached.snapshot.input_digest != input.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    RunKey, Timestamp,
+    RunKey, Seen, Timestamp,
     run::{Effect, Status, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
@@ -85,7 +85,7 @@ impl Sweep {
         self.drop_stale_tickets(sweeper).await?;
         if let Some(SuspectedLoss { since, until }) = sweeper.suspected {
             for run in self.backend.ended_since(since.min(now).before(RECENTLY_ENDED)).await? {
-                sweeper.add(run, PendingCheck::ended(until, now, self.stale_after));
+                sweeper.add(run, PendingCheck::ended(until, Seen::default(), now, self.stale_after));
             }
         }
         let full_scan = sweeper.full_scan_due(now) || sweeper.suspected.is_some();
@@ -115,14 +115,15 @@ impl Sweep {
         only_stale: bool,
     ) -> Result<bool, BackendError> {
         let (stale, scanned) = self.backend.stale(sweeper.scanned, before).await?;
+        let store = self.snapshots.store_id();
         for run in stale {
+            let seen = Seen::new(run.revision, store);
             if run.ended {
                 // A host may be carrying out the effects of a run that ended just now.
                 let due = if only_stale { now } else { now.after(self.stale_after) };
-                sweeper.add_unless_pending(run.run, PendingCheck::ended(due, due, self.stale_after));
+                sweeper.add_unless_pending(run.run, PendingCheck::ended(due, seen, due, self.stale_after));
             } else {
-                let revision = only_stale.then_some(run.revision);
-                sweeper.add(run.run, PendingCheck::live(revision, now, self.stale_after));
+                sweeper.add(run.run, PendingCheck::live(seen, only_stale, now, self.stale_after));
             }
         }
         let more = scanned != sweeper.scanned;
@@ -141,8 +142,8 @@ impl Sweep {
             }
             report.runs_checked += 1;
             let checked = match check.ended {
-                Some(before) => self.reapply_end(&run, before).await.map(|()| None),
-                None => self.republish(&run, check.revision).await,
+                Some(before) => self.reapply_end(&run, check.seen, before).await.map(|()| None),
+                None => self.republish(&run, check).await,
             };
             trouble.note(checked.as_ref().err(), ended);
             match checked {
@@ -164,8 +165,8 @@ impl Sweep {
     }
 
     /// Carries out the effects of the end of a run again.
-    async fn reapply_end(&self, run: &RunKey, before: Timestamp) -> Result<(), BackendError> {
-        let Some((cached, build)) = self.snapshots.read(run).await? else { return Ok(()) };
+    async fn reapply_end(&self, run: &RunKey, seen: Seen, before: Timestamp) -> Result<(), BackendError> {
+        let Some((cached, build)) = self.snapshots.read(run, seen).await? else { return Ok(()) };
         let snapshot = &cached.snapshot;
         // A host that ended the run later than that is carrying out the effects, or its ticket is delivered again.
         if !snapshot.status.is_terminal() || snapshot.finished_at.is_none_or(|at| at > before) {
@@ -199,12 +200,13 @@ impl Sweep {
         Ok(())
     }
 
-    /// Publishes the missing tickets of a run. `None` if the run ended, or was written since `revision`.
-    async fn republish(&self, run: &RunKey, revision: Option<u64>) -> Result<Option<Checked>, BackendError> {
+    /// Publishes the missing tickets of a run. `None` if the run ended, or was written since its revision.
+    async fn republish(&self, run: &RunKey, check: PendingCheck) -> Result<Option<Checked>, BackendError> {
+        let PendingCheck { revision, seen, .. } = check;
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
             return Ok(Some(Checked { republished: 0, revision }));
         };
-        let Some(cached) = self.snapshots.load(run).await? else {
+        let Some(cached) = self.snapshots.load(run, seen).await? else {
             return Ok(None);
         };
         let is_written_since = revision.is_some_and(|revision| revision != cached.revision);

@@ -9,7 +9,7 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    ItemId, RunKey,
+    ItemId, RunKey, Seen,
     run::{Parent, Snapshot, TicketFor, TicketWanted, pending_ticket, pending_tickets},
 };
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Tickets {
     /// Publishes tickets in one call, see [`publish`](Self::publish).
     pub(crate) async fn publish_batch(
         &self,
-        RunVersion { run, build, cached }: RunVersion<'_>,
+        version: RunVersion<'_>,
         tickets: Vec<TicketFor>,
         attempt: u32,
     ) -> Result<(), BackendError> {
@@ -55,22 +55,30 @@ impl Tickets {
             return Ok(());
         }
         jetway_state::hop!("Tickets::publish_batch");
-        let (trace, at) = (cached.snapshot.trace.headers(), self.clock.now());
-        let tickets = tickets.into_iter().map(|TicketFor { item, node }| {
-            let ticket = Ticket {
-                workflow: run.workflow.clone(),
-                run_id: run.run_id.clone(),
-                incarnation: cached.snapshot.incarnation,
-                node,
-                item,
-                revision: cached.revision,
-                attempt,
-                at,
-                trace: trace.clone(),
-            };
-            (ticket, build)
-        });
+        let tickets =
+            tickets.into_iter().map(|ticket| (self.ticket(version, ticket, attempt), version.build));
         self.backend.publish(tickets.collect()).await
+    }
+
+    fn ticket(
+        &self,
+        RunVersion { run, cached, .. }: RunVersion<'_>,
+        TicketFor { item, node }: TicketFor,
+        attempt: u32,
+    ) -> Ticket {
+        Ticket {
+            workflow: run.workflow.clone(),
+            run_id: run.run_id.clone(),
+            incarnation: cached.snapshot.incarnation,
+            node,
+            item,
+            revision: cached.revision,
+            store: cached.store,
+            woken_by: None,
+            attempt,
+            at: self.clock.now(),
+            trace: cached.snapshot.trace.headers(),
+        }
     }
 
     /// Publishes tickets for all pending items of a run.
@@ -79,21 +87,34 @@ impl Tickets {
         self.publish_batch(version, tickets, 1).await
     }
 
+    /// Publishes a ticket for an item that waited for a child, which has ended. It is the one that the end of the child
+    /// publishes, or has published.
+    pub(crate) async fn publish_woken(
+        &self,
+        version: RunVersion<'_>,
+        ticket: TicketFor,
+        woken_by: Seen,
+    ) -> Result<(), BackendError> {
+        let ticket = Ticket { woken_by: Some(woken_by), ..self.ticket(version, ticket, 1) };
+        self.backend.publish(vec![(ticket, version.build)]).await
+    }
+
     /// Publishes a ticket for the item that waits for the run of this snapshot.
     pub(crate) async fn wake_parent(
         &self,
         cached: &CachedSnapshot,
         parent: Parent,
     ) -> Result<(), BackendError> {
-        let Parent { run, incarnation, item, node, build } = parent;
+        let Parent { run, incarnation, item, node, build, seen } = parent;
         let ticket = Ticket {
             workflow: run.workflow,
             run_id: run.run_id,
             incarnation,
             node,
             item,
-            // A cached snapshot may be older than the wait of the item.
-            revision: u64::MAX,
+            revision: seen.revision,
+            store: seen.store,
+            woken_by: Some(cached.seen()),
             attempt: 1,
             at: self.clock.now(),
             trace: cached.snapshot.trace.headers(),
@@ -126,7 +147,9 @@ impl Tickets {
                 continue;
             }
             let waits = match snapshot.started_child(&ticket.item) {
-                Some(child) => child_end(&self.snapshots, child, snapshot, &ticket.item).await?.is_none(),
+                Some((child, seen)) => {
+                    child_end(&self.snapshots, child, seen, snapshot, &ticket.item).await?.is_none()
+                }
                 None => false,
             };
             if !waits {
@@ -149,7 +172,7 @@ impl Tickets {
         if missing.is_empty() {
             return Ok(Some((cached, Vec::new())));
         }
-        let latest = self.snapshots.load(run).await?;
+        let latest = self.snapshots.load(run, cached.seen()).await?;
         let incarnation = cached.snapshot.incarnation;
         let is_live = |latest: &CachedSnapshot| {
             latest.snapshot.incarnation == incarnation && !latest.snapshot.status.is_terminal()

@@ -41,7 +41,10 @@ pub(crate) async fn read(
     subject: impl Fn(usize) -> String + Send,
 ) -> Result<Option<Bytes>, Failure> {
     let count = part_ranges(size).count();
-    let reads = (0..count).map(|number| reader.immutable(subject(number)));
+    let reads = (0..count).map(|number| {
+        let subject = subject(number);
+        async move { reader.immutable(&subject).await }
+    });
     let parts: Vec<_> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     let parts: Option<Vec<Bytes>> = parts.into_iter().map(|part| Some(part?.payload)).collect();
     Ok(parts.and_then(joined).filter(|blob| blob.len() == size))

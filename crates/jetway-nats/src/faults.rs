@@ -10,7 +10,7 @@ use jetway_state::RunKey;
 /// The server does not answer.
 pub async fn lose_tickets(backend: &NatsBackend, run: &RunKey) -> Result<u64, BackendError> {
     let names = backend.names();
-    let (stream, tickets) = (names.stream(Stream::Tickets), names.tickets_of_run(run, None));
+    let (stream, tickets) = (names.stream(Stream::Tickets), names.tickets_of_run(run));
     let removed = api::delete_one_by_one(backend.connection(), &stream, &tickets).await;
     removed.map_err(|failure| failure.cannot(format!("remove the tickets of run {run}")))
 }

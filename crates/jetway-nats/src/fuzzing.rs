@@ -121,8 +121,8 @@ impl Decoders {
             parsed += 1;
         }
         if let Some(tokens) = names.ticket_tokens(subject) {
-            assert!(subject.ends_with(tokens.item), "a ticket");
-            assert_eq!(names.item_of_ticket(subject), ItemId::new(tokens.item).ok(), "an item");
+            assert!(subject.ends_with(tokens.activation), "a ticket");
+            assert_eq!(names.item_of_ticket(subject, None), ItemId::new(tokens.item).ok(), "an item");
             parsed += 1;
         }
         if let Some(run) = names.run_of_snapshot(subject) {

@@ -6,7 +6,7 @@
 //! | what | subject |
 //! |---|---|
 //! | start message | `jetway.ns.start.<workflow>` |
-//! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<incarnation>`, its first 8 characters |
+//! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<activation>`, see [`Ticket::activation`](jetway_engine::backend::Ticket::activation) |
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |

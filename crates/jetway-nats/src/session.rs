@@ -12,6 +12,7 @@ mod events;
 mod failure;
 mod for_clients;
 mod reader;
+mod stream_facts;
 mod time_keeper;
 
 pub use connect::ServerFacts;
@@ -23,6 +24,7 @@ pub(crate) use {
     failure::{Failure, is_out_of_room, is_unreachable, kind_of},
     for_clients::ConnectionForClients,
     reader::StreamReader,
+    stream_facts::StreamFacts,
     time_keeper::keep_time,
 };
 

@@ -6,7 +6,7 @@ use crate::{
     dead_letters::DeadLetters,
     names::{Names, Stream},
     provision::{Provisioned, provision},
-    session::{self, Connection, ServerFacts, StreamReader},
+    session::{self, Connection, ServerFacts, StreamFacts, StreamReader, api},
 };
 use jetway_engine::backend::BackendError;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(crate) struct Setup {
     pub(crate) provisioned: Provisioned,
     /// Asks the server for its time. `None` if this user may not ask.
     pub(crate) time_keeper: Option<AbortOnDropHandle<()>>,
+    /// What is known of the stream that has the snapshots, or the values of stores.
+    stream_facts: Arc<StreamFacts>,
     writes: WriteConfig,
 }
 
@@ -32,10 +34,19 @@ impl Setup {
         let (connection, facts) = session::connect(config).await?;
         let names = Names::new(config.namespace.clone());
         let provisioned = provision(&connection, &names, config, streams).await?;
-        let asked = streams.first().filter(|_| provisioned.is_inspected());
-        let time_keeper =
-            asked.map(|stream| session::keep_time(Arc::clone(&connection), names.stream(*stream)));
-        Ok(Self { connection, facts, names, provisioned, time_keeper, writes: config.writes.clone() })
+        let stream_facts = Arc::new(StreamFacts::default());
+        let values = streams.iter().find(|stream| matches!(stream, Stream::Runs | Stream::StoreState));
+        let time_keeper = match values {
+            Some(stream) if provisioned.is_inspected() => {
+                let stream = names.stream(*stream);
+                let info = api::stream_info(&connection, &stream).await;
+                stream_facts.learn(&info.map_err(|failure| failure.cannot(format!("read stream {stream}")))?);
+                Some(session::keep_time(Arc::clone(&connection), stream, Arc::clone(&stream_facts)))
+            }
+            _ => None,
+        };
+        let writes = config.writes.clone();
+        Ok(Self { connection, facts, names, provisioned, time_keeper, stream_facts, writes })
     }
 
     /// Starts the committer of a stream.
@@ -54,9 +65,9 @@ impl Setup {
         Ok(DeadLetters::new(self.names.clone(), Arc::new(committer)))
     }
 
-    /// A reader of a stream.
+    /// A reader of the stream that has the snapshots, or the values of stores.
     pub(crate) async fn reader(&self, stream: Stream) -> Result<StreamReader, BackendError> {
-        let one_replica = self.provisioned.replicas() == Some(1);
-        StreamReader::new(Arc::clone(&self.connection), self.names.stream(stream), one_replica).await
+        let facts = Arc::clone(&self.stream_facts);
+        StreamReader::new(Arc::clone(&self.connection), self.names.stream(stream), facts).await
     }
 }

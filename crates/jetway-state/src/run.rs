@@ -62,6 +62,6 @@ pub use offload::{ChunkEntry, Limits, offload};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
 pub use snapshot::{
-    HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
+    Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };
 pub use tombstone::tombstone;

@@ -141,7 +141,7 @@ impl From<&Snapshot> for StatusView {
 
 fn children(snapshot: &Snapshot) -> Vec<String> {
     let waits = !snapshot.status.is_terminal();
-    snapshot.children.values().filter(|_| waits).map(ToString::to_string).collect()
+    snapshot.children.values().filter(|_| waits).map(|child| child.run.to_string()).collect()
 }
 
 fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
@@ -167,7 +167,7 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
     match snapshot.status {
         Status::Paused => Some("the run is paused: resume it".to_owned()),
         Status::Running if snapshot.waits_for_children() => {
-            let first = snapshot.children.values().next()?;
+            let first = &snapshot.children.values().next()?.run;
             Some(match snapshot.children.len() {
                 1 => format!("child run {first}"),
                 children => format!("{children} child runs, such as {first}"),

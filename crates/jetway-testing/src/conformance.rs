@@ -20,6 +20,7 @@ mod host;
 mod incarnations;
 mod joins;
 mod limits;
+mod old_answers;
 mod pipeline;
 mod recovery;
 mod results;
@@ -40,7 +41,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 pub const LEASE: Duration = Duration::from_secs(2);
 
 /// How long a case waits for what must come.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A backend under test, fresh for its case, and what has to live as long.
 pub struct BackendUnderTest {
@@ -118,6 +119,7 @@ cases! {
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     incarnations: h3_an_attempt_of_an_earlier_run_commits_nothing, h3_a_ticket_of_an_earlier_run_does_nothing,
         h2_a_run_that_is_started_again_has_other_children, h3_chunks_of_an_earlier_run_are_dropped_alone;
+    old_answers: h4_an_answer_that_is_too_old_settles_no_ticket;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
     control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,

@@ -36,6 +36,8 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod faketime;
+#[cfg(feature = "conformance")]
+pub mod interceptor;
 mod namespace;
 mod proxy;
 mod python;

@@ -8,7 +8,7 @@ use crate::{
 };
 use jetway::RunKey;
 use jetway_engine::backend::SnapshotStore as _;
-use jetway_state::run::Snapshot;
+use jetway_state::{Seen, run::Snapshot};
 use serde::Serialize;
 
 /// The maximum number of violations in a description.
@@ -62,7 +62,7 @@ pub(crate) async fn describe(
     failure.log.sort_unstable();
     let mut keys = evidence.ended.iter().map(|ended| &ended.run);
     if let Some(key) = keys.find(|key: &&RunKey| key.to_string() == run)
-        && let Some(stored) = evidence.backend.load(key).await?
+        && let Some(stored) = evidence.backend.load(key, Seen::default()).await?
     {
         failure.snapshot = match Snapshot::open(&stored.bytes) {
             Ok((snapshot, _)) => Some(format!("{snapshot:#?}")),

@@ -4,7 +4,7 @@ use crate::{Error, runs::Runs};
 use jetway_engine::backend::{BackendError, SnapshotStore as _, Ticket, TicketQueue as _};
 use jetway_nats::NatsBackend;
 use jetway_state::{
-    Fingerprint,
+    Fingerprint, Seen,
     run::{Snapshot, pending_tickets},
 };
 use rand::{Rng, RngExt, seq::IndexedRandom};
@@ -31,7 +31,7 @@ impl TicketReplay {
     ) -> Result<u64, Error> {
         let published = async {
             if let Some(run) = runs.any_in_flight(rng)
-                && let Some(stored) = backend.load(&run).await?
+                && let Some(stored) = backend.load(&run, Seen::default()).await?
                 && let Ok((snapshot, build)) = Snapshot::open(&stored.bytes)
             {
                 self.record(rng, &snapshot, build, stored.revision);
@@ -62,6 +62,8 @@ impl TicketReplay {
                 node,
                 item,
                 revision,
+                store: jetway_state::StoreId::default(),
+                woken_by: None,
                 attempt: 1,
                 at: jetway_core::clock::now(),
                 trace: snapshot.trace.headers(),

@@ -262,6 +262,7 @@ fn child() -> Snapshot {
         item,
         node: "work".to_owned(),
         build: Fingerprint(3),
+        seen: jetway_state::Seen::default(),
     });
     snapshot
 }

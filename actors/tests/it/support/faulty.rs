@@ -1,25 +1,18 @@
 //! The in-memory backend with injected faults.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use jetway_core::clock::Clock;
 use jetway_engine::{
     backend::{
-        BackendError, BackendErrorKind, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult, RunsPage,
-        RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored,
-        Ticket, TicketQueue,
+        Backend, BackendError, BackendErrorKind, Delivery, Results as _, RunResult, Ticket, TicketQueue as _,
     },
     memory::MemoryBackend,
 };
-use jetway_state::{
-    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
-    run::{ChunkRef, WantedResult},
-};
+use jetway_state::{Fingerprint, Timestamp, WorkflowName};
+use jetway_testing::interceptor::{Intercepted, Interceptor};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -48,8 +41,11 @@ pub(crate) enum ResultFault {
 }
 
 /// The in-memory backend with injected faults.
+pub(crate) type FaultyBackend = Intercepted<Faults>;
+
+/// Which faults are injected.
 #[derive(Debug)]
-pub(crate) struct FaultyBackend {
+pub(crate) struct Faults {
     inner: MemoryBackend,
     streams: Mutex<VecDeque<Fault>>,
     lost: Mutex<u32>,
@@ -57,22 +53,25 @@ pub(crate) struct FaultyBackend {
     power_cut: Arc<Notify>,
 }
 
-impl FaultyBackend {
+impl Faults {
     /// The first streams of tickets have these faults, one each; all others work.
-    pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> Self {
-        let streams = Mutex::new(faults.into_iter().collect());
-        Self {
-            inner: MemoryBackend::new(),
-            streams,
-            lost: Mutex::new(0),
-            results: Mutex::new(ResultFault::None),
-            power_cut: Arc::default(),
-        }
+    pub(crate) fn streams(faults: impl IntoIterator<Item = Fault>) -> FaultyBackend {
+        Intercepted(Self::new(faults, 0))
     }
 
     /// Loses the first `publications` publications of tickets.
-    pub(crate) fn losing(publications: u32) -> Self {
-        Self { lost: Mutex::new(publications), ..Self::streams([]) }
+    pub(crate) fn losing(publications: u32) -> FaultyBackend {
+        Intercepted(Self::new([], publications))
+    }
+
+    fn new(faults: impl IntoIterator<Item = Fault>, lost: u32) -> Self {
+        Self {
+            inner: MemoryBackend::new(),
+            streams: Mutex::new(faults.into_iter().collect()),
+            lost: Mutex::new(lost),
+            results: Mutex::new(ResultFault::None),
+            power_cut: Arc::default(),
+        }
     }
 
     /// Sets how results are handled from now on.
@@ -91,7 +90,11 @@ fn error(kind: BackendErrorKind) -> BackendError {
 }
 
 #[async_trait]
-impl TicketQueue for FaultyBackend {
+impl Interceptor for Faults {
+    fn inner(&self) -> &dyn Backend {
+        &self.inner
+    }
+
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
         {
             let mut lost = self.lost.lock().unwrap();
@@ -125,14 +128,6 @@ impl TicketQueue for FaultyBackend {
         }
     }
 
-    async fn items_with_tickets(
-        &self,
-        run: &RunKey,
-        incarnation: Option<Incarnation>,
-    ) -> Result<BTreeSet<ItemId>, BackendError> {
-        self.inner.items_with_tickets(run, incarnation).await
-    }
-
     fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
         let power_cut = self.power_cut.clone();
         stream::unfold(power_cut, async |power_cut| {
@@ -141,82 +136,7 @@ impl TicketQueue for FaultyBackend {
         })
         .boxed()
     }
-}
 
-#[async_trait]
-impl SnapshotStore for FaultyBackend {
-    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
-        self.inner.load(run).await
-    }
-
-    async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
-        self.inner.commit(write).await
-    }
-
-    async fn read_chunk(
-        &self,
-        run: &RunKey,
-        incarnation: Incarnation,
-        chunk: ChunkRef,
-    ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.read_chunk(run, incarnation, chunk).await
-    }
-
-    async fn drop_chunks(
-        &self,
-        run: &RunKey,
-        incarnation: Incarnation,
-        chunks: &[ChunkRef],
-    ) -> Result<(), BackendError> {
-        self.inner.drop_chunks(run, incarnation, chunks).await
-    }
-
-    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
-        self.inner.drop_all_chunks(run, incarnation).await
-    }
-
-    async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
-        self.inner.runs(query).await
-    }
-
-    async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
-        self.inner.stale(after, before).await
-    }
-
-    async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
-        self.inner.ended_since(since).await
-    }
-
-    async fn collect_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.collect_orphaned_chunks(grace).await
-    }
-
-    fn max_snapshot(&self) -> usize {
-        self.inner.max_snapshot()
-    }
-}
-
-#[async_trait]
-impl Starts for FaultyBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
-        self.inner.publish_start(request).await
-    }
-
-    async fn starts(
-        &self,
-        workflow: &WorkflowName,
-        slots: Arc<Semaphore>,
-    ) -> Result<BoxStream<'static, Result<StartDelivery, BackendError>>, BackendError> {
-        self.inner.starts(workflow, slots).await
-    }
-
-    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.dead_letter_unroutable_starts(grace).await
-    }
-}
-
-#[async_trait]
-impl Results for FaultyBackend {
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         let fault = *self.results.lock().unwrap();
         match fault {
@@ -224,41 +144,5 @@ impl Results for FaultyBackend {
             ResultFault::Lost => Ok(()),
             ResultFault::Refused => Err(error(BackendErrorKind::NoRoom)),
         }
-    }
-
-    async fn done(
-        &self,
-        run: &RunKey,
-        wanted: WantedResult,
-        wait: Duration,
-    ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.done(run, wanted, wait).await
-    }
-
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
-        self.inner.dead_letter(letter).await
-    }
-}
-
-#[async_trait]
-impl Hosts for FaultyBackend {
-    async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
-        self.inner.announce(host).await
-    }
-
-    async fn leave(&self, host: &str) -> Result<(), BackendError> {
-        self.inner.leave(host).await
-    }
-
-    async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
-        self.inner.hosts().await
-    }
-
-    fn announce_every(&self) -> Duration {
-        self.inner.announce_every()
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.inner.clock()
     }
 }

@@ -12,7 +12,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
 /// The deadline of every wait.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A host under test.
 pub(crate) struct Host {

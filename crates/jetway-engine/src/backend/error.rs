@@ -18,6 +18,8 @@ pub enum BackendErrorKind {
     Conflict,
     /// The backend did not answer, or its answer leaves open whether the call succeeded. The same call may succeed later.
     Unavailable,
+    /// Whoever answered lacks what is known to be written: a server that was cut off. Another one may answer later.
+    Behind,
     /// A limit of the backend is reached: nothing was stored. The same call succeeds when an operator has made room.
     NoRoom,
     /// The value is larger than the backend can store. A retry does not help.
@@ -54,7 +56,10 @@ impl BackendError {
 
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self.kind, BackendErrorKind::Unavailable | BackendErrorKind::NoRoom)
+        matches!(
+            self.kind,
+            BackendErrorKind::Unavailable | BackendErrorKind::Behind | BackendErrorKind::NoRoom
+        )
     }
 
     /// Whether a compare-and-swap failed.

@@ -4,7 +4,7 @@ use super::{BackendError, BackendErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
     codec::{Encoding, EnvelopeError},
     run::{Chunk, ResultVersion, Snapshot, Status},
     trace::TraceHeaders,
@@ -92,6 +92,13 @@ pub struct Ticket {
     pub item: ItemId,
     /// The revision at which the item became ready: an older snapshot does not know the item.
     pub revision: u64,
+    /// The store of this revision.
+    #[serde(default)]
+    pub store: StoreId,
+    /// The record that made the item ready without a commit of its own: the end of its child run, or the resumption of its
+    /// run. The item may have an ordinary ticket at the same time, whose worker does not know this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub woken_by: Option<Seen>,
     /// More than 1 if an earlier ticket of the item may have been delivered. The record counts the attempts.
     pub attempt: u32,
     /// The time of its publication, by the clock of the backend.
@@ -104,6 +111,21 @@ impl Ticket {
     /// The key of the run.
     pub fn run(&self) -> RunKey {
         RunKey::new(self.workflow.clone(), self.run_id.clone())
+    }
+
+    /// What is known to be written of the run.
+    pub fn seen(&self) -> Seen {
+        Seen::new(self.revision, self.store)
+    }
+
+    /// What makes the ticket unique among those of its item: the short form of the incarnation, and the revision that woke the
+    /// item.
+    pub fn activation(&self) -> String {
+        let incarnation = self.incarnation.short();
+        match self.woken_by {
+            None => incarnation,
+            Some(Seen { revision, .. }) => format!("{incarnation}-{revision:x}"),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
+    Fingerprint, Incarnation, ItemId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
     run::{ChunkRef, WantedResult},
 };
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
@@ -21,8 +21,15 @@ use tokio::sync::Semaphore;
 /// Stores snapshots and chunks.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync {
-    /// Reads the latest snapshot. The read sees every write that was acknowledged before it started.
-    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError>;
+    /// Reads the latest snapshot. The read sees every write that was acknowledged before it started; a snapshot that is older
+    /// than `seen` is never returned, nor is `None` where what was seen may still be there.
+    ///
+    /// # Errors
+    /// `Behind` if whoever answers lacks what was seen.
+    async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError>;
+
+    /// Identifies the store of the snapshots, so that its revisions are not taken for those of an earlier one that was deleted.
+    fn store_id(&self) -> StoreId;
 
     /// Writes by compare-and-swap and returns the new revision. If the answer was lost, the backend finds out whether the write
     /// succeeded, or returns `Unavailable`.

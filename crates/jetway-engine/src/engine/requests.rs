@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jetway_state::{
-    RunId, RunKey, WorkflowName,
+    RunId, RunKey, Seen, WorkflowName,
     run::{
         WantedResult,
         control::{Control, ControlResult},
@@ -42,7 +42,7 @@ impl Api for Engine {
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         let run = key(workflow, run_id)?;
-        let stored = self.backend().load(&run).await?.ok_or_else(|| not_found(&run))?;
+        let stored = self.backend().load(&run, Seen::default()).await?.ok_or_else(|| not_found(&run))?;
         let (snapshot, _) = stored.open()?;
         let mut view = StatusView::from(&snapshot);
         if !self.serves(workflow) {

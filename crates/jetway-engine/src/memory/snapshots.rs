@@ -7,10 +7,13 @@ use crate::backend::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    Incarnation, RunKey, Timestamp,
+    Incarnation, RunKey, Seen, StoreId, Timestamp,
     run::{ChunkRef, Status},
 };
 use std::{collections::BTreeMap, time::Duration};
+
+/// A process has one store of snapshots, which is never made again.
+const STORE: StoreId = StoreId(1);
 
 #[derive(Default)]
 pub(super) struct Snapshots {
@@ -35,8 +38,13 @@ impl MemoryBackend {
 
 #[async_trait]
 impl SnapshotStore for MemoryBackend {
-    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
+    /// There is one copy, which is never behind.
+    async fn load(&self, run: &RunKey, _seen: Seen) -> Result<Option<Stored>, BackendError> {
         Ok(locked(&self.snapshots).runs.get(run).map(|kept| kept.stored.clone()))
+    }
+
+    fn store_id(&self) -> StoreId {
+        STORE
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {

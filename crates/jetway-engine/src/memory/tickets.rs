@@ -15,7 +15,9 @@ impl TicketQueue for MemoryBackend {
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
         for (ticket, fingerprint) in tickets {
             let (lane, new) = (ticket.workflow.to_string(), ticket.clone());
-            let key = |ticket: &Ticket| (ticket.run(), ticket.incarnation, ticket.item.clone());
+            let key = |ticket: &Ticket| {
+                (ticket.run(), ticket.incarnation, ticket.item.clone(), ticket.activation())
+            };
             self.tickets.add(&lane, (ticket, fingerprint), |(other, _)| key(other) == key(&new));
         }
         Ok(())

@@ -47,6 +47,11 @@ impl RunCache {
         slot
     }
 
+    /// The cached snapshot of a run. Takes no slot, and does not count as a use.
+    pub(super) fn peek(&self, run: &RunKey) -> Option<CachedSnapshot> {
+        locked(&self.slots).peek(run)?.cached()
+    }
+
     pub(super) fn forget(&self, run: &RunKey) {
         locked(&self.slots).pop(run);
     }
@@ -81,7 +86,8 @@ impl RunSlot {
     /// Caches a snapshot unless a later one is cached.
     pub(crate) fn keep(&self, latest: &CachedSnapshot) {
         let mut state = locked(&self.state);
-        if state.cached.as_ref().is_none_or(|cached| cached.revision < latest.revision) {
+        let is_later = |cached: &CachedSnapshot| cached.seen().or_later(latest.seen()) != cached.seen();
+        if state.cached.as_ref().is_none_or(is_later) {
             self.set(&mut state, Some(latest.clone()));
         }
     }
@@ -116,7 +122,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use jetway_state::{
-        CommitId, Incarnation, RunId, Timestamp, WorkflowName,
+        CommitId, Incarnation, RunId, StoreId, Timestamp, WorkflowName,
         run::{Begin, RunInput, Trace, begin},
     };
 
@@ -129,7 +135,19 @@ mod tests {
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
         let (key, incarnation) = (key.clone(), Incarnation::default());
         let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
-        CachedSnapshot { snapshot: Arc::new(snapshot), revision }
+        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: StoreId(1) }
+    }
+
+    #[test]
+    fn h4_a_snapshot_of_a_new_store_replaces_that_of_an_old_one() {
+        let cache = RunCache::new(8192, usize::MAX);
+        let run = run(1);
+        let slot = cache.slot(&run);
+        slot.keep(&cached(&run, 9, 10));
+        slot.keep(&cached(&run, 8, 10));
+        assert_eq!(slot.cached().map(|cached| cached.revision), Some(9));
+        slot.keep(&CachedSnapshot { store: StoreId(2), ..cached(&run, 3, 10) });
+        assert_eq!(slot.cached().map(|cached| cached.revision), Some(3));
     }
 
     #[test]

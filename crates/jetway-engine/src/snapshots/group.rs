@@ -7,7 +7,10 @@
 use super::{CachedSnapshot, locked};
 use crate::backend::BackendError;
 use jetway_core::step::AttemptWithBase;
-use jetway_state::run::{Effect, TicketFor};
+use jetway_state::{
+    Seen,
+    run::{Effect, TicketFor},
+};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
@@ -24,6 +27,8 @@ struct State {
 /// An attempt that waits to be committed.
 pub(crate) struct PendingCommit {
     pub(crate) attempt: Arc<AttemptWithBase>,
+    /// The record that it was made on.
+    pub(crate) seen: Seen,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 

@@ -3,11 +3,12 @@
 use super::{StartError, Starter};
 use crate::{
     backend::{BackendError, BackendErrorKind},
+    control::not_found_yet,
     trace::StepSpan,
 };
 use jetway_core::step::ChildSpec;
 use jetway_state::{
-    RunId, RunKey,
+    RunId, RunKey, Seen,
     run::{Parent, Trace},
     trace::TraceHeaders,
 };
@@ -30,20 +31,21 @@ impl NewChild {
 
 impl Starter {
     /// Starts a child run that the record of its parent names. A child that exists is joined, also if it has ended: it may
-    /// have been cancelled before it started.
-    pub(crate) async fn start_child(&self, child: &NewChild) -> Result<(), BackendError> {
+    /// have been cancelled before it started. Returns its record as of now.
+    pub(crate) async fn start_child(&self, child: &NewChild) -> Result<Seen, BackendError> {
         let NewChild { spec, run, parent, trace } = child;
         let workflow = &**spec.workflow();
         match self.create(workflow, run, spec.input().clone(), trace, Some(parent.clone())).await {
-            Ok(_incarnation) => Ok(()),
-            Err(StartError::Backend(error)) if error.is_conflict() => match self.snapshots.load(run).await? {
-                Some(cached)
-                    if cached.snapshot.is_child_of(&parent.run, parent.incarnation, &parent.item) =>
-                {
-                    self.publish_first_again(workflow, run, &cached).await
+            Ok(created) => Ok(created.seen()),
+            Err(StartError::Backend(error)) if error.is_conflict() => {
+                let found = self.snapshots.load(run, Seen::default()).await?;
+                let cached = found.ok_or_else(|| not_found_yet(run))?;
+                if !cached.snapshot.is_child_of(&parent.run, parent.incarnation, &parent.item) {
+                    return Err(not_started(run, StartError::OtherInput(run.clone())));
                 }
-                _ => Err(not_started(run, StartError::OtherInput(run.clone()))),
-            },
+                self.publish_first_again(workflow, run, &cached).await?;
+                Ok(cached.seen())
+            }
             Err(error) => Err(not_started(run, error)),
         }
     }

@@ -1,6 +1,6 @@
 //! Which runs the sweep checks, and when.
 
-use jetway_state::{RunKey, Timestamp};
+use jetway_state::{RunKey, Seen, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The longest time between two checks of a run: it doubles each time up to this.
@@ -36,19 +36,21 @@ pub(super) struct PendingCheck {
     pub(super) ended: Option<Timestamp>,
     /// At another revision the run was written, and needs no check. `None`: it needs one at any revision.
     pub(super) revision: Option<u64>,
+    /// The record that the scan has found.
+    pub(super) seen: Seen,
     pub(super) due: Timestamp,
     pub(super) pause: Duration,
 }
 
 impl PendingCheck {
     /// A check of a run that ended before a moment.
-    pub(super) fn ended(before: Timestamp, due: Timestamp, pause: Duration) -> Self {
-        Self { ended: Some(before), revision: None, due, pause }
+    pub(super) fn ended(before: Timestamp, seen: Seen, due: Timestamp, pause: Duration) -> Self {
+        Self { ended: Some(before), revision: None, seen, due, pause }
     }
 
-    /// A check of a run that has not ended.
-    pub(super) fn live(revision: Option<u64>, now: Timestamp, pause: Duration) -> Self {
-        Self { ended: None, revision, due: now, pause }
+    /// A check of a run that has not ended. `only_stale`: it needs none if it is written meanwhile.
+    pub(super) fn live(seen: Seen, only_stale: bool, now: Timestamp, pause: Duration) -> Self {
+        Self { ended: None, revision: only_stale.then_some(seen.revision), seen, due: now, pause }
     }
 
     /// The same check, later: the pause doubles.
@@ -123,7 +125,7 @@ mod tests {
         let run = |workflow: &str, number: usize| {
             RunKey::new(WorkflowName::new(workflow).unwrap(), RunId::new(&format!("r{number}")).unwrap())
         };
-        let check = |due| PendingCheck::live(None, Timestamp(due), Duration::ZERO);
+        let check = |due| PendingCheck::live(Seen::default(), false, Timestamp(due), Duration::ZERO);
         let mut sweeper = Sweeper::default();
         for number in 0..MAX_RUNS * 2 {
             sweeper.add(run("a", number), check(20));

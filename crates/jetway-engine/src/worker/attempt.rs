@@ -46,7 +46,8 @@ impl TicketSession<'_> {
         let child = result.requested_child.map(|spec| {
             let (run, item, build) = (self.run.clone(), next.item.clone(), self.workflow.fingerprint());
             let incarnation = next.cached.snapshot.incarnation;
-            let parent = Parent { run, incarnation, item, node: node.clone(), build };
+            let seen = next.cached.seen();
+            let parent = Parent { run, incarnation, item, node: node.clone(), build, seen };
             NewChild::new(spec, parent, &next.cached.snapshot.trace, span)
         });
         let produced = match &child {
@@ -136,7 +137,7 @@ impl TicketSession<'_> {
         if worker.backend.done(run, WantedResult::Of(incarnation), RESULT_WAIT).await?.is_none() {
             return Ok(false);
         }
-        let latest = worker.snapshots.load(run).await?;
+        let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
         Ok(latest.is_none_or(|cached| !self.is_of_ticket(&cached) || cached.snapshot.status.is_terminal()))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     starts::NewChild,
 };
 use jetway_state::{
-    ItemId, RunKey,
+    ItemId, RunKey, Seen,
     run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor, pending_ticket},
 };
 
@@ -21,16 +21,18 @@ impl TicketSession<'_> {
         cached: CachedSnapshot,
         tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
-        child: NewChild,
+        mut child: NewChild,
     ) -> Result<NextAction, BackendError> {
         fail_point(FailPoint::ChildRecorded);
         let version = self.version(&cached);
+        child.parent.seen = cached.seen();
         // Retries here, since each redelivery of the ticket would count as another attempt.
-        self.retry(async || {
-            self.worker.dispatcher.carry_out(version, tickets.clone(), effects.clone()).await?;
-            self.worker.starter.start_child(&child).await
-        })
-        .await?;
+        let started = self
+            .retry(async || {
+                self.worker.dispatcher.carry_out(version, tickets.clone(), effects.clone()).await?;
+                self.worker.starter.start_child(&child).await
+            })
+            .await?;
         let report = AttemptReport {
             incarnation: cached.snapshot.incarnation,
             item: next.item.clone(),
@@ -39,7 +41,7 @@ impl TicketSession<'_> {
             number: next.attempt,
             timestamp: self.worker.clock.now(),
             span: None,
-            produced: EncodedOutcome::Started,
+            produced: EncodedOutcome::Started(started),
             context: None,
         };
         let committed = self.commit(report, &cached).await?;
@@ -50,7 +52,14 @@ impl TicketSession<'_> {
             self.worker.dispatcher.reapply_end_effects(self.version(&committed.cached)).await?;
             return Ok(NextAction::Ack);
         }
-        Ok(NextAction::Park(next.item, Some(child.run)))
+        let seen = self.child_seen(&next.item, started);
+        Ok(NextAction::Park(next.item, Some((child.run, seen))))
+    }
+
+    /// What is known of the child of an item, whose record was seen at its start: the ticket tells of its end.
+    pub(super) fn child_seen(&self, item: &ItemId, started: Seen) -> Seen {
+        let woken_by = self.delivery.ticket.woken_by.filter(|_| self.ticket_item() == item);
+        started.or_later(woken_by.unwrap_or_default())
     }
 
     /// Checks an item that is pending without a ticket, after the ack: its child may have ended, or its run may have been
@@ -58,27 +67,35 @@ impl TicketSession<'_> {
     pub(super) async fn check_parked(
         &self,
         item: &ItemId,
-        child: Option<&RunKey>,
+        child: Option<&(RunKey, Seen)>,
     ) -> Result<(), BackendError> {
         self.retry(|| self.publish_if_ready(item, child)).await
     }
 
-    async fn publish_if_ready(&self, item: &ItemId, child: Option<&RunKey>) -> Result<(), BackendError> {
+    async fn publish_if_ready(
+        &self,
+        item: &ItemId,
+        child: Option<&(RunKey, Seen)>,
+    ) -> Result<(), BackendError> {
         let Self { worker, run, .. } = self;
-        let Some((cached, build)) = worker.snapshots.read(run).await? else {
+        let Some((cached, build)) = worker.snapshots.read(run, self.delivery.ticket.seen()).await? else {
             return Ok(());
         };
         if cached.snapshot.status != Status::Running || !self.is_of_ticket(&cached) {
             return Ok(());
         }
-        if let Some(child) = child
-            && child_end(&worker.snapshots, child, &cached.snapshot, item).await?.is_none()
-        {
-            return Ok(());
-        }
         let version = RunVersion { run, build, cached: &cached };
         let wanted = pending_ticket(&cached.snapshot, item).into_iter().collect();
-        let tickets = worker.tickets.resolve(version, wanted).await?;
-        worker.tickets.publish_batch(version, tickets, 1).await
+        let Some((child, seen)) = child else {
+            let tickets = worker.tickets.resolve(version, wanted).await?;
+            return worker.tickets.publish_batch(version, tickets, 1).await;
+        };
+        let Some(end) = child_end(&worker.snapshots, child, *seen, &cached.snapshot, item).await? else {
+            return Ok(());
+        };
+        for ticket in worker.tickets.resolve(version, wanted).await? {
+            worker.tickets.publish_woken(version, ticket, end.seen).await?;
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,6 @@ use crate::{
 };
 use jetway_core::step::{Swap, Swapped, swap_until};
 use jetway_state::run::{Snapshot, count_attempt};
-use std::sync::Arc;
 
 impl TicketSession<'_> {
     /// The same attempt with its number, and with the snapshot that counts it. A worker may have been lost with this item,
@@ -40,7 +39,7 @@ impl Swap for Count<'_> {
     type Error = BackendError;
 
     async fn load(&mut self) -> Result<Self::State, BackendError> {
-        self.session.worker.snapshots.load(self.session.run).await
+        self.session.worker.snapshots.load(self.session.run, self.next.cached.seen()).await
     }
 
     async fn swap(&mut self, state: Self::State) -> Result<Swapped<Self::Output>, BackendError> {
@@ -60,7 +59,7 @@ impl Swap for Count<'_> {
         };
         match worker.snapshots.write(workflow.fingerprint(), &snapshot, Vec::new(), cached.revision).await {
             Ok(revision) => {
-                let cached = CachedSnapshot { snapshot: Arc::new(snapshot), revision };
+                let cached = worker.snapshots.found(snapshot, revision);
                 worker.snapshots.slot(run).keep(&cached);
                 Ok(Swapped::Done((number, cached)))
             }

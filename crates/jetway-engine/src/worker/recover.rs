@@ -26,7 +26,7 @@ impl TicketSession<'_> {
         if self.is_only_holder(worker.clock.now()) {
             return Ok(());
         }
-        let latest = worker.snapshots.load(run).await?;
+        let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
         let Some(cached) = latest.filter(|latest| self.is_of_ticket(latest)) else {
             return Ok(());
         };

@@ -13,7 +13,7 @@ use crate::{
 };
 use jetway_core::step::{AnyWorkflow, AttemptWithBase};
 use jetway_state::{
-    ItemId, RunKey,
+    ItemId, RunKey, Seen,
     run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor},
 };
 use std::{sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ pub(super) enum NextAction {
     Ack,
     /// Ack, although the item stays pending without a ticket: it waits for this child run, or its run is paused. It is
     /// checked again after the ack.
-    Park(ItemId, Option<RunKey>),
+    Park(ItemId, Option<(RunKey, Seen)>),
     Nak,
 }
 
@@ -99,7 +99,13 @@ impl<'a> TicketSession<'a> {
         jetway_state::hop!("TicketSession::run");
         let Delivery { ticket, delivered, .. } = self.delivery;
         let snapshots = &self.worker.snapshots;
-        let Some(cached) = self.retry(|| snapshots.at_least(self.run, ticket.revision)).await? else {
+        let loaded = self
+            .retry(async || match ticket.woken_by.is_some() {
+                true => snapshots.load(self.run, ticket.seen()).await,
+                false => snapshots.at_least(self.run, ticket.seen()).await,
+            })
+            .await?;
+        let Some(cached) = loaded else {
             // The run was deleted.
             return Ok(NextAction::Ack);
         };
@@ -137,7 +143,7 @@ impl<'a> TicketSession<'a> {
         let ready = match self.ready(&next).await {
             // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
-                return match self.worker.snapshots.newer(self.run, next.cached.revision).await? {
+                return match self.worker.snapshots.newer(self.run, next.cached.seen()).await? {
                     Some(cached) => Ok(NextAction::Attempt(PendingAttempt { cached, ..next })),
                     None => Err(error),
                 };
@@ -152,10 +158,14 @@ impl<'a> TicketSession<'a> {
         };
         // A child that is not known to be started does not count: the node runs again and names it.
         let child = match snapshot.started_child(&next.item) {
-            Some(child) => {
-                match self.retry(|| child_end(&self.worker.snapshots, child, snapshot, &next.item)).await? {
-                    None => return Ok(NextAction::Park(next.item.clone(), Some(child.clone()))),
-                    end => end,
+            Some((child, started)) => {
+                let seen = self.child_seen(&next.item, started);
+                match self
+                    .retry(|| child_end(&self.worker.snapshots, child, seen, snapshot, &next.item))
+                    .await?
+                {
+                    None => return Ok(NextAction::Park(next.item.clone(), Some((child.clone(), seen)))),
+                    Some(end) => Some(end.result),
                 }
             }
             None => None,
@@ -205,7 +215,10 @@ impl<'a> TicketSession<'a> {
         seen: &CachedSnapshot,
     ) -> Result<CommitResult, BackendError> {
         let attempt = Arc::new(AttemptWithBase { report, base: seen.snapshot.context.clone() });
-        self.retry(|| self.worker.committer.commit(self.workflow, self.run, Arc::clone(&attempt))).await
+        self.retry(|| {
+            self.worker.committer.commit(self.workflow, self.run, Arc::clone(&attempt), seen.seen())
+        })
+        .await
     }
 
     async fn after_commit(
@@ -272,7 +285,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::Next(_) => "next",
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::Hold => "hold",
-        EncodedOutcome::Await(_) | EncodedOutcome::Started => "awaits",
+        EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",
         EncodedOutcome::Handled(..) => "handled",
         EncodedOutcome::Failed(_) => "failed",
     }

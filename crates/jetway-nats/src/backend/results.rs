@@ -15,7 +15,7 @@ use jetway_engine::backend::{
     BackendError, BackendErrorKind, DeadLetter, Results, RunResult, SnapshotStore as _,
 };
 use jetway_state::{
-    Incarnation, RunKey,
+    Incarnation, RunKey, Seen,
     run::{ResultVersion, WantedResult},
 };
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Results for NatsBackend {
             let stored_version = version_of(&stored.headers);
             // The usual case, a repeated result, needs no read of the record.
             if stored_version.is_some_and(|stored| stored.incarnation == version.incarnation)
-                || !version.replaces(stored_version, self.recorded_incarnation(run).await?)
+                || !version.replaces(stored_version, self.recorded_incarnation(run, result.revision).await?)
             {
                 return Ok(());
             }
@@ -134,7 +134,7 @@ impl AwaitedResult<'_> {
         if let Some(incarnation) = incarnation
             && self.wanted.needs_record()
         {
-            let record = self.backend.recorded_incarnation(self.run).await?;
+            let record = self.backend.recorded_incarnation(self.run, 0).await?;
             self.wanted = self.wanted.given(incarnation, record);
         }
         Ok(self.wanted.accepts(incarnation).then_some(stored.payload))
@@ -157,9 +157,14 @@ impl NatsBackend {
         found.map_err(|failure| failure.cannot(format!("read the result of run {run}")))
     }
 
-    /// The incarnation of the current record of a run.
-    async fn recorded_incarnation(&self, run: &RunKey) -> Result<Option<Incarnation>, BackendError> {
-        let Some(stored) = self.load(run).await? else { return Ok(None) };
+    /// The incarnation of the current record of a run, which had this revision.
+    async fn recorded_incarnation(
+        &self,
+        run: &RunKey,
+        revision: u64,
+    ) -> Result<Option<Incarnation>, BackendError> {
+        let seen = Seen::new(revision, self.store_id());
+        let Some(stored) = self.load(run, seen).await? else { return Ok(None) };
         Ok(Some(stored.open()?.0.incarnation))
     }
 }

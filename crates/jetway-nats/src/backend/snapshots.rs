@@ -22,13 +22,13 @@ use jetway_engine::{
     backend::{BackendError, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, Stored},
     fail_point::{FailPoint, fail_point},
 };
-use jetway_state::{Incarnation, RunKey, Timestamp, run::ChunkRef};
+use jetway_state::{Incarnation, RunKey, Seen, StoreId, Timestamp, run::ChunkRef};
 use std::time::Duration;
 
 #[async_trait]
 impl SnapshotStore for NatsBackend {
-    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
-        let found = self.runs.latest(self.names.snapshot(run)).await;
+    async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
+        let found = self.runs.latest(&self.names.snapshot(run), seen).await;
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
         Ok(found.filter(|message| !is_removed(&message.headers)).map(|message| Stored {
             run: run.clone(),
@@ -60,6 +60,11 @@ impl SnapshotStore for NatsBackend {
             },
             written => written.map_err(error_of),
         }
+        .inspect(|revision| self.runs.facts().reached(*revision))
+    }
+
+    fn store_id(&self) -> StoreId {
+        self.runs.facts().store()
     }
 
     async fn read_chunk(

@@ -106,10 +106,10 @@ impl TicketQueue for NatsBackend {
         run: &RunKey,
         incarnation: Option<Incarnation>,
     ) -> Result<BTreeSet<ItemId>, BackendError> {
-        let filter = self.names.tickets_of_run(run, incarnation);
+        let filter = self.names.tickets_of_run(run);
         let found = api::subjects(&self.connection, &self.streams.tickets, &filter).await;
         let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
-        Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject)).collect())
+        Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject, incarnation)).collect())
     }
 }
 

@@ -14,8 +14,8 @@ pub(crate) struct TicketTokens<'a> {
     pub(crate) node: &'a str,
     pub(crate) run_id: &'a str,
     pub(crate) item: &'a str,
-    /// The short form.
-    pub(crate) incarnation: &'a str,
+    /// See [`Ticket::activation`].
+    pub(crate) activation: &'a str,
 }
 
 impl TicketTokens<'_> {
@@ -25,7 +25,7 @@ impl TicketTokens<'_> {
             && self.node == ticket.node
             && self.run_id == ticket.run_id.as_str()
             && self.item == ticket.item.as_str()
-            && self.incarnation == ticket.incarnation.short()
+            && self.activation == ticket.activation()
     }
 }
 
@@ -102,9 +102,9 @@ impl Names {
     /// `Refused` if the node's name cannot be part of a subject.
     pub(crate) fn ticket(&self, ticket: &Ticket) -> Result<String, BackendError> {
         let node = subject_token("the node name", &ticket.node)?;
-        let incarnation = ticket.incarnation.short();
+        let activation = ticket.activation();
         let Ticket { workflow, run_id, item, .. } = ticket;
-        let tokens = [workflow.as_str(), node, run_id.as_str(), item.as_str(), incarnation.as_str()];
+        let tokens = [workflow.as_str(), node, run_id.as_str(), item.as_str(), activation.as_str()];
         Ok(self.subject("work", &tokens))
     }
 
@@ -113,20 +113,21 @@ impl Names {
         self.subject("work", &[workflow.as_str(), ">"])
     }
 
-    /// The tickets of a run: of one incarnation, or of all.
-    pub(crate) fn tickets_of_run(&self, run: &RunKey, incarnation: Option<Incarnation>) -> String {
-        let incarnation = incarnation.map_or_else(|| "*".to_owned(), |incarnation| incarnation.short());
-        self.subject("work", &[run.workflow.as_str(), "*", run.run_id.as_str(), "*", &incarnation])
+    /// The tickets of a run, of all incarnations.
+    pub(crate) fn tickets_of_run(&self, run: &RunKey) -> String {
+        self.subject("work", &[run.workflow.as_str(), "*", run.run_id.as_str(), "*", "*"])
     }
 
     pub(crate) fn ticket_tokens<'a>(&self, subject: &'a str) -> Option<TicketTokens<'a>> {
-        let [workflow, node, run_id, item, incarnation] = self.tokens("work", subject)?;
-        Some(TicketTokens { workflow, node, run_id, item, incarnation })
+        let [workflow, node, run_id, item, activation] = self.tokens("work", subject)?;
+        Some(TicketTokens { workflow, node, run_id, item, activation })
     }
 
-    /// The item of a ticket's subject.
-    pub(crate) fn item_of_ticket(&self, subject: &str) -> Option<ItemId> {
-        ItemId::new(self.ticket_tokens(subject)?.item).ok()
+    /// The item of a ticket's subject, if the ticket is of this incarnation.
+    pub(crate) fn item_of_ticket(&self, subject: &str, incarnation: Option<Incarnation>) -> Option<ItemId> {
+        let TicketTokens { item, activation, .. } = self.ticket_tokens(subject)?;
+        let is_of = |incarnation: Incarnation| activation.starts_with(&incarnation.short());
+        incarnation.is_none_or(is_of).then(|| ItemId::new(item).ok())?
     }
 
     /// The key of a snapshot.
@@ -310,7 +311,7 @@ fn sanitized(token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jetway_state::{CommitId, Namespace, Timestamp, trace::TraceHeaders};
+    use jetway_state::{CommitId, Namespace, Seen, StoreId, Timestamp, trace::TraceHeaders};
 
     fn names() -> Names {
         Names::new(Namespace::new("ns").unwrap())
@@ -328,6 +329,8 @@ mod tests {
             node: node.to_owned(),
             item: ItemId::branch(&ItemId::start(), 3),
             revision: 1,
+            store: StoreId::default(),
+            woken_by: None,
             attempt: 1,
             at: Timestamp(0),
             trace: TraceHeaders::default(),
@@ -341,7 +344,14 @@ mod tests {
         let tokens = names().ticket_tokens(&subject).unwrap();
         assert!(tokens.match_ticket(&ticket("charge")));
         assert!(!tokens.match_ticket(&ticket("other")));
-        assert_eq!(names().item_of_ticket(&subject), Some(ticket("charge").item));
+        assert_eq!(names().item_of_ticket(&subject, None), Some(ticket("charge").item));
+        assert_eq!(names().item_of_ticket(&subject, Some(Incarnation::from_random(1 << 79))), None);
+        // The ticket that wakes a waiting item is another one.
+        let woken = Ticket { woken_by: Some(Seen::new(500, StoreId(1))), ..ticket("charge") };
+        let subject = names().ticket(&woken).unwrap();
+        assert_eq!(subject, "jetway.ns.work.pay.charge.order-1.start-3.00000000-1f4");
+        assert!(names().ticket_tokens(&subject).unwrap().match_ticket(&woken));
+        assert_eq!(names().item_of_ticket(&subject, Some(Incarnation::default())), Some(woken.item));
         for foreign in [
             "jetway.ns2.work.a.b.c.d.e",
             "jetway.ns.work.a.b.c.d",

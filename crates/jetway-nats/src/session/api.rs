@@ -18,6 +18,9 @@ use std::{collections::HashMap, time::Instant};
 pub(crate) struct StreamInfo {
     pub(crate) config: stream::Config,
     pub(crate) state: StreamState,
+    /// When it was made, in RFC 3339.
+    #[serde(default)]
+    pub(crate) created: String,
     /// How many subjects match the filter. The state lists one page of them.
     #[serde(default)]
     total: usize,
@@ -28,6 +31,9 @@ pub(crate) struct StreamInfo {
 /// The state of a stream.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StreamState {
+    /// The sequence of the latest message, also if it was removed since.
+    #[serde(default)]
+    pub(crate) last_seq: u64,
     /// When the latest message was written, in RFC 3339.
     pub(crate) last_ts: String,
     #[serde(default)]
@@ -144,6 +150,15 @@ pub(crate) async fn update_stream(
     config: &stream::Config,
 ) -> Result<StreamInfo, Failure> {
     request(connection, format!("STREAM.UPDATE.{}", config.name), config).await
+}
+
+/// The state of a stream, with the number of messages of one subject: one answer of one server.
+pub(crate) async fn subject_state(
+    connection: &Connection,
+    stream: &str,
+    subject: &str,
+) -> Result<StreamInfo, Failure> {
+    stamped(connection, format!("STREAM.INFO.{stream}"), &json!({ "subjects_filter": subject })).await
 }
 
 /// The subjects of a stream that match `filter`, with their numbers of messages. If there are none, this is one request.

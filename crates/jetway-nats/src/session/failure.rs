@@ -19,6 +19,19 @@ pub(crate) enum Failure {
     /// There was no reply, or it cannot be read.
     #[error("{0}")]
     NoAnswer(String),
+    /// A server answered that is behind the others.
+    #[error(
+        "the server that answers for stream {stream} has only sequences up to {latest}, and {seen} was written: it may have \
+         been cut off, and not know yet that another one leads"
+    )]
+    TooOld {
+        /// The stream.
+        stream: String,
+        /// The highest sequence that the server has.
+        latest: u64,
+        /// A sequence that is known to be written.
+        seen: u64,
+    },
 }
 
 impl Failure {
@@ -26,7 +39,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(error) => Some(error.error_code()),
-            Self::NoResponders | Self::NoAnswer(_) => None,
+            Self::NoResponders | Self::NoAnswer(_) | Self::TooOld { .. } => None,
         }
     }
 
@@ -43,6 +56,7 @@ impl Failure {
         let kind = match &self {
             Self::Refused(error) => kind_of(error),
             Self::NoResponders | Self::NoAnswer(_) => BackendErrorKind::Unavailable,
+            Self::TooOld { .. } => BackendErrorKind::Behind,
         };
         BackendError::new(kind, format!("cannot {action}")).caused_by(self)
     }

@@ -1,21 +1,25 @@
 //! Reads of single messages: from the leader of the stream, or from any replica where that is safe.
 
-use super::{Connection, Failure, api, closed_during_setup, direct};
+use super::{Connection, Failure, StreamFacts, api, closed_during_setup, direct};
 use async_nats::jetstream::{message::StreamMessage, stream};
 use jetway_engine::backend::BackendError;
+use jetway_state::{Belief, Seen};
 use std::sync::Arc;
 
 /// Reads messages of one stream.
 ///
 /// A replica that is not the leader may lack what was acknowledged a moment ago. So a read that a decision rests on goes
-/// to the leader. If the stream is known to have one replica, that replica is the leader, and a direct read costs the
-/// server less.
+/// to the leader. If the stream has one replica, that replica is the leader, and a direct read costs the server less.
+///
+/// No server is believed to be the leader for what it says alone. One that was stopped for a while answers as if it still
+/// was, and the number of replicas may have changed since it was read. So an answer that is older than what the reader
+/// knows, or that there is nothing, is judged by the state of the stream that the server itself gives.
 #[derive(Debug)]
 pub(crate) struct StreamReader {
     connection: Arc<Connection>,
     stream: String,
     direct_stream: stream::Stream<()>,
-    one_replica: bool,
+    facts: Arc<StreamFacts>,
 }
 
 impl StreamReader {
@@ -24,30 +28,45 @@ impl StreamReader {
     pub(crate) async fn new(
         connection: Arc<Connection>,
         stream: String,
-        one_replica: bool,
+        facts: Arc<StreamFacts>,
     ) -> Result<Self, BackendError> {
         let direct_stream = connection.jetstream.get_stream_no_info(&stream).await;
         let direct_stream = direct_stream.map_err(closed_during_setup)?;
-        Ok(Self { connection, stream, direct_stream, one_replica })
+        Ok(Self { connection, stream, direct_stream, facts })
+    }
+
+    /// What is known of the stream.
+    pub(crate) fn facts(&self) -> &StreamFacts {
+        &self.facts
     }
 
     /// The latest message of a subject, including every write that was acknowledged before.
-    pub(crate) async fn latest(&self, subject: String) -> Result<Option<StreamMessage>, Failure> {
-        match self.one_replica {
-            true => direct::latest(&self.direct_stream, subject).await,
-            false => api::latest(&self.connection, &self.stream, &subject).await,
+    ///
+    /// # Errors
+    /// `TooOld` if every answer is older than what was seen.
+    pub(crate) async fn latest(&self, subject: &str, seen: Seen) -> Result<Option<StreamMessage>, Failure> {
+        let is_met = |found: &StreamMessage| seen.is_met_by(found.sequence);
+        if self.facts.one_replica()
+            && let Some(found) = direct::latest(&self.direct_stream, subject.to_owned()).await?.filter(is_met)
+        {
+            return Ok(Some(self.noted(found)));
+        }
+        match api::latest(&self.connection, &self.stream, subject).await?.filter(is_met) {
+            Some(found) => Ok(Some(self.noted(found))),
+            None if seen == Seen::default() && self.facts.one_replica() => Ok(None),
+            None => self.judged(subject, seen).await,
         }
     }
 
     /// The message of a subject that is written once and never changes. Any replica that has it may answer; if one does
     /// not have it, the leader decides.
-    pub(crate) async fn immutable(&self, subject: String) -> Result<Option<StreamMessage>, Failure> {
-        if self.one_replica {
-            return direct::latest(&self.direct_stream, subject).await;
-        }
-        match direct::latest(&self.direct_stream, subject.clone()).await? {
-            Some(message) => Ok(Some(message)),
-            None => api::latest(&self.connection, &self.stream, &subject).await,
+    ///
+    /// # Errors
+    /// `TooOld` if the one that does not have it lacks other messages that were seen.
+    pub(crate) async fn immutable(&self, subject: &str) -> Result<Option<StreamMessage>, Failure> {
+        match direct::latest(&self.direct_stream, subject.to_owned()).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.judged(subject, Seen::default()).await,
         }
     }
 
@@ -58,5 +77,43 @@ impl StreamReader {
         sequence: u64,
     ) -> Result<Option<StreamMessage>, Failure> {
         direct::first_from(&self.direct_stream, subject, sequence).await
+    }
+
+    /// The answer of the leader, if the state of its stream proves that it has what was seen.
+    async fn judged(&self, subject: &str, seen: Seen) -> Result<Option<StreamMessage>, Failure> {
+        let read = || api::latest(&self.connection, &self.stream, subject);
+        if !self.facts.is_inspected() {
+            return read().await;
+        }
+        let known = self.facts.highest();
+        let state = api::subject_state(&self.connection, &self.stream, subject).await?;
+        let before = self.facts.store();
+        self.facts.learn(&state);
+        let store = self.facts.store();
+        let latest = state.state.last_seq;
+        let is_old = seen.judge(latest, store) == Belief::TooOld || (latest < known && store == before);
+        // What the only replica lost with its server is lost.
+        if is_old && !self.facts.one_replica() {
+            return Err(Failure::TooOld {
+                stream: self.stream.clone(),
+                latest,
+                seen: seen.revision.max(known),
+            });
+        }
+        if state.state.subjects.is_none_or(|subjects| subjects.is_empty()) {
+            return Ok(None);
+        }
+        // The stream was restored from a copy, or is another one: older than what was seen, and all that there is.
+        let found = read().await?;
+        found.map(|found| Some(self.noted(found))).ok_or_else(|| Failure::TooOld {
+            stream: self.stream.clone(),
+            latest,
+            seen: seen.revision,
+        })
+    }
+
+    fn noted(&self, found: StreamMessage) -> StreamMessage {
+        self.facts.reached(found.sequence);
+        found
     }
 }

@@ -1,8 +1,9 @@
-//! Asks the server for its time: after each reconnect, and when nothing else has asked for a while.
+//! Asks the server for its time, and for what may have changed of a stream: after each reconnect, and when nothing else has
+//! asked for a while.
 //!
 //! Requests of the sweep tell the time too. So a host at work, or one that sweeps, sends no message for this.
 
-use super::{Backoff, Connection, api};
+use super::{Backoff, Connection, StreamFacts, api};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -14,8 +15,13 @@ const ASK_EVERY: Duration = Duration::from_secs(60);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
-/// Starts the task, which asks for the state of `stream`. It ends with the handle.
-pub(crate) fn keep_time(connection: Arc<Connection>, stream: String) -> AbortOnDropHandle<()> {
+/// Starts the task, which asks for the state of `stream` and so learns the facts of the stream again. It ends with the
+/// handle.
+pub(crate) fn keep_time(
+    connection: Arc<Connection>,
+    stream: String,
+    facts: Arc<StreamFacts>,
+) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut state = connection.state.clone();
         let mut connects = state.borrow_and_update().connects;
@@ -40,7 +46,8 @@ pub(crate) fn keep_time(connection: Arc<Connection>, stream: String) -> AbortOnD
                 continue;
             }
             wait = match api::stream_info(&connection, &stream).await {
-                Ok(_info) => {
+                Ok(info) => {
+                    facts.learn(&info);
                     backoff.reset();
                     remaining(&connection)
                 }

@@ -11,7 +11,7 @@ use crate::{
 use async_nats::{HeaderMap, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use jetway_state::CommitId;
+use jetway_state::{CommitId, Seen};
 use std::{
     collections::HashSet,
     sync::{
@@ -217,7 +217,7 @@ impl Bucket {
     }
 
     async fn latest(&self, key: &str) -> Result<Option<StreamMessage>, BackendError> {
-        let found = self.reader.latest(key.to_owned()).await;
+        let found = self.reader.latest(key, Seen::default()).await;
         let found = found.map_err(|failure| failure.cannot(format!("read {key}")))?;
         Ok(found.filter(|message| message.headers.get(KV_OPERATION).is_none()))
     }

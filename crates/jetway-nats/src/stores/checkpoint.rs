@@ -55,7 +55,7 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for NatsCheckpointStore<C,
 
 fn failed(error: &BackendError) -> CheckpointError {
     match error.kind() {
-        BackendErrorKind::Unavailable | BackendErrorKind::NoRoom => {
+        BackendErrorKind::Unavailable | BackendErrorKind::Behind | BackendErrorKind::NoRoom => {
             CheckpointError::Io(io::Error::other(error.clone()))
         }
         _ => CheckpointError::Store(error.to_string()),

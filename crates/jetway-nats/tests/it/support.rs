@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jetway_engine::backend::{RunResult, SnapshotStore, SnapshotWrite, Ticket};
 use jetway_nats::{NatsBackend, NatsConfig};
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, WorkflowName, run::Status,
+    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, Seen, WorkflowName, run::Status,
     trace::TraceHeaders,
 };
 use jetway_testing::{NatsServer, shared_server, unique_namespace};
@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Long enough for a loaded machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A configuration for the shared server, in a namespace of its own.
 pub(crate) async fn config(label: &str) -> NatsConfig {
@@ -80,7 +80,7 @@ pub(crate) fn result(run: &RunKey, json: &str) -> RunResult {
 
 /// The text and the revision of a run.
 pub(crate) async fn loaded(backend: &NatsBackend, run: &RunKey) -> Option<(String, u64)> {
-    let stored = backend.load(run).await.unwrap()?;
+    let stored = backend.load(run, Seen::default()).await.unwrap()?;
     Some((String::from_utf8(stored.bytes.to_vec()).unwrap(), stored.revision))
 }
 
@@ -94,6 +94,8 @@ pub(crate) fn ticket(run: &RunKey, item: &str) -> Ticket {
         node: "charge".to_owned(),
         item: ItemId::new(item).unwrap(),
         revision: 1,
+        store: jetway_state::StoreId::default(),
+        woken_by: None,
         attempt: 1,
         at: jetway_core::clock::now(),
         trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: Some("vendor=x".to_owned()) },

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway_engine::backend::{BackendError, Delivery, Hosts as _, SnapshotStore as _, Ticket, TicketQueue};
 use jetway_nats::{Grouping, NatsBackend, NatsConfig};
-use jetway_state::Timestamp;
+use jetway_state::{Seen, Timestamp};
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -234,7 +234,7 @@ async fn messages_of_a_dropped_stream_are_given_back() {
             let backend = Arc::clone(&backend);
             AbortOnDropHandle::new(tokio::spawn(async move {
                 loop {
-                    backend.load(&run("nobody")).await.unwrap();
+                    backend.load(&run("nobody"), Seen::default()).await.unwrap();
                 }
             }))
         })

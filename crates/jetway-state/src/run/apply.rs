@@ -38,7 +38,7 @@ pub fn apply(
             let child = child.clone();
             return awaits(snapshot, attempt, child, commit);
         }
-        EncodedOutcome::Started => return started(snapshot, &attempt, commit),
+        EncodedOutcome::Started(child) => return started(snapshot, &attempt, *child, commit),
         _ => {}
     }
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
@@ -54,7 +54,7 @@ pub fn apply(
     match attempt.produced {
         EncodedOutcome::Next(emitted) => step.next(emitted),
         EncodedOutcome::NextAll(emitted) => step.next_all(emitted),
-        EncodedOutcome::Hold | EncodedOutcome::Await(_) | EncodedOutcome::Started => step.end_branch(),
+        EncodedOutcome::Hold | EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => step.end_branch(),
         EncodedOutcome::Handled(error, emitted) => {
             step.snapshot.handled_failures.record(error);
             step.next(emitted);

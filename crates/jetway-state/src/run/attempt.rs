@@ -1,7 +1,7 @@
 //! The report of an attempt at a work item, encoded.
 
 use super::snapshot::RunError;
-use crate::{Incarnation, ItemId, RunKey, Timestamp};
+use crate::{Incarnation, ItemId, RunKey, Seen, Timestamp};
 use bytes::Bytes;
 
 /// The report of a worker on one attempt at a work item.
@@ -38,8 +38,8 @@ pub enum EncodedOutcome {
     Hold,
     /// Not yet known: the item waits for this child run.
     Await(RunKey),
-    /// Not yet known: the child run that the item waits for is started.
-    Started,
+    /// Not yet known: the child run that the item waits for is started, and this is its record.
+    Started(Seen),
     /// The node failed, and its `on_failure` edge handles the error.
     Handled(RunError, EncodedEmission),
     /// The node failed.

@@ -7,7 +7,7 @@ use super::{
 use crate::{CommitId, Incarnation, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The parts of the first snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,6 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         trace,
         input_digest,
         children: BTreeMap::new(),
-        unstarted: BTreeSet::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,

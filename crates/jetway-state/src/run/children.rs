@@ -12,9 +12,9 @@ mod tests;
 use super::{
     attempt::AttemptReport,
     effect::{Applied, Effect},
-    snapshot::Snapshot,
+    snapshot::{Child, Snapshot},
 };
-use crate::{CommitId, Incarnation, ItemId, RunKey};
+use crate::{CommitId, Incarnation, ItemId, RunKey, Seen};
 
 /// The item stays pending and waits for `child`, which has to be started. `None` if the item is not pending any more.
 pub(super) fn awaits(
@@ -27,10 +27,9 @@ pub(super) fn awaits(
         return None;
     }
     let mut effects = Vec::new();
-    if snapshot.children.get(&attempt.item) != Some(&child) {
+    if snapshot.children.get(&attempt.item).is_none_or(|known| known.run != child) {
         effects.extend(detach_child(&mut snapshot, &attempt.item).map(Effect::PreventChild));
-        snapshot.unstarted.insert(attempt.item.clone());
-        snapshot.children.insert(attempt.item, child);
+        snapshot.children.insert(attempt.item, Child { run: child, started: None });
     }
     snapshot.commit = commit;
     snapshot.updated_at = attempt.timestamp;
@@ -38,10 +37,14 @@ pub(super) fn awaits(
 }
 
 /// The child of the item is started. `None` if that is recorded already, or if the item does not wait for it any more.
-pub(super) fn started(mut snapshot: Snapshot, attempt: &AttemptReport, commit: CommitId) -> Option<Applied> {
-    if !snapshot.unstarted.remove(&attempt.item) {
-        return None;
-    }
+pub(super) fn started(
+    mut snapshot: Snapshot,
+    attempt: &AttemptReport,
+    seen: Seen,
+    commit: CommitId,
+) -> Option<Applied> {
+    let child = snapshot.children.get_mut(&attempt.item).filter(|child| child.started.is_none())?;
+    child.started = Some(seen);
     snapshot.commit = commit;
     snapshot.updated_at = attempt.timestamp;
     Some(Applied { snapshot, tickets: Vec::new(), effects: Vec::new() })
@@ -51,13 +54,14 @@ pub(super) fn started(mut snapshot: Snapshot, attempt: &AttemptReport, commit: C
 /// ended, since the item still waited for it.
 pub(super) fn detach_child(snapshot: &mut Snapshot, item: &ItemId) -> Option<RunKey> {
     let child = snapshot.children.remove(item)?;
-    snapshot.unstarted.remove(item).then_some(child)
+    child.started.is_none().then_some(child.run)
 }
 
 impl Snapshot {
-    /// The child run that an item waits for, if it is known to be started.
-    pub fn started_child(&self, item: &ItemId) -> Option<&RunKey> {
-        self.children.get(item).filter(|_| !self.unstarted.contains(item))
+    /// The child run that an item waits for, and its record at its start, if it is known to be started.
+    pub fn started_child(&self, item: &ItemId) -> Option<(&RunKey, Seen)> {
+        let child = self.children.get(item)?;
+        Some((&child.run, child.started?))
     }
 
     /// Whether there are pending items, and all of them wait for child runs.

@@ -4,7 +4,7 @@ use super::{
     chunk::ChunkRef,
     snapshot::{Parent, Snapshot},
 };
-use crate::{ItemId, RunKey};
+use crate::{ItemId, RunKey, Seen};
 
 /// The record of a run after a decision, and what to do once the record is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub enum Effect {
     PublishResult,
     /// Publish a ticket for the item of another run that waits for this run: it has ended.
     WakeParent(Parent),
-    /// Cancel a child run that no item waits for any more.
-    CancelChild(RunKey),
+    /// Cancel a child run that no item waits for any more. Its record at its start is known.
+    CancelChild(RunKey, Seen),
     /// Cancel a child run that may not have been started: it must not start any more.
     PreventChild(RunKey),
     /// Delete chunks that nothing refers to any more.

@@ -22,9 +22,9 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
 /// The result comes after the effects on other runs: a run whose result is stored has carried them out. Chunks that are left
 /// over are collected.
 pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
-    let children = snapshot.children.iter().map(|(item, child)| match snapshot.unstarted.contains(item) {
-        true => Effect::PreventChild(child.clone()),
-        false => Effect::CancelChild(child.clone()),
+    let children = snapshot.children.values().map(|child| match child.started {
+        None => Effect::PreventChild(child.run.clone()),
+        Some(seen) => Effect::CancelChild(child.run.clone(), seen),
     });
     let parent = snapshot.parent.clone().map(Effect::WakeParent);
     let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);

@@ -4,10 +4,10 @@ use super::{
     chunk::ChunkRef,
     fan_out::{Arrivals, Branch, FanOut},
 };
-use crate::{CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName};
+use crate::{CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The durable record of a run. Its pending items are the outbox: each of them has a ticket, or gets one again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +56,7 @@ pub struct Snapshot {
     /// The items that wait for child runs. In a run that has ended: those that waited at its end, whose children have to be
     /// cancelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub children: BTreeMap<ItemId, RunKey>,
-    /// Those of these items whose child is not known to be started.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub unstarted: BTreeSet<ItemId>,
+    pub children: BTreeMap<ItemId, Child>,
     /// The numbers of the latest attempts at items that had more than one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempts: BTreeMap<ItemId, u32>,
@@ -259,6 +256,16 @@ impl HandledFailures {
     }
 }
 
+/// A run that an item waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Child {
+    /// The run.
+    pub run: RunKey,
+    /// Its record at its start; `None` if it is not known to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Seen>,
+}
+
 /// The item of another run that waits for the end of this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
@@ -272,6 +279,9 @@ pub struct Parent {
     pub node: String,
     /// The build that started this run.
     pub build: Fingerprint,
+    /// The record of the other run that names this one.
+    #[serde(default)]
+    pub seen: Seen,
 }
 
 /// The trace of a run. The ids are fixed at the start, so that the spans of steps are children of the span of the run, which

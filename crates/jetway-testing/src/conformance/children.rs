@@ -7,8 +7,8 @@ use jetway_engine::{
     backend::{RunsQuery, SnapshotWrite},
 };
 use jetway_state::{
-    ItemId, RunKey, WorkflowName, codec,
-    run::{Snapshot, Status},
+    ItemId, RunKey, Seen, WorkflowName, codec,
+    run::{Child, Snapshot, Status},
 };
 
 /// The runs of the children's workflow.
@@ -78,11 +78,11 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: Backe
     let host = TestHost::idle(&tested, &Probe::open());
     let run = host.start("family", "r", &vec![1_u64]).await;
     // As whoever recorded a child and was lost before starting it has left the record.
-    let stored = tested.backend.load(&run).await.expect("it can be read").expect("the run is there");
+    let stored =
+        tested.backend.load(&run, Seen::default()).await.expect("it can be read").expect("the run is there");
     let (mut snapshot, build) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").expect("it opens");
     let child = key("offspring", "of-r");
-    snapshot.children.insert(ItemId::start(), child.clone());
-    snapshot.unstarted.insert(ItemId::start());
+    snapshot.children.insert(ItemId::start(), Child { run: child.clone(), started: None });
     let write = SnapshotWrite {
         run: run.clone(),
         incarnation: snapshot.incarnation,

@@ -10,14 +10,15 @@ use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::{Engine, StartError, backend::Api};
 use jetway_state::{
-    codec,
+    Seen, codec,
     run::{Snapshot, Status},
 };
 use serde_json::json;
 use std::sync::Arc;
 
 async fn snapshot(host: &TestHost, run: &jetway_state::RunKey) -> Snapshot {
-    let stored = host.engine.backend().load(run).await.expect("it can be read").expect("it is there");
+    let stored =
+        host.engine.backend().load(run, Seen::default()).await.expect("it can be read").expect("it is there");
     codec::open(&stored.bytes, "a snapshot").expect("it opens").0
 }
 
@@ -134,7 +135,7 @@ pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(tested: 
     tested.backend.publish_start(&request("chain3", "shape", &"text")).await.expect("it is published");
     tested.backend.publish_start(&request("chain3", "good", &1)).await.expect("it is published");
     assert_eq!(host.output::<u64>(&key("chain3", "good")).await, 4);
-    let shape = tested.backend.load(&key("chain3", "shape")).await.expect("it can be read");
+    let shape = tested.backend.load(&key("chain3", "shape"), Seen::default()).await.expect("it can be read");
     assert_eq!(shape, None, "a refused start left something behind");
 }
 

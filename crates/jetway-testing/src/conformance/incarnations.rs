@@ -12,14 +12,15 @@ use jetway_engine::{
     backend::{RunsQuery, SnapshotWrite},
 };
 use jetway_state::{
-    CommitId, Incarnation, RunKey, WorkflowName, codec,
+    CommitId, Incarnation, RunKey, Seen, WorkflowName, codec,
     run::{Chunk, ChunkRef, Snapshot, Status},
 };
 use tokio_util::sync::CancellationToken;
 
 /// The first record of a run, with the build that wrote it.
 async fn first_record(tested: &BackendUnderTest, run: &RunKey) -> Snapshot {
-    let stored = tested.backend.load(run).await.expect("it can be read").expect("the run is there");
+    let stored =
+        tested.backend.load(run, Seen::default()).await.expect("it can be read").expect("the run is there");
     stored.open().expect("it opens").0
 }
 
@@ -27,7 +28,8 @@ async fn first_record(tested: &BackendUnderTest, run: &RunKey) -> Snapshot {
 /// expired. The new run has no ticket.
 async fn start_again(tested: &BackendUnderTest, first: &Snapshot) -> Incarnation {
     let run = first.key();
-    let stored = tested.backend.load(&run).await.expect("it can be read").expect("the run is there");
+    let stored =
+        tested.backend.load(&run, Seen::default()).await.expect("it can be read").expect("the run is there");
     let (_, build) = stored.open().expect("it opens");
     let (incarnation, commit) = (Incarnation::from_random(77), CommitId { writer: 77, number: 1 });
     let snapshot = Snapshot { incarnation, commit, ..first.clone() };
@@ -116,7 +118,14 @@ pub(super) async fn h3_chunks_of_an_earlier_run_are_dropped_alone(tested: Backen
     for (expected, incarnation, number) in [(0, first, 1), (1, second, 2)] {
         let expected = match expected {
             0 => 0,
-            _ => backend.load(&run).await.expect("it can be read").expect("it is there").revision,
+            _ => {
+                backend
+                    .load(&run, Seen::default())
+                    .await
+                    .expect("it can be read")
+                    .expect("it is there")
+                    .revision
+            }
         };
         let write =
             SnapshotWrite { incarnation, chunks: vec![chunk(number)], ..write(&run, expected, 1, b"x") };

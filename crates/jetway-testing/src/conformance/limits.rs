@@ -4,6 +4,7 @@ use super::{
     BackendUnderTest, TestHost,
     workflows::{Ends, FanInput, FanOutput, Probe},
 };
+use jetway_state::Seen;
 use serde_json::json;
 
 pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(tested: BackendUnderTest) {
@@ -13,7 +14,8 @@ pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(tested: BackendUn
     let input = FanInput { branches: 3000, bytes: 500, ..FanInput::default() };
     let run = host.start("fan", "r", &input).await;
     probe.arrived().await;
-    let stored = tested.backend.load(&run).await.expect("it can be read").expect("it is there");
+    let stored =
+        tested.backend.load(&run, Seen::default()).await.expect("it can be read").expect("it is there");
     assert!(stored.bytes.len() < 64 * 1024, "the snapshot takes {} bytes", stored.bytes.len());
     probe.let_through(100_000);
     let output: FanOutput = host.output(&run).await;

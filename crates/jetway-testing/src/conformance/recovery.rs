@@ -13,7 +13,7 @@ use jetway_engine::{
     backend::{Api, BackendError, Delivery, Lease, RunsQuery, Ticket},
 };
 use jetway_state::{
-    Fingerprint, ItemId, RunKey,
+    Fingerprint, ItemId, RunKey, StoreId,
     run::{Snapshot, Status, WantedResult},
     trace::TraceHeaders,
 };
@@ -82,6 +82,8 @@ pub(super) async fn p4_forged_tickets_do_nothing(tested: BackendUnderTest) {
             node: "three".to_owned(),
             item: ItemId::new(item).expect("a good id"),
             revision,
+            store: StoreId::default(),
+            woken_by: None,
             attempt: 9,
             at: jetway_core::clock::now(),
             trace: TraceHeaders::default(),

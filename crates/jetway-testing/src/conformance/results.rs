@@ -8,7 +8,7 @@ use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::backend::{HostInfo, RunResult, SnapshotWrite};
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, RunKey, Timestamp, codec,
+    CommitId, Fingerprint, Incarnation, RunKey, Seen, Timestamp, codec,
     run::{Begin, RunInput, Trace, WantedResult, begin},
 };
 use std::time::Duration;
@@ -30,8 +30,12 @@ async fn publish(tested: &BackendUnderTest, result: RunResult) {
 
 /// Writes a record of this incarnation over the current one. Returns its revision.
 async fn record(tested: &BackendUnderTest, run: &RunKey, incarnation: Incarnation) -> u64 {
-    let expected =
-        tested.backend.load(run).await.expect("it can be read").map_or(0, |stored| stored.revision);
+    let expected = tested
+        .backend
+        .load(run, Seen::default())
+        .await
+        .expect("it can be read")
+        .map_or(0, |stored| stored.revision);
     let input = RunInput { node: "n".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId { writer: 7, number: expected }, Timestamp(1), Trace::default());
     let (snapshot, _) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });

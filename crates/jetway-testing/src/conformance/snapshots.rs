@@ -5,7 +5,7 @@ use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::backend::{Backend, BackendErrorKind, RunsQuery, SnapshotWrite, StaleRun};
 use jetway_state::{
-    CommitId, Incarnation, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Incarnation, RunId, RunKey, Seen, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
 use std::{sync::Arc, time::Duration};
@@ -28,13 +28,13 @@ pub(super) fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u
 }
 
 async fn stored(backend: &Arc<dyn Backend>, run: &RunKey) -> (Bytes, u64) {
-    let stored = backend.load(run).await.expect("it can be read").expect("it is there");
+    let stored = backend.load(run, Seen::default()).await.expect("it can be read").expect("it is there");
     (stored.bytes, stored.revision)
 }
 
 pub(super) async fn a_snapshot_is_read_as_it_was_written(tested: BackendUnderTest) {
     let (backend, run) = (&tested.backend, key("w", "r"));
-    assert_eq!(backend.load(&run).await.expect("it can be read"), None);
+    assert_eq!(backend.load(&run, Seen::default()).await.expect("it can be read"), None);
     let first = backend.commit(write(&run, 0, 1, b"one")).await.expect("it is written");
     assert_eq!(stored(backend, &run).await, (Bytes::from_static(b"one"), first));
     let second = backend.commit(write(&run, first, 2, b"two")).await.expect("it is written");
@@ -165,7 +165,11 @@ pub(super) async fn runs_that_ended_are_found(tested: BackendUnderTest) {
     backend.commit(write(&run, 0, 1, b"x")).await.expect("it is written");
     assert_eq!(backend.ended_since(Timestamp(0)).await.expect("it can be asked"), []);
     for (status, key) in [(Status::Failed, &ended), (Status::Completed, &run)] {
-        let expected = backend.load(key).await.expect("it can be read").map_or(0, |stored| stored.revision);
+        let expected = backend
+            .load(key, Seen::default())
+            .await
+            .expect("it can be read")
+            .map_or(0, |stored| stored.revision);
         let write = SnapshotWrite { status, ..write(key, expected, 2, b"x") };
         backend.commit(write).await.expect("it is written");
     }

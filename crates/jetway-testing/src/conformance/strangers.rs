@@ -7,7 +7,7 @@ use jetway_engine::{
     backend::{Backend, SnapshotWrite, Ticket},
 };
 use jetway_state::{
-    Fingerprint, ItemId, RunId, RunKey, codec,
+    Fingerprint, ItemId, RunId, RunKey, Seen, StoreId, codec,
     run::{Snapshot, Status},
     trace::TraceHeaders,
 };
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 async fn snapshot_of(backend: &Arc<dyn Backend>, run: &RunKey) -> (Snapshot, Fingerprint) {
-    let stored = backend.load(run).await.expect("it can be read").expect("it is there");
+    let stored = backend.load(run, Seen::default()).await.expect("it can be read").expect("it is there");
     stored.open().expect("it is a snapshot")
 }
 
@@ -79,6 +79,8 @@ pub(super) async fn m1_a_forged_ticket_counts_no_attempts(tested: BackendUnderTe
         node,
         item,
         revision: 1,
+        store: StoreId::default(),
+        woken_by: None,
         attempt: 1000,
         at: jetway_core::clock::now(),
         trace: TraceHeaders::default(),

@@ -4,7 +4,7 @@ use super::{BackendUnderTest, DEADLINE, LEASE, snapshots::key};
 use crate::wait_until;
 use futures::{StreamExt, stream::BoxStream};
 use jetway_engine::backend::{Backend, BackendError, Delivery, Ticket};
-use jetway_state::{Fingerprint, Incarnation, ItemId, RunKey, Timestamp, trace::TraceHeaders};
+use jetway_state::{Fingerprint, Incarnation, ItemId, RunKey, StoreId, Timestamp, trace::TraceHeaders};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -18,6 +18,8 @@ fn ticket(run: &RunKey, item: &str) -> (Ticket, Fingerprint) {
         node: "n".to_owned(),
         item: ItemId::new(item).expect("a good id"),
         revision: 3,
+        store: StoreId::default(),
+        woken_by: None,
         attempt: 1,
         at: Timestamp(9),
         trace: TraceHeaders::default(),

@@ -11,7 +11,7 @@ use jetway_engine::backend::{
     TicketQueue,
 };
 use jetway_state::{
-    Fingerprint, Incarnation, Timestamp,
+    Fingerprint, Incarnation, Seen, StoreId, Timestamp,
     run::{ChunkRef, WantedResult},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -32,8 +32,12 @@ impl DefectiveBackend {
 
 #[async_trait]
 impl SnapshotStore for DefectiveBackend {
-    async fn load(&self, run: &RunKey) -> Result<Option<Stored>, BackendError> {
-        self.inner.load(run).await
+    async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
+        self.inner.load(run, seen).await
+    }
+
+    fn store_id(&self) -> StoreId {
+        self.inner.store_id()
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
@@ -43,7 +47,7 @@ impl SnapshotStore for DefectiveBackend {
         let run = write.run.clone();
         match self.inner.commit(write).await {
             Err(error) if error.is_conflict() && self.defect == Defect::ForgottenConflict => {
-                let latest = self.inner.load(&run).await?;
+                let latest = self.inner.load(&run, Seen::default()).await?;
                 latest.map(|stored| stored.revision).ok_or(error)
             }
             written => written,

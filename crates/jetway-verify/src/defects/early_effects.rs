@@ -2,7 +2,7 @@
 
 use jetway_engine::backend::{Backend, BackendError, BackendErrorKind, RunResult, SnapshotWrite, Ticket};
 use jetway_state::{
-    codec,
+    Seen, codec,
     run::{ChunkRef, Input, Payload, Snapshot, pending_tickets},
     view::DoneView,
 };
@@ -37,7 +37,7 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
         backend.publish_done(RunResult { run, incarnation, revision, json: result.into() }).await?;
     }
     let needed = chunks(&snapshot);
-    if let Some(stored) = backend.load(&write.run).await? {
+    if let Some(stored) = backend.load(&write.run, Seen::default()).await? {
         let (before, _) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").map_err(corrupt)?;
         let unneeded: Vec<ChunkRef> =
             chunks(&before).into_iter().filter(|chunk| !needed.contains(chunk)).collect();

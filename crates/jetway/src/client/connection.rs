@@ -13,7 +13,7 @@ use jetway_engine::{
 };
 use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NatsBackend, Provisioning, ServerFacts};
 use jetway_state::{
-    RunId, RunKey, WorkflowName,
+    RunId, RunKey, Seen, WorkflowName,
     codec::Encoding,
     run::{DoneView, StatusView},
 };
@@ -108,7 +108,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`] if there is no such run.
     pub async fn status(&self, run: &RunKey) -> Result<StatusView, ClientError> {
-        let stored = self.backend.load(run).await?.ok_or_else(|| ClientError::NotFound {
+        let stored = self.backend.load(run, Seen::default()).await?.ok_or_else(|| ClientError::NotFound {
             message: format!("run {run} not found: it does not exist, or its record has expired"),
         })?;
         let hosts = self.backend.hosts().await?;

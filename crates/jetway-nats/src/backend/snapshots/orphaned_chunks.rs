@@ -10,7 +10,7 @@ use crate::{
 };
 use async_nats::datetime::DateTime;
 use jetway_engine::backend::{BackendError, SnapshotStore as _};
-use jetway_state::{Incarnation, RunKey, run::Snapshot};
+use jetway_state::{Incarnation, RunKey, Seen, run::Snapshot};
 use std::{collections::BTreeMap, time::Duration};
 
 impl NatsBackend {
@@ -48,25 +48,38 @@ impl NatsBackend {
     ) -> Result<bool, BackendError> {
         let failed = |failure: Failure| failure.cannot(format!("remove orphaned chunks of run {run}"));
         let (connection, stream) = (&self.connection, &self.streams.runs);
-        if !self.has_ended(run, incarnation).await? {
+        if !self.has_ended(run, incarnation, 0).await? {
             return Ok(false);
         }
-        let mut removed = false;
+        let mut orphans = Vec::with_capacity(subjects.len());
         for subject in subjects {
             let chunk = api::latest(connection, stream, subject).await.map_err(failed)?;
             // A younger chunk may belong to a run that is about to be created.
-            if let Some(chunk) = chunk.filter(|chunk| chunk.time < before) {
-                let below = chunk.sequence + 1;
-                let purged = api::purge_before(connection, stream, subject.clone(), below).await;
-                removed |= purged.map_err(failed)? > 0;
-            }
+            let sequence = chunk.filter(|chunk| chunk.time < before).map(|chunk| chunk.sequence);
+            orphans.extend(sequence.map(|sequence| (subject, sequence)));
+        }
+        // The record that refers to a chunk is written after it. An older one may be that of an earlier incarnation, read from
+        // a server that is behind.
+        let latest = orphans.iter().map(|(_, sequence)| *sequence).max().unwrap_or(0);
+        if orphans.is_empty() || !self.has_ended(run, incarnation, latest).await? {
+            return Ok(false);
+        }
+        let mut removed = false;
+        for (subject, sequence) in orphans {
+            let purged = api::purge_before(connection, stream, subject.clone(), sequence + 1).await;
+            removed |= purged.map_err(failed)? > 0;
         }
         Ok(removed)
     }
 
-    /// Whether this incarnation of the run has ended or does not exist.
-    async fn has_ended(&self, run: &RunKey, incarnation: Incarnation) -> Result<bool, BackendError> {
-        Ok(match self.load(run).await? {
+    /// Whether this incarnation of the run has ended or does not exist, as a server says that has everything up to `sequence`.
+    async fn has_ended(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        sequence: u64,
+    ) -> Result<bool, BackendError> {
+        Ok(match self.load(run, Seen::new(sequence, self.store_id())).await? {
             None => true,
             Some(stored) => {
                 let ended =

@@ -5,7 +5,7 @@ use crate::{
     Error,
     run::{
         end::end,
-        snapshot::{RunError, Status},
+        snapshot::{Child, RunError, Status},
     },
 };
 
@@ -41,7 +41,7 @@ impl Step<'_> {
     fn end(&mut self, status: Status) {
         if let Some(child) = self.finished.child.take() {
             // The end cancels it too, so the record has to name it.
-            self.snapshot.unstarted.insert(self.finished.id.clone());
+            let child = Child { run: child, started: None };
             self.snapshot.children.insert(self.finished.id.clone(), child);
         }
         *self.effects = end(self.snapshot, status, self.finished.timestamp);

@@ -180,7 +180,7 @@ fn an_attempt_of_another_incarnation_is_discarded() {
     for produced in [
         next(&[("b", "b0")]),
         EncodedOutcome::Hold,
-        EncodedOutcome::Started,
+        EncodedOutcome::Started(crate::Seen::default()),
         EncodedOutcome::Failed(error("x")),
     ] {
         let attempt = run.attempt(&ItemId::start(), "a", produced);

@@ -1,7 +1,7 @@
 //! Children, from the record of the parent to the end of both.
 
 use crate::{
-    CommitId, Fingerprint, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Graph, Incarnation, ItemId, RunId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
     run::{
         Applied, AttemptReport, Begin, Effect, EncodedOutcome, Parent, RunError, RunInput, Snapshot, Status,
         Trace, apply, begin, control, end_effects, tombstone,
@@ -10,6 +10,7 @@ use crate::{
 use bytes::Bytes;
 
 const COMMIT: CommitId = CommitId { writer: 1, number: 2 };
+const SEEN: Seen = Seen { revision: 5, store: StoreId(1) };
 
 fn key(run_id: &str) -> RunKey {
     RunKey::new(WorkflowName::new("w").unwrap(), RunId::new(run_id).unwrap())
@@ -53,21 +54,23 @@ fn failed() -> EncodedOutcome {
 #[test]
 fn a_child_is_recorded_then_known_to_be_started() {
     let recorded = recorded("c");
-    assert!(recorded.waits_for_children() && recorded.unstarted.contains(&ItemId::start()));
-    let started = answered(recorded, EncodedOutcome::Started).unwrap().snapshot;
-    assert!(started.waits_for_children() && started.unstarted.is_empty());
-    assert_eq!(answered(started.clone(), EncodedOutcome::Started), None);
+    assert!(recorded.waits_for_children() && recorded.started_child(&ItemId::start()).is_none());
+    let started = answered(recorded, EncodedOutcome::Started(SEEN)).unwrap().snapshot;
+    assert!(
+        started.waits_for_children() && started.started_child(&ItemId::start()) == Some((&key("c"), SEEN))
+    );
+    assert_eq!(answered(started.clone(), EncodedOutcome::Started(SEEN)), None);
     // A second worker that comes late with the same answer takes nothing back.
     let again = answered(started, EncodedOutcome::Await(key("c"))).unwrap();
-    assert!(again.snapshot.unstarted.is_empty() && again.effects.is_empty());
+    assert!(again.snapshot.started_child(&ItemId::start()).is_some() && again.effects.is_empty());
 }
 
 #[test]
 fn the_end_cancels_started_and_prevents_other_children() {
     let recorded = recorded("c");
-    let started = answered(recorded.clone(), EncodedOutcome::Started).unwrap().snapshot;
+    let started = answered(recorded.clone(), EncodedOutcome::Started(SEEN)).unwrap().snapshot;
     for (snapshot, effect) in
-        [(recorded, Effect::PreventChild(key("c"))), (started, Effect::CancelChild(key("c")))]
+        [(recorded, Effect::PreventChild(key("c"))), (started, Effect::CancelChild(key("c"), SEEN))]
     {
         let ended = control::cancel(snapshot, COMMIT, Timestamp(3)).unwrap();
         assert_eq!(ended.effects, [effect, Effect::PublishResult]);
@@ -83,14 +86,21 @@ fn a_child_without_a_waiting_item_must_not_start() {
     assert_eq!(end_effects(&ended.snapshot), ended.effects);
     let other = answered(recorded("c"), EncodedOutcome::Await(key("d"))).unwrap();
     assert_eq!(other.effects, [Effect::PreventChild(key("c"))]);
-    assert_eq!(other.snapshot.children[&ItemId::start()], key("d"));
+    assert_eq!(other.snapshot.children[&ItemId::start()].run, key("d"));
 }
 
 #[test]
 fn a_tombstone_takes_the_place_of_a_child() {
     let parent = |item| {
         let (run, node) = (key("parent"), "a".to_owned());
-        Parent { run, incarnation: Incarnation::default(), item, node, build: Fingerprint(1) }
+        Parent {
+            run,
+            incarnation: Incarnation::default(),
+            item,
+            node,
+            build: Fingerprint(1),
+            seen: Seen::default(),
+        }
     };
     let never = tombstone(key("c"), Incarnation::default(), Trace::default(), COMMIT, Timestamp(3));
     assert_eq!((never.status, never.pending(), never.steps), (Status::Cancelled, 0, 0));

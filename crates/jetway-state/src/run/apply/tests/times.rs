@@ -33,7 +33,7 @@ fn outcome(choice: u8) -> EncodedOutcome {
         2 => {
             EncodedOutcome::Await(RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("child").unwrap()))
         }
-        3 => EncodedOutcome::Started,
+        3 => EncodedOutcome::Started(crate::Seen::default()),
         4 => EncodedOutcome::Handled(error("handled"), to(&[("b", "x")])),
         5 => EncodedOutcome::Failed(error("failed")),
         _ => EncodedOutcome::Hold,

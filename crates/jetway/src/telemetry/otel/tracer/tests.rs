@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
     trace::{SimpleSpanProcessor, SpanData, SpanExporter},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 use tracing::Instrument;
@@ -89,7 +89,6 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         trace: trace(parent_id),
         input_digest: Vec::new(),
         children: BTreeMap::new(),
-        unstarted: BTreeSet::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,

@@ -1,0 +1,57 @@
+//! What is known of a stream, learned again with every answer that tells it.
+//!
+//! An operator may change the number of replicas while hosts are connected, and a deleted stream may be made again. So
+//! nothing of this is fixed when the connection is made.
+
+use super::api::StreamInfo;
+use jetway_state::{StoreId, Timestamp};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// What is known of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct StreamFacts {
+    /// 0 if this user may not ask for it.
+    replicas: AtomicUsize,
+    /// When the stream was made, in milliseconds since 1970; 0 if it is not known.
+    created: AtomicU64,
+    /// The highest sequence that was seen in any answer.
+    highest: AtomicU64,
+}
+
+impl StreamFacts {
+    /// Learns from an answer of the leader.
+    pub(crate) fn learn(&self, info: &StreamInfo) {
+        let created = Timestamp::parse(&info.created).map_or(0, |created| created.0);
+        if self.created.swap(created, Relaxed) != created {
+            // Another stream: its sequences start again.
+            self.highest.store(0, Relaxed);
+        }
+        self.replicas.store(info.config.num_replicas, Relaxed);
+        self.reached(info.state.last_seq);
+    }
+
+    /// A message with this sequence was written.
+    pub(crate) fn reached(&self, sequence: u64) {
+        self.highest.fetch_max(sequence, Relaxed);
+    }
+
+    /// The highest sequence that was seen.
+    pub(crate) fn highest(&self) -> u64 {
+        self.highest.load(Relaxed)
+    }
+
+    /// Identifies the stream, if this user may ask for it.
+    pub(crate) fn store(&self) -> StoreId {
+        StoreId(self.created.load(Relaxed))
+    }
+
+    /// Whether this user may ask for the state of the stream.
+    pub(crate) fn is_inspected(&self) -> bool {
+        self.replicas.load(Relaxed) > 0
+    }
+
+    /// Whether the stream has one replica, which is then the leader.
+    pub(crate) fn one_replica(&self) -> bool {
+        self.replicas.load(Relaxed) == 1
+    }
+}
