@@ -3,6 +3,7 @@
 //! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it: only a backend that
 //! does not answer does.
 
+mod keep;
 mod schedule;
 mod trouble;
 
@@ -16,6 +17,7 @@ use crate::{
     snapshots::{RunVersion, Snapshots},
     tickets::{SECOND_ATTEMPT, Tickets},
 };
+use futures::future::join_all;
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen, Timestamp,
@@ -55,6 +57,30 @@ pub(crate) struct Sweep {
     pub(crate) clock: Arc<dyn Clock>,
     /// A run that was not written for this long is checked.
     pub(crate) stale_after: Duration,
+}
+
+/// How many runs are checked at once.
+const AT_ONCE: usize = 32;
+
+/// The outcome of a check.
+enum Outcome {
+    /// Nothing more is to be done for the run.
+    Done,
+    /// The run has not ended.
+    Live(Checked),
+    /// There is no room for what the run may lack. Tells when its record was last written again.
+    Postponed(Option<Timestamp>),
+    /// The run cannot be checked, or its result cannot be stored. Tells when its record was last written again.
+    Failed(BackendError, Option<Timestamp>),
+}
+
+impl Outcome {
+    fn error(&self) -> Option<&BackendError> {
+        match self {
+            Self::Failed(error, _) => Some(error),
+            Self::Done | Self::Live(_) | Self::Postponed(_) => None,
+        }
+    }
 }
 
 /// What was found at a run.
@@ -116,7 +142,7 @@ impl Sweep {
     ) -> Result<bool, BackendError> {
         let (stale, scanned) = self.backend.stale(sweeper.scanned, before).await?;
         let store = self.snapshots.store_id();
-        for run in stale {
+        for run in stale.into_iter().filter(|run| run.ended || self.serves(&run.run)) {
             let seen = Seen::new(run.revision, store);
             if run.ended {
                 // A host may be carrying out the effects of a run that ended just now.
@@ -131,37 +157,62 @@ impl Sweep {
         Ok(more)
     }
 
+    /// Whether this host can publish the missing tickets of a run. Results are published by any host.
+    fn serves(&self, run: &RunKey) -> bool {
+        self.registry.get(run.workflow.as_str()).is_some()
+    }
+
     /// Checks the runs that are due. A run that cannot be checked is due later, so that it does not delay the others.
     async fn check_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<SweepReport, BackendError> {
         let (mut report, mut trouble) = (SweepReport::default(), Trouble::default());
-        for (run, check) in sweeper.due(now) {
-            let (later, ended) = (check.postponed(now), check.ended.is_some());
-            if trouble.has_no_room(ended) {
-                sweeper.add(run, later);
-                continue;
-            }
-            report.runs_checked += 1;
-            let checked = match check.ended {
-                Some(before) => self.reapply_end(&run, check.seen, before).await.map(|()| None),
-                None => self.republish(&run, check).await,
-            };
-            trouble.note(checked.as_ref().err(), ended);
-            match checked {
-                Ok(Some(Checked { republished, revision })) => {
-                    report.republished += republished;
-                    sweeper.add(run, PendingCheck { revision, ..later });
-                }
-                Ok(None) => sweeper.remove(&run),
-                Err(error) => {
-                    tracing::warn!(%run, %error, "sweep skipped run");
-                    sweeper.add(run, PendingCheck { revision: None, ..later });
-                    if trouble.is_unreachable() {
-                        return Err(error);
+        for batch in sweeper.due(now).chunks(AT_ONCE) {
+            let checks = batch.iter().map(|(run, check)| {
+                let no_room = trouble.has_no_room(check.ended.is_some());
+                self.check(run, *check, no_room, now)
+            });
+            for ((run, check), outcome) in batch.iter().zip(join_all(checks).await) {
+                report.runs_checked += u64::from(!matches!(outcome, Outcome::Postponed(_)));
+                trouble.note(outcome.error(), check.ended.is_some());
+                let later = check.postponed(now);
+                match outcome {
+                    Outcome::Postponed(kept_at) => {
+                        sweeper.add(run.clone(), PendingCheck { kept_at, ..later })
+                    }
+                    Outcome::Done => sweeper.remove(run),
+                    Outcome::Live(Checked { republished, revision }) => {
+                        report.republished += republished;
+                        sweeper.add(run.clone(), PendingCheck { revision, ..later });
+                    }
+                    Outcome::Failed(error, kept_at) => {
+                        tracing::warn!(%run, %error, "sweep skipped run");
+                        sweeper.add(run.clone(), PendingCheck { revision: None, kept_at, ..later });
+                        if trouble.is_unreachable() {
+                            return Err(error);
+                        }
                     }
                 }
             }
         }
         Ok(report)
+    }
+
+    /// Checks one run. `no_room`: what it may lack could not be stored.
+    async fn check(&self, run: &RunKey, check: PendingCheck, no_room: bool, now: Timestamp) -> Outcome {
+        if no_room {
+            return Outcome::Postponed(self.keep_record(run, check, now).await);
+        }
+        let Some(before) = check.ended else {
+            return match self.republish(run, check).await {
+                Ok(Some(checked)) => Outcome::Live(checked),
+                Ok(None) => Outcome::Done,
+                Err(error) => Outcome::Failed(error, None),
+            };
+        };
+        match self.reapply_end(run, check.seen, before).await {
+            Ok(()) => Outcome::Done,
+            Err(error) if ends_the_sweep(error.kind()) => Outcome::Failed(error, check.kept_at),
+            Err(error) => Outcome::Failed(error, self.keep_record(run, check, now).await),
+        }
     }
 
     /// Carries out the effects of the end of a run again.

@@ -212,7 +212,7 @@ impl NatsBackend {
     }
 
     /// How long a finished run is kept. A run that its parent waits for is kept as long as results.
-    fn keep_finished(&self, awaited: bool) -> Duration {
+    fn keep_ended(&self, awaited: bool) -> Duration {
         match awaited {
             true => self.config.keep_finished.max(self.config.keep_results),
             false => self.config.keep_finished,

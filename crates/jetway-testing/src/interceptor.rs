@@ -153,6 +153,10 @@ impl<I: Interceptor> SnapshotStore for Intercepted<I> {
     fn max_snapshot(&self) -> usize {
         self.0.inner().max_snapshot()
     }
+
+    fn keep_finished(&self) -> Option<Duration> {
+        self.0.inner().keep_finished()
+    }
 }
 
 #[async_trait]
@@ -175,6 +179,10 @@ impl<I: Interceptor> TicketQueue for Intercepted<I> {
 
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         self.0.inner().drop_stale_tickets(workflow).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.0.inner().lease()
     }
 
     async fn items_with_tickets(

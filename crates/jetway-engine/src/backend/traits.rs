@@ -75,6 +75,9 @@ pub trait SnapshotStore: Send + Sync {
 
     /// The largest snapshot, in bytes, that [`commit`](Self::commit) accepts.
     fn max_snapshot(&self) -> usize;
+
+    /// How long the record of a run is kept after it has ended, from its last write on. `None` if it is kept for good.
+    fn keep_finished(&self) -> Option<Duration>;
 }
 
 /// Stores tickets and delivers them to workers.
@@ -104,6 +107,9 @@ pub trait TicketQueue: Send + Sync {
         let _unused = workflow;
         Ok(0)
     }
+
+    /// How long a lease lasts without an extension.
+    fn lease(&self) -> Duration;
 
     /// Returns the items of a run that have a ticket: of one incarnation, or of all.
     async fn items_with_tickets(

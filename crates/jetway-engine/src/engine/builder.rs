@@ -16,7 +16,7 @@ use crate::{
 };
 use jetway_core::{Context, Merge, Workflow, clock::Clock, step::AnyWorkflow, typed::Typed};
 use jetway_state::BadName;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Why an engine cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,17 @@ pub enum BuildError {
     /// Two workflows have the same name.
     #[error("two workflows are named {0:?}: give each workflow of a host its own name")]
     SameName(String),
+    /// The records of runs that have ended expire before a lost result can be noticed.
+    #[error(
+        "records of ended runs are kept for {keep:?}, and have to be kept for at least {least:?}: four times the sum of a lease \
+         and the time after which the sweep checks a run (stale_after); raise keep_finished"
+    )]
+    RetentionTooShort {
+        /// How long records are kept.
+        keep: Duration,
+        /// How long they have to be kept at least.
+        least: Duration,
+    },
 }
 
 /// Configures a new [`Engine`].
@@ -100,6 +111,7 @@ impl EngineBuilder {
         let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
         config.limits = config.limits.within(backend.max_snapshot());
+        check_retention(&*backend, &config)?;
         let config = Arc::new(config);
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&backend), &config));
         let tickets =
@@ -141,6 +153,15 @@ impl EngineBuilder {
             starter: Arc::clone(&starter),
         };
         Ok(Engine { backend, registry, config, clock, dispatcher, starter, worker, sweep })
+    }
+}
+
+/// The sweep needs time to find that the result of a run was not stored, and to write the record again if it cannot be.
+fn check_retention(backend: &dyn Backend, config: &EngineConfig) -> Result<(), BuildError> {
+    let least = (backend.lease() + config.stale_after) * 4;
+    match backend.keep_finished() {
+        Some(keep) if keep < least => Err(BuildError::RetentionTooShort { keep, least }),
+        _ => Ok(()),
     }
 }
 

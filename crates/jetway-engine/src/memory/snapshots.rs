@@ -47,6 +47,10 @@ impl SnapshotStore for MemoryBackend {
         STORE
     }
 
+    fn keep_finished(&self) -> Option<Duration> {
+        None
+    }
+
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         if write.bytes.len() > self.max_snapshot() {
             let message = format!(

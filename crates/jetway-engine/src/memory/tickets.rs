@@ -40,6 +40,10 @@ impl TicketQueue for MemoryBackend {
         .boxed())
     }
 
+    fn lease(&self) -> std::time::Duration {
+        self.lease
+    }
+
     async fn items_with_tickets(
         &self,
         run: &RunKey,

@@ -6,8 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 /// The longest time between two checks of a run: it doubles each time up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
-/// How many runs one sweep checks, at most: the next sweep checks the others.
-const MAX_RUNS: usize = 1000;
+/// How many runs one sweep checks, at most: the next sweep checks the others. Three sweeps a minute check more than 100,000
+/// runs.
+const MAX_RUNS: usize = 50_000;
 
 /// The memory of a sweeper between its sweeps.
 #[derive(Debug, Default)]
@@ -38,6 +39,8 @@ pub(super) struct PendingCheck {
     pub(super) revision: Option<u64>,
     /// The record that the scan has found.
     pub(super) seen: Seen,
+    /// When the record was last written again, because its result cannot be stored.
+    pub(super) kept_at: Option<Timestamp>,
     pub(super) due: Timestamp,
     pub(super) pause: Duration,
 }
@@ -45,12 +48,13 @@ pub(super) struct PendingCheck {
 impl PendingCheck {
     /// A check of a run that ended before a moment.
     pub(super) fn ended(before: Timestamp, seen: Seen, due: Timestamp, pause: Duration) -> Self {
-        Self { ended: Some(before), revision: None, seen, due, pause }
+        Self { ended: Some(before), revision: None, seen, kept_at: None, due, pause }
     }
 
     /// A check of a run that has not ended. `only_stale`: it needs none if it is written meanwhile.
     pub(super) fn live(seen: Seen, only_stale: bool, now: Timestamp, pause: Duration) -> Self {
-        Self { ended: None, revision: only_stale.then_some(seen.revision), seen, due: now, pause }
+        let revision = only_stale.then_some(seen.revision);
+        Self { ended: None, revision, seen, kept_at: None, due: now, pause }
     }
 
     /// The same check, later: the pause doubles.
@@ -81,8 +85,10 @@ impl Sweeper {
         is_due
     }
 
+    /// Adds a check, in the place of an earlier one.
     pub(super) fn add(&mut self, run: RunKey, check: PendingCheck) {
-        self.checks.insert(run, check);
+        let kept_at = check.kept_at.or_else(|| self.checks.get(&run)?.kept_at);
+        self.checks.insert(run, PendingCheck { kept_at, ..check });
     }
 
     /// Adds a check of a run that has none.

@@ -44,7 +44,7 @@ impl SnapshotStore for NatsBackend {
             self.write_chunks(&run, incarnation, chunks).await?;
             fail_point(FailPoint::ChunksWritten);
         }
-        let keep = self.keep_finished(awaited);
+        let keep = self.keep_ended(awaited);
         let subject = self.names.snapshot(&run);
         let write = async |expected| {
             let condition = Condition::Snapshot { expected, commit, incarnation, status, keep };
@@ -107,6 +107,10 @@ impl SnapshotStore for NatsBackend {
 
     fn max_snapshot(&self) -> usize {
         self.connection.max_payload()
+    }
+
+    fn keep_finished(&self) -> Option<Duration> {
+        Some(self.config.keep_finished)
     }
 }
 

@@ -21,7 +21,7 @@ use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
     codec::{self, EnvelopeError},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// The reason of a dead letter that holds a ticket's bytes.
@@ -99,6 +99,10 @@ impl TicketQueue for NatsBackend {
             from = sequence + 1;
         }
         Ok(removed)
+    }
+
+    fn lease(&self) -> Duration {
+        self.config.ack_wait
     }
 
     async fn items_with_tickets(

@@ -6,6 +6,7 @@ mod conformance;
 mod connect;
 mod hosts;
 mod idle;
+mod kept_records;
 mod provision;
 mod results;
 mod server_outages;

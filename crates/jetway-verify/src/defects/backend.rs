@@ -101,6 +101,10 @@ impl SnapshotStore for DefectiveBackend {
     fn max_snapshot(&self) -> usize {
         self.inner.max_snapshot()
     }
+
+    fn keep_finished(&self) -> Option<Duration> {
+        self.inner.keep_finished()
+    }
 }
 
 #[async_trait]
@@ -127,6 +131,10 @@ impl TicketQueue for DefectiveBackend {
 
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         self.inner.drop_stale_tickets(workflow).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.inner.lease()
     }
 
     async fn items_with_tickets(
