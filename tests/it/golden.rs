@@ -10,8 +10,8 @@ use jetway_state::{
     CommitId, Fingerprint, Graph, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{self, FORMAT},
     run::{
-        AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, Input, Limits, RunError, RunInput,
-        Snapshot, Status, Successor, Trace, apply, begin, offload,
+        AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, EncodedOutput, Input, Limits,
+        RunError, RunInput, Snapshot, Status, Successor, Trace, apply, begin, offload,
     },
     trace::TraceHeaders,
 };
@@ -82,7 +82,9 @@ fn sample() -> (Snapshot, Bytes) {
         kind: "error".to_owned(),
         message: "no".to_owned(),
     };
-    let output = EncodedEmission { successors: vec![], output: Some(Bytes::from_static(b"\x07")) };
+    let output =
+        EncodedOutput { json: Bytes::from_static(b"null"), exact: Some(Bytes::from_static(b"\xf9\x7e\x00")) };
+    let output = EncodedEmission { successors: vec![], output: Some(output) };
     let all = (0..5).map(|_| to("work", b"\x02payload")).collect();
     for (item, node, produced) in [
         ("start", "split", EncodedOutcome::NextAll(all)),

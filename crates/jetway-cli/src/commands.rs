@@ -6,6 +6,7 @@ mod dev;
 mod doctor;
 mod dot;
 mod host;
+mod result;
 mod runs;
 mod start;
 mod status;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Host(host::HostArgs),
     Start(start::StartArgs),
     Status(status::StatusArgs),
+    Result(result::ResultArgs),
     Runs(runs::RunsArgs),
     /// Cancel a run and its child runs
     #[command(after_help = Exit::help(CANCEL_HELP, &[Exit::NotFound]))]
@@ -47,6 +49,7 @@ impl Command {
             Self::Demo(_)
             | Self::Start(_)
             | Self::Status(_)
+            | Self::Result(_)
             | Self::Runs(_)
             | Self::Cancel(_)
             | Self::Pause(_)
@@ -66,6 +69,7 @@ impl Command {
             Self::Host(args) => host::run(args).await,
             Self::Start(args) => start::run(args).await,
             Self::Status(args) => status::run(args).await,
+            Self::Result(args) => result::run(args).await,
             Self::Runs(args) => runs::run(args).await,
             Self::Cancel(args) => control::run(args, Control::Cancel).await,
             Self::Pause(args) => control::run(args, Control::Pause).await,

@@ -8,6 +8,7 @@ pub(crate) use duration::{elapsed, parse_duration};
 pub(crate) use progress::{FileProgress, PhaseProgress};
 pub(crate) use table::{Column, bytes, count, table};
 
+use crate::exit::Exit;
 use jetway::client::{DoneView, ErrorView, Status};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -34,6 +35,29 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()>
 #[expect(clippy::print_stderr, reason = "a command line program reports on standard error")]
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
+}
+
+/// Prints the result of a run: its output as it is, or with `json` everything. Returns how the command ends.
+pub(crate) fn print_result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
+    if json {
+        print_json(done)?;
+    }
+    if done.status != Status::Completed {
+        print_run_failed(done);
+        return Ok(Exit::RunFailed);
+    }
+    match (&done.output, &done.left_out) {
+        _ if json => {}
+        (Some(output), _) => print(output.get())?,
+        (None, Some(left_out)) => anyhow::bail!(
+            "the output of run {}/{} has {} bytes and is gone: its result was stored without it, and its record has expired",
+            done.workflow,
+            done.run_id,
+            left_out.bytes
+        ),
+        (None, None) => print("null")?,
+    }
+    Ok(Exit::Success)
 }
 
 /// Reports a run that failed or was cancelled.

@@ -1,12 +1,14 @@
 //! Checkpoints: the saved state of a run within one process, from which it continues after a crash.
 
+mod encoded;
 mod files;
 
 pub use files::FileCheckpointStore;
 
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
-use jetway_state::{Error, codec, run::Snapshot};
+use encoded::EncodedCheckpoint;
+use jetway_state::{Error, run::Snapshot};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, VecDeque},
@@ -118,7 +120,7 @@ pub trait CheckpointStore<C: Context, WI: WorkItem> {
 /// store.
 #[derive(Clone)]
 pub struct InMemoryCheckpointStore<C, WI> {
-    saved: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+    saved: Arc<Mutex<HashMap<String, EncodedCheckpoint>>>,
     types: PhantomData<fn() -> (C, WI)>,
 }
 
@@ -144,14 +146,14 @@ impl<C, WI> fmt::Debug for InMemoryCheckpointStore<C, WI> {
 #[async_trait]
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStore<C, WI> {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
-        let bytes = codec::encode(checkpoint, "a checkpoint").map_err(|error| store(&error))?;
-        self.saved.lock().await.insert(workflow_id.to_owned(), bytes.to_vec());
+        let saved = encoded::write(checkpoint).map_err(|error| store(&error))?;
+        self.saved.lock().await.insert(workflow_id.to_owned(), saved);
         Ok(())
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
-        let bytes = self.saved.lock().await.get(workflow_id).cloned();
-        bytes.map(|bytes| codec::decode(&bytes, "a checkpoint")).transpose().map_err(|error| store(&error))
+        let saved = self.saved.lock().await.get(workflow_id).cloned();
+        saved.map(|saved| encoded::read(&saved)).transpose().map_err(|error| store(&error))
     }
 }
 

@@ -30,6 +30,17 @@ pub fn follow<V, WI, O>(
     }
 }
 
+/// The outcome of a node, or where it failed that of its `on_failure` edge. A cancelled node has not failed.
+pub fn or_failed<WI, O>(
+    outcome: Outcome<WI, O>,
+    fail: impl FnOnce(Error) -> Outcome<WI, O>,
+) -> Outcome<WI, O> {
+    match outcome {
+        Outcome::Failed(error) if !matches!(error, Error::Cancelled) => fail(error),
+        outcome => outcome,
+    }
+}
+
 /// Takes the `on_failure` edge of a failed node. A cancelled node has not failed.
 pub fn handle_failure<WI, O>(
     outcome: Outcome<WI, O>,

@@ -4,16 +4,18 @@ use crate::{
     Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
     panics::guarded_now,
     step::{
-        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, decode_item, encode,
-        rebase_context, run_input_of, run_node,
+        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, decode_item,
+        encode, encode_failure, rebase_context, run_input_of, run_node,
     },
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
     BadName, Error, Fingerprint, Graph, WorkflowName,
-    codec::{self, Encoding},
-    run::{AttemptId, RunInput},
+    codec::Encoding,
+    json,
+    run::{AttemptId, EncodedOutcome, RunInput},
+    value,
 };
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -36,6 +38,19 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         let graph = workflow.graph();
         let fingerprint = graph.fingerprint();
         Ok(Self { workflow, name, graph, fingerprint, context: PhantomData })
+    }
+}
+
+impl<C: Context, W: Workflow<C>> Typed<C, W> {
+    /// The outcome of a failed attempt. The item is decoded again: the node has used it up.
+    fn failed(
+        &self,
+        input: &TaskInput,
+        attempt: &AttemptId,
+        error: Error,
+    ) -> Result<Outcome<W::WorkItem, W::Output>, Error> {
+        let item: W::WorkItem = decode_item(&attempt.node, input)?;
+        Ok(self.workflow.fail_work_item(item.with_instance_id(attempt.item.to_string()), error))
     }
 }
 
@@ -75,20 +90,19 @@ where
         let what = format!("input of workflow {:?}", self.name.as_str());
         guarded_now(|| {
             let input: W::Input = match encoding {
-                Encoding::Json => {
-                    serde_json::from_slice(input).map_err(|error| Error::decode(what, error))?
-                }
-                Encoding::Cbor => codec::decode(input, &what)?,
+                Encoding::Json => json::read(input, &what)?,
+                Encoding::Cbor => value::read(input, &what)?,
             };
-            run_input_of(self.workflow.start_work_item(input), codec::encode(&C::default(), "the context")?)
+            let context = value::write_opaque(&C::default(), &"the context")?;
+            run_input_of(self.workflow.start_work_item(input), context)
         })
     }
 
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Error> {
         jetway_state::hop!("Typed::attempt");
         let (item, context) = guarded_now(|| {
-            let item: W::WorkItem = decode_item(&task.node, task.input)?;
-            let context: C = codec::decode(&task.context, "the context")?;
+            let item: W::WorkItem = decode_item(&task.node, &task.input)?;
+            let context: C = value::read(&task.context, &"the context")?;
             Ok((item.with_instance_id(task.item.to_string()), context))
         })?;
         let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());
@@ -108,10 +122,16 @@ where
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
         let requested_child = child.take_request().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
-        let Task { incarnation, item, node, attempt: number, .. } = task;
+        let Task { incarnation, item, node, attempt: number, input, .. } = task;
         let attempt = AttemptId { incarnation, item, node, number };
-        let EncodedAttempt { produced, context, .. } = encode(outcome, &ctx.store, &task.context, &attempt);
+        let fail = |error| self.failed(&input, &attempt, error);
+        let EncodedAttempt { produced, context, .. } =
+            encode(outcome, &ctx.store, &task.context, &attempt, fail);
         Ok(AttemptResult { produced, context, cancelled, requested_child })
+    }
+
+    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: Error) -> EncodedOutcome {
+        encode_failure(error, attempt, |error| self.failed(input, attempt, error))
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

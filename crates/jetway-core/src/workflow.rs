@@ -93,6 +93,14 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         }
     }
 
+    /// The outcome of an item whose node has run, and whose result cannot be kept: the `on_failure` edge of the node, if it
+    /// has one.
+    #[doc(hidden)]
+    fn fail_work_item(&self, item: Self::WorkItem, error: Error) -> Outcome<Self::WorkItem, Self::Output> {
+        let _ignored = item;
+        Outcome::Failed(error)
+    }
+
     /// Runs the workflow to its end in this process, one work item after the other, in the order in which they were
     /// created. Returns the first output, after all branches have ended. Nothing is durable.
     ///

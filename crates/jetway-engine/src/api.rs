@@ -8,7 +8,10 @@ pub use answers::{
 
 use crate::backend::{BackendError, RunsQuery, StartRequest};
 use async_trait::async_trait;
-use jetway_state::{run::control::Control, view::StatusView};
+use jetway_state::{
+    run::control::Control,
+    view::{OutputPage, OutputQuery, StatusView},
+};
 use std::{fmt, time::Duration};
 
 /// The requests that a host answers. A backend that can carry requests serves them.
@@ -22,6 +25,9 @@ pub trait Api: Send + Sync + fmt::Debug {
 
     /// Returns the status of a run.
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError>;
+
+    /// Returns a page of an output of a run.
+    async fn output(&self, workflow: &str, run_id: &str, query: OutputQuery) -> Result<OutputPage, ApiError>;
 
     /// Cancels, pauses or resumes a run. Error 409 if the run has ended with another status.
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError>;

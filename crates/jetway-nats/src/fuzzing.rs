@@ -102,7 +102,7 @@ impl Decoders {
     pub fn requested_run(&self, wire: &Wire<'_>) -> Option<[String; 2]> {
         let message = wire.message();
         let control = [Control::Cancel, Control::Pause, Control::Resume].map(ApiMethod::Control);
-        let tokens = control.into_iter().chain([ApiMethod::Status]).find_map(|method| {
+        let tokens = control.into_iter().chain([ApiMethod::Status, ApiMethod::Output]).find_map(|method| {
             let tokens: Result<[&str; 2], _> = answer::parse_tokens(&self.0, method, &message);
             tokens.ok()
         });
@@ -157,7 +157,7 @@ impl Decoders {
 /// # Errors
 /// The code and the sentence.
 pub fn runs_query(wire: &Wire<'_>) -> Result<RunsQuery, (u16, String)> {
-    answer::parse_query(&wire.message()).map_err(|error| (error.code, error.message))
+    answer::parse_query(&wire.message(), "runs").map_err(|error| (error.code, error.message))
 }
 
 /// Parses the answer of a host.

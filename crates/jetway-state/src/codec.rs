@@ -1,6 +1,7 @@
-//! How snapshots, tickets and values become bytes: CBOR, and a versioned envelope around what is stored.
+//! How snapshots and tickets become bytes: CBOR, and a versioned envelope around what is stored. The values of users have an
+//! encoding of their own: [`value`](crate::value).
 
-use crate::{Error, Fingerprint};
+use crate::{Error, Fingerprint, json::too_deep};
 use bytes::{BufMut, Bytes, BytesMut};
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
@@ -56,8 +57,14 @@ pub enum Encoding {
 /// # Errors
 /// [`Error::Codec`] if serde cannot serialise it.
 pub fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> Result<Bytes, Error> {
+    encode_cbor(value).map_err(|error| Error::encode(what, error))
+}
+
+pub(crate) fn encode_cbor<T: Serialize + ?Sized>(
+    value: &T,
+) -> Result<Bytes, ciborium::ser::Error<std::io::Error>> {
     let mut bytes = Vec::with_capacity(256);
-    ciborium::into_writer(value, &mut bytes).map_err(|error| Error::encode(what, error))?;
+    ciborium::into_writer(value, &mut bytes)?;
     Ok(bytes.into())
 }
 
@@ -140,9 +147,18 @@ pub fn open<T: DeserializeOwned>(
     Ok((value, Fingerprint(fingerprint)))
 }
 
-/// Decodes bytes that are exactly one value.
-fn whole<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, String> {
-    let value = ciborium::from_reader(&mut bytes).map_err(|error| in_words(&error))?;
+/// How deep our own records are, around the values of users, which are byte strings in them.
+const RECORD_DEPTH: usize = 64;
+
+/// Decodes bytes that are exactly one record.
+fn whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    decode_within(bytes, RECORD_DEPTH)
+}
+
+/// Decodes bytes that are exactly one value, of at most `depth` levels.
+pub(crate) fn decode_within<T: DeserializeOwned>(mut bytes: &[u8], depth: usize) -> Result<T, String> {
+    let read = ciborium::de::from_reader_with_recursion_limit(&mut bytes, depth);
+    let value = read.map_err(|error| in_words(&error))?;
     match bytes.len() {
         0 => Ok(value),
         more => Err(format!("{more} bytes follow the value")),
@@ -159,7 +175,7 @@ fn in_words(error: &ciborium::de::Error<std::io::Error>) -> String {
         Syntax(at) => format!("byte {at} is not CBOR"),
         Semantic(Some(at), reason) => format!("{reason} (at byte {at})"),
         Semantic(None, reason) => reason.clone(),
-        RecursionLimitExceeded => "nested too deeply".to_owned(),
+        RecursionLimitExceeded => too_deep(),
     }
 }
 

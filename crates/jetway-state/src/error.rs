@@ -32,7 +32,7 @@ pub enum Error {
     Codec {
         /// What the value is: `input of node "parse"`.
         what: String,
-        /// `encode` or `decode`.
+        /// `encode`, `decode` or `read back`.
         action: &'static str,
         /// The error of the codec.
         reason: String,
@@ -77,6 +77,11 @@ impl Error {
     /// A value cannot be encoded; `what` names it.
     pub fn encode(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
         Self::Codec { what: what.into(), action: "encode", reason: reason.into().to_string() }
+    }
+
+    /// A value was encoded, and its own type cannot read it again; `what` names it.
+    pub fn read_back(what: impl Into<String>, reason: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self::Codec { what: what.into(), action: "read back", reason: reason.into().to_string() }
     }
 
     /// A value cannot be decoded; `what` names it.

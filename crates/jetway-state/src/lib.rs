@@ -21,6 +21,7 @@ pub mod run;
 pub mod seen;
 pub mod time;
 pub mod trace;
+pub mod value;
 pub mod view;
 
 pub use error::{Error, FloxideError, STORE_ELSEWHERE};

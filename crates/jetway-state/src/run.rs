@@ -38,6 +38,7 @@ mod effect;
 mod end;
 mod fan_out;
 mod offload;
+mod output;
 mod recover;
 mod result_version;
 mod snapshot;
@@ -59,6 +60,7 @@ pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
 pub use offload::{ChunkEntry, Limits, offload};
+pub use output::EncodedOutput;
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
 pub use snapshot::{

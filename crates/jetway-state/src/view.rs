@@ -1,11 +1,17 @@
-//! The JSON that clients see of a run: its result and its status.
+//! The JSON that clients see of a run: its result, its status, and its outputs in pages.
+
+mod left_out;
+mod page;
+mod status;
 
 use crate::{
-    Incarnation, ItemId, RunId, Timestamp, WorkflowName, json,
+    Error, Incarnation, ItemId, RunId, Timestamp, WorkflowName,
+    json::Json,
     run::{RunError, Snapshot, Status},
 };
+pub use left_out::LeftOut;
+pub use page::{NoPage, OutputPage, OutputQuery};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of a run, published when it ends.
@@ -19,10 +25,13 @@ pub struct DoneView {
     pub workflow: WorkflowName,
     /// The final status.
     pub status: Status,
-    /// The first terminal output in commit order.
-    pub output: Option<Value>,
+    /// The first terminal output in commit order: the JSON that `serde_json` writes for its type.
+    pub output: Option<Json>,
     /// Every terminal output, in commit order.
-    pub outputs: Vec<Value>,
+    pub outputs: Vec<Json>,
+    /// What was left out of `output` and `outputs`, because it is too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
     /// The error of a failed run.
     pub error: Option<ErrorView>,
     /// The time of the start, in RFC 3339.
@@ -50,6 +59,7 @@ pub struct ErrorView {
 
 /// The status of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "status::Fields")]
 pub struct StatusView {
     /// The result so far, with the fields of the result message.
     #[serde(flatten)]
@@ -58,9 +68,12 @@ pub struct StatusView {
     pub updated_at: String,
     /// The pending items, by node.
     pub pending: Vec<PendingView>,
-    /// The child runs that items wait for, as `workflow/run_id`.
+    /// The child runs that items wait for, as `workflow/run_id`: the first hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<String>,
+    /// The number of further child runs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_children: usize,
     /// Why the run makes no progress, if that is known: no host serves it, it is paused, or it waits for child runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
@@ -101,41 +114,57 @@ impl From<&RunError> for ErrorView {
     }
 }
 
-impl From<&Snapshot> for DoneView {
-    fn from(snapshot: &Snapshot) -> Self {
-        let outputs: Vec<Value> = snapshot
-            .outputs
-            .iter()
-            .map(|output| json::from_cbor(&output.value).unwrap_or_default())
-            .collect();
-        Self {
+impl DoneView {
+    /// The result of a run, or its result so far.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the record has an output that is not JSON.
+    pub fn new(snapshot: &Snapshot) -> Result<Self, Error> {
+        let outputs = snapshot.outputs.iter().map(|output| output.value.to_json());
+        let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
             run_id: snapshot.run_id.clone(),
             incarnation: snapshot.incarnation,
             workflow: snapshot.workflow.clone(),
             status: snapshot.status,
             output: outputs.first().cloned(),
             outputs,
+            left_out: None,
             error: snapshot.error.as_ref().map(ErrorView::from),
             started_at: snapshot.started_at.to_string(),
             finished_at: snapshot.finished_at.map(|at| at.to_string()),
             steps: snapshot.steps,
-        }
+        })
     }
 }
 
-impl From<&Snapshot> for StatusView {
-    fn from(snapshot: &Snapshot) -> Self {
-        Self {
-            run: DoneView::from(snapshot),
+/// How many bytes of outputs are in a status.
+const OUTPUTS_IN_STATUS: usize = 128 * 1024;
+
+/// How many child runs are in a status.
+const CHILDREN_IN_STATUS: usize = 100;
+
+impl StatusView {
+    /// The status of a run. Large outputs are left out.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the record has an output that is not JSON.
+    pub fn new(snapshot: &Snapshot) -> Result<Self, Error> {
+        let mut children = children(snapshot);
+        let more_children = children.len().saturating_sub(CHILDREN_IN_STATUS);
+        children.truncate(CHILDREN_IN_STATUS);
+        Ok(Self {
+            run: DoneView::new(snapshot)?.within(OUTPUTS_IN_STATUS),
             updated_at: snapshot.updated_at.to_string(),
             pending: pending(snapshot),
-            children: children(snapshot),
+            children,
+            more_children,
             waiting_for: waiting_for(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
             output_nodes: output_nodes(snapshot),
             trace_id: format!("{:032x}", snapshot.trace.trace_id),
-        }
+        })
     }
 }
 

@@ -122,5 +122,5 @@ async fn with_hosts(crash: Arc<Notify>, nats: NatsConfig) -> Result<String> {
     let done = client.result(&run, Duration::from_secs(60)).await?;
     second.drain().await;
     let output = done.output.with_context(|| format!("the run is {}: {:?}", done.status, done.error))?;
-    Ok(output.as_str().context("the output is a text")?.to_owned())
+    Ok(output.read()?)
 }

@@ -28,7 +28,6 @@
 
 use anyhow::{Context as _, Result};
 use jetway::{ChildRun, Failure, NatsConfig, client::StartOptions, prelude::*};
-use serde::Deserialize;
 use std::time::Duration;
 
 #[path = "support/arguments.rs"]
@@ -143,5 +142,5 @@ async fn with_hosts(nats: NatsConfig, stops: Vec<String>) -> Result<Vec<String>>
     let done = client.result(&run, Duration::from_secs(60)).await?;
     host.drain().await;
     let output = done.output.with_context(|| format!("the run is {}: {:?}", done.status, done.error))?;
-    Ok(Vec::deserialize(output)?)
+    Ok(output.read()?)
 }

@@ -76,7 +76,7 @@ async fn on_a_server(hello: Hello, nats: NatsConfig) -> Result<()> {
     let run = client.start("hello", "world", &StartOptions::default()).await?;
     let done = client.result(&run, Duration::from_secs(60)).await?;
     let output = done.output.with_context(|| format!("the run is {}: {:?}", done.status, done.error))?;
-    println!("{}", output.as_str().context("the output is a text")?);
+    println!("{}", output.read::<String>()?);
 
     host.drain().await;
     Ok(())

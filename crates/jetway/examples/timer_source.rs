@@ -107,7 +107,7 @@ async fn on_a_server(heating: Heating, nats: NatsConfig) -> Result<()> {
         let run = client.start("timer-source", &number, &StartOptions::named(id)).await?;
         let done = client.result(&run, Duration::from_secs(60)).await?;
         let output = done.output.with_context(|| format!("{run} is {}: {:?}", done.status, done.error))?;
-        println!("{}", output.as_str().context("the output is a text")?);
+        println!("{}", output.read::<String>()?);
     }
     host.drain().await;
     ticking.await?

@@ -8,7 +8,9 @@
 //! let client = Client::connect("nats://127.0.0.1:4222").await?;
 //! let run = client.start("order", &4, &StartOptions::default()).await?;
 //! let done = client.result(&run, Duration::from_secs(30)).await?;
-//! println!("{}: {:?}", done.status, done.output);
+//! if let Some(output) = &done.output {
+//!     println!("{}: {output}, as a number {}", done.status, output.read::<u64>().unwrap_or_default());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -19,6 +21,7 @@
 mod connection;
 mod error;
 mod options;
+mod outputs;
 mod started;
 
 pub use connection::{Client, check_streams, obsolete_streams};
@@ -28,6 +31,10 @@ pub use jetway_engine::{
     api::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView},
     backend::{HostInfo, RunsQuery},
 };
-pub use jetway_state::run::{DoneView, ErrorView, PendingView, Status, StatusView};
+pub use jetway_state::{
+    json::Json,
+    run::{DoneView, ErrorView, PendingView, Status, StatusView},
+    view::LeftOut,
+};
 pub use options::StartOptions;
 pub use started::{ResultOf, StartedRun};

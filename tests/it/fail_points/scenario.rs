@@ -158,7 +158,7 @@ impl Scenario {
         }
         let done = fixture.client.result(run, DEADLINE).await.context("the run does not end")?;
         ensure!(done.status == Status::Completed && done.steps == self.steps(), "{done:#?}");
-        let output = done.output.context("no output")?;
+        let output: Value = done.output.context("no output")?.read()?;
         let number = if self.output().is_number() { output["number"].clone() } else { output };
         ensure!(number == self.output() && done.outputs.len() == 1, "the output is {number}");
         Ok(())

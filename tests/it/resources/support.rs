@@ -137,7 +137,7 @@ pub(crate) fn limit(done: &DoneView) -> Result<String> {
 pub(crate) async fn completes(client: &Client, id: &str, job: &Job) -> Result<()> {
     let done = client.result(&key("work", id)?, DEADLINE * 2).await?;
     assert_eq!(done.status, Status::Completed, "{done:?}");
-    let report: Report = serde_json::from_value(done.output.context("a completed run has an output")?)?;
+    let report: Report = done.output.context("a completed run has an output")?.read()?;
     let (text, times) = &job.output;
     let branches = job.branches as usize;
     let expected = Report {

@@ -6,10 +6,10 @@ use jetway_macros::{node, workflow};
 use jetway_state::{
     CommitId, Error, Incarnation, RunId, RunKey, Timestamp,
     codec::{self, Encoding},
-    json,
     run::{Begin, DoneView, Input, Limits, Payload, Snapshot, StatusView, Trace, begin, offload},
+    value,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
@@ -100,11 +100,16 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
         Input::One(Payload::Inline(bytes)) => Some(bytes.clone()),
         _ => None,
     });
-    json::from_cbor(&payload.expect("a run begins with its input")).expect("an input is a value");
+    value::read::<IgnoredAny>(&payload.expect("a run begins with its input"), &"an input")
+        .expect("an input is a value");
     let limits = Limits { inline: 0, group: 0, ..Limits::default() };
     offload(&mut snapshot, commit, 0, &limits).expect("an input fits into chunks");
     let sealed = codec::seal(&snapshot, ORDERS.fingerprint(), "a snapshot").expect("it is written");
     assert_eq!(codec::open::<Snapshot>(&sealed, "a snapshot").expect("it is read").0, snapshot);
-    serde_json::to_vec(&(DoneView::from(&snapshot), StatusView::from(&snapshot))).expect("views are JSON");
+    serde_json::to_vec(&(
+        DoneView::new(&snapshot).expect("a result"),
+        StatusView::new(&snapshot).expect("a status"),
+    ))
+    .expect("views are JSON");
     true
 }

@@ -96,8 +96,7 @@ fn print_report(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
     if json {
         output::print_json(output)?;
     } else {
-        let report: CorpusReport =
-            serde_json::from_value(output.clone()).context("the output of the run is not a corpus report")?;
+        let report: CorpusReport = output.read().context("the output of the run is not a corpus report")?;
         output::print(&report::render(&report, done))?;
     }
     Ok(Exit::Success)

@@ -9,9 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use jetway::{
     Client, RunId,
-    client::{ClientError, DoneView, StartOptions, StartedRun, Status},
+    client::{ClientError, Json, StartOptions, StartedRun},
 };
-use serde_json::Value;
 use std::{io::Read, path::PathBuf, time::Duration};
 
 const AFTER_HELP: &str = "\
@@ -48,7 +47,7 @@ pub(crate) struct StartArgs {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Input {
-    Inline(Value),
+    Inline(Json),
     File(PathBuf),
     Stdin,
 }
@@ -64,7 +63,7 @@ fn parse_input(text: &str) -> Result<Input, String> {
 }
 
 impl Input {
-    fn read(self) -> anyhow::Result<Value> {
+    fn read(self) -> anyhow::Result<Json> {
         match self {
             Self::Inline(value) => Ok(value),
             Self::File(path) => {
@@ -88,7 +87,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let run = start(&client, &args.workflow, &input, &options).await?;
     let json = args.server.common.json;
     match args.wait {
-        Some(wait) => print_result(&client.result(&run, wait).await?, json),
+        Some(wait) => output::print_result(&client.result(&run, wait).await?, json),
         None if json => {
             output::print_json(&run)?;
             Ok(Exit::Success)
@@ -105,7 +104,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
 async fn start(
     client: &Client,
     workflow: &str,
-    input: &Value,
+    input: &Json,
     options: &StartOptions,
 ) -> anyhow::Result<StartedRun> {
     match client.start(workflow, input, options).await {
@@ -118,25 +117,10 @@ async fn start(
     }
 }
 
-fn print_result(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
-    if json {
-        output::print_json(done)?;
-    }
-    if done.status != Status::Completed {
-        output::print_run_failed(done);
-        return Ok(Exit::RunFailed);
-    }
-    if !json {
-        output::print_json(&done.output)?;
-    }
-    Ok(Exit::Success)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser;
-    use serde_json::json;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -162,8 +146,11 @@ mod tests {
 
     #[test]
     fn the_input_is_json_a_file_or_standard_input() {
-        assert_eq!(parsed(&["--input", "-7"]).input, Input::Inline(json!(-7)));
-        assert_eq!(parsed(&["--input", "{\"a\": [1]}"]).input, Input::Inline(json!({ "a": [1] })));
+        assert_eq!(parsed(&["--input", "-7"]).input, Input::Inline(Json::of(&-7, "x").unwrap()));
+        // The text stays as it is: the order of the keys, and numbers of any size.
+        let text = r#"{"b":[1.10],"a":123456789012345678901234567890}"#;
+        let Input::Inline(inline) = parsed(&["--input", text]).input else { panic!("it is inline") };
+        assert_eq!(inline.get(), text);
         assert_eq!(parsed(&["--input", "@in.json"]).input, Input::File("in.json".into()));
         assert_eq!(parsed(&["--input", "-"]).input, Input::Stdin);
         let error = parse_input("text").unwrap_err();

@@ -67,7 +67,10 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
         rows.push(("handled failures", count(status.handled_failures)));
     }
     if let Some(output) = &run.output {
-        rows.push(("output", serde_json::to_string(output)?));
+        rows.push(("output", output.to_string()));
+    }
+    if let Some(left_out) = &run.left_out {
+        rows.push(("output", format!("{} ({})", left_out.starts_with, left_out.hint)));
     }
     let rows = rows.into_iter().map(|(field, value)| vec![field.to_owned(), value]);
     let mut text = table(&[Column::Left("FIELD"), Column::Left("VALUE")], rows);

@@ -1,6 +1,6 @@
 //! A checkpoint store in a directory of files.
 
-use super::{Checkpoint, CheckpointError, CheckpointStore, store};
+use super::{Checkpoint, CheckpointError, CheckpointStore, encoded, store};
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
 use jetway_state::{Fingerprint, RunId, codec};
@@ -83,7 +83,9 @@ impl<C, WI> FileCheckpointStore<C, WI> {
 #[async_trait]
 impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for FileCheckpointStore<C, WI> {
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError> {
-        let bytes = codec::seal(checkpoint, NO_GRAPH, WHAT).map_err(|error| store(&error))?;
+        let bytes = encoded::write(checkpoint)
+            .and_then(|saved| codec::seal(&saved, NO_GRAPH, WHAT))
+            .map_err(|error| store(&error))?;
         let (directory, path) = (self.directory.clone(), self.path(workflow_id));
         blocking(move || replace(&directory, &path, &bytes)).await
     }
@@ -98,7 +100,7 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for FileCheckpointStore<C,
         .await?;
         let opened = bytes.map(|bytes| codec::open(&bytes, WHAT)).transpose();
         let opened = opened.map_err(|error| CheckpointError::Store(format!("{shown}: {error}")))?;
-        Ok(opened.map(|(checkpoint, _graph)| checkpoint))
+        opened.map(|(saved, _graph)| encoded::read(&saved)).transpose().map_err(|error| store(&error))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     typed::Typed,
 };
 use async_trait::async_trait;
-use jetway_state::{Error, Graph, codec};
+use jetway_state::{Error, Graph, value};
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 /// Starts another run and returns its output when that run has ended.
@@ -75,7 +75,7 @@ where
             return Ok(Transition::Next(self.workflow.run(&ctx, input).await?));
         };
         match child.result() {
-            Some(Ok(output)) => Ok(Transition::Next(codec::decode(&output, "the output of the child run")?)),
+            Some(Ok(output)) => Ok(Transition::Next(output.read()?)),
             Some(Err(reason)) => Err(Error::Failed(reason)),
             None => {
                 child.request(spec(self.workflow.clone(), input)?);
@@ -96,7 +96,7 @@ where
     W: Workflow<C> + 'static,
 {
     let item = workflow.start_work_item(input);
-    let input = run_input_of(item, codec::encode(&C::default(), "the context")?)?;
+    let input = run_input_of(item, value::write_opaque(&C::default(), &"the context")?)?;
     let workflow = Typed::new(workflow).map_err(|error| Error::Generic(error.to_string()))?;
     Ok(ChildSpec::new(Arc::new(workflow), input))
 }

@@ -3,20 +3,21 @@
 use super::erased::TaskInput;
 use crate::WorkItem;
 use jetway_state::{
-    Error, ItemId, codec,
+    Error, ItemId,
     run::{Arrival, Input, Payload, Snapshot, Status},
+    value,
 };
 use serde::de::DeserializeOwned;
 
 /// Decodes a work item of `node`, without its id.
-pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: TaskInput) -> Result<WI, Error> {
-    let what = || format!("work item of node {node:?}");
+pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: &TaskInput) -> Result<WI, Error> {
+    let what = format_args!("work item of node {node:?}");
     match input {
-        TaskInput::One(bytes) => codec::decode(&bytes, &what()),
+        TaskInput::One(bytes) => value::read(bytes, &what),
         TaskInput::Gathered(parts) => {
-            let parts = parts.iter().map(|part| codec::decode(part, &what())).collect::<Result<_, _>>()?;
+            let parts = parts.iter().map(|part| value::read(part, &what)).collect::<Result<_, _>>()?;
             WI::gathered(node, parts)
-                .ok_or_else(|| Error::decode(what(), "the node gathers no values in this build"))
+                .ok_or_else(|| Error::decode(what.to_string(), "the node gathers no values in this build"))
         }
     }
 }
@@ -24,9 +25,7 @@ pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: TaskInput) -> Result<
 /// The first output of a run; an error where the run has not completed.
 pub(crate) fn output_of<O: DeserializeOwned>(snapshot: &Snapshot) -> Result<O, Error> {
     match (snapshot.outputs.first(), &snapshot.error) {
-        (Some(output), _) if snapshot.status == Status::Completed => {
-            codec::decode(&output.value, "an output")
-        }
+        (Some(output), _) if snapshot.status == Status::Completed => output.value.read(),
         (_, Some(error)) if error.kind != Error::NoOutput.kind() => Err(Error::Failed(error.message.clone())),
         _ => Err(Error::NoOutput),
     }
@@ -45,7 +44,7 @@ pub(crate) fn item_in<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<
         }
     };
     let Some(input) = input else { return Ok(None) };
-    let item: WI = decode_item(&node, input)?;
+    let item: WI = decode_item(&node, &input)?;
     Ok(Some(item.with_instance_id(id.to_string())))
 }
 

@@ -3,10 +3,14 @@
 use crate::{Emission, Outcome, WorkItem, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
-    Error, codec,
-    run::{AttemptId, EncodedEmission, EncodedOutcome, RunInput, Successor},
+    Error,
+    run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, Successor},
+    value,
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Encodes an output: for clients, or for this process alone.
+pub(crate) type EncodeOutput<O> = fn(&O) -> Result<EncodedOutput, Error>;
 
 /// The input of a run: its first work item, encoded, and its encoded context.
 pub(crate) fn run_input_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<RunInput, Error> {
@@ -18,13 +22,16 @@ pub(crate) fn run_input_of<WI: WorkItem>(item: WI, context: Bytes) -> Result<Run
 fn encode_item<WI: WorkItem>(item: WI) -> Result<Successor, Error> {
     let node = item.node();
     let item = item.with_instance_id(String::new());
-    let payload = codec::encode(&item, &format!("input of node {node:?}"))?;
+    let payload = value::write(&item, &format_args!("input of node {node:?}"))?;
     Ok(Successor { node, payload })
 }
 
-fn encode_emission<WI: WorkItem, O: Serialize>(emission: Emission<WI, O>) -> Result<EncodedEmission, Error> {
+fn encode_emission<WI: WorkItem, O>(
+    emission: Emission<WI, O>,
+    encode_output: EncodeOutput<O>,
+) -> Result<EncodedEmission, Error> {
     let successors = emission.items.into_iter().map(encode_item).collect::<Result<_, _>>()?;
-    let output = emission.output.map(|output| codec::encode(&output, "an output")).transpose()?;
+    let output = emission.output.as_ref().map(encode_output).transpose()?;
     Ok(EncodedEmission { successors, output })
 }
 
@@ -37,12 +44,14 @@ pub(crate) struct EncodedAttempt {
     pub(crate) error: Option<Error>,
 }
 
-/// Encodes an outcome and the context after it. A value that cannot be encoded is a failed attempt.
-pub(crate) fn encode<WI: WorkItem, O: Serialize, C: Serialize>(
+/// Encodes an outcome and the context after it. A value that cannot be encoded, or that its type cannot read again, is a
+/// failed attempt. `fail` takes the node's `on_failure` edge.
+pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize + DeserializeOwned>(
     outcome: Outcome<WI, O>,
     context: &C,
     before: &Bytes,
     attempt: &AttemptId,
+    fail: impl FnOnce(Error) -> Result<Outcome<WI, O>, Error>,
 ) -> EncodedAttempt {
     jetway_state::hop!("encode");
     let error = match &outcome {
@@ -51,19 +60,38 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize, C: Serialize>(
     };
     // Encoding calls code of the user, which may panic.
     let encoded = guarded_now(|| {
-        let produced = encode_outcome(outcome, attempt)?;
+        let produced = encode_outcome(outcome, attempt, EncodedOutput::new)?;
         let context = changed_context(context, before, &produced)?;
-        Ok(EncodedAttempt { produced, context, error })
+        Ok((produced, context))
     });
-    encoded.unwrap_or_else(|error| EncodedAttempt {
-        produced: EncodedOutcome::Failed(attempt.error(&error)),
-        context: None,
-        error: Some(error),
-    })
+    match (encoded, error) {
+        (Ok((produced, context)), error) => EncodedAttempt { produced, context, error },
+        (Err(refused), None) => {
+            let produced = encode_failure(refused.clone(), attempt, fail);
+            EncodedAttempt { produced, context: None, error: Some(refused) }
+        }
+        // The node has failed already, and what its edge passes on cannot be kept.
+        (Err(refused), Some(error)) => {
+            let message = format!("{refused}; the node had failed: {error}");
+            let produced = EncodedOutcome::Failed(attempt.error_of_kind(refused.kind(), message));
+            EncodedAttempt { produced, context: None, error: Some(error) }
+        }
+    }
+}
+
+/// The outcome of an attempt whose result cannot be kept: the node's `on_failure` edge, if it has one.
+pub(crate) fn encode_failure<WI: WorkItem, O: Serialize + DeserializeOwned>(
+    error: Error,
+    attempt: &AttemptId,
+    fail: impl FnOnce(Error) -> Result<Outcome<WI, O>, Error>,
+) -> EncodedOutcome {
+    let failed = error.clone();
+    let handled = guarded_now(|| encode_outcome(fail(failed)?, attempt, EncodedOutput::new));
+    handled.unwrap_or_else(|_| EncodedOutcome::Failed(attempt.error(&error)))
 }
 
 /// The encoded context where the node changed it. Changes by a node that failed are dropped: a step is all or nothing.
-fn changed_context<C: Serialize>(
+fn changed_context<C: Serialize + DeserializeOwned>(
     context: &C,
     before: &Bytes,
     produced: &EncodedOutcome,
@@ -71,14 +99,16 @@ fn changed_context<C: Serialize>(
     if matches!(produced, EncodedOutcome::Failed(_) | EncodedOutcome::Handled(..)) {
         return Ok(None);
     }
-    let after = codec::encode(context, "the context")?;
+    let after = value::write_changed(context, Some(before), &"the context")?;
     Ok((after != *before).then_some(after))
 }
 
-pub(crate) fn encode_outcome<WI: WorkItem, O: Serialize>(
+pub(crate) fn encode_outcome<WI: WorkItem, O>(
     outcome: Outcome<WI, O>,
     attempt: &AttemptId,
+    encode_output: EncodeOutput<O>,
 ) -> Result<EncodedOutcome, Error> {
+    let encode_emission = |emission| encode_emission(emission, encode_output);
     Ok(match outcome {
         Outcome::Next(emission) => EncodedOutcome::Next(encode_emission(emission)?),
         Outcome::NextAll(emissions) => {

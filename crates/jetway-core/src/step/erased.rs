@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jetway_state::{
     Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, WorkflowName,
     codec::Encoding,
-    run::{EncodedOutcome, RunInput},
+    run::{AttemptId, EncodedOutcome, EncodedOutput, RunInput},
 };
 use std::{fmt, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,9 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Codec`] where the item or the context cannot be decoded: this build cannot execute the item.
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Error>;
+
+    /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one.
+    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: Error) -> EncodedOutcome;
 
     /// Re-applies the change from `base` to `mine` to the context `theirs`.
     ///
@@ -71,7 +74,7 @@ pub struct Task {
 }
 
 /// The encoded output of a child run that has ended, or the reason why it has none.
-pub type ChildResult = Result<Bytes, String>;
+pub type ChildResult = Result<EncodedOutput, String>;
 
 /// The encoded input of a node.
 #[derive(Debug, Clone)]

@@ -1,10 +1,12 @@
 //! Rebases an attempt on a context that other steps have changed in the meantime.
 
+use super::erased::TaskInput;
 use crate::{Context, Merge, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
-    Error, codec,
+    Error,
     run::{AttemptReport, EncodedOutcome},
+    value,
 };
 
 /// An attempt, with the context that its node started from.
@@ -14,10 +16,13 @@ pub struct AttemptWithBase {
     pub report: AttemptReport,
     /// The encoded context that the node started from.
     pub base: Bytes,
+    /// The input of the node, for its `on_failure` edge; `None` where no node ran.
+    pub input: Option<TaskInput>,
 }
 
 impl AttemptWithBase {
-    /// The attempt with its change re-applied to the latest context. Where that is not possible, the attempt fails.
+    /// The attempt with its change re-applied to the latest context. Where that is not possible, the attempt fails, and `fail`
+    /// gives its outcome.
     ///
     /// Returns `None` where the node must run again: it returned `Hold` because of a context that has changed since.
     /// Otherwise each branch of a join could return `Hold` because it does not see the others, and none would continue.
@@ -25,6 +30,7 @@ impl AttemptWithBase {
         &self,
         latest: &Bytes,
         rebase: impl FnOnce(&Bytes, &Bytes, &Bytes) -> Result<Bytes, Error>,
+        fail: impl FnOnce(Error) -> EncodedOutcome,
     ) -> Option<AttemptReport> {
         jetway_state::hop!("AttemptWithBase::rebased");
         let report = self.report.clone();
@@ -39,7 +45,7 @@ impl AttemptWithBase {
         };
         Some(match rebase(&self.base, mine, latest) {
             Ok(context) => AttemptReport { context: Some(context), ..report },
-            Err(error) => report.failed(error.kind(), error.to_string()),
+            Err(error) => report.without_result(fail(error)),
         })
     }
 }
@@ -53,10 +59,10 @@ pub(crate) fn rebase_context<C: Context + Merge>(
     mine: &Bytes,
     theirs: &Bytes,
 ) -> Result<Bytes, Error> {
-    let decode = |bytes: &Bytes| codec::decode::<C>(bytes, "the context");
+    let decode = |bytes: &Bytes| value::read::<C>(bytes, &"the context");
     guarded_now(|| {
         let (mine, theirs) = (decode(mine)?, decode(theirs)?);
-        codec::encode(&mine.rebase(&decode(base)?, theirs), "the context")
+        value::write_opaque(&mine.rebase(&decode(base)?, theirs), &"the context")
     })
 }
 
@@ -64,7 +70,7 @@ pub(crate) fn rebase_context<C: Context + Merge>(
 mod tests {
     use super::*;
     use crate::Counter;
-    use jetway_state::{Incarnation, ItemId, Timestamp};
+    use jetway_state::{Incarnation, ItemId, Timestamp, codec, run::AttemptId};
 
     fn attempt(
         produced: EncodedOutcome,
@@ -82,7 +88,17 @@ mod tests {
             produced,
             context: mine.map(Bytes::from_static),
         };
-        AttemptWithBase { report, base: Bytes::from_static(base) }
+        AttemptWithBase { report, base: Bytes::from_static(base), input: None }
+    }
+
+    fn failed(error: Error) -> EncodedOutcome {
+        let attempt = AttemptId {
+            incarnation: Incarnation::default(),
+            item: ItemId::start(),
+            node: String::new(),
+            number: 1,
+        };
+        EncodedOutcome::Failed(attempt.error(&error))
     }
 
     fn next() -> EncodedOutcome {
@@ -92,20 +108,21 @@ mod tests {
     #[test]
     fn an_unchanged_context_needs_no_rebase() {
         let same = attempt(next(), b"a", Some(b"b"));
-        let rebased = same.rebased(&Bytes::from_static(b"a"), |_, _, _| Err(Error::NoOutput));
+        let rebased = same.rebased(&Bytes::from_static(b"a"), |_, _, _| Err(Error::NoOutput), failed);
         assert_eq!(rebased, Some(same.report));
     }
 
     #[test]
     fn a_held_branch_runs_again_on_another_context() {
         let held = attempt(EncodedOutcome::Hold, b"a", None);
-        assert_eq!(held.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput)), None);
+        assert_eq!(held.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput), failed), None);
     }
 
     #[test]
     fn an_attempt_that_cannot_be_rebased_fails() {
         let changed = attempt(next(), b"a", Some(b"b"));
-        let failed = changed.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput)).unwrap();
+        let failed =
+            changed.rebased(&Bytes::from_static(b"c"), |_, _, _| Err(Error::NoOutput), failed).unwrap();
         assert!(matches!(failed.produced, EncodedOutcome::Failed(error) if error.kind == "no_output"));
         assert_eq!(failed.context, None);
     }

@@ -3,7 +3,7 @@
 use crate::{Context, Merge};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_state::{Error, codec, run::Snapshot};
+use jetway_state::{Error, run::Snapshot, value};
 use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -191,9 +191,9 @@ fn replace(entry: &mut Entry, context: Bytes) {
 }
 
 fn encode<C: Context>(context: &C) -> Result<Bytes, ContextStoreError> {
-    codec::encode(context, "the context").map_err(|error| ContextStoreError::Other(error.to_string()))
+    value::write_opaque(context, &"the context").map_err(|error| ContextStoreError::Other(error.to_string()))
 }
 
 fn decode<C: Context>(bytes: &[u8]) -> Result<C, ContextStoreError> {
-    codec::decode(bytes, "the context").map_err(|error| ContextStoreError::Other(error.to_string()))
+    value::read(bytes, &"the context").map_err(|error| ContextStoreError::Other(error.to_string()))
 }

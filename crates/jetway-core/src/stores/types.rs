@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use jetway_state::{
-    Timestamp, json,
+    Error, Timestamp, json,
     run::{Snapshot, Status},
 };
 use serde::{Deserialize, Serialize};
@@ -62,17 +62,21 @@ pub struct RunInfo {
 }
 
 /// The run as its snapshot has it.
-impl From<&Snapshot> for RunInfo {
-    fn from(snapshot: &Snapshot) -> Self {
+impl TryFrom<&Snapshot> for RunInfo {
+    type Error = Error;
+
+    /// # Errors
+    /// [`Error::Codec`] where the output in the record is not JSON.
+    fn try_from(snapshot: &Snapshot) -> Result<Self, Error> {
         let ended = snapshot.status.is_terminal();
         let output = snapshot.outputs.first().filter(|_| ended);
-        Self {
+        Ok(Self {
             run_id: snapshot.run_id.to_string(),
             status: snapshot.status.into(),
             started_at: date_time(snapshot.started_at),
             finished_at: snapshot.finished_at.map(date_time),
-            output: output.map(|output| json::from_cbor(&output.value).unwrap_or_default()),
-        }
+            output: output.map(|output| json::read(&output.value.json, &"an output")).transpose()?,
+        })
     }
 }
 
@@ -135,7 +139,7 @@ impl RunMetrics {
 impl From<&Snapshot> for RunMetrics {
     fn from(snapshot: &Snapshot) -> Self {
         let steps = usize::try_from(snapshot.steps).unwrap_or(usize::MAX);
-        let no_output = jetway_state::Error::NoOutput.kind();
+        let no_output = Error::NoOutput.kind();
         let last = snapshot.error.as_ref().is_some_and(|e| e.item.is_some() && e.kind != no_output);
         let handled = usize::try_from(snapshot.handled_failures.count).unwrap_or(usize::MAX);
         let failed = handled.saturating_add(usize::from(last));

@@ -32,7 +32,11 @@ impl<WI> Views<WI> {
     /// first end of a run stays.
     pub(crate) async fn update(&self, snapshot: &Snapshot) -> Result<(), Error> {
         self.metrics.raise_metrics(snapshot.run_id.as_str(), snapshot.into()).await?;
-        if snapshot.status.is_terminal() { self.update_list(snapshot.into()).await } else { Ok(()) }
+        if snapshot.status.is_terminal() {
+            self.update_list(RunInfo::try_from(snapshot)?).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Updates the entry of `run` in the list of runs, or adds it.

@@ -135,7 +135,7 @@ where
     /// The current state of the run.
     async fn info(&self, run_id: &str) -> Result<RunInfo, Error> {
         match self.snapshot(run_id).await? {
-            Some((snapshot, _)) => Ok(RunInfo::from(&snapshot)),
+            Some((snapshot, _)) => RunInfo::try_from(&snapshot),
             None => self.views.runs.get_run(run_id).await?.ok_or(Error::NotStarted),
         }
     }

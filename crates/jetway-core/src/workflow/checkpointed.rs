@@ -2,7 +2,7 @@
 
 use super::Workflow;
 use crate::{Checkpoint, CheckpointStore, Context, WorkflowCtx, workflow::local::LocalRun};
-use jetway_state::{Error, codec};
+use jetway_state::{Error, value};
 use std::collections::VecDeque;
 
 const WHAT: &str = "the context";
@@ -25,7 +25,7 @@ where
         }
         None => {
             // A deep copy: a clone may share values with the caller's context, and so with the caller's other runs.
-            let ctx = ctx.with_context(codec::decode(&codec::encode(&ctx.store, WHAT)?, WHAT)?);
+            let ctx = ctx.with_context(value::read(&value::write_opaque(&ctx.store, &WHAT)?, &WHAT)?);
             let run = LocalRun::begin(workflow, workflow.start_work_item(input), id, &ctx)?;
             // Saved before the first step, so that a run that crashes in it can be resumed.
             store.save(id, &checkpoint(&run, &ctx)?).await?;

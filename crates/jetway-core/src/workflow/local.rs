@@ -8,7 +8,10 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use jetway_state::{
     CommitId, Error, Graph, Incarnation, ItemId, RunId, RunKey, WorkflowName,
-    run::{AttemptId, Begin, Input, Item, Payload, RunInput, Snapshot, apply, begin, pending_tickets},
+    run::{
+        AttemptId, Begin, EncodedOutcome, EncodedOutput, Input, Item, Payload, RunInput, Snapshot, apply,
+        begin, pending_tickets,
+    },
     trace::{TraceHeaders, trace_of},
 };
 use std::{
@@ -145,13 +148,29 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             outcome => outcome,
         };
         let attempt = AttemptId { incarnation: self.snapshot.incarnation, item: id.clone(), node, number: 1 };
-        let produced = encode_outcome(outcome, &attempt)?;
+        let produced = match encode_outcome(outcome, &attempt, EncodedOutput::for_this_process) {
+            Ok(produced) => produced,
+            Err(error) => self.handled(&id, &attempt, error)?,
+        };
         let attempt = attempt.report(id, ctx.clock().now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
             self.order.extend(applied.tickets.into_iter().map(|ticket| ticket.item));
         }
         Ok(!self.snapshot.status.is_terminal())
+    }
+
+    /// The outcome of an item whose result cannot be kept: the `on_failure` edge of its node. Without one the item stays
+    /// pending, and the run ends with the error.
+    fn handled(&mut self, id: &ItemId, attempt: &AttemptId, error: Error) -> Result<EncodedOutcome, Error> {
+        let item = self.item(id)?.ok_or_else(|| error.clone())?;
+        match self.workflow.fail_work_item(item, error) {
+            Outcome::Failed(error) => {
+                self.order.push_front(id.clone());
+                Err(error)
+            }
+            handled => encode_outcome(handled, attempt, EncodedOutput::for_this_process),
+        }
     }
 
     /// The first output of the run. An error where it has not completed.

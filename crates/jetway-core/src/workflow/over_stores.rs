@@ -18,9 +18,10 @@ use crate::{
     workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
-    CommitId, Error, Incarnation, ItemId, RunId, RunKey, WorkflowName, codec,
+    CommitId, Error, Incarnation, ItemId, RunId, RunKey, WorkflowName,
     run::{Begin, begin},
     trace::{TraceHeaders, trace_of},
+    value,
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,7 @@ where
     let run_id = RunId::new(id).map_err(|error| Error::Generic(error.to_string()))?;
     // An item that chooses its own id may choose another one each time, so its digest proves nothing.
     let comparable = !pending_item::keeps_its_id(&item);
-    let input = run_input_of(item, codec::encode(&ctx.store, "the context")?)?;
+    let input = run_input_of(item, value::write_opaque(&ctx.store, &"the context")?)?;
     let digest = input.digest();
     let (snapshot, _) = begin(Begin {
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),

@@ -3,13 +3,14 @@
 use crate::backend::RunsPage;
 use jetway_state::{
     Graph, Incarnation, RunId, RunKey, WorkflowName,
+    json::Json,
     run::{Snapshot, Status},
     view::DoneView,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// The answer to a start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum StartAnswer {
     /// The run ended within the time that the request waits.
@@ -21,6 +22,26 @@ pub enum StartAnswer {
         /// The identity of this start of the run id.
         incarnation: Incarnation,
     },
+}
+
+/// A result has a status, and its outputs are read as they are: serde's own way of looking for the variant (`untagged`) would
+/// take them apart.
+impl<'de> Deserialize<'de> for StartAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Run {
+            run_id: RunId,
+            incarnation: Incarnation,
+            status: Option<Status>,
+        }
+        let answer = Json::deserialize(deserializer)?;
+        let Run { run_id, incarnation, status } =
+            serde_json::from_str(answer.get()).map_err(de::Error::custom)?;
+        match status {
+            Some(_) => serde_json::from_str(answer.get()).map(Self::Ended).map_err(de::Error::custom),
+            None => Ok(Self::Started { run_id, incarnation }),
+        }
+    }
 }
 
 /// A page of runs.

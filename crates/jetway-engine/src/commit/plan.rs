@@ -1,10 +1,10 @@
 //! What a group of attempts makes of a snapshot.
 
 use crate::snapshots::{CachedSnapshot, CommitOutcome, PendingCommit, Snapshots};
-use jetway_core::step::{AnyWorkflow, apply_fitting};
+use jetway_core::step::{AnyWorkflow, AttemptWithBase, apply_fitting};
 use jetway_state::{
     CommitId, Error, STORE_ELSEWHERE, codec,
-    run::{Applied, Chunk, Snapshot, offload},
+    run::{Applied, Chunk, EncodedOutcome, Snapshot, offload},
 };
 
 /// The snapshot that a group would write, and the outcome for each attempt of the group.
@@ -37,12 +37,13 @@ impl Plan {
                 continue;
             }
             let rebase = |base: &_, mine: &_, theirs: &_| workflow.rebase(base, mine, theirs);
-            let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase) else {
+            let fail = |error| failure(workflow, &pending.attempt, error);
+            let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase, fail) else {
                 outcomes.push(CommitOutcome::RunAgain);
                 continue;
             };
             let fit = |applied: &mut Applied| fit(snapshots, workflow, applied, commit, &mut chunks, measure);
-            match apply_fitting(snapshot, attempt, commit, workflow.graph(), fit) {
+            match apply_fitting(snapshot, attempt, commit, workflow.graph(), fit, fail) {
                 Some(Applied { snapshot, tickets, effects }) => {
                     outcomes.push(CommitOutcome::Committed(tickets, effects));
                     latest = Some(snapshot);
@@ -54,6 +55,15 @@ impl Plan {
             drop_tickets(&mut outcomes);
         }
         Self { write: latest.map(|snapshot| (snapshot, chunks)), outcomes }
+    }
+}
+
+/// The outcome of an attempt whose result cannot be committed: the `on_failure` edge of its node, if it has one.
+fn failure(workflow: &dyn AnyWorkflow, attempt: &AttemptWithBase, error: Error) -> EncodedOutcome {
+    let id = attempt.report.id();
+    match &attempt.input {
+        Some(input) => workflow.failure(input, &id, error),
+        None => EncodedOutcome::Failed(id.error(&error)),
     }
 }
 

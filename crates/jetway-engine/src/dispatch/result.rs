@@ -6,11 +6,10 @@ use crate::{
     fail_point::{FailPoint, fail_point},
     snapshots::RunVersion,
 };
-use jetway_state::{
-    STORE_ELSEWHERE,
-    run::Snapshot,
-    view::{DoneView, ErrorView},
-};
+use jetway_state::{Error, run::Snapshot, view::DoneView};
+
+/// Room for what a result says about outputs that it leaves out.
+const HINT_RESERVE: usize = 2 * 1024;
 
 impl Dispatcher {
     /// Publishes the result of a run that has ended, and removes the run from the cache.
@@ -32,29 +31,15 @@ impl Dispatcher {
     }
 }
 
-/// The result as JSON. A result that is larger than a message may be is published without its outputs, with an error that
-/// says so.
-fn encode_result(snapshot: &Snapshot, max: usize) -> Result<Vec<u8>, serde_json::Error> {
-    let mut view = DoneView::from(snapshot);
-    let complete = serde_json::to_vec(&view)?;
+/// The result as JSON. A result that is larger than a message may be is published without its outputs, and says how to get
+/// them.
+fn encode_result(snapshot: &Snapshot, max: usize) -> Result<Vec<u8>, Error> {
+    let json = |view: &DoneView| serde_json::to_vec(view).map_err(|error| Error::encode("the result", error));
+    let view = DoneView::new(snapshot)?;
+    let complete = json(&view)?;
     if complete.len() <= max {
         return Ok(complete);
     }
-    view.outputs.clear();
-    let first_output = serde_json::to_vec(&view)?;
-    if first_output.len() <= max {
-        return Ok(first_output);
-    }
-    view.output = None;
-    view.error = Some(ErrorView {
-        node: None,
-        item_id: None,
-        attempt: 1,
-        kind: "limit".to_owned(),
-        message: format!(
-            "the output is {} bytes of JSON; the limit of a message is {max}, so it is not sent: {STORE_ELSEWHERE}",
-            first_output.len()
-        ),
-    });
-    serde_json::to_vec(&view)
+    let without_outputs = complete.len().saturating_sub(view.output_bytes()) + HINT_RESERVE;
+    json(&view.within(max.saturating_sub(without_outputs)))
 }

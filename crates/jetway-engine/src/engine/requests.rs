@@ -7,12 +7,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use jetway_state::{
-    RunId, RunKey, Seen, WorkflowName,
+    Error, RunId, RunKey, Seen, WorkflowName,
     run::{
         WantedResult,
         control::{Control, ControlResult},
     },
-    view::StatusView,
+    view::{NoPage, OutputPage, OutputQuery, StatusView},
 };
 use std::time::Duration;
 
@@ -44,12 +44,29 @@ impl Api for Engine {
         let run = key(workflow, run_id)?;
         let stored = self.backend().load(&run, Seen::default()).await?.ok_or_else(|| not_found(&run))?;
         let (snapshot, _) = stored.open()?;
-        let mut view = StatusView::from(&snapshot);
+        let mut view = StatusView::new(&snapshot).map_err(unreadable(&run))?;
         if !self.serves(workflow) {
             let hosts = self.backend().hosts().await?;
             view = view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name));
         }
         Ok(view)
+    }
+
+    async fn output(&self, workflow: &str, run_id: &str, query: OutputQuery) -> Result<OutputPage, ApiError> {
+        let run = key(workflow, run_id)?;
+        let page = match self.backend().load(&run, Seen::default()).await? {
+            Some(stored) => OutputPage::of_record(&stored.open()?.0, &query),
+            // A result is kept for longer than the record.
+            None => {
+                let result = self.backend().done(&run, WantedResult::Latest, Duration::ZERO).await?;
+                let result = result.ok_or_else(|| not_found(&run))?;
+                let done = serde_json::from_slice(&result).map_err(|error| {
+                    ApiError::new(500, format!("cannot decode the result of run {run}: {error}"))
+                })?;
+                OutputPage::of_result(&done, &query)
+            }
+        };
+        page.map_err(|reason| no_page(&run, &reason))
     }
 
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError> {
@@ -80,6 +97,21 @@ impl Api for Engine {
 fn key(workflow: &str, run_id: &str) -> Result<RunKey, ApiError> {
     let bad = |error: jetway_state::BadName| ApiError::new(400, error.to_string());
     Ok(RunKey::new(WorkflowName::new(workflow).map_err(bad)?, RunId::new(run_id).map_err(bad)?))
+}
+
+/// The error of a record that has no valid JSON.
+fn unreadable(run: &RunKey) -> impl FnOnce(Error) -> ApiError {
+    move |error| ApiError::new(500, format!("run {run}: {error}"))
+}
+
+fn no_page(run: &RunKey, reason: &NoPage) -> ApiError {
+    let code = match reason {
+        NoPage::NoOutput { .. } | NoPage::Expired => 404,
+        NoPage::OtherRun { .. } => 409,
+        NoPage::BadOffset { .. } => 400,
+        NoPage::Corrupt => 500,
+    };
+    ApiError::new(code, format!("run {run}: {reason}"))
 }
 
 fn not_found(run: &RunKey) -> ApiError {

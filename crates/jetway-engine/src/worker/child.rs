@@ -44,7 +44,7 @@ impl TicketSession<'_> {
             produced: EncodedOutcome::Started(started),
             context: None,
         };
-        let committed = self.commit(report, &cached).await?;
+        let committed = self.commit(report, None, &cached).await?;
         if matches!(committed.outcome, CommitOutcome::Discarded)
             && committed.cached.snapshot.status.is_terminal()
         {

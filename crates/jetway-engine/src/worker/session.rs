@@ -11,7 +11,7 @@ use crate::{
     starts::NewChild,
     trace::StepInfo,
 };
-use jetway_core::step::{AnyWorkflow, AttemptWithBase};
+use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
 use jetway_state::{
     ItemId, RunKey, Seen,
     run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor},
@@ -183,12 +183,13 @@ impl<'a> TicketSession<'a> {
             queue_wait: next.queue_wait,
             links: ready.from.clone(),
         });
+        let input = ready.input.clone();
         let Some((report, child)) = self.attempt(&next, ready, child, &span).await? else {
             return self.stop_attempt(&span).await;
         };
         fail_point(FailPoint::NodeRun);
         let label = outcome_label(&report.produced);
-        let committed = self.commit(report, &next.cached).instrument(span.span.clone()).await;
+        let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
         let label = match &committed {
             Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => label,
             Ok(_) | Err(_) => "discarded",
@@ -212,9 +213,10 @@ impl<'a> TicketSession<'a> {
     pub(super) async fn commit(
         &self,
         report: AttemptReport,
+        input: Option<TaskInput>,
         seen: &CachedSnapshot,
     ) -> Result<CommitResult, BackendError> {
-        let attempt = Arc::new(AttemptWithBase { report, base: seen.snapshot.context.clone() });
+        let attempt = Arc::new(AttemptWithBase { report, base: seen.snapshot.context.clone(), input });
         self.retry(|| {
             self.worker.committer.commit(self.workflow, self.run, Arc::clone(&attempt), seen.seen())
         })

@@ -25,13 +25,17 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) 
     let (save, outcome) = if node.fallbacks.is_empty() {
         (TokenStream::new(), followed)
     } else {
-        let error = local("error", here);
-        let items = items(scope, &node.fallbacks, &saved, |target, value| {
-            edge_traits.fallback(scope, node, target, value, &error)
-        });
+        let (error, context) = (local("error", here), &scope.workflow.context);
+        let fail = quote_spanned! {here=>
+            #support::Workflow::<#context>::fail_work_item(
+                self,
+                #item::#variant(::std::string::String::new(), #saved),
+                #error,
+            )
+        };
         (
             quote_spanned!(here=> let #saved = ::core::clone::Clone::clone(&#input);),
-            quote_spanned!(here=> #support::handle_failure(#followed, |#error| #items)),
+            quote_spanned!(here=> #support::or_failed(#followed, |#error| #fail)),
         )
     };
     quote_spanned! {here=>
@@ -42,6 +46,28 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) 
             #outcome
         }
     }
+}
+
+/// The arm of `match item` for the failure of a node that has an `on_failure` edge.
+pub(super) fn failure_arm(
+    scope: &Scope<'_>,
+    node: &Node,
+    edge_traits: &mut EdgeTraits,
+) -> Option<TokenStream> {
+    if node.fallbacks.is_empty() {
+        return None;
+    }
+    let (item, variant, support, here) =
+        (&scope.item, &node.variant, &scope.support, located(node.ident.span()));
+    let [saved, error] = ["saved", "error"].map(|name| local(name, here));
+    let items = items(scope, &node.fallbacks, &saved, |target, value| {
+        edge_traits.fallback(scope, node, target, value, &error)
+    });
+    Some(quote_spanned! {here=>
+        #item::#variant(_, #saved) => {
+            #support::handle_failure(#support::Outcome::Failed(#error), |#error| #items)
+        }
+    })
 }
 
 /// The future of one call of the node, with its retry policy if it has one.

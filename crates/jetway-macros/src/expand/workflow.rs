@@ -145,9 +145,29 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     let mut edge_traits = EdgeTraits::default();
     let arms: Vec<_> =
         scope.workflow.nodes.iter().map(|node| attempt::arm(scope, node, &mut edge_traits)).collect();
-    let [item, id] = ["item", "id"].map(|name| local(name, here));
+    let failures: Vec<_> = scope
+        .workflow
+        .nodes
+        .iter()
+        .filter_map(|node| attempt::failure_arm(scope, node, &mut edge_traits))
+        .collect();
+    let [item, id, error] = ["item", "id", "error"].map(|name| local(name, here));
+    let others = (failures.len() < arms.len()).then(|| quote!(_ => #support::Outcome::Failed(#error),));
+    let failed = (!failures.is_empty()).then(|| {
+        quote_spanned! {here=>
+            fn fail_work_item(
+                &self,
+                #item: Self::WorkItem,
+                #error: #support::Error,
+            ) -> #support::Outcome<Self::WorkItem, Self::Output> {
+                match #item { #(#failures)* #others }
+            }
+        }
+    });
     // The name of the lifetime must not conflict with one of the user's.
     let engine = quote_spanned! {here=>
+        #failed
+
         async fn attempt_work_item<'jetway>(
             &'jetway self,
             ctx: &'jetway #support::WorkflowCtx<#context>,

@@ -37,6 +37,8 @@ pub(crate) enum ApiMethod {
     /// `<workflow>.<run_id>`
     Status,
     /// `<workflow>.<run_id>`
+    Output,
+    /// `<workflow>.<run_id>`
     Control(Control),
     /// None.
     Runs,
@@ -50,6 +52,7 @@ impl ApiMethod {
         match self {
             Self::Start => "start",
             Self::Status => "status",
+            Self::Output => "output",
             Self::Control(control) => control.verb(),
             Self::Runs => "runs",
             Self::Workflows => "workflows",

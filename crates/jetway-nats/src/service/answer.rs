@@ -11,11 +11,14 @@ use bytes::Bytes;
 use jetway_engine::{
     Control,
     api::{Api, ApiError, ControlView, RunsView, StartAnswer},
-    backend::{RunsQuery, StartRequest},
+    backend::StartRequest,
 };
-use jetway_state::view::StatusView;
-use serde::Serialize;
+use jetway_state::view::{OutputPage, OutputQuery, StatusView};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
+
+/// Room in an answer for what is around the text of a page, in bytes.
+const PAGE_RESERVE: usize = 1024;
 
 /// Answers requests.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ impl Answerer {
             Endpoint::UnknownWorkflow => return self.any_start(&request).await.map(Err),
             Endpoint::Method(ApiMethod::Start) => self.encoded(self.start(waits, request).await),
             Endpoint::Method(ApiMethod::Status) => self.encoded(self.status(&request).await),
+            Endpoint::Method(ApiMethod::Output) => self.encoded(self.output(&request).await),
             Endpoint::Method(method @ ApiMethod::Control(control)) => {
                 self.encoded(self.control(method, control, &request).await)
             }
@@ -65,7 +69,18 @@ impl Answerer {
 
     async fn status(&self, request: &Message) -> Result<StatusView, ApiError> {
         let [workflow, run_id] = parse_tokens(self.backend.names(), ApiMethod::Status, request)?;
-        self.api.status(workflow, run_id).await
+        let mut status = self.api.status(workflow, run_id).await?;
+        status.run = status.run.within(self.backend.connection().max_payload() / 4);
+        Ok(status)
+    }
+
+    async fn output(&self, request: &Message) -> Result<OutputPage, ApiError> {
+        let [workflow, run_id] = parse_tokens(self.backend.names(), ApiMethod::Output, request)?;
+        let query: OutputQuery = parse_query(request, "an output")?;
+        // A text takes at most twice its size as JSON within JSON: of its characters, only quotes and backslashes are escaped.
+        let max = self.backend.connection().max_payload().saturating_sub(PAGE_RESERVE) / 2;
+        let limit = Some(query.limit.map_or(max, |limit| limit.min(max)));
+        self.api.output(workflow, run_id, OutputQuery { limit, ..query }).await
     }
 
     async fn control(
@@ -79,7 +94,7 @@ impl Answerer {
     }
 
     async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {
-        self.api.runs(parse_query(request)?).await
+        self.api.runs(parse_query(request, "runs")?).await
     }
 
     /// The answer as JSON.
@@ -119,13 +134,16 @@ pub(crate) fn parse_start(
     Ok((start, wait))
 }
 
-/// Parses a request for a page of runs.
-pub(crate) fn parse_query(request: &Message) -> Result<RunsQuery, ApiError> {
+/// Parses a request for a page of runs, or of an output.
+pub(crate) fn parse_query<Q: Default + DeserializeOwned>(
+    request: &Message,
+    what: &str,
+) -> Result<Q, ApiError> {
     if request.payload.is_empty() {
-        return Ok(RunsQuery::default());
+        return Ok(Q::default());
     }
     serde_json::from_slice(&request.payload)
-        .map_err(|error| ApiError::new(400, format!("invalid query for runs: {error}")))
+        .map_err(|error| ApiError::new(400, format!("invalid query for {what}: {error}")))
 }
 
 /// The tokens after the verb in the subject of a request.

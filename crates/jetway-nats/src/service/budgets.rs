@@ -21,6 +21,7 @@ pub(super) struct Budgets {
     start: Budget,
     wait: Budget,
     status: Budget,
+    output: Budget,
     control: Budget,
     runs: Budget,
     workflows: Budget,
@@ -51,6 +52,7 @@ impl Budgets {
             wait: Budget::new("starts that wait for a result", 1024, 64 * MIB),
             // An answer needs the whole record of its run.
             status: Budget::new("requests for a status", 128, 8 * MIB),
+            output: Budget::new("requests for an output", 64, 8 * MIB),
             control: Budget::new("commands to runs", 128, 8 * MIB),
             // An answer needs a page of records.
             runs: Budget::new("requests for runs", 8, 8 * MIB),
@@ -75,6 +77,7 @@ impl Budgets {
             Endpoint::Method(ApiMethod::Start) if waits => &self.wait,
             Endpoint::Method(ApiMethod::Start) => &self.start,
             Endpoint::Method(ApiMethod::Status) => &self.status,
+            Endpoint::Method(ApiMethod::Output) => &self.output,
             Endpoint::Method(ApiMethod::Control(_)) => &self.control,
             Endpoint::Method(ApiMethod::Runs) => &self.runs,
             Endpoint::Method(ApiMethod::Workflows) => &self.workflows,

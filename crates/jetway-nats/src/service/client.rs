@@ -14,7 +14,10 @@ use jetway_engine::{
     api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowsView},
     backend::{RunsQuery, StartRequest},
 };
-use jetway_state::{STORE_ELSEWHERE, view::StatusView};
+use jetway_state::{
+    STORE_ELSEWHERE,
+    view::{OutputPage, OutputQuery, StatusView},
+};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -108,6 +111,13 @@ impl Api for HostsClient {
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         let tokens = [workflow, run_id];
         self.request(ApiMethod::Status, &tokens, HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn output(&self, workflow: &str, run_id: &str, query: OutputQuery) -> Result<OutputPage, ApiError> {
+        let tokens = [workflow, run_id];
+        let query = serde_json::to_vec(&query)
+            .map_err(|error| ApiError::new(400, format!("cannot encode the query for an output: {error}")))?;
+        self.request(ApiMethod::Output, &tokens, HeaderMap::new(), query.into(), None).await
     }
 
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError> {

@@ -74,6 +74,7 @@ pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<Offe
     let control = |control| (ApiMethod::Control(control), run);
     let others = [
         (ApiMethod::Status, run),
+        (ApiMethod::Output, run),
         control(Control::Cancel),
         control(Control::Pause),
         control(Control::Resume),

@@ -16,7 +16,7 @@ use jetway_core::{
     distributed::{ContextStore, ContextStoreError},
 };
 use jetway_engine::backend::BackendError;
-use jetway_state::{codec, run::Snapshot};
+use jetway_state::{run::Snapshot, value};
 use serde::{Deserialize, Serialize};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
@@ -203,13 +203,12 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
 }
 
 fn encode<C: Context>(context: &C) -> Result<Bytes, BackendError> {
-    codec::encode(context, "the context")
+    value::write_opaque(context, &"the context")
         .map_err(|error| corrupt("cannot encode the context".to_owned(), error))
 }
 
 fn decode<C: Context>(bytes: &[u8]) -> Result<C, BackendError> {
-    codec::decode(bytes, "the context")
-        .map_err(|error| corrupt("cannot decode the context".to_owned(), error))
+    value::read(bytes, &"the context").map_err(|error| corrupt("cannot decode the context".to_owned(), error))
 }
 
 fn failed(error: &BackendError) -> ContextStoreError {

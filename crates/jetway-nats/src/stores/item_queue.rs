@@ -11,8 +11,8 @@ use crate::{
     session::{Backoff, Connection, api, direct},
 };
 use async_nats::{Message, Subject, jetstream::message::StreamMessage};
+use bytes::Bytes;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use serde::Serialize;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -71,12 +71,7 @@ impl ItemQueue {
     }
 
     /// Adds an item. If it exists already, nothing changes.
-    pub(super) async fn add<WI: Serialize>(
-        &self,
-        run_id: &str,
-        item_id: &str,
-        item: &WI,
-    ) -> Result<(), BackendError> {
+    pub(super) async fn add(&self, run_id: &str, item_id: &str, item: &Bytes) -> Result<(), BackendError> {
         let subject = self.names.item(run_id, item_id)?.into();
         let write = Write { subject, payload: encode(item, WHAT)?, condition: Condition::Unique(None) };
         let stored = self.committer.write(write).await;

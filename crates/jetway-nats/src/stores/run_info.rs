@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jetway_core::distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus};
 use jetway_engine::backend::BackendError;
+use jetway_state::json;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
@@ -43,7 +44,7 @@ impl From<RunInfo> for Record {
 impl Record {
     fn info(self) -> Result<RunInfo, BackendError> {
         let Self { run_id, status, started_at, finished_at, output } = self;
-        let output = output.map(|output| serde_json::from_str(&output)).transpose();
+        let output = output.map(|output| json::read(output.as_bytes(), &"an output")).transpose();
         let output =
             output.map_err(|error| corrupt(format!("the output of run {run_id:?} is not JSON"), error))?;
         Ok(RunInfo { run_id, status, started_at, finished_at, output })

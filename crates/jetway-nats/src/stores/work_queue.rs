@@ -7,14 +7,18 @@ use super::{
     store_error,
 };
 use crate::dead_letters::dead_letter_of;
-use async_nats::jetstream::AckKind;
+use async_nats::jetstream::{AckKind, message::StreamMessage};
 use async_trait::async_trait;
+use bytes::Bytes;
 use jetway_core::{
     Context, WorkItem,
     distributed::{Leased, WorkQueue, WorkQueueError},
 };
 use jetway_engine::backend::{BackendError, DeadLetter};
-use jetway_state::codec::{self, EnvelopeError};
+use jetway_state::{
+    codec::{self, EnvelopeError},
+    value,
+};
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 /// The reason of a dead letter that holds a work item's bytes.
@@ -98,10 +102,15 @@ impl<WI: WorkItem> NatsWorkQueue<WI> {
             Ok(Err(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter })))
         };
         let (run_id, item_id) = names.run_and_item(&message.subject).unwrap_or_default();
-        match codec::open::<WI>(&message.payload, WHAT) {
+        let opened = codec::open::<Bytes>(&message.payload, WHAT);
+        let opened = opened.and_then(|(bytes, _)| {
+            value::read::<WI>(&bytes, &WHAT)
+                .map_err(|error| EnvelopeError::Corrupt { what: WHAT, reason: error.to_string() })
+        });
+        match opened {
             // Permissions are for subjects. So a client can only forge items that it may publish.
-            Ok((item, _)) if item.instance_id() == item_id => Ok(Ok((run_id.to_owned(), item))),
-            Ok((item, _)) => undecodable(format!(
+            Ok(item) if item.instance_id() == item_id => Ok(Ok((run_id.to_owned(), item))),
+            Ok(item) => undecodable(format!(
                 "the work item has the id {:?}, which is not the id in its subject",
                 item.instance_id()
             )),
@@ -124,7 +133,8 @@ impl<WI: WorkItem> NatsWorkQueue<WI> {
 #[async_trait]
 impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> {
     async fn enqueue(&self, workflow_id: &str, work: WI) -> Result<(), WorkQueueError> {
-        self.shared.items.add(workflow_id, &work.instance_id(), &work).await.map_err(|error| failed(&error))
+        let bytes = value::write(&work, &WHAT).map_err(|error| WorkQueueError::Other(error.to_string()))?;
+        self.shared.items.add(workflow_id, &work.instance_id(), &bytes).await.map_err(|error| failed(&error))
     }
 
     /// If the acknowledgement is lost, the item is delivered again.
@@ -142,7 +152,11 @@ impl<C: Context, WI: WorkItem + 'static> WorkQueue<C, WI> for NatsWorkQueue<WI> 
 
     async fn pending_work(&self, run_id: &str) -> Result<Vec<WI>, WorkQueueError> {
         let found = self.shared.items.of_run(run_id).await.map_err(|error| failed(&error))?;
-        found.iter().map(|message| decode(&message.payload, WHAT).map_err(|error| failed(&error))).collect()
+        let item = |message: &StreamMessage| {
+            let bytes: Bytes = decode(&message.payload, WHAT).map_err(|error| failed(&error))?;
+            value::read(&bytes, &WHAT).map_err(|error| WorkQueueError::Other(error.to_string()))
+        };
+        found.iter().map(item).collect()
     }
 
     async fn lease(&self) -> Result<Option<Leased<WI>>, WorkQueueError> {

@@ -9,7 +9,12 @@ use jetway_engine::{
     backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
 use jetway_nats::{NatsBackend, serve};
-use jetway_state::{Incarnation, RunId, WorkflowName, codec::Encoding, run::Status, view::StatusView};
+use jetway_state::{
+    Incarnation, RunId, WorkflowName,
+    codec::Encoding,
+    run::Status,
+    view::{OutputPage, OutputQuery, StatusView},
+};
 use serde_json::Value;
 use std::{
     sync::{Arc, Mutex},
@@ -44,6 +49,21 @@ impl Api for Echo {
 
     async fn status(&self, workflow: &str, run_id: &str) -> Result<StatusView, ApiError> {
         Err(ApiError::new(404, format!("there is no run {workflow}/{run_id}\nat all")))
+    }
+
+    async fn output(&self, workflow: &str, run_id: &str, query: OutputQuery) -> Result<OutputPage, ApiError> {
+        // The answer shows the limit.
+        let text = query.limit.unwrap_or_default().to_string();
+        Ok(OutputPage {
+            run_id: RunId::new(run_id).expect("a run id"),
+            incarnation: Incarnation::default(),
+            outputs: 1,
+            output: query.output,
+            bytes: workflow.len(),
+            offset: query.offset,
+            text,
+            next: None,
+        })
     }
 
     async fn control(

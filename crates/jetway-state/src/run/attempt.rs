@@ -1,6 +1,6 @@
 //! The report of an attempt at a work item, encoded.
 
-use super::snapshot::RunError;
+use super::{attempt_id::AttemptId, output::EncodedOutput, snapshot::RunError};
 use crate::{Incarnation, ItemId, RunKey, Seen, Timestamp};
 use bytes::Bytes;
 
@@ -52,7 +52,7 @@ pub struct EncodedEmission {
     /// The successors, in the order of the edges.
     pub successors: Vec<Successor>,
     /// The value itself, if it is an output of the run.
-    pub output: Option<Bytes>,
+    pub output: Option<EncodedOutput>,
 }
 
 /// A work item that a step creates.
@@ -65,17 +65,19 @@ pub struct Successor {
 }
 
 impl AttemptReport {
-    /// The same attempt, failed with this error and without a change of the context: for an outcome that cannot be
-    /// committed.
+    /// The same attempt with the outcome of its failure, and without a change of the context: its result cannot be committed.
     #[must_use]
-    pub fn failed(self, kind: &str, message: String) -> Self {
-        let error = RunError {
-            item: Some(self.item.clone()),
-            node: Some(self.node.clone()),
-            attempt: self.number,
-            kind: kind.to_owned(),
-            message,
-        };
-        Self { produced: EncodedOutcome::Failed(error), context: None, ..self }
+    pub fn without_result(self, produced: EncodedOutcome) -> Self {
+        Self { produced, context: None, ..self }
+    }
+
+    /// The id of the attempt.
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            incarnation: self.incarnation,
+            item: self.item.clone(),
+            node: self.node.clone(),
+            number: self.number,
+        }
     }
 }

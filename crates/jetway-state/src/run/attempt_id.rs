@@ -33,7 +33,7 @@ impl AttemptId {
             node: Some(self.node.clone()),
             attempt: self.number,
             kind: kind.to_owned(),
-            message,
+            message: RunError::bounded(message),
         }
     }
 

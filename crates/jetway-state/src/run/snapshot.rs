@@ -3,11 +3,14 @@
 use super::{
     chunk::ChunkRef,
     fan_out::{Arrivals, Branch, FanOut},
+    output::EncodedOutput,
 };
-use crate::{CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName};
+use crate::{
+    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName, json::shortened,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The durable record of a run. Its pending items are the outbox: each of them has a ticket, or gets one again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,8 +211,8 @@ pub struct Output {
     pub item: ItemId,
     /// The node that produced it.
     pub node: String,
-    /// The encoded value.
-    pub value: Bytes,
+    /// The value.
+    pub value: EncodedOutput,
 }
 
 /// The error of a run, or of a step whose failure was handled.
@@ -227,6 +230,19 @@ pub struct RunError {
     pub kind: String,
     /// The message of the error.
     pub message: String,
+}
+
+impl RunError {
+    /// The longest message that a record keeps, in bytes.
+    pub const MAX_MESSAGE: usize = 8 * 1024;
+
+    /// A message that fits into a record and into every answer. A longer one is cut, and says so.
+    pub fn bounded(message: String) -> String {
+        match shortened(&message, Self::MAX_MESSAGE) {
+            Cow::Borrowed(_) => message,
+            Cow::Owned(shortened) => shortened,
+        }
+    }
 }
 
 /// The failures that `on_failure` edges handled: all are counted, the latest are kept.

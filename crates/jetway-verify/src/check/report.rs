@@ -14,8 +14,7 @@ use crate::{
 use jetway::{Clock as _, SystemClock, Timestamp, client::DoneView};
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
-use jetway_state::codec;
-use jetway_state::run::Snapshot;
+use jetway_state::{run::Snapshot, value};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
@@ -112,7 +111,7 @@ impl Report {
             Err(what) => self.add(Some(run), Wrong, what),
         }
         match ended.map(|ended| &ended.result) {
-            Some(Ok(done)) if *done == DoneView::from(snapshot) => {}
+            Some(Ok(done)) if DoneView::new(snapshot).is_ok_and(|wanted| *done == wanted) => {}
             Some(Ok(done)) => {
                 let what = format!("the published result is {done:?}, and the snapshot differs");
                 self.add(Some(run), Wrong, what);
@@ -224,8 +223,8 @@ async fn all_snapshots(backend: &NatsBackend) -> Result<BTreeMap<String, Snapsho
 
 fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
     let ledger: PlainLedger =
-        codec::decode(&snapshot.context, "the context").map_err(|error| error.to_string())?;
-    let outputs = snapshot.outputs.iter().map(|output| codec::decode(&output.value, "an output"));
+        value::read(&snapshot.context, &"the context").map_err(|error| error.to_string())?;
+    let outputs = snapshot.outputs.iter().map(|output| output.value.read());
     Ok(Observed {
         status: snapshot.status,
         error: snapshot.error.as_ref().map(|error| error.message.clone()),

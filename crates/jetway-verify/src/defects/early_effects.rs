@@ -30,9 +30,11 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
     });
     backend.publish(tickets.collect()).await?;
     if snapshot.status.is_terminal() {
-        let result = serde_json::to_vec(&DoneView::from(&snapshot)).map_err(|error| {
-            BackendError::new(BackendErrorKind::Corrupt, "a result cannot be written").caused_by(error)
-        })?;
+        let unfit = "a result cannot be written";
+        let result = DoneView::new(&snapshot)
+            .map_err(|error| BackendError::new(BackendErrorKind::Corrupt, unfit).caused_by(error))?;
+        let result = serde_json::to_vec(&result)
+            .map_err(|error| BackendError::new(BackendErrorKind::Corrupt, unfit).caused_by(error))?;
         let (run, incarnation, revision) = (write.run.clone(), write.incarnation, write.expected + 1);
         backend.publish_done(RunResult { run, incarnation, revision, json: result.into() }).await?;
     }

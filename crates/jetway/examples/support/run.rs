@@ -7,7 +7,6 @@ mod arguments;
 
 use anyhow::{Context as _, Result, anyhow};
 use jetway::{Client, Context, Host, Merge, NatsConfig, Workflow, WorkflowCtx, client::StartOptions};
-use serde::Deserialize;
 use std::time::Duration;
 
 /// Runs the workflow once for each input, in turn, and returns the outputs. Each run starts with a default context.
@@ -60,7 +59,7 @@ where
         let run = client.start(workflow, &input, &StartOptions::default()).await?;
         let done = client.result(&run, Duration::from_secs(60)).await?;
         let output = done.output.with_context(|| format!("{run} is {}: {:?}", done.status, done.error))?;
-        outputs.push(W::Output::deserialize(output)?);
+        outputs.push(output.read()?);
     }
     Ok(outputs)
 }

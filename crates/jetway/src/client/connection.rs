@@ -31,8 +31,8 @@ const RETRY_LIMIT: Duration = Duration::from_secs(30);
 /// Starts and controls runs, and reads their status and results. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    backend: Arc<NatsBackend>,
-    hosts: HostsClient,
+    pub(super) backend: Arc<NatsBackend>,
+    pub(super) hosts: HostsClient,
 }
 
 impl Client {
@@ -80,7 +80,8 @@ impl Client {
     }
 
     /// Waits for the result of a run: that of a start, or the latest of a run id (see [`ResultOf`]). While the server does
-    /// not answer, the request is repeated.
+    /// not answer, the request is repeated. Outputs that are too large for the result message are read by themselves, as by
+    /// [`output`](Self::output).
     ///
     /// # Errors
     /// [`ClientError::TimedOut`] if the run does not end within `wait`, or does not exist.
@@ -99,11 +100,13 @@ impl Client {
             .with_total_delay(Some(wait));
         let done = ask.retry(backoff).when(BackendError::is_retryable).await?;
         let done = done.ok_or_else(|| ClientError::TimedOut { run: run.clone(), waited: wait })?;
-        serde_json::from_slice(&done)
-            .map_err(|source| ClientError::Answer { what: "the result of the run", source })
+        let done = serde_json::from_slice(&done)
+            .map_err(|source| ClientError::Answer { what: "the result of the run", source })?;
+        self.with_outputs(run, done).await
     }
 
-    /// Reads the status of a run from its record. No host has to be running.
+    /// Reads the status of a run from its record. No host has to be running. Large outputs are left out: see
+    /// [`output`](Self::output).
     ///
     /// # Errors
     /// [`ClientError::NotFound`] if there is no such run.
@@ -113,7 +116,7 @@ impl Client {
         })?;
         let hosts = self.backend.hosts().await?;
         let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
-        let view = StatusView::from(&snapshot);
+        let view = StatusView::new(&snapshot).map_err(ClientError::Value)?;
         Ok(view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name)))
     }
 

@@ -52,6 +52,9 @@ pub enum ClientError {
     /// The input cannot be encoded as JSON.
     #[error("cannot encode the input as JSON: {0}")]
     Input(#[source] serde_json::Error),
+    /// A value in the record of the run cannot be decoded.
+    #[error(transparent)]
+    Value(jetway_state::Error),
     /// The record of the run cannot be decoded.
     #[error(transparent)]
     Record(BackendError),
@@ -76,6 +79,7 @@ impl ClientError {
             | Self::BadName(_)
             | Self::Input(_)
             | Self::Record(_)
+            | Self::Value(_)
             | Self::Answer { .. } => false,
         }
     }

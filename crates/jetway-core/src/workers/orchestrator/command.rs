@@ -93,7 +93,7 @@ where
     async fn set_status(&self, run_id: &str, rule: Rule, status: RunStatus) -> Result<RunStatus, Error> {
         match self.swap(run_id, rule).await? {
             Some(snapshot) => {
-                self.views.update_list(RunInfo::from(&snapshot)).await?;
+                self.views.update_list(RunInfo::try_from(&snapshot)?).await?;
                 Ok(snapshot.status.into())
             }
             None => {

@@ -5,10 +5,10 @@ use crate::{
     Context, Merge, Workflow,
     stores::{
         ContextStore, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics, RunStatus, WorkItemState,
-        WorkItemStateStoreError, WorkQueue, WorkerHealth, WorkflowError,
+        WorkItemStateStoreError, WorkQueue, WorkerHealth, WorkflowError, types::date_time,
     },
 };
-use jetway_state::Error;
+use jetway_state::{Error, run::RunError};
 use std::time::Duration;
 
 impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
@@ -62,9 +62,9 @@ where
         };
         if let Some((snapshot, _)) = snapshot
             && let Some(last) = &snapshot.error
-            && !errors.iter().any(|known| known.error == last.message)
+            && !errors.iter().any(|known| RunError::bounded(known.error.clone()) == last.message)
         {
-            let timestamp = RunInfo::from(&snapshot).finished_at.unwrap_or_default();
+            let timestamp = snapshot.finished_at.map(date_time).unwrap_or_default();
             let work_item = last.node.clone().unwrap_or_default();
             let attempt = usize::try_from(last.attempt).unwrap_or(usize::MAX);
             errors.push(WorkflowError { work_item, error: last.message.clone(), attempt, timestamp });

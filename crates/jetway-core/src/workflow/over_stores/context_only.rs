@@ -7,10 +7,11 @@
 use super::{LeasedStep, Unfinished};
 use crate::{
     Context, ContextStore, Merge, WorkItem, WorkQueue, Workflow, WorkflowCtx,
+    panics::guarded_now,
     step::{limited, until_cancelled},
     workflow::callbacks::{ItemProcessedOutcome, RunState},
 };
-use jetway_state::{Error, codec, json};
+use jetway_state::{Error, run::EncodedOutput, value};
 use std::collections::VecDeque;
 
 pub(super) async fn start<C, WI, CS, Q>(
@@ -33,6 +34,27 @@ where
     Ok(())
 }
 
+/// The outcome of a step whose values are exact when they are read again.
+fn checked<C: Context, W: Workflow<C>>(
+    context: &C,
+    successors: &VecDeque<W::WorkItem>,
+    output: Option<&W::Output>,
+) -> Result<ItemProcessedOutcome, Error> {
+    guarded_now(|| {
+        value::write_opaque(context, &"the context")?;
+        for item in successors {
+            value::write(item, &format_args!("input of node {:?}", item.node()))?;
+        }
+        Ok(match output {
+            Some(output) => {
+                let output = EncodedOutput::new(output)?.to_json()?;
+                ItemProcessedOutcome::SuccessTerminal(output.read()?)
+            }
+            None => ItemProcessedOutcome::SuccessNonTerminal,
+        })
+    })
+}
+
 pub(super) async fn execute<C, W, CS, Q>(
     step: &LeasedStep<'_, C, W, CS, Q>,
 ) -> Result<Option<W::Output>, Unfinished>
@@ -50,24 +72,31 @@ where
     }
     step.notify_started().await?;
     let (context, abort) = (step.contexts.get(run_id).await?, step.callbacks.abort_token());
-    let ctx = step.attempt_ctx(context.ok_or(Error::NotStarted)?, &abort);
+    let mut ctx = step.attempt_ctx(context.ok_or(Error::NotStarted)?, &abort);
     // A deep copy by encoding and decoding: a clone may share values with the original.
-    let before: C = codec::decode(&codec::encode(&ctx.store, "the context")?, "the context")?;
+    let before: C = value::read(&value::write_opaque(&ctx.store, &"the context")?, &"the context")?;
     let mut successors = VecDeque::new();
+    let (limit, cancel) = (ctx.timeout(), ctx.cancel_token().clone());
     let attempt = async {
         let item = step.leased.item.clone();
         let output = step.workflow.process_work_item(&ctx, item, &mut successors).await?;
-        // Encoded within the attempt, so that an output that cannot be encoded fails it. After the merge of the context
-        // the step can no longer fail.
-        let outcome = match &output {
-            Some(output) => {
-                ItemProcessedOutcome::SuccessTerminal(json::from_cbor(&codec::encode(output, "an output")?)?)
+        // Encoded within the attempt, so that a value that cannot be kept fails it. After the merge of the context the
+        // step can no longer fail.
+        match checked::<C, W>(&ctx.store, &successors, output.as_ref()) {
+            Ok(outcome) => Ok((output, outcome)),
+            Err(error) => {
+                let item = step.leased.item.clone();
+                let id = item.instance_id();
+                successors.clear();
+                let output = step.workflow.fail_work_item(item, error).into_queue(&id, &mut successors)?;
+                // A failed step changes nothing of the context.
+                ctx.store = value::read(&value::write_opaque(&before, &"the context")?, &"the context")?;
+                let outcome = checked::<C, W>(&ctx.store, &successors, output.as_ref())?;
+                Ok((output, outcome))
             }
-            None => ItemProcessedOutcome::SuccessNonTerminal,
-        };
-        Ok((output, outcome))
+        }
     };
-    let (output, outcome) = match until_cancelled(ctx.cancel_token(), limited(ctx.timeout(), attempt)).await {
+    let (output, outcome) = match until_cancelled(&cancel, limited(limit, attempt)).await {
         Ok(done) => done,
         Err(error) => {
             step.check_retry(&error, &abort).await?;

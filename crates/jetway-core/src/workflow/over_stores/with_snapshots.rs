@@ -4,14 +4,15 @@ use super::{LeasedStep, Unfinished, pending_item};
 use crate::{
     Context, ContextStore, Merge, Outcome, WorkItem, WorkQueue, Workflow,
     step::{
-        AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode, item_in,
-        output_of, rebase_context, run_node, swap_until, until_cancelled,
+        AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode,
+        encode_failure, item_in, output_of, rebase_context, run_node, swap_until, until_cancelled,
     },
     workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
-    CommitId, Error, Graph, ItemId, codec, json,
+    CommitId, Error, Graph, ItemId,
     run::{Applied, AttemptId, EncodedOutcome, Snapshot, Status, TicketFor},
+    value,
 };
 
 /// The commit of one step. The result of an attempt is kept over a conflict, so that the node need not run again.
@@ -54,9 +55,10 @@ where
             return Ok(Swapped::Done(None));
         };
         let finished = self.finished.take();
-        let rebased = finished
-            .as_ref()
-            .and_then(|finished| finished.attempt.rebased(&snapshot.context, rebase_context::<C>));
+        let rebased = finished.as_ref().and_then(|finished| {
+            let fail = |error| step.failure(&item, &finished.attempt.report.id(), error);
+            finished.attempt.rebased(&snapshot.context, rebase_context::<C>, fail)
+        });
         let (finished, report) = match (finished, rebased) {
             // Also in a paused run: a step that began before the pause is committed.
             (Some(finished), Some(report)) => (finished, report),
@@ -72,7 +74,9 @@ where
             }
         };
         let error = step_error(&report.produced, &finished);
-        let applied = apply_fitting(&snapshot, report, CommitId::default(), &self.graph, |_| Ok(()));
+        let (commit, failed) = (CommitId::default(), report.id());
+        let fail = |error| EncodedOutcome::Failed(failed.error(&error));
+        let applied = apply_fitting(&snapshot, report, commit, &self.graph, |_| Ok(()), fail);
         let Some(Applied { snapshot, tickets, .. }) = applied else {
             return Ok(Swapped::Done(None));
         };
@@ -121,7 +125,7 @@ where
         let abort = self.callbacks.abort_token();
         let (incarnation, number) = (snapshot.incarnation, self.callbacks.attempt());
         let attempt = AttemptId { incarnation, item: id.clone(), node: item.node(), number };
-        let ctx = self.attempt_ctx(codec::decode::<C>(&snapshot.context, "the context")?, &abort);
+        let ctx = self.attempt_ctx(value::read::<C>(&snapshot.context, &"the context")?, &abort);
         let scope = StepScope::new(
             snapshot.key(),
             incarnation,
@@ -130,19 +134,28 @@ where
             ctx.timeout(),
             abort.clone(),
         );
+        let copy = || item_in::<W::WorkItem>(snapshot, id)?.ok_or(Error::NotStarted);
         let node = async {
             let node = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
             until_cancelled(&abort, node).await.unwrap_or_else(Outcome::Failed)
         };
         let outcome = run_node(scope, node).await;
         let EncodedAttempt { produced, context, error } =
-            encode(outcome, &ctx.store, &snapshot.context, &attempt);
+            encode(outcome, &ctx.store, &snapshot.context, &attempt, |error| {
+                Ok(self.workflow.fail_work_item(copy()?, error))
+            });
         // Before an `on_failure` edge is taken: retries come first.
         if let Some(error) = &error {
             self.check_retry(error, &abort).await?;
         }
         let report = attempt.report(id.clone(), self.callbacks.clock().now(), produced, context);
-        Ok(FinishedAttempt { attempt: AttemptWithBase { report, base: snapshot.context.clone() }, error })
+        let attempt = AttemptWithBase { report, base: snapshot.context.clone(), input: None };
+        Ok(FinishedAttempt { attempt, error })
+    }
+
+    /// The outcome of an attempt whose result cannot be kept.
+    fn failure(&self, item: &W::WorkItem, attempt: &AttemptId, error: Error) -> EncodedOutcome {
+        encode_failure(error, attempt, |error| Ok(self.workflow.fail_work_item(item.clone(), error)))
     }
 
     async fn enqueue_tickets(&self, snapshot: &Snapshot, tickets: Vec<TicketFor>) -> Result<(), Unfinished> {
@@ -178,7 +191,7 @@ where
         let outcome = match (&error, snapshot.outputs.first()) {
             (Some(error), _) => ItemProcessedOutcome::Error(error.clone()),
             (None, Some(output)) if snapshot.status == Status::Completed => {
-                ItemProcessedOutcome::SuccessTerminal(json::from_cbor(&output.value)?)
+                ItemProcessedOutcome::SuccessTerminal(output.value.to_json()?.read()?)
             }
             (None, _) => ItemProcessedOutcome::SuccessNonTerminal,
         };

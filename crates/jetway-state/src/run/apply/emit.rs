@@ -7,10 +7,10 @@ use crate::{
         attempt::{EncodedEmission, Successor},
         effect::TicketFor,
         fan_out::{Arrival, Branch, BranchInput, FanOut, MAX_BRANCHES, PendingBranches},
+        output::EncodedOutput,
         snapshot::{Input, Item, Output, Payload, RunError},
     },
 };
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Step<'_> {
@@ -40,7 +40,7 @@ impl Step<'_> {
         self.fan_out(successors);
     }
 
-    fn keep_output(&mut self, output: Option<Bytes>) {
+    fn keep_output(&mut self, output: Option<EncodedOutput>) {
         if let Some(value) = output {
             let (item, node) = (self.finished.id.clone(), self.finished.node.clone());
             self.snapshot.outputs.push(Output { item, node, value });

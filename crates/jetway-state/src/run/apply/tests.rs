@@ -8,8 +8,8 @@ use crate::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
     WorkflowName,
     run::{
-        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, Input, RunError, RunInput,
-        Snapshot, Status, Successor, Trace, apply, begin, pending_tickets, tickets_under,
+        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, EncodedOutput, Input,
+        RunError, RunInput, Snapshot, Status, Successor, Trace, apply, begin, pending_tickets, tickets_under,
     },
 };
 use bytes::Bytes;
@@ -76,7 +76,8 @@ fn to(targets: &[(&str, &str)]) -> EncodedEmission {
 }
 
 fn output(value: &str) -> EncodedEmission {
-    EncodedEmission { successors: Vec::new(), output: Some(Bytes::copy_from_slice(value.as_bytes())) }
+    let output = EncodedOutput { json: Bytes::copy_from_slice(value.as_bytes()), exact: None };
+    EncodedEmission { successors: Vec::new(), output: Some(output) }
 }
 
 fn next(targets: &[(&str, &str)]) -> EncodedOutcome {
@@ -146,7 +147,7 @@ impl Run {
 
     fn outputs(&self) -> Vec<String> {
         let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-        self.snapshot.outputs.iter().map(|output| text(&output.value)).collect()
+        self.snapshot.outputs.iter().map(|output| text(&output.value.json)).collect()
     }
 }
 

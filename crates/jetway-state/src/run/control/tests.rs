@@ -4,8 +4,8 @@ use super::{cancel, complete, pause, resume};
 use crate::{
     CommitId, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
-        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Status,
-        Successor, TicketFor, Trace, apply, begin,
+        Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput,
+        Snapshot, Status, Successor, TicketFor, Trace, apply, begin,
     },
 };
 use bytes::Bytes;
@@ -49,7 +49,8 @@ fn two_branches() -> EncodedOutcome {
 }
 
 fn output() -> EncodedOutcome {
-    EncodedOutcome::Next(EncodedEmission { successors: Vec::new(), output: Some(Bytes::from_static(b"o")) })
+    let output = EncodedOutput { json: Bytes::from_static(b"1"), exact: None };
+    EncodedOutcome::Next(EncodedEmission { successors: Vec::new(), output: Some(output) })
 }
 
 #[test]

@@ -1,0 +1,86 @@
+use super::*;
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Debug,
+    net::IpAddr,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Wei { amount: u128 },
+    Host { ip: IpAddr },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Host {
+    Ip(IpAddr),
+    Other(serde_json::Value),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Tree(Vec<Tree>);
+
+fn tree(levels: usize) -> Tree {
+    (1..levels).fold(Tree(Vec::new()), |inner, _| Tree(vec![inner]))
+}
+
+#[track_caller]
+fn gives_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, as_json: bool) {
+    let [compared, opaque] = [write(value, &"x").unwrap(), write_opaque(value, &"x").unwrap()];
+    for written in [&compared, &opaque] {
+        assert_eq!(read::<T>(written, &"x").unwrap(), *value);
+    }
+    assert_eq!(compared.starts_with(&EMBEDDED_JSON), as_json, "{value:?}");
+}
+
+#[test]
+fn f2_what_cannot_be_read_back_is_an_error() {
+    let refused = write(&Tagged::Wei { amount: 7 }, &"input of node \"pay\"").unwrap_err();
+    assert_eq!(refused.to_string(), "cannot read back input of node \"pay\": u128 is not supported");
+    assert_eq!(refused.kind(), "codec");
+    let refused = write_opaque(&Tagged::Wei { amount: 1 << 70 }, &"the context").unwrap_err();
+    assert!(refused.to_string().starts_with("cannot read back the context: "), "{refused}");
+}
+
+#[test]
+fn f2_values_for_people_are_kept_as_json() {
+    let ip = IpAddr::from([127, 0, 0, 1]);
+    gives_back(&ip, false);
+    // CBOR is no format for people, so the address is four numbers, and serde looks for a text.
+    gives_back(&Tagged::Host { ip }, true);
+    // Here CBOR would give another value back.
+    gives_back(&Host::Ip(ip), true);
+    gives_back(&Host::Other(serde_json::json!({ "V4": [127, 0, 0, 1] })), false);
+}
+
+#[test]
+fn f2_numbers_maps_and_bytes_are_exact() {
+    gives_back(&(u128::MAX, i128::MIN, f32::MIN_POSITIVE, 5e-324), false);
+    gives_back(&BTreeMap::from([((1, true), 'x')]), false);
+    gives_back(&ByteBuf::from(vec![0, 255]), false);
+    gives_back(&(1..100).map(|n| (n, n.to_string())).collect::<HashMap<_, _>>(), false);
+    let nan = write(&Some(f64::NAN), &"x").unwrap();
+    assert!(read::<Option<f64>>(&nan, &"x").unwrap().unwrap().is_nan());
+}
+
+#[test]
+fn f4_one_limit_of_depth_for_writing_and_reading() {
+    gives_back(&tree(MAX_DEPTH), false);
+    let refused = write(&tree(257), &"input of node \"a\"").unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "cannot read back input of node \"a\": it is nested too deeply: the limit is 200 levels"
+    );
+    // What is accepted as JSON fits into a work item.
+    gives_back(&(tree(MAX_DEPTH), "id".to_owned()), false);
+}
+
+#[test]
+fn foreign_bytes_are_errors() {
+    assert!(read::<u8>(&EMBEDDED_JSON, &"x").is_err());
+    assert!(read::<u8>(&[&EMBEDDED_JSON[..], &[0x42, b'1', b'x']].concat(), &"x").is_err());
+    assert!(read::<u8>(&[1, 2], &"x").is_err());
+}

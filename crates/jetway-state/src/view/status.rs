@@ -1,0 +1,66 @@
+//! Reading a status. The fields of its result are among its own, and serde cannot read a JSON text as it is out of such a
+//! group (`flatten`), so they are listed here once more.
+
+use super::{DoneView, ErrorView, LeftOut, PendingView, StatusView};
+use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
+use serde::Deserialize;
+
+/// All fields of a status.
+#[derive(Deserialize)]
+pub(super) struct Fields {
+    run_id: RunId,
+    incarnation: Incarnation,
+    workflow: WorkflowName,
+    status: Status,
+    output: Option<Json>,
+    outputs: Vec<Json>,
+    #[serde(default)]
+    left_out: Option<LeftOut>,
+    error: Option<ErrorView>,
+    started_at: String,
+    finished_at: Option<String>,
+    steps: u64,
+    updated_at: String,
+    pending: Vec<PendingView>,
+    #[serde(default)]
+    children: Vec<String>,
+    #[serde(default)]
+    more_children: usize,
+    #[serde(default)]
+    waiting_for: Option<String>,
+    handled_failures: u64,
+    latest_handled_failures: Vec<ErrorView>,
+    #[serde(default)]
+    output_nodes: Vec<String>,
+    trace_id: String,
+}
+
+impl From<Fields> for StatusView {
+    fn from(fields: Fields) -> Self {
+        let run = DoneView {
+            run_id: fields.run_id,
+            incarnation: fields.incarnation,
+            workflow: fields.workflow,
+            status: fields.status,
+            output: fields.output,
+            outputs: fields.outputs,
+            left_out: fields.left_out,
+            error: fields.error,
+            started_at: fields.started_at,
+            finished_at: fields.finished_at,
+            steps: fields.steps,
+        };
+        Self {
+            run,
+            updated_at: fields.updated_at,
+            pending: fields.pending,
+            children: fields.children,
+            more_children: fields.more_children,
+            waiting_for: fields.waiting_for,
+            handled_failures: fields.handled_failures,
+            latest_handled_failures: fields.latest_handled_failures,
+            output_nodes: fields.output_nodes,
+            trace_id: fields.trace_id,
+        }
+    }
+}
