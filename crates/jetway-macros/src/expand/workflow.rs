@@ -166,8 +166,6 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
     });
     // The name of the lifetime must not conflict with one of the user's.
     let engine = quote_spanned! {here=>
-        #failed
-
         async fn attempt_work_item<'jetway>(
             &'jetway self,
             ctx: &'jetway #support::WorkflowCtx<#context>,
@@ -185,6 +183,8 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
             let #id = #support::WorkItem::instance_id(&#item);
             #support::Workflow::<#context>::attempt_work_item(self, ctx, #item).await.into_queue(&#id, queue)
         }
+
+        #failed
     };
     (engine, edge_traits.into_traits())
 }
