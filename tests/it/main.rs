@@ -14,4 +14,5 @@ mod misbehaving_clients;
 mod resources;
 mod support;
 mod traces;
+mod values;
 mod verifier;
