@@ -11,6 +11,7 @@
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
 //! | [`crash_points`] | the state after a host crashes between any two operations, and how it recovers |
 //! | [`verification`] | how the guarantees are tested |
+//! | [`values`] | which values a run can keep, their JSON, and how clients get them |
 //! | [`limits`] | sizes, full streams, memory, and what happens at each limit |
 //! | [`examples`] | example programs with their graphs |
 //! | [`from_floxide`] | migrating from floxide |
@@ -41,6 +42,9 @@ pub mod crash_points {}
 
 #[doc = include_str!("../docs/verification.md")]
 pub mod verification {}
+
+#[doc = include_str!("../docs/values.md")]
+pub mod values {}
 
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}
