@@ -1,8 +1,13 @@
-//! How long it takes to write and to read a snapshot, at three sizes.
+//! How long it takes to write and to read a snapshot, at three sizes, and the values of users.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jetway_benches::snapshots::{chain, fanned_out};
-use jetway_state::{Fingerprint, codec, run::Snapshot};
+use jetway_state::{
+    Fingerprint, codec,
+    run::{EncodedOutput, Snapshot},
+    value,
+};
+use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {
@@ -22,5 +27,35 @@ fn bench(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bench);
+/// What a step passes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Order {
+    id: String,
+    lines: Vec<(u64, u32, f64)>,
+    note: Option<String>,
+}
+
+/// A value is written, read back and compared once; its reader reads it once.
+fn values(c: &mut Criterion) {
+    let mut group = c.benchmark_group("values");
+    for lines in [0, 3, 100] {
+        let order = Order { id: "order-17".to_owned(), lines: vec![(7, 2, 9.5); lines], note: None };
+        let written = value::write(&order, &"an order").expect("it can be kept");
+        group.bench_function(format!("encode alone, {lines} lines"), |b| {
+            b.iter(|| black_box(codec::encode(black_box(&order), "an order")));
+        });
+        group.bench_function(format!("write, {lines} lines"), |b| {
+            b.iter(|| black_box(value::write(black_box(&order), &"an order")));
+        });
+        group.bench_function(format!("read, {lines} lines"), |b| {
+            b.iter(|| black_box(value::read::<Order>(black_box(&written), &"an order")));
+        });
+        group.bench_function(format!("output, {lines} lines"), |b| {
+            b.iter(|| black_box(EncodedOutput::new(black_box(&order))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench, values);
 criterion_main!(benches);

@@ -19,6 +19,7 @@ use jetway_engine::{
 };
 use jetway_state::{
     CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, WorkflowName, run::ChunkRef,
+    view::OutputQuery,
 };
 use serde_json::Value;
 use std::{ops::Range, time::Duration};
@@ -158,6 +159,14 @@ impl Decoders {
 /// The code and the sentence.
 pub fn runs_query(wire: &Wire<'_>) -> Result<RunsQuery, (u16, String)> {
     answer::parse_query(&wire.message(), "runs").map_err(|error| (error.code, error.message))
+}
+
+/// Parses a request for a page of an output.
+///
+/// # Errors
+/// The code and the sentence.
+pub fn output_query(wire: &Wire<'_>) -> Result<OutputQuery, (u16, String)> {
+    answer::parse_query(&wire.message(), "an output").map_err(|error| (error.code, error.message))
 }
 
 /// Parses the answer of a host.

@@ -81,5 +81,14 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
         assert!(!sentence.is_empty() || !wire.headers.is_empty());
     }
     let host: Result<HostInfo, _> = serde_json::from_slice(wire.payload);
-    start.is_ok() || decoders().requested_run(&wire).is_some() || query.is_ok() || host.is_ok()
+    let page = fuzzing::output_query(&wire);
+    if let Ok(page) = &page {
+        let written = serde_json::to_vec(page).expect("what was read can be written");
+        assert_eq!(fuzzing::output_query(&Wire { payload: &written, ..Wire::default() }).as_ref(), Ok(page));
+    }
+    start.is_ok()
+        || page.is_ok()
+        || decoders().requested_run(&wire).is_some()
+        || query.is_ok()
+        || host.is_ok()
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::EncodedOutput;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -76,6 +77,20 @@ fn f4_one_limit_of_depth_for_writing_and_reading() {
     );
     // What is accepted as JSON fits into a work item.
     gives_back(&(tree(MAX_DEPTH), "id".to_owned()), false);
+}
+
+/// A value without a type is as exact as serde_json makes it.
+#[test]
+fn f3_values_without_a_type_stay_as_they_were_read() {
+    let text = r#"{"b":[1.5,null,18446744073709551615,-1,"x"],"a":123456789012345678901234567890.10}"#;
+    let value: serde_json::Value = json::read(text.as_bytes(), &"x").unwrap();
+    gives_back(&value, false);
+    gives_back(&(Some(value.clone()), value["b"][0].clone()), false);
+    let output = EncodedOutput::new(&value).unwrap();
+    assert_eq!(output.json, serde_json::to_string(&value).unwrap());
+    assert_eq!(output.read::<serde_json::Value>().unwrap(), value);
+    let digits = String::from_utf8(output.json.to_vec()).unwrap().contains("123456789012345678901234567890.10");
+    assert_eq!(digits, cfg!(feature = "arbitrary-precision"));
 }
 
 #[test]

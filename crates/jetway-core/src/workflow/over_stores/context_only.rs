@@ -55,6 +55,41 @@ fn checked<C: Context, W: Workflow<C>>(
     })
 }
 
+fn copied<C: Context>(context: &C) -> Result<C, Error> {
+    const WHAT: &str = "the context";
+    value::read(&value::write_opaque(context, &WHAT)?, &WHAT)
+}
+
+/// Runs the node once. Its values are encoded within the attempt, so that one that cannot be kept fails it: after the merge
+/// of the context the step can no longer fail.
+async fn attempt<C, W, CS, Q>(
+    step: &LeasedStep<'_, C, W, CS, Q>,
+    ctx: &mut WorkflowCtx<C>,
+    before: &C,
+    successors: &mut VecDeque<W::WorkItem>,
+) -> Result<(Option<W::Output>, ItemProcessedOutcome), Error>
+where
+    C: Context,
+    W: Workflow<C>,
+    CS: Sync,
+    Q: Sync,
+{
+    let item = &step.leased.item;
+    let output = step.workflow.process_work_item(ctx, item.clone(), successors).await?;
+    match checked::<C, W>(&ctx.store, successors, output.as_ref()) {
+        Ok(outcome) => Ok((output, outcome)),
+        Err(error) => {
+            successors.clear();
+            let failed = step.workflow.fail_work_item(item.clone(), error);
+            let output = failed.into_queue(&item.instance_id(), successors)?;
+            // A failed step changes nothing of the context.
+            ctx.store = copied(before)?;
+            let outcome = checked::<C, W>(&ctx.store, successors, output.as_ref())?;
+            Ok((output, outcome))
+        }
+    }
+}
+
 pub(super) async fn execute<C, W, CS, Q>(
     step: &LeasedStep<'_, C, W, CS, Q>,
 ) -> Result<Option<W::Output>, Unfinished>
@@ -74,28 +109,10 @@ where
     let (context, abort) = (step.contexts.get(run_id).await?, step.callbacks.abort_token());
     let mut ctx = step.attempt_ctx(context.ok_or(Error::NotStarted)?, &abort);
     // A deep copy by encoding and decoding: a clone may share values with the original.
-    let before: C = value::read(&value::write_opaque(&ctx.store, &"the context")?, &"the context")?;
+    let before = copied(&ctx.store)?;
     let mut successors = VecDeque::new();
     let (limit, cancel) = (ctx.timeout(), ctx.cancel_token().clone());
-    let attempt = async {
-        let item = step.leased.item.clone();
-        let output = step.workflow.process_work_item(&ctx, item, &mut successors).await?;
-        // Encoded within the attempt, so that a value that cannot be kept fails it. After the merge of the context the
-        // step can no longer fail.
-        match checked::<C, W>(&ctx.store, &successors, output.as_ref()) {
-            Ok(outcome) => Ok((output, outcome)),
-            Err(error) => {
-                let item = step.leased.item.clone();
-                let id = item.instance_id();
-                successors.clear();
-                let output = step.workflow.fail_work_item(item, error).into_queue(&id, &mut successors)?;
-                // A failed step changes nothing of the context.
-                ctx.store = value::read(&value::write_opaque(&before, &"the context")?, &"the context")?;
-                let outcome = checked::<C, W>(&ctx.store, &successors, output.as_ref())?;
-                Ok((output, outcome))
-            }
-        }
-    };
+    let attempt = attempt(step, &mut ctx, &before, &mut successors);
     let (output, outcome) = match until_cancelled(&cancel, limited(limit, attempt)).await {
         Ok(done) => done,
         Err(error) => {
