@@ -130,7 +130,7 @@ where
         Ok(AttemptResult { produced, context, cancelled, requested_child })
     }
 
-    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: Error) -> EncodedOutcome {
+    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome {
         encode_failure(error, attempt, |error| self.failed(input, attempt, error))
     }
 

@@ -15,7 +15,7 @@ pub fn apply_fitting(
     commit: CommitId,
     graph: &Graph,
     mut fit: impl FnMut(&mut Applied) -> Result<(), Error>,
-    fail: impl FnOnce(Error) -> EncodedOutcome,
+    fail: impl FnOnce(&Error) -> EncodedOutcome,
 ) -> Option<Applied> {
     jetway_state::hop!("apply_fitting");
     let mut applied = apply(snapshot.clone(), report.clone(), commit, graph)?;
@@ -23,7 +23,7 @@ pub fn apply_fitting(
         Ok(()) => Some(applied),
         Err(error) => {
             let own_error = EncodedOutcome::Failed(report.id().error(&error));
-            let handled = report.clone().without_result(fail(error));
+            let handled = report.clone().without_result(fail(&error));
             let mut applied = apply(snapshot.clone(), handled, commit, graph)?;
             match fit(&mut applied) {
                 Ok(()) => Some(applied),

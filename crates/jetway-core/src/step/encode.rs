@@ -67,7 +67,7 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
     match (encoded, error) {
         (Ok((produced, context)), error) => EncodedAttempt { produced, context, error },
         (Err(refused), None) => {
-            let produced = encode_failure(refused.clone(), attempt, fail);
+            let produced = encode_failure(&refused, attempt, fail);
             EncodedAttempt { produced, context: None, error: Some(refused) }
         }
         // The node has failed already, and what its edge passes on cannot be kept.
@@ -81,13 +81,13 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
 
 /// The outcome of an attempt whose result cannot be kept: the node's `on_failure` edge, if it has one.
 pub(crate) fn encode_failure<WI: WorkItem, O: Serialize + DeserializeOwned>(
-    error: Error,
+    error: &Error,
     attempt: &AttemptId,
     fail: impl FnOnce(Error) -> Result<Outcome<WI, O>, Error>,
 ) -> EncodedOutcome {
     let failed = error.clone();
     let handled = guarded_now(|| encode_outcome(fail(failed)?, attempt, EncodedOutput::new));
-    handled.unwrap_or_else(|_| EncodedOutcome::Failed(attempt.error(&error)))
+    handled.unwrap_or_else(|_| EncodedOutcome::Failed(attempt.error(error)))
 }
 
 /// The encoded context where the node changed it. Changes by a node that failed are dropped: a step is all or nothing.

@@ -39,7 +39,7 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Error>;
 
     /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one.
-    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: Error) -> EncodedOutcome;
+    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome;
 
     /// Re-applies the change from `base` to `mine` to the context `theirs`.
     ///

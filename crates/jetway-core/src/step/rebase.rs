@@ -30,7 +30,7 @@ impl AttemptWithBase {
         &self,
         latest: &Bytes,
         rebase: impl FnOnce(&Bytes, &Bytes, &Bytes) -> Result<Bytes, Error>,
-        fail: impl FnOnce(Error) -> EncodedOutcome,
+        fail: impl FnOnce(&Error) -> EncodedOutcome,
     ) -> Option<AttemptReport> {
         jetway_state::hop!("AttemptWithBase::rebased");
         let report = self.report.clone();
@@ -45,7 +45,7 @@ impl AttemptWithBase {
         };
         Some(match rebase(&self.base, mine, latest) {
             Ok(context) => AttemptReport { context: Some(context), ..report },
-            Err(error) => report.without_result(fail(error)),
+            Err(error) => report.without_result(fail(&error)),
         })
     }
 }
@@ -91,14 +91,14 @@ mod tests {
         AttemptWithBase { report, base: Bytes::from_static(base), input: None }
     }
 
-    fn failed(error: Error) -> EncodedOutcome {
+    fn failed(error: &Error) -> EncodedOutcome {
         let attempt = AttemptId {
             incarnation: Incarnation::default(),
             item: ItemId::start(),
             node: String::new(),
             number: 1,
         };
-        EncodedOutcome::Failed(attempt.error(&error))
+        EncodedOutcome::Failed(attempt.error(error))
     }
 
     fn next() -> EncodedOutcome {

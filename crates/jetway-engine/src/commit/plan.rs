@@ -37,7 +37,7 @@ impl Plan {
                 continue;
             }
             let rebase = |base: &_, mine: &_, theirs: &_| workflow.rebase(base, mine, theirs);
-            let fail = |error| failure(workflow, &pending.attempt, error);
+            let fail = |error: &_| failure(workflow, &pending.attempt, error);
             let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase, fail) else {
                 outcomes.push(CommitOutcome::RunAgain);
                 continue;
@@ -59,11 +59,11 @@ impl Plan {
 }
 
 /// The outcome of an attempt whose result cannot be committed: the `on_failure` edge of its node, if it has one.
-fn failure(workflow: &dyn AnyWorkflow, attempt: &AttemptWithBase, error: Error) -> EncodedOutcome {
+fn failure(workflow: &dyn AnyWorkflow, attempt: &AttemptWithBase, error: &Error) -> EncodedOutcome {
     let id = attempt.report.id();
     match &attempt.input {
         Some(input) => workflow.failure(input, &id, error),
-        None => EncodedOutcome::Failed(id.error(&error)),
+        None => EncodedOutcome::Failed(id.error(error)),
     }
 }
 

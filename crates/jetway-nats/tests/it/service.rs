@@ -195,7 +195,8 @@ async fn the_service_is_discoverable() {
     let mut names: Vec<_> =
         info["endpoints"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["cancel", "pause", "resume", "runs", "start", "start-pay", "status", "workflows"]);
+    let all = ["cancel", "output", "pause", "resume", "runs", "start", "start-pay", "status", "workflows"];
+    assert_eq!(names, all);
     service.stop(DEADLINE).await;
 }
 

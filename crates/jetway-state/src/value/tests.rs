@@ -1,11 +1,9 @@
+//! Which values are kept exactly, and which are errors.
+
 use super::*;
 use crate::run::EncodedOutput;
 use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Debug,
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
@@ -62,7 +60,6 @@ fn f2_numbers_maps_and_bytes_are_exact() {
     gives_back(&(u128::MAX, i128::MIN, f32::MIN_POSITIVE, 5e-324), false);
     gives_back(&BTreeMap::from([((1, true), 'x')]), false);
     gives_back(&ByteBuf::from(vec![0, 255]), false);
-    gives_back(&(1..100).map(|n| (n, n.to_string())).collect::<HashMap<_, _>>(), false);
     let nan = write(&Some(f64::NAN), &"x").unwrap();
     assert!(read::<Option<f64>>(&nan, &"x").unwrap().unwrap().is_nan());
 }
@@ -89,7 +86,8 @@ fn f3_values_without_a_type_stay_as_they_were_read() {
     let output = EncodedOutput::new(&value).unwrap();
     assert_eq!(output.json, serde_json::to_string(&value).unwrap());
     assert_eq!(output.read::<serde_json::Value>().unwrap(), value);
-    let digits = String::from_utf8(output.json.to_vec()).unwrap().contains("123456789012345678901234567890.10");
+    let digits =
+        String::from_utf8(output.json.to_vec()).unwrap().contains("123456789012345678901234567890.10");
     assert_eq!(digits, cfg!(feature = "arbitrary-precision"));
 }
 

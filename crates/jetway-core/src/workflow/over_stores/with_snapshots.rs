@@ -56,7 +56,7 @@ where
         };
         let finished = self.finished.take();
         let rebased = finished.as_ref().and_then(|finished| {
-            let fail = |error| step.failure(&item, &finished.attempt.report.id(), error);
+            let fail = |error: &_| step.failure(&item, &finished.attempt.report.id(), error);
             finished.attempt.rebased(&snapshot.context, rebase_context::<C>, fail)
         });
         let (finished, report) = match (finished, rebased) {
@@ -75,7 +75,7 @@ where
         };
         let error = step_error(&report.produced, &finished);
         let (commit, failed) = (CommitId::default(), report.id());
-        let fail = |error| EncodedOutcome::Failed(failed.error(&error));
+        let fail = |error: &_| EncodedOutcome::Failed(failed.error(error));
         let applied = apply_fitting(&snapshot, report, commit, &self.graph, |_| Ok(()), fail);
         let Some(Applied { snapshot, tickets, .. }) = applied else {
             return Ok(Swapped::Done(None));
@@ -154,7 +154,7 @@ where
     }
 
     /// The outcome of an attempt whose result cannot be kept.
-    fn failure(&self, item: &W::WorkItem, attempt: &AttemptId, error: Error) -> EncodedOutcome {
+    fn failure(&self, item: &W::WorkItem, attempt: &AttemptId, error: &Error) -> EncodedOutcome {
         encode_failure(error, attempt, |error| Ok(self.workflow.fail_work_item(item.clone(), error)))
     }
 
