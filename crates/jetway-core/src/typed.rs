@@ -117,13 +117,13 @@ where
             task.timeout,
             task.cancel.clone(),
         );
-        let child = Arc::new(ChildSlot::new(task.child));
+        let (child, last_try) = (Arc::new(ChildSlot::new(task.child)), scope.last_try());
         let node = self.workflow.attempt_work_item(&ctx, item);
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
         let requested_child = child.take_request().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
-        let Task { incarnation, item, node, attempt: number, input, .. } = task;
-        let attempt = AttemptId { incarnation, item, node, number };
+        let Task { incarnation, item, node, input, .. } = task;
+        let attempt = AttemptId { incarnation, item, node, number: last_try.number() };
         let fail = |error| self.failed(&input, &attempt, error);
         let EncodedAttempt { produced, context, .. } =
             encode(outcome, &ctx.store, &task.context, &attempt, fail);

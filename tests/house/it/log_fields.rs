@@ -79,7 +79,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// How attributes of exported spans begin. They are no log fields.
-const ATTRIBUTES: [&str; 2] = ["otel.", "jetway."];
+const ATTRIBUTES: [&str; 3] = ["otel.", "jetway.", "error."];
 
 /// The places that still have other fields.
 const KNOWN: &[&str] = &[];

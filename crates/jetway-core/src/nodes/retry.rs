@@ -3,10 +3,13 @@
 //! The retries of a [`RetryNode`] share the lease, the time limit and the cancellation token of the attempt. After a
 //! crash they start again at the first.
 
+mod tries;
+
 use crate::{Context, Node, Transition, WorkflowCtx, panics::guarded, step};
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 use std::time::Duration;
+use tracing::Instrument as _;
 
 /// Waits between two attempts, until the delay is over or the step is cancelled.
 ///
@@ -253,18 +256,25 @@ where
     N: Node<C>,
     N::Input: Clone,
 {
+    let step = step();
     let mut attempt = 1;
     loop {
-        let error = match guarded(node.process(ctx, input.clone())).await {
-            Ok(transition) => return Ok(transition),
+        let number =
+            step.as_ref().map_or_else(|| i64::try_from(attempt).unwrap_or(i64::MAX), |step| step.count_try());
+        let span = tries::span(number);
+        let error = match guarded(node.process(ctx, input.clone())).instrument(span.clone()).await {
+            Ok(transition) => {
+                tries::succeeded(&span, number);
+                return Ok(transition);
+            }
             Err(error) => error,
         };
-        let stopped = step().is_some_and(|step| step.cancel_token().is_cancelled());
-        if stopped || !policy.should_retry(&error, attempt) {
-            return Err(error);
-        }
-        let delay = policy.backoff_duration(attempt);
-        tracing::debug!(%error, attempt, ?delay, "node failed; it will be retried");
+        let stopped = step.as_ref().is_some_and(|step| step.cancel_token().is_cancelled());
+        let again = !stopped && policy.should_retry(&error, attempt);
+        let delay = again.then(|| policy.backoff_duration(attempt));
+        tries::failed(&span, number, &error, delay);
+        drop(span);
+        let Some(delay) = delay else { return Err(error) };
         RetryDelay::wait(ctx, delay).await?;
         attempt += 1;
     }

@@ -2,7 +2,14 @@
 
 use super::ChildSlot;
 use jetway_state::{Incarnation, ItemId, RunKey};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +32,22 @@ pub struct StepScope {
     child: Option<Arc<ChildSlot>>,
     /// The position in the batch, after those in the batches around it.
     parts: Vec<usize>,
+    /// How often a node with a retry policy was called.
+    tries: Arc<AtomicU32>,
+}
+
+/// The number of the latest call of a node, known after its scope is gone.
+#[derive(Debug)]
+pub(crate) struct LastTry {
+    attempt: u32,
+    tries: Arc<AtomicU32>,
+}
+
+impl LastTry {
+    /// The number of the attempt that a failure is an error of: with a retry policy, each call is an attempt.
+    pub(crate) fn number(&self) -> u32 {
+        self.attempt.saturating_add(self.tries.load(Relaxed).saturating_sub(1))
+    }
 }
 
 impl StepScope {
@@ -48,6 +71,7 @@ impl StepScope {
             outer,
             child: None,
             parts: Vec::new(),
+            tries: Arc::default(),
         }
     }
 
@@ -73,6 +97,7 @@ impl StepScope {
             outer: self.outer.clone(),
             child: None,
             parts,
+            tries: Arc::default(),
         }
     }
 
@@ -111,6 +136,15 @@ impl StepScope {
     /// The time at which the attempt is stopped; `None` where it has no time limit.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Counts one call of a node with a retry policy. Returns its number: with such a policy, each call is an attempt.
+    pub(crate) fn count_try(&self) -> i64 {
+        i64::from(self.attempt) + i64::from(self.tries.fetch_add(1, Relaxed))
+    }
+
+    pub(crate) fn last_try(&self) -> LastTry {
+        LastTry { attempt: self.attempt, tries: Arc::clone(&self.tries) }
     }
 
     pub(super) fn limit(&self) -> Option<Duration> {

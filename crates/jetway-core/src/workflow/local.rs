@@ -139,6 +139,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             ctx.timeout(),
             ctx.cancel_token().clone(),
         );
+        let last_try = scope.last_try();
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {
                 // The item stays pending, so that a run that is resumed executes it again.
@@ -147,7 +148,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             }
             outcome => outcome,
         };
-        let attempt = AttemptId { incarnation: self.snapshot.incarnation, item: id.clone(), node, number: 1 };
+        let (incarnation, number) = (self.snapshot.incarnation, last_try.number());
+        let attempt = AttemptId { incarnation, item: id.clone(), node, number };
         let produced = match encode_outcome(outcome, &attempt, EncodedOutput::for_this_process) {
             Ok(produced) => produced,
             Err(error) => self.handled(&id, &attempt, error)?,

@@ -139,7 +139,9 @@ where
             let node = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
             until_cancelled(&abort, node).await.unwrap_or_else(Outcome::Failed)
         };
+        let last_try = scope.last_try();
         let outcome = run_node(scope, node).await;
+        let attempt = AttemptId { number: last_try.number(), ..attempt };
         let EncodedAttempt { produced, context, error } =
             encode(outcome, &ctx.store, &snapshot.context, &attempt, |error| {
                 Ok(self.workflow.fail_work_item(copy()?, error))
