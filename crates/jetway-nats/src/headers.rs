@@ -25,23 +25,38 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Reads the W3C trace context of a message. A header that is too long is left out: a run must not depend on its trace.
 pub(crate) fn trace_of(headers: Option<&HeaderMap>) -> TraceHeaders {
-    let text = |name| headers.and_then(|headers| headers.get(name)).map(|value| value.as_str().to_owned());
+    let text = |name| headers.and_then(|headers| first(headers, &name)).map(ToOwned::to_owned);
     TraceHeaders { parent: text(TRACE_PARENT), state: text(TRACE_STATE) }.bounded()
 }
 
 /// The incarnation that a snapshot or a result carries.
 pub(crate) fn incarnation_of(headers: &HeaderMap) -> Option<Incarnation> {
-    headers.get(INCARNATION)?.as_str().parse().ok()
+    first(headers, &INCARNATION)?.parse().ok()
 }
 
-/// The first value of a header of a message.
+/// The first value of a header of a message. Clients write names in any case: those in Go write `Traceparent`, those that go
+/// through HTTP write `jetway-run-id`.
 pub(crate) fn header(message: &Message, name: impl IntoHeaderName) -> Option<&str> {
-    message.headers.as_ref()?.get(name).map(|value| value.as_str())
+    first(message.headers.as_ref()?, &name.into_header_name())
+}
+
+/// The first value of a header. The name as we write it goes before the same name in another case.
+fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    if let Some(value) = headers.get(name.clone()) {
+        return Some(value.as_str());
+    }
+    let wanted: &str = name.as_ref();
+    // The library keeps headers in no order. The least name is the same for every host that reads the message.
+    let same = headers.iter().filter(|(found, _)| AsRef::<str>::as_ref(*found).eq_ignore_ascii_case(wanted));
+    let (_, values) =
+        same.min_by(|(one, _), (other, _)| AsRef::<str>::as_ref(*one).cmp(AsRef::<str>::as_ref(*other)))?;
+    values.first().map(|value| value.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::RUN_ID;
 
     #[test]
     fn a_line_break_cannot_add_a_header() {
@@ -50,6 +65,49 @@ mod tests {
         insert_trace(&mut headers, &trace);
         assert_eq!(headers.get(TRACE_PARENT).map(|value| value.as_str()), Some("00-a  Nats-Rollup: all"));
         assert_eq!(trace_of(Some(&headers)).state, None);
+    }
+
+    fn message(headers: HeaderMap) -> Message {
+        Message {
+            subject: "s".into(),
+            reply: None,
+            payload: bytes::Bytes::new(),
+            headers: Some(headers),
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn f11_names_of_headers_come_in_any_case() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (parent_name, state_name, id_name) in [
+            ("traceparent", "tracestate", "Jetway-Run-Id"),
+            ("Traceparent", "Tracestate", "jetway-run-id"),
+            ("TRACEPARENT", "TraceState", "JETWAY-RUN-ID"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(parent_name, parent);
+            headers.insert(state_name, "a=b");
+            headers.insert(id_name, "r-1");
+            headers.insert("jetway-INCARNATION", "0123456789abcdef");
+            let trace = trace_of(Some(&headers));
+            assert_eq!((trace.parent.as_deref(), trace.state.as_deref()), (Some(parent), Some("a=b")));
+            assert_eq!(incarnation_of(&headers), "0123456789abcdef".parse().ok());
+            assert_eq!(header(&message(headers), RUN_ID), Some("r-1"), "{id_name}");
+        }
+    }
+
+    #[test]
+    fn f11_the_usual_case_goes_first() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("jetway-run-id", "z"), ("JETWAY-RUN-ID", "a"), ("Jetway-run-ID", "m")] {
+            headers.insert(name, value);
+        }
+        assert_eq!(header(&message(headers.clone()), RUN_ID), Some("a"));
+        headers.insert(RUN_ID, "own");
+        assert_eq!(header(&message(headers), RUN_ID), Some("own"));
     }
 
     #[test]
