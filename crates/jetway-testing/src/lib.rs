@@ -29,6 +29,7 @@
 //! |---|---|
 //! | `NATS_SERVER_BIN`, `JETWAY_CACHE_DIR` | see [`jetway_server`] |
 //! | `JETWAY_TEST_FAKETIME` | the library that [`FakeTime::find`] finds first |
+//! | `JETWAY_TEST_JAEGER`, `JETWAY_TEST_NATS` | the programs that [`GoTool::find`] finds first |
 //! | `JETWAY_TEST_PYTHON` | the Python interpreter that [`python_with`] returns instead of making an environment |
 //!
 //! Linux and macOS are supported.
@@ -36,6 +37,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod faketime;
+mod go_tool;
 #[cfg(feature = "conformance")]
 pub mod interceptor;
 mod namespace;
@@ -46,6 +48,7 @@ mod shared;
 mod wait;
 
 pub use faketime::FakeTime;
+pub use go_tool::{GoTool, GoToolError};
 pub use jetway_server::{
     Finding, NATS_CONF, NatsServer, NatsServerBuilder, ServerError, WaitError, try_wait_until,
 };

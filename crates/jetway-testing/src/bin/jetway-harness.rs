@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use jetway_server::{Finder, NatsServer};
-use jetway_testing::python_with;
+use jetway_testing::{GoTool, python_with};
 
 const USAGE: &str = "\
 What Jetway's tests use, for scripts. Whatever is missing is installed into the cache first.
@@ -12,6 +12,8 @@ What Jetway's tests use, for scripts. Whatever is missing is installed into the 
 Usage:
   jetway-harness nats-server          print the path of the nats-server
   jetway-harness python PACKAGE...    print the path of a Python interpreter that has the packages
+  jetway-harness jaeger               print the path of Jaeger, which Go builds
+  jetway-harness nats                 print the path of the command nats, which Go builds
   jetway-harness serve                start a nats-server with the project's nats.conf; print its address, process id
                                       and directory, a line each; run until Ctrl-C or the end of this process
 
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["nats-server"] => nats_server(),
         ["python", ref packages @ ..] if !packages.is_empty() => python(packages).await,
+        ["jaeger"] => go_tool(GoTool::Jaeger),
+        ["nats"] => go_tool(GoTool::Nats),
         ["serve"] => serve().await,
         ["-h" | "--help"] => print(USAGE),
         _ => {
@@ -53,6 +57,11 @@ fn nats_server() -> Done {
 async fn python(packages: &[&str]) -> Done {
     let python = python_with(packages).await?;
     print(&format!("{}\n", python.display()))
+}
+
+fn go_tool(tool: GoTool) -> Done {
+    let path = tool.find_or_build(&mut |note| tell(&format!("{note}\n")))?;
+    print(&format!("{}\n", path.display()))
 }
 
 async fn serve() -> Done {
