@@ -44,9 +44,9 @@ pub fn chain(context: usize) -> Snapshot {
         trace: Trace {
             trace_id: u128::MAX,
             span_id: u64::MAX,
-            parent_id: None,
             flags: 1,
-            state: String::new(),
+            start_micros: 1_780_000_000_000_000,
+            ..Trace::default()
         },
         input: RunInput {
             node: "step".to_owned(),
@@ -84,7 +84,7 @@ pub fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptRepor
         node: node.to_owned(),
         number: 1,
         timestamp: Timestamp(1_780_000_000_001),
-        span: Some(7),
+        span: Some(EndedSpan { id: 7, end_micros: 1_780_000_000_001_500 }),
         produced,
         context: Some(vec![8; 400].into()),
     }

@@ -46,7 +46,7 @@ fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
         ticket_item: ItemId::start(),
         number: 2,
         timestamp: Timestamp(1_780_000_001_000),
-        span: Some(77),
+        span: Some(EndedSpan { id: 77, end_micros: 1_780_000_001_000_500 }),
         produced,
         context: Some(Bytes::from_static(b"\xa1aa\x01")),
     }
@@ -68,7 +68,15 @@ fn sample() -> (Snapshot, Bytes) {
         incarnation: incarnation(),
         commit: CommitId { writer: 1, number: 2 },
         at: Timestamp(1_780_000_000_000),
-        trace: Trace { trace_id: 3, span_id: 4, parent_id: Some(5), flags: 1, state: "a=b".to_owned() },
+        trace: Trace {
+            trace_id: 3,
+            span_id: 4,
+            parent_id: Some(5),
+            flags: 1,
+            state: "a=b".to_owned(),
+            start_micros: 1_780_000_000_000_250,
+            end_micros: 0,
+        },
         input: RunInput {
             node: "split".to_owned(),
             payload: Bytes::from_static(b"\x01"),

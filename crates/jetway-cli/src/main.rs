@@ -16,7 +16,11 @@ use std::process::ExitCode;
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    let result = match jetway::telemetry::Telemetry::new("jetway").default_log(command.default_log()).init() {
+    let result = match jetway::telemetry::Telemetry::new("jetway")
+        .service_version(env!("CARGO_PKG_VERSION"))
+        .default_log(command.default_log())
+        .init()
+    {
         Ok(_telemetry) => command.run().await,
         Err(error) => Err(error.into()),
     };

@@ -4,13 +4,22 @@ use crate::{backend::BackendError, snapshots::Snapshots};
 use jetway_core::step::ChildResult;
 use jetway_state::{
     ItemId, RunKey, Seen,
-    run::{Snapshot, Status},
+    run::{EndedSpan, Snapshot, Status},
 };
 
-/// The end of a child run, and the record that says so.
+/// How a child run ended.
 pub(crate) struct ChildEnd {
     pub(crate) result: ChildResult,
+    /// The record that says so.
     pub(crate) seen: Seen,
+    /// The span of the run, if there is one.
+    pub(crate) span: Option<EndedSpan>,
+}
+
+impl ChildEnd {
+    fn without_span(error: String, seen: Seen) -> Self {
+        Self { result: Err(error), seen, span: None }
+    }
 }
 
 /// How the child run of an item of `parent` ended, whose record was seen at its start. `None` if it has not ended.
@@ -22,15 +31,19 @@ pub(crate) async fn child_end(
     item: &ItemId,
 ) -> Result<Option<ChildEnd>, BackendError> {
     let Some((cached, _)) = snapshots.read(child, seen).await? else {
-        let result = Err(format!("child run {child} not found: it was deleted, or its record expired"));
-        return Ok(Some(ChildEnd { result, seen }));
+        let error = format!("child run {child} not found: it was deleted, or its record expired");
+        return Ok(Some(ChildEnd::without_span(error, seen)));
     };
     let seen = cached.seen();
     if !cached.snapshot.is_child_of(&parent.key(), parent.incarnation, item) {
-        let result = Err(format!("run id {child} is in use by a run that is not the child of this item"));
-        return Ok(Some(ChildEnd { result, seen }));
+        let error = format!("run id {child} is in use by a run that is not the child of this item");
+        return Ok(Some(ChildEnd::without_span(error, seen)));
     }
-    Ok(end_of(child, &cached.snapshot).map(|result| ChildEnd { result, seen }))
+    let Snapshot { trace, parent: of, .. } = &*cached.snapshot;
+    // A tombstone has no span.
+    let span =
+        of.is_some().then(|| EndedSpan { id: trace.span_id, end_micros: cached.snapshot.span_end_micros() });
+    Ok(end_of(child, &cached.snapshot).map(|result| ChildEnd { result, seen, span }))
 }
 
 fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildResult> {

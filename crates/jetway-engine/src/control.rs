@@ -12,7 +12,6 @@ use crate::{
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, Committed, RunVersion, Snapshots},
     tickets::{SECOND_ATTEMPT, Tickets},
-    trace::Tracer,
 };
 use jetway_core::{
     clock::Clock,
@@ -33,7 +32,6 @@ pub(crate) struct Controller {
     snapshots: Arc<Snapshots>,
     tickets: Arc<Tickets>,
     clock: Arc<dyn Clock>,
-    tracer: Arc<dyn Tracer>,
 }
 
 /// A command that was decided, and what is to be done then.
@@ -45,13 +43,8 @@ pub(crate) struct Decided {
 }
 
 impl Controller {
-    pub(crate) fn new(
-        snapshots: Arc<Snapshots>,
-        tickets: Arc<Tickets>,
-        clock: Arc<dyn Clock>,
-        tracer: Arc<dyn Tracer>,
-    ) -> Self {
-        Self { snapshots, tickets, clock, tracer }
+    pub(crate) fn new(snapshots: Arc<Snapshots>, tickets: Arc<Tickets>, clock: Arc<dyn Clock>) -> Self {
+        Self { snapshots, tickets, clock }
     }
 
     /// Commits a command to a run of any workflow, whose record was seen. `None` if there is no such run.
@@ -69,9 +62,7 @@ impl Controller {
         };
         if decided.result.changed {
             fail_point(committed_point(control));
-            if decided.result.status.is_terminal() {
-                self.tracer.run_ended(&decided.committed.cached.snapshot);
-            }
+            decided.committed.ended = decided.result.status.is_terminal();
             if decided.result.status == Status::Running {
                 // Includes the branches whose node is in a chunk, which the rule cannot name.
                 let wanted = pending_tickets(&decided.committed.cached.snapshot);
@@ -119,7 +110,7 @@ impl Controller {
                 let effects = end_effects(&ended);
                 let cached = self.snapshots.found(ended, revision);
                 let (build, tickets) = (parent.build, Vec::new());
-                Ok(Some(Committed { run: child, build, cached, tickets, effects }))
+                Ok(Some(Committed { run: child, build, cached, tickets, effects, ended: false }))
             }
             Err(error) if error.is_conflict() => {
                 let found = self.snapshots.read(&child, Seen::default()).await?;
@@ -187,8 +178,9 @@ impl Swap for Command<'_> {
 impl Decided {
     fn new(run: &RunKey, build: Fingerprint, cached: CachedSnapshot, changed: bool) -> Self {
         let result = ControlResult { status: cached.snapshot.status, changed };
+        let run = run.clone();
         let committed =
-            Committed { run: run.clone(), build, cached, tickets: Vec::new(), effects: Vec::new() };
+            Committed { run, build, cached, tickets: Vec::new(), effects: Vec::new(), ended: false };
         Self { result, committed, attempt: 1 }
     }
 }

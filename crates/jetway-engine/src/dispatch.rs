@@ -14,7 +14,7 @@ use crate::{
     backend::{Backend, BackendError},
     control::{Controller, Decided},
     fail_point::{FailPoint, fail_point},
-    snapshots::{Committed, RunVersion, Snapshots},
+    snapshots::{CachedSnapshot, Committed, RunVersion, Snapshots},
     tickets::Tickets,
     trace::Tracer,
 };
@@ -35,6 +35,26 @@ pub(crate) struct Dispatcher {
     snapshots: Arc<Snapshots>,
     tickets: Arc<Tickets>,
     controller: Controller,
+    tracer: Arc<dyn Tracer>,
+}
+
+/// The runs that the end of another one ends.
+#[derive(Default)]
+struct Cascade {
+    /// What is still to be done.
+    queue: VecDeque<Committed>,
+    /// The runs that were cancelled.
+    ended: Vec<CachedSnapshot>,
+}
+
+impl Cascade {
+    fn push(&mut self, committed: Option<Committed>) {
+        let Some(committed) = committed else { return };
+        if committed.ended {
+            self.ended.push(committed.cached.clone());
+        }
+        self.queue.push_back(committed);
+    }
 }
 
 impl Dispatcher {
@@ -45,8 +65,8 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         tracer: Arc<dyn Tracer>,
     ) -> Self {
-        let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock, tracer);
-        Self { backend, snapshots, tickets, controller }
+        let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock);
+        Self { backend, snapshots, tickets, controller, tracer }
     }
 
     /// Commands a run, and carries out what the command asks for. `None` if there is no such run.
@@ -62,8 +82,46 @@ impl Dispatcher {
         };
         let (tickets, effects) = committed.take_open();
         self.tickets.publish(FailPoint::TicketPublished, committed.version(), tickets, attempt).await?;
-        self.carry_out(committed.version(), Vec::new(), effects).await?;
+        if committed.ended {
+            self.end_run(committed.version(), effects).await?;
+        } else {
+            self.carry_out(committed.version(), Vec::new(), effects).await?;
+        }
         Ok(Some(result))
+    }
+
+    /// Writes the span of a run that a commit has ended, and carries out the effects of its end.
+    pub(crate) async fn end_run(
+        &self,
+        version: RunVersion<'_>,
+        effects: Vec<Effect>,
+    ) -> Result<(), BackendError> {
+        let snapshot = &version.cached.snapshot;
+        let has_children = !snapshot.children.is_empty();
+        if !has_children {
+            self.tracer.run_ended(snapshot);
+        }
+        let mut cascade = Cascade::default();
+        let done = self.carry_out_all(version, Vec::new(), effects, &mut cascade).await;
+        let latest = self.write_spans(&cascade.ended);
+        if has_children {
+            // They end after it, and their spans are below its own.
+            self.tracer.run_ended_with_children(snapshot, latest);
+        }
+        done
+    }
+
+    /// Writes the spans of cancelled runs. Returns the latest end.
+    fn write_spans(&self, ended: &[CachedSnapshot]) -> u64 {
+        let latest = ended.iter().map(|run| run.snapshot.span_end_micros()).max().unwrap_or(0);
+        for CachedSnapshot { snapshot, .. } in ended {
+            // The children of a child are among the others.
+            match snapshot.children.is_empty() {
+                true => self.tracer.run_ended(snapshot),
+                false => self.tracer.run_ended_with_children(snapshot, latest),
+            }
+        }
+        latest
     }
 
     /// Publishes the tickets of a commit and carries out its effects. An effect on another run is a commit with effects of
@@ -74,12 +132,24 @@ impl Dispatcher {
         tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
+        let mut cascade = Cascade::default();
+        let done = self.carry_out_all(version, tickets, effects, &mut cascade).await;
+        self.write_spans(&cascade.ended);
+        done
+    }
+
+    async fn carry_out_all(
+        &self,
+        version: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+        cascade: &mut Cascade,
+    ) -> Result<(), BackendError> {
         jetway_state::hop!("Dispatcher::carry_out");
-        let mut queue = VecDeque::new();
-        self.carry_out_one(version, tickets, effects, &mut queue).await?;
-        while let Some(mut next) = queue.pop_front() {
+        self.carry_out_one(version, tickets, effects, cascade).await?;
+        while let Some(mut next) = cascade.queue.pop_front() {
             let (tickets, effects) = next.take_open();
-            self.carry_out_one(next.version(), tickets, effects, &mut queue).await?;
+            self.carry_out_one(next.version(), tickets, effects, cascade).await?;
         }
         Ok(())
     }
@@ -94,7 +164,7 @@ impl Dispatcher {
         version: RunVersion<'_>,
         tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
-        queue: &mut VecDeque<Committed>,
+        cascade: &mut Cascade,
     ) -> Result<(), BackendError> {
         if !tickets.is_empty() {
             self.tickets.publish(FailPoint::TicketPublished, version, tickets, 1).await?;
@@ -109,11 +179,11 @@ impl Dispatcher {
                     fail_point(FailPoint::ParentWoken);
                 }
                 Effect::CancelChild(child, seen) => {
-                    queue.extend(self.controller.cancel(&child, seen).await?);
+                    cascade.push(self.controller.cancel(&child, seen).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::PreventChild(child) => {
-                    queue.extend(self.controller.prevent(version, child).await?);
+                    cascade.push(self.controller.prevent(version, child).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::DropChunks(chunks) => {

@@ -59,5 +59,5 @@ pub use jetway_state::run::control::{Control, ControlResult};
 pub use registry::Registry;
 pub use starts::{StartError, StartOutcome};
 pub use sweeper::{SweepReport, Sweeper};
-pub use trace::{PlainTracer, StepInfo, StepSpan, Tracer};
+pub use trace::{PlainTracer, SpanTimes, StepInfo, StepSpan, Tracer};
 pub use worker::TicketOutcome;

@@ -64,6 +64,8 @@ pub(crate) struct Committed {
     pub(crate) cached: CachedSnapshot,
     pub(crate) tickets: Vec<TicketFor>,
     pub(crate) effects: Vec<Effect>,
+    /// This commit ended the run: its span is still to be written.
+    pub(crate) ended: bool,
 }
 
 impl Committed {

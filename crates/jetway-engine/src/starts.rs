@@ -19,13 +19,12 @@ use crate::{
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
     tickets::Tickets,
-    trace::Tracer,
+    trace::{Tracer, exact_micros},
 };
 use jetway_core::{clock::Clock, step::AnyWorkflow};
 use jetway_state::{
     Incarnation, RunId, RunKey, Seen,
-    run::{Begin, Parent, RunInput, begin, offload},
-    trace::TraceHeaders,
+    run::{Begin, Parent, RunInput, Trace, begin, offload},
 };
 use std::sync::Arc;
 
@@ -69,7 +68,8 @@ impl Starter {
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        let incarnation = match self.create(&*workflow, &run, input.clone(), &request.trace, None).await {
+        let trace = self.tracer.begin(&request.trace);
+        let incarnation = match self.create(&*workflow, &run, input.clone(), trace, None).await {
             Ok(created) => {
                 fail_point(FailPoint::StartTicketed);
                 created.snapshot.incarnation
@@ -111,16 +111,19 @@ impl Starter {
     }
 
     /// Writes the first snapshot of a new incarnation of a run and publishes its first ticket.
+    ///
+    /// `trace` is the new span of the run, without its start. A child run comes with its parent.
     async fn create(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
         input: RunInput,
-        trace: &TraceHeaders,
+        trace: Trace,
         parent: Option<Parent>,
     ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
-        let trace = self.tracer.begin(trace);
+        let start_micros = trace.start_micros.max(exact_micros(&*self.clock));
+        let trace = Trace { start_micros, ..trace };
         let incarnation = Incarnation::from_random(rand::random());
         let (mut snapshot, ticket) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };

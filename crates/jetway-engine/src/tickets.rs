@@ -105,7 +105,7 @@ impl Tickets {
         cached: &CachedSnapshot,
         parent: Parent,
     ) -> Result<(), BackendError> {
-        let Parent { run, incarnation, item, node, build, seen } = parent;
+        let Parent { run, incarnation, item, node, build, seen, span: _ } = parent;
         let ticket = Ticket {
             workflow: run.workflow,
             run_id: run.run_id,

@@ -50,7 +50,7 @@ pub use crate::{
     view::{DoneView, ErrorView, PendingView, StatusView},
 };
 pub use apply::apply;
-pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, Successor};
+pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, EndedSpan, Successor};
 pub use attempt_id::AttemptId;
 pub use attempts::count_attempt;
 pub use begin::{Begin, RunInput, begin};

@@ -1,6 +1,9 @@
 //! W3C trace context: <https://www.w3.org/TR/trace-context/>.
 
-use crate::run::Trace;
+use crate::{
+    Timestamp,
+    run::{EndedSpan, Snapshot, Trace},
+};
 use serde::{Deserialize, Serialize};
 
 /// W3C trace context, as in headers.
@@ -42,10 +45,9 @@ pub fn trace_of(headers: &TraceHeaders, own_trace: u128, span: u64) -> Trace {
             parent_id: Some(parent),
             flags,
             state: headers.state.clone().filter(|state| state.len() <= LONGEST_STATE).unwrap_or_default(),
+            ..Trace::default()
         },
-        None => {
-            Trace { trace_id: own_trace.max(1), span_id, parent_id: None, flags: 1, state: String::new() }
-        }
+        None => Trace { trace_id: own_trace.max(1), span_id, flags: 1, ..Trace::default() },
     }
 }
 
@@ -76,11 +78,38 @@ impl Trace {
             state: Some(self.state.clone()).filter(|state| !state.is_empty()),
         }
     }
+
+    /// Makes the span of the run long enough for the span of a step, which is committed with it.
+    pub(crate) fn cover(&mut self, span: EndedSpan) {
+        self.end_micros = self.end_micros.max(span.end_micros);
+    }
+}
+
+impl Snapshot {
+    /// When the span of the run starts, in microseconds since 1970. No span of its steps starts before.
+    pub fn span_start_micros(&self) -> u64 {
+        match self.trace.start_micros {
+            0 => micros(self.started_at),
+            start => start,
+        }
+    }
+
+    /// When the span of a run that has ended ends, in microseconds since 1970. Everybody who reads the record gets the same
+    /// time, and no span of a committed step ends after it.
+    pub fn span_end_micros(&self) -> u64 {
+        let finished = micros(self.finished_at.unwrap_or(self.updated_at));
+        finished.max(self.trace.end_micros).max(self.span_start_micros())
+    }
+}
+
+fn micros(at: Timestamp) -> u64 {
+    at.0.saturating_mul(1000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CommitId, Incarnation, RunId, RunKey, WorkflowName, run::tombstone};
 
     fn headers(parent: &str) -> TraceHeaders {
         TraceHeaders { parent: Some(parent.to_owned()), state: Some("a=b".to_owned()) }
@@ -123,6 +152,27 @@ mod tests {
         assert_eq!(with(&"0".repeat(LONGEST_PARENT + 1), 1).bounded(), TraceHeaders::default());
         let trace = trace_of(&with(parent, LONGEST_STATE + 1), 7, 8);
         assert_eq!((trace.parent_id.is_some(), trace.state.as_str()), (true, ""));
+    }
+
+    #[test]
+    fn f15_a_run_covers_its_committed_steps() {
+        let mut trace = trace_of(&TraceHeaders::default(), 7, 8);
+        trace.start_micros = 1_000_400;
+        let mut snapshot = tombstone(
+            RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap()),
+            Incarnation::default(),
+            trace,
+            CommitId::default(),
+            Timestamp(1_000),
+        );
+        // The record has milliseconds, and says that the run ended before it started.
+        assert_eq!((snapshot.span_start_micros(), snapshot.span_end_micros()), (1_000_400, 1_000_400));
+        for (end, expected) in [(1_009_535, 1_009_535), (1_009_100, 1_009_535)] {
+            snapshot.trace.cover(EndedSpan { id: 1, end_micros: end });
+            assert_eq!(snapshot.span_end_micros(), expected);
+        }
+        snapshot.finished_at = Some(Timestamp(1_010));
+        assert_eq!(snapshot.span_end_micros(), 1_010_000);
     }
 
     #[test]

@@ -26,15 +26,24 @@ impl BackgroundRuntime {
         self.0.as_ref().map(Runtime::enter)
     }
 
+    /// The runtime, for tasks that something else starts.
+    #[cfg(feature = "otel")]
+    pub(crate) fn handle(&self) -> io::Result<tokio::runtime::Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone()).ok_or_else(shut_down)
+    }
+
     /// Runs `task` on this runtime and waits for it. Dropping the returned future aborts the task.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> io::Result<T> {
-        let runtime =
-            self.0.as_ref().ok_or_else(|| io::Error::other("the background runtime is shut down"))?;
+        let runtime = self.0.as_ref().ok_or_else(shut_down)?;
         AbortOnDropHandle::new(runtime.spawn(task)).await.map_err(io::Error::other)
     }
+}
+
+fn shut_down() -> io::Error {
+    io::Error::other("the background runtime is shut down")
 }
 
 impl Drop for BackgroundRuntime {

@@ -17,13 +17,34 @@
 //! |---|---|
 //! | `RUST_LOG` | log filter, such as `info,orders=debug`; default `info,async_nats=warn` |
 //! | `NO_COLOR` | if set and not empty, no colour in the log |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, such as `http://127.0.0.1:4317` (OTLP over gRPC); if unset, traces are not exported |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | the collector, such as `http://127.0.0.1:4317` or `https://collector.example.com`; if unset, traces are not exported |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `grpc` (default), or `http/protobuf`, which sends to the path `/v1/traces` below the endpoint |
+//! | `OTEL_EXPORTER_OTLP_HEADERS` | headers of each request, such as `authorization=Bearer%20abc,tenant=7` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | the time limit of a request in milliseconds, default 10000 |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | a PEM file with the authorities of the collector's certificate; default: those of the system |
+//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with the certificate of this program and its key |
+//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: no TLS for an endpoint without a scheme, such as `collector:4317` |
+//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, `.._TRACES_PROTOCOL`, ... | the same for traces alone; this endpoint is used as it is |
 //! | `OTEL_SERVICE_NAME` | service name in traces; overrides the one in the code |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | attributes of the program, such as `deployment.environment.name=test` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | sampling; `traceidratio` with `0.1` keeps every tenth run, with all its steps |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, ... | the queue of spans to be exported |
+//! | `OTEL_TRACES_EXPORTER` | `none` disables traces; `otlp` exports them to `localhost` if there is no endpoint |
 //! | `OTEL_SDK_DISABLED` | `true` disables traces |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, ... | the queue of spans to be exported |
+//!
+//! A setting that cannot be followed is a warning in the log, and the program goes on without it.
 //!
 //! Without the feature `otel`, traces are not exported, and the variables that begin with `OTEL_` have no effect.
+//!
+//! # What is exported
+//!
+//! The resource of a span has `service.name`, `service.version` (see [`Telemetry::service_version`]), `host.name`, and as
+//! `service.instance.id` the id of the host, as `jetway doctor` and `nats micro ls` show it. A span `step <node>` has
+//! `jetway.workflow`, `jetway.run_id`, `jetway.incarnation`, `jetway.node`, `jetway.item_id`, `jetway.attempt` and `jetway.outcome`;
+//! if the node failed, also if an edge handles it, its status is an error with the message, and `error.type` is the kind.
+//! A node with `#[retry]` has a span `try <number>` for each call. The span of a child run is below that of its parent, and
+//! is linked with the steps that asked for it and that took its result. Times are those of the server, in microseconds, and a
+//! span covers the spans below it.
 //!
 //! # Guarantee
 //!
@@ -46,7 +67,7 @@ use jetway_state::trace::TraceHeaders;
 #[cfg(not(feature = "otel"))]
 use no_otel as otel;
 use otel::Export;
-use std::sync::Arc;
+use std::{env, sync::Arc};
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The default log filter. async-nats logs at `info` what Jetway logs anyway.
@@ -55,7 +76,7 @@ const DEFAULT_LOG: &str = "info,async_nats=warn";
 /// Starts logging at `info` (or as `RUST_LOG` says), and exporting traces if the environment names a collector.
 ///
 /// # Errors
-/// The process has a `tracing` subscriber already, or the endpoint in the environment is invalid.
+/// The process has a `tracing` subscriber already.
 pub fn init(service_name: &str) -> Result<TelemetryGuard, TelemetryError> {
     Telemetry::new(service_name).init()
 }
@@ -77,17 +98,46 @@ pub(crate) fn set_clock(clock: Arc<dyn Clock>) {
     otel::set_clock(clock);
 }
 
+/// Sets the host whose id is in the exported spans.
+pub(crate) fn set_host(id: &str) {
+    otel::set_host(id);
+}
+
+/// What a program is called in its traces.
+#[derive(Debug, Clone)]
+struct ServiceName {
+    name: String,
+    version: Option<String>,
+}
+
 /// Configures telemetry with other settings than those of [`init`].
 #[derive(Debug, Clone)]
 pub struct Telemetry {
-    service_name: String,
+    service: ServiceName,
     default_log: String,
 }
 
 impl Telemetry {
     /// The settings of [`init`].
     pub fn new(service_name: &str) -> Self {
-        Self { service_name: service_name.to_owned(), default_log: DEFAULT_LOG.to_owned() }
+        let service = ServiceName { name: service_name.to_owned(), version: None };
+        Self { service, default_log: DEFAULT_LOG.to_owned() }
+    }
+
+    /// The version of the program, as `service.version` in traces.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), jetway::telemetry::TelemetryError> {
+    /// use jetway::telemetry::Telemetry;
+    ///
+    /// let _telemetry = Telemetry::new("orders").service_version(env!("CARGO_PKG_VERSION")).init()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn service_version(mut self, version: &str) -> Self {
+        self.service.version = Some(version.to_owned());
+        self
     }
 
     /// The log filter if `RUST_LOG` is not set, such as `warn` or `info,orders=debug`.
@@ -102,8 +152,16 @@ impl Telemetry {
     /// # Errors
     /// The same as [`init`].
     pub fn init(self) -> Result<TelemetryGuard, TelemetryError> {
-        let filter = EnvFilter::try_from_default_env().or_else(|_unset_or_bad| self.default_log.parse())?;
-        let export = Export::from_env(&self.service_name)?;
+        let mut warnings = Vec::new();
+        let filter = match env::var(EnvFilter::DEFAULT_ENV).map(|filter| filter.parse::<EnvFilter>()) {
+            Ok(Ok(filter)) => filter,
+            Ok(Err(error)) => {
+                warnings.push(format!("RUST_LOG is not a log filter, using {:?}: {error}", self.default_log));
+                self.default_log.parse()?
+            }
+            Err(_unset) => self.default_log.parse()?,
+        };
+        let export = Export::from_env(&self.service, &mut warnings);
         let spans = export.as_ref().map(Export::layer);
         tracing_subscriber::registry()
             .with(spans)
@@ -111,6 +169,9 @@ impl Telemetry {
             .try_init()
             .map_err(|_subscriber_exists| TelemetryError::AlreadyInitialised)?;
         otel::started(export.as_ref());
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         Ok(TelemetryGuard { export })
     }
 }
@@ -139,11 +200,4 @@ pub enum TelemetryError {
     /// The log filter in the code is invalid.
     #[error("invalid log filter: {0}")]
     BadFilter(#[from] tracing_subscriber::filter::ParseError),
-    /// The exporter cannot be created from the settings in the environment.
-    #[cfg(feature = "otel")]
-    #[error("cannot export traces: {0}")]
-    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// The thread of the exporter cannot be started.
-    #[error("cannot export traces: the thread of the exporter does not start: {0}")]
-    Thread(#[from] std::io::Error),
 }

@@ -140,7 +140,7 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
         node: (*u.choose(&NODES)?).to_owned(),
         number: u.arbitrary()?,
         timestamp: at,
-        span: u.arbitrary()?,
+        span: u.arbitrary::<Option<(u64, u64)>>()?.map(|(id, end_micros)| EndedSpan { id, end_micros }),
         produced: produced(u)?,
         context: u.arbitrary::<bool>()?.then(|| Bytes::from_static(b"\xa1aa\x02")),
     })
@@ -239,7 +239,7 @@ fn applied(snapshot: Snapshot, item: &str, node: &str, produced: EncodedOutcome)
         node: node.to_owned(),
         number: 1,
         timestamp: Timestamp(10),
-        span: Some(3),
+        span: Some(EndedSpan { id: 3, end_micros: 10_500 }),
         produced,
         context: None,
     };
@@ -271,6 +271,7 @@ fn child() -> Snapshot {
         node: "work".to_owned(),
         build: Fingerprint(3),
         seen: jetway_state::Seen::default(),
+        span: Some(4),
     });
     snapshot
 }

@@ -4,7 +4,6 @@ use super::{StartError, Starter};
 use crate::{
     backend::{BackendError, BackendErrorKind},
     control::not_found_yet,
-    trace::StepSpan,
 };
 use jetway_core::step::ChildSpec;
 use jetway_state::{
@@ -19,13 +18,16 @@ pub(crate) struct NewChild {
     pub(crate) parent: Parent,
     spec: ChildSpec,
     trace: TraceHeaders,
+    /// The end of the span of the step that asks for the run: the child starts after it.
+    not_before: u64,
 }
 
 impl NewChild {
-    pub(crate) fn new(spec: ChildSpec, parent: Parent, trace: &Trace, span: &StepSpan) -> Self {
+    /// The span of the child is below that of its parent, which lasts at least as long: the step that asks for the child ends
+    /// before it starts. `trace` is that of the parent.
+    pub(crate) fn new(spec: ChildSpec, parent: Parent, trace: &Trace, not_before: u64) -> Self {
         let run = RunKey::new(spec.workflow().name().clone(), child_id(&parent));
-        let trace = Trace { span_id: span.id.unwrap_or(trace.span_id), ..trace.clone() }.headers();
-        Self { run, parent, spec, trace }
+        Self { run, parent, spec, trace: trace.headers(), not_before }
     }
 }
 
@@ -33,8 +35,9 @@ impl Starter {
     /// Starts a child run that the record of its parent names. A child that exists is joined, also if it has ended: it may
     /// have been cancelled before it started. Returns its record as of now.
     pub(crate) async fn start_child(&self, child: &NewChild) -> Result<Seen, BackendError> {
-        let NewChild { spec, run, parent, trace } = child;
+        let NewChild { spec, run, parent, trace, not_before } = child;
         let workflow = &**spec.workflow();
+        let trace = Trace { start_micros: *not_before, ..self.tracer.begin(trace) };
         match self.create(workflow, run, spec.input().clone(), trace, Some(parent.clone())).await {
             Ok(created) => Ok(created.seen()),
             Err(StartError::Backend(error)) if error.is_conflict() => {

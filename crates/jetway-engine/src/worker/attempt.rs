@@ -4,11 +4,12 @@ use super::session::{NextAction, PendingAttempt, TicketSession};
 use crate::{
     backend::{BackendError, BackendErrorKind},
     inputs::ReadyItem,
+    snapshots::CachedSnapshot,
     starts::NewChild,
-    trace::StepSpan,
+    trace::{SpanTimes, StepSpan},
 };
 use jetway_core::step::{AttemptResult, ChildResult, Task};
-use jetway_state::run::{AttemptReport, EncodedOutcome, Parent, RunError, WantedResult};
+use jetway_state::run::{AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult};
 use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,7 @@ impl TicketSession<'_> {
         ready: ReadyItem,
         child: Option<ChildResult>,
         span: &StepSpan,
-    ) -> Result<Option<(AttemptReport, Option<NewChild>)>, BackendError> {
+    ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, BackendError> {
         jetway_state::hop!("TicketSession::attempt");
         let node = ready.node.clone();
         let max_attempts = self.worker.config.max_attempts;
@@ -43,12 +44,14 @@ impl TicketSession<'_> {
         if result.cancelled {
             return Ok(None);
         }
+        // Before the commit, so that the record of the run knows it: the run may end while the answer of the commit is late.
+        let times = span.times(&*self.worker.tracer);
         let child = result.requested_child.map(|spec| {
             let (run, item, build) = (self.run.clone(), next.item.clone(), self.workflow.fingerprint());
             let incarnation = next.cached.snapshot.incarnation;
-            let seen = next.cached.seen();
-            let parent = Parent { run, incarnation, item, node: node.clone(), build, seen };
-            NewChild::new(spec, parent, &next.cached.snapshot.trace, span)
+            let (seen, span) = (next.cached.seen(), span.id);
+            let parent = Parent { run, incarnation, item, node: node.clone(), build, seen, span };
+            NewChild::new(spec, parent, &next.cached.snapshot.trace, times.end_micros)
         });
         let produced = match &child {
             None => result.produced,
@@ -61,11 +64,11 @@ impl TicketSession<'_> {
             ticket_item: self.ticket_item().clone(),
             number: next.attempt,
             timestamp: self.worker.clock.now(),
-            span: span.id,
+            span: span.id.map(|id| EndedSpan { id, end_micros: times.end_micros }),
             produced,
             context: result.context,
         };
-        Ok(Some((report, child)))
+        Ok(Some((report, child, times)))
     }
 
     async fn run_node(
@@ -102,13 +105,26 @@ impl TicketSession<'_> {
 
     /// Ends an attempt that was stopped.
     pub(super) async fn stop_attempt(&self, span: &StepSpan) -> Result<NextAction, BackendError> {
+        let tracer = &*self.worker.tracer;
+        let times = span.times(tracer);
         if self.cancel.is_cancelled() {
-            self.worker.tracer.step_ended(span, "given_back");
+            tracer.step_timed(span, times);
+            tracer.step_ended(span, "given_back");
             return Ok(NextAction::Nak);
         }
-        self.worker.tracer.step_ended(span, "discarded");
+        let ended = self.worker.snapshots.load(self.run, self.delivery.ticket.seen()).await;
+        self.discard_span(span, times, ended.as_ref().ok().and_then(Option::as_ref));
+        ended?;
         self.recover().await?;
         Ok(NextAction::Ack)
+    }
+
+    /// Ends the span of an attempt that is not committed. If its run has ended, its span ends with it.
+    pub(super) fn discard_span(&self, span: &StepSpan, times: SpanTimes, latest: Option<&CachedSnapshot>) {
+        let ended = latest.filter(|latest| self.is_of_ticket(latest) && latest.snapshot.status.is_terminal());
+        let times = ended.map_or(times, |ended| times.not_after(ended.snapshot.span_end_micros()));
+        self.worker.tracer.step_timed(span, times);
+        self.worker.tracer.step_ended(span, "discarded");
     }
 
     /// Cancels the attempt when its run has ended: its outcome would be discarded.

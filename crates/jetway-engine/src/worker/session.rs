@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::{
     backend::{BackendError, BackendErrorKind, Delivery},
-    children::child_end,
+    children::{ChildEnd, child_end},
     fail_point::{FailPoint, fail_point},
     inputs::{ReadyItem, load_item},
     retry::retry_while_unavailable,
@@ -165,10 +165,14 @@ impl<'a> TicketSession<'a> {
                     .await?
                 {
                     None => return Ok(NextAction::Park(next.item.clone(), Some((child.clone(), seen)))),
-                    Some(end) => Some(end.result),
+                    end => end,
                 }
             }
             None => None,
+        };
+        let (child, child_span) = match child {
+            Some(ChildEnd { result, span, .. }) => (Some(result), span),
+            None => (None, None),
         };
         if next.uncounted {
             return Ok(NextAction::Attempt(self.counted(next).await?));
@@ -181,20 +185,27 @@ impl<'a> TicketSession<'a> {
             item: &next.item,
             attempt: next.attempt,
             queue_wait: next.queue_wait,
-            links: ready.from.clone(),
+            links: ready.from.iter().copied().chain(child_span.map(|span| span.id)).collect(),
+            not_before: child_span.map_or(0, |span| span.end_micros).max(snapshot.span_start_micros()),
         });
         let input = ready.input.clone();
-        let Some((report, child)) = self.attempt(&next, ready, child, &span).await? else {
+        let Some((report, child, times)) = self.attempt(&next, ready, child, &span).await? else {
             return self.stop_attempt(&span).await;
         };
         fail_point(FailPoint::NodeRun);
         let label = outcome_label(&report.produced);
+        if let EncodedOutcome::Failed(error) | EncodedOutcome::Handled(error, _) = &report.produced {
+            self.worker.tracer.step_failed(&span, error);
+        }
         let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
-        let label = match &committed {
-            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => label,
-            Ok(_) | Err(_) => "discarded",
-        };
-        self.worker.tracer.step_ended(&span, label);
+        match &committed {
+            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => {
+                self.worker.tracer.step_timed(&span, times);
+                self.worker.tracer.step_ended(&span, label);
+            }
+            Ok(CommitResult { cached, .. }) => self.discard_span(&span, times, Some(cached)),
+            Err(_) => self.discard_span(&span, times, None),
+        }
         self.after_commit(next, committed?, child).await
     }
 
@@ -259,9 +270,10 @@ impl<'a> TicketSession<'a> {
         let only = if tickets.len() == 1 && self.may_continue() { tickets.pop() } else { None };
         if effects.contains(&Effect::PublishResult) {
             fail_point(FailPoint::RunEnded);
-            self.worker.tracer.run_ended(&cached.snapshot);
+            self.worker.dispatcher.end_run(self.version(&cached), effects).await?;
+        } else {
+            self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
         }
-        self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
         Ok(match only {
             Some(TicketFor { item, .. }) => NextAction::Attempt(PendingAttempt {
                 attempt: cached.snapshot.attempt_at(&item),

@@ -33,6 +33,9 @@ pub fn apply(
         return None;
     }
     attempt.timestamp = snapshot.next_time(attempt.timestamp);
+    if let Some(span) = attempt.span {
+        snapshot.trace.cover(span);
+    }
     match &attempt.produced {
         EncodedOutcome::Await(child) => {
             let child = child.clone();

@@ -19,12 +19,21 @@ pub struct AttemptReport {
     pub number: u32,
     /// The time of its end.
     pub timestamp: Timestamp,
-    /// The span of the attempt.
-    pub span: Option<u64>,
+    /// The span of the attempt, if it has one that is exported.
+    pub span: Option<EndedSpan>,
     /// The outcome of the node.
     pub produced: EncodedOutcome,
     /// The context after the attempt; `None` if it did not change.
     pub context: Option<Bytes>,
+}
+
+/// A span that has ended before the commit that reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSpan {
+    /// Its id in the trace of the run.
+    pub id: u64,
+    /// Its end, in microseconds since 1970.
+    pub end_micros: u64,
 }
 
 /// The outcome of a node.

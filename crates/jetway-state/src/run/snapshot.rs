@@ -298,6 +298,9 @@ pub struct Parent {
     /// The record of the other run that names this one.
     #[serde(default)]
     pub seen: Seen,
+    /// The span of the step that asked for this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<u64>,
 }
 
 /// The trace of a run. The ids are fixed at the start, so that the spans of steps are children of the span of the run, which
@@ -316,4 +319,16 @@ pub struct Trace {
     /// The W3C trace state, as the caller sent it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub state: String,
+    /// The start of the run's span, in microseconds since 1970; zero if it is not known. The other times of the record have
+    /// milliseconds, which is too coarse: a span has to cover its children.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub start_micros: u64,
+    /// The end of the last of its committed steps' spans, in microseconds since 1970; zero if there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub end_micros: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(micros: &u64) -> bool {
+    *micros == 0
 }

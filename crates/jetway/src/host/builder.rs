@@ -175,6 +175,7 @@ impl HostBuilder {
             None => backend.backend(),
         };
         telemetry::set_clock(backend.clock());
+        telemetry::set_host(&system.host);
         let engine = workflows
             .into_iter()
             .fold(Engine::builder(decorated), |engine, add| add(engine))

@@ -1,6 +1,6 @@
 //! What stands in for the export of traces in a build without the feature `otel`.
 
-use super::TelemetryError;
+use super::ServiceName;
 use jetway_core::clock::Clock;
 use jetway_engine::Tracer;
 use jetway_state::trace::TraceHeaders;
@@ -12,8 +12,8 @@ use tracing_subscriber::layer::Identity;
 pub(super) enum Export {}
 
 impl Export {
-    pub(super) fn from_env(_service_name: &str) -> Result<Option<Self>, TelemetryError> {
-        Ok(None)
+    pub(super) fn from_env(_service: &ServiceName, _warnings: &mut Vec<String>) -> Option<Self> {
+        None
     }
 
     pub(super) fn layer(&self) -> Identity {
@@ -35,6 +35,9 @@ pub(super) fn current_trace() -> TraceHeaders {
 
 /// There are no spans to be timed.
 pub(super) fn set_clock(_clock: Arc<dyn Clock>) {}
+
+/// There are no spans of a host.
+pub(super) fn set_host(_id: &str) {}
 
 /// Called after the subscriber of the process is set.
 pub(super) fn started(_export: Option<&Export>) {

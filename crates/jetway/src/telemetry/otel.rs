@@ -2,14 +2,19 @@
 
 mod export;
 mod fixed_ids;
+mod host;
+mod http_client;
 mod propagation;
 mod remote;
 mod reporting_exporter;
 mod server_time;
+mod settings;
+mod tls;
 mod tracer;
 
 pub(super) use export::Export;
 pub use fixed_ids::FixedIds;
+pub(super) use host::set_host;
 pub(super) use propagation::current_trace;
 pub(super) use server_time::set_clock;
 pub use tracer::OtelTracer;

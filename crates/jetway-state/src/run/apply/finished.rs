@@ -48,7 +48,7 @@ impl FinishedItem {
             node: attempt.node.clone(),
             branch,
             ticket_item: attempt.ticket_item.clone(),
-            span: attempt.span,
+            span: attempt.span.map(|span| span.id),
             timestamp: attempt.timestamp,
         })
     }

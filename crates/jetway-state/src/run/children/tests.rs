@@ -100,6 +100,7 @@ fn a_tombstone_takes_the_place_of_a_child() {
             node,
             build: Fingerprint(1),
             seen: Seen::default(),
+            span: None,
         }
     };
     let never = tombstone(key("c"), Incarnation::default(), Trace::default(), COMMIT, Timestamp(3));

@@ -1,16 +1,23 @@
-//! Exports spans to a collector over OTLP/gRPC.
+//! Exports spans to a collector over OTLP.
 
 use super::{
-    FixedIds, OtelTracer, layer, reporting_exporter::ReportingExporter, server_time::ServerTimeExporter,
+    FixedIds, OtelTracer,
+    host::{HostExporter, INSTANCE},
+    http_client::RuntimeClient,
+    layer,
+    reporting_exporter::ReportingExporter,
+    server_time::ServerTimeExporter,
+    settings::{self, Protocol, Settings, redacted, resource_names},
+    tls::Pem,
 };
-use crate::{background::BackgroundRuntime, telemetry::TelemetryError};
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use crate::{background::BackgroundRuntime, telemetry::ServiceName};
+use opentelemetry::{Key, KeyValue};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, TracerProviderBuilder},
 };
-use std::{env, fmt, time::Duration};
+use std::{env, fmt, io, time::Duration};
 use tracing_subscriber::{Layer, registry::LookupSpan};
 use uuid::Uuid;
 
@@ -22,40 +29,60 @@ const MAX_QUEUE: usize = 16_384;
 const MAX_LINKS: u32 = 16_384;
 /// How long the end of the process may wait for the last spans to be exported.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+/// How long an export over HTTP may take, unless the environment says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why spans cannot be exported.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("the settings for TLS do not fit together: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the thread of the exporter does not start: {0}")]
+    Thread(#[from] io::Error),
+}
 
 /// The export pipeline. It has its own thread, so it works with any runtime of the process, also while that runtime is
 /// blocked.
 pub(in crate::telemetry) struct Export {
+    /// Without a login.
     endpoint: String,
     provider: SdkTracerProvider,
     _runtime: BackgroundRuntime,
 }
 
 impl Export {
-    /// The pipeline that the environment configures. `None` if there is no endpoint or traces are disabled.
-    pub(in crate::telemetry) fn from_env(service_name: &str) -> Result<Option<Self>, TelemetryError> {
-        let endpoint =
-            set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"));
-        let off = set("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"))
-            || set("OTEL_TRACES_EXPORTER").is_some_and(|it| it == "none");
-        match endpoint.filter(|_| !off) {
-            Some(endpoint) => Self::to(endpoint, service_name).map(Some),
-            None => Ok(None),
+    /// The pipeline that the environment configures. `None` if traces are not exported. What cannot be done as the environment
+    /// asks is a sentence in `warnings`.
+    pub(in crate::telemetry) fn from_env(service: &ServiceName, warnings: &mut Vec<String>) -> Option<Self> {
+        let (settings, found) = settings::from_env();
+        warnings.extend(found);
+        let settings = settings?;
+        let pem = Pem::read(&settings.files, warnings);
+        match Self::to(&settings, &pem, service) {
+            Ok(export) => Some(export),
+            Err(error) => {
+                warnings.push(format!(
+                    "traces are not exported to {}: {}",
+                    redacted(&settings.endpoint),
+                    error.to_string().replace(&settings.endpoint, &redacted(&settings.endpoint))
+                ));
+                None
+            }
         }
     }
 
-    fn to(endpoint: String, service_name: &str) -> Result<Self, TelemetryError> {
+    fn to(settings: &Settings, pem: &Pem, service: &ServiceName) -> Result<Self, ExportError> {
+        let endpoint = redacted(&settings.endpoint);
         let runtime = BackgroundRuntime::new("jetway-otlp", 1)?;
-        let exporter = {
-            let _connection_runtime = runtime.enter();
-            SpanExporter::builder().with_tonic().with_endpoint(&endpoint).build()?
-        };
-        let processor =
-            BatchSpanProcessor::builder(ServerTimeExporter(ReportingExporter::new(exporter, &endpoint)))
-                .with_batch_config(batch_config())
-                .build();
+        let exporter = exporter(settings, pem, &runtime)?;
+        let reporting = ReportingExporter::new(HostExporter::new(exporter), &endpoint, settings.protocol);
+        let processor = BatchSpanProcessor::builder(ServerTimeExporter(reporting))
+            .with_batch_config(batch_config())
+            .build();
         let provider =
-            provider_builder().with_resource(resource(service_name)).with_span_processor(processor).build();
+            provider_builder().with_resource(resource(service)).with_span_processor(processor).build();
         Ok(Self { endpoint, provider, _runtime: runtime })
     }
 
@@ -71,7 +98,7 @@ impl Export {
     }
 
     pub(super) fn tracer(&self) -> OtelTracer {
-        OtelTracer::new(&self.provider)
+        OtelTracer::new(&self.provider).setting_times()
     }
 }
 
@@ -92,48 +119,88 @@ impl fmt::Debug for Export {
 /// The settings of a provider that do not depend on its exporter.
 pub(super) fn provider_builder() -> TracerProviderBuilder {
     let builder = SdkTracerProvider::builder().with_id_generator(FixedIds::default());
-    match set("OTEL_SPAN_LINK_COUNT_LIMIT") {
-        Some(_as_the_sdk_reads_it) => builder,
-        None => builder.with_max_links_per_span(MAX_LINKS),
+    // Otherwise as the SDK reads it.
+    if settings::is_set("OTEL_SPAN_LINK_COUNT_LIMIT") {
+        builder
+    } else {
+        builder.with_max_links_per_span(MAX_LINKS)
     }
 }
 
 fn batch_config() -> BatchConfig {
     let mut config = BatchConfigBuilder::default();
-    if set("OTEL_BSP_SCHEDULE_DELAY").is_none() {
+    if !settings::is_set("OTEL_BSP_SCHEDULE_DELAY") {
         config = config.with_scheduled_delay(BATCH_DELAY);
     }
-    if set("OTEL_BSP_MAX_QUEUE_SIZE").is_none() {
+    if !settings::is_set("OTEL_BSP_MAX_QUEUE_SIZE") {
         config = config.with_max_queue_size(MAX_QUEUE);
     }
     config.build()
 }
 
-/// The resource attributes. The environment overrides the service name in the code.
-fn resource(service_name: &str) -> Resource {
-    let named = set("OTEL_SERVICE_NAME").is_some()
-        || set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|it| it.contains("service.name="));
-    let builder = Resource::builder().with_attributes([
-        KeyValue::new("process.pid", i64::from(std::process::id())),
-        KeyValue::new("service.instance.id", Uuid::new_v4().to_string()),
-    ]);
-    if named { builder.build() } else { builder.with_service_name(service_name.to_owned()).build() }
+/// Sends spans as the settings say. Headers and the time limit come from the environment, by the library.
+fn exporter(
+    settings: &Settings,
+    pem: &Pem,
+    runtime: &BackgroundRuntime,
+) -> Result<SpanExporter, ExportError> {
+    let is_https = settings.endpoint.starts_with("https://");
+    match settings.protocol {
+        Protocol::Grpc => {
+            let _connection_runtime = runtime.enter();
+            let builder = SpanExporter::builder().with_tonic().with_endpoint(&settings.endpoint);
+            Ok(if is_https { builder.with_tls_config(pem.for_grpc()) } else { builder }.build()?)
+        }
+        Protocol::HttpProtobuf => {
+            let client = RuntimeClient::new(runtime.handle()?, pem.for_http()?, http_timeout());
+            let builder = SpanExporter::builder().with_http().with_http_client(client);
+            Ok(builder
+                .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+                .with_endpoint(&settings.endpoint)
+                .build()?)
+        }
+    }
 }
 
-/// The value of an environment variable that is set and not empty.
-fn set(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+/// The time limit of the specification, in milliseconds.
+fn http_timeout() -> Duration {
+    ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok()?.trim().parse().ok())
+        .map_or(TIMEOUT, Duration::from_millis)
+}
+
+/// The resource attributes. Those in the environment win.
+fn resource(service: &ServiceName) -> Resource {
+    const NAME: Key = Key::from_static_str("service.name");
+    const VERSION: Key = Key::from_static_str("service.version");
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut own = vec![
+        KeyValue::new("process.pid", i64::from(std::process::id())),
+        KeyValue::new("host.name", machine),
+        KeyValue::new(INSTANCE, Uuid::new_v4().to_string()),
+        KeyValue::new(NAME, service.name.clone()),
+    ];
+    own.extend(service.version.clone().map(|version| KeyValue::new(VERSION, version)));
+    own.retain(|attribute| !resource_names(attribute.key.as_str()));
+    Resource::builder().with_attributes(own).build()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::otel::settings::Files;
     use opentelemetry::trace::{Tracer, TracerProvider};
     use std::{net::TcpListener, time::Instant};
 
+    fn to(endpoint: String, protocol: Protocol) -> Result<Export, ExportError> {
+        let settings = Settings { endpoint, protocol, files: Files::default() };
+        Export::to(&settings, &Pem::default(), &ServiceName { name: "test".to_owned(), version: None })
+    }
+
     /// Creates spans that are not exported, on a runtime as a host has it.
-    async fn lose_spans(endpoint: String) -> Duration {
-        let export = Export::to(endpoint, "test").unwrap();
+    async fn lose_spans(endpoint: String, protocol: Protocol) -> Duration {
+        let export = to(endpoint, protocol).unwrap();
         let tracer = export.provider.tracer("test");
         let began = Instant::now();
         for _ in 0..MAX_QUEUE * 2 {
@@ -149,20 +216,36 @@ mod tests {
     async fn an_unreachable_collector_delays_nothing() {
         // A free port.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let worked = lose_spans(format!("http://127.0.0.1:{port}")).await;
-        assert!(worked < Duration::from_secs(5), "{worked:?}");
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let worked = lose_spans(format!("http://127.0.0.1:{port}"), protocol).await;
+            assert!(worked < Duration::from_secs(5), "{worked:?}");
+        }
     }
 
     #[tokio::test]
     async fn a_silent_collector_delays_nothing() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let worked = lose_spans(format!("http://{}", silent.local_addr().unwrap())).await;
-        assert!(worked < Duration::from_secs(5), "{worked:?}");
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            let worked = lose_spans(format!("http://{}", silent.local_addr().unwrap()), protocol).await;
+            assert!(worked < Duration::from_secs(5), "{worked:?}");
+        }
     }
 
     #[tokio::test]
-    async fn an_invalid_endpoint_is_an_error() {
-        let error = Export::to("not an address".to_owned(), "test").unwrap_err().to_string();
-        assert!(error.starts_with("cannot export traces: "), "{error}");
+    async fn f10_an_invalid_endpoint_is_an_error_and_https_is_none() {
+        for protocol in [Protocol::Grpc, Protocol::HttpProtobuf] {
+            assert!(to("http://not an address".to_owned(), protocol).is_err(), "{protocol:?}");
+            to("https://127.0.0.1:1".to_owned(), protocol).unwrap();
+        }
+    }
+
+    #[test]
+    fn f16_the_resource_names_the_service_and_its_machine() {
+        let service = ServiceName { name: "orders".to_owned(), version: Some("1.2.3".to_owned()) };
+        let resource = resource(&service);
+        let text = |name| resource.get(&Key::from_static_str(name)).map(|value| value.to_string());
+        assert_eq!(text("service.name").as_deref(), Some("orders"));
+        assert_eq!(text("service.version").as_deref(), Some("1.2.3"));
+        assert!(text("host.name").is_some_and(|name| !name.is_empty()));
     }
 }

@@ -1,5 +1,6 @@
 //! An exporter that logs lost spans, at a limited rate.
 
+use super::settings::Protocol;
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
@@ -18,6 +19,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct ReportingExporter<E> {
     inner: E,
     endpoint: String,
+    protocol: &'static str,
     losses: Mutex<Losses>,
 }
 
@@ -53,8 +55,12 @@ impl Losses {
 }
 
 impl<E> ReportingExporter<E> {
-    pub(super) fn new(inner: E, endpoint: &str) -> Self {
-        Self { inner, endpoint: endpoint.to_owned(), losses: Mutex::default() }
+    pub(super) fn new(inner: E, endpoint: &str, protocol: Protocol) -> Self {
+        let protocol = match protocol {
+            Protocol::Grpc => "gRPC",
+            Protocol::HttpProtobuf => "HTTP",
+        };
+        Self { inner, endpoint: endpoint.to_owned(), protocol, losses: Mutex::default() }
     }
 
     fn report(&self, spans: usize, failure: Option<&OTelSdkError>) {
@@ -67,7 +73,8 @@ impl<E> ReportingExporter<E> {
                 endpoint = self.endpoint,
                 spans,
                 %error,
-                "cannot export traces, dropping them; check that a collector listens on the endpoint for OTLP over gRPC"
+                "cannot export traces, dropping them; check that a collector listens on the endpoint for OTLP over {}",
+                self.protocol
             ),
             (Some(Report::Recovered), _) => {
                 tracing::info!(endpoint = self.endpoint, "exporting traces again")

@@ -1,23 +1,25 @@
 //! Runs and steps as OpenTelemetry spans.
 
 use super::{
-    FixedIds, remote,
-    server_time::{machine_now, machine_time},
+    FixedIds,
+    host::host,
+    remote,
+    server_time::{attributes, now_micros, time},
 };
-use jetway_engine::{StepInfo, StepSpan, Tracer};
-use jetway_state::run::{Snapshot, Status};
+use jetway_engine::{SpanTimes, StepInfo, StepSpan, Tracer};
+use jetway_state::{
+    RunKey,
+    run::{RunError, Snapshot, Status},
+};
 use opentelemetry::{
     KeyValue,
     trace::{
-        Span as _, SpanBuilder, SpanId, SpanKind, Status as SpanStatus, TraceContextExt, TraceId,
+        Link, Span as _, SpanBuilder, SpanId, SpanKind, Status as SpanStatus, TraceContextExt, TraceId,
         TracerProvider,
     },
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::fmt;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -25,13 +27,20 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 #[derive(Clone)]
 pub struct OtelTracer {
     tracer: SdkTracer,
+    /// The exporter is ours: it takes the times of steps from their attributes.
+    sets_times: bool,
 }
 
 impl OtelTracer {
     /// A tracer that uses this provider. The id generator of the provider has to be [`FixedIds`]; otherwise the span of a
     /// run does not have the id that its steps name as their parent.
     pub fn new(provider: &SdkTracerProvider) -> Self {
-        Self { tracer: provider.tracer("jetway") }
+        Self { tracer: provider.tracer("jetway"), sets_times: false }
+    }
+
+    /// The same for a provider with a [`ServerTimeExporter`](super::server_time::ServerTimeExporter).
+    pub(super) fn setting_times(self) -> Self {
+        Self { sets_times: true, ..self }
     }
 
     pub(super) fn sdk(&self) -> &SdkTracer {
@@ -47,6 +56,7 @@ impl fmt::Debug for OtelTracer {
 
 impl Tracer for OtelTracer {
     fn step(&self, info: &StepInfo<'_>) -> StepSpan {
+        let start_micros = now_micros();
         let span = tracing::info_span!(
             target: "jetway::step",
             parent: None,
@@ -58,32 +68,69 @@ impl Tracer for OtelTracer {
             jetway.incarnation = %info.incarnation,
             jetway.node = info.node,
             jetway.item_id = %info.item,
-            jetway.attempt = info.attempt,
+            jetway.attempt = i64::from(info.attempt),
             jetway.outcome = tracing::field::Empty,
         );
+        // Taken before the span is opened, so that spans within it start later.
         let id = set_parent_and_links(&span, info);
-        StepSpan { span, id }
+        StepSpan { span, id, start_micros: start_micros.max(info.not_before) }
+    }
+
+    fn now_micros(&self) -> u64 {
+        now_micros()
+    }
+
+    fn step_failed(&self, step: &StepSpan, error: &RunError) {
+        step.span.set_attribute("error.type", error.kind.clone());
+        step.span.set_status(SpanStatus::error(error.message.clone()));
+    }
+
+    fn step_timed(&self, step: &StepSpan, times: SpanTimes) {
+        if self.sets_times {
+            for KeyValue { key, value, .. } in attributes(times) {
+                step.span.set_attribute(key, value);
+            }
+        }
     }
 
     fn step_ended(&self, step: &StepSpan, outcome: &'static str) {
         step.span.record("jetway.outcome", outcome);
         if outcome == "failed" {
+            // Without an effect where the error is known.
             step.span.set_status(SpanStatus::error("the step failed"));
         }
     }
 
     fn run_ended(&self, snapshot: &Snapshot) {
+        self.run_ended_with_children(snapshot, 0);
+    }
+
+    fn run_ended_with_children(&self, snapshot: &Snapshot, end_micros: u64) {
         let trace = &snapshot.trace;
         let parent = remote::above_run(trace);
-        let (start, end) = run_times(snapshot, machine_now());
+        let times = SpanTimes {
+            start_micros: snapshot.span_start_micros(),
+            end_micros: snapshot.span_end_micros().max(end_micros),
+        };
+        let mut all = run_attributes(snapshot);
+        if self.sets_times {
+            all.extend(attributes(times));
+        }
+        let asked_by = snapshot.parent.as_ref().and_then(|parent| parent.span);
         let builder = SpanBuilder::from_name(format!("run {}", snapshot.workflow))
             .with_kind(SpanKind::Consumer)
-            .with_start_time(start)
-            .with_attributes(run_attributes(snapshot));
+            .with_start_time(time(times.start_micros))
+            .with_links(
+                asked_by
+                    .map(|span| Link::with_context(remote::span_context(trace, span)))
+                    .into_iter()
+                    .collect(),
+            )
+            .with_attributes(all);
         let ids = (TraceId::from(trace.trace_id), SpanId::from(trace.span_id));
         let mut span = FixedIds::with(ids.0, ids.1, || builder.start_with_context(&self.tracer, &parent));
         span.set_status(run_status(snapshot));
-        span.end_with_timestamp(end);
+        span.end_with_timestamp(time(times.end_micros));
     }
 }
 
@@ -97,9 +144,9 @@ fn set_parent_and_links(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
     for link in &info.links {
         span.add_link(remote::span_context(info.trace, *link));
     }
-    span.set_attribute("messaging.system", "nats");
-    span.set_attribute("messaging.operation.type", "process");
-    span.set_attribute("messaging.operation.name", "process");
+    for KeyValue { key, value, .. } in messaging_attributes(info.run) {
+        span.set_attribute(key, value);
+    }
     span.set_attribute("messaging.message.id", info.item.to_string());
     let context = span.context();
     let started = context.span();
@@ -111,6 +158,18 @@ fn set_parent_and_links(span: &Span, info: &StepInfo<'_>) -> Option<u64> {
     (id != SpanId::INVALID).then(|| u64::from_be_bytes(id.to_bytes()))
 }
 
+/// Attributes that the semantic conventions for messaging name.
+fn messaging_attributes(run: &RunKey) -> impl Iterator<Item = KeyValue> {
+    [
+        KeyValue::new("messaging.system", "nats"),
+        KeyValue::new("messaging.operation.type", "process"),
+        KeyValue::new("messaging.operation.name", "process"),
+        KeyValue::new("messaging.message.conversation_id", run.run_id.to_string()),
+    ]
+    .into_iter()
+    .chain(host().map(|host| KeyValue::new("messaging.client.id", host.to_string())))
+}
+
 fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
     let steps = i64::try_from(snapshot.steps).unwrap_or(i64::MAX);
     let mut attributes = vec![
@@ -119,13 +178,12 @@ fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
         KeyValue::new("jetway.incarnation", snapshot.incarnation.to_string()),
         KeyValue::new("jetway.status", snapshot.status.as_str()),
         KeyValue::new("jetway.steps", steps),
-        KeyValue::new("messaging.system", "nats"),
-        KeyValue::new("messaging.operation.type", "process"),
-        KeyValue::new("messaging.operation.name", "process"),
     ];
+    attributes.extend(messaging_attributes(&snapshot.key()));
     if let Some(error) = &snapshot.error {
         attributes.push(KeyValue::new("error.type", error.kind.clone()));
         attributes.extend(error.node.clone().map(|node| KeyValue::new("jetway.node", node)));
+        attributes.push(KeyValue::new("jetway.attempt", i64::from(error.attempt)));
     }
     attributes
 }
@@ -137,15 +195,6 @@ fn run_status(snapshot: &Snapshot) -> SpanStatus {
         (Status::Completed, _) => SpanStatus::Ok,
         (Status::Running | Status::Paused | Status::Cancelled, _) => SpanStatus::Unset,
     }
-}
-
-/// The start and the end of the span of a run that ends now, in time of the machine. Its last step has ended before, which
-/// its record does not tell exactly: it has milliseconds.
-fn run_times(snapshot: &Snapshot, now: SystemTime) -> (SystemTime, SystemTime) {
-    let machine = |milliseconds| machine_time(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds));
-    let start = machine(snapshot.started_at.0);
-    let end = snapshot.finished_at.unwrap_or(snapshot.updated_at);
-    (start, machine(end.0).max(now).max(start))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::telemetry::{
     current_trace,
-    otel::{export::provider_builder, layer},
+    otel::{export::provider_builder, layer, server_time::ServerTimeExporter},
 };
 use jetway_state::{
     CommitId, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
@@ -17,6 +17,7 @@ use opentelemetry_sdk::{
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
@@ -43,9 +44,22 @@ impl Exported {
     /// exporter.
     fn new() -> Self {
         let collector = Collector::default();
-        let provider =
-            provider_builder().with_span_processor(SimpleSpanProcessor::new(collector.clone())).build();
-        let tracer = OtelTracer::new(&provider);
+        Self::exporting(collector.clone(), collector, |tracer| tracer)
+    }
+
+    /// The same with the exporter that sets the times of spans.
+    fn setting_times() -> Self {
+        let collector = Collector::default();
+        Self::exporting(ServerTimeExporter(collector.clone()), collector, OtelTracer::setting_times)
+    }
+
+    fn exporting(
+        exporter: impl SpanExporter + 'static,
+        collector: Collector,
+        with: impl FnOnce(OtelTracer) -> OtelTracer,
+    ) -> Self {
+        let provider = provider_builder().with_span_processor(SimpleSpanProcessor::new(exporter)).build();
+        let tracer = with(OtelTracer::new(&provider));
         let silent = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
         let silent = tracing_subscriber::Layer::with_filter(silent, tracing::level_filters::LevelFilter::OFF);
         let subscriber = tracing_subscriber::registry().with(layer(&tracer)).with(silent);
@@ -62,7 +76,15 @@ const TRACE: u128 = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
 const RUN_SPAN: u64 = 0x00f0_67aa_0ba9_02b7;
 
 fn trace(parent_id: Option<u64>) -> Trace {
-    Trace { trace_id: TRACE, span_id: RUN_SPAN, parent_id, flags: 1, state: "vendor=1".to_owned() }
+    Trace {
+        trace_id: TRACE,
+        span_id: RUN_SPAN,
+        parent_id,
+        flags: 1,
+        state: "vendor=1".to_owned(),
+        start_micros: 1_700_000_000_000_123,
+        end_micros: 1_700_000_002_500_456,
+    }
 }
 
 fn run() -> RunKey {
@@ -95,6 +117,16 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
     }
 }
 
+fn declined() -> RunError {
+    RunError {
+        item: Some(ItemId::start()),
+        node: Some("charge".to_owned()),
+        attempt: 1,
+        kind: "panic".to_owned(),
+        message: "card declined".to_owned(),
+    }
+}
+
 fn info<'a>(run: &'a RunKey, trace: &'a Trace, item: &'a ItemId, links: Vec<u64>) -> StepInfo<'a> {
     let queue_wait = Some(Duration::from_millis(12));
     StepInfo {
@@ -106,6 +138,7 @@ fn info<'a>(run: &'a RunKey, trace: &'a Trace, item: &'a ItemId, links: Vec<u64>
         attempt: 2,
         queue_wait,
         links,
+        not_before: 0,
     }
 }
 
@@ -127,13 +160,8 @@ fn a_run_is_exported_with_its_own_ids_and_times() {
     assert_eq!(span.span_context.span_id(), SpanId::from(RUN_SPAN));
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert!(span.span_context.is_sampled());
-    let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-    assert_eq!(span.start_time, at(1_700_000_000_000));
-    let (start, now) = (at(1_700_000_000_000), at(1_700_000_002_400));
-    assert_eq!(run_times(&ended, now), (start, at(1_700_000_002_500)));
-    let last_step = now + Duration::from_millis(100) + Duration::from_nanos(1);
-    assert_eq!(run_times(&ended, last_step), (start, last_step), "it covers its last step");
-    assert!(span.end_time >= at(1_700_000_002_500));
+    assert_eq!(span.start_time, time(1_700_000_000_000_123));
+    assert_eq!(span.end_time, time(1_700_000_002_500_456), "it covers its last step to the microsecond");
     assert_eq!(span.status, SpanStatus::Ok);
     assert_eq!(attribute(span, "jetway.run_id").as_deref(), Some("r-1"));
     assert_eq!(attribute(span, "jetway.status").as_deref(), Some("completed"));
@@ -156,14 +184,7 @@ fn a_run_with_a_traceparent_is_a_child_of_its_caller() {
 #[test]
 fn a_failed_run_has_an_error_status() {
     let exported = Exported::new();
-    let error = RunError {
-        item: Some(ItemId::start()),
-        node: Some("charge".to_owned()),
-        attempt: 1,
-        kind: "panic".to_owned(),
-        message: "card declined".to_owned(),
-    };
-    exported.tracer.run_ended(&snapshot(Status::Failed, Some(error), None));
+    exported.tracer.run_ended(&snapshot(Status::Failed, Some(declined()), None));
     let spans = exported.spans();
     let span = &spans["run pay"];
     assert_eq!(span.status, SpanStatus::error("card declined"));
@@ -231,6 +252,72 @@ async fn spans_and_calls_of_a_node_belong_to_its_step() {
     };
     assert_eq!(headers, expected);
     assert!(matches!(spans["step charge"].status, SpanStatus::Error { .. }));
+}
+
+#[test]
+fn u5_a_handled_failure_is_an_error_of_its_step() {
+    let exported = Exported::new();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    let step = exported.tracer.step(&info(&run, &trace, &item, Vec::new()));
+    exported.tracer.step_failed(&step, &declined());
+    exported.tracer.step_ended(&step, "handled");
+    drop(step);
+    let spans = exported.spans();
+    let span = &spans["step charge"];
+    assert_eq!(span.status, SpanStatus::error("card declined"));
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("panic"));
+    assert_eq!(attribute(span, "jetway.outcome").as_deref(), Some("handled"));
+}
+
+#[test]
+fn f16_numbers_are_numbers() {
+    let exported = Exported::new();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    drop(exported.tracer.step(&info(&run, &trace, &item, Vec::new())));
+    exported.tracer.run_ended(&snapshot(Status::Failed, Some(declined()), None));
+    let spans = exported.spans();
+    for (span, name, number) in [
+        ("step charge", "jetway.attempt", 2),
+        ("run pay", "jetway.attempt", 1),
+        ("run pay", "jetway.steps", 3),
+    ] {
+        let found = spans[span].attributes.iter().find(|attribute| attribute.key.as_str() == name);
+        assert_eq!(
+            found.map(|attribute| &attribute.value),
+            Some(&opentelemetry::Value::I64(number)),
+            "{name}"
+        );
+    }
+    assert_eq!(attribute(&spans["run pay"], "messaging.message.conversation_id").as_deref(), Some("r-1"));
+}
+
+#[test]
+fn f15_the_given_times_of_a_step_are_exported() {
+    let exported = Exported::setting_times();
+    let (run, trace, item) = (run(), trace(None), ItemId::start());
+    let not_before = 4_000_000_000_000_000;
+    let step = exported.tracer.step(&StepInfo { not_before, ..info(&run, &trace, &item, Vec::new()) });
+    assert_eq!(step.start_micros, not_before, "it does not start before its run");
+    let times = SpanTimes { start_micros: step.start_micros, end_micros: not_before + 1_535 };
+    exported.tracer.step_timed(&step, times.not_after(not_before + 1_000));
+    exported.tracer.step_ended(&step, "discarded");
+    drop(step);
+    let spans = exported.spans();
+    let span = &spans["step charge"];
+    assert_eq!((span.start_time, span.end_time), (time(not_before), time(not_before + 1_000)));
+    let left = span.attributes.iter().find(|attribute| attribute.key.as_str().starts_with("jetway.span"));
+    assert_eq!(left, None, "the times are no attributes");
+}
+
+#[test]
+fn f15_a_run_covers_the_children_that_it_cancelled() {
+    let exported = Exported::setting_times();
+    let child = snapshot(Status::Cancelled, None, Some(3));
+    let own_end = child.span_end_micros();
+    exported.tracer.run_ended_with_children(&child, own_end + 77);
+    assert_eq!(exported.spans()["run pay"].end_time, time(own_end + 77));
+    exported.tracer.run_ended_with_children(&child, own_end - 77);
+    assert_eq!(exported.spans()["run pay"].end_time, time(own_end));
 }
 
 #[test]
