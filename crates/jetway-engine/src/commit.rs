@@ -150,7 +150,7 @@ impl Swap for GroupWrite<'_> {
         match written {
             Ok(output) => Ok(Swapped::Done(output)),
             Err(error) if error.is_conflict() => {
-                tracing::info!(target: "jetway::commit", run = %self.run, "commit conflict");
+                tracing::debug!(target: "jetway::commit", run = %self.run, "commit conflict");
                 self.slot.drop_cached();
                 Ok(Swapped::Conflict)
             }

@@ -22,7 +22,7 @@ use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen,
     run::{
-        Effect, TicketFor,
+        Effect, Snapshot, Status, TicketFor,
         control::{Control, ControlResult},
         end_effects,
     },
@@ -45,6 +45,20 @@ struct Cascade {
     queue: VecDeque<Committed>,
     /// The runs that were cancelled.
     ended: Vec<CachedSnapshot>,
+}
+
+/// Logs the error of a run that failed: nobody else may tell the operator of this host.
+fn log_failure(snapshot: &Snapshot) {
+    if let (Status::Failed, Some(error)) = (snapshot.status, &snapshot.error) {
+        tracing::warn!(
+            workflow = %snapshot.workflow,
+            run = %snapshot.key(),
+            node = error.node.as_deref().unwrap_or("-"),
+            attempt = i64::from(error.attempt),
+            error = error.message,
+            "run failed"
+        );
+    }
 }
 
 impl Cascade {
@@ -97,6 +111,7 @@ impl Dispatcher {
         effects: Vec<Effect>,
     ) -> Result<(), BackendError> {
         let snapshot = &version.cached.snapshot;
+        log_failure(snapshot);
         let has_children = !snapshot.children.is_empty();
         if !has_children {
             self.tracer.run_ended(snapshot);
