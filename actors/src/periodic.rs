@@ -2,6 +2,7 @@
 
 use crate::backoff;
 use jetway_engine::backend::BackendError;
+use jetway_state::Rounded;
 use std::{convert::Infallible, time::Duration};
 
 /// Runs `task` after `initial_delay`, then about every `period`, until this future is dropped. `sleep` may return early.
@@ -26,7 +27,7 @@ pub(crate) async fn run_every(
             }
             Err(error) => {
                 let delay = backoff::next_delay(&mut delays).min(backoff::jittered(period));
-                tracing::warn!(%error, ?delay, "{name} failed: it runs again after the delay");
+                tracing::warn!(%error, delay = %Rounded(delay), "{name} failed: it runs again after the delay");
                 delay
             }
         };

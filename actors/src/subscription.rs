@@ -4,6 +4,7 @@ use crate::backoff;
 use actix::MailboxError;
 use futures::{StreamExt, stream::BoxStream};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Rounded;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -79,12 +80,12 @@ impl Subscription<'_> {
         let Self { kind, workflow, .. } = self;
         match error {
             Some(error) => {
-                tracing::warn!(workflow, %error, ?delay, "stream of {kind} failed: it is opened again after the delay");
+                tracing::warn!(workflow, %error, delay = %Rounded(delay), "stream of {kind} failed: it is opened again after the delay");
             }
             None => {
                 tracing::warn!(
                     workflow,
-                    ?delay,
+                    delay = %Rounded(delay),
                     "stream of {kind} ended: it is opened again after the delay"
                 );
             }

@@ -34,6 +34,7 @@ pub use policy::RestartPolicy;
 pub(crate) use supervised::Supervised;
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context};
+use jetway_state::Rounded;
 use policy::RestartLog;
 use std::{ops::ControlFlow, sync::Arc};
 use tokio::{
@@ -190,7 +191,7 @@ where
             self.supervision.fatal.send_replace(Some(fatal));
             return ControlFlow::Break(());
         };
-        tracing::error!(actor, ?delay, "actor {exit_status}: it is restarted after the delay");
+        tracing::error!(actor, delay = %Rounded(delay), "actor {exit_status}: it is restarted after the delay");
         let no_restart = self.no_restart.clone();
         no_restart.run_until_cancelled(tokio::time::sleep(delay)).await;
         ControlFlow::Continue(())

@@ -5,8 +5,8 @@ use jetway_state::{
     CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
     WorkflowName,
     run::{
-        AttemptReport, Begin, EncodedEmission, EncodedOutcome, RunInput, Snapshot, Successor, Trace, apply,
-        begin,
+        AttemptReport, Begin, EncodedEmission, EncodedOutcome, EndedSpan, RunInput, Snapshot, Successor,
+        Trace, apply, begin,
     },
 };
 

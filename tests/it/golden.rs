@@ -10,8 +10,8 @@ use jetway_state::{
     CommitId, Fingerprint, Graph, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{self, FORMAT},
     run::{
-        AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, EncodedOutput, Input, Limits,
-        RunError, RunInput, Snapshot, Status, Successor, Trace, apply, begin, offload,
+        AttemptReport, Begin, ChunkEntry, EncodedEmission, EncodedOutcome, EncodedOutput, EndedSpan, Input,
+        Limits, RunError, RunInput, Snapshot, Status, Successor, Trace, apply, begin, offload,
     },
     trace::TraceHeaders,
 };

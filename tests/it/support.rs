@@ -4,11 +4,15 @@ mod collector;
 pub(crate) mod corpus;
 mod counters;
 mod faketime;
+mod go_tool;
+mod jaeger;
 mod processes;
 
 pub(crate) use collector::{Collector, attributes};
 pub(crate) use counters::{messages, monitoring};
 pub(crate) use faketime::faketime;
+pub(crate) use go_tool::go_tool;
+pub(crate) use jaeger::{Jaeger, JaegerSpan, Trace as JaegerTrace};
 pub(crate) use processes::{HostProcess, binary, built, jetway, jetway_json};
 
 use std::time::Duration;

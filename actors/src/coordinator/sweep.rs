@@ -4,6 +4,7 @@ use super::CoordinatorShared;
 use crate::periodic;
 use futures::{StreamExt, stream};
 use jetway_engine::Sweeper;
+use jetway_state::Rounded;
 use std::{cell::Cell, convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -61,7 +62,7 @@ pub(super) async fn clean_up(shared: CoordinatorShared, period: Duration, grace:
         if starts > 0 {
             tracing::warn!(
                 starts,
-                ?grace,
+                grace = %Rounded(grace),
                 "moved start messages to the dead letters: no host serves their workflow"
             );
         }

@@ -6,7 +6,7 @@
 
 use crate::backend::{BackendError, BackendErrorKind};
 use backon::{BackoffBuilder, ExponentialBuilder};
-use jetway_state::RunKey;
+use jetway_state::{Rounded, RunKey};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ where
         match call().await {
             Err(error) if is_retried(&error, started) => {
                 let delay = delays.get_or_insert_with(|| backoff().build()).next().unwrap_or(MAX_DELAY);
-                tracing::warn!(%run, %error, ?delay, "backend unavailable or full: retrying");
+                tracing::warn!(%run, %error, delay = %Rounded(delay), "backend unavailable or full: retrying");
                 if cancel.run_until_cancelled(sleep(delay)).await.is_none() {
                     return Err(error);
                 }

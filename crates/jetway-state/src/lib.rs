@@ -29,4 +29,4 @@ pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
 pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
 pub use incarnation::{BadIncarnation, Incarnation};
 pub use seen::{Belief, Seen, StoreId};
-pub use time::Timestamp;
+pub use time::{Rounded, Timestamp};

@@ -36,11 +36,53 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Writes a duration for people: `1.4 ms`, `48 ms`, `12.3 s`.
+///
+/// ```
+/// use jetway_state::Rounded;
+/// use std::time::Duration;
+///
+/// assert_eq!(Rounded(Duration::from_nanos(1_448_554)).to_string(), "1.4 ms");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounded(pub Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        match seconds {
+            ..0.01 => write!(f, "{:.1} ms", seconds * 1e3),
+            0.01..0.9995 => write!(f, "{:.0} ms", seconds * 1e3),
+            0.9995..120.0 => write!(f, "{seconds:.1} s"),
+            _ => write!(f, "{seconds:.0} s"),
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 with milliseconds, in UTC.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time =
             i64::try_from(self.0).ok().and_then(DateTime::<Utc>::from_timestamp_millis).unwrap_or_default();
         f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_rounded() {
+        for (nanos, text) in [
+            (0, "0.0 ms"),
+            (1_448_554, "1.4 ms"),
+            (48_283_711, "48 ms"),
+            (999_700_000, "1.0 s"),
+            (12_345_678_901, "12.3 s"),
+            (600_400_000_000, "600 s"),
+        ] {
+            assert_eq!(Rounded(Duration::from_nanos(nanos)).to_string(), text);
+        }
     }
 }

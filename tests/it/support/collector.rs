@@ -14,10 +14,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+use tonic::{
+    Request, Response, Status,
+    transport::{Identity, Server, ServerTlsConfig, server::TcpIncoming},
+};
 
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(String, Span)>>>);
+struct Spans(Arc<Mutex<Vec<(String, Span)>>>, Arc<Mutex<Vec<String>>>);
 
 #[tonic::async_trait]
 impl TraceService for Spans {
@@ -25,6 +28,10 @@ impl TraceService for Spans {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        if let Some(authorization) = authorization {
+            self.1.lock().unwrap_or_else(PoisonError::into_inner).push(authorization.to_owned());
+        }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for resource in request.into_inner().resource_spans {
             let attributes = resource.resource.map(|resource| text(&resource.attributes)).unwrap_or_default();
@@ -46,14 +53,23 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) async fn start() -> Result<Self> {
+        Self::serving("http", Server::builder()).await
+    }
+
+    /// The same over TLS, with a certificate and its key in PEM.
+    pub(crate) async fn over_tls(certificate: &str, key: &str) -> Result<Self> {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serving("https", Server::builder().tls_config(tls)?).await
+    }
+
+    async fn serving(scheme: &str, mut server: Server) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
+        let endpoint = format!("{scheme}://{}", listener.local_addr()?);
         let spans = Spans::default();
         let service = TraceServiceServer::new(spans.clone());
         let incoming = TcpIncoming::from(listener);
         let server = tokio::spawn(async move {
-            let served =
-                tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await;
+            let served = server.add_service(service).serve_with_incoming(incoming).await;
             served.expect("the collector serves");
         });
         Ok(Self { spans, endpoint, server })
@@ -64,15 +80,32 @@ impl Collector {
         &self.endpoint
     }
 
+    /// The values of the header `authorization` that came with spans.
+    pub(crate) fn authorizations(&self) -> Vec<String> {
+        self.spans.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The spans of one run, as they have come so far.
     pub(crate) fn of_run(&self, run_id: &str) -> Vec<Span> {
         self.kept(run_id).into_iter().map(|(_, span)| span).collect()
+    }
+
+    /// The spans directly below this one.
+    pub(crate) fn below(&self, span: &Span) -> Vec<Span> {
+        let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spans
+            .iter()
+            .map(|(_, below)| below)
+            .filter(|below| below.parent_span_id == span.span_id)
+            .cloned()
+            .collect()
     }
 
     /// The runs that have their own span below this one.
     pub(crate) fn runs_below(&self, span: &Span) -> Vec<String> {
         let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
         let below = spans.iter().map(|(_, below)| below).filter(|below| below.parent_span_id == span.span_id);
+        let below = below.filter(|below| below.name.starts_with("run "));
         below.filter_map(|below| attributes(below).remove("jetway.run_id")).collect()
     }
 

@@ -6,7 +6,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::{Output, Stdio},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -59,6 +59,7 @@ pub(crate) async fn jetway_json(url: &str, namespace: &str, arguments: &[&str]) 
 /// A `jetway host` that is at work. Killed with `-9` when it is dropped.
 pub(crate) struct HostProcess {
     child: Child,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl HostProcess {
@@ -102,12 +103,24 @@ impl HostProcess {
             let ready = line.contains(" serving ");
             said.push(line);
             if ready {
+                let said = Arc::new(Mutex::new(said));
+                let kept = Arc::clone(&said);
                 // Goes on reading, or the host would stop at a full pipe.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { child });
+                tokio::spawn(async move {
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                    }
+                });
+                return Ok(Self { child, said });
             }
         }
         anyhow::bail!("the host ended before it was ready:\n{}", said.join("\n"))
+    }
+
+    /// The lines of its log so far that contain this text.
+    pub(crate) fn log_lines(&self, text: &str) -> Vec<String> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().filter(|line| line.contains(text)).cloned().collect()
     }
 
     /// `kill -9`.

@@ -5,14 +5,22 @@
 
 use anyhow::{Context as _, Result};
 use jetway::{
-    Counter, Host, Namespace, NatsConfig, SystemClock,
+    BackoffStrategy, ChildRun, Counter, Failure, Host, Namespace, NatsConfig, RetryError, RetryPolicy,
+    SystemClock,
     host::{EngineConfig, SystemConfig},
     prelude::*,
+    step,
     telemetry::Telemetry,
 };
 use jetway_tests::clocks::{GRACE, STALE_AFTER};
 use serde::{Deserialize, Serialize};
-use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{interval, timeout};
 
 /// How long a step waits at its gate.
@@ -69,9 +77,73 @@ workflow! {
 }
 workflow! {
     /// One step behind a gate.
+    #[derive(Clone)]
     struct Gated { pass: Pass }
     name = "gated"; context = Counter; start = pass;
     edges { pass => []; }
+}
+
+node! {
+    /// Fails as often as the input says, and then succeeds.
+    struct Flaky; context = Counter; input = usize; output = usize;
+    |tally, failures| {
+        let key = step().map(|step| step.idempotency_key()).unwrap_or_default();
+        let call = {
+            let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+            let call = calls.entry(key).or_insert(0);
+            *call += 1;
+            *call
+        };
+        if call <= failures {
+            return Err(Error::Generic(format!("the service is down at call {call}")));
+        }
+        tally.increment();
+        Ok(Transition::Next(call))
+    }
+}
+node! {
+    struct Rescue; context = Counter; input = Failure<usize>; output = usize;
+    |tally, _failure| { tally.increment(); Ok(Transition::Next(7)) }
+}
+
+workflow! {
+    /// One step with retries.
+    struct Retried { policy: RetryPolicy, #[retry = policy] flaky: Flaky }
+    name = "retried"; context = Counter; start = flaky;
+    edges { flaky => []; }
+}
+workflow! {
+    /// One step that fails, and another one that handles it.
+    struct Rescued { flaky: Flaky, rescue: Rescue }
+    name = "rescued"; context = Counter; start = flaky;
+    edges { flaky => []; flaky on_failure => [rescue]; rescue => []; }
+}
+workflow! {
+    /// A child run for each branch.
+    struct Family { spread: Spread, child: ChildRun<Counter, Small>, #[gather] add: Add }
+    name = "family"; context = Counter; start = spread;
+    edges { spread => [child]; child => [add]; add => []; }
+}
+workflow! {
+    /// Two steps, one after the other.
+    #[derive(Clone)]
+    struct Small { copy: Copy, again: Copy }
+    name = "small"; context = Counter; start = copy;
+    edges { copy => [again]; again => []; }
+}
+workflow! {
+    /// A child run behind a gate.
+    struct Waiting { child: ChildRun<Counter, Gated> }
+    name = "waiting"; context = Counter; start = child;
+    edges { child => []; }
+}
+
+/// How often each step called [`Flaky`].
+static CALLS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+fn policy() -> RetryPolicy {
+    let delay = Duration::from_millis(5);
+    RetryPolicy::new(3, delay, delay, BackoffStrategy::Linear, RetryError::All)
 }
 
 #[tokio::main]
@@ -100,6 +172,15 @@ async fn main() -> Result<()> {
         .workflow(Large { measure: Measure {} })
         .workflow(Wide { spread: Spread {}, copy: Copy {}, add: Add {} })
         .workflow(Gated { pass: Pass {} })
+        .workflow(Retried { policy: policy(), flaky: Flaky {} })
+        .workflow(Rescued { flaky: Flaky {}, rescue: Rescue {} })
+        .workflow(Small { copy: Copy {}, again: Copy {} })
+        .workflow(Family {
+            spread: Spread {},
+            child: ChildRun::new(Small { copy: Copy {}, again: Copy {} }),
+            add: Add {},
+        })
+        .workflow(Waiting { child: ChildRun::new(Gated { pass: Pass {} }) })
         .build()
         .await?
         .run()

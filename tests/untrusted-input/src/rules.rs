@@ -12,8 +12,8 @@ use jetway_state::{
     Timestamp, WorkflowName, codec,
     run::{
         Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
-        EncodedOutput, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace, apply,
-        begin, control, node_states, offload, pending_ticket, pending_tickets, tickets_under,
+        EncodedOutput, EndedSpan, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace,
+        apply, begin, control, node_states, offload, pending_ticket, pending_tickets, tickets_under,
     },
 };
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! What telemetry shows of each call of a node with a retry policy.
 
-use jetway_state::Error;
+use jetway_state::{Error, Rounded};
 use std::time::Duration;
 use tracing::{Span, field::Empty};
 
@@ -29,7 +29,9 @@ pub(super) fn failed(span: &Span, number: i64, error: &Error, delay: Option<Dura
     span.record("otel.status_description", tracing::field::display(error));
     span.record("error.type", error.kind());
     span.in_scope(|| match delay {
-        Some(delay) => tracing::warn!(%error, attempt = number, ?delay, "node failed, trying it again"),
+        Some(delay) => {
+            tracing::warn!(%error, attempt = number, delay = %Rounded(delay), "node failed, trying it again")
+        }
         None => tracing::warn!(%error, attempt = number, "node failed, and is not tried again"),
     });
 }

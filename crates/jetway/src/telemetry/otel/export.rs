@@ -37,6 +37,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 enum ExportError {
     #[error(transparent)]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("the endpoint begins neither with http:// nor with https://")]
+    Scheme,
     #[error("the settings for TLS do not fit together: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the thread of the exporter does not start: {0}")]
@@ -145,6 +147,9 @@ fn exporter(
     runtime: &BackgroundRuntime,
 ) -> Result<SpanExporter, ExportError> {
     let is_https = settings.endpoint.starts_with("https://");
+    if !is_https && !settings.endpoint.starts_with("http://") {
+        return Err(ExportError::Scheme);
+    }
     match settings.protocol {
         Protocol::Grpc => {
             let _connection_runtime = runtime.enter();
