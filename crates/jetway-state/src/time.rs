@@ -36,7 +36,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes a duration for people: `1.4 ms`, `48 ms`, `12.3 s`.
+/// Writes a duration for people: `284 µs`, `1.4 ms`, `48 ms`, `12.3 s`.
 ///
 /// ```
 /// use jetway_state::Rounded;
@@ -51,7 +51,8 @@ impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs_f64();
         match seconds {
-            ..0.01 => write!(f, "{:.1} ms", seconds * 1e3),
+            ..0.000_999_5 => write!(f, "{:.0} µs", seconds * 1e6),
+            0.000_999_5..0.01 => write!(f, "{:.1} ms", seconds * 1e3),
             0.01..0.9995 => write!(f, "{:.0} ms", seconds * 1e3),
             0.9995..120.0 => write!(f, "{seconds:.1} s"),
             _ => write!(f, "{seconds:.0} s"),
@@ -75,7 +76,9 @@ mod tests {
     #[test]
     fn durations_are_rounded() {
         for (nanos, text) in [
-            (0, "0.0 ms"),
+            (0, "0 µs"),
+            (284_036, "284 µs"),
+            (999_900, "1.0 ms"),
             (1_448_554, "1.4 ms"),
             (48_283_711, "48 ms"),
             (999_700_000, "1.0 s"),

@@ -11,11 +11,13 @@ use anyhow::Result;
 const NAMES: [&str; 5] = ["\"jetway.{", "jetway.default.", "\"JETWAY_", "$KV.", "$JS."];
 
 /// Variables of the environment that begin like a stream.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 8] = [
     "JETWAY_NAMESPACE",
     "JETWAY_CACHE_DIR",
     "JETWAY_TEST_PYTHON",
     "JETWAY_TEST_FAKETIME",
+    "JETWAY_TEST_JAEGER",
+    "JETWAY_TEST_NATS",
     "JETWAY_MACRO",
     "JETWAY_FAIL_POINT",
 ];

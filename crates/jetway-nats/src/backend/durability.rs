@@ -7,6 +7,7 @@ use super::NatsBackend;
 use crate::session::{Failure, api};
 use futures::future::BoxFuture;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Rounded;
 use std::{fmt, time::Duration};
 use tokio::time::Instant;
 
@@ -123,16 +124,18 @@ impl fmt::Display for Synced {
         match self {
             Self::Likely { cost } => write!(
                 f,
-                "writes take {cost:?} each, as if each was synced (sync_interval: always); only the server's own \
-                 configuration can prove it"
+                "writes take {} each, as if each was synced (sync_interval: always); only the server's own \
+                 configuration can prove it",
+                Rounded(*cost)
             ),
             Self::No { cost } => write!(
                 f,
-                "writes take {cost:?} each, so they are not synced before they are acknowledged: a power failure may \
-                 lose acknowledged writes; to prevent this, set sync_interval: always"
+                "writes take {} each, so they are not synced before they are acknowledged: a power failure may \
+                 lose acknowledged writes; to prevent this, set sync_interval: always",
+                Rounded(*cost)
             ),
             Self::Unclear { cost } => {
-                write!(f, "writes take {cost:?} each, which does not show whether they are synced")
+                write!(f, "writes take {} each, which does not show whether they are synced", Rounded(*cost))
             }
             Self::Unknown => f.write_str("a client cannot measure whether writes are synced"),
         }

@@ -196,7 +196,11 @@ mod tests {
     use super::*;
     use crate::telemetry::otel::settings::Files;
     use opentelemetry::trace::{Tracer, TracerProvider};
-    use std::{net::TcpListener, time::Instant};
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        time::Instant,
+    };
 
     fn to(endpoint: String, protocol: Protocol) -> Result<Export, ExportError> {
         let settings = Settings { endpoint, protocol, files: Files::default() };
@@ -234,6 +238,28 @@ mod tests {
             let worked = lose_spans(format!("http://{}", silent.local_addr().unwrap()), protocol).await;
             assert!(worked < Duration::from_secs(5), "{worked:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn f10_spans_are_posted_over_http() {
+        let collector = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = collector.local_addr().unwrap();
+        let head = std::thread::spawn(move || {
+            let (mut stream, _) = collector.accept().unwrap();
+            let mut head = String::new();
+            let mut lines = BufReader::new(stream.try_clone().unwrap());
+            while !head.ends_with("\r\n\r\n") {
+                lines.read_line(&mut head).unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            head
+        });
+        let export = to(format!("http://{address}/v1/traces"), Protocol::HttpProtobuf).unwrap();
+        drop(export.provider.tracer("test").start("span"));
+        drop(export);
+        let head = head.join().unwrap();
+        assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("content-type: application/x-protobuf"), "{head}");
     }
 
     #[tokio::test]

@@ -34,13 +34,14 @@ impl RuntimeClient {
 #[async_trait]
 impl HttpClient for RuntimeClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let client = self.client.clone();
+        let (client, timeout) = (self.client.clone(), self.timeout);
         let exchange = async move {
             let (head, body) = client.request(request.map(Full::new)).await?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
-        let sent = self.runtime.spawn(tokio::time::timeout(self.timeout, exchange));
+        // The timer belongs to the runtime too.
+        let sent = self.runtime.spawn(async move { tokio::time::timeout(timeout, exchange).await });
         AbortOnDropHandle::new(sent).await??
     }
 }
