@@ -9,7 +9,7 @@ use crate::{
     retry::retry_while_unavailable,
     snapshots::{CachedSnapshot, CommitOutcome, CommitResult, RunVersion},
     starts::NewChild,
-    trace::StepInfo,
+    trace::{SpanTimes, StepInfo, StepSpan},
 };
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
 use jetway_state::{
@@ -198,15 +198,26 @@ impl<'a> TicketSession<'a> {
             self.worker.tracer.step_failed(&span, error);
         }
         let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
-        match &committed {
-            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => {
-                self.worker.tracer.step_timed(&span, times);
-                self.worker.tracer.step_ended(&span, label);
-            }
-            Ok(CommitResult { cached, .. }) => self.discard_span(&span, times, Some(cached)),
-            Err(_) => self.discard_span(&span, times, None),
-        }
+        self.end_span(&span, times, label, &committed);
         self.after_commit(next, committed?, child).await
+    }
+
+    /// Ends the span of an attempt whose commit has ended.
+    fn end_span(
+        &self,
+        span: &StepSpan,
+        times: SpanTimes,
+        label: &'static str,
+        committed: &Result<CommitResult, BackendError>,
+    ) {
+        match committed {
+            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => {
+                self.worker.tracer.step_timed(span, times);
+                self.worker.tracer.step_ended(span, label);
+            }
+            Ok(CommitResult { cached, .. }) => self.discard_span(span, times, Some(cached)),
+            Err(_) => self.discard_span(span, times, None),
+        }
     }
 
     /// The item with its input, if it may run now.

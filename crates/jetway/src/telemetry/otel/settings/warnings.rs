@@ -87,7 +87,7 @@ fn headers(variables: &Variables<'_>, warnings: &mut Vec<String>) {
 fn resource(variables: &Variables<'_>, warnings: &mut Vec<String>) {
     let attributes = variables.get(super::RESOURCE).unwrap_or_default();
     for pair in attributes.split(',').filter(|pair| !pair.trim().is_empty()) {
-        if !pair.split_once('=').is_some_and(|(name, _value)| !name.trim().is_empty()) {
+        if pair.split_once('=').is_none_or(|(name, _value)| name.trim().is_empty()) {
             warnings.push(format!("{}: {pair:?} is not name=value: it is left out", super::RESOURCE));
         }
     }
