@@ -1,6 +1,8 @@
 //! Traces in a real Jaeger: each run is one, and nothing in it is wrong.
 
-use crate::support::{DEADLINE, HostProcess, Jaeger, JaegerSpan, JaegerTrace, built, faketime, jetway_json};
+use crate::support::{
+    DEADLINE, HostProcess, Jaeger, JaegerSpan, JaegerTrace, binary, built, faketime, jetway_json,
+};
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::StreamExt as _;
@@ -22,6 +24,8 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Result<Option<Self>> {
         let Some(jaeger) = Jaeger::start().await? else { return Ok(None) };
+        // Built before anything waits for what it shows.
+        binary();
         Ok(Some(Self { server: NatsServer::start().await?, namespace: unique_namespace("jaeger"), jaeger }))
     }
 
