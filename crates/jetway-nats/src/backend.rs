@@ -120,7 +120,7 @@ impl NatsBackend {
             namespace = %config.namespace,
             replicas = provisioned.replicas(),
             "connected to the nats-server at {}",
-            config.addresses()
+            config.servers
         );
         Ok(Self {
             streams: StreamNames::new(&names),
@@ -236,7 +236,7 @@ impl StreamNames {
 impl fmt::Debug for NatsBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsBackend")
-            .field("urls", &self.config.urls)
+            .field("servers", &self.config.servers)
             .field("namespace", &self.config.namespace)
             .field("server", &self.facts)
             .finish_non_exhaustive()

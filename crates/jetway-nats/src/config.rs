@@ -1,8 +1,16 @@
 //! Settings: how to connect to the server, and how data is kept on it.
 
+mod login;
+mod secret;
+mod servers;
+
+pub use login::{NatsAuth, NatsTls};
+pub use secret::Secret;
+pub use servers::{BadServerList, ServerAddress, ServerList};
+
 use jetway_core::clock::Clock;
 use jetway_state::Namespace;
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How to connect to the server, and how data is kept on it.
 ///
@@ -11,15 +19,25 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 #[derive(Debug, Clone)]
 pub struct NatsConfig {
     /// The addresses of servers, such as `nats://127.0.0.1:4222` or `tls://nats.example.com`. Several for a cluster.
-    pub urls: Vec<String>,
+    pub servers: ServerList,
     /// The namespace separates the runs of several teams on one server. Default: `default`.
     pub namespace: Namespace,
     /// The name of the connection, as `nats server report connections` shows it. Default: `jetway`.
     pub name: String,
-    /// The credentials. Default: none.
+    /// The credentials. Without any, those in the addresses are used. Default: none.
     pub auth: NatsAuth,
     /// TLS settings in addition to those that a `tls://` address implies.
     pub tls: NatsTls,
+    /// The domain of JetStream, such as that of a leaf node. Default: that of the server.
+    pub jetstream_domain: Option<String>,
+    /// The prefix of the JetStream API, for an account that imports it under another subject. Replaces that of the domain.
+    /// Default: `$JS.API`.
+    pub jetstream_api_prefix: Option<String>,
+    /// How long one attempt to connect to one server may take: address, TLS, login. Default: 5 seconds.
+    pub connect_within: Duration,
+    /// How long a server may be silent before the connection counts as lost, and another server is tried. The client pings
+    /// three times in this time. Default: 6 seconds.
+    pub lost_after: Duration,
     /// The prefix of reply subjects, for servers whose permissions restrict them. Default: `_INBOX`.
     pub inbox_prefix: String,
     /// More prefixes of subjects to which a host answers requests. Clients with inboxes of another prefix need it. Always
@@ -57,15 +75,19 @@ pub struct NatsConfig {
 }
 
 impl NatsConfig {
-    /// The defaults, for one server.
-    pub fn new(url: impl Into<String>) -> Self {
+    /// The defaults, for these servers. An invalid list is an error of the connection.
+    pub fn new(servers: impl Into<ServerList>) -> Self {
         Self {
             clock: None,
-            urls: vec![url.into()],
+            servers: servers.into(),
             namespace: Namespace::default(),
             name: "jetway".to_owned(),
             auth: NatsAuth::None,
             tls: NatsTls::default(),
+            jetstream_domain: None,
+            jetstream_api_prefix: None,
+            connect_within: Duration::from_secs(5),
+            lost_after: Duration::from_secs(6),
             inbox_prefix: "_INBOX".to_owned(),
             reply_prefixes: Vec::new(),
             provisioning: Provisioning::Create,
@@ -95,9 +117,12 @@ impl NatsConfig {
         self
     }
 
-    /// The addresses as text.
-    pub(crate) fn addresses(&self) -> String {
-        self.urls.join(", ")
+    /// The credentials that the connection uses.
+    pub(crate) fn login(&self) -> &NatsAuth {
+        match &self.auth {
+            NatsAuth::None => self.servers.login(),
+            auth => auth,
+        }
     }
 }
 
@@ -106,59 +131,6 @@ impl Default for NatsConfig {
     fn default() -> Self {
         Self::new("nats://127.0.0.1:4222")
     }
-}
-
-/// Credentials for the server.
-#[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NatsAuth {
-    /// No credentials.
-    #[default]
-    None,
-    /// A token.
-    Token(String),
-    /// A user and a password.
-    Password {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// The seed of an nkey.
-    NKey(String),
-    /// A `.creds` file: a JWT and the seed of its nkey.
-    CredentialsFile(PathBuf),
-    /// The text of a `.creds` file.
-    Credentials(String),
-}
-
-impl fmt::Debug for NatsAuth {
-    /// Shows the kind of credentials without the secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("None"),
-            Self::Token(_) => f.write_str("Token(..)"),
-            Self::Password { user, .. } => {
-                f.debug_struct("Password").field("user", user).finish_non_exhaustive()
-            }
-            Self::NKey(_) => f.write_str("NKey(..)"),
-            Self::CredentialsFile(path) => f.debug_tuple("CredentialsFile").field(path).finish(),
-            Self::Credentials(_) => f.write_str("Credentials(..)"),
-        }
-    }
-}
-
-/// TLS settings in addition to those that a `tls://` address implies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NatsTls {
-    /// Refuses a server without TLS.
-    pub required: bool,
-    /// Starts with the TLS handshake instead of the server's INFO message. Implies `required`.
-    pub first: bool,
-    /// A file with CA certificates, used instead of those of the machine.
-    pub authorities: Option<PathBuf>,
-    /// The files with the certificate and the key of this client.
-    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// Who creates streams, buckets and consumers.
@@ -230,16 +202,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_output_has_no_secret() {
-        let password = NatsAuth::Password { user: "ann".to_owned(), password: "hunter2".to_owned() };
+    fn m5_debug_output_has_no_secret() {
+        let secret = || Secret::from("hunter2");
         for auth in [
-            NatsAuth::Token("hunter2".to_owned()),
-            password,
-            NatsAuth::NKey("hunter2".to_owned()),
-            NatsAuth::Credentials("hunter2".to_owned()),
+            NatsAuth::Token(secret()),
+            NatsAuth::password("ann", "hunter2"),
+            NatsAuth::NKey(secret()),
+            NatsAuth::Credentials(secret()),
+            NatsAuth::Jwt { jwt: secret(), seed: Some(secret()) },
         ] {
-            let shown = format!("{:?}", NatsConfig::default().with_auth(auth));
-            assert!(!shown.contains("hunter2"), "{shown}");
+            let config = NatsConfig::new("nats://ann:hunter2@a, nats://ann:hunter2@b").with_auth(auth);
+            for shown in [format!("{config:?}"), format!("{config:#?}"), config.servers.to_string()] {
+                assert!(!shown.contains("hunter2"), "{shown}");
+            }
         }
+    }
+
+    #[test]
+    fn f8_explicit_credentials_are_used_rather_than_those_of_the_address() {
+        let config = NatsConfig::new("nats://ann:x@a");
+        assert_eq!(config.login(), &NatsAuth::password("ann", "x"));
+        assert_eq!(config.with_auth(NatsAuth::token("t")).login(), &NatsAuth::token("t"));
     }
 }

@@ -10,7 +10,8 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `config`, `names`, `headers` | settings; names on the server; header values |
+//! | `config`, `names`, `headers` | configuration; names on the server; header values |
+//! | `settings` | configuration from flags, the environment and contexts of the `nats` command |
 //! | `session` | the connection, its events, requests to the JetStream API, direct reads, backoff |
 //! | `committer` | all writes: grouped, repeated, looked up |
 //! | `blob` | large values in parts |
@@ -77,14 +78,19 @@ mod provision;
 mod pull;
 mod service;
 mod session;
+mod settings;
 mod setup;
 mod stores;
 
 pub use backend::{Durability, NatsBackend, StreamCounts, Synced, Traffic};
-pub use config::{Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, WriteConfig};
+pub use config::{
+    BadServerList, Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, Secret, ServerAddress, ServerList,
+    WriteConfig,
+};
 pub use names::start_subject;
 pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, ServiceStatus, serve};
-pub use session::ServerFacts;
+pub use session::{ConnectProblem, ServerFacts};
+pub use settings::{ConnectionSettings, SettingsError};
 pub use stores::{
     NatsCheckpointStore, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,
     NatsRunInfoStore, NatsStores, NatsWorkItemStateStore, NatsWorkQueue,

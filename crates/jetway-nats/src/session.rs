@@ -7,15 +7,18 @@ pub(crate) mod api;
 mod backoff;
 mod clock;
 mod connect;
+mod connect_failure;
 pub(crate) mod direct;
 mod events;
 mod failure;
 mod for_clients;
+mod options;
 mod reader;
 mod stream_facts;
 mod time_keeper;
 
 pub use connect::ServerFacts;
+pub use connect_failure::ConnectProblem;
 pub(crate) use {
     backoff::Backoff,
     clock::ServerClock,
@@ -47,6 +50,9 @@ pub(crate) const PART_BYTES: usize = 512 * 1024;
 pub(crate) struct Connection {
     pub(crate) client: Client,
     pub(crate) jetstream: jetstream::Context,
+    /// The prefix of the JetStream API.
+    api_prefix: String,
+    inbox_prefix: String,
     pub(crate) state: watch::Receiver<ConnectionState>,
     pub(crate) server_clock: Arc<ServerClock>,
     /// The clock that replaces that of the server.

@@ -173,7 +173,7 @@ impl NatsStores {
             namespace = %config.namespace,
             %application,
             "stores connected to the nats-server at {}",
-            config.addresses()
+            config.servers
         );
         let names = StoreNames::new(names, application);
         let items =

@@ -5,7 +5,7 @@
 //! # node! { pub struct A {}; context = (); input = u64; output = u64; |_ctx, n| { Ok(Transition::Next(n)) } }
 //! # workflow! { pub struct Order { a: A } name = "order"; start = a; context = (); edges { a => {}; } }
 //! # async fn example(order: Order) -> Result<(), jetway::host::HostError> {
-//! Host::from_env()            // NATS_URL, NATS_CREDS, JETWAY_NAMESPACE
+//! Host::from_env()            // NATS_URL, NATS_CREDS, JETWAY_NAMESPACE and more
 //!     .workflow(order)
 //!     .concurrency(64)        // concurrent steps per workflow
 //!     .build().await?         // waits for the server
@@ -35,9 +35,11 @@ pub use jetway_actors::{
 pub use jetway_engine::EngineConfig;
 pub use jetway_state::run::Limits;
 
-use crate::background::{BackgroundRuntime, BoxFuture};
+use crate::{
+    background::{BackgroundRuntime, BoxFuture},
+    nats::EnvironmentError,
+};
 use jetway_engine::{BuildError, Engine, backend::BackendError};
-use jetway_state::BadName;
 use std::{io, sync::Arc};
 
 /// A host that is connected to its server and not started yet.
@@ -56,8 +58,9 @@ impl Host {
         HostBuilder::new()
     }
 
-    /// Configures a host from the environment: `NATS_URL` (server addresses, separated by commas), `NATS_CREDS` (a
-    /// credentials file) and `JETWAY_NAMESPACE`. Unset variables keep their defaults.
+    /// Configures a host from the environment: `NATS_URL` (server addresses, separated by commas), the login and the TLS
+    /// files in the variables of the `nats` command, and `JETWAY_NAMESPACE`. Unset variables keep their defaults. See
+    /// [`config_from_env`](crate::nats::config_from_env).
     pub fn from_env() -> HostBuilder {
         HostBuilder::from_env()
     }
@@ -121,9 +124,9 @@ pub enum HostError {
     /// The server rejects a request, or does not meet the requirements of Jetway.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The namespace is invalid.
+    /// The namespace, or a setting of the connection in the environment, is invalid.
     #[error(transparent)]
-    Namespace(#[from] BadName),
+    Settings(#[from] EnvironmentError),
     /// A host cannot serve these workflows.
     #[error(transparent)]
     Workflows(#[from] BuildError),

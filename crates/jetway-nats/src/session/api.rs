@@ -1,6 +1,6 @@
 //! Requests to the JetStream API. No other file names one of its operations.
 
-use super::{Connection, Failure, failure::value_of};
+use super::{Connection, ConnectionState, Failure, failure::value_of};
 use async_nats::jetstream::{
     ErrorCode,
     account::Account,
@@ -104,13 +104,25 @@ struct ConsumerNames {
 #[derive(Deserialize)]
 struct Success {}
 
-/// One request: `STREAM.INFO.<stream>` and the like.
+/// One request: `STREAM.INFO.<stream>` and the like. A missing permission is known at once: the server reports it as an error
+/// of the connection, and never answers.
 async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     connection: &Connection,
     operation: String,
     body: &B,
 ) -> Result<T, Failure> {
-    value_of(connection.jetstream.request::<_, _, Response<T>>(operation, body).await)
+    let subject = format!("{}.{operation}", connection.api_prefix);
+    let mut state = connection.state.clone();
+    let before = state.borrow().server_errors;
+    let denied = |state: &ConnectionState| state.denies(before, &subject, &connection.inbox_prefix);
+    let answer = connection.jetstream.request::<_, _, Response<T>>(operation, body);
+    tokio::select! {
+        biased;
+        answer = answer => value_of(answer),
+        Ok(state) = state.wait_for(denied) => {
+            Err(Failure::NotPermitted(state.server_error.clone().unwrap_or_default()))
+        }
+    }
 }
 
 /// One request whose answer tells the time of the server.

@@ -13,12 +13,23 @@ pub(crate) struct ConnectionState {
     pub(crate) connects: u64,
     /// The latest error that the server sent outside of any reply. Missing permissions are reported only in this way.
     pub(crate) server_error: Option<String>,
+    /// How many such errors there were.
+    pub(crate) server_errors: u64,
 }
 
 impl ConnectionState {
     /// The server's error as the end of a sentence; empty if there was none.
     pub(crate) fn server_error_suffix(&self) -> String {
         self.server_error.as_ref().map_or_else(String::new, |error| format!("; the server reports: {error}"))
+    }
+
+    /// Whether the latest error says that this user may not publish to `subject`, and came after the first `before` ones; or
+    /// that it may not subscribe to its inboxes.
+    pub(crate) fn denies(&self, before: u64, subject: &str, inbox_prefix: &str) -> bool {
+        let Some(error) = self.server_error.as_deref() else { return false };
+        let publish = error.contains("for Publish") && error.contains(&format!("\"{subject}\""));
+        let inbox = error.contains("for Subscription") && error.contains(&format!("\"{inbox_prefix}."));
+        (publish && self.server_errors > before) || inbox
     }
 }
 
@@ -64,7 +75,10 @@ impl ConnectionEvents {
             }
             Event::ServerError(ServerError::Other(error)) => {
                 tracing::warn!(error, "the nats-server reports an error");
-                self.0.send_modify(|state| state.server_error = Some(error.clone()));
+                self.0.send_modify(|state| {
+                    state.server_error = Some(error.clone());
+                    state.server_errors += 1;
+                });
             }
             Event::ServerError(error) => tracing::warn!(%error, "the nats-server reports an error"),
             Event::ClientError(error) => tracing::debug!(%error, "cannot connect to the nats-server yet"),
@@ -85,6 +99,19 @@ mod tests {
         assert_eq!((state.borrow().connected, state.borrow().connects), (false, 1));
         events.handle(&Event::Connected);
         assert_eq!((state.borrow().connected, state.borrow().connects), (true, 2));
+    }
+
+    #[test]
+    fn m6_a_missing_permission_is_known_by_its_subject() {
+        let (events, state) = ConnectionEvents::new();
+        let report = |text: &str| events.handle(&Event::ServerError(ServerError::Other(text.to_owned())));
+        let denies = |before| state.borrow().denies(before, "$JS.API.INFO", "_INBOX");
+        report("Permissions Violation for Publish to \"$JS.API.INFO.x\"");
+        assert!(!denies(0));
+        report("Permissions Violation for Publish to \"$JS.API.INFO\"");
+        assert!(denies(1) && !denies(2));
+        report("Permissions Violation for Subscription to \"_INBOX.abc.*\"");
+        assert!(denies(3));
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(crate) enum Failure {
     /// The subject has no subscriber: there is no such stream or consumer, or JetStream is not running.
     #[error("the server has no such stream or consumer, or its JetStream is not running")]
     NoResponders,
+    /// This user may not send the request, or not receive the reply.
+    #[error("{0}")]
+    NotPermitted(String),
     /// There was no reply, or it cannot be read.
     #[error("{0}")]
     NoAnswer(String),
@@ -39,7 +42,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(error) => Some(error.error_code()),
-            Self::NoResponders | Self::NoAnswer(_) | Self::TooOld { .. } => None,
+            Self::NoResponders | Self::NotPermitted(_) | Self::NoAnswer(_) | Self::TooOld { .. } => None,
         }
     }
 
@@ -55,6 +58,7 @@ impl Failure {
     pub(crate) fn cannot(self, action: impl std::fmt::Display) -> BackendError {
         let kind = match &self {
             Self::Refused(error) => kind_of(error),
+            Self::NotPermitted(_) => BackendErrorKind::Refused,
             Self::NoResponders | Self::NoAnswer(_) => BackendErrorKind::Unavailable,
             Self::TooOld { .. } => BackendErrorKind::Behind,
         };

@@ -45,7 +45,7 @@ async fn wrong_credentials_are_refused() {
     let refused = NatsBackend::connect(config.clone()).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Refused, "{refused}");
     assert!(refused.to_string().contains("refuses the login"), "{refused}");
-    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
+    let auth = NatsAuth::password("ann", "secret");
     let backend = NatsBackend::connect(config.with_auth(auth)).await.unwrap();
     backend.commit(write(&run("a"), 0, "x")).await.unwrap();
     assert!(backend.server().version.starts_with("2."), "{:?}", backend.server());
@@ -60,7 +60,7 @@ async fn a_refused_write_includes_the_error_of_the_server() {
         .start()
         .await
         .unwrap();
-    let auth = NatsAuth::Password { user: "ann".to_owned(), password: "secret".to_owned() };
+    let auth = NatsAuth::password("ann", "secret");
     let mut config = config_for(&server, "denied").with_auth(auth);
     config.writes.answer_within = std::time::Duration::from_millis(300);
     config.writes.give_up_after = std::time::Duration::from_secs(1);

@@ -50,7 +50,7 @@ const TWO_ACCOUNTS: &str = r#"accounts {
 /// Starts a server with two users, a host with three runs, and the client of the user with few permissions.
 async fn served(users: &str, change: impl FnOnce(&mut NatsConfig)) -> Served {
     let server = NatsServer::builder().extra_config(users).start().await.unwrap();
-    let auth = NatsAuth::Password { user: "engine".to_owned(), password: "engine".to_owned() };
+    let auth = NatsAuth::password("engine", "engine");
     let mut config = config_for(&server, "strangers").with_auth(auth);
     change(&mut config);
     let backend = Arc::new(NatsBackend::connect(config).await.unwrap());
@@ -301,7 +301,7 @@ async fn publish_raw(url: &str, subject: &str, reply: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fatal_header_costs_the_connection_for_clients() {
     let config = config("fatal").await;
-    let url = config.urls[0].clone();
+    let url = config.servers.addresses()[0].to_string();
     let (backend, client) = (Arc::new(NatsBackend::connect(config).await.unwrap()), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
     let ns = backend.namespace().clone();
@@ -324,7 +324,7 @@ async fn a_fatal_header_costs_the_connection_for_clients() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fatal_header_of_a_start_delays_others_only() {
     let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("fatalstart").await };
-    let url = config.urls[0].clone();
+    let url = config.servers.addresses()[0].to_string();
     let backend = NatsBackend::connect(config).await.unwrap();
     let slots = Arc::new(Semaphore::new(8));
     let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();

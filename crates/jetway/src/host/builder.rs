@@ -3,13 +3,13 @@
 use super::{Host, HostError, HostFacts, connect, identity::host_id};
 use crate::{
     background::BackgroundRuntime,
-    nats::{self, NatsConfig},
+    nats::{self, EnvironmentError, NatsConfig, ServerList},
     telemetry,
 };
 use jetway_actors::SystemConfig;
 use jetway_core::{Context, Merge, Workflow};
 use jetway_engine::{Engine, EngineBuilder, EngineConfig, Tracer, backend::Backend};
-use jetway_state::{BadName, Namespace};
+use jetway_state::Namespace;
 use std::{fmt, sync::Arc, time::Duration};
 
 type AddWorkflow = Box<dyn FnOnce(EngineBuilder) -> EngineBuilder + Send>;
@@ -18,7 +18,7 @@ type Decorate = Box<dyn FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend> + Send>;
 /// Configures a host.
 pub struct HostBuilder {
     nats: NatsConfig,
-    bad_namespace: Option<BadName>,
+    bad_setting: Option<EnvironmentError>,
     workflows: Vec<AddWorkflow>,
     engine: EngineConfig,
     system: SystemConfig,
@@ -31,7 +31,7 @@ impl HostBuilder {
     pub(super) fn new() -> Self {
         Self {
             nats: NatsConfig::default(),
-            bad_namespace: None,
+            bad_setting: None,
             workflows: Vec::new(),
             engine: EngineConfig::default(),
             system: SystemConfig::new(host_id()),
@@ -45,15 +45,16 @@ impl HostBuilder {
         let mut builder = Self::new();
         match nats::config_from_env() {
             Ok(config) => builder.nats = config,
-            Err(bad) => builder.bad_namespace = Some(bad),
+            Err(bad) => builder.bad_setting = Some(bad),
         }
         builder
     }
 
-    /// The server address, such as `nats://127.0.0.1:4222`. For a cluster, several addresses separated by commas.
+    /// The server address, such as `nats://127.0.0.1:4222`. For a cluster, several addresses separated by commas. See
+    /// [`ServerList`] for logins in addresses.
     #[must_use]
-    pub fn nats(mut self, urls: &str) -> Self {
-        self.nats.urls = nats::urls(urls);
+    pub fn nats(mut self, servers: &str) -> Self {
+        self.nats.servers = ServerList::from(servers);
         self
     }
 
@@ -70,7 +71,7 @@ impl HostBuilder {
     pub fn namespace(mut self, namespace: &str) -> Self {
         match Namespace::new(namespace) {
             Ok(namespace) => self.nats.namespace = namespace,
-            Err(bad) => self.bad_namespace = Some(bad),
+            Err(bad) => self.bad_setting = Some(bad.into()),
         }
         self
     }
@@ -163,8 +164,8 @@ impl HostBuilder {
     /// The server does not meet the requirements (too old, no JetStream), rejects the login, or the workflows or settings
     /// are invalid.
     pub async fn build(self) -> Result<Host, HostError> {
-        let Self { nats, bad_namespace, workflows, engine, system, tracer, connect_within, decorate } = self;
-        if let Some(bad) = bad_namespace {
+        let Self { nats, bad_setting, workflows, engine, system, tracer, connect_within, decorate } = self;
+        if let Some(bad) = bad_setting {
             return Err(bad.into());
         }
         let background = BackgroundRuntime::new("jetway-nats", 2).map_err(HostError::Runtime)?;
@@ -184,7 +185,7 @@ impl HostBuilder {
             .build()?;
         let facts = HostFacts {
             host: system.host.clone(),
-            nats: nats.urls,
+            nats: nats.servers.addresses().iter().map(ToString::to_string).collect(),
             server_version: backend.server_version(),
             namespace: nats.namespace,
             durability: backend.durability().await,

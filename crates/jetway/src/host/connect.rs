@@ -34,7 +34,7 @@ async fn try_to_connect(
     config: NatsConfig,
     within: Option<Duration>,
 ) -> Result<Connected, HostError> {
-    let urls = config.urls.join(", ");
+    let servers = config.servers.clone();
     let backoff = ExponentialBuilder::default()
         .with_jitter()
         .with_max_delay(LONGEST_PAUSE)
@@ -44,7 +44,7 @@ async fn try_to_connect(
         .retry(backoff)
         .when(BackendError::is_retryable)
         .notify(move |error, pause| {
-            tracing::warn!(%error, "cannot connect to nats-server at {urls}, retrying in {:.1} s", pause.as_secs_f32());
+            tracing::warn!(%error, "cannot connect to nats-server at {servers}, retrying in {:.1} s", pause.as_secs_f32());
         });
     let connected = runtime.run(connecting).await.map_err(HostError::Runtime)??;
     Ok(Connected(Arc::new(connected)))

@@ -65,7 +65,7 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
         Some(cluster) => format!("cluster {cluster}"),
         None => "single server".to_owned(),
     };
-    let server = format!("nats-server {} at {}, {topology}", facts.version, config.urls.join(", "));
+    let server = format!("nats-server {} at {}, {topology}", facts.version, config.servers);
     let storage = match facts.max_storage {
         Some(limit) => format!("{} of {} used", bytes(facts.storage), bytes(limit)),
         None => format!("{} used, the account has no limit", bytes(facts.storage)),
