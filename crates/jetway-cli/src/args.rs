@@ -1,22 +1,20 @@
 //! Arguments that several verbs share, and the connection settings that they give.
 
+mod connection;
+
+pub(crate) use connection::{CONNECTION_HELP, ConnectionArgs};
+
 use clap::Args;
-use jetway::{Client, Namespace, NatsAuth, NatsConfig};
-use std::path::{Path, PathBuf};
+use jetway::{Client, Namespace, NatsConfig, nats::SettingsError};
 
 /// The arguments of every verb that connects to a server.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
-    /// Address of the NATS server
-    #[arg(long, value_name = "URL", env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    pub(crate) nats: String,
-
-    /// Credentials file for the NATS server
-    #[arg(long, value_name = "FILE", env = "NATS_CREDS")]
-    pub(crate) creds: Option<PathBuf>,
-
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// The arguments of every verb.
@@ -33,21 +31,15 @@ pub(crate) struct CommonArgs {
 
 impl ServerArgs {
     /// The connection settings.
-    pub(crate) fn config(&self) -> NatsConfig {
-        nats_config(&self.nats, self.creds.as_deref(), &self.common.namespace)
+    ///
+    /// # Errors
+    /// A setting is invalid.
+    pub(crate) fn config(&self) -> Result<NatsConfig, SettingsError> {
+        Ok(self.connection.config()?.in_namespace(self.common.namespace.clone()))
     }
 
     /// Connects a client to the server.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::connect_with(self.config()).await?)
-    }
-}
-
-/// Connection settings.
-pub(crate) fn nats_config(url: &str, creds: Option<&Path>, namespace: &Namespace) -> NatsConfig {
-    let config = NatsConfig::new(url).in_namespace(namespace.clone());
-    match creds {
-        Some(file) => config.with_auth(NatsAuth::CredentialsFile(file.to_owned())),
-        None => config,
+        Ok(Client::connect_with(self.config()?).await?)
     }
 }

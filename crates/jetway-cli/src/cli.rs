@@ -21,6 +21,7 @@ pub(crate) struct Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::CONNECTION_HELP;
     use clap::CommandFactory;
 
     #[test]
@@ -36,6 +37,12 @@ mod tests {
             assert!(verb.get_about().is_some(), "{name} has no summary");
             assert!(help.contains(&format!("jetway {name}")), "{name} has no example");
             assert!(help.contains("Exit codes:"), "{name} does not list its exit codes");
+            let connects = verb.get_arguments().any(|argument| argument.get_id() == "servers");
+            assert_eq!(
+                help.contains(CONNECTION_HELP),
+                connects,
+                "{name} does not say how it finds its server"
+            );
         }
     }
 }

@@ -27,13 +27,13 @@ pub(crate) enum Command {
     Result(result::ResultArgs),
     Runs(runs::RunsArgs),
     /// Cancel a run and its child runs
-    #[command(after_help = Exit::help(CANCEL_HELP, &[Exit::NotFound]))]
+    #[command(after_help = Exit::connection_help(CANCEL_HELP, &[Exit::NotFound]))]
     Cancel(control::ControlArgs),
     /// Pause a run: running steps finish, no new ones start
-    #[command(after_help = Exit::help(PAUSE_HELP, &[Exit::NotFound]))]
+    #[command(after_help = Exit::connection_help(PAUSE_HELP, &[Exit::NotFound]))]
     Pause(control::ControlArgs),
     /// Resume a paused run
-    #[command(after_help = Exit::help(RESUME_HELP, &[Exit::NotFound]))]
+    #[command(after_help = Exit::connection_help(RESUME_HELP, &[Exit::NotFound]))]
     Resume(control::ControlArgs),
     Dot(dot::DotArgs),
     Doctor(doctor::DoctorArgs),
@@ -55,7 +55,8 @@ impl Command {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Dot(_)
-            | Self::Doctor(_) => "warn",
+            // A connection that fails is an error of the command, which says more than the client library.
+            | Self::Doctor(_) => "warn,async_nats=off",
             // It injects faults, so warnings are expected.
             Self::Verify(_) => "error",
         }

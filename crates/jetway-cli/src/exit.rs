@@ -1,6 +1,7 @@
 //! The exit codes of `jetway`.
 
-use jetway::client::ClientError;
+use crate::args::CONNECTION_HELP;
+use jetway::{client::ClientError, nats::SettingsError};
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -43,7 +44,7 @@ impl Exit {
         match self {
             Self::Success => "success",
             Self::Failed => "error; standard error says what failed",
-            Self::Usage => "invalid command line",
+            Self::Usage => "invalid command line or connection setting",
             Self::RunFailed => "the run failed or was cancelled",
             Self::NotFound => "no such run or workflow",
             Self::TimedOut => "the run did not end in time",
@@ -62,10 +63,18 @@ impl Exit {
         help
     }
 
+    /// The same for a verb that connects to a server.
+    pub(crate) fn connection_help(text: &str, more: &[Self]) -> String {
+        Self::help(&format!("{text}\n\n{CONNECTION_HELP}"), more)
+    }
+
     /// The code for an error.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         if error.is::<MissingProgram>() {
             return Self::MissingProgram;
+        }
+        if error.is::<SettingsError>() {
+            return Self::Usage;
         }
         match error.downcast_ref::<ClientError>() {
             Some(ClientError::NotFound { .. }) => Self::NotFound,

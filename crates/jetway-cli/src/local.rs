@@ -1,35 +1,31 @@
 //! A server and a host in this process, for `jetway demo` and `jetway dev`.
 
 use crate::{
-    args::{CommonArgs, nats_config},
+    args::{CommonArgs, ConnectionArgs},
     output,
     workflows::{
         chain::chain,
         corpus::{CorpusRoot, corpus},
     },
 };
+use anyhow::bail;
 use clap::Args;
 use jetway::{Client, Host, HostHandle, NatsConfig};
 use jetway_server::{NatsServer, ServerError};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, time::Duration};
 
 /// How long running steps may take to finish when the host stops. The server and its data end with this process.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// The server to use, and the size of the host.
+/// The size of the host, and the server to use instead of starting one.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LocalArgs {
-    /// Use this NATS server instead of starting one
-    #[arg(long, value_name = "URL")]
-    nats: Option<String>,
-
-    /// Credentials file for that server
-    #[arg(long, value_name = "FILE", requires = "nats")]
-    creds: Option<PathBuf>,
-
     /// Maximum number of concurrent steps per workflow [default: 256]
     #[arg(long, value_name = "N")]
     concurrency: Option<usize>,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// A host in this process, a client, and the server if this process started it.
@@ -50,14 +46,17 @@ impl Local {
         port: Option<u16>,
         root: Option<CorpusRoot>,
     ) -> anyhow::Result<Self> {
-        let (url, server) = match &args.nats {
-            Some(url) => (url.clone(), None),
-            None => {
+        let connection = &args.connection;
+        let (config, server) = match (connection.names_a_server(), connection.is_empty()) {
+            (true, _) => (connection.config()?, None),
+            (false, true) => {
                 let server = start_server(port).await?;
-                (server.url(), Some(server))
+                (NatsConfig::new(server.url()), Some(server))
             }
+            (false, false) => bail!("connection settings without a server: name it with --nats or --context"),
         };
-        let config = nats_config(&url, args.creds.as_deref(), &common.namespace);
+        let config = config.in_namespace(common.namespace.clone());
+        let url = config.servers.to_string();
         let host = start_host(config.clone(), args.concurrency, root).await?;
         let client = Client::connect_with(config).await?;
         Ok(Self { client, host, url, server })

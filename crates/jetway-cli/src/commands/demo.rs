@@ -34,7 +34,7 @@ const RUN_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Analyse all files below a directory: lines, words and terms, with a temporary server
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[Exit::RunFailed, Exit::TimedOut]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::RunFailed, Exit::TimedOut]))]
 pub(crate) struct DemoArgs {
     /// Directory to analyse
     path: PathBuf,

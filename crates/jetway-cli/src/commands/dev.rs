@@ -22,7 +22,7 @@ Example:
 
 /// Start a server and a host for development, until Ctrl-C
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct DevArgs {
     /// Port of the server; if it is in use, the server listens on a free port
     #[arg(long, value_name = "PORT", default_value_t = 4222)]

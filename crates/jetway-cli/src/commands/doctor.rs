@@ -20,7 +20,7 @@ Example:
 
 /// Check the server, its streams and the hosts
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     server: ServerArgs,

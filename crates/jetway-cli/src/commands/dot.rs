@@ -37,7 +37,7 @@ Examples:
 
 /// Print the graph of a workflow or of a run, as Graphviz DOT or SVG
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[Exit::NotFound, Exit::MissingProgram]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::NotFound, Exit::MissingProgram]))]
 pub(crate) struct DotArgs {
     /// Workflow name
     workflow: String,

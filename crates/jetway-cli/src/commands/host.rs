@@ -23,7 +23,7 @@ Example:
 
 /// Run a host that serves the workflow `chain`, and `corpus` with --corpus-root
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
     /// Maximum number of concurrent steps per workflow [default: 256]
     #[arg(long, value_name = "N")]
@@ -43,7 +43,7 @@ pub(crate) struct HostArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     let mut builder =
-        Host::builder().nats_config(args.server.config()).workflow(chain()).drain_within(args.drain_within);
+        Host::builder().nats_config(args.server.config()?).workflow(chain()).drain_within(args.drain_within);
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),
         None => output::note(

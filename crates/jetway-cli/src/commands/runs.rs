@@ -18,7 +18,7 @@ Examples:
 
 /// List runs
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct RunsArgs {
     /// Filter by workflow
     #[arg(long, value_name = "NAME")]

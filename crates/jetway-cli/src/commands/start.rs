@@ -23,7 +23,7 @@ Examples:
 
 /// Start a run of a workflow
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut]))]
 pub(crate) struct StartArgs {
     /// Workflow name
     workflow: String,

@@ -16,7 +16,7 @@ Example:
 
 /// Show the status of a run, and what it is waiting for
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[Exit::NotFound]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::NotFound]))]
 pub(crate) struct StatusArgs {
     /// Workflow name
     workflow: WorkflowName,

@@ -58,7 +58,7 @@ pub(crate) struct VerifyArgs {
 
 /// Run a host for `jetway verify`
 #[derive(Debug, Args)]
-#[command(hide = true, after_help = Exit::help(HOST_AFTER_HELP, &[]))]
+#[command(hide = true, after_help = Exit::connection_help(HOST_AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
     /// File to which every execution of a node is appended
     #[arg(long, value_name = "FILE")]
@@ -97,6 +97,7 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
 /// Runs `jetway verify-host`.
 pub(crate) async fn serve(args: HostArgs) -> anyhow::Result<Exit> {
     let HostArgs { journal, server } = args;
-    jetway_verify::serve(&server.nats, server.common.namespace, &journal).await?;
+    let servers = server.config()?.servers.to_string();
+    jetway_verify::serve(&servers, server.common.namespace, &journal).await?;
     Ok(Exit::Success)
 }

@@ -48,7 +48,7 @@ fn check(name: &'static str, status: CheckStatus, details: impl Into<String>) ->
 /// # Errors
 /// The server does not answer.
 pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
-    let config = server.config();
+    let config = server.config()?;
     let client = server.client().await?;
     let mut checks = server_checks(&config, client.server());
     let streams = streams(config).await;

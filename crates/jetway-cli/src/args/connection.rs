@@ -1,0 +1,128 @@
+//! The flags of a connection. They have the names of the `nats` command, and its variables of the environment.
+
+use clap::Args;
+use jetway::{
+    NatsConfig,
+    nats::{ConnectionSettings, Secret, ServerList, SettingsError},
+};
+use std::{convert::Infallible, path::PathBuf};
+
+/// The end of the help of every verb that connects to a server.
+pub(crate) const CONNECTION_HELP: &str = "\
+A connection setting comes from its flag, else from its environment variable, else from a
+context of the `nats` command: the one that --context or NATS_CONTEXT names, or the selected
+one if no server is named. Other users of this machine can see the flags of a running
+command, so pass passwords in variables or files.";
+
+/// How to connect to the NATS server, and how to log in.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// NATS servers, separated by commas; may contain user:password@ or token@ [env: NATS_URL] [default:
+    /// nats://127.0.0.1:4222]
+    // Parsed without an error, since the parser of arguments would quote the login that it may contain.
+    #[arg(long = "nats", visible_alias = "server", value_name = "URL", value_parser = servers)]
+    pub(crate) servers: Option<ServerList>,
+
+    /// Context of the `nats` command [env: NATS_CONTEXT]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// User, or a token if there is no password [env: NATS_USER]
+    #[arg(long, value_name = "NAME", value_parser = secret)]
+    user: Option<Secret>,
+
+    /// Password [env: NATS_PASSWORD]
+    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    password: Option<Secret>,
+
+    /// Token [env: NATS_TOKEN]
+    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    token: Option<Secret>,
+
+    /// File with the seed of an nkey, or the seed [env: NATS_NKEY]
+    #[arg(long, value_name = "FILE", value_parser = secret)]
+    nkey: Option<Secret>,
+
+    /// Credentials file [env: NATS_CREDS]
+    #[arg(long, value_name = "FILE")]
+    creds: Option<PathBuf>,
+
+    /// Certificate of this client [env: NATS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tlscert: Option<PathBuf>,
+
+    /// Key of that certificate [env: NATS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tlskey: Option<PathBuf>,
+
+    /// CA certificates, instead of those of this machine [env: NATS_CA]
+    #[arg(long, value_name = "FILE")]
+    tlsca: Option<PathBuf>,
+
+    /// Start with TLS, before the greeting of the server [env: NATS_TLS_FIRST]
+    #[arg(long)]
+    tlsfirst: bool,
+
+    /// JetStream domain [env: NATS_JS_DOMAIN]
+    #[arg(long, value_name = "NAME")]
+    js_domain: Option<String>,
+
+    /// Prefix of the JetStream API [env: NATS_JS_API_PREFIX] [default: $JS.API]
+    #[arg(long, value_name = "SUBJECT")]
+    js_api_prefix: Option<String>,
+
+    /// Prefix of reply subjects [env: NATS_INBOX_PREFIX] [default: _INBOX]
+    #[arg(long, value_name = "SUBJECT")]
+    inbox_prefix: Option<String>,
+}
+
+impl ConnectionArgs {
+    /// The configuration that follows from the flags, the environment and the context.
+    ///
+    /// # Errors
+    /// A setting is invalid, or there is no such context.
+    pub(crate) fn config(&self) -> Result<NatsConfig, SettingsError> {
+        self.settings().config()
+    }
+
+    /// Whether a flag names a server.
+    pub(crate) fn names_a_server(&self) -> bool {
+        self.servers.is_some() || self.context.is_some()
+    }
+
+    /// Whether there is no flag at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settings() == ConnectionSettings::default()
+    }
+
+    fn settings(&self) -> ConnectionSettings {
+        let flags = self.clone();
+        ConnectionSettings {
+            context: flags.context,
+            servers: flags.servers,
+            user: flags.user,
+            password: flags.password,
+            token: flags.token,
+            nkey: flags.nkey,
+            creds: flags.creds,
+            user_jwt: None,
+            user_seed: None,
+            certificate: flags.tlscert,
+            key: flags.tlskey,
+            ca: flags.tlsca,
+            tls_first: flags.tlsfirst.then_some(true),
+            jetstream_domain: flags.js_domain,
+            jetstream_api_prefix: flags.js_api_prefix,
+            inbox_prefix: flags.inbox_prefix,
+        }
+    }
+}
+
+fn servers(text: &str) -> Result<ServerList, Infallible> {
+    Ok(ServerList::from(text))
+}
+
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::from(text))
+}
