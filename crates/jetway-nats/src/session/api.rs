@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{collections::HashMap, time::Instant};
 
+/// The prefix of the API, unless another one or a domain is configured.
+pub(super) const DEFAULT_API_PREFIX: &str = "$JS.API";
+
 /// The configuration and state of a stream.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StreamInfo {
@@ -111,10 +114,12 @@ async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     operation: String,
     body: &B,
 ) -> Result<T, Failure> {
-    let subject = format!("{}.{operation}", connection.api_prefix);
+    // The server names the subject of its own API, after it has mapped that of a domain.
+    let subjects =
+        [&connection.api_prefix, DEFAULT_API_PREFIX].map(|prefix| format!("\"{prefix}.{operation}\""));
     let mut state = connection.state.clone();
     let before = state.borrow().server_errors;
-    let denied = |state: &ConnectionState| state.denies(before, &subject, &connection.inbox_prefix);
+    let denied = |state: &ConnectionState| state.denies(before, &subjects, &connection.inbox_prefix);
     let answer = connection.jetstream.request::<_, _, Response<T>>(operation, body);
     tokio::select! {
         biased;

@@ -269,7 +269,10 @@ fn tls_problem(error: &async_nats::ConnectError) -> Option<ConnectProblem> {
     };
     Some(match sources(error).find_map(inner)? {
         TlsError::InvalidCertificate(certificate) => match certificate {
-            CertificateError::UnknownIssuer => ConnectProblem::UnknownAuthority,
+            // Two authorities of one name differ in their keys.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                ConnectProblem::UnknownAuthority
+            }
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet

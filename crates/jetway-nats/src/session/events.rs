@@ -23,11 +23,12 @@ impl ConnectionState {
         self.server_error.as_ref().map_or_else(String::new, |error| format!("; the server reports: {error}"))
     }
 
-    /// Whether the latest error says that this user may not publish to `subject`, and came after the first `before` ones; or
+    /// Whether the latest error says that this user may not publish to one of `subjects`, each in quotation marks, and came after
+    /// the first `before` ones; or
     /// that it may not subscribe to its inboxes.
-    pub(crate) fn denies(&self, before: u64, subject: &str, inbox_prefix: &str) -> bool {
+    pub(crate) fn denies(&self, before: u64, subjects: &[String], inbox_prefix: &str) -> bool {
         let Some(error) = self.server_error.as_deref() else { return false };
-        let publish = error.contains("for Publish") && error.contains(&format!("\"{subject}\""));
+        let publish = error.contains("for Publish") && subjects.iter().any(|subject| error.contains(subject));
         let inbox = error.contains("for Subscription") && error.contains(&format!("\"{inbox_prefix}."));
         (publish && self.server_errors > before) || inbox
     }
@@ -105,7 +106,7 @@ mod tests {
     fn m6_a_missing_permission_is_known_by_its_subject() {
         let (events, state) = ConnectionEvents::new();
         let report = |text: &str| events.handle(&Event::ServerError(ServerError::Other(text.to_owned())));
-        let denies = |before| state.borrow().denies(before, "$JS.API.INFO", "_INBOX");
+        let denies = |before| state.borrow().denies(before, &["\"$JS.API.INFO\"".to_owned()], "_INBOX");
         report("Permissions Violation for Publish to \"$JS.API.INFO.x\"");
         assert!(!denies(0));
         report("Permissions Violation for Publish to \"$JS.API.INFO\"");

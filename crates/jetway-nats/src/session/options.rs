@@ -1,6 +1,8 @@
 //! The options of the client library that follow from the settings.
 
-use super::{connect::REPLY_WITHIN, connect_failure::ConnectProblem, events::ConnectionEvents};
+use super::{
+    api::DEFAULT_API_PREFIX, connect::REPLY_WITHIN, connect_failure::ConnectProblem, events::ConnectionEvents,
+};
 use crate::config::{NatsAuth, NatsConfig, NatsTls, Secret};
 use async_nats::ConnectOptions;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
@@ -154,7 +156,7 @@ pub(super) fn api_prefix(config: &NatsConfig) -> Result<String, BackendError> {
         }
         (None, Some(domain)) if is_token(domain) && !domain.contains('.') => Ok(format!("$JS.{domain}.API")),
         (None, Some(domain)) => Err(invalid("JetStream domain", domain)),
-        (None, None) => Ok("$JS.API".to_owned()),
+        (None, None) => Ok(DEFAULT_API_PREFIX.to_owned()),
     }
 }
 
