@@ -91,7 +91,9 @@ impl Starter {
             Ok((run, _incarnation)) => StartOutcome::Started(run),
             Err(StartError::Backend(error)) if error.is_retryable() => return StartOutcome::Abandoned(error),
             Err(error) => {
-                tracing::warn!(workflow = %original.workflow, why = error.why(), %error, "start refused: moving its message to the dead letters");
+                tracing::warn!(workflow = %original.workflow, why = error.why(), "start refused: moving its message to the dead letters");
+                // It may quote the input.
+                tracing::debug!(%error, "start refused");
                 let letter =
                     DeadLetter { why: error.why().to_owned(), reason: error.to_string(), ..original };
                 if let Err(error) = self.backend.dead_letter(letter).await {

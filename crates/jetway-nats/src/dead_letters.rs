@@ -31,7 +31,9 @@ impl DeadLetters {
     /// not stored again.
     pub(crate) async fn store(&self, letter: DeadLetter) -> Result<(), BackendError> {
         let DeadLetter { workflow, why, reason, subject, headers, payload, id } = letter;
-        tracing::warn!(workflow, why, reason, subject, "dead letter");
+        tracing::warn!(workflow, why, subject, "dead letter");
+        // It may quote the payload.
+        tracing::debug!(reason, "dead letter");
         let reason = fit::shortened(&reason);
         let own = size(&letter_headers(&why, reason, &subject, &id, Vec::new()));
         let room = self.committer.max_payload().saturating_sub(own);

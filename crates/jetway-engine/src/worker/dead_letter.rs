@@ -23,7 +23,9 @@ impl Worker {
         steps: u64,
     ) -> TicketOutcome {
         let ticket = &delivery.ticket;
-        tracing::error!(run = %ticket.run(), node = %ticket.node, item = %ticket.item, %error, "cannot process ticket: moving it to the dead letters");
+        tracing::error!(run = %ticket.run(), node = %ticket.node, item = %ticket.item, "cannot process ticket: moving it to the dead letters, with the reason");
+        // It may quote a value.
+        tracing::debug!(%error, "cannot process ticket");
         let letter = DeadLetter {
             workflow: ticket.workflow.to_string(),
             why: "cannot-run".to_owned(),
