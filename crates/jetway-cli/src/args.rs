@@ -29,6 +29,24 @@ pub(crate) struct CommonArgs {
     pub(crate) json: bool,
 }
 
+/// How many servers of a cluster store each message.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReplicasArgs {
+    /// Number of servers in a cluster that store each message: 1, 3 or 5 [default: as recorded on the server; in a new
+    /// namespace 1]
+    #[arg(long, value_name = "N", env = "JETWAY_REPLICAS", value_parser = parse_replicas)]
+    pub(crate) replicas: Option<usize>,
+}
+
+fn parse_replicas(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("the number is 1, 3 or 5".to_owned()),
+    }
+}
+
 impl ServerArgs {
     /// The connection settings.
     ///

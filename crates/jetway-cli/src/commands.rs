@@ -8,6 +8,7 @@ mod dot;
 mod host;
 mod result;
 mod runs;
+mod setup;
 mod start;
 mod status;
 mod verify;
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     #[command(after_help = Exit::connection_help(RESUME_HELP, &[Exit::NotFound]))]
     Resume(control::ControlArgs),
     Dot(dot::DotArgs),
+    Setup(setup::SetupArgs),
     Doctor(doctor::DoctorArgs),
     Verify(verify::VerifyArgs),
     VerifyHost(verify::HostArgs),
@@ -55,6 +57,7 @@ impl Command {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Dot(_)
+            | Self::Setup(_)
             // A connection that fails is an error of the command, which says more than the client library.
             | Self::Doctor(_) => "warn,async_nats=off",
             // It injects faults, so warnings are expected.
@@ -76,6 +79,7 @@ impl Command {
             Self::Pause(args) => control::run(args, Control::Pause).await,
             Self::Resume(args) => control::run(args, Control::Resume).await,
             Self::Dot(args) => dot::run(args).await,
+            Self::Setup(args) => setup::run(args).await,
             Self::Doctor(args) => doctor::run(args).await,
             Self::Verify(args) => verify::run(args).await,
             Self::VerifyHost(args) => verify::serve(args).await,

@@ -21,6 +21,7 @@
 //! | `engine` | builds the parts; the methods that hosts call |
 //! | `worker` | runs the steps of one ticket |
 //! | `sweeper` | finds and repairs runs that lack tickets or effects |
+//! | `republish` | publishes the tickets of all runs, after their stream was made anew |
 //! | `starts` | starts runs, and child runs |
 //! | `commit` | commits attempts, in groups |
 //! | `dispatch` | publishes the tickets and carries out the effects of commits |
@@ -45,6 +46,7 @@ mod dispatch;
 mod engine;
 mod inputs;
 mod registry;
+mod republish;
 mod retry;
 mod snapshots;
 mod starts;
@@ -57,6 +59,7 @@ pub use config::EngineConfig;
 pub use engine::{BuildError, Engine, EngineBuilder};
 pub use jetway_state::run::control::{Control, ControlResult};
 pub use registry::Registry;
+pub use republish::{RepublishReport, republish_tickets};
 pub use starts::{StartError, StartOutcome};
 pub use sweeper::{SweepReport, Sweeper};
 pub use trace::{PlainTracer, SpanTimes, StepInfo, StepSpan, Tracer};

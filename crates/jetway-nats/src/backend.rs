@@ -4,6 +4,7 @@ mod durability;
 mod headers;
 mod hosts;
 mod results;
+mod set_up;
 mod snapshots;
 pub(crate) mod start_message;
 mod starts;
@@ -29,7 +30,10 @@ use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::Namespace;
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -50,6 +54,10 @@ pub struct NatsBackend {
     for_clients: ConnectionForClients,
     /// Reads snapshots and chunks.
     runs: StreamReader,
+    /// Whether this user may ask for the configuration of streams.
+    inspects_streams: bool,
+    /// Whether the streams of the namespace are known to exist.
+    is_set_up: AtomicBool,
     /// Whether a crash of the server may lose tickets that it has acknowledged.
     may_lose_tickets: bool,
     committers: Committers,
@@ -124,6 +132,8 @@ impl NatsBackend {
         );
         Ok(Self {
             streams: StreamNames::new(&names),
+            inspects_streams: provisioned.is_inspected(),
+            is_set_up: AtomicBool::new(provisioned.is_inspected()),
             may_lose_tickets: provisioned.may_lose_tickets(),
             for_clients: ConnectionForClients::new(&config),
             config,

@@ -46,8 +46,10 @@ pub struct NatsConfig {
     pub reply_prefixes: Vec<String>,
     /// Who creates streams and consumers. Default: the first host.
     pub provisioning: Provisioning,
-    /// The number of servers in a cluster that store each message: 1, 3 or 5. Default: 1.
-    pub replicas: usize,
+    /// The number of servers in a cluster that store each message: 1, 3 or 5. Whoever sets up a namespace records it on the
+    /// server. Default: what is recorded there; 1 in a new namespace. A host refuses to start if streams have fewer replicas
+    /// than it asks for: [`set_up`](crate::set_up) changes them.
+    pub replicas: Option<usize>,
     /// How long a finished run is kept, at least one second. After that, its run id can be used again. A child run is kept
     /// as long as results, if that is longer. Default: 24 hours.
     pub keep_finished: Duration,
@@ -91,7 +93,7 @@ impl NatsConfig {
             inbox_prefix: "_INBOX".to_owned(),
             reply_prefixes: Vec::new(),
             provisioning: Provisioning::Create,
-            replicas: 1,
+            replicas: None,
             keep_finished: Duration::from_secs(24 * 3600),
             keep_results: Duration::from_secs(7 * 24 * 3600),
             keep_dead_letters: Duration::from_secs(7 * 24 * 3600),
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn f8_explicit_credentials_are_used_rather_than_those_of_the_address() {
+    fn f8_credentials_replace_those_of_the_address() {
         let config = NatsConfig::new("nats://ann:x@a");
         assert_eq!(config.login(), &NatsAuth::password("ann", "x"));
         assert_eq!(config.with_auth(NatsAuth::token("t")).login(), &NatsAuth::token("t"));

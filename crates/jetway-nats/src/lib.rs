@@ -21,6 +21,7 @@
 //! | `setup` | what hosts and stores do when they start |
 //! | `backend`, `stores` | the traits of hosts; the stores for runs without hosts |
 //! | `service` | the micro service and its client |
+//! | `namespace` | sets up a namespace, and changes its number of replicas |
 //!
 //! # Guarantees
 //!
@@ -74,6 +75,7 @@ pub mod faults;
 pub mod fuzzing;
 mod headers;
 mod names;
+mod namespace;
 mod provision;
 mod pull;
 mod service;
@@ -88,6 +90,7 @@ pub use config::{
     WriteConfig,
 };
 pub use names::start_subject;
+pub use namespace::{ChangedStream, NamespaceReport, set_up};
 pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, ServiceStatus, serve};
 pub use session::{ConnectProblem, ServerFacts};
 pub use settings::{ConnectionSettings, SettingsError};

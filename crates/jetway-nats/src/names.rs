@@ -80,6 +80,11 @@ impl Stream {
     }
 }
 
+/// In the metadata of the bucket of snapshots: the number of replicas that the namespace is set up for.
+pub(crate) const REPLICAS_RECORD: &str = "jetway-replicas";
+/// In the metadata of the stream of tickets: it was made anew, and tickets of pending items may still be missing.
+pub(crate) const TICKETS_MISSING: &str = "jetway-tickets-missing";
+
 /// The name of the micro service, as `nats micro ls` shows it.
 pub(crate) const SERVICE: &str = "jetway";
 /// The queue group of the hosts that answer requests.

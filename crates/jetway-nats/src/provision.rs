@@ -4,7 +4,8 @@ mod bounded;
 mod consumers;
 mod drift;
 mod obsolete;
-mod streams;
+pub(crate) mod replicas;
+pub(crate) mod streams;
 
 pub(crate) use consumers::{ensure_consumer, ephemeral_consumer};
 pub(crate) use obsolete::obsolete_streams;
@@ -31,6 +32,12 @@ impl Provisioned {
     pub(crate) fn replicas(&self) -> Option<usize> {
         let snapshots = self.config(Stream::Runs).or_else(|| self.config(Stream::StoreState));
         snapshots.filter(|_| self.inspected).map(|config| config.num_replicas)
+    }
+
+    /// For how many replicas the namespace is set up. `None` if this user may not read it.
+    pub(crate) fn replicas_recorded(&self) -> Option<usize> {
+        let snapshots = self.config(Stream::Runs).or_else(|| self.config(Stream::StoreState));
+        snapshots.filter(|_| self.inspected).map(replicas::record_of)
     }
 
     /// Whether this user may ask for the configuration and the state of streams, and the server has answered.
@@ -68,16 +75,15 @@ pub(crate) async fn provision(
     config: &NatsConfig,
     streams: &[Stream],
 ) -> Result<Provisioned, BackendError> {
-    let (major, minor) = RECOVERS_CONSUMERS;
-    let async_tickets = connection.client.is_server_compatible(major, minor, 0);
-    let expected: Vec<_> =
-        streams.iter().map(|stream| streams::expected(names, config, *stream, async_tickets)).collect();
+    let async_tickets = has_async_tickets(connection);
+    let of = |stream, replicas| streams::expected(names, config, stream, replicas, async_tickets);
     if config.provisioning == Provisioning::Trust {
-        return Ok(Provisioned {
-            streams: streams.iter().copied().zip(expected).collect(),
-            inspected: false,
-        });
+        let replicas = config.replicas.unwrap_or(1);
+        let streams = streams.iter().map(|stream| (*stream, of(*stream, replicas))).collect();
+        return Ok(Provisioned { streams, inspected: false });
     }
+    let replicas = replicas::wanted(connection, names, config, streams).await?;
+    let expected: Vec<_> = streams.iter().map(|stream| of(*stream, replicas)).collect();
     let shares = streams.iter().map(|stream| bounded::share(config, *stream));
     let wanted: Vec<_> = expected.iter().zip(shares).collect();
     // One after the other, since each of them reserves more than it keeps while it is created.
@@ -86,10 +92,22 @@ pub(crate) async fn provision(
     }
     let all = wanted.into_iter().map(|(expected, share)| ensure(connection, config, expected, share));
     let found = try_join_all(all).await?;
-    for (expected, found) in expected.iter().zip(&found) {
-        drift::check(found, expected)?;
+    for (stream, found) in streams.iter().zip(&found) {
+        let replicas = replicas::accepted(found, replicas, config)?;
+        drift::check(found, &of(*stream, replicas))?;
     }
     Ok(Provisioned { streams: streams.iter().copied().zip(found).collect(), inspected: true })
+}
+
+/// Whether the server need not sync tickets.
+pub(crate) fn has_async_tickets(connection: &Connection) -> bool {
+    let (major, minor) = RECOVERS_CONSUMERS;
+    connection.client.is_server_compatible(major, minor, 0)
+}
+
+pub(crate) fn unreadable(failure: Failure, stream: &str, connection: &Connection) -> BackendError {
+    let suffix = connection.current_state().server_error_suffix();
+    failure.cannot(format!("read the configuration of stream {stream}{suffix}"))
 }
 
 async fn ensure(
@@ -102,14 +120,11 @@ async fn ensure(
     match api::stream_info(connection, name).await {
         Ok(info) => return Ok(info.config),
         Err(failure) if failure.code() == Some(ErrorCode::STREAM_NOT_FOUND) => {}
-        Err(failure) => {
-            let suffix = connection.current_state().server_error_suffix();
-            return Err(failure.cannot(format!("read the configuration of stream {name}{suffix}")));
-        }
+        Err(failure) => return Err(unreadable(failure, name, connection)),
     }
     if config.provisioning == Provisioning::Check {
         let sentence =
-            format!("there is no stream {name}: create it by starting a host whose user may create streams");
+            format!("there is no stream {name}: run `jetway setup` with a user who may create streams");
         return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
     }
     match bounded::create(connection, expected, share).await {
@@ -122,21 +137,27 @@ async fn ensure(
             api::stream_info(connection, name)
                 .await
                 .map(|info| info.config)
-                .map_err(|failure| failure.cannot(format!("read the configuration of stream {name}")))
+                .map_err(|failure| unreadable(failure, name, connection))
         }
-        Err(failure) => Err(not_created(failure, expected, connection)),
+        Err(failure) => Err(not_created(failure, expected, connection, "create")),
     }
 }
 
-fn not_created(failure: Failure, expected: &stream::Config, connection: &Connection) -> BackendError {
+/// The error of a stream that cannot be created or changed.
+pub(crate) fn not_created(
+    failure: Failure,
+    expected: &stream::Config,
+    connection: &Connection,
+    action: &str,
+) -> BackendError {
     let (name, replicas) = (&expected.name, expected.num_replicas);
-    let what = match failure.code() {
+    match failure.code() {
         Some(ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED | ErrorCode::CLUSTER_NO_PEERS) => {
-            format!(
-                "create stream {name} with {replicas} replicas: this needs a cluster of at least {replicas} servers"
-            )
+            let needed = format!("this needs a cluster of at least {replicas} servers");
+            let error = failure.cannot(format!("{action} stream {name} with {replicas} replicas: {needed}"));
+            BackendError::new(BackendErrorKind::Misconfigured, error.to_string())
         }
-        _ => format!("create stream {name}{}", connection.current_state().server_error_suffix()),
-    };
-    failure.cannot(what)
+        _ => failure
+            .cannot(format!("{action} stream {name}{}", connection.current_state().server_error_suffix())),
+    }
 }

@@ -35,6 +35,9 @@ impl Setup {
         let names = Names::new(config.namespace.clone());
         let provisioned = provision(&connection, &names, config, streams).await?;
         let stream_facts = Arc::new(StreamFacts::default());
+        if let Some(replicas) = provisioned.replicas_recorded() {
+            stream_facts.prepare_for(replicas);
+        }
         let values = streams.iter().find(|stream| matches!(stream, Stream::Runs | Stream::StoreState));
         let time_keeper = match values {
             Some(stream) if provisioned.is_inspected() => {

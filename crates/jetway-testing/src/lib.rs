@@ -34,6 +34,7 @@
 //!
 //! Linux and macOS are supported.
 
+mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod faketime;
@@ -47,6 +48,7 @@ mod resident;
 mod shared;
 mod wait;
 
+pub use cluster::NatsCluster;
 pub use faketime::FakeTime;
 pub use go_tool::{GoTool, GoToolError};
 pub use jetway_server::{

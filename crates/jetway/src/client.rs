@@ -20,11 +20,12 @@
 
 mod connection;
 mod error;
+mod namespace;
 mod options;
 mod outputs;
 mod started;
 
-pub use connection::{Client, check_streams, obsolete_streams};
+pub use connection::Client;
 pub use error::ClientError;
 pub use jetway_engine::{
     Control,
@@ -36,5 +37,6 @@ pub use jetway_state::{
     run::{DoneView, ErrorView, PendingView, Status, StatusView},
     view::LeftOut,
 };
+pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;
 pub use started::{ResultOf, StartedRun};

@@ -12,6 +12,7 @@
 //! | [`crash_points`] | the state after a host crashes between any two operations, and how it recovers |
 //! | [`verification`] | how the guarantees are tested |
 //! | [`values`] | which values a run can keep, their JSON, and how clients get them |
+//! | [`connection`] | servers, logins, TLS, contexts of the `nats` command, namespaces and replicas |
 //! | [`limits`] | sizes, full streams, memory, and what happens at each limit |
 //! | [`examples`] | example programs with their graphs |
 //! | [`from_floxide`] | migrating from floxide |
@@ -45,6 +46,9 @@ pub mod verification {}
 
 #[doc = include_str!("../docs/values.md")]
 pub mod values {}
+
+#[doc = include_str!("../docs/connection.md")]
+pub mod connection {}
 
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}

@@ -11,8 +11,9 @@ use anyhow::Result;
 const NAMES: [&str; 5] = ["\"jetway.{", "jetway.default.", "\"JETWAY_", "$KV.", "$JS."];
 
 /// Variables of the environment that begin like a stream.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 9] = [
     "JETWAY_NAMESPACE",
+    "JETWAY_REPLICAS",
     "JETWAY_CACHE_DIR",
     "JETWAY_TEST_PYTHON",
     "JETWAY_TEST_FAKETIME",

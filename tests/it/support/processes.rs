@@ -40,9 +40,15 @@ pub(crate) fn built(package: &str, bin: &str, features: &[&str]) -> PathBuf {
 /// The command with nothing of the caller's environment that it would listen to.
 pub(crate) fn jetway(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    for name in ["NATS_URL", "JETWAY_NAMESPACE", "OTEL_EXPORTER_OTLP_ENDPOINT", "RUST_LOG"] {
+    for name in ["JETWAY_NAMESPACE", "JETWAY_REPLICAS", "OTEL_EXPORTER_OTLP_ENDPOINT", "RUST_LOG"] {
         command.env_remove(name);
     }
+    let of_nats = |name: &str| name.starts_with("NATS_") && name != "NATS_SERVER_BIN";
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_nats)) {
+        command.env_remove(name);
+    }
+    // No context of the `nats` command is selected there.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     command
 }

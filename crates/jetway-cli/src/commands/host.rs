@@ -1,7 +1,7 @@
 //! `jetway host`: a host that serves the workflows of this program.
 
 use crate::{
-    args::ServerArgs,
+    args::{ReplicasArgs, ServerArgs},
     exit::Exit,
     output::{self, parse_duration},
     workflows::{
@@ -34,6 +34,9 @@ pub(crate) struct HostArgs {
     drain_within: Duration,
 
     #[command(flatten)]
+    replicas: ReplicasArgs,
+
+    #[command(flatten)]
     corpus: CorpusArgs,
 
     #[command(flatten)]
@@ -42,8 +45,9 @@ pub(crate) struct HostArgs {
 
 /// Runs the verb.
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
-    let mut builder =
-        Host::builder().nats_config(args.server.config()?).workflow(chain()).drain_within(args.drain_within);
+    let mut config = args.server.config()?;
+    config.replicas = args.replicas.replicas;
+    let mut builder = Host::builder().nats_config(config).workflow(chain()).drain_within(args.drain_within);
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),
         None => output::note(

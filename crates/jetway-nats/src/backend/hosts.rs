@@ -2,8 +2,9 @@
 
 use super::{NatsBackend, ticket_loss::server_id};
 use crate::{
-    names::{KV_DELETED, KV_OPERATION, SERVER},
-    session::{Failure, direct},
+    names::{KV_DELETED, KV_OPERATION, REPLICAS, SERVER},
+    provision::replicas,
+    session::{Failure, api, direct},
 };
 use async_nats::HeaderMap;
 use async_trait::async_trait;
@@ -22,6 +23,9 @@ impl Hosts for NatsBackend {
         })?;
         let mut headers = HeaderMap::new();
         headers.insert(SERVER, server_id(&self.connection));
+        if let Some(replicas) = self.prepare_for_replicas().await {
+            headers.insert(REPLICAS, replicas.to_string());
+        }
         self.put(&host.host, subject, headers, payload.into()).await
     }
 
@@ -60,6 +64,26 @@ impl Hosts for NatsBackend {
 }
 
 impl NatsBackend {
+    /// Reads how many replicas the namespace is set up for, and reads snapshots from then on in a way that is exact with so
+    /// many. Whoever adds replicas waits for that. `None` if this user may not ask, or the server does not answer: then the
+    /// way stays as it was.
+    async fn prepare_for_replicas(&self) -> Option<usize> {
+        if !self.inspects_streams {
+            return None;
+        }
+        match api::stream_info(&self.connection, &self.streams.runs).await {
+            Ok(info) => {
+                let replicas = replicas::record_of(&info.config);
+                self.runs.prepare_for(replicas);
+                Some(replicas)
+            }
+            Err(failure) => {
+                tracing::debug!(error = %failure, "cannot read the number of replicas");
+                None
+            }
+        }
+    }
+
     async fn put(
         &self,
         host: &str,

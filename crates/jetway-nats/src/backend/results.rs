@@ -153,8 +153,10 @@ impl NatsBackend {
         run: &RunKey,
         subject: &str,
     ) -> Result<Option<StreamMessage>, BackendError> {
-        let found = api::latest(&self.connection, &self.streams.done, subject).await;
-        found.map_err(|failure| failure.cannot(format!("read the result of run {run}")))
+        match api::latest(&self.connection, &self.streams.done, subject).await {
+            Ok(found) => Ok(found),
+            Err(failure) => Err(self.failed(failure, format!("read the result of run {run}")).await),
+        }
     }
 
     /// The incarnation of the current record of a run, which had this revision.

@@ -28,8 +28,10 @@ use std::time::Duration;
 #[async_trait]
 impl SnapshotStore for NatsBackend {
     async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
-        let found = self.runs.latest(&self.names.snapshot(run), seen).await;
-        let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
+        let found = match self.runs.latest(&self.names.snapshot(run), seen).await {
+            Ok(found) => found,
+            Err(failure) => return Err(self.failed(failure, format!("read run {run}")).await),
+        };
         Ok(found.filter(|message| !is_removed(&message.headers)).map(|message| Stored {
             run: run.clone(),
             bytes: message.payload,

@@ -26,6 +26,7 @@ const UNKNOWN_WORKFLOW: &str = "unknown-workflow";
 impl Starts for NatsBackend {
     async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
         let workflow = subject_token("the workflow name", &request.workflow)?;
+        self.check_set_up().await?;
         let write = Write {
             subject: self.names.start(workflow).into(),
             payload: request.input.clone(),

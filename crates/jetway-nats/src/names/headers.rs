@@ -17,6 +17,8 @@ pub(crate) const PRIOR_COMMITS: HeaderName = HeaderName::from_static("Jetway-Pri
 pub(crate) const PARTS: HeaderName = HeaderName::from_static("Jetway-Parts");
 /// The ids of the server and of the connection over which a host announced itself.
 pub(crate) const SERVER: HeaderName = HeaderName::from_static("Jetway-Server");
+/// For how many replicas a host that announces itself is prepared.
+pub(crate) const REPLICAS: HeaderName = HeaderName::from_static("Jetway-Replicas");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// How long a request waits for the result, such as `30s`.

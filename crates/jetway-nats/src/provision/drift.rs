@@ -156,7 +156,7 @@ mod tests {
     use std::time::Duration;
 
     fn config(stream: Stream) -> Config {
-        expected(&Names::new(Namespace::default()), &NatsConfig::default(), stream, true)
+        expected(&Names::new(Namespace::default()), &NatsConfig::default(), stream, 1, true)
     }
 
     fn refusal(stream: Stream, change: impl FnOnce(&mut Config)) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The expected configuration of each stream and bucket.
 
+use super::replicas;
 use crate::{
     config::NatsConfig,
     names::{Names, Stream},
@@ -7,14 +8,21 @@ use crate::{
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use std::time::Duration;
 
-/// The expected configuration of a stream. With `async_tickets` the server need not sync tickets to disk.
-pub(crate) fn expected(names: &Names, config: &NatsConfig, stream: Stream, async_tickets: bool) -> Config {
+/// The expected configuration of a stream with so many replicas. With `async_tickets` the server need not sync tickets to
+/// disk.
+pub(crate) fn expected(
+    names: &Names,
+    config: &NatsConfig,
+    stream: Stream,
+    replicas: usize,
+    async_tickets: bool,
+) -> Config {
     let max_bytes = config.max_stream_bytes.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
     let common = Config {
         name: names.stream(stream),
         subjects: vec![names.stream_subjects(stream)],
         storage: StorageType::File,
-        num_replicas: config.replicas,
+        num_replicas: replicas,
         max_bytes,
         max_messages: -1,
         max_messages_per_subject: -1,
@@ -24,11 +32,11 @@ pub(crate) fn expected(names: &Names, config: &NatsConfig, stream: Stream, async
     match stream {
         Stream::Starts => starts(common),
         Stream::Tickets => tickets(common, async_tickets),
-        Stream::Runs => runs(common),
+        Stream::Runs => replicas::recorded(runs(common)),
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
         Stream::Hosts => hosts(common, config.announce_every),
-        Stream::StoreState => store_state(common),
+        Stream::StoreState => replicas::recorded(store_state(common)),
         Stream::StoreItems => store_items(common),
     }
 }

@@ -24,11 +24,41 @@ pub(crate) struct StreamInfo {
     /// When it was made, in RFC 3339.
     #[serde(default)]
     pub(crate) created: String,
+    /// The servers of a cluster that store it.
+    #[serde(default)]
+    cluster: Option<ClusterInfo>,
     /// How many subjects match the filter. The state lists one page of them.
     #[serde(default)]
     total: usize,
     #[serde(default)]
     ts: Option<String>,
+}
+
+/// The servers that store a stream.
+#[derive(Debug, Clone, Deserialize)]
+struct ClusterInfo {
+    #[serde(default)]
+    leader: Option<String>,
+    /// Those besides the leader.
+    #[serde(default)]
+    replicas: Option<Vec<ReplicaInfo>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct ReplicaInfo {
+    /// Whether it has all that the leader has.
+    #[serde(default)]
+    current: bool,
+}
+
+impl StreamInfo {
+    /// Whether as many servers as configured have the whole stream.
+    pub(crate) fn is_replicated(&self) -> bool {
+        let Some(cluster) = &self.cluster else { return self.config.num_replicas == 1 };
+        let current = cluster.replicas.iter().flatten().filter(|replica| replica.current).count();
+        cluster.leader.as_ref().is_some_and(|leader| !leader.is_empty())
+            && current + 1 >= self.config.num_replicas
+    }
 }
 
 /// The state of a stream.
@@ -176,6 +206,11 @@ pub(crate) async fn subject_state(
     subject: &str,
 ) -> Result<StreamInfo, Failure> {
     stamped(connection, format!("STREAM.INFO.{stream}"), &json!({ "subjects_filter": subject })).await
+}
+
+pub(crate) async fn delete_stream(connection: &Connection, stream: &str) -> Result<(), Failure> {
+    let Success {} = request(connection, format!("STREAM.DELETE.{stream}"), &json!({})).await?;
+    Ok(())
 }
 
 /// The subjects of a stream that match `filter`, with their numbers of messages. If there are none, this is one request.

@@ -28,6 +28,11 @@ impl Backoff {
         Self { builder, delays: builder.build(), used: false, longest, deadline: None }
     }
 
+    /// The same, for at most `within` from now on.
+    pub(crate) fn until(first: Duration, longest: Duration, within: Duration) -> Self {
+        Self { deadline: Some(Instant::now() + within), ..Self::new(first, longest) }
+    }
+
     /// Short delays, for at most `within` from now on.
     pub(crate) fn within(within: Duration) -> Self {
         let deadline = Some(Instant::now() + within);

@@ -35,6 +35,11 @@ impl StreamReader {
         Ok(Self { connection, stream, direct_stream, facts })
     }
 
+    /// From now on, reads that a decision rests on go to the leader, or again to the only replica.
+    pub(crate) fn prepare_for(&self, replicas: usize) {
+        self.facts.prepare_for(replicas);
+    }
+
     /// What is known of the stream.
     pub(crate) fn facts(&self) -> &StreamFacts {
         &self.facts

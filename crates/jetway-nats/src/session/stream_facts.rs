@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 pub(crate) struct StreamFacts {
     /// 0 if this user may not ask for it.
     replicas: AtomicUsize,
+    /// How many replicas an operator wants; 0 if that is not known.
+    wanted: AtomicUsize,
     /// When the stream was made, in milliseconds since 1970; 0 if it is not known.
     created: AtomicU64,
     /// The highest sequence that was seen in any answer.
@@ -50,8 +52,13 @@ impl StreamFacts {
         self.replicas.load(Relaxed) > 0
     }
 
-    /// Whether the stream has one replica, which is then the leader.
+    /// The stream is about to have another number of replicas.
+    pub(crate) fn prepare_for(&self, replicas: usize) {
+        self.wanted.store(replicas, Relaxed);
+    }
+
+    /// Whether the stream has one replica, which is then the leader, and is not about to have more.
     pub(crate) fn one_replica(&self) -> bool {
-        self.replicas.load(Relaxed) == 1
+        self.replicas.load(Relaxed) == 1 && self.wanted.load(Relaxed) <= 1
     }
 }

@@ -3,6 +3,7 @@
 use crate::support::{DEADLINE, config_for, run, write};
 use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _};
 use jetway_nats::{ConnectProblem, NatsAuth, NatsBackend, NatsConfig};
+use jetway_state::Seen;
 use jetway_testing::{NATS_CONF, NatsServer, wait_until};
 use std::time::{Duration, Instant};
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
@@ -191,7 +192,10 @@ async fn m2_a_server_that_hangs_costs_seconds() {
     let used = usize::from(backend.server().name != first);
     servers[used].pause().await.unwrap();
     let began = Instant::now();
-    wait_until("the other server is used", DEADLINE, async || backend.load(&run("a")).await.is_ok()).await;
+    wait_until("the other server is used", DEADLINE, async || {
+        backend.load(&run("a"), Seen::default()).await.is_ok()
+    })
+    .await;
     // Thirty seconds with the pings of before.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let (problem, text) = problem_with(config(servers[used].url())).await;

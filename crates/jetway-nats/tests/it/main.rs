@@ -8,6 +8,7 @@ mod hosts;
 mod idle;
 mod kept_records;
 mod login;
+mod namespace;
 mod provision;
 mod results;
 mod server_outages;

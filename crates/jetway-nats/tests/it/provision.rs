@@ -76,7 +76,7 @@ async fn a_missing_stream_is_named_if_it_may_not_be_created() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_replicas_than_servers_is_an_error() {
-    let config = NatsConfig { replicas: 3, ..config("replicas").await };
+    let config = NatsConfig { replicas: Some(3), ..config("replicas").await };
     let refused = NatsBackend::connect(config).await.unwrap_err();
     assert_eq!(refused.kind(), BackendErrorKind::Misconfigured, "{refused}");
     assert!(refused.to_string().contains("3 replicas: this needs a cluster"), "{refused}");

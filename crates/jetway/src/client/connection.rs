@@ -188,25 +188,6 @@ impl Client {
     }
 }
 
-/// Checks that the streams of the namespace exist and are configured as this version needs them. Changes nothing.
-///
-/// # Errors
-/// A stream is missing or has other settings, or the server does not answer.
-pub async fn check_streams(config: NatsConfig) -> Result<(), ClientError> {
-    NatsBackend::connect(NatsConfig { provisioning: Provisioning::Check, ..config }).await?;
-    Ok(())
-}
-
-/// The streams and buckets of the namespace that an earlier version used under another name, each in a sentence that says
-/// how to remove it. Works on a server without the streams of this version, and changes nothing.
-///
-/// # Errors
-/// The server does not answer.
-pub async fn obsolete_streams(config: NatsConfig) -> Result<Vec<String>, ClientError> {
-    let backend = NatsBackend::connect(NatsConfig { provisioning: Provisioning::Trust, ..config }).await?;
-    Ok(backend.obsolete_streams().await?)
-}
-
 fn request<I>(
     workflow: &str,
     input: &I,

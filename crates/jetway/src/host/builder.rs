@@ -76,6 +76,14 @@ impl HostBuilder {
         self
     }
 
+    /// The number of servers in a cluster that store each message: 1, 3 or 5. Default: as recorded on the server. See
+    /// [`NatsConfig::replicas`].
+    #[must_use]
+    pub fn replicas(mut self, replicas: usize) -> Self {
+        self.nats.replicas = Some(replicas);
+        self
+    }
+
     /// One more prefix of subjects to which the host answers requests, for clients whose inboxes do not begin with
     /// `_INBOX`. See [`NatsConfig::reply_prefixes`].
     #[must_use]

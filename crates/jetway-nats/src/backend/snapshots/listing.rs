@@ -27,7 +27,10 @@ impl NatsBackend {
         loop {
             let max = (limit - page.runs.len()).clamp(1, READ_AT_ONCE);
             let read = direct::page(&self.connection, &self.streams.runs, &filter, cursor + 1, max).await;
-            let read = read.map_err(|failure| failure.cannot("list runs"))?;
+            let read = match read {
+                Ok(read) => read,
+                Err(failure) => return Err(self.failed(failure, "list runs".to_owned()).await),
+            };
             let (count, more) = (read.messages.len(), read.pending > 0);
             reads += count;
             for message in read.messages {

@@ -1,0 +1,112 @@
+//! Setting up a namespace, and its number of replicas.
+
+use crate::support::{DEADLINE, config, config_for, connect};
+use async_nats::jetstream;
+use jetway_engine::backend::{BackendErrorKind, HostInfo, Hosts as _, StartRequest, Starts as _};
+use jetway_nats::{NatsBackend, NatsConfig, Provisioning, set_up};
+use jetway_state::{codec::Encoding, trace::TraceHeaders};
+use jetway_testing::{NatsCluster, shared_server, wait_until};
+use std::time::Duration;
+
+fn start() -> StartRequest {
+    StartRequest {
+        workflow: "pay".to_owned(),
+        run_id: "a".to_owned(),
+        input: "1".into(),
+        encoding: Encoding::Json,
+        trace: TraceHeaders::default(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_a_namespace_is_set_up_once() {
+    let config = config("setup").await;
+    let client = || connect(NatsConfig { provisioning: Provisioning::Trust, ..config.clone() });
+    let refused = client().await.publish_start(&start()).await.unwrap_err();
+    assert_eq!(refused.kind(), BackendErrorKind::Misconfigured, "{refused}");
+    let command = format!("`jetway setup --namespace {}`", config.namespace);
+    assert!(refused.to_string().contains(&command), "{refused}");
+
+    let first = set_up(config.clone()).await.unwrap();
+    assert_eq!((first.created.len(), first.replicas), (6, 1), "{first:?}");
+    assert_eq!((first.changed.len(), first.unchanged.len(), first.left.len()), (0, 0, 0), "{first:?}");
+    let again = set_up(config.clone()).await.unwrap();
+    assert_eq!((again.created.len(), again.unchanged.len()), (0, 6), "{again:?}");
+    client().await.publish_start(&start()).await.unwrap();
+    connect(NatsConfig { provisioning: Provisioning::Check, ..config.clone() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_tickets_are_published_when_their_stream_is_made_anew() {
+    let config = config("anew").await;
+    set_up(config.clone()).await.unwrap();
+    let jetstream = jetstream::new(async_nats::connect(shared_server().await.url()).await.unwrap());
+    let name = format!("JETWAY_{}_WORK", config.namespace);
+    jetstream.delete_stream(&name).await.unwrap();
+    let report = set_up(config.clone()).await.unwrap();
+    assert_eq!(report.created, [name.clone()]);
+    let stream = jetstream.get_stream(&name).await.unwrap();
+    assert!(!stream.cached_info().config.metadata.contains_key("jetway-tickets-missing"));
+    connect(config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_replicas_without_a_cluster_change_nothing() {
+    let config = config("alone").await;
+    set_up(config.clone()).await.unwrap();
+    let three = NatsConfig { replicas: Some(3), ..config.clone() };
+    let refused = set_up(three.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), BackendErrorKind::Misconfigured, "{refused}");
+    assert!(refused.to_string().contains("a cluster of at least 3 servers"), "{refused}");
+    let refused = NatsBackend::connect(three).await.unwrap_err();
+    assert!(refused.to_string().contains("jetway setup --replicas 3"), "{refused}");
+    let report = set_up(NatsConfig { replicas: Some(1), ..config }).await.unwrap();
+    assert_eq!((report.created.len(), report.unchanged.len()), (0, 6), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_replicas_are_recorded_and_followed() {
+    let mut cluster = NatsCluster::start(3).await.unwrap();
+    let mut config = config_for(cluster.server(0), "cluster");
+    config.servers = cluster.urls().into();
+    config.announce_every = Duration::from_millis(500);
+    wait_until("the cluster has a leader", DEADLINE, async || set_up(config.clone()).await.is_ok()).await;
+    let host = connect(config.clone()).await;
+    assert_eq!(host.durability().await.unwrap().replicas, 1);
+    let info = HostInfo {
+        host: "a".to_owned(),
+        workflows: Vec::new(),
+        slots: 1,
+        started_at: String::new(),
+        version: String::new(),
+    };
+    host.announce(&info).await.unwrap();
+    let announcing = async {
+        loop {
+            host.announce(&info).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let three = NatsConfig { replicas: Some(3), ..config.clone() };
+    let report = tokio::select! {
+        report = set_up(three.clone()) => report.unwrap(),
+        () = announcing => unreachable!(),
+    };
+    assert_eq!((report.changed.len(), report.replicas), (6, 3), "{report:?}");
+    let again = set_up(config.clone()).await.unwrap();
+    assert_eq!((again.unchanged.len(), again.replicas), (6, 3), "{again:?}");
+
+    // A stream that disappears comes back with three.
+    let jetstream = jetstream::new(async_nats::connect(cluster.server(1).url()).await.unwrap());
+    let name = format!("JETWAY_{}_DEAD", config.namespace);
+    jetstream.delete_stream(&name).await.unwrap();
+    let follower = connect(config.clone()).await;
+    assert_eq!(follower.durability().await.unwrap().replicas, 3);
+    assert_eq!(jetstream.get_stream(&name).await.unwrap().cached_info().config.num_replicas, 3);
+    connect(three).await;
+
+    // And back, for which the hosts need not be asked.
+    let report = set_up(NatsConfig { replicas: Some(1), ..config.clone() }).await.unwrap();
+    assert_eq!((report.changed.len(), report.replicas), (6, 1), "{report:?}");
+    connect(config).await;
+}
