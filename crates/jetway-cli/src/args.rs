@@ -5,7 +5,10 @@ mod connection;
 pub(crate) use connection::{CONNECTION_HELP, ConnectionArgs};
 
 use clap::Args;
-use jetway::{Client, Namespace, NatsConfig, nats::SettingsError};
+use jetway::{
+    Client, Namespace, NatsConfig,
+    nats::{EnvironmentError, SettingsError, replicas_from_env},
+};
 
 /// The arguments of every verb that connects to a server.
 #[derive(Debug, Clone, Args)]
@@ -32,10 +35,20 @@ pub(crate) struct CommonArgs {
 /// How many servers of a cluster store each message.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ReplicasArgs {
-    /// Number of servers in a cluster that store each message: 1, 3 or 5 [default: as recorded on the server; in a new
-    /// namespace 1]
-    #[arg(long, value_name = "N", env = "JETWAY_REPLICAS", value_parser = parse_replicas)]
-    pub(crate) replicas: Option<usize>,
+    /// Number of servers in a cluster that store each message: 1, 3 or 5 [env: JETWAY_REPLICAS] [default: as recorded on
+    /// the server; in a new namespace 1]
+    #[arg(long, value_name = "N", value_parser = parse_replicas)]
+    replicas: Option<usize>,
+}
+
+impl ReplicasArgs {
+    /// The number of the flag, or of the environment.
+    ///
+    /// # Errors
+    /// That of the environment is invalid.
+    pub(crate) fn number(&self) -> Result<Option<usize>, EnvironmentError> {
+        self.replicas.map_or_else(replicas_from_env, |replicas| Ok(Some(replicas)))
+    }
 }
 
 fn parse_replicas(text: &str) -> Result<usize, String> {

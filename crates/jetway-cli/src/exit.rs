@@ -1,7 +1,10 @@
 //! The exit codes of `jetway`.
 
 use crate::args::CONNECTION_HELP;
-use jetway::{client::ClientError, nats::SettingsError};
+use jetway::{
+    client::ClientError,
+    nats::{EnvironmentError, SettingsError},
+};
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -73,7 +76,7 @@ impl Exit {
         if error.is::<MissingProgram>() {
             return Self::MissingProgram;
         }
-        if error.is::<SettingsError>() {
+        if error.is::<SettingsError>() || error.is::<EnvironmentError>() {
             return Self::Usage;
         }
         match error.downcast_ref::<ClientError>() {

@@ -33,17 +33,24 @@ pub enum EnvironmentError {
 /// The namespace or a setting of the connection is invalid.
 pub fn config_from_env() -> Result<NatsConfig, EnvironmentError> {
     let config = ConnectionSettings::default().config_without_selected_context()?;
-    let config = with_namespace(config, env::var_os("JETWAY_NAMESPACE"))?;
-    with_replicas(config, env::var_os("JETWAY_REPLICAS"))
+    let replicas = replicas_from_env()?;
+    Ok(NatsConfig { replicas, ..with_namespace(config, env::var_os("JETWAY_NAMESPACE"))? })
 }
 
-fn with_replicas(mut config: NatsConfig, replicas: Option<OsString>) -> Result<NatsConfig, EnvironmentError> {
-    if let Some(replicas) = replicas.filter(|replicas| !replicas.is_empty()) {
-        let text = replicas.to_string_lossy();
-        let number = text.parse().ok().filter(|number| [1, 3, 5].contains(number));
-        config.replicas = Some(number.ok_or_else(|| EnvironmentError::Replicas(text.into_owned()))?);
+/// Reads `JETWAY_REPLICAS`, see [`NatsConfig::replicas`]. `None` if it is unset or empty.
+///
+/// # Errors
+/// It is not 1, 3 or 5.
+pub fn replicas_from_env() -> Result<Option<usize>, EnvironmentError> {
+    env::var_os("JETWAY_REPLICAS").map_or(Ok(None), |text| parse_replicas(&text.to_string_lossy()))
+}
+
+fn parse_replicas(text: &str) -> Result<Option<usize>, EnvironmentError> {
+    if text.is_empty() {
+        return Ok(None);
     }
-    Ok(config)
+    let number = text.parse().ok().filter(|number| [1, 3, 5].contains(number));
+    number.map(Some).ok_or_else(|| EnvironmentError::Replicas(text.to_owned()))
 }
 
 fn with_namespace(
@@ -67,11 +74,10 @@ mod tests {
 
     #[test]
     fn f8_the_number_of_replicas_is_read() {
-        let replicas = |text: &str| with_replicas(NatsConfig::default(), Some(text.into()));
-        assert_eq!(replicas("3").unwrap().replicas, Some(3));
-        assert_eq!(replicas("").unwrap().replicas, None);
+        assert_eq!(parse_replicas("3").unwrap(), Some(3));
+        assert_eq!(parse_replicas("").unwrap(), None);
         for wrong in ["0", "2", "three"] {
-            assert!(replicas(wrong).is_err(), "{wrong}");
+            assert!(parse_replicas(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct HostArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     let mut config = args.server.config()?;
-    config.replicas = args.replicas.replicas;
+    config.replicas = args.replicas.number()?;
     let mut builder = Host::builder().nats_config(config).workflow(chain()).drain_within(args.drain_within);
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),

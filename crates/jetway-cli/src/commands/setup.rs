@@ -32,7 +32,7 @@ pub(crate) struct SetupArgs {
 /// Runs the verb.
 pub(crate) async fn run(args: SetupArgs) -> anyhow::Result<Exit> {
     let mut config = args.server.config()?;
-    config.replicas = args.replicas.replicas;
+    config.replicas = args.replicas.number()?;
     let report = set_up(config).await?;
     match args.server.common.json {
         true => output::print_json(&report)?,

@@ -49,7 +49,8 @@ pub(super) async fn wanted(
 pub(super) fn accepted(found: &Config, wanted: usize, config: &NatsConfig) -> Result<usize, BackendError> {
     let (name, is, namespace) = (&found.name, found.num_replicas, &config.namespace);
     if is >= wanted {
-        return Ok(wanted);
+        // Who asks for no number accepts more.
+        return Ok(config.replicas.map_or(is, |_asked| wanted));
     }
     if config.replicas.is_some() {
         let sentence = format!(
@@ -84,7 +85,7 @@ mod tests {
         assert_eq!(record_of(&bucket(1, Some("many"))), 1);
         let following = NatsConfig::default();
         assert_eq!(accepted(&bucket(1, None), 3, &following).unwrap(), 1);
-        assert_eq!(accepted(&bucket(5, None), 3, &following).unwrap(), 3);
+        assert_eq!(accepted(&bucket(5, None), 3, &following).unwrap(), 5);
         let asking = NatsConfig { replicas: Some(3), ..following };
         let refused = accepted(&bucket(1, None), 3, &asking).unwrap_err().to_string();
         assert!(refused.contains("jetway setup --replicas 3 --namespace default"), "{refused}");

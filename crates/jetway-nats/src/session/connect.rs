@@ -79,7 +79,7 @@ async fn connect_to_any(config: &NatsConfig, events: &ConnectionEvents) -> Resul
                 use_all_servers(&client, config).await?;
                 return Ok(client);
             }
-            Err(error) => failures.push(ConnectFailure::new(server, config, error)),
+            Err(error) => failures.push(ConnectFailure::new(server, config, &error)),
         }
     }
     Err(ConnectFailure::together(failures))

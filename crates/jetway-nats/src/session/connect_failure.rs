@@ -1,12 +1,12 @@
 //! Why a connection cannot be made, and whether that can mend itself.
 
-use crate::config::{NatsAuth, NatsConfig, ServerAddress};
-use async_nats::{
-    ConnectErrorKind,
-    rustls::{AlertDescription, CertificateError, Error as TlsError},
-};
+mod classify;
+mod sentence;
+
+use crate::config::{NatsConfig, ServerAddress};
+use classify::problem_of;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use std::{error::Error, io};
+use std::error::Error;
 
 /// What is wrong with a connection. Find it in the chain of sources of an error with [`ConnectProblem::of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,74 +105,6 @@ impl ConnectProblem {
         let failure = ConnectFailure { problem: self, sentence: sentence.clone(), cause: None };
         BackendError::new(self.kind(), sentence).caused_by(failure)
     }
-
-    /// What failed at a server, and what to do.
-    fn sentence(self, server: &ServerAddress, config: &NatsConfig) -> String {
-        let at = format!("the nats-server at {server}");
-        let host = server.host();
-        match self {
-            Self::NameNotResolved => {
-                format!(
-                    "the host name {host} of {at} does not resolve: check the name, and the DNS of this machine"
-                )
-            }
-            Self::NothingListens => {
-                format!("no nats-server at {server}: start one with `jetway dev`, or set NATS_URL")
-            }
-            Self::Unreachable => format!("cannot reach {at}: check the address and the network"),
-            Self::NoAnswer => format!(
-                "{at} did not answer within {:?}: it hangs, is no nats-server, waits for TLS first (--tlsfirst), or a \
-                 firewall drops the packets",
-                config.connect_within
-            ),
-            Self::ClosedBeforeGreeting => format!(
-                "{at} closed the connection without a greeting: it is no nats-server, waits for TLS first (--tlsfirst), \
-                 or is starting"
-            ),
-            Self::NotNats => {
-                format!("what answers at {server} is no nats-server: check the address and the port")
-            }
-            Self::UnknownAuthority => format!(
-                "the certificate of {at} comes from an unknown authority: name the file with the CA certificate \
-                 (--tlsca, NATS_CA)"
-            ),
-            Self::CertificateExpired => format!(
-                "the certificate of {at} has expired or is not valid yet: renew it, and check the clock of this machine"
-            ),
-            Self::WrongHostName => format!(
-                "the certificate of {at} is not for {host}: use a name that is in the certificate, or another certificate"
-            ),
-            Self::TlsNotOffered => {
-                format!("{at} does not offer TLS: use nats:// without TLS, or enable TLS on the server")
-            }
-            Self::ClientCertificate => {
-                let given = match config.tls.certificate {
-                    Some(_) => "refuses the certificate of this client",
-                    None => "requires a certificate of this client, and none is given",
-                };
-                format!("{at} {given}: check --tlscert and --tlskey (NATS_CERT, NATS_KEY)")
-            }
-            Self::Tls => {
-                format!("cannot make a TLS connection to {at}: check the certificates of both sides")
-            }
-            Self::LoginRefused => match config.login() {
-                NatsAuth::None => format!(
-                    "{at} refuses the login, and no credentials are given: give user and password, a token, an nkey or a \
-                     credentials file"
-                ),
-                _ => format!("{at} refuses the login: check user, password, token, nkey or credentials file"),
-            },
-            Self::ConnectionLimit => format!(
-                "{at} accepts no more connections: its limit, or that of the account, is reached (max_connections)"
-            ),
-            Self::BadLogin
-            | Self::NotPermitted
-            | Self::JetStreamOff
-            | Self::UnknownDomain
-            | Self::TooOld
-            | Self::SmallMaxPayload => format!("cannot use {at}"),
-        }
-    }
 }
 
 /// A failed attempt to connect. As an error it shows the cause alone, since it is the source of an error with the sentence.
@@ -186,9 +118,9 @@ pub(super) struct ConnectFailure {
 }
 
 impl ConnectFailure {
-    pub(super) fn new(server: &ServerAddress, config: &NatsConfig, error: async_nats::ConnectError) -> Self {
-        let problem = problem_of(&error);
-        Self { problem, sentence: problem.sentence(server, config), cause: Some(error.to_string()) }
+    pub(super) fn new(server: &ServerAddress, config: &NatsConfig, error: &async_nats::ConnectError) -> Self {
+        let problem = problem_of(error);
+        Self { problem, sentence: sentence::of(problem, server, config), cause: Some(error.to_string()) }
     }
 
     /// One error for the failures of all servers.
@@ -214,98 +146,13 @@ impl ConnectFailure {
     }
 }
 
-fn problem_of(error: &async_nats::ConnectError) -> ConnectProblem {
-    match error.kind() {
-        ConnectErrorKind::Dns => ConnectProblem::NameNotResolved,
-        ConnectErrorKind::AuthorizationViolation => ConnectProblem::LoginRefused,
-        ConnectErrorKind::Authentication => ConnectProblem::BadLogin,
-        ConnectErrorKind::TimedOut => ConnectProblem::NoAnswer,
-        ConnectErrorKind::Tls => tls_problem(error).unwrap_or(ConnectProblem::Tls),
-        ConnectErrorKind::ServerParse | ConnectErrorKind::MaxReconnects => ConnectProblem::Unreachable,
-        ConnectErrorKind::Io => tls_problem(error)
-            .or_else(|| said_by_server(&error.to_string()))
-            .unwrap_or_else(|| io_problem(error)),
-    }
-}
-
-/// The errors that the client library knows by their text alone.
-fn said_by_server(text: &str) -> Option<ConnectProblem> {
-    let text = text.to_lowercase();
-    let has = |part: &str| text.contains(part);
-    if has("maximum connections exceeded") || has("connections exceeded") {
-        Some(ConnectProblem::ConnectionLimit)
-    } else if has("authentication") || has("authorization") {
-        // Expired and revoked users, and a login that took too long.
-        Some(ConnectProblem::LoginRefused)
-    } else if has("tls required") {
-        Some(ConnectProblem::Tls)
-    } else if has("got nothing") || has("broken pipe") {
-        Some(ConnectProblem::ClosedBeforeGreeting)
-    } else if has("expected info") {
-        Some(ConnectProblem::NotNats)
-    } else {
-        None
-    }
-}
-
-fn io_problem(error: &async_nats::ConnectError) -> ConnectProblem {
-    let io = sources(error).find_map(|error| error.downcast_ref::<io::Error>());
-    match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => ConnectProblem::NothingListens,
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => ConnectProblem::NotNats,
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) => {
-            ConnectProblem::ClosedBeforeGreeting
-        }
-        Some(io::ErrorKind::TimedOut) => ConnectProblem::NoAnswer,
-        _ => ConnectProblem::Unreachable,
-    }
-}
-
-fn tls_problem(error: &async_nats::ConnectError) -> Option<ConnectProblem> {
-    let inner = |error: &'_ (dyn Error + 'static)| -> Option<TlsError> {
-        let io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = error.downcast_ref().or_else(|| io?.downcast_ref::<TlsError>());
-        tls.cloned()
-    };
-    Some(match sources(error).find_map(inner)? {
-        TlsError::InvalidCertificate(certificate) => match certificate {
-            // Two authorities of one name differ in their keys.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                ConnectProblem::UnknownAuthority
-            }
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => ConnectProblem::CertificateExpired,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                ConnectProblem::WrongHostName
-            }
-            _ => ConnectProblem::Tls,
-        },
-        TlsError::InvalidMessage(_) => ConnectProblem::TlsNotOffered,
-        TlsError::AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::NoCertificate,
-        ) => ConnectProblem::ClientCertificate,
-        _ => ConnectProblem::Tls,
-    })
-}
-
-fn sources<'a>(error: &'a async_nats::ConnectError) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |error| (*error).source())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn failure(problem: ConnectProblem) -> ConnectFailure {
         let servers = crate::config::ServerList::from("nats://a");
-        let sentence = problem.sentence(&servers.addresses()[0], &NatsConfig::default());
+        let sentence = sentence::of(problem, &servers.addresses()[0], &NatsConfig::default());
         ConnectFailure { problem, sentence, cause: Some("c".to_owned()) }
     }
 
@@ -323,21 +170,5 @@ mod tests {
         assert!(text.contains("unknown authority") && text.contains("no nats-server"), "{text}");
         let (kind, _, _) = together(&[NothingListens, LoginRefused]);
         assert_eq!(kind, BackendErrorKind::Refused);
-    }
-
-    #[test]
-    fn errors_of_the_server_are_recognized() {
-        for (text, problem) in [
-            (
-                "IO error: expected INFO, got Error(Other(\"maximum connections exceeded\"))",
-                ConnectProblem::ConnectionLimit,
-            ),
-            ("IO error: nats: maximum account active connections exceeded", ConnectProblem::ConnectionLimit),
-            ("IO error: nats: User Authentication Expired", ConnectProblem::LoginRefused),
-            ("IO error: expected INFO, got nothing", ConnectProblem::ClosedBeforeGreeting),
-            ("IO error: expected INFO, got Pong", ConnectProblem::NotNats),
-        ] {
-            assert_eq!(said_by_server(text), Some(problem), "{text}");
-        }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct ConnectionState {
     pub(crate) server_error: Option<String>,
     /// How many such errors there were.
     pub(crate) server_errors: u64,
+    /// Why the connection cannot be made again.
+    reconnect_error: Option<String>,
 }
 
 impl ConnectionState {
@@ -56,6 +58,7 @@ impl ConnectionEvents {
                 self.0.send_modify(|state| {
                     state.connected = true;
                     state.connects += 1;
+                    state.reconnect_error = None;
                 });
             }
             Event::Disconnected => {
@@ -82,8 +85,19 @@ impl ConnectionEvents {
                 });
             }
             Event::ServerError(error) => tracing::warn!(%error, "the nats-server reports an error"),
-            Event::ClientError(error) => tracing::debug!(%error, "cannot connect to the nats-server yet"),
+            Event::ClientError(error) => self.not_reconnected(error.to_string()),
         }
+    }
+
+    /// The client library tries again several times a second. A reason is logged once.
+    fn not_reconnected(&self, error: String) {
+        let is_new = self.was_connected() && self.0.borrow().reconnect_error.as_ref() != Some(&error);
+        if !is_new {
+            tracing::debug!(error, "cannot connect to the nats-server yet");
+            return;
+        }
+        tracing::warn!(error, "cannot reconnect to the nats-server: trying again");
+        self.0.send_modify(|state| state.reconnect_error = Some(error));
     }
 }
 
@@ -100,6 +114,22 @@ mod tests {
         assert_eq!((state.borrow().connected, state.borrow().connects), (false, 1));
         events.handle(&Event::Connected);
         assert_eq!((state.borrow().connected, state.borrow().connects), (true, 2));
+    }
+
+    #[test]
+    fn m6_the_reason_of_a_failed_reconnect_is_kept() {
+        let (events, state) = ConnectionEvents::new();
+        let refused =
+            Event::ClientError(async_nats::ClientError::Other("authorization violation".to_owned()));
+        events.handle(&refused);
+        assert_eq!(state.borrow().reconnect_error, None);
+        events.handle(&Event::Connected);
+        events.handle(&Event::Disconnected);
+        events.handle(&refused);
+        let reason = state.borrow().reconnect_error.clone().unwrap();
+        assert!(reason.contains("authorization violation"), "{reason}");
+        events.handle(&Event::Connected);
+        assert_eq!(state.borrow().reconnect_error, None);
     }
 
     #[test]

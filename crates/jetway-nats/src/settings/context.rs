@@ -70,10 +70,10 @@ impl ContextFiles {
             _ => unreadable(&path, error.to_string()),
         })?;
         // The message of the parser may quote a value.
-        let file = serde_json::from_slice(&text).map_err(|error| {
+        let file: ContextFile = serde_json::from_slice(&text).map_err(|error| {
             unreadable(&path, format!("wrong JSON at line {}, column {}", error.line(), error.column()))
         })?;
-        self.settings(name, file)
+        self.settings(name, &file)
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, SettingsError> {
@@ -88,7 +88,7 @@ impl ContextFiles {
         Ok(root.join("context").join(format!("{name}.json")))
     }
 
-    fn settings(&self, name: &str, file: ContextFile) -> Result<ConnectionSettings, SettingsError> {
+    fn settings(&self, name: &str, file: &ContextFile) -> Result<ConnectionSettings, SettingsError> {
         let unsupported =
             |field, instead| Err(SettingsError::Unsupported { context: name.to_owned(), field, instead });
         if !file.socks_proxy.is_empty() {
