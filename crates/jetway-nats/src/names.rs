@@ -85,6 +85,9 @@ pub(crate) const REPLICAS_RECORD: &str = "jetway-replicas";
 /// In the metadata of the stream of tickets: it was made anew, and tickets of pending items may still be missing.
 pub(crate) const TICKETS_MISSING: &str = "jetway-tickets-missing";
 
+/// How the subjects of the keys of all buckets begin.
+pub(crate) const KEYS_OF_BUCKETS: &str = "$KV.";
+
 /// The name of the micro service, as `nats micro ls` shows it.
 pub(crate) const SERVICE: &str = "jetway";
 /// The queue group of the hosts that answer requests.

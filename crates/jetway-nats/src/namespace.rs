@@ -20,7 +20,10 @@ use crate::{
     provision::{self, replicas::record_of, streams::expected},
     session::{self, Backoff, Connection, Failure, api, direct},
 };
-use async_nats::jetstream::stream::{Config, PersistenceMode};
+use async_nats::jetstream::{
+    ErrorCode,
+    stream::{Config, PersistenceMode},
+};
 use futures::future::BoxFuture;
 use jetway_engine::{
     backend::{BackendError, BackendErrorKind},
@@ -34,6 +37,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 /// How long new replicas may take to get all messages.
 const REPLICATED_WITHIN: Duration = Duration::from_secs(300);
+/// How long hosts may take to learn the number of replicas, at least. They may announce themselves at another interval.
+const LEARNED_WITHIN: Duration = Duration::from_secs(60);
 /// A host announces itself three times before its entry expires.
 const ANNOUNCEMENTS: u32 = 4;
 
@@ -184,7 +189,10 @@ impl Namespace {
 
     fn tickets_config(&self) -> Config {
         let async_tickets = provision::has_async_tickets(&self.connection);
-        expected(&self.names, &self.config, Stream::Tickets, self.replicas, async_tickets)
+        let config = expected(&self.names, &self.config, Stream::Tickets, self.replicas, async_tickets);
+        // An operator may have given it a limit.
+        let max_bytes = self.stream(Stream::Tickets).map_or(config.max_bytes, |found| found.max_bytes);
+        Config { max_bytes, ..config }
     }
 
     /// Makes the stream and its consumers anew.
@@ -211,12 +219,14 @@ impl Namespace {
         Ok(())
     }
 
-    /// Creates the stream. Unless hosts have just done that.
+    /// Creates the stream.
     async fn create_tickets(&self) -> Result<(), BackendError> {
         let mut config = self.tickets_config();
         config.metadata.insert(TICKETS_MISSING.to_owned(), "true".to_owned());
         match api::create_stream(&self.connection, &config).await {
             Ok(_info) => Ok(()),
+            // A host that has just started needs it too.
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => Ok(()),
             Err(failure) => Err(provision::not_created(failure, &config, &self.connection, "create")),
         }
     }
@@ -232,7 +242,7 @@ impl Namespace {
     async fn wait_for_hosts(&self) -> Result<(), BackendError> {
         let stream = self.names.stream(Stream::Hosts);
         let failed = |failure: Failure| failure.cannot("read which hosts know the number of replicas");
-        let within = self.config.announce_every * ANNOUNCEMENTS;
+        let within = (self.config.announce_every * ANNOUNCEMENTS).max(LEARNED_WITHIN);
         let mut backoff = Backoff::until(FIRST_DELAY, LONGEST_DELAY, within);
         loop {
             let page = direct::latest_of_each(&self.connection, &stream, &self.names.hosts()).await;

@@ -31,7 +31,8 @@ pub(crate) use {
     time_keeper::keep_time,
 };
 
-use async_nats::{Client, jetstream};
+use crate::names::KEYS_OF_BUCKETS;
+use async_nats::{Client, Subject, jetstream};
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::Timestamp;
@@ -69,6 +70,15 @@ impl Connection {
     /// The connection's state now.
     pub(crate) fn current_state(&self) -> ConnectionState {
         self.state.borrow().clone()
+    }
+
+    /// The subject to which a write is sent. A leaf node does not pass the keys of buckets to the servers of another domain,
+    /// unless they have the prefix of its API, which the server removes.
+    pub(crate) fn subject_of_write(&self, subject: Subject) -> Subject {
+        match self.api_prefix != api::DEFAULT_API_PREFIX && subject.starts_with(KEYS_OF_BUCKETS) {
+            true => format!("{}.{subject}", self.api_prefix).into(),
+            false => subject,
+        }
     }
 
     /// The largest payload that the server stores or delivers, in bytes.

@@ -78,7 +78,8 @@ impl NatsBackend {
     async fn measure(&self) -> Result<Duration, BackendError> {
         let subject = self.names.probe();
         let failed = |failure: Failure| failure.cannot("measure writes");
-        let write = || self.connection.jetstream.publish(subject.clone(), "probe".into());
+        let written = self.connection.subject_of_write(subject.as_str().into());
+        let write = || self.connection.jetstream.publish(written.clone(), "probe".into());
         // The first write of a stream is slower, since it opens files.
         let first = write().await.map_err(Failure::from).map_err(failed)?;
         first.await.map_err(Failure::from).map_err(failed)?;

@@ -92,6 +92,7 @@ impl NatsBackend {
         payload: Bytes,
     ) -> Result<(), BackendError> {
         let failed = |failure: Failure| failure.cannot(format!("announce host {host}"));
+        let subject = self.connection.subject_of_write(subject.into());
         let sent = self.connection.jetstream.publish_with_headers(subject, headers, payload).await;
         let ack = sent.map_err(Failure::from).map_err(failed)?;
         ack.await.map(drop).map_err(Failure::from).map_err(failed)

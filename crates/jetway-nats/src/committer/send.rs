@@ -225,7 +225,7 @@ async fn publish(
     payload: Bytes,
 ) -> Result<(), NotSent> {
     let bytes = payload.len();
-    let client = &connection.client;
+    let (client, subject) = (&connection.client, connection.subject_of_write(subject));
     let sending = async {
         match reply {
             Some(reply) => client.publish_with_reply_and_headers(subject, reply, headers, payload).await,

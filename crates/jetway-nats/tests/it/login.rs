@@ -2,12 +2,15 @@
 
 mod operator;
 
-use crate::support::config_for;
-use jetway_engine::backend::BackendErrorKind;
+use crate::support::{DEADLINE, FINGERPRINT, config_for, loaded, result, run, ticket, workflow, write};
+use futures::StreamExt as _;
+use jetway_engine::backend::{BackendErrorKind, Results as _, SnapshotStore as _, TicketQueue as _};
 use jetway_nats::{ConnectProblem, NatsAuth, NatsBackend, NatsConfig, ServerList};
-use jetway_testing::NatsServer;
+use jetway_testing::{NatsServer, wait_until};
 use nkeys::KeyPair;
 use operator::OperatorServer;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 async fn server(config: &str) -> NatsServer {
     NatsServer::builder().extra_config(config).start().await.unwrap()
@@ -110,4 +113,42 @@ async fn f8_the_inbox_prefix_and_the_jetstream_domain_are_used() {
     let error = NatsBackend::connect(config).await.unwrap_err();
     assert_eq!(ConnectProblem::of(&error), Some(ConnectProblem::UnknownDomain), "{error}");
     assert!(error.to_string().contains("no JetStream domain nowhere"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_a_leaf_node_reaches_the_domain_of_its_hub() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let hub = server(&format!(
+        "server_name: hub\njetstream {{ domain: hub }}\nleafnodes {{ listen: \"127.0.0.1:{port}\" }}"
+    ))
+    .await;
+    let leaf = server(&format!(
+        "server_name: leaf\njetstream {{ domain: leaf }}\n\
+         leafnodes {{ remotes: [ {{ urls: [ \"nats://127.0.0.1:{port}\" ] }} ] }}"
+    ))
+    .await;
+    let mut config = config_for(&leaf, "leaf");
+    config.jetstream_domain = Some("hub".to_owned());
+    let backend = wait_until("the leaf node is connected", DEADLINE, async || {
+        NatsBackend::connect(config.clone()).await.ok()
+    })
+    .await;
+    // Every kind of write and read.
+    assert_eq!(backend.commit(write(&run("a"), 0, "x")).await.unwrap(), 1);
+    assert_eq!(loaded(&backend, &run("a")).await.unwrap().0, "x");
+    backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
+    let mut tickets = backend.tickets(&workflow(), Arc::new(Semaphore::new(4))).await.unwrap();
+    let taken = tokio::time::timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+    taken.lease.ack().await.unwrap();
+    // An acknowledgement has no answer.
+    wait_until("the ticket is acknowledged", DEADLINE, async || {
+        backend.items_with_tickets(&run("a"), None).await.unwrap().is_empty()
+    })
+    .await;
+    backend.publish_done(result(&run("a"), "{}")).await.unwrap();
+    backend.durability().await.unwrap();
+    // All of it is at the hub.
+    let at_hub =
+        NatsBackend::connect(NatsConfig { servers: hub.url().into(), jetstream_domain: None, ..config });
+    assert_eq!(loaded(&at_hub.await.unwrap(), &run("a")).await.unwrap().0, "x");
 }

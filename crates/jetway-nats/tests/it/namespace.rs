@@ -44,7 +44,7 @@ async fn f8_tickets_are_published_when_their_stream_is_made_anew() {
     let name = format!("JETWAY_{}_WORK", config.namespace);
     jetstream.delete_stream(&name).await.unwrap();
     let report = set_up(config.clone()).await.unwrap();
-    assert_eq!(report.created, [name.clone()]);
+    assert_eq!(report.created, std::slice::from_ref(&name));
     let stream = jetstream.get_stream(&name).await.unwrap();
     assert!(!stream.cached_info().config.metadata.contains_key("jetway-tickets-missing"));
     connect(config).await;

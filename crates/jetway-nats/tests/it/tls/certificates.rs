@@ -36,7 +36,7 @@ impl Authority {
 
     /// A certificate for a host name or an IP address.
     pub(super) fn issue(&self, name: &str) -> Files {
-        self.signed(name, CertificateParams::new(vec![name.to_owned()]).unwrap())
+        self.signed(name, &CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
 
     /// A certificate that has expired.
@@ -44,10 +44,10 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2020, 2, 1);
-        self.signed(name, params)
+        self.signed(name, &params)
     }
 
-    fn signed(&self, name: &str, params: CertificateParams) -> Files {
+    fn signed(&self, name: &str, params: &CertificateParams) -> Files {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |end: &str| self.directory.path().join(format!("{name}{end}"));
