@@ -50,6 +50,31 @@ async fn h1_a_run_id_that_is_used_again_gives_the_new_result() -> Result<()> {
 }
 
 #[tokio::test]
+async fn f13_the_result_of_a_run_is_printed() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("result"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    jetway_json(&url, &ns, &["start", "chain", "--input", "0", "--id", "one", "--wait"]).await?;
+    let result = async |arguments: &[&str]| {
+        let ended =
+            jetway(&[&["result", "chain"], arguments, &["--nats", &url, "--namespace", &ns]].concat());
+        let ended = { ended }.output().await?;
+        let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        anyhow::Ok((ended.status.code(), said))
+    };
+    let printed = (Some(0), ["10\n".to_owned(), String::new()]);
+    for arguments in [&["one"][..], &["one", "--wait"], &["one", "--output", "0"]] {
+        assert_eq!(result(arguments).await?, printed, "{arguments:?}");
+    }
+    for (arguments, code, sentence) in
+        [(&["one", "--output", "1"][..], 4, "the run has 1"), (&["nobody"], 4, "chain/nobody not found")]
+    {
+        let (ended, [_, said]) = result(arguments).await?;
+        assert!(ended == Some(code) && said.contains(sentence), "{arguments:?}: {ended:?} {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_run_is_drawn_as_it_stands() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("drawn"));
     let _host = HostProcess::start(&url, &ns, &[]).await?;

@@ -120,13 +120,14 @@ where
         let (child, last_try) = (Arc::new(ChildSlot::new(task.child)), scope.last_try());
         let node = self.workflow.attempt_work_item(&ctx, item);
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
-        let requested_child = child.take_request().filter(|_| matches!(outcome, Outcome::Hold));
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let Task { incarnation, item, node, input, .. } = task;
         let attempt = AttemptId { incarnation, item, node, number: last_try.number() };
         let fail = |error| self.failed(&input, &attempt, error);
         let EncodedAttempt { produced, context, .. } =
             encode(outcome, &ctx.store, &task.context, &attempt, fail);
+        // A node whose context cannot be kept has failed, and starts no child.
+        let requested_child = child.take_request().filter(|_| produced == EncodedOutcome::Hold);
         Ok(AttemptResult { produced, context, cancelled, requested_child })
     }
 

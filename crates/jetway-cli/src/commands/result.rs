@@ -6,7 +6,7 @@ use crate::{
     output::{self, parse_duration},
 };
 use clap::Args;
-use jetway::{RunId, RunKey, WorkflowName};
+use jetway::{RunId, RunKey, WorkflowName, client::ClientError};
 use std::time::Duration;
 
 const AFTER_HELP: &str = "\
@@ -49,6 +49,13 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
         output::print(client.output(&run, number).await?.get())?;
         return Ok(Exit::Success);
     }
-    let done = client.result(&run, args.wait.unwrap_or_default()).await?;
-    output::print_result(&done, args.server.common.json)
+    match client.result(&run, args.wait.unwrap_or_default()).await {
+        Err(late @ ClientError::TimedOut { .. }) => {
+            // An error if there is no such run.
+            let status = client.status(&run).await?.run.status;
+            output::note(&format!("run {run} is {status}: wait for its end with --wait=TIME"));
+            Err(late.into())
+        }
+        done => output::print_result(&done?, args.server.common.json),
+    }
 }
