@@ -3,7 +3,7 @@
 use super::support::{Fixture, RawDone, key};
 use crate::support::jetway;
 use anyhow::{Context as _, Result};
-use jetway::{Error, Transition, client::Status, node, workflow};
+use jetway::{Error, Failure, Transition, client::Status, node, workflow};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +77,26 @@ node! {
 }
 workflow! { struct Large { print: Print } name = "large"; start = print; edges { print => []; } }
 workflow! { struct Failing { fail: Fail } name = "failing"; start = fail; edges { fail => []; } }
+
+node! {
+    struct Explain; input = Failure<Order>; output = String;
+    |_, failure| Ok(Transition::Next(format!("{} of {:?}", failure.kind, failure.input)))
+}
+workflow! {
+    struct Guarded { print: Print, explain: Explain }
+    name = "guarded"; start = print;
+    edges { print => []; print on_failure => [explain]; explain => []; }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f4_a_value_that_does_not_fit_takes_on_failure() -> Result<()> {
+    let guarded = Guarded { print: Print, explain: Explain };
+    let fixture = Fixture::start("guarded", |host| host.workflow(guarded)).await?;
+    let done: RawDone = serde_json::from_slice(&fixture.requested("guarded", "r", "[2000000,1]").await?)?;
+    assert_eq!((done.status.as_str(), done.output.get()), ("completed", "\"limit of Order(2000000, 1)\""));
+    fixture.stop().await;
+    Ok(())
+}
 
 #[derive(Debug, Deserialize)]
 struct Page {
