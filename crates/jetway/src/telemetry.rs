@@ -105,6 +105,7 @@ pub(crate) fn set_host(id: &str) {
 
 /// What a program is called in its traces.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "traces are not exported"))]
 struct ServiceName {
     name: String,
     version: Option<String>,

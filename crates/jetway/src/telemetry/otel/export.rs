@@ -3,7 +3,7 @@
 use super::{
     FixedIds, OtelTracer,
     host::{HostExporter, INSTANCE},
-    http_client::RuntimeClient,
+    http_client::{Reason, RuntimeClient},
     layer,
     reporting_exporter::ReportingExporter,
     server_time::ServerTimeExporter,
@@ -78,8 +78,9 @@ impl Export {
     fn to(settings: &Settings, pem: &Pem, service: &ServiceName) -> Result<Self, ExportError> {
         let endpoint = redacted(&settings.endpoint);
         let runtime = BackgroundRuntime::new("jetway-otlp", 1)?;
-        let exporter = exporter(settings, pem, &runtime)?;
-        let reporting = ReportingExporter::new(HostExporter::new(exporter), &endpoint, settings.protocol);
+        let reason = Reason::default();
+        let exporter = HostExporter::new(exporter(settings, pem, &runtime, reason.clone())?);
+        let reporting = ReportingExporter::new(exporter, &endpoint, settings.protocol, reason);
         let processor = BatchSpanProcessor::builder(ServerTimeExporter(reporting))
             .with_batch_config(batch_config())
             .build();
@@ -145,6 +146,7 @@ fn exporter(
     settings: &Settings,
     pem: &Pem,
     runtime: &BackgroundRuntime,
+    reason: Reason,
 ) -> Result<SpanExporter, ExportError> {
     let is_https = settings.endpoint.starts_with("https://");
     if !is_https && !settings.endpoint.starts_with("http://") {
@@ -157,7 +159,7 @@ fn exporter(
             Ok(if is_https { builder.with_tls_config(pem.for_grpc()) } else { builder }.build()?)
         }
         Protocol::HttpProtobuf => {
-            let client = RuntimeClient::new(runtime.handle()?, pem.for_http()?, http_timeout());
+            let client = RuntimeClient::new(runtime.handle()?, pem.for_http()?, http_timeout(), reason);
             let builder = SpanExporter::builder().with_http().with_http_client(client);
             Ok(builder
                 .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)

@@ -1,6 +1,6 @@
 //! An exporter that logs lost spans, at a limited rate.
 
-use super::settings::Protocol;
+use super::{http_client::Reason, settings::Protocol};
 use opentelemetry_sdk::{
     Resource,
     error::{OTelSdkError, OTelSdkResult},
@@ -20,6 +20,8 @@ pub(super) struct ReportingExporter<E> {
     inner: E,
     endpoint: String,
     protocol: &'static str,
+    /// Why the last request failed, where the error does not say so.
+    reason: Reason,
     losses: Mutex<Losses>,
 }
 
@@ -55,12 +57,12 @@ impl Losses {
 }
 
 impl<E> ReportingExporter<E> {
-    pub(super) fn new(inner: E, endpoint: &str, protocol: Protocol) -> Self {
+    pub(super) fn new(inner: E, endpoint: &str, protocol: Protocol, reason: Reason) -> Self {
         let protocol = match protocol {
             Protocol::Grpc => "gRPC",
             Protocol::HttpProtobuf => "HTTP",
         };
-        Self { inner, endpoint: endpoint.to_owned(), protocol, losses: Mutex::default() }
+        Self { inner, endpoint: endpoint.to_owned(), protocol, reason, losses: Mutex::default() }
     }
 
     fn report(&self, spans: usize, failure: Option<&OTelSdkError>) {
@@ -73,6 +75,7 @@ impl<E> ReportingExporter<E> {
                 endpoint = self.endpoint,
                 spans,
                 %error,
+                reason = self.reason.take(),
                 "cannot export traces, dropping them; check that a collector listens on the endpoint for OTLP over {}",
                 self.protocol
             ),
