@@ -12,7 +12,7 @@ mod tickets;
 use jetway_core::clock::{Clock, SystemClock};
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ pub struct MemoryBackend {
     snapshots: Arc<Mutex<snapshots::Snapshots>>,
     tickets: Arc<tickets::Queue>,
     starts: Arc<starts::Queue>,
+    published_starts: Arc<AtomicU64>,
     results: Arc<results::Results>,
     hosts: Arc<Mutex<hosts::Hosts>>,
     lease: Duration,
@@ -40,6 +41,7 @@ impl MemoryBackend {
             snapshots: Arc::default(),
             tickets: Arc::default(),
             starts: Arc::default(),
+            published_starts: Arc::default(),
             results: Arc::default(),
             hosts: Arc::default(),
             lease,

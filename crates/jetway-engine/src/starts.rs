@@ -16,6 +16,7 @@ use crate::{
     backend::{Backend, BackendError, DeadLetter, StartDelivery, StartRequest},
     control::not_found_yet,
     fail_point::{FailPoint, fail_point},
+    refusal::tell_refused,
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
     tickets::Tickets,
@@ -85,7 +86,8 @@ impl Starter {
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
     pub(crate) async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
         jetway_state::hop!("Starter::process_start");
-        let StartDelivery { request, lease, original, .. } = delivery;
+        let StartDelivery { request, lease, original, sequence, .. } = delivery;
+        let (workflow, run_id) = (request.workflow.clone(), request.run_id.clone());
         fail_point(FailPoint::StartTaken);
         let outcome = match self.start(request).await {
             Ok((run, _incarnation)) => StartOutcome::Started(run),
@@ -99,6 +101,8 @@ impl Starter {
                 if let Err(error) = self.backend.dead_letter(letter).await {
                     return StartOutcome::Abandoned(error);
                 }
+                let (why, reason) = (error.why(), error.to_string());
+                tell_refused(&*self.backend, &workflow, &run_id, sequence, why, reason).await;
                 StartOutcome::Refused(error)
             }
         };

@@ -1,6 +1,6 @@
 //! Reading headers, and writing text from clients into them.
 
-use crate::names::{INCARNATION, TRACE_PARENT, TRACE_STATE};
+use crate::names::{INCARNATION, RUN_ID, TRACE_PARENT, TRACE_STATE};
 use async_nats::{HeaderMap, HeaderName, Message, header::IntoHeaderName};
 use jetway_state::{Incarnation, trace::TraceHeaders};
 
@@ -40,6 +40,11 @@ pub(crate) fn header(message: &Message, name: impl IntoHeaderName) -> Option<&st
     first(message.headers.as_ref()?, &name.into_header_name())
 }
 
+/// The run id that the sender of a start message has chosen.
+pub(crate) fn run_id_of(headers: &HeaderMap) -> Option<&str> {
+    first(headers, &RUN_ID).map(str::trim)
+}
+
 /// The first value of a header. The name as we write it goes before the same name in another case.
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     if let Some(value) = headers.get(name.clone()) {
@@ -56,7 +61,6 @@ fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::RUN_ID;
 
     #[test]
     fn a_line_break_cannot_add_a_header() {

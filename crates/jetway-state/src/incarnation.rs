@@ -40,6 +40,12 @@ impl Incarnation {
         Self(bytes)
     }
 
+    /// What stands in the place of an incarnation in the answer to a start that was refused: its sender knows the sequence of
+    /// its message.
+    pub fn of_refused_start(sequence: u64) -> Self {
+        Self::from_random(sequence.into())
+    }
+
     /// The first 8 characters, for subjects and keys. They separate the incarnations of one run id.
     pub fn short(&self) -> String {
         let mut text = self.to_string();

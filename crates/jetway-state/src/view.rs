@@ -5,7 +5,7 @@ mod page;
 mod status;
 
 use crate::{
-    Error, Incarnation, ItemId, RunId, Timestamp, WorkflowName,
+    Error, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     json::Json,
     run::{RunError, Snapshot, Status},
 };
@@ -135,6 +135,31 @@ impl DoneView {
             finished_at: snapshot.finished_at.map(|at| at.to_string()),
             steps: snapshot.steps,
         })
+    }
+}
+
+impl DoneView {
+    /// The answer to a start that was refused: the run has failed without a step.
+    pub fn refused(run: RunKey, incarnation: Incarnation, why: &str, reason: String, at: Timestamp) -> Self {
+        Self {
+            run_id: run.run_id,
+            incarnation,
+            workflow: run.workflow,
+            status: Status::Failed,
+            output: None,
+            outputs: Vec::new(),
+            left_out: None,
+            error: Some(ErrorView {
+                node: None,
+                item_id: None,
+                attempt: 0,
+                kind: why.to_owned(),
+                message: reason,
+            }),
+            started_at: at.to_string(),
+            finished_at: Some(at.to_string()),
+            steps: 0,
+        }
     }
 }
 

@@ -196,7 +196,7 @@ impl<I: Interceptor> TicketQueue for Intercepted<I> {
 
 #[async_trait]
 impl<I: Interceptor> Starts for Intercepted<I> {
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
         self.0.inner().publish_start(request).await
     }
 

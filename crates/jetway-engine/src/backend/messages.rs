@@ -183,6 +183,8 @@ pub struct StartDelivery {
     pub slot: OwnedSemaphorePermit,
     /// The original message, for the dead letters.
     pub original: DeadLetter,
+    /// The sequence of the message, which its sender knows.
+    pub sequence: u64,
 }
 
 /// The result of a run that has ended.
@@ -192,7 +194,7 @@ pub struct RunResult {
     pub run: RunKey,
     /// Its incarnation.
     pub incarnation: Incarnation,
-    /// The revision of the snapshot that ended the run.
+    /// The revision of the snapshot that ended the run; 0 in the answer to a refused start.
     pub revision: u64,
     /// The result as JSON: a [`DoneView`](jetway_state::view::DoneView).
     pub json: Bytes,

@@ -122,8 +122,8 @@ pub trait TicketQueue: Send + Sync {
 /// Stores start messages and delivers them to coordinators.
 #[async_trait]
 pub trait Starts: Send + Sync {
-    /// Publishes a start message as any client would.
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError>;
+    /// Publishes a start message as any client would. Returns its sequence.
+    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError>;
 
     /// Returns the start messages of a workflow, at most one for each free slot. The stream owns all slots.
     async fn starts(

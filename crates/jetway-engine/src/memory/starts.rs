@@ -1,25 +1,40 @@
 //! Start messages in memory.
 
 use super::{MemoryBackend, leases::Leases, locked};
-use crate::backend::{BackendError, DeadLetter, Results as _, StartDelivery, StartRequest, Starts};
+use crate::{
+    backend::{BackendError, DeadLetter, Results as _, StartDelivery, StartRequest, Starts},
+    refusal::tell_refused,
+};
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jetway_state::WorkflowName;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::Instant};
 
-pub(super) type Queue = Leases<(StartRequest, Instant)>;
+pub(super) type Queue = Leases<PublishedStart>;
+
+/// A start message.
+#[derive(Debug, Clone)]
+pub(super) struct PublishedStart {
+    request: StartRequest,
+    sequence: u64,
+    at: Instant,
+}
 
 #[async_trait]
 impl Starts for MemoryBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
         let mut request = request.clone();
         if request.run_id.is_empty() {
             request.run_id = format!("m{}", rand::random::<u64>());
         }
         let lane = request.workflow.clone();
-        self.starts.add(&lane, (request, Instant::now()), |_| false);
-        Ok(())
+        let sequence = self.published_starts.fetch_add(1, Ordering::Relaxed) + 1;
+        self.starts.add(&lane, PublishedStart { request, sequence, at: Instant::now() }, |_| false);
+        Ok(sequence)
     }
 
     async fn starts(
@@ -32,9 +47,10 @@ impl Starts for MemoryBackend {
         Ok(stream::unfold((), move |()| {
             let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
             async move {
-                let ((request, _), _, lease, slot) = queue.take(&lane, &slots, duration).await?;
+                let (start, _, lease, slot) = queue.take(&lane, &slots, duration).await?;
+                let PublishedStart { request, sequence, .. } = start;
                 let original = letter(&request);
-                Some((Ok(StartDelivery { request, lease, slot, original }), ()))
+                Some((Ok(StartDelivery { request, lease, slot, original, sequence }), ()))
             }
         })
         .boxed())
@@ -45,13 +61,15 @@ impl Starts for MemoryBackend {
         let mut moved = 0;
         for lane in self.starts.lanes().into_iter().filter(|lane| !served.contains(lane)) {
             let starts = self.starts.messages(&lane);
-            if starts.iter().any(|(_, since)| since.elapsed() < grace) {
+            if starts.iter().any(|start| start.at.elapsed() < grace) {
                 continue;
             }
-            for (request, _) in self.starts.remove(&lane) {
+            for PublishedStart { request, sequence, .. } in self.starts.remove(&lane) {
                 let reason = format!("no host serves the workflow {lane:?}");
-                let letter = DeadLetter { why: "unknown-workflow".to_owned(), reason, ..letter(&request) };
-                self.dead_letter(letter).await?;
+                let (why, original) = ("unknown-workflow", letter(&request));
+                self.dead_letter(DeadLetter { why: why.to_owned(), reason: reason.clone(), ..original })
+                    .await?;
+                tell_refused(self, &request.workflow, &request.run_id, sequence, why, reason).await;
                 moved += 1;
             }
         }

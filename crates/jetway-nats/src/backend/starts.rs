@@ -4,6 +4,7 @@ use super::{NatsBackend, start_message};
 use crate::{
     committer::{Condition, Write},
     dead_letters::{dead_letter_of, headers_of},
+    headers::run_id_of,
     names::{self, Names, subject_token},
     pull::{LeasedMessage, Source},
     session::{
@@ -14,7 +15,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use jetway_engine::backend::{BackendError, DeadLetter, StartDelivery, StartRequest, Starts};
+use jetway_engine::{
+    backend::{BackendError, DeadLetter, StartDelivery, StartRequest, Starts},
+    tell_refused,
+};
 use jetway_state::WorkflowName;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -24,7 +28,7 @@ const UNKNOWN_WORKFLOW: &str = "unknown-workflow";
 
 #[async_trait]
 impl Starts for NatsBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
         let workflow = subject_token("the workflow name", &request.workflow)?;
         self.check_set_up().await?;
         let write = Write {
@@ -33,7 +37,7 @@ impl Starts for NatsBackend {
             condition: Condition::Always(start_message::headers(request)),
         };
         let stored = self.committers.starts.write(write).await;
-        stored.map(drop).map_err(|error| {
+        stored.map_err(|error| {
             error.error_of(format!("the start message of run {workflow}/{}", request.run_id))
         })
     }
@@ -109,16 +113,20 @@ impl NatsBackend {
             );
             let mut headers = headers_of(Some(&message.headers));
             headers.extend(raw_headers.map(|headers| (names::ORIGINAL_HEADERS.to_string(), headers)));
+            let run_id = run_id_of(&message.headers).map(ToOwned::to_owned);
             let letter = DeadLetter {
                 workflow: workflow.to_owned(),
                 why: UNKNOWN_WORKFLOW.to_owned(),
-                reason,
+                reason: reason.clone(),
                 subject: subject.to_owned(),
                 headers,
                 payload: message.payload,
                 id: format!("start-{}", message.sequence),
             };
             self.dead_letters.store(letter).await?;
+            if let Some(run_id) = run_id {
+                tell_refused(self, workflow, &run_id, message.sequence, UNKNOWN_WORKFLOW, reason).await;
+            }
             api::delete_message(connection, stream, message.sequence).await.map_err(failed)?;
             from = message.sequence + 1;
             moved += 1;
@@ -131,5 +139,7 @@ fn delivery_of(leased: LeasedMessage, workflow: &str) -> StartDelivery {
     jetway_state::hop!("delivery_of");
     let LeasedMessage { message, delivery, lease, slot } = leased;
     let original = dead_letter_of(&message, workflow, format!("start-{}", delivery.sequence));
-    StartDelivery { request: start_message::request_of(message, &delivery, workflow), lease, slot, original }
+    let sequence = delivery.sequence;
+    let request = start_message::request_of(message, &delivery, workflow);
+    StartDelivery { request, lease, slot, original, sequence }
 }

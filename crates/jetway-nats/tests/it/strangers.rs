@@ -178,7 +178,7 @@ async fn h10_starts_that_nobody_serves_leave_room_for_commits() {
     let mut stored = 0;
     let full = loop {
         match backend.publish_start(&start).await {
-            Ok(()) => stored += 1,
+            Ok(_sequence) => stored += 1,
             Err(error) => break error,
         }
         assert!(stored < 80, "the store is full of starts");

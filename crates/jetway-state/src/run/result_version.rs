@@ -7,7 +7,7 @@ use crate::Incarnation;
 pub struct ResultVersion {
     /// The incarnation of the run.
     pub incarnation: Incarnation,
-    /// The revision of the snapshot that ended the run.
+    /// The revision of the snapshot that ended the run. 0: there is no such snapshot, since the start was refused.
     pub revision: u64,
 }
 
@@ -24,7 +24,8 @@ impl ResultVersion {
         }
         match record {
             Some(current) => current == self.incarnation,
-            None => self.revision > stored.revision,
+            // The answer to a refused start replaces another such answer, and no result.
+            None => self.revision > stored.revision || (self.revision, stored.revision) == (0, 0),
         }
     }
 }
@@ -36,9 +37,9 @@ pub enum WantedResult {
     Of(Incarnation),
     /// The latest: that of the current record, or the stored one if there is no record.
     Latest,
-    /// That of a start that was just published, whose incarnation is not known: a stored result without a record belongs to
-    /// an earlier run.
-    New,
+    /// That of the start message with this sequence, whose incarnation is not known: a stored result without a record belongs
+    /// to an earlier run, unless it says that this message was refused.
+    New(u64),
     /// That of any incarnation but this one.
     NotOf(Incarnation),
 }
@@ -49,13 +50,13 @@ impl WantedResult {
         match self {
             Self::Of(wanted) => incarnation == Some(wanted),
             Self::NotOf(other) => incarnation.is_some_and(|incarnation| incarnation != other),
-            Self::Latest | Self::New => incarnation.is_some(),
+            Self::Latest | Self::New(_) => incarnation.is_some(),
         }
     }
 
     /// Whether a stored result has to be compared with the current record.
     pub fn needs_record(self) -> bool {
-        matches!(self, Self::Latest | Self::New)
+        matches!(self, Self::Latest | Self::New(_))
     }
 
     /// What is wanted once a stored result of `stored` and the incarnation of the current record are known.
@@ -63,9 +64,10 @@ impl WantedResult {
     pub fn given(self, stored: Incarnation, record: Option<Incarnation>) -> Self {
         match (self, record) {
             (Self::Of(_) | Self::NotOf(_), _) => self,
-            (Self::Latest | Self::New, Some(current)) => Self::Of(current),
+            (Self::New(start), _) if stored == Incarnation::of_refused_start(start) => Self::Of(stored),
+            (Self::Latest | Self::New(_), Some(current)) => Self::Of(current),
             (Self::Latest, None) => Self::Of(stored),
-            (Self::New, None) => Self::NotOf(stored),
+            (Self::New(_), None) => Self::NotOf(stored),
         }
     }
 }
@@ -80,14 +82,17 @@ mod tests {
         for (wanted, record, expected) in [
             (WantedResult::Latest, None, WantedResult::Of(old)),
             (WantedResult::Latest, Some(new), WantedResult::Of(new)),
-            (WantedResult::New, None, WantedResult::NotOf(old)),
-            (WantedResult::New, Some(old), WantedResult::Of(old)),
+            (WantedResult::New(7), None, WantedResult::NotOf(old)),
+            (WantedResult::New(7), Some(old), WantedResult::Of(old)),
             (WantedResult::Of(new), Some(old), WantedResult::Of(new)),
         ] {
             assert_eq!(wanted.given(old, record), expected, "{wanted:?} {record:?}");
         }
         assert!(!WantedResult::NotOf(old).accepts(Some(old)) && WantedResult::NotOf(old).accepts(Some(new)));
         assert!(!WantedResult::Latest.accepts(None));
+        let refused = Incarnation::of_refused_start(7);
+        assert_eq!(WantedResult::New(7).given(refused, None), WantedResult::Of(refused));
+        assert_eq!(WantedResult::New(8).given(refused, None), WantedResult::NotOf(refused));
     }
 
     #[test]
@@ -103,6 +108,9 @@ mod tests {
             (version(b, 5), Some(version(a, 1)), Some(c), false),
             (version(b, 5), Some(version(a, 1)), None, true),
             (version(b, 1), Some(version(a, 5)), None, false),
+            (version(b, 0), Some(version(a, 5)), None, false),
+            (version(b, 0), Some(version(a, 0)), None, true),
+            (version(b, 1), Some(version(a, 0)), None, true),
         ] {
             assert_eq!(new.replaces(stored, record), replaces, "{new:?} {stored:?} {record:?}");
         }

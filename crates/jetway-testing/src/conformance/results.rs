@@ -55,7 +55,7 @@ pub(super) async fn a_result_is_kept_and_waited_for(tested: BackendUnderTest) {
     for wanted in [WantedResult::Of(incarnation), WantedResult::Latest] {
         assert_eq!(stored(&tested, &run, wanted).await.as_deref(), Some("{}"));
     }
-    for wanted in [WantedResult::Of(Incarnation::default()), WantedResult::New] {
+    for wanted in [WantedResult::Of(Incarnation::default()), WantedResult::New(7)] {
         assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
     }
 }
@@ -73,10 +73,10 @@ pub(super) async fn h1_a_later_run_of_the_same_name_has_its_own_result(tested: B
     publish(&tested, result(&run, first, 5, "1")).await;
     // The run is started again: what is stored is not its result.
     let revision = record(&tested, &run, second).await;
-    for wanted in [WantedResult::Of(second), WantedResult::Latest, WantedResult::New] {
+    for wanted in [WantedResult::Of(second), WantedResult::Latest, WantedResult::New(7)] {
         assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
     }
-    let waits = tested.backend.done(&run, WantedResult::New, DEADLINE);
+    let waits = tested.backend.done(&run, WantedResult::New(7), DEADLINE);
     let publishes = tested.backend.publish_done(result(&run, second, revision, "2"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it takes the place of the other");

@@ -1,8 +1,10 @@
 //! Start messages.
 
-use super::{BackendUnderTest, DEADLINE, LEASE, host::request, snapshots::key};
+use super::{BackendUnderTest, DEADLINE, LEASE, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
 use futures::StreamExt;
+use jetway_state::run::WantedResult;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -43,4 +45,32 @@ pub(super) async fn starts_of_unknown_workflows_are_expelled(tested: BackendUnde
     let mut starts = backend.starts(&run.workflow, Arc::new(Semaphore::new(1))).await.expect("starts come");
     let kept = tokio::time::timeout(DEADLINE, starts.next()).await.expect("the known one is still there");
     assert_eq!(kept.expect("the stream goes on").expect("it comes").request.workflow, "known");
+}
+
+pub(super) async fn u11_whoever_waits_for_a_refused_start_is_told(tested: BackendUnderTest) {
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
+    let run = key("chain3", "r");
+    let refusal = async |input: &Value| {
+        let sequence = tested.backend.publish_start(&request("chain3", "r", input)).await;
+        let sequence = sequence.expect("it is published");
+        let told = tested.backend.done(&run, WantedResult::New(sequence), DEADLINE).await;
+        serde_json::from_slice::<Value>(&told.expect("it can be asked").expect("somebody is told"))
+            .expect("it is JSON")
+    };
+    for bad in [json!("text"), json!([1])] {
+        let told = refusal(&bad).await;
+        assert_eq!((&told["status"], &told["run_id"]), (&json!("failed"), &json!("r")), "{told}");
+        assert_eq!(told["error"]["kind"], "bad-input", "{told}");
+        assert!(told["error"]["message"].as_str().is_some_and(|why| why.contains("input")), "{told}");
+    }
+    // The result of a run takes its place, and a later refusal does not take the place of the result.
+    let sequence = tested.backend.publish_start(&request("chain3", "r", &1)).await.expect("it is published");
+    let done = tested.backend.done(&run, WantedResult::New(sequence), DEADLINE).await;
+    let done: Value =
+        serde_json::from_slice(&done.expect("it can be asked").expect("it ends")).expect("JSON");
+    assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(4)));
+    tested.backend.publish_start(&request("chain3", "r", &json!("text"))).await.expect("it is published");
+    tested.backend.publish_start(&request("chain3", "last", &1)).await.expect("it is published");
+    assert_eq!(host.output::<u64>(&key("chain3", "last")).await, 4);
+    assert_eq!(host.output::<u64>(&run).await, 4);
 }

@@ -180,7 +180,7 @@ impl Lease for AckedLease {
 
 #[async_trait]
 impl Starts for DefectiveBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<(), BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
         self.inner.publish_start(request).await
     }
 

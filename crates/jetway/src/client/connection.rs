@@ -75,8 +75,8 @@ impl Client {
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
-        self.backend.publish_start(&request).await?;
-        Ok(StartedRun { key: run, incarnation: None })
+        let sequence = self.backend.publish_start(&request).await?;
+        Ok(StartedRun { key: run, incarnation: None, sequence: Some(sequence) })
     }
 
     /// Waits for the result of a run: that of a start, or the latest of a run id (see [`ResultOf`]). While the server does
@@ -168,7 +168,7 @@ impl Client {
             StartAnswer::Started { incarnation, .. } => incarnation,
             StartAnswer::Ended(done) => done.incarnation,
         };
-        Ok(StartedRun { key, incarnation: Some(incarnation) })
+        Ok(StartedRun { key, incarnation: Some(incarnation), sequence: None })
     }
 
     /// The workflows of one of the running hosts.

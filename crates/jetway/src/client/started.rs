@@ -14,6 +14,9 @@ pub struct StartedRun {
     /// chooses the identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
+    /// The sequence of the start message, if the start was published as one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 impl Deref for StartedRun {
@@ -42,7 +45,11 @@ pub struct ResultOf<'a> {
 
 impl<'a> From<&'a StartedRun> for ResultOf<'a> {
     fn from(started: &'a StartedRun) -> Self {
-        let wanted = started.incarnation.map_or(WantedResult::New, WantedResult::Of);
+        let wanted = match (started.incarnation, started.sequence) {
+            (Some(incarnation), _) => WantedResult::Of(incarnation),
+            (None, Some(sequence)) => WantedResult::New(sequence),
+            (None, None) => WantedResult::Latest,
+        };
         Self { run: &started.key, wanted }
     }
 }
