@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of a run, published when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "status::DoneFields")]
 pub struct DoneView {
     /// The run.
     pub run_id: RunId,

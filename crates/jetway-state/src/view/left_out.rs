@@ -66,6 +66,16 @@ mod tests {
     }
 
     #[test]
+    fn f3_an_output_that_is_null_is_an_output() {
+        let mut null: serde_json::Value = serde_json::to_value(done(&["x"])).unwrap();
+        (null["output"], null["outputs"]) =
+            (serde_json::Value::Null, serde_json::json!([serde_json::Value::Null]));
+        let read: DoneView = serde_json::from_value(null).unwrap();
+        assert_eq!(read.output.as_ref().map(Json::get), Some("null"));
+        assert_eq!(done(&[]).output, None);
+    }
+
+    #[test]
     fn f13_what_is_too_large_is_left_out_with_a_hint() {
         let large = "x".repeat(998);
         let whole = done(&[&large, "y"]);

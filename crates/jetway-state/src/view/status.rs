@@ -1,9 +1,44 @@
-//! Reading a status. The fields of its result are among its own, and serde cannot read a JSON text as it is out of such a
-//! group (`flatten`), so they are listed here once more.
+//! Reading a result and a status. An output may be `null`, which serde reads as no output. And in a status the fields of its result
+//! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
 use super::{DoneView, ErrorView, LeftOut, PendingView, StatusView};
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
+
+/// The fields of a result.
+#[derive(Deserialize)]
+pub(super) struct DoneFields {
+    run_id: RunId,
+    incarnation: Incarnation,
+    workflow: WorkflowName,
+    status: Status,
+    output: Option<Json>,
+    outputs: Vec<Json>,
+    #[serde(default)]
+    left_out: Option<LeftOut>,
+    error: Option<ErrorView>,
+    started_at: String,
+    finished_at: Option<String>,
+    steps: u64,
+}
+
+impl From<DoneFields> for DoneView {
+    fn from(fields: DoneFields) -> Self {
+        Self {
+            run_id: fields.run_id,
+            incarnation: fields.incarnation,
+            workflow: fields.workflow,
+            status: fields.status,
+            output: fields.output.or_else(|| fields.outputs.first().cloned()),
+            outputs: fields.outputs,
+            left_out: fields.left_out,
+            error: fields.error,
+            started_at: fields.started_at,
+            finished_at: fields.finished_at,
+            steps: fields.steps,
+        }
+    }
+}
 
 /// All fields of a status.
 #[derive(Deserialize)]
@@ -42,7 +77,7 @@ impl From<Fields> for StatusView {
             incarnation: fields.incarnation,
             workflow: fields.workflow,
             status: fields.status,
-            output: fields.output,
+            output: fields.output.or_else(|| fields.outputs.first().cloned()),
             outputs: fields.outputs,
             left_out: fields.left_out,
             error: fields.error,
