@@ -30,7 +30,8 @@ pub async fn tell_refused(
     match tell(backend, workflow, run_id, sequence, why, reason).await {
         Ok(()) | Err(NotTold::BadName(_)) => {}
         Err(error) => {
-            tracing::warn!(workflow, run_id, why, %error, "cannot tell the sender of a start that it was refused");
+            let run = format_args!("{workflow}/{run_id}");
+            tracing::warn!(%run, why, %error, "cannot tell the sender of a start that it was refused");
         }
     }
 }

@@ -165,35 +165,54 @@ impl Sweep {
     /// Checks the runs that are due. A run that cannot be checked is due later, so that it does not delay the others.
     async fn check_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<SweepReport, BackendError> {
         let (mut report, mut trouble) = (SweepReport::default(), Trouble::default());
-        for batch in sweeper.due(now).chunks(AT_ONCE) {
-            let checks = batch.iter().map(|(run, check)| {
-                let no_room = trouble.has_no_room(check.ended.is_some());
-                self.check(run, *check, no_room, now)
-            });
-            for ((run, check), outcome) in batch.iter().zip(join_all(checks).await) {
-                report.runs_checked += u64::from(!matches!(outcome, Outcome::Postponed(_)));
-                trouble.note(outcome.error(), check.ended.is_some());
-                let later = check.postponed(now);
-                match outcome {
-                    Outcome::Postponed(kept_at) => {
-                        sweeper.add(run.clone(), PendingCheck { kept_at, ..later })
-                    }
-                    Outcome::Done => sweeper.remove(run),
-                    Outcome::Live(Checked { republished, revision }) => {
-                        report.republished += republished;
-                        sweeper.add(run.clone(), PendingCheck { revision, ..later });
-                    }
-                    Outcome::Failed(error, kept_at) => {
-                        tracing::warn!(%run, %error, "sweep skipped run");
-                        sweeper.add(run.clone(), PendingCheck { revision: None, kept_at, ..later });
-                        if trouble.is_unreachable() {
-                            return Err(error);
-                        }
+        let (ended, live): (Vec<_>, Vec<_>) =
+            sweeper.due(now).into_iter().partition(|(_, check)| check.ended.is_some());
+        for checks in [ended, live] {
+            // The first check of a kind tells whether the backend answers and has room.
+            let (mut rest, mut at_once) = (&checks[..], 1);
+            while !rest.is_empty() {
+                let (batch, later) = rest.split_at(at_once.min(rest.len()));
+                self.check_batch(batch, sweeper, &mut report, &mut trouble, now).await?;
+                (rest, at_once) = (later, AT_ONCE);
+            }
+        }
+        Ok(report)
+    }
+
+    /// Checks runs at the same time.
+    async fn check_batch(
+        &self,
+        batch: &[(RunKey, PendingCheck)],
+        sweeper: &mut Sweeper,
+        report: &mut SweepReport,
+        trouble: &mut Trouble,
+        now: Timestamp,
+    ) -> Result<(), BackendError> {
+        let checks = batch.iter().map(|(run, check)| {
+            let no_room = trouble.has_no_room(check.ended.is_some());
+            self.check(run, *check, no_room, now)
+        });
+        for ((run, check), outcome) in batch.iter().zip(join_all(checks).await) {
+            report.runs_checked += u64::from(!matches!(outcome, Outcome::Postponed(_)));
+            trouble.note(outcome.error(), check.ended.is_some());
+            let later = check.postponed(now);
+            match outcome {
+                Outcome::Postponed(kept_at) => sweeper.add(run.clone(), PendingCheck { kept_at, ..later }),
+                Outcome::Done => sweeper.remove(run),
+                Outcome::Live(Checked { republished, revision }) => {
+                    report.republished += republished;
+                    sweeper.add(run.clone(), PendingCheck { revision, ..later });
+                }
+                Outcome::Failed(error, kept_at) => {
+                    tracing::warn!(%run, %error, "sweep skipped run");
+                    sweeper.add(run.clone(), PendingCheck { revision: None, kept_at, ..later });
+                    if trouble.is_unreachable() {
+                        return Err(error);
                     }
                 }
             }
         }
-        Ok(report)
+        Ok(())
     }
 
     /// Checks one run. `no_room`: what it may lack could not be stored.
