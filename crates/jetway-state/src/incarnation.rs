@@ -7,6 +7,9 @@ use std::{fmt, str::FromStr};
 /// 80 bits: with a million starts of one run id the probability of a collision is below 10^-12.
 const BYTES: usize = 10;
 
+/// How many bytes the sequence of a start message has.
+const REFUSED: usize = 8;
+
 /// How many characters the [short form](Incarnation::short) has.
 const SHORT: usize = 8;
 
@@ -37,13 +40,24 @@ impl Incarnation {
     pub fn from_random(bits: u128) -> Self {
         let mut bytes = [0; BYTES];
         bytes.copy_from_slice(&bits.to_be_bytes()[16 - BYTES..]);
+        if bytes[..BYTES - REFUSED] == [0; BYTES - REFUSED] {
+            // Those belong to refused starts.
+            bytes[0] = 1;
+        }
         Self(bytes)
     }
 
     /// What stands in the place of an incarnation in the answer to a start that was refused: its sender knows the sequence of
-    /// its message.
+    /// its message. No run has such an incarnation.
     pub fn of_refused_start(sequence: u64) -> Self {
-        Self::from_random(sequence.into())
+        let mut bytes = [0; BYTES];
+        bytes[BYTES - REFUSED..].copy_from_slice(&sequence.to_be_bytes());
+        Self(bytes)
+    }
+
+    /// Whether this is the answer to a start that was refused.
+    pub fn is_of_refused_start(&self) -> bool {
+        *self != Self::default() && self.0[..BYTES - REFUSED] == [0; BYTES - REFUSED]
     }
 
     /// The first 8 characters, for subjects and keys. They separate the incarnations of one run id.

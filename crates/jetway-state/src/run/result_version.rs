@@ -40,8 +40,13 @@ pub enum WantedResult {
     /// That of the start message with this sequence, whose incarnation is not known: a stored result without a record belongs
     /// to an earlier run, unless it says that this message was refused.
     New(u64),
-    /// That of any incarnation but this one.
-    NotOf(Incarnation),
+    /// The same, and it is not that of this incarnation.
+    NotOf(Incarnation, u64),
+}
+
+/// Whether a result can be the answer to the start message with this sequence.
+fn is_for(incarnation: Incarnation, start: u64) -> bool {
+    !incarnation.is_of_refused_start() || incarnation == Incarnation::of_refused_start(start)
 }
 
 impl WantedResult {
@@ -49,8 +54,11 @@ impl WantedResult {
     pub fn accepts(self, incarnation: Option<Incarnation>) -> bool {
         match self {
             Self::Of(wanted) => incarnation == Some(wanted),
-            Self::NotOf(other) => incarnation.is_some_and(|incarnation| incarnation != other),
-            Self::Latest | Self::New(_) => incarnation.is_some(),
+            Self::NotOf(other, start) => {
+                incarnation.is_some_and(|incarnation| incarnation != other && is_for(incarnation, start))
+            }
+            Self::Latest => incarnation.is_some(),
+            Self::New(start) => incarnation.is_some_and(|incarnation| is_for(incarnation, start)),
         }
     }
 
@@ -63,11 +71,11 @@ impl WantedResult {
     #[must_use]
     pub fn given(self, stored: Incarnation, record: Option<Incarnation>) -> Self {
         match (self, record) {
-            (Self::Of(_) | Self::NotOf(_), _) => self,
+            (Self::Of(_) | Self::NotOf(..), _) => self,
             (Self::New(start), _) if stored == Incarnation::of_refused_start(start) => Self::Of(stored),
             (Self::Latest | Self::New(_), Some(current)) => Self::Of(current),
             (Self::Latest, None) => Self::Of(stored),
-            (Self::New(_), None) => Self::NotOf(stored),
+            (Self::New(start), None) => Self::NotOf(stored, start),
         }
     }
 }
@@ -82,17 +90,22 @@ mod tests {
         for (wanted, record, expected) in [
             (WantedResult::Latest, None, WantedResult::Of(old)),
             (WantedResult::Latest, Some(new), WantedResult::Of(new)),
-            (WantedResult::New(7), None, WantedResult::NotOf(old)),
+            (WantedResult::New(7), None, WantedResult::NotOf(old, 7)),
             (WantedResult::New(7), Some(old), WantedResult::Of(old)),
             (WantedResult::Of(new), Some(old), WantedResult::Of(new)),
         ] {
             assert_eq!(wanted.given(old, record), expected, "{wanted:?} {record:?}");
         }
-        assert!(!WantedResult::NotOf(old).accepts(Some(old)) && WantedResult::NotOf(old).accepts(Some(new)));
+        let other = WantedResult::NotOf(old, 7);
+        assert!(!other.accepts(Some(old)) && other.accepts(Some(new)));
         assert!(!WantedResult::Latest.accepts(None));
         let refused = Incarnation::of_refused_start(7);
         assert_eq!(WantedResult::New(7).given(refused, None), WantedResult::Of(refused));
-        assert_eq!(WantedResult::New(8).given(refused, None), WantedResult::NotOf(refused));
+        assert_eq!(WantedResult::New(8).given(refused, None), WantedResult::NotOf(refused, 8));
+        // Another sender's message was refused meanwhile.
+        let another = Some(Incarnation::of_refused_start(6));
+        assert!(other.accepts(Some(refused)) && !other.accepts(another));
+        assert!(WantedResult::New(7).accepts(Some(refused)) && !WantedResult::New(7).accepts(another));
     }
 
     #[test]
