@@ -9,6 +9,7 @@ mod idle;
 mod kept_records;
 mod login;
 mod namespace;
+mod old_reads;
 mod provision;
 mod results;
 mod server_outages;
