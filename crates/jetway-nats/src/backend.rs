@@ -22,7 +22,7 @@ use crate::{
     names::{Names, ReplyPrefixes, Stream},
     provision,
     pull::{HeaderScan, LateDeliveries, Pull, PullContext, Source},
-    session::{Connection, ConnectionForClients, ServerFacts, StreamReader},
+    session::{Connection, ConnectionForClients, ServerFacts, StreamReader, api},
     setup::Setup,
 };
 use futures::future::BoxFuture;
@@ -152,6 +152,15 @@ impl NatsBackend {
     /// Version, name and limits of the server, as of the time of connecting.
     pub fn server(&self) -> &ServerFacts {
         &self.facts
+    }
+
+    /// The account of this user on the server: `$G` if the server has no accounts. `None` if this user may not ask.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn account(&self) -> Result<Option<String>, BackendError> {
+        let asked = api::user_account(&self.connection).await;
+        asked.map_err(|failure| failure.cannot("ask for the account of this user"))
     }
 
     /// The namespace.

@@ -11,6 +11,7 @@
 //! | module | content |
 //! |---|---|
 //! | `config`, `names`, `headers` | configuration; names on the server; header values |
+//! | `permissions` | accounts, users and permissions for a server's configuration, from the roles beside the names |
 //! | `settings` | configuration from flags, the environment and contexts of the `nats` command |
 //! | `session` | the connection, its events, requests to the JetStream API, direct reads, backoff |
 //! | `committer` | all writes: grouped, repeated, looked up |
@@ -76,6 +77,7 @@ pub mod fuzzing;
 mod headers;
 mod names;
 mod namespace;
+mod permissions;
 mod provision;
 mod pull;
 mod service;
@@ -89,8 +91,11 @@ pub use config::{
     BadServerList, Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, Secret, ServerAddress, ServerList,
     WriteConfig,
 };
-pub use names::start_subject;
+pub use names::{Role, start_subject};
 pub use namespace::{ChangedStream, NamespaceReport, set_up};
+pub use permissions::{
+    DEFAULT_ACCOUNT, PermissionError, PermissionSettings, Permissions, ServerUser, UserLogin,
+};
 pub use service::{BUSY, HostsClient, NO_ANSWER, NO_HOST, ServiceHandle, ServiceStatus, serve};
 pub use session::{ConnectProblem, ServerFacts};
 pub use settings::{ConnectionSettings, SettingsError};

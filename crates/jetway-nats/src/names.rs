@@ -14,20 +14,30 @@
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
 //! | question about the service | `$SRV.<PING, INFO or STATS>[.jetway[.<id>]]` |
+//! | question about the own user | `$SYS.REQ.USER.INFO` |
 //! | work item of a store | `jetway.ns.item.<application>.<run_id>.<item_id>` |
 //! | value of a store for a run | `$KV.JETWAY_ns_STORE_STATE.<application>.run.<run_id>.<key>[.<item_id>]` |
 //! | value of a store for a worker | `$KV.JETWAY_ns_STORE_STATE.<application>.worker.<number>.<key>` |
 //! | part of a large value of a store | the value's subject and `.<commit>.<part>` |
+//!
+//! `roles` says who may use each name. A new name needs its roles there, or a test fails.
 
 mod discovery;
 mod headers;
+mod kind;
+mod operations;
 mod replies;
+mod roles;
 mod stores;
 mod subjects;
 
 pub(crate) use discovery::{DiscoveryVerb, discovery_subjects};
 pub(crate) use headers::*;
-pub(crate) use replies::ReplyPrefixes;
+pub(crate) use kind::Kind;
+pub(crate) use operations::*;
+pub(crate) use replies::{INBOX, ReplyPrefixes};
+pub use roles::Role;
+pub(crate) use roles::{Rights, Scope};
 pub(crate) use stores::{StoreKey, StoreNames};
 pub(crate) use subjects::{ApiMethod, subject_token};
 
@@ -61,6 +71,18 @@ impl Stream {
 
     /// Those of the stores for runs without hosts.
     pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
+
+    /// All of a namespace.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Starts,
+        Self::Tickets,
+        Self::Runs,
+        Self::Done,
+        Self::Dead,
+        Self::Hosts,
+        Self::StoreState,
+        Self::StoreItems,
+    ];
 
     fn suffix(self) -> &'static str {
         match self {
@@ -132,6 +154,11 @@ impl Names {
     /// The durable consumer of the tickets of a workflow.
     pub(crate) fn work_consumer(workflow: &str) -> String {
         format!("work_{workflow}")
+    }
+
+    /// The durable consumer of the work items of an application's stores.
+    pub(crate) fn item_consumer(application: &str) -> String {
+        format!("item_{application}")
     }
 
     /// The durable consumer of the start messages of a workflow.

@@ -31,7 +31,7 @@ pub(crate) use {
     time_keeper::keep_time,
 };
 
-use crate::names::KEYS_OF_BUCKETS;
+use crate::names::{DEFAULT_API_PREFIX, KEYS_OF_BUCKETS};
 use async_nats::{Client, Subject, jetstream};
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
@@ -75,7 +75,7 @@ impl Connection {
     /// The subject to which a write is sent. A leaf node does not pass the keys of buckets to the servers of another domain,
     /// unless they have the prefix of its API, which the server removes.
     pub(crate) fn subject_of_write(&self, subject: Subject) -> Subject {
-        match self.api_prefix != api::DEFAULT_API_PREFIX && subject.starts_with(KEYS_OF_BUCKETS) {
+        match self.api_prefix != DEFAULT_API_PREFIX && subject.starts_with(KEYS_OF_BUCKETS) {
             true => format!("{}.{subject}", self.api_prefix).into(),
             false => subject,
         }

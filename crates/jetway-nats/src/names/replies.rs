@@ -6,9 +6,9 @@
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
 /// The default prefix of inboxes, of all client libraries.
-const INBOX: &str = "_INBOX";
+pub(crate) const INBOX: &str = "_INBOX";
 /// The prefix of the reply subjects that the server makes for requests through a service import.
-const SERVICE_IMPORT: &str = "_R_";
+pub(super) const SERVICE_IMPORT: &str = "_R_";
 /// What no prefix may begin with: the data of Jetway, and the subjects on which a server acts.
 const RESERVED: [&str; 2] = ["$", "jetway"];
 

@@ -1,6 +1,6 @@
 //! Subjects and keys of the stores for runs without hosts.
 
-use super::{Names, Stream};
+use super::{Kind, Names, Stream};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::{BadName, CommitId, ItemId, RunId, WorkflowName};
 
@@ -151,7 +151,7 @@ impl StoreNames {
     /// `Refused` if a name is invalid.
     pub(crate) fn item(&self, run_id: &str, item_id: &str) -> Result<String, BackendError> {
         let (run, item) = (run(run_id)?, item(item_id)?);
-        Ok(self.names.subject("item", &[self.application(), run.as_str(), item.as_str()]))
+        Ok(self.names.subject(Kind::Item, &[self.application(), run.as_str(), item.as_str()]))
     }
 
     /// The subjects of the work items of a run.
@@ -159,23 +159,23 @@ impl StoreNames {
     /// # Errors
     /// `Refused` if the run id is invalid.
     pub(crate) fn items_of_run(&self, run_id: &str) -> Result<String, BackendError> {
-        Ok(self.names.subject("item", &[self.application(), run(run_id)?.as_str(), "*"]))
+        Ok(self.names.subject(Kind::Item, &[self.application(), run(run_id)?.as_str(), "*"]))
     }
 
     /// The subjects of the work items of the application.
     pub(crate) fn items(&self) -> String {
-        self.names.subject("item", &[self.application(), ">"])
+        self.names.subject(Kind::Item, &[self.application(), ">"])
     }
 
     /// The run id and the item id in the subject of a work item.
     pub(crate) fn run_and_item<'a>(&self, subject: &'a str) -> Option<(&'a str, &'a str)> {
-        let [application, run, item] = self.names.tokens("item", subject)?;
+        let [application, run, item] = self.names.tokens(Kind::Item, subject)?;
         (application == self.application()).then_some((run, item))
     }
 
     /// The durable consumer of the application's work items.
     pub(crate) fn consumer(&self) -> String {
-        format!("item_{}", self.application)
+        Names::item_consumer(self.application())
     }
 
     fn key_of(&self, tokens: &[&str]) -> String {

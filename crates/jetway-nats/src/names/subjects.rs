@@ -1,6 +1,6 @@
 //! Subjects: built from typed parts, and parsed again.
 
-use super::{Names, Stream};
+use super::{Kind, Names, Stream};
 use jetway_engine::{
     Control,
     backend::{BackendError, BackendErrorKind, Ticket},
@@ -47,6 +47,17 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Status,
+        Self::Output,
+        Self::Control(Control::Cancel),
+        Self::Control(Control::Pause),
+        Self::Control(Control::Resume),
+        Self::Runs,
+        Self::Workflows,
+    ];
+
     /// The verb in the subject, and the name of the endpoint.
     pub(crate) fn verb(self) -> &'static str {
         match self {
@@ -80,23 +91,23 @@ impl Names {
     /// The subjects of a stream.
     pub(crate) fn stream_subjects(&self, stream: Stream) -> String {
         match stream {
-            Stream::Starts => self.subject("start", &["*"]),
-            Stream::Tickets => self.subject("work", &[">"]),
-            Stream::Done => self.subject("done", &[">"]),
-            Stream::Dead => self.subject("dead", &[">"]),
-            Stream::StoreItems => self.subject("item", &[">"]),
+            Stream::Starts => self.subject(Kind::Start, &["*"]),
+            Stream::Tickets => self.subject(Kind::Work, &[">"]),
+            Stream::Done => self.subject(Kind::Done, &[">"]),
+            Stream::Dead => self.subject(Kind::Dead, &[">"]),
+            Stream::StoreItems => self.subject(Kind::Item, &[">"]),
             Stream::Runs | Stream::Hosts | Stream::StoreState => self.key(stream, &[">"]),
         }
     }
 
     /// `jetway.ns.start.<workflow>`
     pub(crate) fn start(&self, workflow: &str) -> String {
-        self.subject("start", &[workflow])
+        self.subject(Kind::Start, &[workflow])
     }
 
     /// The workflow of a start message's subject, as the client wrote it.
     pub(crate) fn workflow_of_start<'a>(&self, subject: &'a str) -> Option<&'a str> {
-        self.tokens::<1>("start", subject).map(|[workflow]| workflow)
+        self.tokens::<1>(Kind::Start, subject).map(|[workflow]| workflow)
     }
 
     /// The subject of one ticket.
@@ -108,21 +119,21 @@ impl Names {
         let activation = ticket.activation();
         let Ticket { workflow, run_id, item, .. } = ticket;
         let tokens = [workflow.as_str(), node, run_id.as_str(), item.as_str(), activation.as_str()];
-        Ok(self.subject("work", &tokens))
+        Ok(self.subject(Kind::Work, &tokens))
     }
 
     /// The tickets of a workflow.
     pub(crate) fn tickets_of_workflow(&self, workflow: &WorkflowName) -> String {
-        self.subject("work", &[workflow.as_str(), ">"])
+        self.subject(Kind::Work, &[workflow.as_str(), ">"])
     }
 
     /// The tickets of a run, of all incarnations.
     pub(crate) fn tickets_of_run(&self, run: &RunKey) -> String {
-        self.subject("work", &[run.workflow.as_str(), "*", run.run_id.as_str(), "*", "*"])
+        self.subject(Kind::Work, &[run.workflow.as_str(), "*", run.run_id.as_str(), "*", "*"])
     }
 
     pub(crate) fn ticket_tokens<'a>(&self, subject: &'a str) -> Option<TicketTokens<'a>> {
-        let [workflow, node, run_id, item, activation] = self.tokens("work", subject)?;
+        let [workflow, node, run_id, item, activation] = self.tokens(Kind::Work, subject)?;
         Some(TicketTokens { workflow, node, run_id, item, activation })
     }
 
@@ -186,29 +197,29 @@ impl Names {
 
     /// `jetway.ns.done.<workflow>.<run_id>`
     pub(crate) fn done(&self, run: &RunKey) -> String {
-        self.subject("done", &[run.workflow.as_str(), run.run_id.as_str()])
+        self.subject(Kind::Done, &[run.workflow.as_str(), run.run_id.as_str()])
     }
 
     /// The subjects of all results.
     pub(crate) fn results(&self) -> String {
-        self.subject("done", &["*", "*"])
+        self.subject(Kind::Done, &["*", "*"])
     }
 
     /// The run of a result's subject.
     pub(crate) fn run_of_result(&self, subject: &str) -> Option<RunKey> {
-        let [workflow, run_id] = self.tokens("done", subject)?;
+        let [workflow, run_id] = self.tokens(Kind::Done, subject)?;
         Some(RunKey::new(WorkflowName::new(workflow).ok()?, RunId::new(run_id).ok()?))
     }
 
     /// The subject of a dead letter. The workflow's name comes from a client, so each character that a subject cannot have
     /// becomes `_`.
     pub(crate) fn dead(&self, workflow: &str, why: &str) -> String {
-        self.subject("dead", &[&sanitized(workflow), &sanitized(why)])
+        self.subject(Kind::Dead, &[&sanitized(workflow), &sanitized(why)])
     }
 
     /// The workflow and the reason in a dead letter's subject, as `workflow.why`.
     pub(crate) fn dead_letter_key<'a>(&self, subject: &'a str) -> &'a str {
-        self.strip("dead", subject).unwrap_or(subject)
+        self.strip(Kind::Dead, subject).unwrap_or(subject)
     }
 
     /// The key of a host.
@@ -231,7 +242,7 @@ impl Names {
 
     /// The subject of a request: `jetway.ns.api.<verb>` and the tokens of the method.
     pub(crate) fn api(&self, method: ApiMethod, tokens: &[&str]) -> String {
-        let mut subject = self.subject("api", &[method.verb()]);
+        let mut subject = self.subject(Kind::Api, &[method.verb()]);
         for token in tokens {
             subject.push('.');
             subject.push_str(token);
@@ -245,11 +256,11 @@ impl Names {
         method: ApiMethod,
         subject: &'a str,
     ) -> Option<[&'a str; N]> {
-        exactly(self.strip("api", subject)?.strip_prefix(method.verb())?.strip_prefix('.')?)
+        exactly(self.strip(Kind::Api, subject)?.strip_prefix(method.verb())?.strip_prefix('.')?)
     }
 
-    pub(super) fn subject(&self, kind: &str, rest: &[&str]) -> String {
-        let ns = self.namespace().as_str();
+    pub(super) fn subject(&self, kind: Kind, rest: &[&str]) -> String {
+        let (ns, kind) = (self.namespace().as_str(), kind.token());
         let length = rest.iter().map(|token| token.len() + 1).sum::<usize>();
         let mut subject = String::with_capacity("jetway..".len() + ns.len() + kind.len() + length);
         subject.push_str("jetway.");
@@ -278,9 +289,9 @@ impl Names {
         subject
     }
 
-    fn strip<'a>(&self, kind: &str, subject: &'a str) -> Option<&'a str> {
+    fn strip<'a>(&self, kind: Kind, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix("jetway.")?.strip_prefix(self.namespace().as_str())?;
-        rest.strip_prefix('.')?.strip_prefix(kind)?.strip_prefix('.')
+        rest.strip_prefix('.')?.strip_prefix(kind.token())?.strip_prefix('.')
     }
 
     pub(super) fn strip_key<'a>(&self, stream: Stream, subject: &'a str) -> Option<&'a str> {
@@ -288,7 +299,7 @@ impl Names {
         rest.strip_prefix('_')?.strip_prefix(stream.suffix())?.strip_prefix('.')
     }
 
-    pub(super) fn tokens<'a, const N: usize>(&self, kind: &str, subject: &'a str) -> Option<[&'a str; N]> {
+    pub(super) fn tokens<'a, const N: usize>(&self, kind: Kind, subject: &'a str) -> Option<[&'a str; N]> {
         exactly(self.strip(kind, subject)?)
     }
 }

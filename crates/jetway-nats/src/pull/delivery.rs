@@ -1,5 +1,7 @@
 //! Delivery information: what the reply subject of a delivered message says about it.
 
+use crate::names::ACKNOWLEDGEMENTS;
+
 /// Delivery information, parsed from the reply subject of a message:
 /// `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>[...]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +16,7 @@ pub(crate) struct DeliveryInfo {
 
 impl DeliveryInfo {
     pub(crate) fn parse(reply: &str) -> Option<Self> {
-        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let rest = reply.strip_prefix(ACKNOWLEDGEMENTS)?;
         // The newer format starts with domain and account.
         let skipped = if rest.split('.').count() >= 9 { 4 } else { 2 };
         let mut tokens = rest.split('.').skip(skipped);

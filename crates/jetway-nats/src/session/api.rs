@@ -1,6 +1,7 @@
-//! Requests to the JetStream API. No other file names one of its operations.
+//! Requests to the JetStream API. No other file sends one.
 
 use super::{Connection, ConnectionState, Failure, failure::value_of};
+use crate::names::{self, ACCOUNT_INFO, ConsumerOperation, DEFAULT_API_PREFIX, StreamOperation, USER_INFO};
 use async_nats::jetstream::{
     ErrorCode,
     account::Account,
@@ -9,12 +10,10 @@ use async_nats::jetstream::{
     response::Response,
     stream::{self, PurgeRequest, PurgeResponse, RawMessage},
 };
+use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{collections::HashMap, time::Instant};
-
-/// The prefix of the API, unless another one or a domain is configured.
-pub(super) const DEFAULT_API_PREFIX: &str = "$JS.API";
 
 /// The configuration and state of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -135,6 +134,16 @@ struct ConsumerNames {
 }
 
 #[derive(Deserialize)]
+struct UserInfo {
+    data: UserData,
+}
+
+#[derive(Deserialize)]
+struct UserData {
+    account: String,
+}
+
+#[derive(Deserialize)]
 struct Success {}
 
 /// One request: `STREAM.INFO.<stream>` and the like. A missing permission is known at once: the server reports it as an error
@@ -173,7 +182,7 @@ async fn stamped<B: Serialize + ?Sized, T: DeserializeOwned + Stamped>(
 }
 
 pub(crate) async fn account(connection: &Connection) -> Result<Account, Failure> {
-    request(connection, "INFO".to_owned(), &json!({})).await
+    request(connection, ACCOUNT_INFO.to_owned(), &json!({})).await
 }
 
 /// Waits until the server has processed everything that was sent over this connection before.
@@ -182,21 +191,21 @@ pub(crate) async fn round_trip(connection: &Connection) -> Result<(), Failure> {
 }
 
 pub(crate) async fn stream_info(connection: &Connection, stream: &str) -> Result<StreamInfo, Failure> {
-    stamped(connection, format!("STREAM.INFO.{stream}"), &json!({})).await
+    stamped(connection, StreamOperation::Info.on(stream), &json!({})).await
 }
 
 pub(crate) async fn create_stream(
     connection: &Connection,
     config: &stream::Config,
 ) -> Result<StreamInfo, Failure> {
-    stamped(connection, format!("STREAM.CREATE.{}", config.name), config).await
+    stamped(connection, StreamOperation::Create.on(&config.name), config).await
 }
 
 pub(crate) async fn update_stream(
     connection: &Connection,
     config: &stream::Config,
 ) -> Result<StreamInfo, Failure> {
-    request(connection, format!("STREAM.UPDATE.{}", config.name), config).await
+    request(connection, StreamOperation::Update.on(&config.name), config).await
 }
 
 /// The state of a stream, with the number of messages of one subject: one answer of one server.
@@ -205,11 +214,11 @@ pub(crate) async fn subject_state(
     stream: &str,
     subject: &str,
 ) -> Result<StreamInfo, Failure> {
-    stamped(connection, format!("STREAM.INFO.{stream}"), &json!({ "subjects_filter": subject })).await
+    stamped(connection, StreamOperation::Info.on(stream), &json!({ "subjects_filter": subject })).await
 }
 
 pub(crate) async fn delete_stream(connection: &Connection, stream: &str) -> Result<(), Failure> {
-    let Success {} = request(connection, format!("STREAM.DELETE.{stream}"), &json!({})).await?;
+    let Success {} = request(connection, StreamOperation::Delete.on(stream), &json!({})).await?;
     Ok(())
 }
 
@@ -222,7 +231,7 @@ pub(crate) async fn subjects(
     let mut found = HashMap::new();
     loop {
         let query = json!({ "subjects_filter": filter, "offset": found.len() });
-        let info: StreamInfo = stamped(connection, format!("STREAM.INFO.{stream}"), &query).await?;
+        let info: StreamInfo = stamped(connection, StreamOperation::Info.on(stream), &query).await?;
         let page = info.state.subjects.unwrap_or_default();
         let last = page.is_empty();
         found.extend(page);
@@ -275,7 +284,7 @@ async fn message_raw(
     stream: &str,
     query: &serde_json::Value,
 ) -> Result<Option<RawMessage>, Failure> {
-    match request::<_, FoundMessage>(connection, format!("STREAM.MSG.GET.{stream}"), query).await {
+    match request::<_, FoundMessage>(connection, StreamOperation::GetMessage.on(stream), query).await {
         Ok(FoundMessage { message }) => Ok(Some(message)),
         Err(failure) if failure.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
         Err(failure) => Err(failure),
@@ -289,7 +298,7 @@ pub(crate) async fn delete_message(
     sequence: u64,
 ) -> Result<bool, Failure> {
     let query = json!({ "seq": sequence, "no_erase": true });
-    match request::<_, Success>(connection, format!("STREAM.MSG.DELETE.{stream}"), &query).await {
+    match request::<_, Success>(connection, StreamOperation::DeleteMessage.on(stream), &query).await {
         Ok(Success {}) => Ok(true),
         Err(failure) if failure.is_absent() || failure.code() == Some(ErrorCode::SEQUENCE_NOT_FOUND) => {
             Ok(false)
@@ -334,7 +343,7 @@ pub(crate) async fn purge_before(
 }
 
 async fn purge_with(connection: &Connection, stream: &str, query: PurgeRequest) -> Result<u64, Failure> {
-    let purged: PurgeResponse = request(connection, format!("STREAM.PURGE.{stream}"), &query).await?;
+    let purged: PurgeResponse = request(connection, StreamOperation::Purge.on(stream), &query).await?;
     Ok(purged.purged)
 }
 
@@ -343,7 +352,7 @@ pub(crate) async fn consumer_info(
     stream: &str,
     name: &str,
 ) -> Result<ConsumerInfo, Failure> {
-    stamped(connection, format!("CONSUMER.INFO.{stream}.{name}"), &json!({})).await
+    stamped(connection, ConsumerOperation::Info.on(stream, name), &json!({})).await
 }
 
 /// Creates a consumer. If it exists, its configuration must be the same.
@@ -353,7 +362,7 @@ pub(crate) async fn create_consumer(
     config: &consumer::Config,
 ) -> Result<ConsumerInfo, Failure> {
     let name = config.durable_name.as_deref().or(config.name.as_deref()).unwrap_or_default();
-    let operation = format!("CONSUMER.CREATE.{stream}.{name}.{}", config.filter_subject);
+    let operation = names::create_consumer(stream, name, &config.filter_subject);
     stamped(connection, operation, &json!({ "stream_name": stream, "config": config, "action": "create" }))
         .await
 }
@@ -363,8 +372,27 @@ pub(crate) async fn delete_consumer(
     stream: &str,
     name: &str,
 ) -> Result<(), Failure> {
-    let Success {} = request(connection, format!("CONSUMER.DELETE.{stream}.{name}"), &json!({})).await?;
+    let Success {} = request(connection, ConsumerOperation::Delete.on(stream, name), &json!({})).await?;
     Ok(())
+}
+
+/// The account of this user: `$G` if the server has no accounts. `None` if this user may not ask.
+pub(crate) async fn user_account(connection: &Connection) -> Result<Option<String>, Failure> {
+    let subjects = [format!("\"{USER_INFO}\"")];
+    let mut state = connection.state.clone();
+    let before = state.borrow().server_errors;
+    let denied = |state: &ConnectionState| state.denies(before, &subjects, &connection.inbox_prefix);
+    let answer = connection.client.request(USER_INFO, Bytes::new());
+    tokio::select! {
+        biased;
+        answer = answer => {
+            let answer = answer.map_err(|error| Failure::NoAnswer(error.to_string()))?;
+            let UserInfo { data } = serde_json::from_slice(&answer.payload)
+                .map_err(|error| Failure::NoAnswer(format!("cannot decode the user: {error}")))?;
+            Ok(Some(data.account))
+        }
+        Ok(_denied) = state.wait_for(denied) => Ok(None),
+    }
 }
 
 /// The names of all consumers of a stream.
@@ -372,7 +400,7 @@ pub(crate) async fn consumer_names(connection: &Connection, stream: &str) -> Res
     let mut names = Vec::new();
     loop {
         let query = json!({ "offset": names.len() });
-        let page: ConsumerNames = request(connection, format!("CONSUMER.NAMES.{stream}"), &query).await?;
+        let page: ConsumerNames = request(connection, StreamOperation::Consumers.on(stream), &query).await?;
         let found = page.consumers.unwrap_or_default();
         let last = found.is_empty();
         names.extend(found);
@@ -384,10 +412,10 @@ pub(crate) async fn consumer_names(connection: &Connection, stream: &str) -> Res
 
 /// The subject of pull requests for a consumer, without the prefix of the API.
 pub(crate) fn pull_subject(stream: &str, consumer: &str) -> String {
-    format!("CONSUMER.MSG.NEXT.{stream}.{consumer}")
+    ConsumerOperation::Next.on(stream, consumer)
 }
 
 /// The subject of direct reads of a stream, without the prefix of the API.
 pub(super) fn direct_subject(stream: &str) -> String {
-    format!("DIRECT.GET.{stream}")
+    StreamOperation::DirectGet.on(stream)
 }

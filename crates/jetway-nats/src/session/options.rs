@@ -1,9 +1,10 @@
 //! The options of the client library that follow from the settings.
 
-use super::{
-    api::DEFAULT_API_PREFIX, connect::REPLY_WITHIN, connect_failure::ConnectProblem, events::ConnectionEvents,
+use super::{connect::REPLY_WITHIN, connect_failure::ConnectProblem, events::ConnectionEvents};
+use crate::{
+    config::{NatsAuth, NatsConfig, NatsTls, Secret},
+    names::DEFAULT_API_PREFIX,
 };
-use crate::config::{NatsAuth, NatsConfig, NatsTls, Secret};
 use async_nats::ConnectOptions;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{io, path::Path, time::Duration};

@@ -1,0 +1,250 @@
+use super::*;
+use crate::names::{DiscoveryVerb, StoreKey, StoreNames};
+use jetway_engine::backend::Ticket;
+use jetway_state::{
+    CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StoreId, Timestamp, WorkflowName, run::ChunkRef,
+    trace::TraceHeaders,
+};
+
+/// The sources that have functions which build names.
+const SOURCES: [&str; 5] = [
+    include_str!("../../names.rs"),
+    include_str!("../discovery.rs"),
+    include_str!("../operations.rs"),
+    include_str!("../stores.rs"),
+    include_str!("../subjects.rs"),
+];
+
+/// Functions that build a part of a name, which others complete, or that check one.
+const PARTS: [&str; 11] = [
+    "suffix",
+    "name",
+    "verb",
+    "token",
+    "stream",
+    "bucket",
+    "application",
+    "subject_token",
+    "key_of",
+    "subject",
+    "sanitized",
+];
+
+fn names() -> Names {
+    Names::new(Namespace::new("ns").unwrap())
+}
+
+fn run() -> RunKey {
+    RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new("order-1").unwrap())
+}
+
+fn all() -> Scope {
+    Scope::new(Vec::new(), &[])
+}
+
+fn pay() -> Scope {
+    Scope::new(vec!["pay".to_owned()], &[])
+}
+
+/// Whether a subject with wildcards matches another one, whose wildcards are ordinary tokens, as the server matches what a
+/// user publishes.
+fn covers(pattern: &str, subject: &str) -> bool {
+    let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
+    loop {
+        match (pattern.next(), subject.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some("*"), Some(_)) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+fn may_publish(role: Role, scope: &Scope, subject: &str) -> bool {
+    names().rights(role, scope).publish.iter().any(|pattern| covers(pattern, subject))
+}
+
+fn may_subscribe(role: Role, scope: &Scope, subject: &str) -> bool {
+    names().rights(role, scope).subscribe.iter().any(|pattern| covers(pattern, subject))
+}
+
+/// An example of what each function builds. Subjects that select keys are part of operations.
+fn examples() -> Vec<(&'static str, Vec<String>)> {
+    let (names, run, none) = (names(), run(), Incarnation::default());
+    let stores = StoreNames::new(names.clone(), WorkflowName::new("pay").unwrap());
+    let commit = CommitId { writer: 1, number: 2 };
+    let chunk = ChunkRef { commit, number: 3, bytes: 9 };
+    let key = stores.of_run("order-1", StoreKey::Context).unwrap();
+    let api = |operation: String| format!("{DEFAULT_API_PREFIX}.{operation}");
+    let all_streams = |operation: StreamOperation| {
+        let of = move |stream| api(operation.on(&self::names().stream(stream)));
+        Stream::ALL.map(of)
+    };
+    let mut operations: Vec<String> = StreamOperation::ALL.into_iter().flat_map(all_streams).collect();
+    let work = names.stream(Stream::Tickets);
+    operations.extend(ConsumerOperation::ALL.map(|operation| {
+        api(match operation {
+            ConsumerOperation::Create => create_consumer(&work, "work_pay", "jetway.ns.work.pay.>"),
+            operation => operation.on(&work, "work_pay"),
+        })
+    }));
+    let consumer = |name: String| vec![api(ConsumerOperation::Info.on(&work, &name))];
+    let ticket = Ticket {
+        workflow: run.workflow.clone(),
+        run_id: run.run_id.clone(),
+        incarnation: none,
+        node: "charge".to_owned(),
+        item: ItemId::start(),
+        revision: 1,
+        store: StoreId::default(),
+        woken_by: None,
+        attempt: 1,
+        at: Timestamp(0),
+        trace: TraceHeaders::default(),
+    };
+    let on_stream = |stream: Stream| {
+        let subjects = names.stream_subjects(stream);
+        vec![api(create_consumer(&names.stream(stream), "x", &subjects))]
+    };
+    vec![
+        ("start", vec![names.start("pay")]),
+        ("start_subject", vec![super::super::start_subject(names.namespace(), "pay")]),
+        ("stream_subjects", on_stream(Stream::Runs)),
+        ("ticket", vec![names.ticket(&ticket).unwrap()]),
+        ("tickets_of_workflow", vec![names.tickets_of_workflow(&run.workflow)]),
+        ("tickets_of_run", vec![names.tickets_of_run(&run)]),
+        ("snapshot", vec![names.snapshot(&run)]),
+        ("snapshots", vec![names.snapshots(None)]),
+        ("chunk_part", vec![names.chunk_part(&run, none, chunk, 1)]),
+        ("chunk_parts", vec![names.chunk_parts(&run, none, chunk)]),
+        ("chunks_of_run", vec![names.chunks_of_run(&run, none)]),
+        ("chunks", vec![names.chunks()]),
+        ("done", vec![names.done(&run)]),
+        ("results", vec![names.results()]),
+        ("dead", vec![names.dead("pay", "bad-input")]),
+        ("host", vec![names.host("host-1").unwrap()]),
+        ("probe", vec![names.probe()]),
+        ("hosts", vec![names.hosts()]),
+        ("api", ApiMethod::ALL.map(|method| names.api(method, &method.tokens("pay"))).to_vec()),
+        ("key", vec![names.key(Stream::Hosts, &["x"])]),
+        ("on", operations),
+        ("create_consumer", vec![api(create_consumer(&work, "work_pay", "jetway.ns.work.pay.>"))]),
+        ("acknowledgements", acknowledgements(&work, "work_pay").to_vec()),
+        ("work_consumer", consumer(Names::work_consumer("pay"))),
+        ("start_consumer", consumer(Names::start_consumer("pay"))),
+        ("item_consumer", consumer(Names::item_consumer("pay"))),
+        ("consumer", consumer(stores.consumer())),
+        (
+            "obsolete_streams",
+            names.obsolete_streams().map(|(name, _)| api(StreamOperation::Info.on(&name))).to_vec(),
+        ),
+        ("discovery_subjects", discovery_subjects(DiscoveryVerb::Ping, "7").to_vec()),
+        ("of_run", vec![key.clone()]),
+        ("of_all_runs", vec![stores.of_all_runs(StoreKey::Info)]),
+        ("all_of_run", vec![stores.all_of_run("order-1").unwrap()]),
+        ("views_of_run", stores.views_of_run("order-1").unwrap().to_vec()),
+        ("item_state", vec![stores.item_state("order-1", "start").unwrap()]),
+        ("item_states", vec![stores.item_states("order-1").unwrap()]),
+        ("of_worker", vec![stores.of_worker(1, StoreKey::Health)]),
+        ("of_all_workers", vec![stores.of_all_workers(StoreKey::Health)]),
+        ("list_entry", vec![StoreNames::list_entry(&key, commit)]),
+        ("list_entries", vec![StoreNames::list_entries(&key)]),
+        ("part", vec![StoreNames::part(&key, "1", 2)]),
+        ("parts_of", vec![StoreNames::parts_of(&key, commit)]),
+        ("parts", vec![StoreNames::parts(&key)]),
+        ("item", vec![stores.item("order-1", "start").unwrap()]),
+        ("items_of_run", vec![stores.items_of_run("order-1").unwrap()]),
+        ("items", vec![stores.items()]),
+    ]
+}
+
+/// The names of the functions of a source that return texts.
+fn functions(source: &'static str) -> impl Iterator<Item = &'static str> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    code.split("fn ").skip(1).filter_map(|function| {
+        let signature = function.split('{').next()?;
+        let (_, returned) = signature.split_once("->")?;
+        let builds = ["String", "str"].iter().any(|text| returned.contains(text));
+        // What parses a subject returns a part of it, or nothing.
+        let parses = returned.contains("Option") || returned.contains("&'a str");
+        (builds && !parses).then(|| function.split(['(', '<']).next())?
+    })
+}
+
+#[test]
+fn p13_every_name_has_a_role() {
+    let examples = examples();
+    for name in SOURCES.into_iter().flat_map(functions) {
+        let is_known = PARTS.contains(&name) || examples.iter().any(|(of, _)| *of == name);
+        assert!(is_known, "`{name}` builds a name: give it its roles in names/roles.rs, and an example here");
+    }
+    for (name, subjects) in examples {
+        for subject in subjects {
+            let used = Role::ALL
+                .iter()
+                .any(|role| may_publish(*role, &all(), &subject) || may_subscribe(*role, &all(), &subject));
+            assert!(used, "no role may use {subject}, which `{name}` builds");
+        }
+    }
+}
+
+#[test]
+fn a_function_that_builds_a_name_is_found() {
+    let found: Vec<_> = functions("impl A {\n    pub(crate) fn new_name(&self) -> String {\n").collect();
+    assert_eq!(found, ["new_name"]);
+    assert!(SOURCES.into_iter().flat_map(functions).count() > 40);
+}
+
+#[test]
+fn p13_a_starter_has_its_workflows_alone() {
+    let rights = names().rights(Role::Starter, &pay());
+    let publish: Vec<_> = rights.publish.iter().map(String::as_str).collect();
+    assert_eq!(
+        publish,
+        [
+            "jetway.ns.api.output.pay.*",
+            "jetway.ns.api.start.pay",
+            "jetway.ns.api.status.pay.*",
+            "jetway.ns.start.pay",
+        ]
+    );
+    let subscribe: Vec<_> = rights.subscribe.iter().map(String::as_str).collect();
+    assert_eq!(subscribe, ["_INBOX.>", "jetway.ns.done.pay.*"]);
+}
+
+#[test]
+fn p13_a_worker_deletes_nothing_that_a_namespace_needs() {
+    let names = names();
+    for stream in Stream::ALL {
+        let name = names.stream(stream);
+        let may =
+            |operation: &str| may_publish(Role::Worker, &all(), &format!("{DEFAULT_API_PREFIX}.{operation}"));
+        assert!(may(&StreamOperation::Create.on(&name)), "{stream:?}");
+        assert!(!may(&StreamOperation::Delete.on(&name)), "{stream:?}");
+        let is_scanned = matches!(stream, Stream::Runs | Stream::Done);
+        assert_eq!(may(&ConsumerOperation::Delete.on(&name, "work_pay")), is_scanned, "{stream:?}");
+        assert!(!may(&StreamOperation::Info.on("OTHER")));
+    }
+}
+
+#[test]
+fn p13_a_worker_takes_the_work_of_its_workflows_alone() {
+    let of = |workflow: &str| {
+        let next = ConsumerOperation::Next.on("JETWAY_ns_WORK", &Names::work_consumer(workflow));
+        may_publish(Role::Worker, &pay(), &format!("{DEFAULT_API_PREFIX}.{next}"))
+    };
+    assert!(of("pay") && !of("other"));
+}
+
+#[test]
+fn inboxes_that_are_configured_are_allowed() {
+    let scope = Scope::new(Vec::new(), &["_INBOX_team.".to_owned()]);
+    for role in Role::ALL {
+        assert!(
+            may_subscribe(role, &scope, "_INBOX_team.x") && may_subscribe(role, &scope, "_INBOX.x"),
+            "{role}"
+        );
+        assert!(!may_subscribe(role, &all(), "_INBOX_team.x"), "{role}");
+    }
+    assert!(may_publish(Role::Worker, &scope, "_INBOX_team.x"));
+}
