@@ -14,6 +14,7 @@ mod jaeger;
 mod login;
 mod misbehaving_clients;
 mod nats_command;
+mod permissions;
 mod resources;
 mod setup;
 mod support;

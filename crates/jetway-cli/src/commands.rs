@@ -6,6 +6,7 @@ mod dev;
 mod doctor;
 mod dot;
 mod host;
+mod permissions;
 mod result;
 mod runs;
 mod setup;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 use clap::Subcommand;
 use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP};
 use jetway::client::Control;
+pub(crate) use permissions::BadUsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -38,6 +40,7 @@ pub(crate) enum Command {
     Resume(control::ControlArgs),
     Dot(dot::DotArgs),
     Setup(setup::SetupArgs),
+    Permissions(permissions::PermissionsArgs),
     Doctor(doctor::DoctorArgs),
     Verify(verify::VerifyArgs),
     VerifyHost(verify::HostArgs),
@@ -58,6 +61,7 @@ impl Command {
             | Self::Resume(_)
             | Self::Dot(_)
             | Self::Setup(_)
+            | Self::Permissions(_)
             // A connection that fails is an error of the command, which says more than the client library.
             | Self::Doctor(_) => "warn,async_nats=off",
             // It injects faults, so warnings are expected.
@@ -80,6 +84,7 @@ impl Command {
             Self::Resume(args) => control::run(args, Control::Resume).await,
             Self::Dot(args) => dot::run(args).await,
             Self::Setup(args) => setup::run(args).await,
+            Self::Permissions(args) => permissions::run(args),
             Self::Doctor(args) => doctor::run(args).await,
             Self::Verify(args) => verify::run(args).await,
             Self::VerifyHost(args) => verify::serve(args).await,

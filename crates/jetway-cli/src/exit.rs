@@ -1,9 +1,9 @@
 //! The exit codes of `jetway`.
 
-use crate::args::CONNECTION_HELP;
+use crate::{args::CONNECTION_HELP, commands::BadUsers};
 use jetway::{
     client::ClientError,
-    nats::{EnvironmentError, SettingsError},
+    nats::{EnvironmentError, PermissionError, SettingsError},
 };
 use std::process::ExitCode;
 use thiserror::Error;
@@ -47,7 +47,7 @@ impl Exit {
         match self {
             Self::Success => "success",
             Self::Failed => "error; standard error says what failed",
-            Self::Usage => "invalid command line or connection setting",
+            Self::Usage => "invalid command line, setting or list of users",
             Self::RunFailed => "the run failed or was cancelled",
             Self::NotFound => "no such run or workflow",
             Self::TimedOut => "the run did not end in time",
@@ -76,7 +76,8 @@ impl Exit {
         if error.is::<MissingProgram>() {
             return Self::MissingProgram;
         }
-        if error.is::<SettingsError>() || error.is::<EnvironmentError>() {
+        let is_setting = error.is::<SettingsError>() || error.is::<EnvironmentError>();
+        if is_setting || error.is::<BadUsers>() || error.is::<PermissionError>() {
             return Self::Usage;
         }
         match error.downcast_ref::<ClientError>() {

@@ -13,6 +13,7 @@
 //! | [`verification`] | how the guarantees are tested |
 //! | [`values`] | which values a run can keep, their JSON, and how clients get them |
 //! | [`connection`] | servers, logins, TLS, contexts of the `nats` command, namespaces and replicas |
+//! | [`permissions`] | who may do what: accounts, users and permissions of a server |
 //! | [`limits`] | sizes, full streams, memory, and what happens at each limit |
 //! | [`examples`] | example programs with their graphs |
 //! | [`from_floxide`] | migrating from floxide |
@@ -49,6 +50,9 @@ pub mod values {}
 
 #[doc = include_str!("../docs/connection.md")]
 pub mod connection {}
+
+#[doc = include_str!("../docs/permissions.md")]
+pub mod permissions {}
 
 #[doc = include_str!("../docs/limits.md")]
 pub mod limits {}

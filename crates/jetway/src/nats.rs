@@ -1,10 +1,12 @@
 //! The connection to the NATS server, and the stores on it.
 
 pub use jetway_nats::{
-    BadServerList, ChangedStream, ConnectProblem, ConnectionSettings, Grouping, NamespaceReport, NatsAuth,
-    NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore, NatsLivenessStore, NatsMetricsStore,
-    NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore, NatsWorkQueue, Provisioning, Secret,
-    ServerAddress, ServerFacts, ServerList, ServiceStatus, SettingsError, WriteConfig, start_subject,
+    BadServerList, ChangedStream, ConnectProblem, ConnectionSettings, DEFAULT_ACCOUNT, Grouping,
+    NamespaceReport, NatsAuth, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore,
+    NatsLivenessStore, NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore,
+    NatsWorkQueue, PermissionError, PermissionSettings, Permissions, Provisioning, Role, Secret,
+    ServerAddress, ServerFacts, ServerList, ServerUser, ServiceStatus, SettingsError, UserLogin, WriteConfig,
+    start_subject,
 };
 
 use jetway_state::{BadName, Namespace};

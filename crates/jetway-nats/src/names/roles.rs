@@ -102,7 +102,11 @@ impl StreamOperation {
     /// chunks of ended runs, and results that another incarnation has replaced.
     fn roles_on(self, stream: Stream) -> &'static [Role] {
         let hosts_may = match self {
-            Self::Info | Self::Create | Self::GetMessage | Self::DirectGet | Self::Consumers => true,
+            Self::Info | Self::Create => true,
+            // Committers read back what they have written.
+            Self::GetMessage => stream != Stream::Hosts,
+            Self::DirectGet => stream.is_bucket() || stream == Stream::StoreItems,
+            Self::Consumers => stream == Stream::Starts,
             // A stream that clients can fill is created with a large limit, which is then reduced.
             Self::Update => matches!(stream, Stream::Starts | Stream::Dead),
             Self::Purge => matches!(stream, Stream::Runs | Stream::Hosts | Stream::StoreState),

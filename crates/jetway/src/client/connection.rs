@@ -59,6 +59,14 @@ impl Client {
         self.backend.server()
     }
 
+    /// The account of this user on the server: `$G` if the server has no accounts. `None` if this user may not ask.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn account(&self) -> Result<Option<String>, ClientError> {
+        Ok(self.backend.account().await?)
+    }
+
     /// Publishes a start message, as any NATS client can. When this returns, the server has stored the message, and the
     /// run starts as soon as a host processes it. A start with an invalid input becomes a dead letter. The run joins the
     /// trace of the current span.

@@ -12,6 +12,9 @@ use jetway::{
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// The account of all clients of a server that has none.
+const DEFAULT_ACCOUNT: &str = "$G";
+
 /// A check and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
@@ -51,6 +54,7 @@ pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     let config = server.config()?;
     let client = server.client().await?;
     let mut checks = server_checks(&config, client.server());
+    checks.push(access(client.account().await));
     let streams = streams(config).await;
     let streams_ok = streams.iter().all(|check| check.status != CheckStatus::Failed);
     checks.extend(streams);
@@ -78,6 +82,27 @@ fn server_checks(config: &NatsConfig, facts: &ServerFacts) -> Vec<Check> {
         check("max_payload", CheckStatus::Ok, bytes(facts.max_payload as u64)),
         check("storage", storage_status, storage),
     ]
+}
+
+/// Whether the server has accounts. Inside one account, whoever may publish can make the server itself write anywhere.
+fn access(account: Result<Option<String>, ClientError>) -> Check {
+    match account {
+        Ok(Some(account)) if account == DEFAULT_ACCOUNT => {
+            let details = "the server has no accounts, so whoever may publish is trusted: a client can overwrite runs with the \
+                           reply subject of a start; if you do not trust all clients, use the accounts that `jetway \
+                           permissions` prints";
+            check("access", CheckStatus::Warning, details)
+        }
+        Ok(Some(account)) => {
+            let details = format!(
+                "account {account}: whoever may publish in it is trusted; clients that start runs belong into an account of \
+                 their own, as `jetway permissions` prints it"
+            );
+            check("access", CheckStatus::Ok, details)
+        }
+        Ok(None) => check("access", CheckStatus::Ok, "this user may not ask for its account"),
+        Err(error) => check("access", CheckStatus::Warning, error.to_string()),
+    }
 }
 
 /// The streams of the namespace exist and are configured as this version needs them, and none has an old name.
