@@ -18,7 +18,6 @@ use crate::exit::Exit;
 use clap::Subcommand;
 use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP};
 use jetway::client::Control;
-pub(crate) use permissions::BadUsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

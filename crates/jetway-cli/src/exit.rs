@@ -1,6 +1,6 @@
 //! The exit codes of `jetway`.
 
-use crate::{args::CONNECTION_HELP, commands::BadUsers};
+use crate::args::CONNECTION_HELP;
 use jetway::{
     client::ClientError,
     nats::{EnvironmentError, PermissionError, SettingsError},
@@ -77,7 +77,7 @@ impl Exit {
             return Self::MissingProgram;
         }
         let is_setting = error.is::<SettingsError>() || error.is::<EnvironmentError>();
-        if is_setting || error.is::<BadUsers>() || error.is::<PermissionError>() {
+        if is_setting || error.is::<BadInput>() || error.is::<PermissionError>() {
             return Self::Usage;
         }
         match error.downcast_ref::<ClientError>() {
@@ -92,6 +92,11 @@ impl Exit {
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(crate) struct MissingProgram(pub(crate) &'static str);
+
+/// What the user gave besides the command line, such as a list, is invalid. The text says what, and what to do.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct BadInput(pub(crate) String);
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -11,9 +11,10 @@ use anyhow::Result;
 const NAMES: [&str; 5] = ["\"jetway.{", "jetway.default.", "\"JETWAY_", "$KV.", "$JS."];
 
 /// Variables of the environment that begin like a stream.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "JETWAY_NAMESPACE",
     "JETWAY_REPLICAS",
+    "JETWAY_{role}_PASSWORD",
     "JETWAY_CACHE_DIR",
     "JETWAY_TEST_PYTHON",
     "JETWAY_TEST_FAKETIME",

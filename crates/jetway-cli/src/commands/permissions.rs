@@ -2,15 +2,18 @@
 
 mod users;
 
-pub(crate) use users::BadUsers;
-
-use crate::{args::CommonArgs, exit::Exit, output};
+use crate::{
+    args::CommonArgs,
+    exit::{BadInput, Exit},
+    output,
+};
 use clap::{Args, ValueEnum};
 use jetway::{
     WorkflowName,
     nats::{DEFAULT_ACCOUNT, PermissionSettings, Permissions, Role},
 };
 use std::path::PathBuf;
+use users::BadUsers;
 
 const AFTER_HELP: &str = "\
 Prints a part of the configuration of a NATS server, which can stand at the top level of its
@@ -89,12 +92,16 @@ pub(crate) fn run(args: PermissionsArgs) -> anyhow::Result<Exit> {
     let mut roles: Vec<Role> = args.roles.into_iter().map(Role::from).collect();
     roles.sort_unstable();
     roles.dedup();
-    let mut settings = PermissionSettings::new(args.common.namespace);
-    settings.users = match &args.users {
-        _ if args.server_env => users::of_server_env(&roles),
-        Some(file) => users::of_file(file, &roles)?,
-        None => users::of_env(&roles)?,
+    let users = match &args.users {
+        _ if args.server_env => Ok(users::of_server_env(&roles)),
+        Some(file) => users::of_file(file, &roles),
+        None => users::of_env(&roles),
     };
+    let mut settings = PermissionSettings::new(args.common.namespace);
+    settings.users = users.map_err(|error| match error.downcast_ref::<BadUsers>() {
+        Some(bad) => BadInput(bad.to_string()).into(),
+        None => error,
+    })?;
     (settings.account, settings.workflows) = (args.account, args.workflows);
     settings.inbox_prefixes = args.inbox_prefixes;
     let permissions = Permissions::new(&settings)?;

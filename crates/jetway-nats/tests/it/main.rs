@@ -10,6 +10,7 @@ mod kept_records;
 mod login;
 mod namespace;
 mod old_reads;
+mod permissions;
 mod provision;
 mod results;
 mod server_outages;

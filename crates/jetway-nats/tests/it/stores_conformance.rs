@@ -11,13 +11,13 @@ use std::time::Duration;
 
 /// The stores of one application over a connection of their own.
 #[derive(Debug, Clone)]
-struct OnJetStream {
+pub(crate) struct OnJetStream {
     config: NatsConfig,
     stores: NatsStores,
 }
 
 impl OnJetStream {
-    async fn connect(config: NatsConfig) -> Self {
+    pub(crate) async fn connect(config: NatsConfig) -> Self {
         let stores = NatsStores::connect(config.clone(), "suite").await.expect("the server is there");
         Self { config, stores: stores.waiting_for(Duration::from_millis(50)) }
     }

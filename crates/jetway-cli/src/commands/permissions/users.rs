@@ -14,7 +14,7 @@ const LONGEST_PASSWORD: usize = 72;
 
 /// The users cannot be used. No message has a password.
 #[derive(Debug, Error)]
-pub(crate) enum BadUsers {
+pub(super) enum BadUsers {
     #[error(
         "line {line} of the users is no user: write `worker NAME PASSWORD`, or `worker KEY` with the public key of an nkey"
     )]

@@ -1,3 +1,5 @@
+//! Every name has a role, and each role has what it needs and no more.
+
 use super::*;
 use crate::names::{DiscoveryVerb, StoreKey, StoreNames};
 use jetway_engine::backend::Ticket;
