@@ -52,7 +52,7 @@ async fn server() -> &'static NatsServer {
 async fn worker() -> NatsConfig {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let auth = NatsAuth::password(&format!("worker-{number}"), "secret");
+    let auth = NatsAuth::password(format!("worker-{number}"), "secret");
     NatsConfig::new(server().await.url()).in_namespace(namespace(number)).with_auth(auth)
 }
 

@@ -70,31 +70,18 @@ fn may_subscribe(role: Role, scope: &Scope, subject: &str) -> bool {
     names().rights(role, scope).subscribe.iter().any(|pattern| covers(pattern, subject))
 }
 
+type Examples = Vec<(&'static str, Vec<String>)>;
+
 /// An example of what each function builds. Subjects that select keys are part of operations.
-fn examples() -> Vec<(&'static str, Vec<String>)> {
-    let (names, run, none) = (names(), run(), Incarnation::default());
-    let stores = StoreNames::new(names.clone(), WorkflowName::new("pay").unwrap());
-    let commit = CommitId { writer: 1, number: 2 };
-    let chunk = ChunkRef { commit, number: 3, bytes: 9 };
-    let key = stores.of_run("order-1", StoreKey::Context).unwrap();
-    let api = |operation: String| format!("{DEFAULT_API_PREFIX}.{operation}");
-    let all_streams = |operation: StreamOperation| {
-        let of = move |stream| api(operation.on(&self::names().stream(stream)));
-        Stream::ALL.map(of)
-    };
-    let mut operations: Vec<String> = StreamOperation::ALL.into_iter().flat_map(all_streams).collect();
-    let work = names.stream(Stream::Tickets);
-    operations.extend(ConsumerOperation::ALL.map(|operation| {
-        api(match operation {
-            ConsumerOperation::Create => create_consumer(&work, "work_pay", "jetway.ns.work.pay.>"),
-            operation => operation.on(&work, "work_pay"),
-        })
-    }));
-    let consumer = |name: String| vec![api(ConsumerOperation::Info.on(&work, &name))];
-    let ticket = Ticket {
-        workflow: run.workflow.clone(),
-        run_id: run.run_id.clone(),
-        incarnation: none,
+fn examples() -> Examples {
+    [of_subjects(), of_operations(), of_stores()].concat()
+}
+
+fn ticket() -> Ticket {
+    Ticket {
+        workflow: run().workflow,
+        run_id: run().run_id,
+        incarnation: Incarnation::default(),
         node: "charge".to_owned(),
         item: ItemId::start(),
         revision: 1,
@@ -103,16 +90,20 @@ fn examples() -> Vec<(&'static str, Vec<String>)> {
         attempt: 1,
         at: Timestamp(0),
         trace: TraceHeaders::default(),
-    };
-    let on_stream = |stream: Stream| {
-        let subjects = names.stream_subjects(stream);
-        vec![api(create_consumer(&names.stream(stream), "x", &subjects))]
-    };
+    }
+}
+
+fn commit() -> CommitId {
+    CommitId { writer: 1, number: 2 }
+}
+
+fn of_subjects() -> Examples {
+    let (names, run, none) = (names(), run(), Incarnation::default());
+    let chunk = ChunkRef { commit: commit(), number: 3, bytes: 9 };
     vec![
         ("start", vec![names.start("pay")]),
         ("start_subject", vec![super::super::start_subject(names.namespace(), "pay")]),
-        ("stream_subjects", on_stream(Stream::Runs)),
-        ("ticket", vec![names.ticket(&ticket).unwrap()]),
+        ("ticket", vec![names.ticket(&ticket()).unwrap()]),
         ("tickets_of_workflow", vec![names.tickets_of_workflow(&run.workflow)]),
         ("tickets_of_run", vec![names.tickets_of_run(&run)]),
         ("snapshot", vec![names.snapshot(&run)]),
@@ -129,18 +120,57 @@ fn examples() -> Vec<(&'static str, Vec<String>)> {
         ("hosts", vec![names.hosts()]),
         ("api", ApiMethod::ALL.map(|method| names.api(method, &method.tokens("pay"))).to_vec()),
         ("key", vec![names.key(Stream::Hosts, &["x"])]),
-        ("on", operations),
+    ]
+}
+
+fn api(operation: String) -> String {
+    format!("{DEFAULT_API_PREFIX}.{operation}")
+}
+
+/// Each operation on each stream, and on a consumer.
+fn operations() -> Vec<String> {
+    let on_all = |operation: StreamOperation| {
+        Stream::ALL.map(|stream| api(operation.on(&names().stream(stream)))).to_vec()
+    };
+    let on_consumer = |operation: ConsumerOperation| match operation {
+        ConsumerOperation::Create => {
+            api(create_consumer("JETWAY_ns_WORK", "work_pay", "jetway.ns.work.pay.>"))
+        }
+        operation => api(operation.on("JETWAY_ns_WORK", "work_pay")),
+    };
+    let on_streams = StreamOperation::ALL.into_iter().flat_map(on_all);
+    on_streams.chain(ConsumerOperation::ALL.map(on_consumer)).collect()
+}
+
+fn of_operations() -> Examples {
+    let names = names();
+    let (work, runs) = (names.stream(Stream::Tickets), names.stream_subjects(Stream::Runs));
+    let consumer = |name: String| vec![api(ConsumerOperation::Info.on(&work, &name))];
+    vec![
+        ("on", operations()),
+        ("stream_subjects", vec![api(create_consumer("KV_JETWAY_ns_RUNS", "x", &runs))]),
         ("create_consumer", vec![api(create_consumer(&work, "work_pay", "jetway.ns.work.pay.>"))]),
         ("acknowledgements", acknowledgements(&work, "work_pay").to_vec()),
         ("work_consumer", consumer(Names::work_consumer("pay"))),
         ("start_consumer", consumer(Names::start_consumer("pay"))),
         ("item_consumer", consumer(Names::item_consumer("pay"))),
-        ("consumer", consumer(stores.consumer())),
+        ("consumer", consumer(stores().consumer())),
         (
             "obsolete_streams",
             names.obsolete_streams().map(|(name, _)| api(StreamOperation::Info.on(&name))).to_vec(),
         ),
         ("discovery_subjects", discovery_subjects(DiscoveryVerb::Ping, "7").to_vec()),
+    ]
+}
+
+fn stores() -> StoreNames {
+    StoreNames::new(names(), WorkflowName::new("pay").unwrap())
+}
+
+fn of_stores() -> Examples {
+    let (stores, commit) = (stores(), commit());
+    let key = stores.of_run("order-1", StoreKey::Context).unwrap();
+    vec![
         ("of_run", vec![key.clone()]),
         ("of_all_runs", vec![stores.of_all_runs(StoreKey::Info)]),
         ("all_of_run", vec![stores.all_of_run("order-1").unwrap()]),
