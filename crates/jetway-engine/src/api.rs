@@ -37,6 +37,9 @@ pub trait Api: Send + Sync + fmt::Debug {
 
     /// Returns the workflows of this host: names, fingerprints, and graphs, also in DOT.
     async fn workflows(&self) -> Result<WorkflowsView, ApiError>;
+
+    /// Returns one of these workflows. Error 404 if this host does not serve it.
+    async fn workflow(&self, name: &str) -> Result<WorkflowView, ApiError>;
 }
 
 /// An error for the client: an HTTP status code, and a message.

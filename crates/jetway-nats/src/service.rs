@@ -6,8 +6,9 @@
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the status of the run. An output above 64 KiB is left out (`left_out`) |
 //! | `jetway.ns.api.output.<workflow>.<run_id>` | nothing, or `{"output", "offset", "limit", "incarnation"}` | a page of an output: `{"bytes", "offset", "text", "next", ..}`. The `text`s of all pages are the JSON |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; error 409 if the run has ended |
-//! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs; `unreadable` lists those whose records cannot be decoded |
+//! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs, the one that changed last first; `scanned` is how many were looked at, `unreadable` lists those whose records cannot be decoded |
 //! | `jetway.ns.api.workflows` | - | the workflows of the host that answers |
+//! | `jetway.ns.api.workflow.<workflow>` | - | the workflow, from a host that serves it |
 //!
 //! Each workflow has an endpoint of its own, so that a request reaches a host that serves it. Another endpoint receives the
 //! starts of all workflows and refuses those that no host serves. It is in a queue group of its own, because the members of

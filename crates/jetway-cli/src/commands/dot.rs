@@ -6,15 +6,15 @@ use crate::{args::ServerArgs, exit::Exit, output};
 use anyhow::Context;
 use clap::Args;
 use jetway::{
-    Client, RunId, RunKey,
-    client::{ClientError, StatusView, WorkflowView},
+    RunId, RunKey,
+    client::{StatusView, WorkflowView},
 };
 use jetway_state::{NodeState, run::node_states};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 const AFTER_HELP: &str = "\
-Needs a running host, which provides the graph. The start node is bold, terminal nodes
+Needs a running host that serves the workflow and provides the graph. The start node is bold, terminal nodes
 have a double outline, gathering nodes are funnels, failure edges are dotted and red,
 and a nested workflow is drawn in a frame.
 
@@ -51,7 +51,7 @@ pub(crate) struct DotArgs {
     svg: bool,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// The output of `--json`: the workflow, and the node states of the run.
@@ -73,7 +73,7 @@ struct RunStates {
 /// Runs the verb.
 pub(crate) async fn run(args: DotArgs) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
-    let mut view = DotView { workflow: workflow(&client, &args.workflow).await?, run: None };
+    let mut view = DotView { workflow: client.workflow(&args.workflow).await?, run: None };
     if let Some(run_id) = args.run {
         let run = RunKey::new(view.workflow.name.clone(), run_id);
         view = coloured(view.workflow, &client.status(&run).await?)?;
@@ -86,15 +86,6 @@ pub(crate) async fn run(args: DotArgs) -> anyhow::Result<Exit> {
         output::print(&view.workflow.dot)?;
     }
     Ok(Exit::Success)
-}
-
-async fn workflow(client: &Client, name: &str) -> anyhow::Result<WorkflowView> {
-    let workflows = client.workflows().await?;
-    let names: Vec<_> = workflows.iter().map(|workflow| workflow.name.to_string()).collect();
-    let found = workflows.into_iter().find(|workflow| workflow.name.as_str() == name);
-    Ok(found.ok_or_else(|| ClientError::NotFound {
-        message: format!("no workflow {name:?} on the host that answered; it serves {}", names.join(", ")),
-    })?)
 }
 
 /// The workflow, drawn with the node states of the run.

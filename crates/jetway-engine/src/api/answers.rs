@@ -47,10 +47,13 @@ impl<'de> Deserialize<'de> for StartAnswer {
 /// A page of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunsView {
-    /// The runs.
+    /// The runs: first the one that changed last.
     pub runs: Vec<RunSummary>,
     /// The cursor of the next page: the [`after`](crate::backend::RunsQuery::after) of the next query. `None` on the last page.
     pub next: Option<String>,
+    /// The number of runs that were looked at.
+    #[serde(default)]
+    pub scanned: u64,
     /// The runs of this page whose records cannot be decoded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<UnreadableRun>,
@@ -84,6 +87,8 @@ pub struct RunSummary {
     pub pending: usize,
     /// Start time in RFC 3339.
     pub started_at: String,
+    /// The time of the last commit, in RFC 3339.
+    pub updated_at: String,
     /// End time in RFC 3339.
     pub finished_at: Option<String>,
 }
@@ -98,6 +103,7 @@ impl From<&Snapshot> for RunSummary {
             steps: snapshot.steps,
             pending: snapshot.pending(),
             started_at: snapshot.started_at.to_string(),
+            updated_at: snapshot.updated_at.to_string(),
             finished_at: snapshot.finished_at.map(|at| at.to_string()),
         }
     }
@@ -130,7 +136,8 @@ pub struct ControlView {
 
 impl From<RunsPage> for RunsView {
     fn from(page: RunsPage) -> Self {
-        let mut view = Self { runs: Vec::new(), next: page.next, unreadable: Vec::new() };
+        let mut view =
+            Self { runs: Vec::new(), next: page.next, scanned: page.scanned, unreadable: Vec::new() };
         for stored in page.runs {
             match stored.open() {
                 Ok((snapshot, _)) => view.runs.push(RunSummary::from(&snapshot)),

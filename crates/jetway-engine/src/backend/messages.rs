@@ -226,7 +226,7 @@ pub struct DeadLetter {
     pub id: String,
 }
 
-/// A query for runs.
+/// A query for runs. Those that changed last come first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunsQuery {
@@ -243,10 +243,13 @@ pub struct RunsQuery {
 /// A page of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunsPage {
-    /// The runs, in the order of their last commits.
+    /// The runs: first the one whose last commit is the latest.
     pub runs: Vec<Stored>,
-    /// The [`after`](RunsQuery::after) of the next page; `None` if there is none.
+    /// The [`after`](RunsQuery::after) of the next page; `None` if there is none. A page may have fewer runs than asked for, also
+    /// none, and a next page: then so many others were looked at that the reply would be late.
     pub next: Option<String>,
+    /// The number of runs that were looked at.
+    pub scanned: u64,
 }
 
 /// A run that has not been written for a while.

@@ -6,6 +6,7 @@ use crate::{
     backend::{RunsQuery, StartRequest},
 };
 use async_trait::async_trait;
+use jetway_core::step::AnyWorkflow;
 use jetway_state::{
     Error, RunId, RunKey, Seen, WorkflowName,
     run::{
@@ -84,13 +85,25 @@ impl Api for Engine {
     }
 
     async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
-        let workflows = Self::workflows(self).iter().map(|workflow| WorkflowView {
-            name: workflow.name().clone(),
-            fingerprint: workflow.fingerprint().to_string(),
-            dot: workflow.to_dot().to_owned(),
-            graph: Some(workflow.graph().clone()),
-        });
-        Ok(WorkflowsView { workflows: workflows.collect() })
+        Ok(WorkflowsView {
+            workflows: Self::workflows(self).iter().map(|workflow| view(&**workflow)).collect(),
+        })
+    }
+
+    async fn workflow(&self, name: &str) -> Result<WorkflowView, ApiError> {
+        let served = Self::workflows(self).get(name);
+        let served =
+            served.ok_or_else(|| ApiError::new(404, format!("no workflow {name:?} on this host")))?;
+        Ok(view(&**served))
+    }
+}
+
+fn view(workflow: &dyn AnyWorkflow) -> WorkflowView {
+    WorkflowView {
+        name: workflow.name().clone(),
+        fingerprint: workflow.fingerprint().to_string(),
+        dot: workflow.to_dot().to_owned(),
+        graph: Some(workflow.graph().clone()),
     }
 }
 

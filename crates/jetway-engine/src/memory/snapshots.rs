@@ -107,7 +107,7 @@ impl SnapshotStore for MemoryBackend {
 
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
         let after = match query.after.as_deref().map(str::parse::<u64>) {
-            None => 0,
+            None => u64::MAX,
             Some(Ok(after)) => after,
             Some(Err(_)) => {
                 return Err(BackendError::new(
@@ -122,17 +122,17 @@ impl SnapshotStore for MemoryBackend {
             .runs
             .iter()
             .filter(|(key, run)| {
-                run.stored.revision > after
+                run.stored.revision < after
                     && query.workflow.as_ref().is_none_or(|workflow| key.workflow == *workflow)
                     && query.status.is_none_or(|status| run.status == status)
             })
             .map(|(_, run)| run.stored.clone())
             .collect();
-        found.sort_by_key(|stored| stored.revision);
+        found.sort_by_key(|stored| std::cmp::Reverse(stored.revision));
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| last.revision.to_string());
-        Ok(RunsPage { runs: found, next })
+        Ok(RunsPage { runs: found, next, scanned: kept.runs.len() as u64 })
     }
 
     async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {

@@ -44,6 +44,8 @@ pub(crate) enum ApiMethod {
     Runs,
     /// None.
     Workflows,
+    /// `<workflow>`
+    Workflow,
 }
 
 impl ApiMethod {
@@ -67,6 +69,7 @@ impl ApiMethod {
             Self::Control(control) => control.verb(),
             Self::Runs => "runs",
             Self::Workflows => "workflows",
+            Self::Workflow => "workflow",
         }
     }
 }

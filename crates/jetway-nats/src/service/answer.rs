@@ -10,7 +10,7 @@ use async_nats::Message;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView},
     backend::StartRequest,
 };
 use jetway_state::view::{OutputPage, OutputQuery, StatusView};
@@ -51,6 +51,7 @@ impl Answerer {
             }
             Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(&request).await),
             Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
+            Endpoint::Method(ApiMethod::Workflow) => self.encoded(self.workflow(&request).await),
         };
         Some(answer)
     }
@@ -95,6 +96,11 @@ impl Answerer {
 
     async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {
         self.api.runs(parse_query(request, "runs")?).await
+    }
+
+    async fn workflow(&self, request: &Message) -> Result<WorkflowView, ApiError> {
+        let [name] = parse_tokens(self.backend.names(), ApiMethod::Workflow, request)?;
+        self.api.workflow(name).await
     }
 
     /// The answer as JSON.

@@ -80,7 +80,7 @@ impl Budgets {
             Endpoint::Method(ApiMethod::Output) => &self.output,
             Endpoint::Method(ApiMethod::Control(_)) => &self.control,
             Endpoint::Method(ApiMethod::Runs) => &self.runs,
-            Endpoint::Method(ApiMethod::Workflows) => &self.workflows,
+            Endpoint::Method(ApiMethod::Workflows | ApiMethod::Workflow) => &self.workflows,
         };
         let admitted = budget.admit(request.length);
         admitted.ok_or_else(|| {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowsView},
+    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
     backend::{RunsQuery, StartRequest},
 };
 use jetway_state::{
@@ -133,6 +133,10 @@ impl Api for HostsClient {
 
     async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
         self.request(ApiMethod::Workflows, &[], HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn workflow(&self, name: &str) -> Result<WorkflowView, ApiError> {
+        self.request(ApiMethod::Workflow, &[name], HeaderMap::new(), Bytes::new(), None).await
     }
 }
 

@@ -61,11 +61,13 @@ impl OfferedEndpoint {
 /// The endpoints of a host that serves these workflows.
 pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<OfferedEndpoint>> {
     let start = ApiMethod::Start;
-    let mut offered: Vec<_> = workflows
-        .iter()
-        .map(|workflow| {
-            let name = format!("{}-{workflow}", start.verb());
-            OfferedEndpoint::new(Endpoint::Method(start), name, names.api(start, &[workflow.as_str()]))
+    // A request about one workflow reaches a host that serves it.
+    let mut offered: Vec<_> = [start, ApiMethod::Workflow]
+        .into_iter()
+        .flat_map(|method| workflows.iter().map(move |workflow| (method, workflow)))
+        .map(|(method, workflow)| {
+            let name = format!("{}-{workflow}", method.verb());
+            OfferedEndpoint::new(Endpoint::Method(method), name, names.api(method, &[workflow.as_str()]))
         })
         .collect();
     let all_starts = names.api(start, &["*"]);

@@ -100,6 +100,28 @@ pub(crate) async fn latest_of_each(
     read(connection, stream, &serde_json::json!({ "multi_last": [subject] })).await
 }
 
+/// The sequence of the last message of a subject, wildcards allowed.
+pub(crate) async fn last(
+    connection: &Connection,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<u64>, Failure> {
+    let inbox = connection.client.new_inbox();
+    let mut replies = connection.client.subscribe(inbox.clone()).await.map_err(|error| no_answer(&error))?;
+    let query = serde_json::json!({ "last_by_subj": subject });
+    let request = Request::new().inbox(inbox).payload(query.to_string().into());
+    let sent = connection.jetstream.send_request(api::direct_subject(stream), request).await;
+    sent.map_err(|error| no_answer(&error))?;
+    let reply = timeout(NEXT_MESSAGE_WITHIN, replies.next()).await.ok().flatten();
+    let message = reply.ok_or_else(|| no_answer(&"the server did not reply in time"))?;
+    match message.status {
+        None => Ok(Some(StreamMessage::try_from(message).map_err(|error| no_answer(&error))?.sequence)),
+        Some(StatusCode::NOT_FOUND) => Ok(None),
+        Some(StatusCode::NO_RESPONDERS) => Err(Failure::NoResponders),
+        Some(_) => Err(no_answer(&status_text(&message))),
+    }
+}
+
 async fn read(connection: &Connection, stream: &str, query: &serde_json::Value) -> Result<Page, Failure> {
     let inbox = connection.client.new_inbox();
     let mut replies = connection.client.subscribe(inbox.clone()).await.map_err(|error| no_answer(&error))?;

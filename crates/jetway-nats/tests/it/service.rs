@@ -78,7 +78,12 @@ impl Api for Echo {
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
         // The page has no field of its own for the limit.
-        Ok(RunsView { runs: Vec::new(), next: Some(query.limit.to_string()), unreadable: Vec::new() })
+        Ok(RunsView {
+            runs: Vec::new(),
+            next: Some(query.limit.to_string()),
+            scanned: 0,
+            unreadable: Vec::new(),
+        })
     }
 
     async fn workflows(&self) -> Result<WorkflowsView, ApiError> {
@@ -86,6 +91,10 @@ impl Api for Echo {
         Ok(WorkflowsView {
             workflows: vec![WorkflowView { name: workflow(), fingerprint, dot, graph: None }],
         })
+    }
+
+    async fn workflow(&self, name: &str) -> Result<WorkflowView, ApiError> {
+        Err(ApiError::new(404, format!("no workflow {name:?} here")))
     }
 }
 
@@ -166,6 +175,8 @@ async fn errors_have_a_code_and_a_sentence() {
     assert!(sentence.contains("limmit"), "{sentence}");
     let workflows = json_of(&ask(&client, &backend, "workflows", HeaderMap::new(), "").await);
     assert_eq!(workflows["workflows"][0]["name"], "pay");
+    let missing = ask(&client, &backend, "workflow.pay", HeaderMap::new(), "").await;
+    assert_eq!(error_of(&missing).0, "404");
     let missing = ask(&client, &backend, "status.pay.a", HeaderMap::new(), "").await;
     assert_eq!(error_of(&missing), ("404".to_owned(), "there is no run pay/a at all".to_owned()));
     let mut headers = HeaderMap::new();
@@ -195,7 +206,18 @@ async fn the_service_is_discoverable() {
     let mut names: Vec<_> =
         info["endpoints"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
     names.sort_unstable();
-    let all = ["cancel", "output", "pause", "resume", "runs", "start", "start-pay", "status", "workflows"];
+    let all = [
+        "cancel",
+        "output",
+        "pause",
+        "resume",
+        "runs",
+        "start",
+        "start-pay",
+        "status",
+        "workflow-pay",
+        "workflows",
+    ];
     assert_eq!(names, all);
     service.stop(DEADLINE).await;
 }

@@ -57,16 +57,38 @@ async fn runs_are_listed_by_workflow_status_and_page() {
     assert_eq!(
         pages,
         [
-            vec!["pay/r0 running", "pay/r1 completed", "pay/r2 running"],
-            vec!["pay/r3 completed", "pay/r4 running", "pay/r5 completed"],
-            vec!["pay/r6 chunked"]
+            vec!["pay/r6 chunked", "pay/r5 completed", "pay/r4 running"],
+            vec!["pay/r3 completed", "pay/r2 running", "pay/r1 completed"],
+            vec!["pay/r0 running"]
         ]
     );
     let done = RunsQuery { status: Some(Status::Completed), limit: 2, ..query };
     let page = backend.runs(&done).await.unwrap();
-    assert_eq!(texts(&page.runs), ["pay/r1 completed", "pay/r3 completed"]);
+    assert_eq!(texts(&page.runs), ["pay/r5 completed", "pay/r3 completed"]);
     let page = backend.runs(&RunsQuery { after: page.next, ..done }).await.unwrap();
-    assert_eq!(texts(&page.runs), ["pay/r5 completed"]);
+    assert_eq!(texts(&page.runs), ["pay/r1 completed"]);
+    assert_eq!((page.next, page.scanned), (None, 3), "no other run matches");
+}
+
+/// More snapshots than are read per request, many of them replaced: the stream has gaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn u8_a_rare_status_is_found_among_many_runs() {
+    let backend = backend("rare").await;
+    put(&backend, &run("rare"), Status::Failed).await;
+    let runs: Vec<_> = (0..1500).map(|number| run(&format!("r{number}"))).collect();
+    for runs in runs.chunks(100) {
+        futures::future::join_all(runs.iter().map(|run| put(&backend, run, Status::Running))).await;
+    }
+    let failed = RunsQuery { status: Some(Status::Failed), limit: 1, ..RunsQuery::default() };
+    let page = backend.runs(&failed).await.unwrap();
+    assert_eq!(texts(&page.runs), ["pay/rare failed"]);
+    assert_eq!((page.next, page.scanned), (None, 1501));
+    let all = backend.runs(&RunsQuery { limit: 1000, ..RunsQuery::default() }).await.unwrap();
+    let revisions: Vec<_> = all.runs.iter().map(|stored| stored.revision).collect();
+    assert!(revisions.len() == 1000 && revisions.is_sorted_by(|one, other| one > other));
+    let rest =
+        backend.runs(&RunsQuery { limit: 1000, after: all.next, ..RunsQuery::default() }).await.unwrap();
+    assert_eq!((rest.runs.len(), rest.next), (501, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

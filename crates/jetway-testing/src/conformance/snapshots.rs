@@ -111,7 +111,7 @@ pub(super) async fn chunks_live_beside_their_snapshot(tested: BackendUnderTest) 
     assert_eq!(stored(backend, &run).await.0, Bytes::from_static(b"one"));
 }
 
-pub(super) async fn runs_are_listed_in_pages(tested: BackendUnderTest) {
+pub(super) async fn u8_runs_are_listed_in_pages(tested: BackendUnderTest) {
     let backend = &tested.backend;
     for number in 0..7 {
         let status = if number % 2 == 0 { Status::Completed } else { Status::Running };
@@ -121,18 +121,23 @@ pub(super) async fn runs_are_listed_in_pages(tested: BackendUnderTest) {
     }
     let mut query =
         RunsQuery { workflow: Some(WorkflowName::new("w").expect("good")), limit: 2, ..RunsQuery::default() };
-    let mut sizes = Vec::new();
+    let (mut sizes, mut names) = (Vec::new(), Vec::new());
     loop {
         let page = backend.runs(&query).await.expect("they are listed");
         sizes.push(page.runs.len());
+        names.extend(page.runs.iter().map(|stored| stored.run.run_id.to_string()));
         match page.next {
             Some(next) => query.after = Some(next),
             None => break,
         }
     }
-    assert_eq!(sizes.iter().sum::<usize>(), 5, "{sizes:?}");
+    assert_eq!(names, ["r4", "r3", "r2", "r1", "r0"], "the one that changed last comes first");
+    assert_eq!(sizes, [2, 2, 1]);
     let completed = RunsQuery { status: Some(Status::Completed), ..RunsQuery::default() };
     assert_eq!(backend.runs(&completed).await.expect("they are listed").runs.len(), 4);
+    let first = RunsQuery { status: Some(Status::Running), limit: 3, ..RunsQuery::default() };
+    let page = backend.runs(&first).await.expect("they are listed");
+    assert_eq!((page.runs.len(), page.next), (3, None), "no page follows the last run that matches");
 }
 
 pub(super) async fn a_stale_run_is_found_once(tested: BackendUnderTest) {

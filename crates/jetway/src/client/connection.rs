@@ -11,19 +11,22 @@ use jetway_engine::{
     api::StartAnswer,
     backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
-use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NatsBackend, Provisioning, ServerFacts};
+use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioning, ServerFacts};
 use jetway_state::{
-    RunId, RunKey, Seen, WorkflowName,
+    RunId, RunKey, Seen, Timestamp, WorkflowName,
     codec::Encoding,
     run::{DoneView, StatusView},
 };
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The shortest and the longest pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The number of runs on a page of a query without a limit.
+const DEFAULT_PAGE: usize = 100;
 
 /// How long a request is repeated while hosts are busy or do not answer.
 const RETRY_LIMIT: Duration = Duration::from_secs(30);
@@ -137,12 +140,28 @@ impl Client {
         Ok(self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?)
     }
 
-    /// Lists runs, one page per call.
+    /// Lists runs, the one that changed last first, one page per call. All runs are looked at until the page is full:
+    /// [`RunsView::scanned`] tells how many these were.
     ///
     /// # Errors
     /// The server does not answer.
     pub async fn runs(&self, query: &RunsQuery) -> Result<RunsView, ClientError> {
-        Ok(self.backend.runs(query).await?.into())
+        let mut left = if query.limit == 0 { DEFAULT_PAGE } else { query.limit };
+        let mut after = query.after.clone();
+        let mut page = RunsView { runs: Vec::new(), next: None, scanned: 0, unreadable: Vec::new() };
+        loop {
+            let query = RunsQuery { limit: left, after, ..query.clone() };
+            let part = RunsView::from(self.backend.runs(&query).await?);
+            left = left.saturating_sub(part.runs.len() + part.unreadable.len());
+            page.runs.extend(part.runs);
+            page.unreadable.extend(part.unreadable);
+            page.scanned += part.scanned;
+            if part.next.is_none() || left == 0 {
+                page.next = part.next;
+                return Ok(page);
+            }
+            after = part.next;
+        }
     }
 
     /// Starts a run through a host. When this returns, the run exists. While hosts are busy or do not answer, the request
@@ -185,6 +204,31 @@ impl Client {
     /// [`ClientError::NoHost`] if no host is running.
     pub async fn workflows(&self) -> Result<Vec<WorkflowView>, ClientError> {
         Ok(self.hosts.workflows().await?.workflows)
+    }
+
+    /// A workflow, from a host that serves it.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if no running host serves it, [`ClientError::NoHost`] if no host is running.
+    pub async fn workflow(&self, name: &str) -> Result<WorkflowView, ClientError> {
+        let unserved = match self.hosts.workflow(name).await {
+            Err(error) if error.code == NO_HOST => error,
+            answer => return Ok(answer?),
+        };
+        let hosts = self.backend.hosts().await?;
+        let served: BTreeSet<_> =
+            hosts.iter().flat_map(|host| &host.workflows).map(|(workflow, _)| workflow.as_str()).collect();
+        if hosts.is_empty() || served.contains(name) {
+            return Err(unserved.into());
+        }
+        let served = served.into_iter().collect::<Vec<_>>().join(", ");
+        let message = format!("no host serves workflow {name:?}; the served workflows are {served}");
+        Err(ClientError::NotFound { message })
+    }
+
+    /// The time of the server, as far as this client knows it: the clock of this machine does not matter.
+    pub fn now(&self) -> Timestamp {
+        self.backend.clock().now()
     }
 
     /// The running hosts, with the workflows that each serves.
