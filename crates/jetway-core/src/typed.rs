@@ -90,6 +90,8 @@ where
         let what = format!("input of workflow {:?}", self.name.as_str());
         guarded_now(|| {
             let input: W::Input = match encoding {
+                // No payload is no value: the input of a workflow that takes `()`.
+                _ if input.is_empty() => json::read(b"null", &format!("{what}, whose payload is empty"))?,
                 Encoding::Json => json::read(input, &what)?,
                 Encoding::Cbor => value::read(input, &what)?,
             };

@@ -39,7 +39,7 @@ pub enum ClientError {
         message: String,
     },
     /// The run did not end in time.
-    #[error("run {run} did not end within {waited:?}")]
+    #[error("run {run} {}", not_ended(*waited))]
     TimedOut {
         /// The run.
         run: RunKey,
@@ -66,6 +66,21 @@ pub enum ClientError {
         /// The error of the decoder.
         source: serde_json::Error,
     },
+}
+
+/// What a wait that was too short says. The time is rounded to what people read.
+fn not_ended(waited: Duration) -> String {
+    if waited.is_zero() {
+        return "has not ended".to_owned();
+    }
+    let rounded = match waited.as_millis() {
+        0..1000 => Duration::from_millis(u64::from(waited.subsec_millis()).max(1)),
+        _ => {
+            Duration::from_secs(waited.as_secs())
+                + Duration::from_millis(u64::from(waited.subsec_millis() / 100 * 100))
+        }
+    };
+    format!("did not end within {rounded:?}")
 }
 
 impl ClientError {
@@ -100,6 +115,13 @@ impl From<ApiError> for ClientError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_rounded() {
+        assert_eq!(not_ended(Duration::ZERO), "has not ended");
+        assert_eq!(not_ended(Duration::from_nanos(1_448_554)), "did not end within 1ms");
+        assert_eq!(not_ended(Duration::from_nanos(30_123_456_789)), "did not end within 30.1s");
+    }
 
     #[test]
     fn the_hosts_codes_become_kinds() {
