@@ -18,6 +18,8 @@ mod permissions;
 mod resources;
 mod setup;
 mod support;
+#[cfg(unix)]
+mod tables;
 mod telemetry;
 mod traces;
 mod values;

@@ -69,6 +69,15 @@ impl ServerArgs {
         Ok(self.connection.config()?.in_namespace(self.common.namespace.clone()))
     }
 
+    /// The flags with which another command reaches the same runs, each after a space. Logins are not among them.
+    pub(crate) fn flags(&self) -> String {
+        let mut flags = self.connection.server_flags();
+        if self.common.namespace != Namespace::default() {
+            flags.push_str(&format!(" --namespace {}", self.common.namespace));
+        }
+        flags
+    }
+
     /// Connects a client to the server.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
         Ok(Client::connect_with(self.config()?).await?)

@@ -13,6 +13,7 @@ mod setup;
 mod start;
 mod status;
 mod verify;
+mod waiting;
 
 use crate::exit::Exit;
 use clap::Subcommand;
@@ -49,7 +50,9 @@ impl Command {
     /// The log filter if `RUST_LOG` is not set. A process that serves logs its work; a client logs warnings only.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
-            Self::Host(_) | Self::Dev(_) | Self::VerifyHost(_) => "info,async_nats=warn",
+            Self::Host(_) | Self::VerifyHost(_) => "info,async_nats=warn",
+            // Its own lines say what a user of it needs. A run that fails is a warning.
+            Self::Dev(_) => "warn",
             Self::Demo(_)
             | Self::Start(_)
             | Self::Status(_)
@@ -65,6 +68,25 @@ impl Command {
             | Self::Doctor(_) => "warn,async_nats=off",
             // It injects faults, so warnings are expected.
             Self::Verify(_) => "error",
+        }
+    }
+
+    /// Whether the verb prints JSON.
+    pub(crate) fn prints_json(&self) -> bool {
+        match self {
+            Self::Demo(args) => args.common.json,
+            Self::Dev(args) => args.common.json,
+            Self::Host(args) => args.server.common.json,
+            Self::Start(args) => args.server.common.json,
+            Self::Status(args) => args.server.common.json,
+            Self::Result(args) => args.server.common.json,
+            Self::Runs(args) => args.server.common.json,
+            Self::Cancel(args) | Self::Pause(args) | Self::Resume(args) => args.server.common.json,
+            Self::Dot(args) => args.server.common.json,
+            Self::Setup(args) => args.server.common.json,
+            Self::Doctor(args) => args.server.common.json,
+            Self::Verify(args) => args.json,
+            Self::VerifyHost(args) => args.server.common.json,
         }
     }
 

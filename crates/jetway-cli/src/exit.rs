@@ -27,11 +27,13 @@ pub(crate) enum Exit {
     MissingProgram = 6,
     /// `jetway verify` found a violation.
     VerificationFailed = 7,
+    /// Ctrl-C ended the command while it waited.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, in order.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Success,
         Self::Failed,
         Self::Usage,
@@ -40,6 +42,7 @@ impl Exit {
         Self::TimedOut,
         Self::MissingProgram,
         Self::VerificationFailed,
+        Self::Interrupted,
     ];
 
     /// What the code means, for `--help`.
@@ -53,6 +56,22 @@ impl Exit {
             Self::TimedOut => "the run did not end in time",
             Self::MissingProgram => "Graphviz is not installed (only `dot --svg`)",
             Self::VerificationFailed => "verification found a violation",
+            Self::Interrupted => "Ctrl-C; a run that was started goes on",
+        }
+    }
+
+    /// A stable word for the code, in an error as JSON.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::RunFailed => "run_failed",
+            Self::NotFound => "not_found",
+            Self::TimedOut => "timed_out",
+            Self::MissingProgram => "missing_program",
+            Self::VerificationFailed => "verification_failed",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -61,7 +80,7 @@ impl Exit {
         let mut help = format!("{text}\n\nExit codes:");
         let common = [Self::Success, Self::Failed, Self::Usage];
         for code in Self::ALL.iter().filter(|code| common.contains(code) || more.contains(code)) {
-            help.push_str(&format!("\n  {}  {}", *code as u8, code.meaning()));
+            help.push_str(&format!("\n  {:<3}  {}", *code as u8, code.meaning()));
         }
         help
     }
@@ -112,9 +131,9 @@ mod tests {
     fn help_lists_the_codes_in_order() {
         let codes = |help: &str| -> Vec<_> {
             let lines = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
-            lines.filter_map(|line| line.trim().chars().next()).collect()
+            lines.filter_map(|line| line.split_whitespace().next()?.parse::<u8>().ok()).collect()
         };
-        assert_eq!(codes(&Exit::help("", &Exit::ALL)), ['0', '1', '2', '3', '4', '5', '6', '7']);
-        assert_eq!(codes(&Exit::help("Example:\n  jetway", &[Exit::NotFound])), ['0', '1', '2', '4']);
+        assert_eq!(codes(&Exit::help("", &Exit::ALL)), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        assert_eq!(codes(&Exit::help("Example:\n  jetway", &[Exit::NotFound])), [0, 1, 2, 4]);
     }
 }

@@ -8,11 +8,16 @@ use crate::{
         corpus::{CorpusRoot, corpus},
     },
 };
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use jetway::{Client, Host, HostHandle, NatsConfig};
 use jetway_server::{NatsServer, ServerError};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How long running steps may take to finish when the host stops. The server and its data end with this process.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
@@ -28,6 +33,44 @@ pub(crate) struct LocalArgs {
     connection: ConnectionArgs,
 }
 
+/// How the server is started.
+#[derive(Debug, Default)]
+pub(crate) struct ServerPlan {
+    /// The port, if it is free.
+    pub(crate) port: Option<u16>,
+    /// Where the data stays. `None`: it is deleted with the server.
+    pub(crate) data: Option<DataDir>,
+}
+
+/// A directory with the data of a server. No other `jetway dev` uses it meanwhile.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens the directory, and creates it if it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be created, or another process uses it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot keep data in {}", path.display());
+        fs::create_dir_all(path).with_context(cannot)?;
+        let lock = File::create(path.join("jetway-dev.lock")).with_context(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "cannot keep data in {}: another `jetway dev` uses it; stop that one, or name another directory",
+                    path.display()
+                )
+            }
+            Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
+        }
+    }
+}
+
 /// A host in this process, a client, and the server if this process started it.
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -35,22 +78,24 @@ pub(crate) struct Local {
     host: HostHandle,
     url: String,
     server: Option<NatsServer>,
+    /// Locked until the server has stopped.
+    data: Option<DataDir>,
 }
 
 impl Local {
-    /// Starts a server unless one is given, and a host. The server listens on `port` if that is free. The host serves the
+    /// Starts a server unless one is given, and a host. The server is started by the plan. The host serves the
     /// workflow `corpus` for files below `root`.
     pub(crate) async fn start(
         args: &LocalArgs,
         common: &CommonArgs,
-        port: Option<u16>,
+        plan: ServerPlan,
         root: Option<CorpusRoot>,
     ) -> anyhow::Result<Self> {
         let connection = &args.connection;
         let (config, server) = match (connection.names_a_server(), connection.is_empty()) {
             (true, _) => (connection.config()?, None),
             (false, true) => {
-                let server = start_server(port).await?;
+                let server = start_server(&plan).await?;
                 (NatsConfig::new(server.url()), Some(server))
             }
             (false, false) => bail!("connection settings without a server: name it with --nats or --context"),
@@ -59,7 +104,7 @@ impl Local {
         let url = config.servers.to_string();
         let host = start_host(config.clone(), args.concurrency, root).await?;
         let client = Client::connect_with(config).await?;
-        Ok(Self { client, host, url, server })
+        Ok(Self { client, host, url, server, data: plan.data })
     }
 
     /// The server's address.
@@ -104,12 +149,13 @@ impl Local {
 
     /// Stops the host, then the server if this process started it.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let Self { client, host, server, .. } = self;
+        let Self { client, host, server, data, .. } = self;
         drop(client);
         host.drain().await;
         if let Some(mut server) = server {
             server.stop().await?;
         }
+        drop(data);
         Ok(())
     }
 }
@@ -125,9 +171,15 @@ impl fmt::Display for Local {
     }
 }
 
-async fn start_server(port: Option<u16>) -> anyhow::Result<NatsServer> {
-    let builder = || NatsServer::builder().progress(output::note);
-    let Some(port) = port else {
+async fn start_server(plan: &ServerPlan) -> anyhow::Result<NatsServer> {
+    let builder = || {
+        let builder = NatsServer::builder().progress(output::note);
+        match &plan.data {
+            Some(data) => builder.store_dir(&data.path),
+            None => builder,
+        }
+    };
+    let Some(port) = plan.port else {
         return Ok(builder().start().await?);
     };
     match builder().port(port).start().await {

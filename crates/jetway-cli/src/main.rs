@@ -8,14 +8,20 @@ mod local;
 mod output;
 mod workflows;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 use cli::Cli;
 use exit::Exit;
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let Cli { command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return invalid(&error),
+    };
+    if command.prints_json() {
+        output::use_json();
+    }
     let result = match jetway::telemetry::Telemetry::new("jetway")
         .service_version(env!("CARGO_PKG_VERSION"))
         .default_log(command.default_log())
@@ -24,10 +30,17 @@ async fn main() -> ExitCode {
         Ok(_telemetry) => command.run().await,
         Err(error) => Err(error.into()),
     };
-    result
-        .unwrap_or_else(|error| {
-            output::print_error(&error);
-            Exit::of(&error)
-        })
-        .into()
+    result.unwrap_or_else(|error| output::print_error(&error)).into()
+}
+
+/// Reports an invalid command line, or prints the help that it asks for.
+fn invalid(error: &clap::Error) -> ExitCode {
+    let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
+    if asked || !env::args_os().any(|argument| argument == "--json") {
+        error.exit();
+    }
+    output::use_json();
+    let text = error.render().to_string();
+    output::print_failure(text.trim_start_matches("error: ").trim_end(), Exit::Usage);
+    Exit::Usage.into()
 }

@@ -4,14 +4,30 @@ mod duration;
 mod progress;
 mod table;
 
-pub(crate) use duration::{elapsed, parse_duration};
-pub(crate) use progress::{FileProgress, PhaseProgress};
-pub(crate) use table::{Column, bytes, count, table};
+pub(crate) use duration::{ago, elapsed, parse_duration, spoken};
+pub(crate) use progress::{FileProgress, PhaseProgress, RunProgress};
+pub(crate) use table::{Column, TableArgs, Tables, bytes, count};
 
 use crate::exit::Exit;
 use jetway::client::{DoneView, ErrorView, Status};
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use serde_json::json;
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Whether messages and errors are JSON, too: one object on each line of standard error.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Prints messages and errors as JSON from now on.
+pub(crate) fn use_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+fn uses_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
 
 /// Prints a result on standard output.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -32,8 +48,16 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()>
 }
 
 /// Prints a message on standard error.
-#[expect(clippy::print_stderr, reason = "a command line program reports on standard error")]
 pub(crate) fn note(text: &str) {
+    if uses_json() {
+        print_line(&json!({ "note": text }).to_string());
+    } else {
+        print_line(text);
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command line program reports on standard error")]
+fn print_line(text: &str) {
     eprintln!("{text}");
 }
 
@@ -68,7 +92,7 @@ pub(crate) fn print_run_failed(done: &DoneView) {
         Status::Cancelled => "was cancelled".to_owned(),
         status @ (Status::Running | Status::Paused | Status::Completed) => format!("is {status}"),
     };
-    note(&format!("{} run {}/{} {ended}{cause}", error_label(), done.workflow, done.run_id));
+    print_failure(&format!("run {}/{} {ended}{cause}", done.workflow, done.run_id), Exit::RunFailed);
 }
 
 /// The message of a run's error, with the node and the attempt that failed.
@@ -79,9 +103,21 @@ pub(crate) fn error_text(error: &ErrorView) -> String {
     }
 }
 
-/// Reports why a command failed.
-pub(crate) fn print_error(error: &anyhow::Error) {
-    note(&format!("{} {}", error_label(), chain(error)));
+/// Reports why a command failed, and returns how it ends.
+pub(crate) fn print_error(error: &anyhow::Error) -> Exit {
+    let exit = Exit::of(error);
+    print_failure(&chain(error), exit);
+    exit
+}
+
+/// Reports a failure. As JSON it has the code with which the command ends, and a stable word for it.
+pub(crate) fn print_failure(message: &str, exit: Exit) {
+    if uses_json() {
+        let error = json!({ "kind": exit.kind(), "exit_code": exit as u8, "message": message });
+        print_line(&json!({ "error": error }).to_string());
+    } else {
+        print_line(&format!("{} {message}", error_label()));
+    }
 }
 
 fn error_label() -> &'static str {

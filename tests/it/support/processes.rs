@@ -1,5 +1,6 @@
 //! The `jetway` command as a user has it: a process.
 
+use super::DEADLINE;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{
@@ -62,6 +63,21 @@ pub(crate) async fn jetway_json(url: &str, namespace: &str, arguments: &[&str]) 
     serde_json::from_str(&stdout).with_context(|| format!("jetway {arguments:?} printed no JSON: {stdout}"))
 }
 
+/// A `jetway dev` that is ready, and what it says of itself.
+pub(crate) async fn dev(arguments: &[&str]) -> Result<(Child, Value)> {
+    let mut command = jetway(&["dev", "--json"]);
+    let mut dev = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut lines = BufReader::new(dev.stdout.take().context("its output is piped")?).lines();
+    let mut said = String::new();
+    while !said.ends_with("}\n") {
+        let line = tokio::time::timeout(DEADLINE, lines.next_line()).await??;
+        said.push_str(&line.with_context(|| format!("dev ended: {said}"))?);
+        said.push('\n');
+    }
+    let facts = serde_json::from_str(&said).with_context(|| said.clone())?;
+    Ok((dev, facts))
+}
+
 /// A `jetway host` that is at work. Killed with `-9` when it is dropped.
 pub(crate) struct HostProcess {
     child: Child,
@@ -72,6 +88,11 @@ impl HostProcess {
     /// Starts a host and waits until it says that it serves its workflows: also `corpus`, for temporary files.
     pub(crate) async fn start(url: &str, namespace: &str, environment: &[(&str, &str)]) -> Result<Self> {
         Self::reading(&env::temp_dir(), url, namespace, environment).await
+    }
+
+    /// The same, without the workflow `corpus`.
+    pub(crate) async fn without_corpus(url: &str, namespace: &str) -> Result<Self> {
+        Self::spawn(jetway(&["host", "--nats", url, "--namespace", namespace])).await
     }
 
     /// The same, with another directory for `corpus`.

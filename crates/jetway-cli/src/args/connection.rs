@@ -91,6 +91,18 @@ impl ConnectionArgs {
         self.servers.is_some() || self.context.is_some()
     }
 
+    /// The flags that name the server, each after a space. The login of an address is left out.
+    pub(crate) fn server_flags(&self) -> String {
+        let mut flags = String::new();
+        if let Some(servers) = &self.servers {
+            flags.push_str(&format!(" --nats {servers}"));
+        }
+        if let Some(context) = &self.context {
+            flags.push_str(&format!(" --context {context}"));
+        }
+        flags
+    }
+
     /// Whether there is no flag at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.settings() == ConnectionSettings::default()

@@ -33,7 +33,7 @@ pub(crate) struct ControlArgs {
     run: RunId,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// Sends the command to a host and prints the new status of the run.

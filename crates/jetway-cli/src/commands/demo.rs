@@ -5,8 +5,8 @@ mod report;
 use crate::{
     args::CommonArgs,
     exit::Exit,
-    local::{Local, LocalArgs},
-    output::{self, FileProgress},
+    local::{Local, LocalArgs, ServerPlan},
+    output::{self, FileProgress, TableArgs, Tables},
     workflows::corpus::{CorpusInput, CorpusReport, CorpusRoot},
 };
 use anyhow::Context;
@@ -44,17 +44,20 @@ pub(crate) struct DemoArgs {
     top: usize,
 
     #[command(flatten)]
+    table: TableArgs,
+
+    #[command(flatten)]
     local: LocalArgs,
 
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
     let path = args.path.canonicalize().with_context(|| format!("cannot read {}", args.path.display()))?;
     let root = CorpusRoot::open(&path)?;
-    let local = Local::start(&args.local, &args.common, None, Some(root)).await?;
+    let local = Local::start(&args.local, &args.common, ServerPlan::default(), Some(root)).await?;
     output::note(&local.to_string());
     let input = CorpusInput { path, top: args.top };
     let done = tokio::select! {
@@ -62,7 +65,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<Exit> {
         interrupted = local.interrupted() => Err(interrupted),
     };
     local.stop().await?;
-    print_report(&done?, args.common.json)
+    print_report(&done?, args.common.json, args.table)
 }
 
 /// Starts a run as any client can, shows its progress, and returns its result.
@@ -88,7 +91,7 @@ async fn run_corpus(client: &Client, input: &CorpusInput) -> anyhow::Result<Done
     Ok(result?)
 }
 
-fn print_report(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
+fn print_report(done: &DoneView, json: bool, table: TableArgs) -> anyhow::Result<Exit> {
     let (Status::Completed, Some(output)) = (done.status, &done.output) else {
         output::print_run_failed(done);
         return Ok(Exit::RunFailed);
@@ -97,7 +100,9 @@ fn print_report(done: &DoneView, json: bool) -> anyhow::Result<Exit> {
         output::print_json(output)?;
     } else {
         let report: CorpusReport = output.read().context("the output of the run is not a corpus report")?;
-        output::print(&report::render(&report, done))?;
+        let tables = Tables::new(table);
+        output::print(&report::render(&tables, &report, done))?;
+        tables.finish();
     }
     Ok(Exit::Success)
 }

@@ -3,21 +3,24 @@
 use crate::{
     args::CommonArgs,
     exit::Exit,
-    local::{Local, LocalArgs},
+    local::{DataDir, Local, LocalArgs, ServerPlan},
     output,
     workflows::corpus::CorpusArgs,
 };
 use clap::Args;
 use jetway::{Namespace, nats::start_subject};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Starts a nats-server and a host in this process. The host serves the workflow `chain`,
-and `corpus` with --corpus-root. All data is deleted when the command ends. Installs
-nats-server into a cache directory if it is not found.
+and `corpus` with --corpus-root. Without --data, all data is deleted when the command
+ends. Logs warnings and errors; RUST_LOG=info shows more. Installs nats-server into a cache
+directory if it is not found.
 
 Example:
   jetway dev
+  jetway dev --data ./jetway-data        (its runs are still there the next time)
   jetway start chain --input 0 --wait    (in another terminal)";
 
 /// Start a server and a host for development, until Ctrl-C
@@ -28,6 +31,10 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "PORT", default_value_t = 4222)]
     port: u16,
 
+    /// Keep the data of the server in this directory, and continue with what is in it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["servers", "context"])]
+    data: Option<PathBuf>,
+
     #[command(flatten)]
     corpus: CorpusArgs,
 
@@ -35,27 +42,35 @@ pub(crate) struct DevArgs {
     local: LocalArgs,
 
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
-    let local = Local::start(&args.local, &args.common, Some(args.port), args.corpus.root()?).await?;
+    let root = args.corpus.root()?;
+    let data = args.data.as_deref().map(DataDir::open).transpose()?;
+    let server = ServerPlan { port: Some(args.port), data };
+    let local = Local::start(&args.local, &args.common, server, root).await?;
     if args.common.json {
         output::print_json(&json!({
             "nats": local.url(),
             "namespace": args.common.namespace,
             "workflows": local.workflows(),
+            "data": args.data,
         }))?;
     } else {
-        output::print(&hints(local.url(), &args.common.namespace, &local.workflows()))?;
+        output::print(&hints(local.url(), &args.common.namespace, &local.workflows(), args.data.as_deref()))?;
     }
     local.until_stopped().await?;
     local.stop().await?;
     Ok(Exit::Success)
 }
 
-fn hints(url: &str, namespace: &Namespace, workflows: &[String]) -> String {
+fn hints(url: &str, namespace: &Namespace, workflows: &[String], data: Option<&Path>) -> String {
+    let kept = data.map_or_else(
+        || "deleted at the end; --data DIR keeps it".to_owned(),
+        |data| format!("kept in {}", data.display()),
+    );
     let workflows = workflows.join(", ");
     let mut options = String::new();
     if url != "nats://127.0.0.1:4222" {
@@ -71,6 +86,7 @@ fn hints(url: &str, namespace: &Namespace, workflows: &[String]) -> String {
 NATS server   {url}
 Namespace     {namespace}
 Workflows     {workflows}
+Data          {kept}
 
 Try:
   jetway start chain --input 0 --id first --wait{options}
@@ -88,10 +104,12 @@ mod tests {
 
     #[test]
     fn the_suggested_commands_name_values_that_are_not_default() {
-        let plain = hints("nats://127.0.0.1:4222", &Namespace::default(), &["chain".to_owned()]);
+        let plain = hints("nats://127.0.0.1:4222", &Namespace::default(), &["chain".to_owned()], None);
         assert!(plain.contains("jetway status chain first\n"), "{plain}");
         assert!(plain.contains("pub jetway.default.start.chain 0\n"), "{plain}");
-        let other = hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap(), &[]);
+        let other =
+            hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap(), &[], Some(Path::new("data")));
+        assert!(other.contains("kept in data\n"), "{other}");
         assert!(
             other.contains("status chain first --nats nats://127.0.0.1:5000 --namespace team\n"),
             "{other}"

@@ -5,7 +5,7 @@ mod checks;
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, Column, table},
+    output::{self, Column, TableArgs, Tables},
 };
 use checks::{Check, CheckStatus};
 use clap::Args;
@@ -23,7 +23,10 @@ Example:
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
-    server: ServerArgs,
+    table: TableArgs,
+
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.
@@ -33,15 +36,17 @@ pub(crate) async fn run(args: DoctorArgs) -> anyhow::Result<Exit> {
     if args.server.common.json {
         output::print_json(&json!({ "ok": ok, "checks": checks }))?;
     } else {
-        output::print(&render(&checks))?;
+        let tables = Tables::new(args.table);
+        output::print(&render(&tables, &checks))?;
+        tables.finish();
     }
     Ok(if ok { Exit::Success } else { Exit::Failed })
 }
 
-fn render(checks: &[Check]) -> String {
-    let columns = [Column::Left("CHECK"), Column::Left("STATUS"), Column::Left("DETAILS")];
+fn render(tables: &Tables, checks: &[Check]) -> String {
+    let columns = [Column::left("CHECK"), Column::state("STATUS"), Column::wrap("DETAILS")];
     let rows = checks
         .iter()
         .map(|check| vec![check.name.to_owned(), check.status.label().to_owned(), check.details.clone()]);
-    table(&columns, rows)
+    tables.table(&columns, rows)
 }

@@ -40,7 +40,7 @@ pub(crate) struct HostArgs {
     corpus: CorpusArgs,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.

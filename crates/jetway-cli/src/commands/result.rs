@@ -1,5 +1,6 @@
 //! `jetway result`: prints the output of a run.
 
+use super::waiting::{Waited, go_on, interrupted, wait_for};
 use crate::{
     args::ServerArgs,
     exit::Exit,
@@ -15,12 +16,12 @@ Results are kept for a week, unless the server is set up otherwise.
 
 Examples:
   jetway result chain first
-  jetway result corpus docs --wait=5m > report.json
+  jetway result corpus docs --wait 5m > report.json
   jetway result batch monday --output 3";
 
 /// Print the output of a run
 #[derive(Debug, Args)]
-#[command(after_help = Exit::help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut, Exit::Interrupted]))]
 pub(crate) struct ResultArgs {
     /// Workflow name
     workflow: WorkflowName,
@@ -33,12 +34,12 @@ pub(crate) struct ResultArgs {
     output: Option<usize>,
 
     /// Wait for the end of the run, for at most TIME [default: do not wait; without TIME: 30s]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "30s",
           value_parser = parse_duration)]
     wait: Option<Duration>,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.
@@ -49,13 +50,26 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
         output::print(client.output(&run, number).await?.get())?;
         return Ok(Exit::Success);
     }
-    match client.result(&run, args.wait.unwrap_or_default()).await {
-        Err(late @ ClientError::TimedOut { .. }) => {
+    let json = args.server.common.json;
+    let Some(wait) = args.wait else {
+        return match client.result(&run, Duration::ZERO).await {
+            Err(late @ ClientError::TimedOut { .. }) => {
+                // An error if there is no such run.
+                let status = client.status(&run).await?.run.status;
+                output::note(&format!("run {run} is {status}. {}", go_on(&run, &args.server)));
+                Err(late.into())
+            }
+            done => output::print_result(&done?, json),
+        };
+    };
+    match wait_for(&client, &run, &run, wait, &args.server).await {
+        Err(late) if Exit::of(&late) == Exit::TimedOut => {
             // An error if there is no such run.
-            let status = client.status(&run).await?.run.status;
-            output::note(&format!("run {run} is {status}: wait for its end with --wait=TIME"));
-            Err(late.into())
+            client.status(&run).await?;
+            Err(late)
         }
-        done => output::print_result(&done?, args.server.common.json),
+        Ok(Waited::Done(done)) => output::print_result(&done, json),
+        Ok(Waited::Interrupted) => Ok(interrupted(&run, &args.server)),
+        Err(error) => Err(error),
     }
 }

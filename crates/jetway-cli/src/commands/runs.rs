@@ -3,7 +3,7 @@
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, Column, count, table},
+    output::{self, Column, TableArgs, Tables, count},
 };
 use clap::Args;
 use jetway::{
@@ -12,6 +12,9 @@ use jetway::{
 };
 
 const AFTER_HELP: &str = "\
+Lists the runs that changed last first. A filter is applied before the limit: all runs are
+looked at until enough are found. On a terminal, long ids are cut: --full shows them.
+
 Examples:
   jetway runs
   jetway runs --workflow corpus --status failed";
@@ -37,37 +40,48 @@ pub(crate) struct RunsArgs {
     after: Option<String>,
 
     #[command(flatten)]
-    server: ServerArgs,
+    table: TableArgs,
+
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.
 pub(crate) async fn run(args: RunsArgs) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
-    let RunsArgs { workflow, status, limit, after, .. } = args;
+    let RunsArgs { workflow, status, limit, after, table, .. } = args;
     let page = client.runs(&RunsQuery { workflow, status, limit, after }).await?;
     if args.server.common.json {
         output::print_json(&page)?;
         return Ok(Exit::Success);
     }
-    output::print(&render(&page.runs))?;
+    let tables = Tables::new(table);
+    output::print(&render(&tables, &page.runs, &client.now().to_string()))?;
+    tables.finish();
     for UnreadableRun { error, .. } in &page.unreadable {
         output::note(error);
     }
-    if let Some(next) = page.next {
-        output::note(&format!("more runs follow: continue with --after {next}"));
+    if let Some(next) = &page.next {
+        let (found, looked) = (count(page.runs.len() as u64), count(page.scanned));
+        output::note(&format!(
+            "found {found} in {looked} runs, and there are more: continue with --after {next}"
+        ));
     }
     Ok(Exit::Success)
 }
 
-fn render(runs: &[RunSummary]) -> String {
+fn render(tables: &Tables, runs: &[RunSummary], now: &str) -> String {
+    let relative = tables.relative_times();
+    let time = |time: &str| if relative { output::ago(time, now) } else { time.to_owned() };
     let columns = [
-        Column::Left("WORKFLOW"),
-        Column::Left("RUN"),
-        Column::Left("STATUS"),
-        Column::Right("STEPS"),
-        Column::Right("PENDING"),
-        Column::Left("STARTED"),
-        Column::Right("DURATION"),
+        Column::cut("WORKFLOW"),
+        Column::cut("RUN"),
+        Column::state("STATUS"),
+        Column::right("STEPS"),
+        Column::left("UPDATED"),
+        Column::left("STARTED").spare(),
+        Column::right("DURATION").spare(),
+        Column::right("PENDING").spare(),
     ];
     let rows = runs.iter().map(|run| {
         vec![
@@ -75,10 +89,11 @@ fn render(runs: &[RunSummary]) -> String {
             run.run_id.to_string(),
             run.status.to_string(),
             count(run.steps),
-            count(run.pending as u64),
-            run.started_at.clone(),
+            time(&run.updated_at),
+            time(&run.started_at),
             output::elapsed(&run.started_at, run.finished_at.as_deref()).unwrap_or_default(),
+            count(run.pending as u64),
         ]
     });
-    table(&columns, rows)
+    tables.table(&columns, rows)
 }

@@ -26,7 +26,7 @@ pub(crate) struct SetupArgs {
     replicas: ReplicasArgs,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.

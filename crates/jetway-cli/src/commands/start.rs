@@ -1,5 +1,6 @@
 //! `jetway start`: starts a run.
 
+use super::waiting::{Waited, go_on, interrupted, limit, wait_for};
 use crate::{
     args::ServerArgs,
     exit::Exit,
@@ -8,41 +9,45 @@ use crate::{
 use anyhow::Context;
 use clap::Args;
 use jetway::{
-    Client, RunId,
+    Client, RunId, RunKey, WorkflowName,
     client::{ClientError, Json, StartOptions, StartedRun},
 };
 use std::{io::Read, path::PathBuf, time::Duration};
 
 const AFTER_HELP: &str = "\
-Prints the run id, or with --wait the output of the run. If no host is running, the
-server stores the start, and the run begins when a host starts.
+Prints the run id, or with --wait the output of the run. --wait prints the run id at once
+on standard error; Ctrl-C ends the wait, and not the run. If no host is running, the server
+stores the start, and the run begins when a host starts.
 
 Examples:
   jetway start chain --input 0 --wait
-  jetway start corpus --input '{\"path\": \"/usr/share/doc\", \"top\": 5}' --id docs --wait=5m";
+  jetway start corpus --input '{\"path\": \"/usr/share/doc\", \"top\": 5}' --id docs --wait 5m";
+
+/// How a command that waits for a run may end.
+const WAIT_EXITS: &[Exit] = &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut, Exit::Interrupted];
 
 /// Start a run of a workflow
 #[derive(Debug, Args)]
-#[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut]))]
+#[command(after_help = Exit::connection_help(AFTER_HELP, WAIT_EXITS))]
 pub(crate) struct StartArgs {
     /// Workflow name
     workflow: String,
 
-    /// Input of the run: JSON, @FILE to read a file, or - to read standard input
+    /// Input of the run: JSON, @FILE to read a file, or - to read standard input [default: null, for an input of type `()`]
     #[arg(long, value_name = "JSON", value_parser = parse_input, allow_hyphen_values = true)]
-    input: Input,
+    input: Option<Input>,
 
     /// Run id; starting the same id twice with the same input gives one run [default: random]
     #[arg(long, value_name = "ID")]
     id: Option<RunId>,
 
     /// Wait for the result, for at most TIME [default: do not wait; without TIME: 30s]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "30s",
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "30s",
           value_parser = parse_duration)]
     wait: Option<Duration>,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -81,21 +86,34 @@ impl Input {
 
 /// Runs the verb.
 pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
-    let input = args.input.read()?;
-    let client = args.server.client().await?;
-    let options = StartOptions { run_id: args.id };
-    let run = start(&client, &args.workflow, &input, &options).await?;
-    let json = args.server.common.json;
-    match args.wait {
-        Some(wait) => output::print_result(&client.result(&run, wait).await?, json),
-        None if json => {
-            output::print_json(&run)?;
-            Ok(Exit::Success)
+    let input = args.input.map_or_else(|| Ok(Json::of(&(), &"the input")?), Input::read)?;
+    let (wait, server) = (args.wait, &args.server);
+    // Chosen here, so that it is known whatever happens to the request.
+    let run_id = args.id.map_or_else(|| RunId::new(&format!("{:032x}", rand::random::<u128>())), Ok)?;
+    let key = RunKey::new(WorkflowName::new(&args.workflow)?, run_id.clone());
+    let client = server.client().await?;
+    let options = StartOptions { run_id: Some(run_id) };
+    let run = tokio::select! {
+        started = start(&client, &args.workflow, &input, &options) => started?,
+        signal = jetway::shutdown_requested() => {
+            signal?;
+            let told = "interrupted while starting it, so it may not exist";
+            output::print_failure(&format!("run {key}: {told}. {}", go_on(&key, server)), Exit::Interrupted);
+            return Ok(Exit::Interrupted);
         }
-        None => {
-            output::print(run.run_id.as_str())?;
-            Ok(Exit::Success)
+    };
+    let json = server.common.json;
+    let Some(wait) = wait else {
+        match json {
+            true => output::print_json(&run)?,
+            false => output::print(run.run_id.as_str())?,
         }
+        return Ok(Exit::Success);
+    };
+    output::note(&format!("run {run} started, {}", limit(wait)));
+    match wait_for(&client, &run, &key, wait, server).await? {
+        Waited::Done(done) => output::print_result(&done, json),
+        Waited::Interrupted => Ok(interrupted(&key, server)),
     }
 }
 
@@ -142,17 +160,20 @@ mod tests {
         assert_eq!(parsed(&["--input", "0"]).wait, None);
         assert_eq!(parsed(&["--input", "0", "--wait"]).wait, Some(Duration::from_secs(30)));
         assert_eq!(parsed(&["--wait=5m", "--input", "0"]).wait, Some(Duration::from_secs(300)));
+        assert_eq!(parsed(&["--wait", "5s", "--input", "0"]).wait, Some(Duration::from_secs(5)));
+        assert_eq!(parsed(&["--wait", "--input", "0"]).wait, Some(Duration::from_secs(30)));
     }
 
     #[test]
     fn the_input_is_json_a_file_or_standard_input() {
-        assert_eq!(parsed(&["--input", "-7"]).input, Input::Inline(Json::of(&-7, "x").unwrap()));
+        assert_eq!(parsed(&["--input", "-7"]).input, Some(Input::Inline(Json::of(&-7, "x").unwrap())));
+        assert_eq!(parsed(&[]).input, None);
         // The text stays as it is: the order of the keys, and numbers of any size.
         let text = r#"{"b":[1.10],"a":123456789012345678901234567890}"#;
-        let Input::Inline(inline) = parsed(&["--input", text]).input else { panic!("it is inline") };
+        let Some(Input::Inline(inline)) = parsed(&["--input", text]).input else { panic!("it is inline") };
         assert_eq!(inline.get(), text);
-        assert_eq!(parsed(&["--input", "@in.json"]).input, Input::File("in.json".into()));
-        assert_eq!(parsed(&["--input", "-"]).input, Input::Stdin);
+        assert_eq!(parsed(&["--input", "@in.json"]).input, Some(Input::File("in.json".into())));
+        assert_eq!(parsed(&["--input", "-"]).input, Some(Input::Stdin));
         let error = parse_input("text").unwrap_err();
         assert!(error.contains("needs quotes"), "{error}");
     }

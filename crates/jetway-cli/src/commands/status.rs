@@ -3,13 +3,14 @@
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, Column, count, table},
+    output::{self, Column, TableArgs, Tables, count},
 };
 use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, client::StatusView};
 
 const AFTER_HELP: &str = "\
-Reads the run's record from the server; no host has to be running.
+Says first what the run waits for. Reads the run's record from the server; no host has to
+be running. On a terminal, long values are cut: --full shows them.
 
 Example:
   jetway status chain first";
@@ -25,7 +26,10 @@ pub(crate) struct StatusArgs {
     run: RunId,
 
     #[command(flatten)]
-    server: ServerArgs,
+    table: TableArgs,
+
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
 }
 
 /// Runs the verb.
@@ -35,34 +39,41 @@ pub(crate) async fn run(args: StatusArgs) -> anyhow::Result<Exit> {
     if args.server.common.json {
         output::print_json(&status)?;
     } else {
-        output::print(&render(&status)?)?;
+        let tables = Tables::new(args.table);
+        output::print(&render(&tables, &status, &client.now().to_string()))?;
+        tables.finish();
     }
     Ok(Exit::Success)
 }
 
-fn render(status: &StatusView) -> anyhow::Result<String> {
+fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
     let run = &status.run;
-    let mut rows = vec![
+    let time = |time: &str| match tables.relative_times() {
+        true => format!("{} ({time})", output::ago(time, now)),
+        false => time.to_owned(),
+    };
+    let mut rows = Vec::new();
+    if let Some(reason) = &status.waiting_for {
+        rows.push(("waiting for", reason.clone()));
+    }
+    rows.extend([("status", run.status.to_string())]);
+    if let Some(error) = &run.error {
+        rows.push(("error", output::error_text(error)));
+    }
+    rows.extend([
         ("workflow", run.workflow.to_string()),
         ("run", run.run_id.to_string()),
-        ("status", run.status.to_string()),
         ("steps", count(run.steps)),
-        ("started", run.started_at.clone()),
-        ("updated", status.updated_at.clone()),
-    ];
+        ("started", time(&run.started_at)),
+        ("updated", time(&status.updated_at)),
+    ]);
     if let Some(finished) = &run.finished_at {
-        rows.push(("finished", finished.clone()));
+        rows.push(("finished", time(finished)));
     }
     if let Some(duration) = output::elapsed(&run.started_at, run.finished_at.as_deref()) {
         rows.push(("duration", duration));
     }
-    if let Some(reason) = &status.waiting_for {
-        rows.push(("waiting", reason.clone()));
-    }
     rows.push(("trace id", status.trace_id.clone()));
-    if let Some(error) = &run.error {
-        rows.push(("error", output::error_text(error)));
-    }
     if status.handled_failures > 0 {
         rows.push(("handled failures", count(status.handled_failures)));
     }
@@ -73,27 +84,31 @@ fn render(status: &StatusView) -> anyhow::Result<String> {
         rows.push(("output", format!("{} ({})", left_out.starts_with, left_out.hint)));
     }
     let rows = rows.into_iter().map(|(field, value)| vec![field.to_owned(), value]);
-    let mut text = table(&[Column::Left("FIELD"), Column::Left("VALUE")], rows);
+    let mut text = tables.table(&[Column::left("FIELD"), Column::wrap("VALUE")], rows);
     if !status.pending.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&pending(status));
+        text.push_str(&pending(tables, status, now));
     }
-    Ok(text)
+    text
 }
 
-fn pending(status: &StatusView) -> String {
+fn pending(tables: &Tables, status: &StatusView, now: &str) -> String {
     let rows = status.pending.iter().map(|pending| {
         let node = pending.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned());
         let (items, waiting) = (count(pending.items as u64), count(pending.waiting as u64));
-        vec![node, items, waiting, pending.since.clone()]
+        let since = match tables.relative_times() {
+            true => output::ago(&pending.since, now),
+            false => pending.since.clone(),
+        };
+        vec![node, items, waiting, since]
     });
     let columns = [
-        Column::Left("PENDING NODE"),
-        Column::Right("ITEMS"),
-        Column::Right("WAITING FOR A SLOT"),
-        Column::Left("SINCE"),
+        Column::cut("PENDING NODE"),
+        Column::right("ITEMS"),
+        Column::right("WAITING FOR A SLOT"),
+        Column::left("SINCE"),
     ];
-    table(&columns, rows)
+    tables.table(&columns, rows)
 }
 
 #[cfg(test)]
@@ -101,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_shown_with_what_it_is_waiting_for() {
+    fn u6_a_run_is_shown_with_what_it_is_waiting_for() {
         let status: StatusView = serde_json::from_value(serde_json::json!({
             "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
@@ -113,13 +128,16 @@ mod tests {
             "waiting_for": "no live host serves the workflow \"pay\"", "handled_failures": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }))
         .unwrap();
-        let text = render(&status).unwrap();
+        let tables = Tables::new(TableArgs { full: true });
+        let text = render(&tables, &status, "2026-01-01T00:00:09.000Z");
+        let first = text.lines().nth(1).unwrap_or_default();
+        assert!(first.starts_with("waiting for  "), "{text}");
         let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == row);
         assert!(has(&["status", "running"]), "{text}");
         assert!(has(&["charge", "2", "1", "2026-01-01T00:00:01.000Z"]), "{text}");
         assert!(text.contains("no live host serves the workflow \"pay\""), "{text}");
         assert!(text.contains("(fan-out branches)  4,000"), "{text}");
         assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
-        assert!(!text.contains("finished"), "{text}");
+        assert!(!text.contains("finished  "), "{text}");
     }
 }

@@ -2,7 +2,11 @@
 
 mod report;
 
-use crate::{args::ServerArgs, exit::Exit, output};
+use crate::{
+    args::ServerArgs,
+    exit::Exit,
+    output::{self, TableArgs, Tables},
+};
 use clap::Args;
 use jetway_verify::{HostCommand, Options, Progress};
 use std::{env, path::PathBuf, time::Duration};
@@ -53,7 +57,10 @@ pub(crate) struct VerifyArgs {
 
     /// Print JSON instead of text
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 /// Run a host for `jetway verify`
@@ -65,7 +72,7 @@ pub(crate) struct HostArgs {
     journal: PathBuf,
 
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
 }
 
 /// Runs `jetway verify`.
@@ -89,7 +96,9 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
     if args.json {
         output::print_json(&summary)?;
     } else {
-        output::print(&report::render(&summary))?;
+        let tables = Tables::new(args.table);
+        output::print(&report::render(&tables, &summary))?;
+        tables.finish();
     }
     Ok(if summary.is_clean() { Exit::Success } else { Exit::VerificationFailed })
 }

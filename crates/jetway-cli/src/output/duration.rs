@@ -7,7 +7,11 @@ use std::time::Duration;
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let invalid = || format!("invalid duration {text:?}: write it as 500ms, 30s, 5m or 2h");
+    let invalid = || {
+        format!(
+            "invalid duration {text:?}: write it as 500ms, 30s, 5m or 2h, and other arguments before the flag"
+        )
+    };
     let number: u64 = number.parse().map_err(|_not_a_number| invalid())?;
     let milliseconds = match unit {
         "ms" => 1,
@@ -23,16 +27,36 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn elapsed(started: &str, finished: Option<&str>) -> Option<String> {
     let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
     let elapsed: TimeDelta = parse(finished?)? - parse(started)?;
-    Some(format(elapsed.to_std().unwrap_or_default()))
+    Some(spoken(elapsed.to_std().unwrap_or_default()))
 }
 
-/// Formats a duration in one or two units: `340 ms`, `12.3 s`, `4 min 5 s`.
-fn format(elapsed: Duration) -> String {
+/// Formats a duration in one or two units: `1.4 ms`, `340 ms`, `12.3 s`, `4 min 5 s`.
+pub(crate) fn spoken(elapsed: Duration) -> String {
     match elapsed.as_secs() {
+        0 if elapsed.subsec_millis() < 10 && elapsed.subsec_micros() % 1000 >= 50 => {
+            format!("{:.1} ms", elapsed.as_secs_f64() * 1e3)
+        }
         0 => format!("{} ms", elapsed.as_millis()),
+        seconds @ 1..60 if elapsed.subsec_millis() < 50 => format!("{seconds} s"),
         1..60 => format!("{:.1} s", elapsed.as_secs_f64()),
+        seconds @ 60..3600 if seconds % 60 == 0 => format!("{} min", seconds / 60),
         seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long before `now` that was, both in RFC 3339, as people say it: `12 s ago`. A time that cannot be read stays as it is.
+pub(crate) fn ago(time: &str, now: &str) -> String {
+    let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
+    let Some(elapsed) = parse(now).zip(parse(time)).map(|(now, time)| (now - time).num_seconds()) else {
+        return time.to_owned();
+    };
+    match elapsed {
+        ..1 => "now".to_owned(),
+        seconds @ 1..60 => format!("{seconds} s ago"),
+        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h ago", seconds / 3600),
+        seconds => format!("{} d ago", seconds / 86_400),
     }
 }
 
@@ -54,11 +78,31 @@ mod tests {
 
     #[test]
     fn durations_are_formatted_in_fitting_units() {
-        let formatted = |milliseconds| format(Duration::from_millis(milliseconds));
+        let formatted = |milliseconds| spoken(Duration::from_millis(milliseconds));
+        assert_eq!(spoken(Duration::from_nanos(1_448_554)), "1.4 ms");
+        assert_eq!(spoken(Duration::from_micros(1_010)), "1 ms");
+        assert_eq!(formatted(5_000), "5 s");
+        assert_eq!(formatted(300_000), "5 min");
         assert_eq!(formatted(340), "340 ms");
         assert_eq!(formatted(12_340), "12.3 s");
         assert_eq!(formatted(245_000), "4 min 5 s");
         assert_eq!(formatted(7_260_000), "2 h 1 min");
+    }
+
+    #[test]
+    fn u1_times_are_relative() {
+        let now = "2026-01-03T00:00:00.500Z";
+        for (time, said) in [
+            ("2026-01-03T00:00:00.000Z", "now"),
+            ("2026-01-03T00:00:09.000Z", "now"),
+            ("2026-01-02T23:59:48.000Z", "12 s ago"),
+            ("2026-01-02T23:00:01.000Z", "59 min ago"),
+            ("2026-01-02T01:00:00.000Z", "23 h ago"),
+            ("2026-01-01T00:00:00.000Z", "2 d ago"),
+            ("never", "never"),
+        ] {
+            assert_eq!(ago(time, now), said);
+        }
     }
 
     #[test]

@@ -56,6 +56,50 @@ impl FileProgress {
     }
 }
 
+/// The progress of a run that a command waits for: a line on a terminal, otherwise each new reason why it waits.
+#[derive(Debug)]
+pub(crate) struct RunProgress {
+    bar: ProgressBar,
+    reason: Option<String>,
+}
+
+impl RunProgress {
+    /// A spinner.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let bar = ProgressBar::no_length();
+        bar.set_style(ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}")?);
+        bar.set_message("waiting for the run");
+        Ok(Self { bar, reason: None })
+    }
+
+    /// Shows the status of the run.
+    pub(crate) fn show(&mut self, status: &StatusView) {
+        let reason = status.waiting_for.clone();
+        if self.bar.is_hidden() {
+            if let Some(reason) = reason.as_ref().filter(|_| reason != self.reason) {
+                super::note(&format!("the run waits: {reason}"));
+            }
+            self.reason = reason;
+            return;
+        }
+        let pending: u64 = status.pending.iter().map(|pending| pending.items as u64).sum();
+        let (steps, pending) = (super::count(status.run.steps), super::count(pending));
+        let waits = reason.map_or_else(String::new, |reason| format!("; waits: {reason}"));
+        self.bar.set_message(format!("{}, {steps} steps, {pending} pending{waits}", status.run.status));
+        self.bar.tick();
+    }
+
+    /// Shows that time passes.
+    pub(crate) fn tick(&self) {
+        self.bar.tick();
+    }
+
+    /// Removes the line.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// The progress of a verification: a bar on a terminal, otherwise a line for each phase.
 #[derive(Debug)]
 pub(crate) struct PhaseProgress {

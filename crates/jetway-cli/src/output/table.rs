@@ -1,98 +1,265 @@
-//! Tables and numbers as text.
+//! Tables that fit the terminal.
 
-use comfy_table::{CellAlignment, Table, presets};
-use std::io::{self, IsTerminal};
+mod layout;
+mod numbers;
 
-/// A column: its heading and alignment.
+pub(crate) use numbers::{bytes, count};
+
+use clap::Args;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+use console::{Style, Term, measure_text_width, truncate_str};
+use layout::{GAP, Widths};
+use std::{
+    cell::Cell,
+    io::{self, IsTerminal},
+};
+
+/// The narrowest terminal that tables are made for.
+const NARROWEST: usize = 20;
+/// How many lines a value may take on a terminal.
+const MAX_LINES: usize = 6;
+/// The end of a value that was cut.
+const CUT: &str = "…";
+
+/// How tables are printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct TableArgs {
+    /// Print all columns and whole values, also where they are wider than the terminal
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// A column: its heading, and what happens to its values where the terminal is too narrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
-    /// Aligned to the left, for text.
-    Left(&'static str),
-    /// Aligned to the right, for numbers.
-    Right(&'static str),
+pub(crate) struct Column {
+    heading: &'static str,
+    kind: Kind,
+    /// Whether the column is left out first.
+    spare: bool,
 }
 
-/// A table with headings, one line per row. On a terminal, lines separate the rows.
-pub(crate) fn table<R>(columns: &[Column], rows: R) -> String
-where
-    R: IntoIterator<Item = Vec<String>>,
-{
-    render(columns, rows, io::stdout().is_terminal())
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Left,
+    Right,
+    State,
+    Cut,
+    Wrap,
 }
 
-fn render<R>(columns: &[Column], rows: R, terminal: bool) -> String
-where
-    R: IntoIterator<Item = Vec<String>>,
-{
-    let mut table = Table::new();
-    table.load_style(if terminal { presets::UTF8_HORIZONTAL_ONLY } else { presets::NOTHING });
-    table.set_header(columns.iter().map(|column| match column {
-        Column::Left(heading) | Column::Right(heading) => *heading,
-    }));
-    for row in rows {
-        table.add_row(row);
+impl Column {
+    const fn new(heading: &'static str, kind: Kind) -> Self {
+        Self { heading, kind, spare: false }
     }
-    for (index, column) in columns.iter().enumerate() {
-        let Some(cells) = table.column_mut(index) else {
-            continue;
+
+    /// Short texts.
+    pub(crate) const fn left(heading: &'static str) -> Self {
+        Self::new(heading, Kind::Left)
+    }
+
+    /// Numbers, aligned to the right.
+    pub(crate) const fn right(heading: &'static str) -> Self {
+        Self::new(heading, Kind::Right)
+    }
+
+    /// States, in colour on a terminal.
+    pub(crate) const fn state(heading: &'static str) -> Self {
+        Self::new(heading, Kind::State)
+    }
+
+    /// Names that are cut.
+    pub(crate) const fn cut(heading: &'static str) -> Self {
+        Self::new(heading, Kind::Cut)
+    }
+
+    /// Texts that are continued on the next line. A state among them is in colour.
+    pub(crate) const fn wrap(heading: &'static str) -> Self {
+        Self::new(heading, Kind::Wrap)
+    }
+
+    /// The column is left out where the terminal is too narrow for all of them.
+    pub(crate) const fn spare(self) -> Self {
+        Self { spare: true, ..self }
+    }
+
+    fn shrinks(self) -> bool {
+        matches!(self.kind, Kind::Cut | Kind::Wrap)
+    }
+
+    fn has_states(self) -> bool {
+        matches!(self.kind, Kind::State | Kind::Wrap)
+    }
+}
+
+/// Renders tables for standard output, and remembers whether they show everything.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    /// The width of the terminal. `None`: no limit.
+    width: Option<usize>,
+    /// Whether people read this: standard output is a terminal.
+    terminal: bool,
+    colour: bool,
+    full: bool,
+    cut: Cell<bool>,
+}
+
+impl Tables {
+    pub(crate) fn new(TableArgs { full }: TableArgs) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let columns =
+            Term::stdout().size_checked().map(|(_rows, columns)| usize::from(columns).max(NARROWEST));
+        let width = columns.filter(|_| terminal && !full);
+        Self { width, terminal, colour: super::coloured(&io::stdout()), full, cut: Cell::new(false) }
+    }
+
+    /// Whether times are shown as people say them: on a terminal, unless everything is asked for.
+    pub(crate) fn relative_times(&self) -> bool {
+        self.terminal && !self.full
+    }
+
+    /// A table with headings, one row after the other.
+    pub(crate) fn table<R>(&self, columns: &[Column], rows: R) -> String
+    where
+        R: IntoIterator<Item = Vec<String>>,
+    {
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|row| row.into_iter().map(|cell| printable(&cell)).collect()).collect();
+        let widths = Widths::of(columns, &rows, self.width);
+        let shown = |index: &usize| widths.column(*index).is_some();
+        let kept: Vec<usize> = (0..columns.len()).filter(shown).collect();
+        if kept.len() < columns.len() {
+            self.cut.set(true);
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_truncation_indicator(CUT);
+        table
+            .set_header(kept.iter().map(|&index| self.fitted(columns[index].heading, false, &widths, index)));
+        for row in &rows {
+            let cells = kept.iter().map(|&index| {
+                let text = row.get(index).map_or("", String::as_str);
+                self.fitted(text, columns[index].kind == Kind::Wrap, &widths, index)
+            });
+            let mut cells = Row::from(cells.collect::<Vec<_>>());
+            if self.width.is_some() {
+                cells.max_height(MAX_LINES);
+            }
+            table.add_row(cells);
+        }
+        self.arrange(&mut table, columns, &kept, &widths);
+        self.painted(&table.trim_fmt(), columns, &kept, &widths)
+    }
+
+    /// One line, cut where the terminal ends.
+    pub(crate) fn line(&self, text: &str) -> String {
+        let line = printable(text).replace('\n', " ");
+        let Some(width) = self.width.filter(|width| measure_text_width(&line) > *width) else { return line };
+        self.cut.set(true);
+        truncate_str(&line, width, CUT).into_owned()
+    }
+
+    /// Says how to see what was cut, if anything was.
+    pub(crate) fn finish(&self) {
+        if self.cut.get() {
+            super::note("not everything fits the terminal: --full shows all, --json too");
+        }
+    }
+
+    /// The text as its column takes it.
+    fn fitted(&self, text: &str, wraps: bool, widths: &Widths, index: usize) -> String {
+        let (Some(_), Some(width)) = (self.width, widths.column(index)) else { return text.to_owned() };
+        if wraps {
+            // What is beyond the last line would be cut by the table, which does not tell.
+            let most = width * MAX_LINES;
+            let lines: usize = text.lines().map(|line| measure_text_width(line).div_ceil(width).max(1)).sum();
+            if lines > MAX_LINES || measure_text_width(text) >= most {
+                self.cut.set(true);
+            }
+            return truncate_str(text, most, CUT).into_owned();
+        }
+        let line = text.replace('\n', " ");
+        if measure_text_width(&line) > width {
+            self.cut.set(true);
+        }
+        truncate_str(&line, width, CUT).into_owned()
+    }
+
+    fn arrange(&self, table: &mut Table, columns: &[Column], kept: &[usize], widths: &Widths) {
+        if let Some(width) = self.width {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+            table.set_width(u16::try_from(width + GAP).unwrap_or(u16::MAX));
+        }
+        for (position, &index) in kept.iter().enumerate() {
+            let Some(cells) = table.column_mut(position) else { continue };
+            cells.set_padding((0, u16::try_from(GAP).unwrap_or_default()));
+            if columns[index].kind == Kind::Right {
+                cells.set_cell_alignment(CellAlignment::Right);
+            }
+            if let (Some(_), Some(width)) = (self.width, widths.column(index)) {
+                let width = u16::try_from(width + GAP).unwrap_or(u16::MAX);
+                cells.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+            }
+        }
+    }
+
+    /// The table with its headings and states in colour.
+    fn painted(&self, table: &str, columns: &[Column], kept: &[usize], widths: &Widths) -> String {
+        if !self.colour {
+            return table.to_owned();
+        }
+        let mut lines = table.lines();
+        let heading = Style::new().bold().force_styling(true);
+        let mut painted: Vec<String> =
+            lines.next().map(|line| heading.apply_to(line).to_string()).into_iter().collect();
+        let start_of = |position: usize| -> usize {
+            kept[..position].iter().filter_map(|&index| widths.column(index)).map(|width| width + GAP).sum()
         };
-        cells.set_padding(if terminal { (1, 1) } else { (0, 2) });
-        if let Column::Right(_) = column {
-            cells.set_cell_alignment(CellAlignment::Right);
-        }
+        let states: Vec<usize> =
+            (0..kept.len()).filter(|&position| columns[kept[position]].has_states()).map(start_of).collect();
+        painted.extend(
+            lines.map(|line| {
+                states.iter().rev().fold(line.to_owned(), |line, &start| paint_state(&line, start))
+            }),
+        );
+        painted.join("\n")
     }
-    table.trim_fmt()
 }
 
-/// A number with thousands separators: `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
+/// The line with the state at this place in colour, if there is one.
+fn paint_state(line: &str, start: usize) -> String {
+    let before = truncate_str(line, start, "");
+    let rest = &line[before.len()..];
+    let end = rest.find("  ").unwrap_or(rest.len());
+    match state_style(&rest[..end]) {
+        Some(style) => {
+            format!("{before}{}{}", style.force_styling(true).apply_to(&rest[..end]), &rest[end..])
         }
-        text.push(digit);
+        None => line.to_owned(),
     }
-    text
 }
 
-/// A size in bytes and in the largest fitting unit: `12,345 (12.0 KiB)`.
-pub(crate) fn bytes(number: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let exponent = (number.max(1).ilog2() / 10) as usize;
-    match exponent.checked_sub(1).map(|index| UNITS[index.min(UNITS.len() - 1)]) {
-        None => count(number),
-        Some(unit) => {
-            let divisor = 1_u64 << (10 * exponent.min(UNITS.len()));
-            // Integer arithmetic: a cast to a float could lose digits.
-            let tenths = u128::from(number) * 10 / u128::from(divisor);
-            format!("{} ({}.{} {unit})", count(number), tenths / 10, tenths % 10)
+fn state_style(state: &str) -> Option<Style> {
+    Some(match state {
+        "completed" | "ok" => Style::new().green(),
+        "failed" | "FAILED" => Style::new().red().bold(),
+        "running" => Style::new().cyan(),
+        "paused" | "cancelled" | "warning" => Style::new().yellow(),
+        _ => return None,
+    })
+}
+
+/// The text without characters that would move the cursor or change colours.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.trim_end_matches('\n').chars() {
+        match c {
+            '\n' => printable.push(c),
+            '\t' => printable.push(' '),
+            c if c.is_control() => printable.extend(c.escape_default()),
+            c => printable.push(c),
         }
     }
+    printable
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_and_rows_are_lines() {
-        let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["longer name".to_owned(), "1,234".to_owned()]];
-        let text = render(&[Column::Left("NAME"), Column::Right("COUNT")], rows, false);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines, ["NAME         COUNT", "a                1", "longer name  1,234"]);
-    }
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(bytes(12), "12");
-        assert_eq!(bytes(1_023), "1,023");
-        assert_eq!(bytes(12_345), "12,345 (12.0 KiB)");
-        assert_eq!(bytes(5 << 20), "5,242,880 (5.0 MiB)");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The report of the corpus workflow as text.
 
 use crate::{
-    output::{self, Column, bytes, count, table},
+    output::{self, Column, Tables, bytes, count},
     workflows::corpus::{CorpusReport, TermCount},
 };
 use jetway::client::DoneView;
@@ -11,16 +11,16 @@ use std::fmt::Write;
 const SKIPPED_SHOWN: usize = 10;
 
 /// The report as text.
-pub(super) fn render(report: &CorpusReport, done: &DoneView) -> String {
-    let mut sections = vec![totals(report, done)];
+pub(super) fn render(tables: &Tables, report: &CorpusReport, done: &DoneView) -> String {
+    let mut sections = vec![totals(tables, report, done)];
     if !report.top_terms.is_empty() {
-        sections.push(section("Most frequent terms", &terms(&report.top_terms)));
+        sections.push(section("Most frequent terms", &terms(tables, &report.top_terms)));
     }
     if !report.largest_files.is_empty() {
-        sections.push(section("Largest files", &largest(report)));
+        sections.push(section("Largest files", &largest(tables, report)));
     }
     if report.files_skipped > 0 {
-        sections.push(skipped(report));
+        sections.push(skipped(tables, report));
     }
     sections.join("\n\n") + "\n"
 }
@@ -29,7 +29,7 @@ fn section(heading: &str, table: &str) -> String {
     format!("{heading}\n\n{table}")
 }
 
-fn totals(report: &CorpusReport, done: &DoneView) -> String {
+fn totals(tables: &Tables, report: &CorpusReport, done: &DoneView) -> String {
     let mut rows = vec![
         ("files", count(report.files)),
         ("analysed", count(report.files_analysed)),
@@ -45,43 +45,39 @@ fn totals(report: &CorpusReport, done: &DoneView) -> String {
     }
     let rows = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]);
     section(
-        &report.path.display().to_string(),
-        &table(&[Column::Left("FIELD"), Column::Right("VALUE")], rows),
+        &tables.line(&report.path.display().to_string()),
+        &tables.table(&[Column::left("FIELD"), Column::right("VALUE")], rows),
     )
 }
 
-fn terms(terms: &[TermCount]) -> String {
+fn terms(tables: &Tables, terms: &[TermCount]) -> String {
     let rows = terms.iter().map(|term| vec![term.term.clone(), count(term.count)]);
-    table(&[Column::Left("TERM"), Column::Right("COUNT")], rows)
+    tables.table(&[Column::cut("TERM"), Column::right("COUNT")], rows)
 }
 
-fn largest(report: &CorpusReport) -> String {
+fn largest(tables: &Tables, report: &CorpusReport) -> String {
     let columns =
-        [Column::Left("FILE"), Column::Right("BYTES"), Column::Right("LINES"), Column::Right("WORDS")];
+        [Column::cut("FILE"), Column::right("BYTES"), Column::right("LINES"), Column::right("WORDS")];
     let rows = report
         .largest_files
         .iter()
         .map(|file| vec![file.path.clone(), count(file.bytes), count(file.lines), count(file.words)]);
-    table(&columns, rows)
+    tables.table(&columns, rows)
 }
 
-fn skipped(report: &CorpusReport) -> String {
+fn skipped(tables: &Tables, report: &CorpusReport) -> String {
     let reasons = report.skipped_by_reason.iter().map(|(reason, files)| vec![reason.clone(), count(*files)]);
     let mut text =
-        section("Skipped files", &table(&[Column::Left("REASON"), Column::Right("FILES")], reasons));
+        section("Skipped files", &tables.table(&[Column::cut("REASON"), Column::right("FILES")], reasons));
     text.push('\n');
     for file in report.skipped_examples.iter().take(SKIPPED_SHOWN) {
         // Writing to a string cannot fail.
-        write!(text, "\n  {}: {}", file.path, file.reason).unwrap_or_default();
+        write!(text, "\n{}", tables.line(&format!("  {}: {}", file.path, file.reason))).unwrap_or_default();
     }
     let shown = report.skipped_examples.len().min(SKIPPED_SHOWN) as u64;
     if report.files_skipped > shown {
-        write!(
-            text,
-            "\n  and {} more (jetway demo --json lists the first 100)",
-            count(report.files_skipped - shown)
-        )
-        .unwrap_or_default();
+        let more = count(report.files_skipped - shown);
+        write!(text, "\n  and {more} more (--json lists the first 100)").unwrap_or_default();
     }
     text
 }
@@ -89,6 +85,7 @@ fn skipped(report: &CorpusReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::TableArgs;
 
     fn done() -> DoneView {
         serde_json::from_value(serde_json::json!({
@@ -119,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_report_shows_every_count() {
-        let text = render(&report(12), &done());
+        let text = render(&Tables::new(TableArgs::default()), &report(12), &done());
         let has = |row: &[&str]| text.lines().any(|line| words(line) == row);
         assert!(text.starts_with("/data\n"), "{text}");
         for row in [
@@ -133,7 +130,7 @@ mod tests {
             &["a.rs", "2,000", "2", "3"],
             &["binary", "12"],
             &["f9:", "binary"],
-            &["and", "2", "more", "(jetway", "demo", "--json", "lists", "the", "first", "100)"],
+            &["and", "2", "more", "(--json", "lists", "the", "first", "100)"],
         ] {
             assert!(has(row), "{row:?} is missing in\n{text}");
         }
@@ -143,7 +140,7 @@ mod tests {
     #[test]
     fn an_empty_directory_has_no_empty_tables() {
         let empty = CorpusReport { path: "/data".into(), ..CorpusReport::default() };
-        let text = render(&empty, &done());
+        let text = render(&Tables::new(TableArgs::default()), &empty, &done());
         assert!(!text.contains("TERM") && !text.contains("Skipped"), "{text}");
         assert!(text.lines().any(|line| words(line) == ["files", "0"]), "{text}");
     }

@@ -1,10 +1,10 @@
 //! The summary of `jetway verify` as text.
 
-use crate::output::{Column, count, table};
+use crate::output::{Column, Tables, count};
 use jetway_verify::{Failure, Summary};
 
 /// The counts, and the first violation if there is one.
-pub(super) fn render(summary: &Summary) -> String {
+pub(super) fn render(tables: &Tables, summary: &Summary) -> String {
     let numbers = [
         ("seed", summary.seed.to_string()),
         ("seconds", count(summary.seconds)),
@@ -19,7 +19,7 @@ pub(super) fn render(summary: &Summary) -> String {
     rows.extend(summary.ended.iter().map(|(status, runs)| row(&format!("runs {status}"), count(*runs))));
     rows.extend(summary.faults.iter().map(|(fault, times)| row(fault, count(*times))));
     rows.extend(summary.violations.iter().map(|(kind, found)| row(kind, count(*found))));
-    let mut text = table(&[Column::Left("FIELD"), Column::Right("VALUE")], rows);
+    let mut text = tables.table(&[Column::cut("FIELD"), Column::right("VALUE")], rows);
     if let Some(failure) = &summary.failure {
         text.push_str(&violation(failure));
     }
