@@ -15,6 +15,8 @@ mod login;
 mod misbehaving_clients;
 mod nats_command;
 mod permissions;
+#[cfg(unix)]
+mod readme;
 mod resources;
 mod setup;
 mod support;

@@ -65,7 +65,7 @@ async fn the_readme_shows_what_nats_does() -> Result<()> {
     );
     shell.run(publish).await?;
     wait_until("the published run has a result", DEADLINE, async || {
-        shell.run("nats stream get JETWAY_default_DONE -S jetway.default.done.chain.first").await.ok()
+        shell.run("nats stream get JETWAY_default_DONE -S jetway.default.done.chain.second").await.ok()
     })
     .await;
     let services = shell.run("nats micro ls").await?;

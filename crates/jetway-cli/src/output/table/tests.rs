@@ -1,3 +1,5 @@
+//! Tables at every width.
+
 use super::*;
 
 const RUNS: [Column; 5] = [
