@@ -1,6 +1,6 @@
 //! Somebody who types what a page shows.
 
-use crate::support::{DEADLINE, binary, go_tool};
+use crate::support::{DEADLINE, go_tool};
 use anyhow::{Context, Result, bail, ensure};
 use jetway_testing::{GoTool, python_with};
 use std::{
@@ -92,8 +92,10 @@ impl Reader {
             }
             ["cargo", "install", "--locked", "--path", path] => {
                 let path = path.replace("jetway/", &format!("{}/", self.repository.display()));
-                ensure!(Path::new(&path).join("Cargo.toml").exists(), "{path} is no crate");
-                self.install()
+                let root = self.home.path().display();
+                self.run(&format!("cargo install --quiet --debug --locked --path {path} --root {root}"))
+                    .await
+                    .map(drop)
             }
             ["pip", "install", ref packages @ ..] => {
                 self.python = packages.iter().map(|package| (*package).to_owned()).collect();
@@ -117,14 +119,6 @@ impl Reader {
             ["jetway" | "cargo", ..] => self.run(command).await.map(drop),
             _ => bail!("this test does not know the command"),
         }
-    }
-
-    /// Puts the built command where `cargo install` puts it.
-    fn install(&self) -> Result<()> {
-        let programs = self.home.path().join("bin");
-        fs::create_dir_all(&programs)?;
-        std::os::unix::fs::symlink(binary(), programs.join("jetway"))?;
-        Ok(())
     }
 
     async fn program(&mut self, name: &str, text: &str) -> Result<()> {

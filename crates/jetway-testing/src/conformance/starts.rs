@@ -2,8 +2,12 @@
 
 use super::{BackendUnderTest, DEADLINE, LEASE, TestHost, host::request, snapshots::key, workflows::Probe};
 use crate::wait_until;
+use bytes::Bytes;
 use futures::StreamExt;
-use jetway_state::run::WantedResult;
+use jetway_core::Transition;
+use jetway_engine::{Engine, backend::StartRequest};
+use jetway_macros::{node, workflow};
+use jetway_state::{codec::Encoding, run::WantedResult};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -73,4 +77,35 @@ pub(super) async fn u11_whoever_waits_for_a_refused_start_is_told(tested: Backen
     tested.backend.publish_start(&request("chain3", "last", &1)).await.expect("it is published");
     assert_eq!(host.output::<u64>(&key("chain3", "last")).await, 4);
     assert_eq!(host.output::<u64>(&run).await, 4);
+}
+
+node! {
+    struct Tick {};
+    context = ();
+    input = ();
+    output = u8;
+    |_ctx, _nothing| { Ok(Transition::Next(7)) }
+}
+
+workflow! {
+    /// Takes nothing.
+    struct Ticking { tick: Tick }
+    name = "ticking";
+    start = tick;
+    edges { tick => []; }
+}
+
+pub(super) async fn an_input_of_nothing_is_an_empty_payload(tested: BackendUnderTest) {
+    let engine = Engine::builder(Arc::clone(&tested.backend)).workflow(Ticking { tick: Tick {} }).build();
+    let mut host = TestHost::of(engine.expect("it is sound"));
+    host.work(4).await;
+    for (run_id, encoding) in [("json", Encoding::Json), ("cbor", Encoding::Cbor)] {
+        let nothing = StartRequest { input: Bytes::new(), encoding, ..request("ticking", run_id, &()) };
+        tested.backend.publish_start(&nothing).await.expect("it is published");
+        assert_eq!(host.output::<u8>(&key("ticking", run_id)).await, 7);
+    }
+    let chain = TestHost::idle(&tested, &Probe::open());
+    let nothing = StartRequest { input: Bytes::new(), ..request("chain3", "nothing", &1) };
+    let refused = chain.engine.start(nothing).await.expect_err("it takes a number").to_string();
+    assert!(refused.contains("payload is empty"), "{refused}");
 }
