@@ -217,6 +217,9 @@ async fn u10_a_wait_that_is_too_short_says_how_to_go_on() -> Result<()> {
         "{said}"
     );
     assert!(said.contains("did not end within 100ms"), "{said}");
+    let nobody = jetway(&["result", "chain", "nobody", "--wait", "100ms"]).args(at).output().await?;
+    let said = String::from_utf8(nobody.stderr)?;
+    assert!(nobody.status.code() == Some(4) && !said.contains("has not ended"), "{said}");
     Ok(())
 }
 

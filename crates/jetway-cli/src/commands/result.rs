@@ -1,6 +1,6 @@
 //! `jetway result`: prints the output of a run.
 
-use super::waiting::{Waited, go_on, interrupted, wait_for};
+use super::waiting::{Waited, go_on, interrupted, say_how_to_go_on, wait_for};
 use crate::{
     args::ServerArgs,
     exit::Exit,
@@ -62,10 +62,11 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
             done => output::print_result(&done?, json),
         };
     };
-    match wait_for(&client, &run, &run, wait, &args.server).await {
+    match wait_for(&client, &run, &run, wait).await {
         Err(late) if Exit::of(&late) == Exit::TimedOut => {
             // An error if there is no such run.
             client.status(&run).await?;
+            say_how_to_go_on(&late, &run, &args.server);
             Err(late)
         }
         Ok(Waited::Done(done)) => output::print_result(&done, json),

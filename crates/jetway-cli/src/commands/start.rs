@@ -1,6 +1,6 @@
 //! `jetway start`: starts a run.
 
-use super::waiting::{Waited, go_on, interrupted, limit, wait_for};
+use super::waiting::{Waited, go_on, interrupted, limit, say_how_to_go_on, wait_for};
 use crate::{
     args::ServerArgs,
     exit::Exit,
@@ -110,8 +110,9 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Success);
     };
-    output::note(&format!("run {run} started, {}", limit(wait)));
-    match wait_for(&client, &run, &key, wait, server).await? {
+    output::note(&format!("run {run}: {}", limit(wait)));
+    let waited = wait_for(&client, &run, &key, wait).await;
+    match waited.inspect_err(|error| say_how_to_go_on(error, &key, server))? {
         Waited::Done(done) => output::print_result(&done, json),
         Waited::Interrupted => Ok(interrupted(&key, server)),
     }

@@ -32,7 +32,6 @@ pub(super) async fn wait_for<'a>(
     run: impl Into<ResultOf<'a>>,
     key: &RunKey,
     wait: Duration,
-    server: &ServerArgs,
 ) -> anyhow::Result<Waited> {
     let mut progress = RunProgress::new()?;
     let waited = tokio::select! {
@@ -40,13 +39,14 @@ pub(super) async fn wait_for<'a>(
         signal = jetway::shutdown_requested() => Ok(signal.map(|_signal| Waited::Interrupted)?),
     };
     progress.finish();
-    let late = waited
-        .as_ref()
-        .is_err_and(|error| matches!(error.downcast_ref(), Some(ClientError::TimedOut { .. })));
-    if late {
-        output::note(&format!("run {key} goes on. {}", go_on(key, server)));
-    }
     waited
+}
+
+/// Says how to go on waiting, if the error is that the run did not end in time.
+pub(super) fn say_how_to_go_on(error: &anyhow::Error, key: &RunKey, server: &ServerArgs) {
+    if let Some(ClientError::TimedOut { .. }) = error.downcast_ref() {
+        output::note(&format!("run {key} has not ended. {}", go_on(key, server)));
+    }
 }
 
 /// Reports that Ctrl-C ended the wait.

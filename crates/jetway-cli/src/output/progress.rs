@@ -68,7 +68,7 @@ impl RunProgress {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let bar = ProgressBar::no_length();
         bar.set_style(ProgressStyle::with_template("{spinner} {elapsed}  {wide_msg}")?);
-        bar.set_message("waiting for the run");
+        bar.set_message("waiting for a host to start the run");
         Ok(Self { bar, reason: None })
     }
 
