@@ -151,6 +151,11 @@ impl ActorSystem {
             tracing::warn!("some tickets not given back: they are delivered again when their leases end");
         }
         self.thread.end().await;
+        // The subscriptions have ended with the thread. Tickets that the backend was delivering to them wait for a lease else.
+        let backend = self.coordinator_shared.engine.backend();
+        if timeout(STOP_LIMIT, backend.give_back_late()).await.is_err() {
+            tracing::warn!("some tickets not given back: they are delivered again when their leases end");
+        }
         tickets + starts
     }
 }

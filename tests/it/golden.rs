@@ -126,6 +126,7 @@ fn ticket() -> Ticket {
         store: jetway_state::StoreId::default(),
         woken_by: None,
         attempt: 1,
+        given_back: 0,
         at: Timestamp(1_780_000_000_500),
         trace: TraceHeaders { parent: Some("00-01-02-01".to_owned()), state: None },
     }

@@ -18,6 +18,7 @@ mod permissions;
 #[cfg(unix)]
 mod readme;
 mod resources;
+mod restarts;
 mod setup;
 mod support;
 #[cfg(unix)]

@@ -169,6 +169,7 @@ fn ticket(run_id: &str, item: &str) -> Result<Ticket> {
         store: jetway_state::StoreId::default(),
         woken_by: None,
         attempt: 1,
+        given_back: 0,
         at: jetway_core::clock::now(),
         trace: TraceHeaders::default(),
     })

@@ -76,6 +76,7 @@ impl Tickets {
             store: cached.store,
             woken_by: None,
             attempt,
+            given_back: 0,
             at: self.clock.now(),
             trace: cached.snapshot.trace.headers(),
         }
@@ -116,6 +117,7 @@ impl Tickets {
             store: seen.store,
             woken_by: Some(cached.seen()),
             attempt: 1,
+            given_back: 0,
             at: self.clock.now(),
             trace: cached.snapshot.trace.headers(),
         };

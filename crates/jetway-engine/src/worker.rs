@@ -100,6 +100,8 @@ impl Worker {
             Err(error) if session.is_unprocessable(&error) => {
                 self.dead_letter(&delivery, &error, steps).await
             }
+            // A host that stops gives up its retries. That is no attempt, as long as the server takes the ticket back.
+            Err(_) if cancel.is_cancelled() => nak(&*delivery.lease, steps).await,
             Err(error) => TicketOutcome::Abandoned { steps, error },
         }
     }

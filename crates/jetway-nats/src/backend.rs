@@ -21,7 +21,7 @@ use crate::{
     dead_letters::DeadLetters,
     names::{Names, ReplyPrefixes, Stream},
     provision,
-    pull::{HeaderScan, LateDeliveries, Pull, PullContext, Source},
+    pull::{HeaderScan, LateDeliveries, Nak, Pull, PullContext, Source},
     session::{Connection, ConnectionForClients, ServerFacts, StreamReader, api},
     setup::Setup,
 };
@@ -91,7 +91,8 @@ struct StreamNames {
 #[derive(Debug)]
 struct Committers {
     starts: Committer,
-    tickets: Committer,
+    /// Leases of tickets share it.
+    tickets: Arc<Committer>,
     runs: Committer,
     done: Committer,
 }
@@ -112,7 +113,7 @@ impl NatsBackend {
         let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
         let committers = Committers {
             starts: setup.committer(Stream::Starts).await?,
-            tickets: setup.committer(Stream::Tickets).await?,
+            tickets: Arc::new(setup.committer(Stream::Tickets).await?),
             runs: setup.committer(Stream::Runs).await?,
             done: setup.committer(Stream::Done).await?,
         };
@@ -216,7 +217,7 @@ impl NatsBackend {
     async fn pull_of_clients(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
         let connection = self.connection_for_clients().await?;
         let context = PullContext { connection, ..self.pulls.clone() };
-        Pull::start(context, source, slots).await.map_err(|error| match error.kind() {
+        Pull::start(context, source, Arc::new(Nak), slots).await.map_err(|error| match error.kind() {
             // The next call makes a new connection.
             BackendErrorKind::Closed => {
                 let sentence = "the connection for clients has ended";
@@ -224,10 +225,6 @@ impl NatsBackend {
             }
             _ => error,
         })
-    }
-
-    async fn pull(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
-        Pull::start(self.pulls.clone(), source, slots).await
     }
 
     /// How long a finished run is kept. A run that its parent waits for is kept as long as results.

@@ -6,6 +6,7 @@
 //! | [`fetch`] | one message for a worker over stores, within a time |
 //! | [`request`], [`status`], [`delivery`] | the pull protocol: requests, status messages, delivered messages |
 //! | [`lease`] | acknowledging a message, and extending its lease |
+//! | [`give_back`] | how a message is given back that nobody has worked on |
 //! | [`late`] | messages that arrive after their receiver has stopped waiting are given back |
 //! | [`header_scan`] | messages whose headers end the connection become dead letters |
 //!
@@ -17,6 +18,7 @@
 
 mod delivery;
 mod fetch;
+mod give_back;
 mod header_scan;
 mod late;
 mod lease;
@@ -27,8 +29,9 @@ mod status;
 pub(crate) use {
     delivery::DeliveryInfo,
     fetch::{Fetched, fetch_one},
+    give_back::{GiveBack, Nak},
     header_scan::HeaderScan,
-    late::LateDeliveries,
+    late::{Late, LateDeliveries, Until},
     lease::MessageLease,
     request::PullRequest,
     status::Status,
@@ -42,7 +45,6 @@ use crate::{
 use async_nats::{Message, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use late::NakUntil;
 use slots::Slots;
 use std::{pin::Pin, sync::Arc};
 use tokio::{
@@ -93,6 +95,7 @@ pub(crate) struct Pull {
     context: PullContext,
     state: watch::Receiver<ConnectionState>,
     source: Source,
+    give_back: Arc<dyn GiveBack>,
     slots: Slots,
     lease_duration: Duration,
     inbox: String,
@@ -120,13 +123,15 @@ enum PullEvent {
 }
 
 impl Pull {
-    /// Makes sure that the consumer exists. The first request is sent when the pull is polled.
+    /// Makes sure that the consumer exists. The first request is sent when the pull is polled. `give_back` is for messages that
+    /// arrive when the pull has ended.
     ///
     /// # Errors
     /// `Closed` if the connection has ended, and those of [`ensure_consumer`].
     pub(crate) async fn start(
         context: PullContext,
         source: Source,
+        give_back: Arc<dyn GiveBack>,
         slots: Arc<Semaphore>,
     ) -> Result<Self, BackendError> {
         let PullContext { connection, config, header_scan, .. } = &context;
@@ -142,6 +147,7 @@ impl Pull {
             context,
             state,
             source,
+            give_back,
             slots: Slots::new(slots),
             lease_duration,
             inbox: String::new(),
@@ -281,10 +287,15 @@ impl Pull {
 
     /// Drops the subscription and all requests. Late replies go to the old inbox and are given back.
     fn reset(&mut self) {
-        if let Some(messages) = self.messages.take() {
-            self.context.late.nak(messages, NakUntil::Unsubscribed);
-        }
+        self.give_back_late();
         self.slots.request_ended(None);
+    }
+
+    fn give_back_late(&mut self) {
+        if let Some(subscriber) = self.messages.take() {
+            let give_back = Arc::clone(&self.give_back);
+            self.context.late.take(Late { subscriber, until: Until::Unsubscribed, give_back });
+        }
     }
 
     async fn renew_consumer(&mut self) -> Result<(), BackendError> {
@@ -297,8 +308,6 @@ impl Pull {
 
 impl Drop for Pull {
     fn drop(&mut self) {
-        if let Some(messages) = self.messages.take() {
-            self.context.late.nak(messages, NakUntil::Unsubscribed);
-        }
+        self.give_back_late();
     }
 }

@@ -26,6 +26,7 @@ mod recovery;
 mod results;
 mod snapshots;
 mod starts;
+mod stopping;
 pub mod stores;
 mod strangers;
 mod tickets;
@@ -131,6 +132,8 @@ cases! {
         a_node_that_keeps_no_limit_is_dropped;
     strangers: h7_a_long_trace_state_is_dropped, h7_a_run_that_cannot_have_a_ticket_ends_no_sweep,
         m1_a_forged_ticket_counts_no_attempts, m1_lost_workers_are_counted;
+    stopping: u2_a_host_that_stops_makes_no_attempt, u2_a_host_that_stops_in_a_later_step_makes_no_attempt,
+        u2_a_crash_between_stops_is_counted_once, u2_a_ticket_that_was_replaced_is_no_attempt;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         p9_large_values_travel;
 }

@@ -65,6 +65,7 @@ impl TicketReplay {
                 store: jetway_state::StoreId::default(),
                 woken_by: None,
                 attempt: 1,
+                given_back: 0,
                 at: jetway_core::clock::now(),
                 trace: snapshot.trace.headers(),
             };

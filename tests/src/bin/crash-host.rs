@@ -134,7 +134,11 @@ async fn main() -> Result<()> {
     let nats =
         NatsConfig { ack_wait: Duration::from_secs(3), ..NatsConfig::new(url).in_namespace(namespace) };
     let host = format!("crash-host-{}", std::process::id());
-    let system = SystemConfig { sweep_every: Duration::from_millis(500), ..SystemConfig::new(host) };
+    let system = SystemConfig {
+        sweep_every: Duration::from_millis(500),
+        drain_limit: Duration::from_millis(50),
+        ..SystemConfig::new(host)
+    };
     let engine = EngineConfig { stale_after: Duration::from_secs(1), ..EngineConfig::default() };
     let gated = || Gated { first: First {}, second: Second {}, third: Third {} };
     Host::builder()

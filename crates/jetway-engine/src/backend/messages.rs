@@ -101,6 +101,9 @@ pub struct Ticket {
     pub woken_by: Option<Seen>,
     /// More than 1 if an earlier ticket of the item may have been delivered. The record counts the attempts.
     pub attempt: u32,
+    /// How many hosts gave it back when they stopped. Each published it again: that is no attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given_back: u32,
     /// The time of its publication, by the clock of the backend.
     pub at: Timestamp,
     /// The trace of the run.
@@ -118,15 +121,40 @@ impl Ticket {
         Seen::new(self.revision, self.store)
     }
 
-    /// What makes the ticket unique among those of its item: the short form of the incarnation, and the revision that woke the
-    /// item.
+    /// What makes the ticket unique among those of its item: the short form of the incarnation, the revision that woke the
+    /// item, and how often the ticket was given back.
     pub fn activation(&self) -> String {
         let incarnation = self.incarnation.short();
-        match self.woken_by {
+        let woken = match self.woken_by {
             None => incarnation,
             Some(Seen { revision, .. }) => format!("{incarnation}-{revision:x}"),
+        };
+        match self.given_back {
+            0 => woken,
+            times => format!("{woken}_{times}"),
         }
     }
+
+    /// Whether the activation of another ticket of the same item says that it replaced this one, which was given back.
+    pub fn is_replaced_by(&self, activation: &str) -> bool {
+        let first = Self { given_back: 0, ..self.clone() }.activation();
+        let times = activation.strip_prefix(&first).and_then(|rest| rest.strip_prefix('_'));
+        times.and_then(|times| times.parse().ok()).is_some_and(|times: u32| times > self.given_back)
+    }
+
+    /// The ticket that replaces this one, which its host gives back. `delivered` is the number of its delivery. An attempt
+    /// that was lost with its worker, and is not `counted` in the record yet, is counted by the next worker.
+    #[must_use]
+    pub fn returned(&self, delivered: u32, counted: bool) -> Self {
+        let lost = !counted && (delivered > 1 || self.attempt > 1);
+        let (attempt, given_back) = (if lost { 2 } else { 1 }, self.given_back.saturating_add(1));
+        Self { attempt, given_back, ..self.clone() }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(times: &u32) -> bool {
+    *times == 0
 }
 
 /// The exclusive right to a message for a limited time.
@@ -136,8 +164,11 @@ pub trait Lease: Send + Sync + fmt::Debug {
     async fn extend(&self) -> Result<(), BackendError>;
     /// Acks the message: it is not delivered again. Does not wait for the server.
     async fn ack(&self) -> Result<(), BackendError>;
-    /// Gives the message back: it is delivered again at once, to any worker.
+    /// Gives the message back: it is delivered again at once, to any worker. For a ticket this is no attempt: the next delivery
+    /// is the first one of a ticket that replaces it.
     async fn nak(&self) -> Result<(), BackendError>;
+    /// The record counts the attempt that this delivery stands for. A ticket that is given back later need not tell of it.
+    fn attempt_counted(&self) {}
     /// The duration of the lease unless it is [extended](Self::extend).
     fn duration(&self) -> Duration;
 }

@@ -108,6 +108,16 @@ pub trait TicketQueue: Send + Sync {
         Ok(0)
     }
 
+    /// Whether a ticket that was delivered more than once was given back, and another one replaced it: its host died before it
+    /// acked this one, or the ack was lost.
+    async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
+        let _unused = ticket;
+        Ok(false)
+    }
+
+    /// Waits until what arrived after its receiver had stopped is given back. For a host that stops: it takes no more tickets.
+    async fn give_back_late(&self) {}
+
     /// How long a lease lasts without an extension.
     fn lease(&self) -> Duration;
 

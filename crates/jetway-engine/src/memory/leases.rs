@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -44,7 +47,16 @@ impl<M> Default for Leases<M> {
     }
 }
 
-impl<M: Clone + Send + 'static> Leases<M> {
+/// A message that a lease can be for.
+pub(super) trait Message: Clone + Send + 'static {
+    /// The message as it is given back, and how often it counts as delivered.
+    fn returned(self, delivered: u32, counted: bool) -> (Self, u32) {
+        let _unused = counted;
+        (self, delivered)
+    }
+}
+
+impl<M: Message> Leases<M> {
     /// Adds a message unless there is one for which `same` returns true.
     pub(super) fn add(&self, lane: &str, message: M, same: impl Fn(&M) -> bool) {
         let mut lanes = locked(&self.lanes);
@@ -94,7 +106,8 @@ impl<M: Clone + Send + 'static> Leases<M> {
             changed.as_mut().enable();
             let (taken, next_expiry) = self.try_take(lane, duration);
             if let Some((message, delivered, id)) = taken {
-                let lease = HeldLease { queue: Arc::clone(self), lane: lane.to_owned(), id, duration };
+                let (queue, counted) = (Arc::clone(self), AtomicBool::new(false));
+                let lease = HeldLease { queue, lane: lane.to_owned(), id, duration, counted };
                 return Some((message, delivered, Arc::new(lease), slot));
             }
             match next_expiry {
@@ -128,13 +141,15 @@ impl<M: Clone + Send + 'static> Leases<M> {
         (Some((message, delivered, id)), None)
     }
 
-    fn release(&self, lane: &str, id: u64, back: bool) {
+    fn release(&self, lane: &str, id: u64) -> Option<Held<M>> {
+        locked(&self.lanes).get_mut(lane)?.held.remove(&id)
+    }
+
+    fn give_back(&self, lane: &str, id: u64, counted: bool) {
         let mut lanes = locked(&self.lanes);
         let Some(lane) = lanes.get_mut(lane) else { return };
-        if let Some(held) = lane.held.remove(&id)
-            && back
-        {
-            lane.waiting.push_front((held.message, held.delivered));
+        if let Some(held) = lane.held.remove(&id) {
+            lane.waiting.push_front(held.message.returned(held.delivered, counted));
             self.changed.notify_waiters();
         }
     }
@@ -152,6 +167,7 @@ struct HeldLease<M> {
     lane: String,
     id: u64,
     duration: Duration,
+    counted: AtomicBool,
 }
 
 impl<M> fmt::Debug for HeldLease<M> {
@@ -161,20 +177,24 @@ impl<M> fmt::Debug for HeldLease<M> {
 }
 
 #[async_trait]
-impl<M: Clone + Send + 'static> Lease for HeldLease<M> {
+impl<M: Message> Lease for HeldLease<M> {
     async fn extend(&self) -> Result<(), BackendError> {
         self.queue.extend(&self.lane, self.id, self.duration);
         Ok(())
     }
 
     async fn ack(&self) -> Result<(), BackendError> {
-        self.queue.release(&self.lane, self.id, false);
+        drop(self.queue.release(&self.lane, self.id));
         Ok(())
     }
 
     async fn nak(&self) -> Result<(), BackendError> {
-        self.queue.release(&self.lane, self.id, true);
+        self.queue.give_back(&self.lane, self.id, self.counted.load(Ordering::Relaxed));
         Ok(())
+    }
+
+    fn attempt_counted(&self) {
+        self.counted.store(true, Ordering::Relaxed);
     }
 
     fn duration(&self) -> Duration {

@@ -1,6 +1,10 @@
 //! Start messages in memory.
 
-use super::{MemoryBackend, leases::Leases, locked};
+use super::{
+    MemoryBackend,
+    leases::{Leases, Message},
+    locked,
+};
 use crate::{
     backend::{BackendError, DeadLetter, Results as _, StartDelivery, StartRequest, Starts},
     refusal::tell_refused,
@@ -23,6 +27,8 @@ pub(super) struct PublishedStart {
     sequence: u64,
     at: Instant,
 }
+
+impl Message for PublishedStart {}
 
 #[async_trait]
 impl Starts for MemoryBackend {

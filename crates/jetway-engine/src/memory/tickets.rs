@@ -1,6 +1,9 @@
 //! Tickets in memory.
 
-use super::{MemoryBackend, leases::Leases};
+use super::{
+    MemoryBackend,
+    leases::{Leases, Message},
+};
 use crate::backend::{BackendError, Delivery, Ticket, TicketQueue};
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -9,6 +12,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::Semaphore;
 
 pub(super) type Queue = Leases<(Ticket, Fingerprint)>;
+
+impl Message for (Ticket, Fingerprint) {
+    fn returned(self, delivered: u32, counted: bool) -> (Self, u32) {
+        let (ticket, fingerprint) = self;
+        ((ticket.returned(delivered, counted), fingerprint), 0)
+    }
+}
 
 #[async_trait]
 impl TicketQueue for MemoryBackend {
@@ -38,6 +48,13 @@ impl TicketQueue for MemoryBackend {
             }
         })
         .boxed())
+    }
+
+    async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
+        let is_of_item = |other: &Ticket| other.run() == ticket.run() && other.item == ticket.item;
+        let tickets = self.tickets.messages(ticket.workflow.as_str());
+        let replaces = |other: &Ticket| is_of_item(other) && ticket.is_replaced_by(&other.activation());
+        Ok(tickets.iter().any(|(other, _)| replaces(other)))
     }
 
     fn lease(&self) -> std::time::Duration {

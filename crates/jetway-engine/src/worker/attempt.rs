@@ -165,7 +165,8 @@ fn too_many_attempts(next: &PendingAttempt, node: &str, max: u32) -> AttemptResu
         attempt: next.attempt,
         kind: "worker_lost".to_owned(),
         message: format!(
-            "{max} attempts ended with the loss of their worker: the node seems to crash its host"
+            "{max} attempts ended with the loss of their host, and such losses alone count, not restarts that give work \
+             back: the node seems to crash its host"
         ),
     };
     AttemptResult {

@@ -20,7 +20,11 @@ impl TicketSession<'_> {
             Err(error) if error.kind() == BackendErrorKind::TooLarge => {
                 (next.cached.snapshot.attempt_at(&next.item).saturating_add(1), next.cached.clone())
             }
-            counted => counted?,
+            counted => {
+                let counted = counted?;
+                self.delivery.lease.attempt_counted();
+                counted
+            }
         };
         Ok(PendingAttempt { attempt: number, uncounted: false, cached, ..next })
     }

@@ -17,13 +17,21 @@ impl TicketSession<'_> {
         !self.overtaken && self.steps == 0 && *delivered <= 1 && ticket.attempt <= 1 && is_fresh
     }
 
+    /// Whether a host that stopped gave this ticket back, so that nobody works under it.
+    fn is_given_back(&self, now: Timestamp) -> bool {
+        self.delivery.ticket.given_back > 0 && self.is_only_holder(now)
+    }
+
     /// The item of this ticket was done by another worker, which may have crashed, or may hold no lease that brings its work
     /// back. Publishes tickets for what is pending, before this one is acked.
     ///
     /// Reads the latest snapshot: other hosts may have continued under this ticket.
     pub(super) async fn recover(&self) -> Result<(), BackendError> {
         let Self { worker, run, .. } = self;
-        if self.is_only_holder(worker.clock.now()) {
+        let now = worker.clock.now();
+        let given_back = self.is_given_back(now);
+        // Whoever gave it back may have committed its item, and gone on.
+        if self.is_only_holder(now) && !given_back {
             return Ok(());
         }
         let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
@@ -40,7 +48,8 @@ impl TicketSession<'_> {
             _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item())).await?,
         };
         let tickets = worker.tickets.resolve(version, wanted).await?;
-        // A worker may be running one of these items without a ticket.
-        worker.tickets.publish(FailPoint::TicketPublished, version, tickets, SECOND_ATTEMPT).await
+        // A worker may be running one of these items without a ticket, unless it was the one that stopped.
+        let attempt = if given_back { 1 } else { SECOND_ATTEMPT };
+        worker.tickets.publish(FailPoint::TicketPublished, version, tickets, attempt).await
     }
 }

@@ -98,7 +98,10 @@ impl<'a> TicketSession<'a> {
     pub(super) async fn run(&mut self) -> Result<NextAction, BackendError> {
         jetway_state::hop!("TicketSession::run");
         let Delivery { ticket, delivered, .. } = self.delivery;
-        let snapshots = &self.worker.snapshots;
+        let Worker { snapshots, backend, .. } = self.worker;
+        if *delivered > 1 && self.retry(|| backend.is_replaced(ticket)).await? {
+            return Ok(NextAction::Ack);
+        }
         let loaded = self
             .retry(async || match ticket.woken_by.is_some() {
                 true => snapshots.load(self.run, ticket.seen()).await,

@@ -1,5 +1,7 @@
 //! Tickets: one message for each pending item, leased to one worker at a time.
 
+mod lease;
+
 use super::{
     NatsBackend,
     ticket_loss::{RestartWatch, loss_before_start},
@@ -21,6 +23,7 @@ use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
     codec::{self, EnvelopeError},
 };
+use lease::{ReturnTickets, TicketLease};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -54,9 +57,12 @@ impl TicketQueue for NatsBackend {
             filter: self.names.tickets_of_workflow(workflow),
             workflow: workflow.to_string(),
         };
-        let pull = self.pull(source, slots).await?;
-        let reader =
-            TicketReader { pull, names: self.names.clone(), dead_letters: self.dead_letters.clone() };
+        let return_tickets =
+            ReturnTickets { names: self.names.clone(), committer: Arc::clone(&self.committers.tickets) };
+        let return_tickets = Arc::new(return_tickets);
+        let pull = Pull::start(self.pulls.clone(), source, return_tickets.clone(), slots).await?;
+        let dead_letters = self.dead_letters.clone();
+        let reader = TicketReader { pull, names: self.names.clone(), return_tickets, dead_letters };
         Ok(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed())
     }
 
@@ -101,6 +107,18 @@ impl TicketQueue for NatsBackend {
         Ok(removed)
     }
 
+    async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
+        let run = ticket.run();
+        let filter = self.names.tickets_of_run(&run);
+        let found = api::subjects(&self.connection, &self.streams.tickets, &filter).await;
+        let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
+        Ok(found.keys().any(|subject| self.names.replaces(subject, ticket)))
+    }
+
+    async fn give_back_late(&self) {
+        self.pulls.late.finish().await;
+    }
+
     fn lease(&self) -> Duration {
         self.config.ack_wait
     }
@@ -130,6 +148,7 @@ fn write_of(names: &Names, ticket: Ticket, fingerprint: Fingerprint) -> Result<W
 struct TicketReader {
     pull: Pull,
     names: Names,
+    return_tickets: Arc<ReturnTickets>,
     dead_letters: DeadLetters,
 }
 
@@ -146,6 +165,9 @@ impl TicketReader {
                     let delivered = delivery.delivered;
                     // Its writer has another clock, and need not be a host.
                     ticket.at = Timestamp(delivery.published_millis());
+                    let lease =
+                        TicketLease::new(&ticket, fingerprint, delivered, lease, &self.return_tickets);
+                    let lease = Arc::new(lease);
                     return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
                 }
                 Err(TicketError::NewerVersion(error)) => {

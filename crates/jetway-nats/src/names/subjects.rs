@@ -147,6 +147,14 @@ impl Names {
         incarnation.is_none_or(is_of).then(|| ItemId::new(item).ok())?
     }
 
+    /// Whether a ticket's subject is that of one that replaced `ticket`, which was given back.
+    pub(crate) fn replaces(&self, subject: &str, ticket: &Ticket) -> bool {
+        let tokens = self.ticket_tokens(subject);
+        tokens.is_some_and(|tokens| {
+            tokens.item == ticket.item.as_str() && ticket.is_replaced_by(tokens.activation)
+        })
+    }
+
     /// The key of a snapshot.
     pub(crate) fn snapshot(&self, run: &RunKey) -> String {
         self.key(Stream::Runs, &[run.workflow.as_str(), run.run_id.as_str()])
@@ -349,6 +357,7 @@ mod tests {
             store: StoreId::default(),
             woken_by: None,
             attempt: 1,
+            given_back: 0,
             at: Timestamp(0),
             trace: TraceHeaders::default(),
         }

@@ -1,11 +1,11 @@
 //! One message of a consumer, within a time.
 
-use super::{DeliveryInfo, LateDeliveries, PullRequest, late::NakUntil, status::Status};
+use super::{DeliveryInfo, Late, LateDeliveries, Nak, PullRequest, Until, status::Status};
 use crate::session::Connection;
 use async_nats::{Message, Subscriber};
 use futures::StreamExt as _;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// How much later than requested the server may say that there is no message.
@@ -113,7 +113,8 @@ impl PendingFetch<'_> {
 impl Drop for PendingFetch<'_> {
     fn drop(&mut self) {
         if let Some(subscriber) = self.subscriber.take() {
-            self.late.nak(subscriber, NakUntil::RequestEnd(self.end));
+            let until = Until::RequestEnd(self.end);
+            self.late.take(Late { subscriber, until, give_back: Arc::new(Nak) });
         }
     }
 }

@@ -97,6 +97,7 @@ pub(crate) fn ticket(run: &RunKey, item: &str) -> Ticket {
         store: jetway_state::StoreId::default(),
         woken_by: None,
         attempt: 1,
+        given_back: 0,
         at: jetway_core::clock::now(),
         trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: Some("vendor=x".to_owned()) },
     }

@@ -164,7 +164,29 @@ async fn a_ticket_that_is_given_back_is_delivered_at_once() {
     publish(&backend, [ticket(&run("a"), "i1")]).await;
     next(&mut tickets).await.lease.nak().await.unwrap();
     let again = next(&mut tickets).await;
-    assert_eq!(again.delivered, 2);
+    assert_eq!((again.delivered, again.ticket.given_back), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u2_tickets_that_arrive_too_late_are_delivered_once() {
+    let backend = long_leases("late").await;
+    publish(&backend, (0..200).map(|number| ticket(&run("a"), &format!("i{number}")))).await;
+    for _ in 0..10 {
+        // The server delivers all of them, and nobody takes more than one.
+        let mut stopping = open(&backend, 200).await;
+        next(&mut stopping).await.lease.nak().await.unwrap();
+        drop(stopping);
+        backend.give_back_late().await;
+    }
+    let mut tickets = open(&backend, 200).await;
+    let mut items = BTreeSet::new();
+    while items.len() < 200 {
+        let delivery = next(&mut tickets).await;
+        assert_eq!((delivery.delivered, delivery.ticket.attempt), (1, 1), "{:?}", delivery.ticket);
+        assert!(items.insert(delivery.ticket.item.clone()), "item {} has two tickets", delivery.ticket.item);
+        delivery.lease.ack().await.unwrap();
+    }
+    nothing_more(&mut tickets).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

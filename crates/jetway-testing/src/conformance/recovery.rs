@@ -85,6 +85,7 @@ pub(super) async fn p4_forged_tickets_do_nothing(tested: BackendUnderTest) {
             store: StoreId::default(),
             woken_by: None,
             attempt: 9,
+            given_back: 0,
             at: jetway_core::clock::now(),
             trace: TraceHeaders::default(),
         };
@@ -255,6 +256,10 @@ impl Lease for Fresh {
 
     async fn nak(&self) -> Result<(), BackendError> {
         self.0.nak().await
+    }
+
+    fn attempt_counted(&self) {
+        self.0.attempt_counted();
     }
 
     fn duration(&self) -> Duration {

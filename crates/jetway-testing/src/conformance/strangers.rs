@@ -82,6 +82,7 @@ pub(super) async fn m1_a_forged_ticket_counts_no_attempts(tested: BackendUnderTe
         store: StoreId::default(),
         woken_by: None,
         attempt: 1000,
+        given_back: 0,
         at: jetway_core::clock::now(),
         trace: TraceHeaders::default(),
     };

@@ -22,7 +22,10 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
             node: wanted.node?,
             item: wanted.item,
             revision: write.expected,
+            store: backend.store_id(),
+            woken_by: None,
             attempt: 1,
+            given_back: 0,
             at: jetway_core::clock::now(),
             trace: snapshot.trace.headers(),
         };
