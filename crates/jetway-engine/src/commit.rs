@@ -114,7 +114,7 @@ impl GroupWrite<'_> {
             return Ok((outcomes, cached));
         };
         let build = workflow.fingerprint();
-        let revision = committer.snapshots.write(build, &snapshot, chunks, cached.revision).await?;
+        let revision = committer.snapshots.write(build, &snapshot, chunks, cached.seen()).await?;
         fail_point(FailPoint::Committed);
         let latest = committer.snapshots.found(snapshot, revision);
         slot.keep(&latest);

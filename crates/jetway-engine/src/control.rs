@@ -105,7 +105,7 @@ impl Controller {
         let incarnation = Incarnation::from_random(rand::random());
         let (commit, at) = (self.snapshots.next_commit(), self.clock.now());
         let ended = tombstone(child.clone(), incarnation, trace, commit, at);
-        match self.snapshots.write(parent.build, &ended, Vec::new(), 0).await {
+        match self.snapshots.write(parent.build, &ended, Vec::new(), Seen::default()).await {
             Ok(revision) => {
                 let effects = end_effects(&ended);
                 let cached = self.snapshots.found(ended, revision);
@@ -153,7 +153,7 @@ impl Swap for Command<'_> {
             return Ok(Swapped::Done(Some(Decided::new(run, build, cached, false))));
         };
         let Applied { snapshot, effects, .. } = applied;
-        match snapshots.write(build, &snapshot, Vec::new(), cached.revision).await {
+        match snapshots.write(build, &snapshot, Vec::new(), cached.seen()).await {
             Ok(revision) => {
                 let cached = snapshots.found(snapshot, revision);
                 snapshots.slot(run).keep(&cached);

@@ -185,16 +185,22 @@ impl Snapshots {
         self.chunks.read(run, incarnation, chunk).await
     }
 
-    /// Writes a snapshot over the revision `expected`; 0 means that the run must not exist. Returns the new revision.
+    /// Writes a snapshot over the one that was seen; the default means that the run must not exist. Returns the new revision.
     pub(crate) async fn write(
         &self,
         build: Fingerprint,
         snapshot: &Snapshot,
         chunks: Vec<Chunk>,
-        expected: u64,
+        over: Seen,
     ) -> Result<u64, BackendError> {
         jetway_state::hop!("Snapshots::write");
         let run = snapshot.key();
+        // In a store that was made anew, the same revision may be that of another incarnation.
+        if over.revision > 0 && over.store != self.store_id() {
+            let message = format!("the snapshot of run {run} is in another store than before");
+            return Err(BackendError::new(BackendErrorKind::Conflict, message));
+        }
+        let expected = over.revision;
         let bytes = codec::seal(snapshot, build, "the snapshot").map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the snapshot of run {run}"))
                 .caused_by(error)

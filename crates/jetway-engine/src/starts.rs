@@ -137,7 +137,7 @@ impl Starter {
         let chunks =
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let build = workflow.fingerprint();
-        let revision = self.snapshots.write(build, &snapshot, chunks, 0).await?;
+        let revision = self.snapshots.write(build, &snapshot, chunks, Seen::default()).await?;
         let cached = self.snapshots.found(snapshot, revision);
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);

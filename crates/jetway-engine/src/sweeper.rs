@@ -108,6 +108,7 @@ impl Sweep {
 
     /// Finds the runs to check.
     async fn find(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
+        sweeper.use_store(self.snapshots.store_id());
         self.drop_stale_tickets(sweeper).await?;
         if let Some(SuspectedLoss { since, until }) = sweeper.suspected {
             for run in self.backend.ended_since(since.min(now).before(RECENTLY_ENDED)).await? {

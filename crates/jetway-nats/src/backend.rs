@@ -24,6 +24,7 @@ use crate::{
     pull::{HeaderScan, LateDeliveries, Nak, Pull, PullContext, Source},
     session::{Connection, ConnectionForClients, ServerFacts, StreamReader, api},
     setup::Setup,
+    upkeep::TicketLosses,
 };
 use futures::future::BoxFuture;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
@@ -64,7 +65,9 @@ pub struct NatsBackend {
     dead_letters: DeadLetters,
     facts: ServerFacts,
     pulls: PullContext,
-    _tasks: [Option<AbortOnDropHandle<()>>; 3],
+    /// Reports tickets that were lost with their stream.
+    ticket_losses: TicketLosses,
+    _tasks: [Option<AbortOnDropHandle<()>>; 4],
 }
 
 /// The number of messages that went over a connection.
@@ -119,11 +122,12 @@ impl NatsBackend {
         };
         let dead_letters = setup.dead_letters().await?;
         let runs = setup.reader(Stream::Runs).await?;
-        let Setup { connection, facts, names, provisioned, time_keeper, .. } = setup;
+        let Setup { connection, facts, names, provisioned, time_keeper, upkeep, ticket_losses, .. } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
         let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&connection), dead_letters.clone());
-        let pulls =
-            PullContext { connection: Arc::clone(&connection), config: config.clone(), late, header_scan };
+        let missing = Arc::clone(&connection.missing);
+        let (config_of_pulls, of_pulls) = (config.clone(), Arc::clone(&connection));
+        let pulls = PullContext { connection: of_pulls, config: config_of_pulls, late, header_scan, missing };
         tracing::info!(
             server = facts.version,
             namespace = %config.namespace,
@@ -146,7 +150,8 @@ impl NatsBackend {
             dead_letters,
             facts,
             pulls,
-            _tasks: [Some(late_task), Some(scan_task), time_keeper],
+            ticket_losses,
+            _tasks: [Some(late_task), Some(scan_task), time_keeper, upkeep],
         })
     }
 

@@ -18,6 +18,7 @@
 //! | `blob` | large values in parts |
 //! | `dead_letters` | messages that cannot be processed |
 //! | `provision` | creates and checks streams and consumers |
+//! | `upkeep` | makes again what disappears |
 //! | `pull` | received messages, their leases, and messages that arrive too late |
 //! | `setup` | what hosts and stores do when they start |
 //! | `backend`, `stores` | the traits of hosts; the stores for runs without hosts |
@@ -85,6 +86,7 @@ mod session;
 mod settings;
 mod setup;
 mod stores;
+mod upkeep;
 
 pub use backend::{Durability, NatsBackend, StreamCounts, Synced, Traffic};
 pub use config::{

@@ -22,6 +22,7 @@ mod give_back;
 mod header_scan;
 mod late;
 mod lease;
+mod outage;
 mod request;
 mod slots;
 mod status;
@@ -45,10 +46,12 @@ use crate::{
 use async_nats::{Message, SubscribeError, Subscriber};
 use futures::{FutureExt as _, StreamExt as _};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Rounded;
+use outage::Outage;
 use slots::Slots;
 use std::{pin::Pin, sync::Arc};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::{Duration, Instant, Sleep, sleep},
 };
 
@@ -88,6 +91,8 @@ pub(crate) struct PullContext {
     pub(crate) config: NatsConfig,
     pub(crate) late: LateDeliveries,
     pub(crate) header_scan: HeaderScan,
+    /// Told when the stream or the consumer seems to be missing.
+    pub(crate) missing: Arc<Notify>,
 }
 
 /// A host's stream of messages of one consumer.
@@ -105,6 +110,7 @@ pub(crate) struct Pull {
     /// The connection that the requests went over.
     connects: u64,
     backoff: Backoff,
+    outage: Outage,
 }
 
 #[expect(
@@ -156,6 +162,7 @@ impl Pull {
             silence: Box::pin(sleep(SILENCE)),
             connects: 0,
             backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
+            outage: Outage::default(),
         })
     }
 
@@ -183,14 +190,8 @@ impl Pull {
                     self.context.header_scan.schedule(&self.source);
                 }
                 PullEvent::Lost(reason) => {
-                    tracing::debug!(consumer = self.source.consumer, reason, "restarting a pull");
-                    self.reset();
-                    self.backoff.wait().await;
-                    match self.renew_consumer().await {
-                        Ok(()) => {}
-                        // The server is not available yet.
-                        Err(error) if error.is_retryable() => tracing::debug!(%error, "a pull has to wait"),
-                        Err(error) => return Some(Err(error)),
+                    if let Err(error) = self.restart(&reason).await {
+                        return Some(Err(error));
                     }
                 }
             }
@@ -234,9 +235,12 @@ impl Pull {
         self.last_message = Instant::now();
         match Status::of(&message) {
             None => {}
-            Some(Status::Heartbeat) => return PullEvent::Nothing,
+            Some(Status::Heartbeat) => {
+                self.recovered();
+                return PullEvent::Nothing;
+            }
             Some(Status::RequestEnded(pending)) => {
-                self.backoff.reset();
+                self.recovered();
                 self.slots.request_ended(pending);
                 return PullEvent::Nothing;
             }
@@ -254,7 +258,7 @@ impl Pull {
             return PullEvent::Nothing;
         };
         self.context.connection.server_clock.delivered(delivery.published);
-        self.backoff.reset();
+        self.recovered();
         let lease = MessageLease::new(Arc::clone(&self.context.connection), reply, self.lease_duration);
         match self.slots.take_one().await {
             Some(slot) => {
@@ -289,6 +293,41 @@ impl Pull {
     fn reset(&mut self) {
         self.give_back_late();
         self.slots.request_ended(None);
+    }
+
+    /// The consumer answers.
+    fn recovered(&mut self) {
+        self.backoff.reset();
+        self.outage = Outage::default();
+    }
+
+    /// Pulls anew, after the consumer or the requests are gone.
+    async fn restart(&mut self, reason: &str) -> Result<(), BackendError> {
+        let consumer = &self.source.consumer;
+        tracing::debug!(consumer, reason, "restarting a pull");
+        self.context.missing.notify_one();
+        self.reset();
+        self.backoff.wait().await;
+        let renewed = self.renew_consumer().await;
+        let reason = renewed.as_ref().err().map_or_else(|| reason.to_owned(), ToString::to_string);
+        if let Some(waited) = self.outage.overdue() {
+            let Source { stream, consumer, .. } = &self.source;
+            tracing::error!(
+                stream,
+                consumer,
+                reason,
+                waited = %Rounded(waited),
+                "nothing is delivered: the consumer or its stream may be missing"
+            );
+        }
+        match renewed {
+            // The server is not available yet, or what is missing is not made again yet.
+            Err(error) if error.is_retryable() => {
+                tracing::debug!(%error, "a pull has to wait");
+                Ok(())
+            }
+            renewed => renewed,
+        }
     }
 
     fn give_back_late(&mut self) {

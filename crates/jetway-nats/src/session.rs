@@ -37,7 +37,7 @@ use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::Timestamp;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// The room that subject and headers need beside the payload in a message of the largest size, in bytes.
 pub(crate) const MESSAGE_OVERHEAD: usize = 4096;
@@ -58,6 +58,8 @@ pub(crate) struct Connection {
     pub(crate) server_clock: Arc<ServerClock>,
     /// The clock that replaces that of the server.
     own_clock: Option<Arc<dyn Clock>>,
+    /// Told when a stream or a bucket seems to be missing.
+    pub(crate) missing: Arc<Notify>,
 }
 
 impl Connection {
@@ -65,6 +67,13 @@ impl Connection {
     /// its own task has failed.
     pub(crate) fn is_closed(&self) -> bool {
         self.state.has_changed().is_err()
+    }
+
+    /// Looks whether a request failed because a stream is missing.
+    pub(crate) fn note(&self, failure: &Failure) {
+        if failure.is_of_missing() {
+            self.missing.notify_one();
+        }
     }
 
     /// The connection's state now.

@@ -7,6 +7,7 @@ use crate::{
     names::{Names, Stream},
     provision::{Provisioned, provision},
     session::{self, Connection, ServerFacts, StreamFacts, StreamReader, api},
+    upkeep::{TicketLosses, Upkeep},
 };
 use jetway_engine::backend::BackendError;
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub(crate) struct Setup {
     pub(crate) provisioned: Provisioned,
     /// Asks the server for its time. `None` if this user may not ask.
     pub(crate) time_keeper: Option<AbortOnDropHandle<()>>,
+    /// Makes again what disappears. `None` if this user does not look at streams.
+    pub(crate) upkeep: Option<AbortOnDropHandle<()>>,
+    /// Reports tickets that were lost with their stream.
+    pub(crate) ticket_losses: TicketLosses,
     /// What is known of the stream that has the snapshots, or the values of stores.
     stream_facts: Arc<StreamFacts>,
     writes: WriteConfig,
@@ -48,8 +53,19 @@ impl Setup {
             }
             _ => None,
         };
+        let (upkeep, ticket_losses) = Upkeep::start(&connection, &names, config, streams, &stream_facts);
         let writes = config.writes.clone();
-        Ok(Self { connection, facts, names, provisioned, time_keeper, stream_facts, writes })
+        Ok(Self {
+            connection,
+            facts,
+            names,
+            provisioned,
+            time_keeper,
+            upkeep,
+            ticket_losses,
+            stream_facts,
+            writes,
+        })
     }
 
     /// Starts the committer of a stream.

@@ -132,7 +132,7 @@ struct Shared {
     /// How long finished runs are kept.
     keep_finished: Duration,
     clock: Arc<dyn Clock>,
-    _time_keeper: Option<AbortOnDropHandle<()>>,
+    _tasks: [Option<AbortOnDropHandle<()>>; 2],
 }
 
 impl NatsStores {
@@ -160,7 +160,7 @@ impl NatsStores {
         let item_committer = setup.committer(Stream::StoreItems).await?;
         let dead_letters = setup.dead_letters().await?;
         let reader = setup.reader(Stream::StoreState).await?;
-        let Setup { connection, facts, names, time_keeper, .. } = setup;
+        let Setup { connection, facts, names, time_keeper, upkeep, .. } = setup;
         let clock = connection.clock();
         let state_stream = names.stream(Stream::StoreState);
         let item_stream = names.stream(Stream::StoreItems);
@@ -180,7 +180,7 @@ impl NatsStores {
             ItemQueue::open(connection, config, names.clone(), item_stream, item_committer, dead_letters)
                 .await?;
         let shared =
-            Arc::new(Shared { names, bucket, items, keep_finished, clock, _time_keeper: time_keeper });
+            Arc::new(Shared { names, bucket, items, keep_finished, clock, _tasks: [time_keeper, upkeep] });
         Ok(Self { shared, wait: DEFAULT_WAIT, max_lease: DEFAULT_MAX_LEASE })
     }
 

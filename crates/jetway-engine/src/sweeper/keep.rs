@@ -44,7 +44,7 @@ impl Sweep {
             return Ok(false);
         }
         let snapshot = Snapshot { commit: self.snapshots.next_commit(), ..Snapshot::clone(&cached.snapshot) };
-        match self.snapshots.write(build, &snapshot, Vec::new(), cached.revision).await {
+        match self.snapshots.write(build, &snapshot, Vec::new(), cached.seen()).await {
             // Another host has kept it.
             Err(error) if error.is_conflict() => Ok(false),
             written => written.map(|_revision| true),

@@ -1,6 +1,6 @@
 //! Which runs the sweep checks, and when.
 
-use jetway_state::{RunKey, Seen, Timestamp};
+use jetway_state::{RunKey, Seen, StoreId, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The longest time between two checks of a run: it doubles each time up to this.
@@ -13,6 +13,8 @@ const MAX_RUNS: usize = 50_000;
 /// The memory of a sweeper between its sweeps.
 #[derive(Debug, Default)]
 pub struct Sweeper {
+    /// The store of the revisions.
+    store: StoreId,
     /// Everything that was written up to this revision was scanned.
     pub(super) scanned: u64,
     /// The runs to check again, and when.
@@ -65,6 +67,15 @@ impl PendingCheck {
 }
 
 impl Sweeper {
+    /// The revisions of now are those of this store. If it was made anew, they start again, and the runs of the earlier one are
+    /// gone.
+    pub(super) fn use_store(&mut self, store: StoreId) {
+        if self.store != store {
+            *self =
+                Self { store, suspected: self.suspected, full_scan_at: self.full_scan_at, ..Self::default() };
+        }
+    }
+
     /// Reports that tickets may be lost that were published or acked from `since` to `now`. The next sweep checks all runs,
     /// also those that were written recently.
     pub fn suspect_loss(&mut self, since: Timestamp, now: Timestamp) {

@@ -61,7 +61,7 @@ impl Swap for Count<'_> {
         else {
             return Ok(Swapped::Done((self.next.attempt, cached)));
         };
-        match worker.snapshots.write(workflow.fingerprint(), &snapshot, Vec::new(), cached.revision).await {
+        match worker.snapshots.write(workflow.fingerprint(), &snapshot, Vec::new(), cached.seen()).await {
             Ok(revision) => {
                 let cached = worker.snapshots.found(snapshot, revision);
                 worker.snapshots.slot(run).keep(&cached);

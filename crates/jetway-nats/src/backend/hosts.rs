@@ -73,6 +73,7 @@ impl NatsBackend {
         }
         match api::stream_info(&self.connection, &self.streams.runs).await {
             Ok(info) => {
+                self.runs.facts().learn(&info);
                 let replicas = replicas::record_of(&info.config);
                 self.runs.prepare_for(replicas);
                 Some(replicas)
@@ -91,7 +92,10 @@ impl NatsBackend {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<(), BackendError> {
-        let failed = |failure: Failure| failure.cannot(format!("announce host {host}"));
+        let failed = |failure: Failure| {
+            self.connection.note(&failure);
+            failure.cannot(format!("announce host {host}"))
+        };
         let subject = self.connection.subject_of_write(subject.into());
         let sent = self.connection.jetstream.publish_with_headers(subject, headers, payload).await;
         let ack = sent.map_err(Failure::from).map_err(failed)?;

@@ -66,10 +66,17 @@ impl TicketQueue for NatsBackend {
         Ok(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed())
     }
 
-    /// After a restart, the server may have lost the latest tickets.
+    /// After a restart, the server may have lost the latest tickets. And somebody may remove their stream.
     fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
+        let mut losses = self.ticket_losses.clone();
+        losses.mark_unchanged();
+        let with_stream = stream::unfold(losses, |mut losses| async move {
+            losses.changed().await.ok()?;
+            let since = *losses.borrow_and_update();
+            Some((since, losses))
+        });
         if !self.may_lose_tickets {
-            return stream::pending().boxed();
+            return with_stream.boxed();
         }
         let connection = Arc::clone(&self.connection);
         let (runs_stream, hosts_stream) = (self.streams.runs.clone(), self.streams.hosts.clone());
@@ -78,7 +85,8 @@ impl TicketQueue for NatsBackend {
         let before_start =
             async move { loss_before_start(&connection, &runs_stream, &hosts_stream, &hosts).await };
         let restarts = stream::unfold(watch, |mut watch| async move { Some((watch.next().await?, watch)) });
-        stream::once(before_start).filter_map(future::ready).chain(restarts).boxed()
+        let by_server = stream::once(before_start).filter_map(future::ready).chain(restarts);
+        stream::select(by_server, with_stream).boxed()
     }
 
     /// After a crash of the server, the stream may have a ticket that the consumer counts as acknowledged. It is never

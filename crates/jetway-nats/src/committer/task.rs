@@ -186,6 +186,7 @@ impl CommitterTask {
             }
             (Payload::Single(job), PublishReply::Refused(error)) => self.refused(job, error),
             (Payload::Single(job), PublishReply::NoResponders) => {
+                self.connection.missing.notify_one();
                 self.retry(job, "no stream has the subject at the moment");
             }
             (Payload::Batch(jobs), PublishReply::Stored { sequence, count }) if count == Some(jobs.len()) => {
@@ -203,7 +204,10 @@ impl CommitterTask {
                 self.policy.record_batch_result(jobs.len(), false, now.into_std());
                 self.requeue_one_by_one(jobs);
             }
-            (Payload::Batch(jobs), PublishReply::NoResponders) => self.requeue_one_by_one(jobs),
+            (Payload::Batch(jobs), PublishReply::NoResponders) => {
+                self.connection.missing.notify_one();
+                self.requeue_one_by_one(jobs);
+            }
             (payload, PublishReply::Malformed | PublishReply::Stored { .. }) => self.reply_lost(payload),
         }
     }

@@ -6,6 +6,8 @@ pub(crate) const DEFAULT_API_PREFIX: &str = "$JS.API";
 pub(crate) const ACKNOWLEDGEMENTS: &str = "$JS.ACK.";
 /// The state and the limits of the account.
 pub(crate) const ACCOUNT_INFO: &str = "INFO";
+/// The names of the streams of the account.
+pub(crate) const STREAM_NAMES: &str = "STREAM.NAMES";
 /// The server tells the user and the account of a connection.
 pub(crate) const USER_INFO: &str = "$SYS.REQ.USER.INFO";
 

@@ -5,8 +5,8 @@
 //! function has none, or if no role may use what it builds.
 
 use super::{
-    ACCOUNT_INFO, ApiMethod, ConsumerOperation, DEFAULT_API_PREFIX, DiscoveryVerb, Kind, Names, Stream,
-    StreamOperation, USER_INFO, acknowledgements, create_consumer, discovery_subjects, replies,
+    ACCOUNT_INFO, ApiMethod, ConsumerOperation, DEFAULT_API_PREFIX, DiscoveryVerb, Kind, Names, STREAM_NAMES,
+    Stream, StreamOperation, USER_INFO, acknowledgements, create_consumer, discovery_subjects, replies,
 };
 use std::{collections::BTreeSet, fmt};
 
@@ -195,6 +195,7 @@ impl Names {
         }
         rights.publish.insert(USER_INFO.to_owned());
         rights.add_operation(ACCOUNT_INFO);
+        rights.add_operation(STREAM_NAMES);
         for subject in DiscoveryVerb::ALL.into_iter().flat_map(|verb| discovery_subjects(verb, "*")) {
             rights.add(role, &Users { publish: OPERATORS, subscribe: HOSTS }, &subject);
         }

@@ -15,7 +15,8 @@ use std::time::Duration;
 /// how long a lease lasts without an extension.
 ///
 /// # Errors
-/// `Misconfigured` if the existing one would lose messages or deliver others.
+/// `Misconfigured` if the existing one would lose messages or deliver others. `Unavailable` while there is none, and this
+/// host may not make it, or while its stream is missing.
 pub(crate) async fn ensure_consumer(
     connection: &Connection,
     config: &NatsConfig,
@@ -38,7 +39,8 @@ pub(crate) async fn ensure_consumer(
                     "there is no consumer {name} of stream {stream}: create it by starting a host whose user may \
                      create consumers"
                 );
-                return Err(BackendError::new(BackendErrorKind::Misconfigured, sentence));
+                // Another host may be about to make it.
+                return Err(BackendError::new(BackendErrorKind::Unavailable, sentence));
             }
             match api::create_consumer(connection, stream, &expected(config, name, filter)).await {
                 Ok(info) => info.config,

@@ -13,7 +13,10 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 /// The configuration and state of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -144,6 +147,14 @@ struct UserData {
 }
 
 #[derive(Deserialize)]
+struct StreamNames {
+    #[serde(default)]
+    streams: Option<Vec<String>>,
+    #[serde(default)]
+    total: usize,
+}
+
+#[derive(Deserialize)]
 struct Success {}
 
 /// One request: `STREAM.INFO.<stream>` and the like. A missing permission is known at once: the server reports it as an error
@@ -162,7 +173,7 @@ async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     let answer = connection.jetstream.request::<_, _, Response<T>>(operation, body);
     tokio::select! {
         biased;
-        answer = answer => value_of(answer),
+        answer = answer => value_of(answer).inspect_err(|failure| connection.note(failure)),
         Ok(state) = state.wait_for(denied) => {
             Err(Failure::NotPermitted(state.server_error.clone().unwrap_or_default()))
         }
@@ -392,6 +403,22 @@ pub(crate) async fn user_account(connection: &Connection) -> Result<Option<Strin
             Ok(Some(data.account))
         }
         Ok(_denied) = state.wait_for(denied) => Ok(None),
+    }
+}
+
+/// The names of all streams of the account: one request for each 1,024 of them.
+pub(crate) async fn stream_names(connection: &Connection) -> Result<HashSet<String>, Failure> {
+    let (mut names, mut offset) = (HashSet::new(), 0);
+    loop {
+        let query = json!({ "offset": offset });
+        let page: StreamNames = request(connection, STREAM_NAMES.to_owned(), &query).await?;
+        let found = page.streams.unwrap_or_default();
+        offset += found.len();
+        let last = found.is_empty();
+        names.extend(found);
+        if last || offset >= page.total {
+            return Ok(names);
+        }
     }
 }
 

@@ -60,8 +60,10 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Connection>, Ser
     let server_clock = Arc::new(ServerClock::new(SystemClock.now()));
     let own_clock = config.clock.clone();
     let inbox_prefix = config.inbox_prefix.clone();
+    let missing = Arc::default();
     let connection =
-        Arc::new(Connection { client, jetstream, api_prefix, inbox_prefix, state, server_clock, own_clock });
+        Connection { client, jetstream, api_prefix, inbox_prefix, state, server_clock, own_clock, missing };
+    let connection = Arc::new(connection);
     let facts = facts(&connection, config).await?;
     Ok((connection, facts))
 }

@@ -135,7 +135,10 @@ async fn read(connection: &Connection, stream: &str, query: &serde_json::Value) 
         match message.status {
             None => page.messages.push(StreamMessage::try_from(message).map_err(|error| no_answer(&error))?),
             Some(StatusCode::NOT_FOUND) => return Ok(page),
-            Some(StatusCode::NO_RESPONDERS) => return Err(Failure::NoResponders),
+            Some(StatusCode::NO_RESPONDERS) => {
+                connection.note(&Failure::NoResponders);
+                return Err(Failure::NoResponders);
+            }
             Some(end) if end.is_success() => {
                 page.pending = pending(message.headers.as_ref());
                 return Ok(page);

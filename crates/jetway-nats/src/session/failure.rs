@@ -54,6 +54,11 @@ impl Failure {
         })
     }
 
+    /// Whether a stream may be missing.
+    pub(crate) fn is_of_missing(&self) -> bool {
+        matches!(self, Self::NoResponders) || self.code() == Some(ErrorCode::STREAM_NOT_FOUND)
+    }
+
     /// The backend error `cannot <action>`, where `action` names the object: `read run a/b`.
     pub(crate) fn cannot(self, action: impl std::fmt::Display) -> BackendError {
         let kind = match &self {
@@ -103,9 +108,9 @@ pub(crate) fn kind_of(error: &jetstream::Error) -> BackendErrorKind {
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
             BackendErrorKind::TooLarge
         }
-        ErrorCode::STREAM_NOT_FOUND
-        | ErrorCode::CONSUMER_NOT_FOUND
-        | ErrorCode::STREAM_INVALID_CONFIG
+        // What disappears is made again, see `upkeep`.
+        ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => BackendErrorKind::Unavailable,
+        ErrorCode::STREAM_INVALID_CONFIG
         | ErrorCode::STREAM_NAME_EXIST
         | ErrorCode::STREAM_SUBJECT_OVERLAP
         | ErrorCode::JETSTREAM_NOT_ENABLED
@@ -155,7 +160,7 @@ mod tests {
             (10002, 400, BackendErrorKind::NoRoom),
             (10008, 503, BackendErrorKind::Unavailable),
             (10210, 429, BackendErrorKind::Unavailable),
-            (10059, 404, BackendErrorKind::Misconfigured),
+            (10059, 404, BackendErrorKind::Unavailable),
             (10111, 400, BackendErrorKind::Refused),
         ];
         for (code, http, kind) in expected {

@@ -52,7 +52,7 @@ impl StreamReader {
     pub(crate) async fn latest(&self, subject: &str, seen: Seen) -> Result<Option<StreamMessage>, Failure> {
         let is_met = |found: &StreamMessage| seen.is_met_by(found.sequence);
         if self.facts.one_replica()
-            && let Some(found) = direct::latest(&self.direct_stream, subject.to_owned()).await?.filter(is_met)
+            && let Some(found) = self.direct(subject).await?.filter(is_met)
         {
             return Ok(Some(self.noted(found)));
         }
@@ -69,7 +69,7 @@ impl StreamReader {
     /// # Errors
     /// `TooOld` if the one that does not have it lacks other messages that were seen.
     pub(crate) async fn immutable(&self, subject: &str) -> Result<Option<StreamMessage>, Failure> {
-        match direct::latest(&self.direct_stream, subject.to_owned()).await? {
+        match self.direct(subject).await? {
             Some(found) => Ok(Some(found)),
             None => self.judged(subject, Seen::default()).await,
         }
@@ -81,7 +81,14 @@ impl StreamReader {
         subject: String,
         sequence: u64,
     ) -> Result<Option<StreamMessage>, Failure> {
-        direct::first_from(&self.direct_stream, subject, sequence).await
+        direct::first_from(&self.direct_stream, subject, sequence)
+            .await
+            .inspect_err(|failure| self.connection.note(failure))
+    }
+
+    async fn direct(&self, subject: &str) -> Result<Option<StreamMessage>, Failure> {
+        let read = direct::latest(&self.direct_stream, subject.to_owned()).await;
+        read.inspect_err(|failure| self.connection.note(failure))
     }
 
     /// The answer of the leader, if the state of its stream proves that it has what was seen.

@@ -47,6 +47,11 @@ impl StreamFacts {
         StoreId(self.created.load(Relaxed))
     }
 
+    /// How many replicas the namespace has, or is about to have. 0 if this user may not ask for it.
+    pub(crate) fn wanted_replicas(&self) -> usize {
+        self.wanted.load(Relaxed).max(self.replicas.load(Relaxed))
+    }
+
     /// Whether this user may ask for the state of the stream.
     pub(crate) fn is_inspected(&self) -> bool {
         self.replicas.load(Relaxed) > 0

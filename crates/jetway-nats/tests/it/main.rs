@@ -4,6 +4,7 @@
 mod commits;
 mod conformance;
 mod connect;
+mod disappearing;
 mod hosts;
 mod idle;
 mod kept_records;
