@@ -9,6 +9,7 @@
 
 mod error;
 mod messages;
+mod ticket_index;
 mod traits;
 
 pub use crate::api::{Api, ApiError};
@@ -17,4 +18,5 @@ pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
     StartDelivery, StartRequest, Stored, Ticket,
 };
+pub use ticket_index::TicketIndex;
 pub use traits::{Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};

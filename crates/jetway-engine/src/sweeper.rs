@@ -10,7 +10,7 @@ mod trouble;
 pub use schedule::Sweeper;
 
 use crate::{
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, TicketIndex},
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
@@ -20,11 +20,11 @@ use crate::{
 use futures::future::join_all;
 use jetway_core::clock::Clock;
 use jetway_state::{
-    RunKey, Seen, Timestamp,
+    RunKey, Seen, Timestamp, WorkflowName,
     run::{Effect, Status, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use trouble::{Trouble, ends_the_sweep};
 
 /// The result of a sweep.
@@ -60,7 +60,10 @@ pub(crate) struct Sweep {
 }
 
 /// How many runs are checked at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 256;
+
+/// If more runs of a workflow are due than this, the tickets of all its runs are read at once: less than a request for each.
+const INDEX_FROM: usize = 64;
 
 /// The outcome of a check.
 enum Outcome {
@@ -166,14 +169,15 @@ impl Sweep {
     /// Checks the runs that are due. A run that cannot be checked is due later, so that it does not delay the others.
     async fn check_due(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<SweepReport, BackendError> {
         let (mut report, mut trouble) = (SweepReport::default(), Trouble::default());
-        let (ended, live): (Vec<_>, Vec<_>) =
-            sweeper.due(now).into_iter().partition(|(_, check)| check.ended.is_some());
+        let due = sweeper.due(now);
+        let indexes = self.indexes(&due).await?;
+        let (ended, live): (Vec<_>, Vec<_>) = due.into_iter().partition(|(_, check)| check.ended.is_some());
         for checks in [ended, live] {
             // The first check of a kind tells whether the backend answers and has room.
             let (mut rest, mut at_once) = (&checks[..], 1);
             while !rest.is_empty() {
                 let (batch, later) = rest.split_at(at_once.min(rest.len()));
-                self.check_batch(batch, sweeper, &mut report, &mut trouble, now).await?;
+                self.check_batch(batch, &indexes, sweeper, &mut report, &mut trouble, now).await?;
                 (rest, at_once) = (later, AT_ONCE);
             }
         }
@@ -184,6 +188,7 @@ impl Sweep {
     async fn check_batch(
         &self,
         batch: &[(RunKey, PendingCheck)],
+        indexes: &HashMap<WorkflowName, TicketIndex>,
         sweeper: &mut Sweeper,
         report: &mut SweepReport,
         trouble: &mut Trouble,
@@ -191,7 +196,7 @@ impl Sweep {
     ) -> Result<(), BackendError> {
         let checks = batch.iter().map(|(run, check)| {
             let no_room = trouble.has_no_room(check.ended.is_some());
-            self.check(run, *check, no_room, now)
+            self.check(run, *check, indexes.get(&run.workflow), no_room, now)
         });
         for ((run, check), outcome) in batch.iter().zip(join_all(checks).await) {
             report.runs_checked += u64::from(!matches!(outcome, Outcome::Postponed(_)));
@@ -216,13 +221,40 @@ impl Sweep {
         Ok(())
     }
 
+    /// The tickets of the workflows of which many runs are due.
+    async fn indexes(
+        &self,
+        due: &[(RunKey, PendingCheck)],
+    ) -> Result<HashMap<WorkflowName, TicketIndex>, BackendError> {
+        let mut counts: HashMap<&WorkflowName, usize> = HashMap::new();
+        for (run, _) in due.iter().filter(|(_, check)| check.ended.is_none()) {
+            *counts.entry(&run.workflow).or_default() += 1;
+        }
+        let mut indexes = HashMap::new();
+        for (workflow, _) in counts.into_iter().filter(|(_, count)| *count > INDEX_FROM) {
+            match self.backend.ticket_index(workflow).await {
+                Ok(index) => indexes.extend(index.map(|index| (workflow.clone(), index))),
+                Err(error) if ends_the_sweep(error.kind()) => return Err(error),
+                Err(error) => tracing::debug!(%workflow, %error, "sweep asks for the tickets of each run"),
+            }
+        }
+        Ok(indexes)
+    }
+
     /// Checks one run. `no_room`: what it may lack could not be stored.
-    async fn check(&self, run: &RunKey, check: PendingCheck, no_room: bool, now: Timestamp) -> Outcome {
+    async fn check(
+        &self,
+        run: &RunKey,
+        check: PendingCheck,
+        index: Option<&TicketIndex>,
+        no_room: bool,
+        now: Timestamp,
+    ) -> Outcome {
         if no_room {
             return Outcome::Postponed(self.keep_record(run, check, now).await);
         }
         let Some(before) = check.ended else {
-            return match self.republish(run, check).await {
+            return match self.republish(run, check, index).await {
                 Ok(Some(checked)) => Outcome::Live(checked),
                 Ok(None) => Outcome::Done,
                 Err(error) => Outcome::Failed(error, None),
@@ -272,7 +304,12 @@ impl Sweep {
     }
 
     /// Publishes the missing tickets of a run. `None` if the run ended, or was written since its revision.
-    async fn republish(&self, run: &RunKey, check: PendingCheck) -> Result<Option<Checked>, BackendError> {
+    async fn republish(
+        &self,
+        run: &RunKey,
+        check: PendingCheck,
+        index: Option<&TicketIndex>,
+    ) -> Result<Option<Checked>, BackendError> {
         let PendingCheck { revision, seen, .. } = check;
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
             return Ok(Some(Checked { republished: 0, revision }));
@@ -284,7 +321,8 @@ impl Sweep {
         if cached.snapshot.status.is_terminal() || is_written_since {
             return Ok(None);
         }
-        if cached.snapshot.status != Status::Running {
+        let is_whole = |index: &TicketIndex| Tickets::are_in(index, run, &cached.snapshot);
+        if cached.snapshot.status != Status::Running || index.is_some_and(is_whole) {
             return Ok(Some(Checked { republished: 0, revision: Some(cached.revision) }));
         }
         let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {

@@ -1,7 +1,7 @@
 //! Publishing tickets, and finding the items that have none.
 
 use crate::{
-    backend::{Backend, BackendError, Ticket},
+    backend::{Backend, BackendError, Ticket, TicketIndex},
     children::child_end,
     fail_point::{FailPoint, fail_point, one_by_one},
     inputs::resolve_nodes,
@@ -159,6 +159,13 @@ impl Tickets {
             }
         }
         Ok(missing)
+    }
+
+    /// Whether every pending item has a ticket, or was committed under one, according to an index that was read before the
+    /// snapshot. If not, the index may be too old.
+    pub(crate) fn are_in(index: &TicketIndex, run: &RunKey, snapshot: &Snapshot) -> bool {
+        let exists = |item: &ItemId| index.has(&run.run_id, snapshot.incarnation, item);
+        pending_tickets(snapshot).iter().all(|ticket| exists(&ticket.item) || exists(&ticket.ticket_item))
     }
 
     /// The tickets that a run lacks, and the snapshot that says so. `None` if the run ended or was deleted.

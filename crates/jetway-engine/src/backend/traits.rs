@@ -2,7 +2,7 @@
 
 use super::{
     BackendError, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
-    StartDelivery, StartRequest, Stored, Ticket,
+    StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -106,6 +106,12 @@ pub trait TicketQueue: Send + Sync {
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         let _unused = workflow;
         Ok(0)
+    }
+
+    /// The items that have a ticket, of all runs of a workflow. `None` if the backend can tell of one run only.
+    async fn ticket_index(&self, workflow: &WorkflowName) -> Result<Option<TicketIndex>, BackendError> {
+        let _unused = workflow;
+        Ok(None)
     }
 
     /// Whether a ticket that was delivered more than once was given back, and another one replaced it: its host died before it

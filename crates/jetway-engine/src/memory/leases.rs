@@ -4,7 +4,7 @@ use super::locked;
 use crate::backend::{BackendError, Lease};
 use async_trait::async_trait;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     sync::{
         Arc, Mutex,
@@ -18,14 +18,16 @@ use tokio::{
 };
 
 /// A queue of messages with leases, one lane for each workflow.
-pub(super) struct Leases<M> {
+pub(super) struct Leases<M: Message> {
     lanes: Mutex<BTreeMap<String, Lane<M>>>,
     changed: Notify,
 }
 
-struct Lane<M> {
+struct Lane<M: Message> {
     waiting: VecDeque<(M, u32)>,
     held: BTreeMap<u64, Held<M>>,
+    /// The keys of all messages.
+    keys: BTreeSet<M::Key>,
     next: u64,
 }
 
@@ -35,13 +37,13 @@ struct Held<M> {
     until: Instant,
 }
 
-impl<M> Default for Lane<M> {
+impl<M: Message> Default for Lane<M> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), held: BTreeMap::new(), next: 1 }
+        Self { waiting: VecDeque::new(), held: BTreeMap::new(), keys: BTreeSet::new(), next: 1 }
     }
 }
 
-impl<M> Default for Leases<M> {
+impl<M: Message> Default for Leases<M> {
     fn default() -> Self {
         Self { lanes: Mutex::default(), changed: Notify::new() }
     }
@@ -49,6 +51,12 @@ impl<M> Default for Leases<M> {
 
 /// A message that a lease can be for.
 pub(super) trait Message: Clone + Send + 'static {
+    /// What is unique in a lane.
+    type Key: Ord + Clone + Send;
+
+    /// The key of the message; `None` if there may be others like it.
+    fn key(&self) -> Option<Self::Key>;
+
     /// The message as it is given back, and how often it counts as delivered.
     fn returned(self, delivered: u32, counted: bool) -> (Self, u32) {
         let _unused = counted;
@@ -57,16 +65,26 @@ pub(super) trait Message: Clone + Send + 'static {
 }
 
 impl<M: Message> Leases<M> {
-    /// Adds a message unless there is one for which `same` returns true.
-    pub(super) fn add(&self, lane: &str, message: M, same: impl Fn(&M) -> bool) {
+    /// Adds a message unless there is one with its key.
+    pub(super) fn add(&self, lane: &str, message: M) {
         let mut lanes = locked(&self.lanes);
         let lane = lanes.entry(lane.to_owned()).or_default();
-        let exists = lane.waiting.iter().any(|(other, _)| same(other))
-            || lane.held.values().any(|held| same(&held.message));
-        if !exists {
+        if message.key().is_none_or(|key| lane.keys.insert(key)) {
             lane.waiting.push_back((message, 0));
             self.changed.notify_waiters();
         }
+    }
+
+    /// The keys from `first` on, while `is_wanted`.
+    pub(super) fn keys(
+        &self,
+        lane: &str,
+        first: &M::Key,
+        is_wanted: impl Fn(&M::Key) -> bool,
+    ) -> Vec<M::Key> {
+        let lanes = locked(&self.lanes);
+        let keys = lanes.get(lane).into_iter().flat_map(|lane| lane.keys.range(first..));
+        keys.take_while(|key| is_wanted(key)).cloned().collect()
     }
 
     /// Removes a lane and returns its waiting messages.
@@ -141,15 +159,25 @@ impl<M: Message> Leases<M> {
         (Some((message, delivered, id)), None)
     }
 
-    fn release(&self, lane: &str, id: u64) -> Option<Held<M>> {
-        locked(&self.lanes).get_mut(lane)?.held.remove(&id)
+    fn release(&self, lane: &str, id: u64) {
+        let mut lanes = locked(&self.lanes);
+        let Some(lane) = lanes.get_mut(lane) else { return };
+        if let Some(key) = lane.held.remove(&id).and_then(|held| held.message.key()) {
+            lane.keys.remove(&key);
+        }
     }
 
     fn give_back(&self, lane: &str, id: u64, counted: bool) {
         let mut lanes = locked(&self.lanes);
         let Some(lane) = lanes.get_mut(lane) else { return };
         if let Some(held) = lane.held.remove(&id) {
-            lane.waiting.push_front(held.message.returned(held.delivered, counted));
+            let before = held.message.key();
+            let (message, delivered) = held.message.returned(held.delivered, counted);
+            if let (Some(before), Some(key)) = (before, message.key()) {
+                lane.keys.remove(&before);
+                lane.keys.insert(key);
+            }
+            lane.waiting.push_front((message, delivered));
             self.changed.notify_waiters();
         }
     }
@@ -162,7 +190,7 @@ impl<M: Message> Leases<M> {
     }
 }
 
-struct HeldLease<M> {
+struct HeldLease<M: Message> {
     queue: Arc<Leases<M>>,
     lane: String,
     id: u64,
@@ -170,7 +198,7 @@ struct HeldLease<M> {
     counted: AtomicBool,
 }
 
-impl<M> fmt::Debug for HeldLease<M> {
+impl<M: Message> fmt::Debug for HeldLease<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeldLease").field("lane", &self.lane).field("id", &self.id).finish_non_exhaustive()
     }
@@ -184,7 +212,7 @@ impl<M: Message> Lease for HeldLease<M> {
     }
 
     async fn ack(&self) -> Result<(), BackendError> {
-        drop(self.queue.release(&self.lane, self.id));
+        self.queue.release(&self.lane, self.id);
         Ok(())
     }
 

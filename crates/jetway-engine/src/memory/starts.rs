@@ -28,7 +28,13 @@ pub(super) struct PublishedStart {
     at: Instant,
 }
 
-impl Message for PublishedStart {}
+impl Message for PublishedStart {
+    type Key = ();
+
+    fn key(&self) -> Option<()> {
+        None
+    }
+}
 
 #[async_trait]
 impl Starts for MemoryBackend {
@@ -39,7 +45,7 @@ impl Starts for MemoryBackend {
         }
         let lane = request.workflow.clone();
         let sequence = self.published_starts.fetch_add(1, Ordering::Relaxed) + 1;
-        self.starts.add(&lane, PublishedStart { request, sequence, at: Instant::now() }, |_| false);
+        self.starts.add(&lane, PublishedStart { request, sequence, at: Instant::now() });
         Ok(sequence)
     }
 

@@ -4,7 +4,7 @@ use super::{
     MemoryBackend,
     leases::{Leases, Message},
 };
-use crate::backend::{BackendError, Delivery, Ticket, TicketQueue};
+use crate::backend::{BackendError, BackendErrorKind, Delivery, Ticket, TicketQueue};
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jetway_state::{Fingerprint, Incarnation, ItemId, RunKey, WorkflowName};
@@ -13,7 +13,29 @@ use tokio::sync::Semaphore;
 
 pub(super) type Queue = Leases<(Ticket, Fingerprint)>;
 
+/// Run, incarnation, item and activation: the tickets of a run follow one another.
+type TicketKey = (RunKey, Incarnation, ItemId, String);
+
+impl MemoryBackend {
+    fn keys_of_run(&self, run: &RunKey) -> Result<Vec<TicketKey>, BackendError> {
+        // No item has a lower id.
+        let lowest = ItemId::new("-").map_err(|error| {
+            BackendError::new(BackendErrorKind::Corrupt, "cannot look for the tickets of a run")
+                .caused_by(error)
+        })?;
+        let first = (run.clone(), Incarnation::default(), lowest, String::new());
+        Ok(self.tickets.keys(run.workflow.as_str(), &first, |(of, ..)| of == run))
+    }
+}
+
 impl Message for (Ticket, Fingerprint) {
+    type Key = TicketKey;
+
+    fn key(&self) -> Option<TicketKey> {
+        let (ticket, _) = self;
+        Some((ticket.run(), ticket.incarnation, ticket.item.clone(), ticket.activation()))
+    }
+
     fn returned(self, delivered: u32, counted: bool) -> (Self, u32) {
         let (ticket, fingerprint) = self;
         ((ticket.returned(delivered, counted), fingerprint), 0)
@@ -24,11 +46,8 @@ impl Message for (Ticket, Fingerprint) {
 impl TicketQueue for MemoryBackend {
     async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
         for (ticket, fingerprint) in tickets {
-            let (lane, new) = (ticket.workflow.to_string(), ticket.clone());
-            let key = |ticket: &Ticket| {
-                (ticket.run(), ticket.incarnation, ticket.item.clone(), ticket.activation())
-            };
-            self.tickets.add(&lane, (ticket, fingerprint), |(other, _)| key(other) == key(&new));
+            let lane = ticket.workflow.to_string();
+            self.tickets.add(&lane, (ticket, fingerprint));
         }
         Ok(())
     }
@@ -51,10 +70,10 @@ impl TicketQueue for MemoryBackend {
     }
 
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
-        let is_of_item = |other: &Ticket| other.run() == ticket.run() && other.item == ticket.item;
-        let tickets = self.tickets.messages(ticket.workflow.as_str());
-        let replaces = |other: &Ticket| is_of_item(other) && ticket.is_replaced_by(&other.activation());
-        Ok(tickets.iter().any(|(other, _)| replaces(other)))
+        let keys = self.keys_of_run(&ticket.run())?;
+        Ok(keys
+            .iter()
+            .any(|(_, _, item, activation)| *item == ticket.item && ticket.is_replaced_by(activation)))
     }
 
     fn lease(&self) -> std::time::Duration {
@@ -66,12 +85,8 @@ impl TicketQueue for MemoryBackend {
         run: &RunKey,
         incarnation: Option<Incarnation>,
     ) -> Result<BTreeSet<ItemId>, BackendError> {
-        let is_of = |ticket: &Ticket| incarnation.is_none_or(|incarnation| ticket.incarnation == incarnation);
-        let tickets = self.tickets.messages(run.workflow.as_str());
-        Ok(tickets
-            .into_iter()
-            .filter(|(ticket, _)| ticket.run() == *run && is_of(ticket))
-            .map(|(ticket, _)| ticket.item)
-            .collect())
+        let keys = self.keys_of_run(run)?.into_iter();
+        let of = keys.filter(|(_, of, ..)| incarnation.is_none_or(|incarnation| *of == incarnation));
+        Ok(of.map(|(_, _, item, _)| item).collect())
     }
 }

@@ -6,9 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 /// The longest time between two checks of a run: it doubles each time up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
-/// How many runs one sweep checks, at most: the next sweep checks the others. Three sweeps a minute check more than 100,000
-/// runs.
-const MAX_RUNS: usize = 50_000;
+/// How many runs one sweep checks, at most: the next sweep checks the others.
+const MAX_RUNS: usize = 100_000;
 
 /// The memory of a sweeper between its sweeps.
 #[derive(Debug, Default)]

@@ -17,10 +17,10 @@ use async_nats::Message;
 use async_trait::async_trait;
 use futures::{StreamExt as _, future, stream, stream::BoxStream};
 use jetway_engine::backend::{
-    BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketQueue,
+    BackendError, BackendErrorKind, DeadLetter, Delivery, Lease as _, Ticket, TicketIndex, TicketQueue,
 };
 use jetway_state::{
-    Fingerprint, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
+    Fingerprint, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     codec::{self, EnvelopeError},
 };
 use lease::{ReturnTickets, TicketLease};
@@ -113,6 +113,20 @@ impl TicketQueue for NatsBackend {
             from = sequence + 1;
         }
         Ok(removed)
+    }
+
+    async fn ticket_index(&self, workflow: &WorkflowName) -> Result<Option<TicketIndex>, BackendError> {
+        let filter = self.names.tickets_of_workflow(workflow);
+        let found = api::subjects(&self.connection, &self.streams.tickets, &filter).await;
+        let found =
+            found.map_err(|failure| failure.cannot(format!("list the tickets of workflow {workflow}")))?;
+        let mut index = TicketIndex::default();
+        for tokens in found.keys().filter_map(|subject| self.names.ticket_tokens(subject)) {
+            if let (Ok(run), Ok(item)) = (RunId::new(tokens.run_id), ItemId::new(tokens.item)) {
+                index.add(run, item, tokens.activation.to_owned());
+            }
+        }
+        Ok(Some(index))
     }
 
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
