@@ -3,6 +3,7 @@
 //! In a healthy system it finds nothing. One run that cannot be read, or that fails, does not stop it: only a backend that
 //! does not answer does.
 
+mod glance;
 mod keep;
 mod schedule;
 mod trouble;
@@ -10,7 +11,7 @@ mod trouble;
 pub use schedule::Sweeper;
 
 use crate::{
-    backend::{Backend, BackendError, TicketIndex},
+    backend::{Backend, BackendError},
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
@@ -18,6 +19,7 @@ use crate::{
     tickets::{SECOND_ATTEMPT, Tickets},
 };
 use futures::future::join_all;
+use glance::Indexes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen, Timestamp, WorkflowName,
@@ -194,9 +196,16 @@ impl Sweep {
         trouble: &mut Trouble,
         now: Timestamp,
     ) -> Result<(), BackendError> {
+        let whole = self.whole(batch, indexes).await?;
         let checks = batch.iter().map(|(run, check)| {
             let no_room = trouble.has_no_room(check.ended.is_some());
-            self.check(run, *check, indexes.get(&run.workflow), no_room, now)
+            let revision = whole.get(run).copied();
+            async move {
+                match revision {
+                    Some(_) => Outcome::Live(Checked { republished: 0, revision }),
+                    None => self.check(run, *check, no_room, now).await,
+                }
+            }
         });
         for ((run, check), outcome) in batch.iter().zip(join_all(checks).await) {
             report.runs_checked += u64::from(!matches!(outcome, Outcome::Postponed(_)));
@@ -222,10 +231,7 @@ impl Sweep {
     }
 
     /// The tickets of the workflows of which many runs are due.
-    async fn indexes(
-        &self,
-        due: &[(RunKey, PendingCheck)],
-    ) -> Result<HashMap<WorkflowName, TicketIndex>, BackendError> {
+    async fn indexes(&self, due: &[(RunKey, PendingCheck)]) -> Result<Indexes, BackendError> {
         let mut counts: HashMap<&WorkflowName, usize> = HashMap::new();
         for (run, _) in due.iter().filter(|(_, check)| check.ended.is_none()) {
             *counts.entry(&run.workflow).or_default() += 1;
@@ -242,19 +248,12 @@ impl Sweep {
     }
 
     /// Checks one run. `no_room`: what it may lack could not be stored.
-    async fn check(
-        &self,
-        run: &RunKey,
-        check: PendingCheck,
-        index: Option<&TicketIndex>,
-        no_room: bool,
-        now: Timestamp,
-    ) -> Outcome {
+    async fn check(&self, run: &RunKey, check: PendingCheck, no_room: bool, now: Timestamp) -> Outcome {
         if no_room {
             return Outcome::Postponed(self.keep_record(run, check, now).await);
         }
         let Some(before) = check.ended else {
-            return match self.republish(run, check, index).await {
+            return match self.republish(run, check).await {
                 Ok(Some(checked)) => Outcome::Live(checked),
                 Ok(None) => Outcome::Done,
                 Err(error) => Outcome::Failed(error, None),
@@ -304,12 +303,7 @@ impl Sweep {
     }
 
     /// Publishes the missing tickets of a run. `None` if the run ended, or was written since its revision.
-    async fn republish(
-        &self,
-        run: &RunKey,
-        check: PendingCheck,
-        index: Option<&TicketIndex>,
-    ) -> Result<Option<Checked>, BackendError> {
+    async fn republish(&self, run: &RunKey, check: PendingCheck) -> Result<Option<Checked>, BackendError> {
         let PendingCheck { revision, seen, .. } = check;
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
             return Ok(Some(Checked { republished: 0, revision }));
@@ -321,8 +315,7 @@ impl Sweep {
         if cached.snapshot.status.is_terminal() || is_written_since {
             return Ok(None);
         }
-        let is_whole = |index: &TicketIndex| Tickets::are_in(index, run, &cached.snapshot);
-        if cached.snapshot.status != Status::Running || index.is_some_and(is_whole) {
+        if cached.snapshot.status != Status::Running {
             return Ok(Some(Checked { republished: 0, revision: Some(cached.revision) }));
         }
         let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {

@@ -28,6 +28,13 @@ pub trait SnapshotStore: Send + Sync {
     /// `Behind` if whoever answers lacks what was seen.
     async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError>;
 
+    /// Snapshots of some of these runs, in no order, which may be older than the latest: as far as the backend reads many at
+    /// once at little cost.
+    async fn glance(&self, runs: &[RunKey]) -> Result<Vec<Stored>, BackendError> {
+        let _unused = runs;
+        Ok(Vec::new())
+    }
+
     /// Identifies the store of the snapshots, so that its revisions are not taken for those of an earlier one that was deleted.
     fn store_id(&self) -> StoreId;
 

@@ -135,6 +135,11 @@ impl SnapshotStore for MemoryBackend {
         Ok(RunsPage { runs: found, next, scanned: kept.runs.len() as u64 })
     }
 
+    async fn glance(&self, runs: &[RunKey]) -> Result<Vec<Stored>, BackendError> {
+        let kept = locked(&self.snapshots);
+        Ok(runs.iter().filter_map(|run| kept.runs.get(run)).map(|run| run.stored.clone()).collect())
+    }
+
     async fn ended_since(&self, since: Timestamp) -> Result<Vec<RunKey>, BackendError> {
         let kept = locked(&self.snapshots);
         let ended = kept.runs.iter().filter(|(_, run)| run.status.is_terminal() && run.at >= since);

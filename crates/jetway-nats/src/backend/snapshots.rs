@@ -13,7 +13,7 @@ use super::NatsBackend;
 use crate::{
     committer::{Condition, NotStored, Write},
     names::KV_OPERATION,
-    session::api,
+    session::{api, direct},
 };
 use async_nats::HeaderMap;
 use async_trait::async_trait;
@@ -37,6 +37,19 @@ impl SnapshotStore for NatsBackend {
             bytes: message.payload,
             revision: message.sequence,
         }))
+    }
+
+    async fn glance(&self, runs: &[RunKey]) -> Result<Vec<Stored>, BackendError> {
+        let subjects: Vec<String> = runs.iter().map(|run| self.names.snapshot(run)).collect();
+        let read = direct::latest_of_some(&self.connection, &self.streams.runs, &subjects).await;
+        let found = read.map_err(|failure| failure.cannot(format!("read {} runs", runs.len())))?.messages;
+        let live = found.into_iter().filter(|message| !is_removed(&message.headers));
+        Ok(live
+            .filter_map(|message| {
+                let run = self.names.run_of_snapshot(&message.subject)?;
+                Some(Stored { run, bytes: message.payload, revision: message.sequence })
+            })
+            .collect())
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {

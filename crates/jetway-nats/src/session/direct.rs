@@ -91,6 +91,17 @@ pub(crate) async fn all(
     }
 }
 
+/// The latest messages of some of these subjects: fewer, if they are large.
+pub(crate) async fn latest_of_some(
+    connection: &Connection,
+    stream: &str,
+    subjects: &[String],
+) -> Result<Page, Failure> {
+    let (most, max_bytes) = (subjects.len(), PAGE_BYTES);
+    let query = serde_json::json!({ "multi_last": subjects, "batch": most, "max_bytes": max_bytes });
+    read(connection, stream, &query).await
+}
+
 /// The latest message of each subject that matches.
 pub(crate) async fn latest_of_each(
     connection: &Connection,
