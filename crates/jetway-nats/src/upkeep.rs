@@ -87,6 +87,8 @@ impl Upkeep {
         if let Err(failure) = self.learn().await {
             tracing::debug!(error = %failure, "cannot read when streams were made");
         }
+        // What the setup has found missing is made.
+        self.connection.missing.notified().now_or_never();
         while !self.connection.is_closed() {
             let hinted = tokio::select! {
                 () = sleep(LOOK_EVERY) => false,
