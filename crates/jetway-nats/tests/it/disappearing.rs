@@ -248,7 +248,7 @@ async fn f12_the_streams_of_stores_are_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f12_a_host_that_may_not_make_streams_goes_on_when_they_are_back() {
+async fn f12_a_host_that_may_not_make_streams_goes_on_later() {
     let config = config("maynot").await;
     let maker = connect(config.clone()).await;
     let checking = NatsConfig { provisioning: Provisioning::Check, ..config.clone() };
