@@ -316,7 +316,7 @@ impl Pull {
                 stream,
                 consumer,
                 reason,
-                elapsed = %Rounded(waited),
+                delay = %Rounded(waited),
                 "nothing is delivered: the consumer or its stream may be missing"
             );
         }
