@@ -86,7 +86,7 @@ impl Input {
 
 /// Runs the verb.
 pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
-    let input = args.input.map_or_else(|| Ok(Json::of(&(), &"the input")?), Input::read)?;
+    let input = args.input.map_or_else(|| Ok(Json::of(&(), "the input")?), Input::read)?;
     let (wait, server) = (args.wait, &args.server);
     // Chosen here, so that it is known whatever happens to the request.
     let run_id = args.id.map_or_else(|| RunId::new(&format!("{:032x}", rand::random::<u128>())), Ok)?;
