@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p jetway-benches --bin jetway-sweep -- --runs 100000`
 
+#![expect(clippy::print_stdout, reason = "the figures are what the program is for")]
+
 mod chain;
 
 use anyhow::{Context, Result};

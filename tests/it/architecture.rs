@@ -7,7 +7,7 @@
 use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
 use jetway::{Client, Namespace, NatsConfig, RunId, client::StartOptions};
-use jetway_testing::{NatsServer, unique_namespace};
+use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -127,7 +127,11 @@ async fn record() -> Result<Value> {
     let mut lines = BufReader::new(host.stdout.take().context("its output is piped")?).lines();
     let config = NatsConfig::new(server.url()).in_namespace(Namespace::new(&namespace)?);
     let client = Client::connect_with(config).await?;
-    client.publish_start("pair", &1, &StartOptions::named(RunId::new("occupies-the-slot")?)).await?;
+    let occupies = StartOptions::named(RunId::new("occupies-the-slot")?);
+    wait_until("the host has set up its namespace", DEADLINE, async || {
+        client.publish_start("pair", &1, &occupies).await.is_ok()
+    })
+    .await;
     ensure!(next(&mut lines).await? == "ready");
     client.publish_start("pair", &2, &StartOptions::named(RunId::new("recorded")?)).await?;
     Ok(serde_json::from_str(&next(&mut lines).await?)?)

@@ -84,6 +84,7 @@ impl Command {
             Self::Cancel(args) | Self::Pause(args) | Self::Resume(args) => args.server.common.json,
             Self::Dot(args) => args.server.common.json,
             Self::Setup(args) => args.server.common.json,
+            Self::Permissions(args) => args.common.json,
             Self::Doctor(args) => args.server.common.json,
             Self::Verify(args) => args.json,
             Self::VerifyHost(args) => args.server.common.json,

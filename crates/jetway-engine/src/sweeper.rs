@@ -190,7 +190,7 @@ impl Sweep {
     async fn check_batch(
         &self,
         batch: &[(RunKey, PendingCheck)],
-        indexes: &HashMap<WorkflowName, TicketIndex>,
+        indexes: &Indexes,
         sweeper: &mut Sweeper,
         report: &mut SweepReport,
         trouble: &mut Trouble,

@@ -55,7 +55,7 @@ pub fn write_changed<T: Serialize + DeserializeOwned>(
     encode(value, before, what, |value, read| json_sum(value) == json_sum(read))
 }
 
-/// Reads what [`write`] and [`write_opaque`] have written, or any CBOR. `what` names it in the error.
+/// Reads what [`write`](write()) and [`write_opaque`] have written, or any CBOR. `what` names it in the error.
 ///
 /// # Errors
 /// [`Error::Codec`] if the bytes are not such a value.

@@ -40,7 +40,7 @@ use crate::{
     nats::EnvironmentError,
 };
 use jetway_engine::{BuildError, Engine, backend::BackendError};
-use std::{io, sync::Arc};
+use std::{io, pin::pin, sync::Arc};
 
 /// A host that is connected to its server and not started yet.
 #[derive(Debug)]
@@ -94,9 +94,16 @@ impl Host {
     }
 
     async fn run_until_asked(self) -> Result<(), HostError> {
+        let mut requested = pin!(shutdown_requested());
+        // This listens from now on. A host that is asked to stop while it starts, or just after that, gives its work back too.
+        tokio::select! {
+            biased;
+            early = &mut requested => return early.map(|_signal| ()).map_err(HostError::Signals),
+            () = std::future::ready(()) => {}
+        }
         let handle = self.start().await?;
         let ended = tokio::select! {
-            signal = shutdown_requested() => signal.map_err(HostError::Signals).inspect(|signal| {
+            signal = &mut requested => signal.map_err(HostError::Signals).inspect(|signal| {
                 tracing::info!(%signal, within = ?handle.drain_within(), "stopping: accepting no new work");
             }),
             fatal = handle.fatal() => Err(HostError::Fatal(fatal)),

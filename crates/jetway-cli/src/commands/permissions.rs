@@ -66,7 +66,7 @@ pub(crate) struct PermissionsArgs {
     server_env: bool,
 
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
 }
 
 /// A role, as an argument.

@@ -146,10 +146,9 @@ impl<'a> TicketSession<'a> {
         let ready = match self.ready(&next).await {
             // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
-                return match self.worker.snapshots.newer(self.run, next.cached.seen()).await? {
-                    Some(cached) => Ok(NextAction::Attempt(PendingAttempt { cached, ..next })),
-                    None => Err(error),
-                };
+                let newer = self.worker.snapshots.newer(self.run, next.cached.seen()).await?;
+                let cached = newer.ok_or(error)?;
+                return Ok(NextAction::Attempt(PendingAttempt { cached, ..next }));
             }
             ready => ready?,
         };
@@ -163,10 +162,7 @@ impl<'a> TicketSession<'a> {
         let child = match snapshot.started_child(&next.item) {
             Some((child, started)) => {
                 let seen = self.child_seen(&next.item, started);
-                match self
-                    .retry(|| child_end(&self.worker.snapshots, child, seen, snapshot, &next.item))
-                    .await?
-                {
+                match self.end_of_child(&next, child, seen).await? {
                     None => return Ok(NextAction::Park(next.item.clone(), Some((child.clone(), seen)))),
                     end => end,
                 }
@@ -203,6 +199,16 @@ impl<'a> TicketSession<'a> {
         let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
         self.end_span(&span, times, label, &committed);
         self.after_commit(next, committed?, child).await
+    }
+
+    async fn end_of_child(
+        &self,
+        next: &PendingAttempt,
+        child: &RunKey,
+        seen: Seen,
+    ) -> Result<Option<ChildEnd>, BackendError> {
+        let (snapshots, parent) = (&self.worker.snapshots, &next.cached.snapshot);
+        self.retry(|| child_end(snapshots, child, seen, parent, &next.item)).await
     }
 
     /// Ends the span of an attempt whose commit has ended.

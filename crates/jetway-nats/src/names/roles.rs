@@ -82,7 +82,7 @@ impl ApiMethod {
     fn users(self) -> Users {
         let publish = match self {
             Self::Start | Self::Status | Self::Output => CLIENTS,
-            Self::Control(_) | Self::Runs | Self::Workflows => OPERATORS,
+            Self::Control(_) | Self::Runs | Self::Workflows | Self::Workflow => OPERATORS,
         };
         Users { publish, subscribe: HOSTS }
     }
@@ -90,7 +90,7 @@ impl ApiMethod {
     /// The tokens after the verb, for one workflow or, as `*`, for all.
     fn tokens(self, workflow: &str) -> Vec<&str> {
         match self {
-            Self::Start => vec![workflow],
+            Self::Start | Self::Workflow => vec![workflow],
             Self::Status | Self::Output | Self::Control(_) => vec![workflow, "*"],
             Self::Runs | Self::Workflows => Vec::new(),
         }

@@ -49,7 +49,7 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Start,
         Self::Status,
         Self::Output,
@@ -58,6 +58,7 @@ impl ApiMethod {
         Self::Control(Control::Resume),
         Self::Runs,
         Self::Workflows,
+        Self::Workflow,
     ];
 
     /// The verb in the subject, and the name of the endpoint.

@@ -1,7 +1,9 @@
 //! Requests to the JetStream API. No other file sends one.
 
 use super::{Connection, ConnectionState, Failure, failure::value_of};
-use crate::names::{self, ACCOUNT_INFO, ConsumerOperation, DEFAULT_API_PREFIX, StreamOperation, USER_INFO};
+use crate::names::{
+    self, ACCOUNT_INFO, ConsumerOperation, DEFAULT_API_PREFIX, STREAM_NAMES, StreamOperation, USER_INFO,
+};
 use async_nats::jetstream::{
     ErrorCode,
     account::Account,

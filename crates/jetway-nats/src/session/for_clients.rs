@@ -32,7 +32,7 @@ impl ConnectionForClients {
     /// The connection.
     ///
     /// # Errors
-    /// Those of [`connect`].
+    /// Those of [`connect`](super::connect()).
     pub(crate) async fn get(&self) -> Result<Arc<Connection>, BackendError> {
         self.connecting().await
     }

@@ -45,7 +45,8 @@ async fn h5_a_record_is_kept_until_its_result_is_stored() {
     // Each write is worth a quarter of its time at least, so that the record has outlived itself.
     wait_until("the record is written again and again", DEADLINE, async || {
         sweeper.suspect_loss(jetway_core::clock::now(), jetway_core::clock::now());
-        host.engine.sweep(&mut sweeper).await.ok();
+        let swept = host.engine.sweep(&mut sweeper).await;
+        assert!(swept.is_ok(), "{swept:?}");
         let found = revision().await;
         assert!(found.is_some(), "the record expired, and its result is not stored");
         writes += u32::from(found != last);

@@ -6,7 +6,7 @@
 //! | the host dies, or | state | mended by |
 //! |---|---|---|
 //! | before the new ticket is stored | the old one is leased | its lease ends: a lost attempt |
-//! | before the old one is acknowledged, or the acknowledgement is lost | both exist | the old one comes when its lease ends, and whoever gets it finds that it was [replaced](TicketQueue::is_replaced) |
+//! | before the old one is acknowledged, or the acknowledgement is lost | both exist | the old one comes when its lease ends, and whoever gets it finds that it was [replaced](jetway_engine::backend::TicketQueue::is_replaced) |
 //! | the server forgets the new ticket in a crash | none exists | the sweep |
 //!
 //! [`TicketQueue::is_replaced`]: jetway_engine::backend::TicketQueue::is_replaced

@@ -87,6 +87,7 @@ fn ticket() -> Ticket {
         revision: 1,
         store: StoreId::default(),
         woken_by: None,
+        given_back: 0,
         attempt: 1,
         at: Timestamp(0),
         trace: TraceHeaders::default(),
@@ -123,7 +124,7 @@ fn of_subjects() -> Examples {
     ]
 }
 
-fn api(operation: String) -> String {
+fn api(operation: impl fmt::Display) -> String {
     format!("{DEFAULT_API_PREFIX}.{operation}")
 }
 
