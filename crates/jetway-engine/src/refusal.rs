@@ -3,7 +3,7 @@
 use crate::backend::{Backend, BackendError, RunResult};
 use jetway_state::{BadName, Incarnation, RunId, RunKey, Seen, WorkflowName, view::DoneView};
 
-/// Why a sender was not told.
+/// Why no answer was published.
 #[derive(Debug, thiserror::Error)]
 enum NotTold {
     #[error(transparent)]
@@ -17,8 +17,8 @@ enum NotTold {
 /// Tells whoever waits for the result of a run that the start message with this sequence was refused. `why` is a word for the
 /// reason.
 ///
-/// Nobody is told if a record of the run exists, since its result belongs to the run that is there, nor if the names are not
-/// valid, since there is no such subject. The message is a dead letter in any case, so a failure here is logged alone.
+/// Nothing is published if a record of the run exists, since its result belongs to the run that is there, nor if the names
+/// are not valid, since there is no such subject. The message is a dead letter in any case, so a failure here is logged alone.
 pub async fn tell_refused(
     backend: &dyn Backend,
     workflow: &str,

@@ -87,7 +87,7 @@ impl Starter {
     pub(crate) async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
         jetway_state::hop!("Starter::process_start");
         let StartDelivery { request, lease, original, sequence, .. } = delivery;
-        let (workflow, run_id) = (request.workflow.clone(), request.run_id.clone());
+        let run_id = request.run_id.clone();
         fail_point(FailPoint::StartTaken);
         let outcome = match self.start(request).await {
             Ok((run, _incarnation)) => StartOutcome::Started(run),
@@ -96,6 +96,7 @@ impl Starter {
                 tracing::warn!(workflow = %original.workflow, why = error.why(), "start refused: moving its message to the dead letters");
                 // It may quote the input.
                 tracing::debug!(%error, "start refused");
+                let workflow = original.workflow.clone();
                 let letter =
                     DeadLetter { why: error.why().to_owned(), reason: error.to_string(), ..original };
                 if let Err(error) = self.backend.dead_letter(letter).await {

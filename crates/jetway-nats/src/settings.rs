@@ -23,8 +23,9 @@ use std::{env, ffi::OsString, path::PathBuf};
 ///     ..ConnectionSettings::default()
 /// };
 /// // With what the environment and the contexts of the `nats` command say.
-/// let config = flags.config().unwrap();
+/// let config = flags.config()?;
 /// assert_eq!(config.auth, NatsAuth::password("ann", "hunter2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionSettings {

@@ -50,7 +50,7 @@ fn is_whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex) -> bool 
     if !is_expected || !check.seen.is_met_by(stored.revision) {
         return false;
     }
-    // One that cannot be read is told of when it is read by itself.
+    // One that cannot be read is reported when it is read by itself.
     stored.open().is_ok_and(|(snapshot, _)| {
         !snapshot.status.is_terminal()
             && (snapshot.status == Status::Paused || Tickets::are_in(index, &stored.run, &snapshot))

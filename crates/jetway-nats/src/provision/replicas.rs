@@ -1,7 +1,7 @@
 //! How many replicas the streams of a namespace have: as recorded on the server.
 //!
 //! The record is in the metadata of the bucket of snapshots (for stores: of their values), which every host reads. Hosts
-//! follow it, unless they are told a number.
+//! follow it, unless their configuration has a number.
 
 use crate::{
     config::NatsConfig,

@@ -46,7 +46,7 @@ pub(crate) struct Late {
     pub(crate) give_back: Arc<dyn GiveBack>,
 }
 
-/// What the task is told.
+/// What the task receives.
 #[derive(Debug)]
 enum Told {
     Late(Late),

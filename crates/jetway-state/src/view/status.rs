@@ -72,12 +72,12 @@ pub(super) struct Fields {
 
 impl From<Fields> for StatusView {
     fn from(fields: Fields) -> Self {
-        let run = DoneView {
+        let run = DoneFields {
             run_id: fields.run_id,
             incarnation: fields.incarnation,
             workflow: fields.workflow,
             status: fields.status,
-            output: fields.output.or_else(|| fields.outputs.first().cloned()),
+            output: fields.output,
             outputs: fields.outputs,
             left_out: fields.left_out,
             error: fields.error,
@@ -86,7 +86,7 @@ impl From<Fields> for StatusView {
             steps: fields.steps,
         };
         Self {
-            run,
+            run: run.into(),
             updated_at: fields.updated_at,
             pending: fields.pending,
             children: fields.children,
