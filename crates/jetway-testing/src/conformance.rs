@@ -20,6 +20,7 @@ mod host;
 mod incarnations;
 mod joins;
 mod limits;
+mod many_runs;
 mod old_answers;
 mod pipeline;
 mod recovery;
@@ -123,6 +124,7 @@ cases! {
     incarnations: h3_an_attempt_of_an_earlier_run_commits_nothing, h3_a_ticket_of_an_earlier_run_does_nothing,
         h2_a_run_that_is_started_again_has_other_children, h3_chunks_of_an_earlier_run_are_dropped_alone;
     old_answers: h4_an_answer_that_is_too_old_settles_no_ticket;
+    many_runs: m7_one_sweep_looks_at_every_run;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
     control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,

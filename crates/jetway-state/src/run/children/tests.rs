@@ -80,6 +80,28 @@ fn the_end_cancels_started_and_prevents_other_children() {
 }
 
 #[test]
+fn l1_the_parent_is_woken_before_the_result_is_published() {
+    let parent = Parent {
+        run: key("parent"),
+        incarnation: Incarnation::default(),
+        item: ItemId::start(),
+        node: "a".to_owned(),
+        build: Fingerprint(1),
+        seen: SEEN,
+        span: None,
+    };
+    let child = Snapshot { parent: Some(parent.clone()), chunked: true, ..recorded("c") };
+    let ended = control::cancel(child, COMMIT, Timestamp(3)).unwrap();
+    let expected = [
+        Effect::PreventChild(key("c")),
+        Effect::WakeParent(parent),
+        Effect::PublishResult,
+        Effect::DropAllChunks,
+    ];
+    assert_eq!(ended.effects, expected);
+}
+
+#[test]
 fn a_child_without_a_waiting_item_must_not_start() {
     let ended = answered(recorded("c"), failed()).unwrap();
     assert_eq!(ended.effects, [Effect::PreventChild(key("c")), Effect::PublishResult]);
