@@ -66,6 +66,18 @@ impl HostsClient {
         payload: Bytes,
         wait: Option<Duration>,
     ) -> Result<A, ApiError> {
+        parse_answer(&self.ask(method, tokens, headers, payload, wait).await?)
+    }
+
+    /// Compiled once, not once for each type of an answer.
+    async fn ask(
+        &self,
+        method: ApiMethod,
+        tokens: &[&str],
+        headers: HeaderMap,
+        payload: Bytes,
+        wait: Option<Duration>,
+    ) -> Result<Message, ApiError> {
         for token in tokens {
             subject_token("the name", token).map_err(|error| ApiError::new(400, error.to_string()))?;
         }
@@ -81,7 +93,7 @@ impl HostsClient {
         let within = wait.unwrap_or_default().saturating_add(ANSWER_WITHIN);
         let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
         let answer = connection.client.send_request(subject.clone(), request).await;
-        parse_answer(&answer.map_err(|error| request_error(error.kind(), &subject, within))?)
+        answer.map_err(|error| request_error(error.kind(), &subject, within))
     }
 }
 

@@ -1,20 +1,19 @@
 //! Requests to the JetStream API. No other file sends one.
 
-use super::{Connection, ConnectionState, Failure, failure::value_of};
+use super::{Connection, ConnectionState, Failure};
 use crate::names::{
     self, ACCOUNT_INFO, ConsumerOperation, DEFAULT_API_PREFIX, STREAM_NAMES, StreamOperation, USER_INFO,
 };
 use async_nats::jetstream::{
-    ErrorCode,
+    self, ErrorCode,
     account::Account,
     consumer,
     message::StreamMessage,
-    response::Response,
     stream::{self, PurgeRequest, PurgeResponse, RawMessage},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use std::{
     collections::{HashMap, HashSet},
     time::Instant,
@@ -159,27 +158,54 @@ struct StreamNames {
 #[derive(Deserialize)]
 struct Success {}
 
-/// One request: `STREAM.INFO.<stream>` and the like. A missing permission is known at once: the server reports it as an error
-/// of the connection, and never answers.
+/// What every answer may have in the place of a value.
+#[derive(Deserialize)]
+struct MaybeRefused {
+    error: Option<jetstream::Error>,
+}
+
+/// One request: `STREAM.INFO.<stream>` and the like.
 async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     connection: &Connection,
     operation: String,
     body: &B,
 ) -> Result<T, Failure> {
+    let body = serde_json::value::to_raw_value(body)
+        .map_err(|error| Failure::NoAnswer(format!("cannot encode the request: {error}")))?;
+    let answer = ask(connection, operation, &body).await?;
+    serde_json::from_str(answer.get()).map_err(|error| cannot_decode(&error))
+}
+
+/// Sends a request and returns the answer, unless it is an error. A missing permission is known at once: the server reports
+/// it as an error of the connection, and never answers.
+///
+/// It is compiled once, not once for each type of an answer.
+async fn ask(connection: &Connection, operation: String, body: &RawValue) -> Result<Box<RawValue>, Failure> {
     // The server names the subject of its own API, after it has mapped that of a domain.
     let subjects =
         [&connection.api_prefix, DEFAULT_API_PREFIX].map(|prefix| format!("\"{prefix}.{operation}\""));
     let mut state = connection.state.clone();
     let before = state.borrow().server_errors;
     let denied = |state: &ConnectionState| state.denies(before, &subjects, &connection.inbox_prefix);
-    let answer = connection.jetstream.request::<_, _, Response<T>>(operation, body);
+    let answer = connection.jetstream.request::<_, _, Box<RawValue>>(operation, body);
     tokio::select! {
         biased;
-        answer = answer => value_of(answer).inspect_err(|failure| connection.note(failure)),
+        answer = answer => {
+            answer.map_err(Failure::from).and_then(unless_refused).inspect_err(|failure| connection.note(failure))
+        }
         Ok(state) = state.wait_for(denied) => {
             Err(Failure::NotPermitted(state.server_error.clone().unwrap_or_default()))
         }
     }
+}
+
+fn unless_refused(answer: Box<RawValue>) -> Result<Box<RawValue>, Failure> {
+    let MaybeRefused { error } = serde_json::from_str(answer.get()).map_err(|error| cannot_decode(&error))?;
+    error.map_or(Ok(answer), |error| Err(Failure::Refused(error)))
+}
+
+fn cannot_decode(error: &serde_json::Error) -> Failure {
+    Failure::NoAnswer(format!("cannot decode the answer: {error}"))
 }
 
 /// One request whose answer tells the time of the server.

@@ -3,7 +3,6 @@
 use async_nats::jetstream::{
     self, ErrorCode,
     context::{PublishError, PublishErrorKind, RequestError, RequestErrorKind},
-    response::Response,
 };
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
@@ -90,14 +89,6 @@ impl From<PublishError> for Failure {
             (None, PublishErrorKind::StreamNotFound) => Self::NoResponders,
             (None, _) => Self::NoAnswer(error.to_string()),
         }
-    }
-}
-
-/// The value of a response, or the error that it carries.
-pub(super) fn value_of<T>(response: Result<Response<T>, RequestError>) -> Result<T, Failure> {
-    match response? {
-        Response::Ok(value) => Ok(value),
-        Response::Err { error } => Err(Failure::Refused(error)),
     }
 }
 
