@@ -170,8 +170,49 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     }
 
     /// Executes one step of any run: leases a work item from the queue, runs its node, commits the outcome and queues
-    /// the successors. Returns the run id and the output where this step ended the run. Returns `None` where the run
-    /// continues, and where the queue is empty.
+    /// the successors. Returns the run id and the output where the node of this item was terminal and gave an output,
+    /// whether or not other branches of the run continue. Of several outputs it returns the first. Returns `None` where
+    /// the step gave no output, and where the queue is empty.
+    ///
+    /// The result is that of this step alone: for the status and the first output of the whole run, see
+    /// [`wait_for_completion`](crate::distributed::DistributedOrchestrator::wait_for_completion).
+    ///
+    /// ```
+    /// use jetway_core::{Counter, Transition, Workflow, WorkflowCtx};
+    /// use jetway_core::distributed::{InMemoryContextStore, InMemoryWorkQueue, ItemProcessedOutcome, StepCallbacks};
+    /// # extern crate jetway_core as jetway;
+    /// # use jetway_core::Error;
+    /// # use jetway_macros::{node, workflow};
+    /// # use std::sync::Arc;
+    ///
+    /// node! { pub struct Add { n: u64 }; context = Counter; input = u64; output = u64; |_, x| Ok(Transition::Next(x + self.n)) }
+    /// workflow! {
+    ///     pub struct Both { start: Add, left: Add, right: Add }
+    ///     context = Counter;
+    ///     start = start;
+    ///     edges { start => [left, right]; left => []; right => []; }
+    /// }
+    /// # struct Quiet;
+    /// # #[async_trait::async_trait]
+    /// # impl StepCallbacks<Counter, Both> for Quiet {
+    /// #     async fn on_started(&self, _: String, _: BothWorkItem) -> Result<(), Error> { Ok(()) }
+    /// #     async fn on_item_processed(&self, _: String, _: BothWorkItem, _: ItemProcessedOutcome) -> Result<(), Error> { Ok(()) }
+    /// # }
+    ///
+    /// # fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(async {
+    /// let both = Both { start: Add { n: 1 }, left: Add { n: 10 }, right: Add { n: 100 } };
+    /// let (contexts, queue) = (InMemoryContextStore::new(), InMemoryWorkQueue::new());
+    /// both.start_distributed(&WorkflowCtx::new(Counter::default()), 1, &contexts, &queue, "r1").await.expect("it starts");
+    /// let mut outputs = Vec::new();
+    /// for _ in 0..3 {
+    ///     let step = both.step_distributed(&contexts, &queue, 0, Arc::new(Quiet)).await.expect("the step succeeds");
+    ///     outputs.push(step.map(|(_run_id, output)| output));
+    /// }
+    /// assert_eq!(outputs, [None, Some(12), Some(102)]);
+    /// # });
+    /// # }
+    /// ```
     ///
     /// `worker_id` names the worker in logs.
     ///

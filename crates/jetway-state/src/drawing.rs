@@ -1,6 +1,6 @@
 //! The states of the nodes of a run for drawings, as far as its status tells.
 
-use crate::{EdgeKind, Graph, GraphEdge, GraphNode, NodeState, run::Status, view::StatusView};
+use crate::{EdgeKind, Error, Graph, GraphEdge, GraphNode, NodeState, run::Status, view::StatusView};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The state of every node of the graph.
@@ -77,11 +77,15 @@ fn behind(status: &StatusView, node: &GraphNode) -> NodeState {
 
 /// The nodes that the status names.
 fn seen<'a>(graph: &'a Graph, status: &'a StatusView) -> BTreeMap<&'a str, NodeState> {
-    let failed = status.run.error.as_ref().and_then(|error| error.node.as_deref());
+    let last = status.run.error.as_ref().and_then(|error| {
+        // A run that ended without an output has failed, and its last node has not.
+        let state = if error.kind == Error::NoOutput.kind() { NodeState::Done } else { NodeState::Failed };
+        Some((error.node.as_deref()?, state))
+    });
     let handled = status.latest_handled_failures.iter().filter_map(|error| error.node.as_deref());
     let pending = status.pending.iter().filter_map(|pending| pending.node.as_deref());
     let done = status.output_nodes.iter().map(String::as_str);
-    let named = (failed.map(|node| (node, NodeState::Failed)).into_iter())
+    let named = (last.into_iter())
         .chain(handled.map(|node| (node, NodeState::Handled)))
         .chain(pending.map(|node| (node, NodeState::Pending)))
         .chain(done.map(|node| (node, NodeState::Done)));
@@ -191,6 +195,14 @@ mod tests {
     fn ended(mut status: StatusView, how: Status) -> StatusView {
         status.run.status = how;
         status
+    }
+
+    #[test]
+    fn s1_a_node_is_not_failed_because_its_run_has_no_output() {
+        let mut status = ended(status(&[], &[], Some("end"), &[]), Status::Failed);
+        assert!(listed(&graph(), &status).ends_with("failed"), "{}", listed(&graph(), &status));
+        status.run.error.as_mut().unwrap().kind = Error::NoOutput.kind().to_owned();
+        assert!(listed(&graph(), &status).ends_with("done"), "{}", listed(&graph(), &status));
     }
 
     #[test]

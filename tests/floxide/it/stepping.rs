@@ -12,7 +12,7 @@ use floxide::{
     node, workflow, FloxideError, Merge, Transition, WorkItem, Workflow, WorkflowCtx,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, Merge)]
 pub struct Log {
@@ -93,6 +93,56 @@ async fn workers_join_by_holding() {
     assert!(WorkQueue::<Log, FanWorkItem>::dequeue(&queue).await.unwrap().is_none());
     let lines = contexts.get("fan").await.unwrap().unwrap().lines.iter();
     assert_eq!(lines.len(), 4);
+}
+
+node! {
+    pub struct Add { more: u32 };
+    context = Log;
+    input = u32;
+    output = u32;
+    |ctx, n| {
+        ctx.lines.append(format!("add {}", self.more));
+        Ok(Transition::Next(n + self.more))
+    }
+}
+
+workflow! {
+    pub struct Split { start: Add, split: Add, a: Add, b: Add }
+    start = start;
+    context = Log;
+    edges { start => [split]; split => [a, b]; a => []; b => []; }
+}
+
+/// Steps until it sees a terminal output, as a worker of floxide does.
+async fn until_output(
+    split: Split,
+    contexts: InMemoryContextStore<Log>,
+    queue: InMemoryWorkQueue<SplitWorkItem>,
+    worker_id: usize,
+) -> u32 {
+    loop {
+        match split.step_distributed(&contexts, &queue, worker_id, Arc::new(Silent)).await.unwrap() {
+            Some((_run_id, output)) => return output,
+            None => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn s1_each_worker_sees_the_output_of_its_branch() {
+    let add = |more| Add { more };
+    let split = Split { start: add(0), split: add(0), a: add(10), b: add(100) };
+    let (contexts, queue) = (InMemoryContextStore::default(), InMemoryWorkQueue::default());
+    let ctx = WorkflowCtx::new(Log::default());
+    split.start_distributed(&ctx, 1, &contexts, &queue, "split").await.unwrap();
+    let workers =
+        [0, 1].map(|id| tokio::spawn(until_output(split.clone(), contexts.clone(), queue.clone(), id)));
+    let mut outputs = Vec::new();
+    for worker in workers {
+        outputs.push(tokio::time::timeout(Duration::from_secs(20), worker).await.unwrap().unwrap());
+    }
+    outputs.sort_unstable();
+    assert_eq!(outputs, [11, 101]);
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ where
         self.work_loop.limit = Some(limit);
     }
 
-    /// Executes one work item, if there is one. Returns the run id and the output where this ended the run.
+    /// Executes one work item, if there is one. Returns the run id and the output where its node was terminal and gave an
+    /// output, as [`step_distributed`](Workflow::step_distributed) does. Other branches of the run may continue.
     ///
     /// # Errors
     /// The error of the node, also where it will be retried, or of a store. The item is not lost.

@@ -24,11 +24,12 @@ pub struct StepError<W: Debug + Clone> {
 /// The outcome of a work item.
 #[derive(Debug, Clone)]
 pub enum ItemProcessedOutcome {
-    /// It ended the run with this output, as JSON.
+    /// Its node gave this output of the run, as JSON. Of several outputs it is the first. Other branches of the run may
+    /// continue.
     SuccessTerminal(serde_json::Value),
-    /// It succeeded, and the run continues.
+    /// It succeeded without an output of the run.
     SuccessNonTerminal,
-    /// It failed.
+    /// It failed. An error of another branch, and the end of a run without an output, are not its failure.
     Error(Error),
 }
 

@@ -46,7 +46,8 @@
 //! | a context store that fails is an error with run and item; the item comes again, and its change counts once | `a_context_store_that_fails_doubles_nothing` |
 //! | an item of an unknown run is `NotStarted` with run and item, and stays; nobody is told | `an_item_without_a_run_is_an_error_and_stays` |
 //! | context and successors are there before `on_item_processed` is called | `a_step_is_committed_before_it_is_told` |
-//! | the last item's outcome carries the output; holding, and a fan-out of nothing, are success | `what_comes_of_an_item_is_told`, `holding_is_success` |
+//! | an item with an output returns and tells it; holding, and a fan-out of nothing, are success | `what_comes_of_an_item_is_told`, `holding_is_success` |
+//! | what a step returns and tells is its own, whatever the run has: output, end, error | `s1_two_workers_each_see_a_terminal_output`, `s1_run_once_returns_the_output_of_its_item`, `s1_the_last_step_returns_no_output_of_another`, `s1_a_run_without_an_output_is_no_failed_step`, `s1_a_step_does_not_fail_with_another_s_error` |
 //! | an error of `on_item_processed` is one with run and item; the step stays committed, and is not told again | `an_error_of_who_is_told_undoes_nothing` |
 //! | a failed node is told, changes no context, and is an error with run and item | `a_failed_item_is_told_and_leaves_nothing_behind` |
 //! | a step is committed once: what was not queued is queued later, and what is delivered again is not executed | `what_was_committed_and_not_queued_is_queued_later`, `an_item_that_is_done_is_not_executed_again` |
@@ -165,6 +166,7 @@ mod harness;
 mod limits;
 mod memory;
 mod orchestrator;
+mod own_steps;
 mod pipeline;
 mod pools;
 mod queue;
@@ -237,6 +239,9 @@ cases! {
         a_queue_that_fails_is_an_error_without_a_run, what_was_committed_and_not_queued_is_queued_later,
         an_item_that_is_done_is_not_executed_again, a_context_store_that_fails_doubles_nothing,
         an_error_of_who_is_told_undoes_nothing;
+    own_steps: s1_two_workers_each_see_a_terminal_output, s1_run_once_returns_the_output_of_its_item,
+        s1_the_last_step_returns_no_output_of_another, s1_a_run_without_an_output_is_no_failed_step,
+        s1_a_step_does_not_fail_with_another_s_error;
     transitions: the_ids_of_items_are_derived, a_fan_out_goes_to_every_successor_in_order,
         many_values_of_a_terminal_node_are_outputs, a_failure_takes_the_fallback_with_the_input,
         an_abort_takes_the_fallback, a_success_passes_the_fallback_by, a_value_goes_where_its_arm_says,

@@ -2,13 +2,16 @@
 
 use super::DistributedOrchestrator;
 use crate::{
-    Context, Merge, Workflow,
+    Context, Merge, WorkItem as _, Workflow,
     stores::{
         ContextStore, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics, RunStatus, WorkItemState,
         WorkItemStateStoreError, WorkQueue, WorkerHealth, WorkflowError, types::date_time,
     },
 };
-use jetway_state::{Error, run::RunError};
+use jetway_state::{
+    Error,
+    run::{RunError, Snapshot},
+};
 use std::time::Duration;
 
 impl<W, C, Q, RIS, MS, ES, LS, WIS, CS> DistributedOrchestrator<W, C, Q, RIS, MS, ES, LS, WIS, CS>
@@ -50,7 +53,8 @@ where
     }
 
     /// The failed attempts of a run, including those that were retried. The failure that ended the run is included even
-    /// where the error store does not have it.
+    /// where the error store does not have it. That of a run which ended without an output has an empty `work_item`: no
+    /// item of it failed.
     ///
     /// # Errors
     /// The error of a store.
@@ -62,14 +66,29 @@ where
         };
         if let Some((snapshot, _)) = snapshot
             && let Some(last) = &snapshot.error
-            && !errors.iter().any(|known| RunError::bounded(known.error.clone()) == last.message)
         {
-            let timestamp = snapshot.finished_at.map(date_time).unwrap_or_default();
-            let work_item = last.node.clone().unwrap_or_default();
-            let attempt = usize::try_from(last.attempt).unwrap_or(usize::MAX);
-            errors.push(WorkflowError { work_item, error: last.message.clone(), attempt, timestamp });
+            let work_item = self.failed_item(&snapshot, last).await?;
+            let is_last = |known: &WorkflowError| {
+                known.work_item == work_item && RunError::bounded(known.error.clone()) == last.message
+            };
+            if !errors.iter().any(is_last) {
+                let timestamp = snapshot.finished_at.map(date_time).unwrap_or_default();
+                let attempt = usize::try_from(last.attempt).unwrap_or(usize::MAX);
+                errors.push(WorkflowError { work_item, error: last.message.clone(), attempt, timestamp });
+            }
         }
         Ok(errors)
+    }
+
+    /// The item whose failure ended the run, in its `Display` form; its node where the store of states does not have it.
+    async fn failed_item(&self, snapshot: &Snapshot, last: &RunError) -> Result<String, Error> {
+        let Some(id) = last.item.as_ref().filter(|_| last.kind != Error::NoOutput.kind()) else {
+            return Ok(String::new());
+        };
+        let known = self.views.items.get_all(snapshot.run_id.as_str()).await?;
+        let item =
+            known.into_iter().map(|state| state.work_item).find(|item| item.instance_id() == id.as_str());
+        Ok(item.map_or_else(|| last.node.clone().unwrap_or_default(), |item| item.to_string()))
     }
 
     /// The context of a run after its last committed step.

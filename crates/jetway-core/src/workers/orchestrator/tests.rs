@@ -4,8 +4,8 @@ use super::{DistributedOrchestrator, OrchestratorBuilder};
 use crate::{
     Context, Counter,
     stores::{
-        ContextStore, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore, RunInfoStore,
-        RunStatus, WorkQueue, WorkQueueError,
+        ContextStore, ErrorStore as _, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore,
+        RunInfoStore, RunStatus, WorkQueue, WorkQueueError,
     },
     workers::testing::{Fan, Harness, Item, Orchestrator, PlainContexts, drain, started},
 };
@@ -143,6 +143,41 @@ async fn the_last_error_is_returned_without_the_error_store() {
             ["Workflow cancelled"]
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s1_the_last_error_is_not_taken_for_another_item_s() {
+    let fan = Fan::doing(|item, attempt| async move {
+        let fails = item == "branch 1" || item == "branch 0" && attempt == 1;
+        if fails { Err(Error::Generic("it is busy".to_owned())) } else { Ok(()) }
+    });
+    let harness = <Harness>::default();
+    let (orchestrator, worker) = (harness.orchestrator(), harness.worker(&fan));
+    let run = orchestrator.start_run(&started(), 2).await.unwrap();
+    for _ in 0..3 {
+        drain(&worker).await;
+        advance(60 * SECOND).await;
+    }
+    assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Failed));
+    // The error store has the failure of the other branch alone.
+    let errors = InMemoryErrorStore::new();
+    for error in harness.errors.get_errors(&run).await.unwrap() {
+        if error.work_item == "branch 0" {
+            errors.record_error(&run, error).await.unwrap();
+        }
+    }
+    let errors = Harness { errors, ..harness }.orchestrator().errors(&run).await.unwrap();
+    let items: Vec<_> = errors.iter().map(|error| error.work_item.as_str()).collect();
+    assert_eq!(items, ["branch 0", "branch 1"]);
+}
+
+#[tokio::test]
+async fn s1_a_run_without_an_output_is_no_error_of_its_last_item() {
+    let (harness, fan) = (<Harness>::default(), Fan::new());
+    let run = harness.orchestrator().start_run(&started(), 0).await.unwrap();
+    assert_eq!(harness.worker(&fan).run_once(0).await, Ok(None));
+    let errors = harness.orchestrator().errors(&run).await.unwrap();
+    assert_eq!(errors.iter().map(|error| error.work_item.as_str()).collect::<Vec<_>>(), [""]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     Context, ContextStore, Merge, Outcome, WorkItem, WorkQueue, Workflow,
     step::{
         AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode,
-        encode_failure, item_in, output_of, rebase_context, run_node, swap_until, until_cancelled,
+        encode_failure, item_in, rebase_context, run_node, swap_until, until_cancelled,
     },
     workflow::callbacks::ItemProcessedOutcome,
 };
@@ -82,7 +82,7 @@ where
         };
         if step.contexts.swap_snapshot(&step.leased.run_id, revision, &snapshot).await? {
             step.enqueue_tickets(&snapshot, tickets).await?;
-            return step.notify_committed(&snapshot, error).await.map(Swapped::Done);
+            return step.notify_committed(&snapshot, &id, error).await.map(Swapped::Done);
         }
         self.finished = Some(finished);
         Ok(Swapped::Conflict)
@@ -184,27 +184,34 @@ where
         Ok(())
     }
 
-    /// Calls the callbacks after a commit. Returns the output of a run that this step ended.
+    /// Calls the callbacks after the commit of item `id`. Returns the output of its node. What the run has, for example an
+    /// output of another branch, is not told.
     async fn notify_committed(
         &self,
         snapshot: &Snapshot,
+        id: &ItemId,
         error: Option<Error>,
     ) -> Result<Option<W::Output>, Unfinished> {
-        let outcome = match (&error, snapshot.outputs.first()) {
+        let error = error.or_else(|| own_error(snapshot, id));
+        let output = snapshot.outputs.iter().find(|output| output.item == *id);
+        let outcome = match (&error, output) {
             (Some(error), _) => ItemProcessedOutcome::Error(error.clone()),
-            (None, Some(output)) if snapshot.status == Status::Completed => {
-                ItemProcessedOutcome::SuccessTerminal(output.value.to_json()?.read()?)
-            }
-            (None, _) => ItemProcessedOutcome::SuccessNonTerminal,
+            (None, Some(output)) => ItemProcessedOutcome::SuccessTerminal(output.value.to_json()?.read()?),
+            (None, None) => ItemProcessedOutcome::SuccessNonTerminal,
         };
         self.notify_processed(outcome).await?;
         self.callbacks.on_committed(snapshot).await?;
-        match error {
-            Some(error) => Err(Unfinished::NodeFailed(error)),
-            None if snapshot.status.is_terminal() => {
-                output_of(snapshot).map(Some).map_err(Unfinished::NodeFailed)
-            }
-            None => Ok(None),
+        match (error, output) {
+            (Some(error), _) => Err(Unfinished::NodeFailed(error)),
+            (None, Some(output)) => output.value.read().map(Some).map_err(Unfinished::NodeFailed),
+            (None, None) => Ok(None),
         }
     }
+}
+
+/// The error of a step whose node succeeded, and whose values the run could not take. A run that ended without an output is no
+/// error of its last step.
+fn own_error(snapshot: &Snapshot, id: &ItemId) -> Option<Error> {
+    let error = snapshot.error.as_ref().filter(|error| error.item.as_ref() == Some(id))?;
+    (error.kind != Error::NoOutput.kind()).then(|| Error::Failed(error.message.clone()))
 }

@@ -9,7 +9,10 @@ use jetway_core::{
     },
     nodes::retry::{BackoffStrategy, RetryError, RetryPolicy},
 };
-use jetway_state::{Error, run::Snapshot};
+use jetway_state::{
+    Error,
+    run::{Snapshot, Status},
+};
 use std::{sync::Arc, time::Duration};
 
 /// The work items of a workflow.
@@ -104,21 +107,33 @@ where
         self.workflow.step_distributed(&self.contexts(), &self.queue(), 0, callbacks).await
     }
 
-    /// Steps until the run ends or a step fails.
+    /// Steps until the run ends or a step fails. Returns the answer of the run: its first output.
     pub(super) async fn drive(
         &self,
         run_id: &str,
         callbacks: &Arc<RecordingCallbacks>,
     ) -> Result<W::Output, Error> {
         wait_until("the run ends", DEADLINE, async || match self.step(callbacks).await {
-            Ok(None) => None,
-            Ok(Some((ended, output))) => {
-                assert_eq!(ended, run_id);
-                Some(Ok(output))
+            Ok(stepped) => {
+                assert!(stepped.is_none_or(|(of, _output)| of == run_id), "a step of another run");
+                self.answer(run_id).await
             }
             Err(failed) => Some(Err(failed.error)),
         })
         .await
+    }
+
+    /// The answer of a run that has ended.
+    async fn answer(&self, run_id: &str) -> Option<Result<W::Output, Error>> {
+        let record = self.snapshot(run_id).await;
+        match (record.status, record.outputs.first()) {
+            (Status::Running | Status::Paused, _) => None,
+            (Status::Completed, Some(output)) => Some(output.value.read()),
+            _ => Some(Err(record.error.map_or(Error::NoOutput, |error| match error.kind.as_str() {
+                "no_output" => Error::NoOutput,
+                _ => Error::Failed(error.message),
+            }))),
+        }
     }
 
     /// Executes what there is until `run_id` has ended; failed attempts are tried again, as the worker's policy says.

@@ -64,12 +64,13 @@ pub(super) async fn the_end_is_that_of_all_branches<S: Stores>(stores: S) {
     let harness = Harness::new(&stores, &Fan::new());
     let (orchestrator, worker) = (harness.orchestrator(), harness.worker());
     let run = orchestrator.start_run(&started(), 3).await.unwrap();
-    for step in 0..3 {
-        assert_eq!(worker.run_once(0).await, Ok(None), "step {step}");
+    for (step, output) in [None, Some(0), Some(1)].into_iter().enumerate() {
+        let own = output.map(|output| (run.clone(), output));
+        assert_eq!(worker.run_once(0).await, Ok(own), "step {step}");
         assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Running));
         assert_eq!(orchestrator.metrics(&run).await.unwrap().total_work_items, 4);
     }
-    assert_eq!(worker.run_once(0).await, Ok(Some((run.clone(), 0))));
+    assert_eq!(worker.run_once(0).await, Ok(Some((run.clone(), 2))));
     let end = orchestrator.wait_for_completion(&run, SECOND).await.unwrap();
     assert_eq!(
         (end.status, end.output, end.finished_at.is_some()),

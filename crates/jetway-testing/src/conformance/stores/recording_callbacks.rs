@@ -59,7 +59,7 @@ impl<W: Workflow<Ctx, WorkItem: 'static>> StepCallbacks<Ctx, W> for RecordingCal
         outcome: ItemProcessedOutcome,
     ) -> Result<(), Error> {
         self.note(match outcome {
-            ItemProcessedOutcome::SuccessTerminal(output) => format!("{item} ends the run with {output}"),
+            ItemProcessedOutcome::SuccessTerminal(output) => format!("{item} outputs {output}"),
             ItemProcessedOutcome::SuccessNonTerminal => format!("{item} is done"),
             ItemProcessedOutcome::Error(error) => format!("{item} has failed: {error}"),
         });

@@ -263,6 +263,27 @@ impl Sorted {
     }
 }
 
+workflow! {
+    /// One value for two branches, each of which ends with an output.
+    pub(super) struct Split { pub(super) start: Act, pub(super) split: Act, pub(super) a: Act, pub(super) b: Act }
+    name = "split";
+    context = Ctx;
+    start = start;
+    edges { start => [split]; split => [a, b]; a => []; b => []; }
+}
+
+impl Split {
+    /// The branches add 10 and 100.
+    pub(super) fn new() -> Self {
+        Self {
+            start: Act::adding("start", 0),
+            split: Act::adding("split", 0),
+            a: Act::adding("a", 10),
+            b: Act::adding("b", 100),
+        }
+    }
+}
+
 node! {
     /// Joins by hand: collects in the context, and holds until all have come.
     pub(super) struct Collect { all: usize };
