@@ -54,6 +54,15 @@ impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
     pub fn with_snapshot(context: C, queue: VecDeque<WI>, snapshot: Snapshot) -> Self {
         Self { context, queue, snapshot: Some(snapshot) }
     }
+
+    /// Whether this checkpoint may replace one with the snapshot `stored`: both belong to the same incarnation of the run, or
+    /// one of them names none. See [`CheckpointStore::replace`].
+    pub fn continues(&self, stored: Option<&Snapshot>) -> bool {
+        match (&self.snapshot, stored) {
+            (Some(own), Some(stored)) => own.incarnation == stored.incarnation,
+            _ => true,
+        }
+    }
 }
 
 /// The error of a checkpoint store.
@@ -109,6 +118,23 @@ pub trait CheckpointStore<C: Context, WI: WorkItem> {
     /// The store's error. It stops the run, which can be resumed from the checkpoint before.
     async fn save(&self, workflow_id: &str, checkpoint: &Checkpoint<C, WI>) -> Result<(), CheckpointError>;
 
+    /// Replaces the checkpoint of a run that goes on. Saves nothing where the store has none any more, or one of another
+    /// incarnation: the checkpoint was removed, and the id may be in use by another run. Returns whether it was saved.
+    ///
+    /// The default saves in any case, so that a process that still runs an earlier run overwrites the checkpoint of the later
+    /// one. Override it where checkpoints can be removed; [`Checkpoint::continues`] compares the incarnations.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    async fn replace(
+        &self,
+        workflow_id: &str,
+        checkpoint: &Checkpoint<C, WI>,
+    ) -> Result<bool, CheckpointError> {
+        self.save(workflow_id, checkpoint).await?;
+        Ok(true)
+    }
+
     /// The last checkpoint of a run; `None` where there is none.
     ///
     /// # Errors
@@ -128,6 +154,11 @@ impl<C, WI> InMemoryCheckpointStore<C, WI> {
     /// An empty store.
     pub fn new() -> Self {
         Self { saved: Arc::default(), types: PhantomData }
+    }
+
+    /// Removes the checkpoint of a run. Does nothing where there is none.
+    pub async fn remove(&self, workflow_id: &str) {
+        self.saved.lock().await.remove(workflow_id);
     }
 }
 
@@ -149,6 +180,17 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for InMemoryCheckpointStor
         let saved = encoded::write(checkpoint).map_err(|error| store(&error))?;
         self.saved.lock().await.insert(workflow_id.to_owned(), saved);
         Ok(())
+    }
+
+    async fn replace(
+        &self,
+        workflow_id: &str,
+        checkpoint: &Checkpoint<C, WI>,
+    ) -> Result<bool, CheckpointError> {
+        let encoded = encoded::write(checkpoint).map_err(|error| store(&error))?;
+        let mut saved = self.saved.lock().await;
+        let known = saved.get_mut(workflow_id).filter(|known| checkpoint.continues(known.snapshot()));
+        Ok(known.map(|known| *known = encoded).is_some())
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {

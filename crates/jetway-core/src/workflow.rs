@@ -3,7 +3,7 @@
 pub mod callbacks;
 mod checkpointed;
 mod local;
-mod over_stores;
+pub(crate) mod over_stores;
 
 pub use crate::work_item::WorkItem;
 use crate::{
@@ -145,7 +145,9 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     }
 
     /// Creates a run for workers to execute: stores its context and queues its first work item. Executes nothing. A
-    /// second call with the same id and input changes nothing.
+    /// second call with the same id and input changes nothing. An id can be used again when the context store has no record
+    /// of it any more: the new run is another [incarnation](jetway_state::Incarnation), and nothing of the earlier one acts on
+    /// it. See [`stores`](crate::stores#run-ids-that-are-used-again) for what that needs of the stores.
     ///
     /// The run keeps the context of `ctx`, but not its cancellation token and time limit. To end the run, use
     /// [`cancel`](crate::distributed::DistributedOrchestrator::cancel). The time limit of a node is that of the worker

@@ -1,6 +1,6 @@
 //! Names: of workflows, runs, work items and commits.
 
-use crate::broken_rule::random_item_id;
+use crate::{Incarnation, broken_rule::random_item_id};
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -133,8 +133,9 @@ static ALPHABET: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 });
 
 impl ItemId {
+    const MAX: usize = 64;
     /// The largest length of the id of a fan-out: leaves room for `-` and any position.
-    const MAX_FAN_OUT: usize = 64 - 1 - 10;
+    const MAX_FAN_OUT: usize = Self::MAX - 1 - 10;
 
     /// The first item of a run.
     pub fn start() -> Self {
@@ -163,6 +164,24 @@ impl ItemId {
     /// The item of the gathering node `node` when `fan_out` closes.
     pub fn gathered(fan_out: &Self, node: &str) -> Self {
         Self::derived(&[fan_out.0.as_bytes(), b"gather", node.as_bytes()])
+    }
+
+    /// The id of the item where items of all incarnations of a run are kept together, as in a queue: its own id, and the
+    /// short form of the incarnation. An id that is too long for that is replaced by its digest.
+    #[must_use]
+    pub fn in_incarnation(&self, incarnation: &Incarnation) -> Self {
+        let short = incarnation.short();
+        if self.0.len() + 1 + short.len() <= Self::MAX {
+            return Self(format!("{self}_{short}"));
+        }
+        Self(format!("{}_{short}", digest_text(&[self.0.as_bytes(), b"in incarnation"])))
+    }
+
+    /// The id that became `id` by [`in_incarnation`](Self::in_incarnation), or its digest; `None` for an id of another
+    /// incarnation, or of none.
+    pub fn from_incarnation(id: &str, incarnation: &Incarnation) -> Option<Self> {
+        let own = id.strip_suffix(&incarnation.short())?.strip_suffix('_')?;
+        Self::new(own).ok()
     }
 
     /// The fan-out and the position of a branch; `None` for every other item.
@@ -260,6 +279,21 @@ mod tests {
         assert_eq!(ItemId::new("start-03").unwrap().as_branch(), None);
         assert_eq!(ItemId::successor("start", 0).as_branch(), None);
         assert_eq!(ItemId::new("-7").unwrap().as_branch(), None);
+    }
+
+    #[test]
+    fn h3_items_of_two_incarnations_have_two_ids() {
+        let (one, two) = (Incarnation::from_random(1 << 79), Incarnation::from_random(1 << 78));
+        let long = ItemId::new(&format!("{}-7", "x".repeat(60))).unwrap();
+        for item in [ItemId::start(), ItemId::branch(&ItemId::start(), 3), long.clone()] {
+            let id = item.in_incarnation(&one);
+            assert_ne!(id, item.in_incarnation(&two));
+            assert!(ItemId::new(id.as_str()).is_ok(), "{id}");
+            assert_eq!(ItemId::from_incarnation(id.as_str(), &two), None);
+            let back = ItemId::from_incarnation(id.as_str(), &one).unwrap();
+            assert_eq!(back == item, item != long, "{id}");
+        }
+        assert_eq!(ItemId::from_incarnation("start", &one), None);
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub(super) struct EncodedCheckpoint {
     snapshot: Option<Snapshot>,
 }
 
+impl EncodedCheckpoint {
+    pub(super) fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+}
+
 /// # Errors
 /// A value that its type cannot read again.
 pub(super) fn write<C: Context, WI: WorkItem>(

@@ -1,6 +1,10 @@
 //! A checkpoint store in a directory of files.
 
-use super::{Checkpoint, CheckpointError, CheckpointStore, encoded, store};
+use super::{
+    Checkpoint, CheckpointError, CheckpointStore,
+    encoded::{self, EncodedCheckpoint},
+    store,
+};
 use crate::{Context, WorkItem};
 use async_trait::async_trait;
 use jetway_state::{Fingerprint, RunId, codec};
@@ -74,6 +78,19 @@ impl<C, WI> FileCheckpointStore<C, WI> {
         .await
     }
 
+    async fn saved(&self, workflow_id: &str) -> Result<Option<EncodedCheckpoint>, CheckpointError> {
+        let path = self.path(workflow_id);
+        let shown = path.display().to_string();
+        let bytes = blocking(move || match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        })
+        .await?;
+        let opened = bytes.map(|bytes| codec::open(&bytes, WHAT)).transpose();
+        let opened = opened.map_err(|error| CheckpointError::Store(format!("{shown}: {error}")))?;
+        Ok(opened.map(|(saved, _graph)| saved))
+    }
+
     /// The file of a run. An id may be any text, so the file has a name that is derived from it.
     fn path(&self, workflow_id: &str) -> PathBuf {
         self.directory.join(format!("{}.checkpoint", RunId::fitted(workflow_id)))
@@ -90,17 +107,24 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for FileCheckpointStore<C,
         blocking(move || replace(&directory, &path, &bytes)).await
     }
 
+    /// Reads and then writes: two processes that run one id at the same time may still overwrite each other's checkpoints.
+    async fn replace(
+        &self,
+        workflow_id: &str,
+        checkpoint: &Checkpoint<C, WI>,
+    ) -> Result<bool, CheckpointError> {
+        match self.saved(workflow_id).await? {
+            Some(known) if checkpoint.continues(known.snapshot()) => {
+                self.save(workflow_id, checkpoint).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {
-        let path = self.path(workflow_id);
-        let shown = path.display().to_string();
-        let bytes = blocking(move || match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some),
-        })
-        .await?;
-        let opened = bytes.map(|bytes| codec::open(&bytes, WHAT)).transpose();
-        let opened = opened.map_err(|error| CheckpointError::Store(format!("{shown}: {error}")))?;
-        opened.map(|(saved, _graph)| encoded::read(&saved)).transpose().map_err(|error| store(&error))
+        let saved = self.saved(workflow_id).await?;
+        saved.map(|saved| encoded::read(&saved)).transpose().map_err(|error| store(&error))
     }
 }
 

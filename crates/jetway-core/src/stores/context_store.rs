@@ -1,6 +1,6 @@
 //! The store of the contexts and snapshots of runs.
 
-use crate::{Context, Merge};
+use crate::{Context, Merge, clock::Clock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{Error, run::Snapshot, value};
@@ -59,12 +59,19 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
     /// The error of the store.
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError>;
 
+    /// The clock that all users of the store share. The start of a run takes its time from it, whatever the clocks of their
+    /// machines say. `None`, which is the default: the store has no clock, and the time is that of the starter's context.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        None
+    }
+
     /// Whether the store keeps snapshots. The default is no.
     fn keeps_snapshots(&self) -> bool {
         false
     }
 
-    /// The latest snapshot of a run and its revision; `None` where there is none.
+    /// The latest snapshot of a run and its revision; `None` where there is none. No revision of a run id is ever used again,
+    /// also where the run was removed and another one has the id: a step of the earlier run may still hold it.
     ///
     /// # Errors
     /// The error of the store. [`ContextStoreError::Other`] where it keeps no snapshots.
@@ -91,8 +98,31 @@ pub trait ContextStore<C: Context + Merge + Default>: Send + Sync {
 /// Contexts and snapshots in memory. They are entry encoded, so that a context that was read shares no value with the
 /// stored one. Clones share the store.
 pub struct InMemoryContextStore<C> {
-    runs: Arc<Mutex<HashMap<String, Entry>>>,
+    runs: Arc<Mutex<Runs>>,
     context: PhantomData<fn() -> C>,
+}
+
+#[derive(Default)]
+struct Runs {
+    entries: HashMap<String, Entry>,
+    /// The latest revision of any run.
+    revision: u64,
+}
+
+impl Runs {
+    fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    fn replace(&mut self, run_id: &str, context: Bytes) {
+        let revision = self.next_revision();
+        let entry = self.entries.entry(run_id.to_owned()).or_default();
+        if let Some(snapshot) = &mut entry.snapshot {
+            snapshot.context = context.clone();
+        }
+        (entry.context, entry.revision) = (context, revision);
+    }
 }
 
 #[derive(Default)]
@@ -106,6 +136,12 @@ impl<C> InMemoryContextStore<C> {
     /// An empty store.
     pub fn new() -> Self {
         Self { runs: Arc::default(), context: PhantomData }
+    }
+
+    /// Removes the context and the snapshot of a run, whatever its status. Its id can then be used again. Does nothing where
+    /// there is none.
+    pub async fn remove(&self, run_id: &str) {
+        self.runs.lock().await.entries.remove(run_id);
     }
 }
 
@@ -130,25 +166,23 @@ impl<C> fmt::Debug for InMemoryContextStore<C> {
 #[async_trait]
 impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
     async fn get(&self, run_id: &str) -> Result<Option<C>, ContextStoreError> {
-        let bytes = self.runs.lock().await.get(run_id).map(|entry| entry.context.clone());
+        let bytes = self.runs.lock().await.entries.get(run_id).map(|entry| entry.context.clone());
         bytes.map(|bytes| decode(&bytes)).transpose()
     }
 
     async fn set(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let context = encode(&ctx)?;
-        let mut runs = self.runs.lock().await;
-        let entry = runs.entry(run_id.to_owned()).or_default();
-        replace(entry, context);
+        self.runs.lock().await.replace(run_id, context);
         Ok(())
     }
 
     async fn merge(&self, run_id: &str, ctx: C) -> Result<(), ContextStoreError> {
         let mut runs = self.runs.lock().await;
         let mut merged =
-            runs.get(run_id).map(|entry| decode(&entry.context)).transpose()?.unwrap_or_default();
+            runs.entries.get(run_id).map(|entry| decode(&entry.context)).transpose()?.unwrap_or_default();
         C::merge(&mut merged, ctx);
         let context = encode(&merged)?;
-        replace(runs.entry(run_id.to_owned()).or_default(), context);
+        runs.replace(run_id, context);
         Ok(())
     }
 
@@ -158,7 +192,7 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
 
     async fn snapshot(&self, run_id: &str) -> Result<Option<(Snapshot, u64)>, ContextStoreError> {
         let runs = self.runs.lock().await;
-        Ok(runs.get(run_id).and_then(|entry| Some((entry.snapshot.clone()?, entry.revision))))
+        Ok(runs.entries.get(run_id).and_then(|entry| Some((entry.snapshot.clone()?, entry.revision))))
     }
 
     async fn swap_snapshot(
@@ -169,25 +203,18 @@ impl<C: Context + Merge + Default> ContextStore<C> for InMemoryContextStore<C> {
     ) -> Result<bool, ContextStoreError> {
         let mut runs = self.runs.lock().await;
         // Checked before an entry is created, so that a failed swap creates none.
-        let found =
-            runs.get(run_id).filter(|entry| entry.snapshot.is_some()).map_or(0, |entry| entry.revision);
+        let found = runs
+            .entries
+            .get(run_id)
+            .filter(|entry| entry.snapshot.is_some())
+            .map_or(0, |entry| entry.revision);
         if found != expected {
             return Ok(false);
         }
-        let entry = runs.entry(run_id.to_owned()).or_default();
-        entry.context = snapshot.context.clone();
-        entry.snapshot = Some(snapshot.clone());
-        entry.revision += 1;
+        let (context, revision) = (snapshot.context.clone(), runs.next_revision());
+        runs.entries.insert(run_id.to_owned(), Entry { context, snapshot: Some(snapshot.clone()), revision });
         Ok(true)
     }
-}
-
-fn replace(entry: &mut Entry, context: Bytes) {
-    if let Some(snapshot) = &mut entry.snapshot {
-        snapshot.context = context.clone();
-    }
-    entry.context = context;
-    entry.revision += 1;
 }
 
 fn encode<C: Context>(context: &C) -> Result<Bytes, ContextStoreError> {

@@ -1,7 +1,8 @@
 //! The store of the metrics of runs.
 
-use super::RunMetrics;
+use super::{RunMetrics, by_incarnation::ByIncarnation};
 use async_trait::async_trait;
+use jetway_state::Incarnation;
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -50,7 +51,8 @@ pub trait MetricsStore: Send + Sync {
     /// The error of the store.
     async fn update_metrics(&self, run_id: &str, metrics: RunMetrics) -> Result<(), MetricsError>;
 
-    /// The metrics of a run; `None` where there are none.
+    /// The metrics of a run; `None` where there are none. Where several incarnations of the run id have some, those of the
+    /// one that appeared last.
     ///
     /// # Errors
     /// The error of the store.
@@ -79,41 +81,114 @@ pub trait MetricsStore: Send + Sync {
         let kept = self.get_metrics(run_id).await?.unwrap_or_default();
         self.update_metrics(run_id, kept.at_least(known)).await
     }
+
+    /// As [`add_metrics`](Self::add_metrics), for one incarnation of a run: a run id can be used again.
+    ///
+    /// The default forgets the incarnation, so that the metrics of a run that has its id from an earlier one include those of
+    /// that one. Override this and the next two where the store can keep them apart.
+    ///
+    /// # Errors
+    /// The error of the store.
+    async fn add_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        more: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        let _ignored = incarnation;
+        self.add_metrics(run_id, more).await
+    }
+
+    /// As [`raise_metrics`](Self::raise_metrics), for one incarnation of a run. The default forgets the incarnation.
+    ///
+    /// # Errors
+    /// The error of the store.
+    async fn raise_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        known: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        let _ignored = incarnation;
+        self.raise_metrics(run_id, known).await
+    }
+
+    /// The metrics of one incarnation of a run; `None` where there are none. The default returns those of the run id.
+    ///
+    /// # Errors
+    /// The error of the store.
+    async fn get_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+    ) -> Result<Option<RunMetrics>, MetricsError> {
+        let _ignored = incarnation;
+        self.get_metrics(run_id).await
+    }
 }
 
 /// Metrics in memory. Clones share the store.
 #[derive(Debug, Clone, Default)]
-pub struct InMemoryMetricsStore(Arc<Mutex<HashMap<String, RunMetrics>>>);
+pub struct InMemoryMetricsStore(Arc<Mutex<HashMap<String, ByIncarnation<RunMetrics>>>>);
 
 impl InMemoryMetricsStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
+
+    async fn change(&self, run_id: &str, change: impl FnOnce(&mut ByIncarnation<RunMetrics>)) {
+        change(self.0.lock().await.entry(run_id.to_owned()).or_default());
+    }
 }
 
 #[async_trait]
 impl MetricsStore for InMemoryMetricsStore {
     async fn update_metrics(&self, run_id: &str, metrics: RunMetrics) -> Result<(), MetricsError> {
-        self.0.lock().await.insert(run_id.to_owned(), metrics);
+        self.change(run_id, |kept| *kept.latest_mut() = metrics).await;
         Ok(())
     }
 
     async fn get_metrics(&self, run_id: &str) -> Result<Option<RunMetrics>, MetricsError> {
-        Ok(self.0.lock().await.get(run_id).copied())
+        Ok(self.0.lock().await.get(run_id).and_then(ByIncarnation::latest).copied())
     }
 
     async fn add_metrics(&self, run_id: &str, more: RunMetrics) -> Result<(), MetricsError> {
-        let mut runs = self.0.lock().await;
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        *kept = kept.plus(more);
+        self.change(run_id, |kept| *kept.latest_mut() = kept.latest_mut().plus(more)).await;
         Ok(())
     }
 
     async fn raise_metrics(&self, run_id: &str, known: RunMetrics) -> Result<(), MetricsError> {
-        let mut runs = self.0.lock().await;
-        let kept = runs.entry(run_id.to_owned()).or_default();
-        *kept = kept.at_least(known);
+        self.change(run_id, |kept| *kept.latest_mut() = kept.latest_mut().at_least(known)).await;
         Ok(())
+    }
+
+    async fn add_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        more: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        self.change(run_id, |kept| *kept.of_mut(incarnation) = kept.of_mut(incarnation).plus(more)).await;
+        Ok(())
+    }
+
+    async fn raise_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        known: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        self.change(run_id, |kept| *kept.of_mut(incarnation) = kept.of_mut(incarnation).at_least(known))
+            .await;
+        Ok(())
+    }
+
+    async fn get_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+    ) -> Result<Option<RunMetrics>, MetricsError> {
+        Ok(self.0.lock().await.get(run_id).and_then(|kept| kept.of(incarnation)).copied())
     }
 }

@@ -1,8 +1,9 @@
 //! The store that lists runs.
 
-use super::{RunInfo, RunStatus};
+use super::{RunInfo, RunStatus, by_incarnation::listed};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use jetway_state::Incarnation;
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
@@ -145,11 +146,38 @@ pub trait RunInfoStore: Send + Sync {
         self.update_status(run_id, status).await?;
         Ok(true)
     }
+
+    /// Lists a run as its snapshot has it: adds it, updates it, or replaces an earlier run with its id. Returns whether the
+    /// list has changed. The first end of an incarnation stays, and an earlier incarnation never replaces a later one.
+    ///
+    /// The default reads and then writes, and keeps no incarnations: it takes the entry of an ended run with this id for one of
+    /// an earlier run where it is not the same. Override it where the store can keep the incarnation and do this atomically.
+    ///
+    /// # Errors
+    /// The error of the store.
+    async fn list_run_of(&self, info: RunInfo, incarnation: Incarnation) -> Result<bool, RunInfoError> {
+        let known = self.get_run(&info.run_id).await?;
+        let Some(known) = known else {
+            return self.insert_new_run(info).await;
+        };
+        match listed(Some((None, &known)), &info, incarnation) {
+            None => Ok(false),
+            Some(run) if run == known => Ok(false),
+            Some(run) if known.status.is_terminal() => self.insert_run(run).await.map(|()| true),
+            Some(RunInfo { run_id, status, output, finished_at: Some(at), .. }) if status.is_terminal() => {
+                self.finish_run(&run_id, status, output, at).await
+            }
+            Some(run) => self.change_status(&run.run_id, run.status).await,
+        }
+    }
 }
 
 /// Runs in memory. Clones share the store.
 #[derive(Debug, Clone, Default)]
-pub struct InMemoryRunInfoStore(Arc<Mutex<HashMap<String, RunInfo>>>);
+pub struct InMemoryRunInfoStore(Arc<Mutex<HashMap<String, Listed>>>);
+
+/// A run, and its incarnation where that is known.
+type Listed = (Option<Incarnation>, RunInfo);
 
 impl InMemoryRunInfoStore {
     /// An empty store.
@@ -162,14 +190,15 @@ impl InMemoryRunInfoStore {
         run_id: &str,
         change: impl FnOnce(&mut RunInfo) -> R,
     ) -> Result<R, RunInfoError> {
-        self.0.lock().await.get_mut(run_id).map(change).ok_or(RunInfoError::NotFound)
+        let mut runs = self.0.lock().await;
+        runs.get_mut(run_id).map(|(_, run)| change(run)).ok_or(RunInfoError::NotFound)
     }
 }
 
 #[async_trait]
 impl RunInfoStore for InMemoryRunInfoStore {
     async fn insert_run(&self, info: RunInfo) -> Result<(), RunInfoError> {
-        self.0.lock().await.insert(info.run_id.clone(), info);
+        self.0.lock().await.insert(info.run_id.clone(), (None, info));
         Ok(())
     }
 
@@ -182,13 +211,13 @@ impl RunInfoStore for InMemoryRunInfoStore {
     }
 
     async fn get_run(&self, run_id: &str) -> Result<Option<RunInfo>, RunInfoError> {
-        Ok(self.0.lock().await.get(run_id).cloned())
+        Ok(self.0.lock().await.get(run_id).map(|(_, run)| run.clone()))
     }
 
     async fn list_runs(&self, filter: Option<RunStatus>) -> Result<Vec<RunInfo>, RunInfoError> {
         let runs = self.0.lock().await;
         let wanted = |run: &&RunInfo| filter.is_none_or(|status| run.status == status);
-        let mut listed: Vec<_> = runs.values().filter(wanted).cloned().collect();
+        let mut listed: Vec<_> = runs.values().map(|(_, run)| run).filter(wanted).cloned().collect();
         listed.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
         Ok(listed)
     }
@@ -201,10 +230,20 @@ impl RunInfoStore for InMemoryRunInfoStore {
         match self.0.lock().await.entry(info.run_id.clone()) {
             Entry::Occupied(_) => Ok(false),
             Entry::Vacant(place) => {
-                place.insert(info);
+                place.insert((None, info));
                 Ok(true)
             }
         }
+    }
+
+    async fn list_run_of(&self, info: RunInfo, incarnation: Incarnation) -> Result<bool, RunInfoError> {
+        let mut runs = self.0.lock().await;
+        let known = runs.get(&info.run_id).map(|(of, run)| (*of, run));
+        let Some(run) = listed(known, &info, incarnation) else {
+            return Ok(false);
+        };
+        runs.insert(info.run_id, (Some(incarnation), run));
+        Ok(true)
     }
 
     async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {

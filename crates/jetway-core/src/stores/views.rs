@@ -1,8 +1,6 @@
 //! The views of runs, which are kept beside the snapshots for people and for lists. No work depends on them.
 
-use super::{
-    ErrorStore, LivenessStore, MetricsStore, RunInfo, RunInfoError, RunInfoStore, WorkItemStateStore,
-};
+use super::{ErrorStore, LivenessStore, MetricsStore, RunInfo, RunInfoStore, WorkItemStateStore};
 use jetway_state::{Error, run::Snapshot};
 use std::{fmt::Display, sync::Arc};
 
@@ -29,26 +27,16 @@ impl<WI> Clone for Views<WI> {
 
 impl<WI> Views<WI> {
     /// Updates the views of a run from its snapshot. Calls may repeat and come late: metrics only increase, and the
-    /// first end of a run stays.
+    /// first end of a run stays. The first step replaces the entry of an earlier run with this id in the list of runs.
     pub(crate) async fn update(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        self.metrics.raise_metrics(snapshot.run_id.as_str(), snapshot.into()).await?;
-        if snapshot.status.is_terminal() {
-            self.update_list(RunInfo::try_from(snapshot)?).await
-        } else {
-            Ok(())
-        }
+        let (run_id, incarnation) = (snapshot.run_id.as_str(), snapshot.incarnation);
+        self.metrics.raise_metrics_of(run_id, incarnation, snapshot.into()).await?;
+        if snapshot.status.is_terminal() || snapshot.steps == 1 { self.list(snapshot).await } else { Ok(()) }
     }
 
-    /// Updates the entry of `run` in the list of runs, or adds it.
-    pub(crate) async fn update_list(&self, run: RunInfo) -> Result<(), Error> {
-        let updated = match (run.status.is_terminal(), run.finished_at) {
-            (true, Some(at)) => self.runs.finish_run(&run.run_id, run.status, run.output.clone(), at).await,
-            _ => self.runs.change_status(&run.run_id, run.status).await,
-        };
-        match updated {
-            Err(RunInfoError::NotFound) => self.runs.insert_new_run(run).await?,
-            updated => updated?,
-        };
+    /// Updates the entry of a run in the list of runs, or adds it.
+    pub(crate) async fn list(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.runs.list_run_of(RunInfo::try_from(snapshot)?, snapshot.incarnation).await?;
         Ok(())
     }
 }

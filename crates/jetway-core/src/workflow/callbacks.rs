@@ -5,7 +5,7 @@ use crate::{
     clock::{Clock, SystemClock},
 };
 use async_trait::async_trait;
-use jetway_state::{Error, run::Snapshot};
+use jetway_state::{Error, Incarnation, run::Snapshot};
 use std::{fmt::Debug, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +99,12 @@ pub trait StepCallbacks<C: Context, W: Workflow<C>>: Send + Sync {
     /// Called when an item of this run was leased, before it is known whether the item can be executed.
     fn on_leased(&self, run_id: &str) {
         let _ignored = run_id;
+    }
+
+    /// Called before [`on_started`](Self::on_started) with the incarnation of the run: a run id can be used again. Not called
+    /// where the context store keeps no snapshots.
+    fn on_incarnation(&self, incarnation: Incarnation) {
+        let _ignored = incarnation;
     }
 
     /// Cancel this token to abort a running step: its node is dropped, nothing of the attempt is committed, and the

@@ -96,7 +96,11 @@ where
 {
     while !run.snapshot().status.is_terminal() {
         run.step(&ctx).await?;
-        store.save(id, &checkpoint(&run, &ctx)?).await?;
+        if !store.replace(id, &checkpoint(&run, &ctx)?).await? {
+            return Err(Error::Generic(format!(
+                "run {id:?}: its checkpoint was removed, or the id is in use by another run; the result of the step is discarded"
+            )));
+        }
     }
     run.output()
 }

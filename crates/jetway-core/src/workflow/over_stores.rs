@@ -4,7 +4,7 @@
 //! pipeline as a host ([`with_snapshots`]); one without gets a simpler one with fewer guarantees ([`context_only`]).
 
 mod context_only;
-mod pending_item;
+pub(crate) mod pending_item;
 #[cfg(test)]
 mod tests;
 mod with_snapshots;
@@ -12,10 +12,7 @@ mod with_snapshots;
 use super::Workflow;
 use crate::{
     Context, ContextStore, Merge, StepCallbacks, StepError, WorkItem, WorkQueue, WorkflowCtx,
-    panics::guarded,
-    step::{item_in, run_input_of},
-    stores::Leased,
-    workflow::callbacks::ItemProcessedOutcome,
+    panics::guarded, step::run_input_of, stores::Leased, workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
     CommitId, Error, Incarnation, ItemId, RunId, RunKey, WorkflowName,
@@ -56,7 +53,7 @@ where
         key: RunKey::new(WorkflowName::fitted(workflow.name()), run_id),
         incarnation: Incarnation::from_random(rand::random()),
         commit: CommitId::default(),
-        at: ctx.clock().now(),
+        at: contexts.clock().map_or_else(|| ctx.clock().now(), |clock| clock.now()),
         trace: trace_of(&TraceHeaders::default(), 1, 1),
         input,
     });
@@ -70,7 +67,7 @@ where
         existing
     };
     // Also for a run that exists: the process that created it may have crashed before it queued the first item.
-    let first: Option<W::WorkItem> = item_in(&snapshot, &ItemId::start())?;
+    let first: Option<W::WorkItem> = pending_item::queued(&snapshot, &ItemId::start())?;
     if let Some(first) = first {
         queue.enqueue(id, first).await?;
     }
@@ -113,6 +110,7 @@ where
         Ok(output) => (queue.ack(&leased).await, Ok(output)),
         Err(Unfinished::NodeFailed(error)) => (queue.ack(&leased).await, Err(error)),
         Err(Unfinished::WorkerStopped) => (queue.nak(&leased).await, Err(Error::Cancelled)),
+        Err(Unfinished::Returned) => (queue.nak(&leased).await, Ok(None)),
         Err(Unfinished::RunPaused) => (queue.nak_after(&leased, RETRY_DELAY).await, Ok(None)),
         Err(Unfinished::RetryAfter(error, delay)) => (queue.nak_after(&leased, delay).await, Err(error)),
     };
@@ -131,6 +129,8 @@ enum Unfinished {
     NodeFailed(Error),
     /// The worker stops and dropped the node. Nothing is committed.
     WorkerStopped,
+    /// The attempt belongs to another incarnation of the run. Its item may not.
+    Returned,
     /// The run is paused.
     RunPaused,
     /// The attempt or a store failed. The item is leased again after this delay.

@@ -1,8 +1,12 @@
 //! Checkpoints of in-process runs.
 
-use super::{NatsStores, Shared};
+use super::{
+    NatsStores, Shared,
+    bucket::{NewValue, values},
+};
 use crate::names::StoreKey;
 use async_trait::async_trait;
+use bytes::Bytes;
 use jetway_core::{Checkpoint, CheckpointError, CheckpointStore, Context, WorkItem};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{fmt, io, marker::PhantomData, sync::Arc};
@@ -44,6 +48,23 @@ impl<C: Context, WI: WorkItem> CheckpointStore<C, WI> for NatsCheckpointStore<C,
         let key =
             self.shared.names.of_run(workflow_id, StoreKey::Checkpoint).map_err(|error| failed(&error))?;
         self.shared.bucket.put(&key, checkpoint, None, WHAT).await.map_err(|error| failed(&error))
+    }
+
+    async fn replace(
+        &self,
+        workflow_id: &str,
+        checkpoint: &Checkpoint<C, WI>,
+    ) -> Result<bool, CheckpointError> {
+        let key =
+            self.shared.names.of_run(workflow_id, StoreKey::Checkpoint).map_err(|error| failed(&error))?;
+        let new = values::encode(checkpoint, WHAT).map_err(|error| failed(&error))?;
+        let replace = |found: Option<Bytes>| {
+            let Some(found) = found else { return Ok((None, false)) };
+            let stored: Checkpoint<C, WI> = values::decode(&found, WHAT)?;
+            let continues = checkpoint.continues(stored.snapshot.as_ref());
+            Ok((continues.then(|| NewValue { bytes: new.clone(), keep: None }), continues))
+        };
+        self.shared.bucket.update(&key, replace).await.map_err(|error| failed(&error))
     }
 
     async fn load(&self, workflow_id: &str) -> Result<Option<Checkpoint<C, WI>>, CheckpointError> {

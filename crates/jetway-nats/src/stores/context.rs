@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_core::{
     Context, Merge,
+    clock::Clock,
     distributed::{ContextStore, ContextStoreError},
 };
 use jetway_engine::backend::BackendError;
@@ -168,6 +169,11 @@ impl<C: Context + Merge + Default> ContextStore<C> for NatsContextStore<C> {
             encode(&context)
         };
         self.change(run_id, merged).await.map_err(|error| failed(&error))
+    }
+
+    /// The time of the server.
+    fn clock(&self) -> Option<Arc<dyn Clock>> {
+        Some(Arc::clone(&self.shared.clock))
     }
 
     fn keeps_snapshots(&self) -> bool {

@@ -3,8 +3,12 @@
 use super::{NatsStores, Shared, bucket::values::Change, store_error};
 use crate::names::StoreKey;
 use async_trait::async_trait;
-use jetway_core::distributed::{MetricsError, MetricsStore, RunMetrics};
+use jetway_core::{
+    distributed::{MetricsError, MetricsStore, RunMetrics},
+    stores::by_incarnation::ByIncarnation,
+};
 use jetway_engine::backend::BackendError;
+use jetway_state::Incarnation;
 use std::{fmt, sync::Arc};
 
 const WHAT: &str = "the metrics of a run";
@@ -31,34 +35,65 @@ impl NatsMetricsStore {
     async fn change(
         &self,
         run_id: &str,
-        changed: impl Fn(RunMetrics) -> RunMetrics + Send + Sync,
+        change: impl Fn(&mut ByIncarnation<RunMetrics>) + Send + Sync,
     ) -> Result<(), MetricsError> {
         let key = self.0.names.of_run(run_id, StoreKey::Metrics).map_err(|error| failed(&error))?;
-        let change = |found: Option<RunMetrics>| {
-            let metrics = changed(found.unwrap_or_default());
-            Ok(if found == Some(metrics) { (Change::Nothing, ()) } else { (Change::Set(metrics), ()) })
+        let changed = |found: Option<ByIncarnation<RunMetrics>>| {
+            let mut kept = found.clone().unwrap_or_default();
+            change(&mut kept);
+            Ok(if found.as_ref() == Some(&kept) { (Change::Nothing, ()) } else { (Change::Set(kept), ()) })
         };
-        self.0.bucket.change(&key, WHAT, change).await.map_err(|error| failed(&error))
+        self.0.bucket.change(&key, WHAT, changed).await.map_err(|error| failed(&error))
+    }
+
+    async fn kept(&self, run_id: &str) -> Result<Option<ByIncarnation<RunMetrics>>, MetricsError> {
+        let key = self.0.names.of_run(run_id, StoreKey::Metrics).map_err(|error| failed(&error))?;
+        self.0.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))
     }
 }
 
 #[async_trait]
 impl MetricsStore for NatsMetricsStore {
     async fn update_metrics(&self, run_id: &str, metrics: RunMetrics) -> Result<(), MetricsError> {
-        self.change(run_id, |_| metrics).await
+        self.change(run_id, |kept| *kept.latest_mut() = metrics).await
     }
 
     async fn get_metrics(&self, run_id: &str) -> Result<Option<RunMetrics>, MetricsError> {
-        let key = self.0.names.of_run(run_id, StoreKey::Metrics).map_err(|error| failed(&error))?;
-        self.0.bucket.get(&key, WHAT).await.map_err(|error| failed(&error))
+        Ok(self.kept(run_id).await?.as_ref().and_then(ByIncarnation::latest).copied())
     }
 
     async fn add_metrics(&self, run_id: &str, more: RunMetrics) -> Result<(), MetricsError> {
-        self.change(run_id, |kept| kept.plus(more)).await
+        self.change(run_id, |kept| *kept.latest_mut() = kept.latest_mut().plus(more)).await
     }
 
     async fn raise_metrics(&self, run_id: &str, known: RunMetrics) -> Result<(), MetricsError> {
-        self.change(run_id, |kept| kept.at_least(known)).await
+        self.change(run_id, |kept| *kept.latest_mut() = kept.latest_mut().at_least(known)).await
+    }
+
+    async fn add_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        more: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        self.change(run_id, |kept| *kept.of_mut(incarnation) = kept.of_mut(incarnation).plus(more)).await
+    }
+
+    async fn raise_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+        known: RunMetrics,
+    ) -> Result<(), MetricsError> {
+        self.change(run_id, |kept| *kept.of_mut(incarnation) = kept.of_mut(incarnation).at_least(known)).await
+    }
+
+    async fn get_metrics_of(
+        &self,
+        run_id: &str,
+        incarnation: Incarnation,
+    ) -> Result<Option<RunMetrics>, MetricsError> {
+        Ok(self.kept(run_id).await?.and_then(|kept| kept.of(incarnation).copied()))
     }
 }
 

@@ -8,9 +8,12 @@ use super::{
 use crate::names::StoreKey;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use jetway_core::distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus};
+use jetway_core::{
+    distributed::{RunInfo, RunInfoError, RunInfoStore, RunStatus},
+    stores::by_incarnation::listed,
+};
 use jetway_engine::backend::BackendError;
-use jetway_state::json;
+use jetway_state::{Incarnation, json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
@@ -32,18 +35,22 @@ struct Record {
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
     output: Option<String>,
+    /// The incarnation of the run, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incarnation: Option<Incarnation>,
 }
 
 impl From<RunInfo> for Record {
     fn from(info: RunInfo) -> Self {
         let RunInfo { run_id, status, started_at, finished_at, output } = info;
-        Self { run_id, status, started_at, finished_at, output: output.as_ref().map(Value::to_string) }
+        let output = output.as_ref().map(Value::to_string);
+        Self { run_id, status, started_at, finished_at, output, incarnation: None }
     }
 }
 
 impl Record {
     fn info(self) -> Result<RunInfo, BackendError> {
-        let Self { run_id, status, started_at, finished_at, output } = self;
+        let Self { run_id, status, started_at, finished_at, output, incarnation: _ } = self;
         let output = output.map(|output| json::read(output.as_bytes(), &"an output")).transpose();
         let output =
             output.map_err(|error| corrupt(format!("the output of run {run_id:?} is not JSON"), error))?;
@@ -172,6 +179,22 @@ impl RunInfoStore for NatsRunInfoStore {
 
     async fn insert_new_run(&self, info: RunInfo) -> Result<bool, RunInfoError> {
         self.insert(info, |found| found.is_none()).await
+    }
+
+    async fn list_run_of(&self, info: RunInfo, incarnation: Incarnation) -> Result<bool, RunInfoError> {
+        let key = self.0.names.of_run(&info.run_id, StoreKey::Info).map_err(|error| failed(&error))?;
+        let change = |found: Option<Record>| {
+            let of = found.as_ref().and_then(|found| found.incarnation);
+            let known = found.map(Record::info).transpose()?;
+            let Some(run) = listed(known.as_ref().map(|known| (of, known)), &info, incarnation) else {
+                return Ok((Change::Nothing, false));
+            };
+            if of == Some(incarnation) && known.as_ref() == Some(&run) {
+                return Ok((Change::Nothing, false));
+            }
+            Ok((self.set(Record { incarnation: Some(incarnation), ..Record::from(run) }), true))
+        };
+        self.0.bucket.change(&key, WHAT, change).await.map_err(|error| failed(&error))
     }
 
     async fn change_status(&self, run_id: &str, status: RunStatus) -> Result<bool, RunInfoError> {

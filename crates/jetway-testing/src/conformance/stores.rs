@@ -52,9 +52,16 @@
 //! | a failed node is told, changes no context, and is an error with run and item | `a_failed_item_is_told_and_leaves_nothing_behind` |
 //! | a step is committed once: what was not queued is queued later, and what is delivered again is not executed | `what_was_committed_and_not_queued_is_queued_later`, `an_item_that_is_done_is_not_executed_again` |
 //!
+//! | run ids that are used again | case |
+//! |---|---|
+//! | items and attempts of an earlier run are discarded, whether queued, leased or running | `h3_items_of_an_earlier_run_are_not_taken`, `h3_an_attempt_of_an_earlier_run_is_discarded` |
+//! | errors, metrics, states and the list are those of the later run | `h1_views_of_an_earlier_run_are_kept_apart`, `h1_the_list_of_runs_shows_the_later_run` |
+//! | idempotency keys differ | `h3_a_later_run_has_other_idempotency_keys` |
+//! | a checkpoint is replaced by its own run alone | `h3_a_later_run_keeps_its_checkpoint` |
+//!
 //! | ids, answers and edges | case |
 //! |---|---|
-//! | ids follow from parent, edge and position, and stay the same when an item is tried again | `the_ids_of_items_are_derived`, `a_failed_attempt_waits_in_the_queue` |
+//! | ids follow from parent, edge, position and incarnation, and stay the same when an item is tried again | `the_ids_of_items_are_derived`, `a_failed_attempt_waits_in_the_queue` |
 //! | a value is copied to each successor, in the order of the edges; many values in theirs | `items_run_in_the_order_they_were_begotten`, `a_fan_out_goes_to_every_successor_in_order` |
 //! | many values of a terminal node are outputs | `many_values_of_a_terminal_node_are_outputs` |
 //! | holding ends the branch; a join by hand goes on once, with the last | `a_join_by_hand_goes_on_once`, `a_join_by_hand_goes_on_once_among_many_workers` |
@@ -172,6 +179,7 @@ mod pools;
 mod queue;
 mod recording_callbacks;
 mod retries;
+mod reuse;
 mod runs;
 mod starts;
 mod steps;
@@ -242,6 +250,9 @@ cases! {
     own_steps: s1_two_workers_each_see_a_terminal_output, s1_run_once_returns_the_output_of_its_item,
         s1_the_last_step_returns_no_output_of_another, s1_a_run_without_an_output_is_no_failed_step,
         s1_a_step_does_not_fail_with_another_s_error;
+    reuse: h3_items_of_an_earlier_run_are_not_taken, h3_an_attempt_of_an_earlier_run_is_discarded,
+        h1_views_of_an_earlier_run_are_kept_apart, h1_the_list_of_runs_shows_the_later_run,
+        h3_a_later_run_has_other_idempotency_keys, h3_a_later_run_keeps_its_checkpoint;
     transitions: the_ids_of_items_are_derived, a_fan_out_goes_to_every_successor_in_order,
         many_values_of_a_terminal_node_are_outputs, a_failure_takes_the_fallback_with_the_input,
         an_abort_takes_the_fallback, a_success_passes_the_fallback_by, a_value_goes_where_its_arm_says,

@@ -4,11 +4,12 @@ use super::DistributedOrchestrator;
 use crate::{
     Context, Merge, Workflow,
     step::{Swap, Swapped, contended, swap_until},
-    stores::{ContextStore, RunInfo, RunStatus, WorkQueue},
+    stores::{ContextStore, RunStatus, WorkQueue},
+    workflow::over_stores::pending_item,
 };
 use jetway_state::{
-    CommitId, Error, Timestamp,
-    run::{Applied, Snapshot, control},
+    CommitId, Error, Incarnation, Timestamp,
+    run::{Applied, Snapshot, control, pending_tickets},
 };
 
 /// A rule of [`control`]. `None` where it changes nothing.
@@ -73,27 +74,44 @@ where
     }
 
     async fn end(&self, run_id: &str, rule: Rule, status: RunStatus) -> Result<(), Error> {
-        let reached = match self.swap(run_id, rule).await? {
+        let (reached, incarnation) = match self.swap(run_id, rule).await? {
             Some(snapshot) => {
                 self.views.update(&snapshot).await?;
-                RunStatus::from(snapshot.status)
+                (RunStatus::from(snapshot.status), Some(snapshot.incarnation))
             }
             None => {
                 self.views.runs.finish_run(run_id, status, None, self.now()).await?;
-                self.info(run_id).await?.status
+                (self.info(run_id).await?.status, None)
             }
         };
         if reached != status {
             return Err(Error::AlreadyCompleted);
         }
-        Ok(self.queue.purge_run(run_id).await?)
+        self.queue.purge_run(run_id).await?;
+        self.requeue_later_run(run_id, incarnation).await
+    }
+
+    /// A purge removes the items of a run id. Where another run has the id by now, its items are queued again.
+    async fn requeue_later_run(&self, run_id: &str, ended: Option<Incarnation>) -> Result<(), Error> {
+        let Some(ended) = ended else { return Ok(()) };
+        match self.contexts.snapshot(run_id).await? {
+            Some((later, _)) if later.incarnation != ended => {
+                for want in pending_tickets(&later) {
+                    if let Some(item) = pending_item::queued(&later, &want.item)? {
+                        self.queue.enqueue(run_id, item).await?;
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sets the status of a run that has not ended. Returns its status afterwards.
     async fn set_status(&self, run_id: &str, rule: Rule, status: RunStatus) -> Result<RunStatus, Error> {
         match self.swap(run_id, rule).await? {
             Some(snapshot) => {
-                self.views.update_list(RunInfo::try_from(&snapshot)?).await?;
+                self.views.list(&snapshot).await?;
                 Ok(snapshot.status.into())
             }
             None => {

@@ -7,6 +7,7 @@ use crate::{
         ContextStore, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics, RunStatus, WorkItemState,
         WorkItemStateStoreError, WorkQueue, WorkerHealth, WorkflowError, types::date_time,
     },
+    workflow::over_stores::pending_item,
 };
 use jetway_state::{
     Error,
@@ -59,12 +60,12 @@ where
     /// # Errors
     /// The error of a store.
     pub async fn errors(&self, run_id: &str) -> Result<Vec<WorkflowError>, Error> {
-        let mut errors = self.views.errors.get_errors(run_id).await?;
-        let snapshot = match self.snapshot(run_id).await {
-            Err(Error::NotStarted) => None,
-            snapshot => snapshot?,
+        let snapshot = self.known_snapshot(run_id).await?;
+        let mut errors = match &snapshot {
+            Some(snapshot) => self.views.errors.get_errors_of(run_id, snapshot.incarnation).await?,
+            None => self.views.errors.get_errors(run_id).await?,
         };
-        if let Some((snapshot, _)) = snapshot
+        if let Some(snapshot) = snapshot
             && let Some(last) = &snapshot.error
         {
             let work_item = self.failed_item(&snapshot, last).await?;
@@ -86,6 +87,7 @@ where
             return Ok(String::new());
         };
         let known = self.views.items.get_all(snapshot.run_id.as_str()).await?;
+        let id = id.in_incarnation(&snapshot.incarnation);
         let item =
             known.into_iter().map(|state| state.work_item).find(|item| item.instance_id() == id.as_str());
         Ok(item.map_or_else(|| last.node.clone().unwrap_or_default(), |item| item.to_string()))
@@ -104,10 +106,13 @@ where
     /// # Errors
     /// [`Error::NotStarted`] where there is no such run, or the error of a store.
     pub async fn metrics(&self, run_id: &str) -> Result<RunMetrics, Error> {
-        let kept = self.views.metrics.get_metrics(run_id).await?;
+        let metrics = &self.views.metrics;
         match self.snapshot(run_id).await? {
-            Some((snapshot, _)) => Ok(kept.unwrap_or_default().at_least(RunMetrics::from(&snapshot))),
-            None => kept.ok_or(Error::NotStarted),
+            Some((snapshot, _)) => {
+                let kept = metrics.get_metrics_of(run_id, snapshot.incarnation).await?;
+                Ok(kept.unwrap_or_default().at_least(RunMetrics::from(&snapshot)))
+            }
+            None => metrics.get_metrics(run_id).await?.ok_or(Error::NotStarted),
         }
     }
 
@@ -117,7 +122,11 @@ where
     /// # Errors
     /// The error of the queue.
     pub async fn pending_work(&self, run_id: &str) -> Result<Vec<W::WorkItem>, Error> {
-        Ok(self.queue.pending_work(run_id).await?)
+        let mut pending = self.queue.pending_work(run_id).await?;
+        if let Some(snapshot) = self.known_snapshot(run_id).await? {
+            pending.retain(|item| pending_item::may_belong_to(&snapshot, item));
+        }
+        Ok(pending)
     }
 
     /// The work items of a run that workers have started, with their status and attempts.
@@ -128,7 +137,20 @@ where
         &self,
         run_id: &str,
     ) -> Result<Vec<WorkItemState<W::WorkItem>>, WorkItemStateStoreError> {
-        self.views.items.get_all(run_id).await
+        let mut items = self.views.items.get_all(run_id).await?;
+        let snapshot = self.known_snapshot(run_id).await;
+        if let Some(snapshot) = snapshot.map_err(|error| WorkItemStateStoreError::Io(error.to_string()))? {
+            items.retain(|state| pending_item::may_belong_to(&snapshot, &state.work_item));
+        }
+        Ok(items)
+    }
+
+    /// The snapshot of a run; `None` where there is none, or where the context store keeps no snapshots.
+    async fn known_snapshot(&self, run_id: &str) -> Result<Option<Snapshot>, Error> {
+        match self.snapshot(run_id).await {
+            Err(Error::NotStarted) => Ok(None),
+            found => Ok(found?.map(|(snapshot, _)| snapshot)),
+        }
     }
 
     /// The health of all workers. The same as [`list_worker_health`](Self::list_worker_health).

@@ -14,12 +14,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable};
-use jetway_state::{Error, run::Snapshot};
+use jetway_state::{Error, Incarnation, run::Snapshot};
 use serde_json::Value;
 use std::{
     fmt::Display,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
@@ -42,6 +42,8 @@ pub(super) struct WorkerStep<WI> {
     pub(super) failed: AtomicBool,
     /// The number of the attempt.
     pub(super) attempt: AtomicU32,
+    /// The incarnation of the run, where the context store keeps snapshots.
+    pub(super) incarnation: OnceLock<Incarnation>,
 }
 
 impl<WI: WorkItem> WorkerStep<WI> {
@@ -57,8 +59,22 @@ impl<WI: WorkItem> WorkerStep<WI> {
         self.check_view(&set, "work item", run_id);
     }
 
+    async fn record_error(&self, run_id: &str, failed: WorkflowError) {
+        let errors = &self.views.errors;
+        let recorded = match self.incarnation.get() {
+            Some(incarnation) => errors.record_error_of(run_id, *incarnation, failed).await,
+            None => errors.record_error(run_id, failed).await,
+        };
+        self.check_view(&recorded, "error", run_id);
+    }
+
     async fn add_metrics(&self, run_id: &str, more: RunMetrics) {
-        self.check_view(&self.views.metrics.add_metrics(run_id, more).await, "metrics", run_id);
+        let metrics = &self.views.metrics;
+        let added = match self.incarnation.get() {
+            Some(incarnation) => metrics.add_metrics_of(run_id, *incarnation, more).await,
+            None => metrics.add_metrics(run_id, more).await,
+        };
+        self.check_view(&added, "metrics", run_id);
     }
 
     /// Writes the outcome of an item to the views of a run without a snapshot. Its first output or failure ends the
@@ -163,6 +179,10 @@ where
         self.leased.store(true, Relaxed);
     }
 
+    fn on_incarnation(&self, incarnation: Incarnation) {
+        self.incarnation.get_or_init(|| incarnation);
+    }
+
     fn abort_token(&self) -> CancellationToken {
         self.abort.clone()
     }
@@ -190,7 +210,7 @@ where
         let attempt = usize::try_from(self.attempt.load(Relaxed)).unwrap_or(usize::MAX);
         let (work_item, timestamp) = (item.to_string(), date_time(self.clock.now()));
         let failed = WorkflowError { work_item, error: error.to_string(), attempt, timestamp };
-        self.check_view(&self.views.errors.record_error(run_id, failed).await, "error", run_id);
+        self.record_error(run_id, failed).await;
         let policy = self.retry.as_ref().filter(|policy| policy.should_retry(error, attempt));
         if policy.is_some() {
             self.set_status(run_id, item, WorkItemStatus::WaitingRetry).await;

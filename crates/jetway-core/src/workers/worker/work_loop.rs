@@ -15,7 +15,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use jetway_state::Error;
 use std::{
     marker::PhantomData,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
@@ -105,6 +105,7 @@ where
             leased: false.into(),
             failed: false.into(),
             attempt: 1.into(),
+            incarnation: OnceLock::new(),
         });
         let callbacks: Arc<dyn StepCallbacks<C, W>> = Arc::clone(&step) as _;
         let execution = self.workflow.step_distributed(&self.contexts, &self.queue, worker, callbacks);

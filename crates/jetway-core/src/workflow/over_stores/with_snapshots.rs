@@ -7,6 +7,7 @@ use crate::{
         AttemptWithBase, EncodedAttempt, StepScope, Swap, Swapped, apply_fitting, contended, encode,
         encode_failure, item_in, rebase_context, run_node, swap_until, until_cancelled,
     },
+    stores::Leased,
     workflow::callbacks::ItemProcessedOutcome,
 };
 use jetway_state::{
@@ -49,6 +50,9 @@ where
         (snapshot, revision): (Snapshot, u64),
     ) -> Result<Swapped<Option<W::Output>>, Unfinished> {
         let step = self.step;
+        if !self.belongs_to(&snapshot) {
+            return self.discard();
+        }
         let Some((id, item)) = pending_item::find(&snapshot, &step.leased.item)? else {
             step.requeue_successors(&snapshot).await?;
             step.callbacks.on_committed(&snapshot).await?;
@@ -65,6 +69,7 @@ where
             _ if snapshot.status == Status::Paused => return Err(Unfinished::RunPaused),
             _ => {
                 if !self.started {
+                    step.callbacks.on_incarnation(snapshot.incarnation);
                     step.notify_started().await?;
                     self.started = true;
                 }
@@ -90,6 +95,28 @@ where
 
     fn contended(&self, conflicts: usize) -> Unfinished {
         contended(&self.step.leased.run_id, conflicts).into()
+    }
+}
+
+impl<C, W, CS, Q> StepCommit<'_, '_, C, W, CS, Q>
+where
+    C: Context,
+    W: Workflow<C>,
+{
+    /// Whether the leased item, and the attempt that was made at it, belong to this incarnation of the run. The run id may
+    /// have been used again, also while the node ran.
+    fn belongs_to(&self, snapshot: &Snapshot) -> bool {
+        let finished = self.finished.as_ref();
+        finished.is_none_or(|finished| finished.attempt.report.incarnation == snapshot.incarnation)
+            && pending_item::may_belong_to(snapshot, &self.step.leased.item)
+    }
+
+    /// Discards an item or an attempt of another incarnation. An item that keeps its id may be one of this incarnation as
+    /// well, so it goes back into the queue.
+    fn discard<T>(&self) -> Result<Swapped<Option<T>>, Unfinished> {
+        let Leased { run_id, item, .. } = self.step.leased;
+        tracing::debug!(run = %run_id, %item, "discarded a work item of another incarnation");
+        if pending_item::keeps_its_id(item) { Err(Unfinished::Returned) } else { Ok(Swapped::Done(None)) }
     }
 }
 
@@ -170,14 +197,14 @@ where
     /// The leased item is no longer pending: an earlier delivery committed it. The worker may have crashed before it
     /// queued the items that the step created.
     async fn requeue_successors(&self, snapshot: &Snapshot) -> Result<(), Unfinished> {
-        for want in pending_item::created_by(snapshot, &self.leased.item)? {
+        for want in pending_item::created_by(snapshot, &self.leased.item) {
             self.enqueue_item(snapshot, &want.item).await?;
         }
         Ok(())
     }
 
     async fn enqueue_item(&self, snapshot: &Snapshot, id: &ItemId) -> Result<(), Unfinished> {
-        let item: Option<W::WorkItem> = item_in(snapshot, id)?;
+        let item: Option<W::WorkItem> = pending_item::queued(snapshot, id)?;
         if let Some(item) = item {
             self.queue.enqueue(&self.leased.run_id, item).await?;
         }

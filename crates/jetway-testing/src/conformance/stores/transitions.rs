@@ -8,10 +8,11 @@ use super::{
     workflows::{Act, Caught, Ctx, Fan, Joined, Line, Sorted, Tree, failure},
 };
 use jetway_core::{Transition, WorkItem as _, distributed::ContextStore as _};
+use jetway_state::ItemId;
 use std::collections::BTreeSet;
 
-/// The ids of a run's items follow from their parent, the edge and the position: they are the same in every run, and
-/// no two items of a run have one.
+/// The ids of a run's items follow from their parent, the edge and the position: apart from the incarnation they are the same
+/// in every run, and no two items of a run have one.
 pub(super) async fn the_ids_of_items_are_derived<S: Stores>(stores: S) {
     let (harness, callbacks) = (Harness::new(&stores, &Fan::new()), RecordingCallbacks::new());
     let mut of_runs = Vec::new();
@@ -21,7 +22,9 @@ pub(super) async fn the_ids_of_items_are_derived<S: Stores>(stores: S) {
         harness.step(&callbacks).await.unwrap();
         ids.extend(harness.pending(run).await.iter().map(|item| item.instance_id()));
         assert_eq!(ids.len(), 6, "{ids:?}");
-        of_runs.push(ids);
+        let incarnation = harness.snapshot(run).await.incarnation;
+        let own = |id: &String| ItemId::from_incarnation(id, &incarnation).expect("it names the incarnation");
+        of_runs.push(ids.iter().map(own).collect::<BTreeSet<_>>());
         harness.drive(run, &callbacks).await.unwrap();
     }
     assert_eq!(of_runs[0], of_runs[1]);

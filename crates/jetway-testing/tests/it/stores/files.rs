@@ -65,7 +65,7 @@ impl Stores for InFiles {
 }
 
 /// The cases that save checkpoints.
-const CASES: [&str; 10] = [
+const CASES: [&str; 11] = [
     "a_checkpoint_is_saved_before_the_first_step",
     "a_checkpoint_wins_over_the_input",
     "one_context_may_be_given_to_several_runs",
@@ -76,6 +76,7 @@ const CASES: [&str; 10] = [
     "a_checkpoint_made_by_hand_is_a_place_to_begin",
     "a_lost_process_s_run_is_resumed_elsewhere",
     "items_run_in_the_order_they_were_begotten",
+    "h3_a_later_run_keeps_its_checkpoint",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
