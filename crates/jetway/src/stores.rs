@@ -20,3 +20,4 @@ pub use jetway_core::{
     },
     workflow::callbacks::{ItemProcessedOutcome, RunState, StepCallbacks, StepError},
 };
+pub use jetway_state::Incarnation;

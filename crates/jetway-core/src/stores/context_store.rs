@@ -224,3 +224,33 @@ fn encode<C: Context>(context: &C) -> Result<Bytes, ContextStoreError> {
 fn decode<C: Context>(bytes: &[u8]) -> Result<C, ContextStoreError> {
     value::read(bytes, &"the context").map_err(|error| ContextStoreError::Other(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Counter, Workflow,
+        stores::InMemoryWorkQueue,
+        workers::testing::{Fan, started},
+    };
+
+    async fn snapshot(contexts: &InMemoryContextStore<Counter>) -> (Snapshot, u64) {
+        contexts.snapshot("r").await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn h3_a_step_of_a_removed_run_does_not_replace_the_later_one() {
+        let (contexts, queue) = (InMemoryContextStore::<Counter>::new(), InMemoryWorkQueue::new());
+        let start = async |branches| {
+            Fan::new().start_distributed(&started(), branches, &contexts, &queue, "r").await.unwrap();
+        };
+        start(1).await;
+        let (earlier, revision) = snapshot(&contexts).await;
+        contexts.remove("r").await;
+        start(2).await;
+        let (later, _) = snapshot(&contexts).await;
+        assert_ne!(earlier.incarnation, later.incarnation);
+        assert!(!contexts.swap_snapshot("r", revision, &earlier).await.unwrap());
+        assert_eq!(snapshot(&contexts).await.0, later);
+    }
+}

@@ -2,17 +2,20 @@
 
 use super::{DistributedOrchestrator, OrchestratorBuilder};
 use crate::{
-    Context, Counter,
+    Context, Counter, Workflow,
     stores::{
         ContextStore, ErrorStore as _, InMemoryContextStore, InMemoryErrorStore, InMemoryRunInfoStore,
-        RunInfoStore, RunStatus, WorkQueue, WorkQueueError,
+        InMemoryWorkQueue, RunInfoStore, RunStatus, WorkQueue, WorkQueueError,
     },
     workers::testing::{Fan, Harness, Item, Orchestrator, PlainContexts, drain, started},
 };
 use async_trait::async_trait;
 use jetway_state::Error;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::advance;
@@ -109,6 +112,57 @@ impl<C: Context> WorkQueue<C, Item> for RefusingQueue {
     async fn pending_work(&self, _run: &str) -> Result<Vec<Item>, WorkQueueError> {
         Ok(Vec::new())
     }
+}
+
+/// Starts another run under the id of one whose items are about to be purged, once.
+#[derive(Clone, Default)]
+struct SlowPurge {
+    queue: InMemoryWorkQueue<Item>,
+    contexts: InMemoryContextStore<Counter>,
+    purged: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl WorkQueue<Counter, Item> for SlowPurge {
+    async fn enqueue(&self, run: &str, work: Item) -> Result<(), WorkQueueError> {
+        WorkQueue::<Counter, Item>::enqueue(&self.queue, run, work).await
+    }
+
+    async fn dequeue(&self) -> Result<Option<(String, Item)>, WorkQueueError> {
+        WorkQueue::<Counter, Item>::dequeue(&self.queue).await
+    }
+
+    async fn purge_run(&self, run: &str) -> Result<(), WorkQueueError> {
+        if !self.purged.swap(true, Relaxed) {
+            self.contexts.remove(run).await;
+            Fan::new().start_distributed(&started(), 2, &self.contexts, self, run).await.unwrap();
+        }
+        WorkQueue::<Counter, Item>::purge_run(&self.queue, run).await
+    }
+
+    async fn pending_work(&self, run: &str) -> Result<Vec<Item>, WorkQueueError> {
+        WorkQueue::<Counter, Item>::pending_work(&self.queue, run).await
+    }
+}
+
+#[tokio::test]
+async fn h3_the_purge_of_an_ended_run_spares_the_later_one() {
+    let (harness, queue) = (<Harness>::default(), SlowPurge::default());
+    let orchestrator = DistributedOrchestrator::new(
+        Fan::new(),
+        queue.clone(),
+        harness.runs,
+        harness.metrics,
+        harness.errors,
+        harness.liveness,
+        harness.items,
+        queue.contexts.clone(),
+    );
+    let run = orchestrator.start_run(&started(), 1).await.unwrap();
+    orchestrator.cancel(&run).await.unwrap();
+    assert_eq!(orchestrator.status(&run).await, Ok(RunStatus::Running));
+    let pending = orchestrator.pending_work(&run).await.unwrap();
+    assert!(matches!(pending[..], [Item::Start(_, 2)]), "{pending:?}");
 }
 
 #[tokio::test]
