@@ -137,6 +137,7 @@ cases! {
     stopping: u2_a_host_that_stops_makes_no_attempt, u2_a_host_that_stops_in_a_later_step_makes_no_attempt,
         u2_a_crash_between_stops_is_counted_once, u2_a_ticket_that_was_replaced_is_no_attempt;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
+        s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;
 }
 

@@ -14,12 +14,16 @@ use crate::{
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
 use jetway_state::{
     ItemId, RunKey, Seen,
-    run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor},
+    run::{AttemptReport, Effect, EncodedOutcome, Snapshot, Status, TicketFor},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+
+/// Labels of [`step_ended`](crate::trace::Tracer::step_ended).
+const FAILED: &str = "failed";
+const HANDLED: &str = "handled";
 
 /// A worker that holds one ticket.
 pub(super) struct TicketSession<'a> {
@@ -197,7 +201,7 @@ impl<'a> TicketSession<'a> {
             self.worker.tracer.step_failed(&span, error);
         }
         let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
-        self.end_span(&span, times, label, &committed);
+        self.end_span(&span, &next.item, times, label, &committed);
         self.after_commit(next, committed?, child).await
     }
 
@@ -215,18 +219,39 @@ impl<'a> TicketSession<'a> {
     fn end_span(
         &self,
         span: &StepSpan,
+        item: &ItemId,
         times: SpanTimes,
         label: &'static str,
         committed: &Result<CommitResult, BackendError>,
     ) {
         match committed {
-            Ok(CommitResult { outcome: CommitOutcome::Committed(..), .. }) => {
+            Ok(CommitResult { outcome: CommitOutcome::Committed(..), cached }) => {
+                let label = self.committed_label(span, item, label, &cached.snapshot);
                 self.worker.tracer.step_timed(span, times);
                 self.worker.tracer.step_ended(span, label);
             }
             Ok(CommitResult { cached, .. }) => self.discard_span(span, times, Some(cached)),
             Err(_) => self.discard_span(span, times, None),
         }
+    }
+
+    /// The outcome of an attempt as it was committed: the result of a node that succeeded may not fit, and then its step has
+    /// failed.
+    fn committed_label(
+        &self,
+        span: &StepSpan,
+        item: &ItemId,
+        label: &'static str,
+        snapshot: &Snapshot,
+    ) -> &'static str {
+        if matches!(label, FAILED | HANDLED) {
+            return label;
+        }
+        let Some(error) = snapshot.failure_of(item) else {
+            return label;
+        };
+        self.worker.tracer.step_failed(span, error);
+        if snapshot.error.as_ref() == Some(error) { FAILED } else { HANDLED }
     }
 
     /// The item with its input, if it may run now.
@@ -320,7 +345,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::Hold => "hold",
         EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",
-        EncodedOutcome::Handled(..) => "handled",
-        EncodedOutcome::Failed(_) => "failed",
+        EncodedOutcome::Handled(..) => HANDLED,
+        EncodedOutcome::Failed(_) => FAILED,
     }
 }

@@ -6,7 +6,8 @@ use super::{
     output::EncodedOutput,
 };
 use crate::{
-    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName, json::shortened,
+    CommitId, Error, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName,
+    json::shortened,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,13 @@ impl Snapshot {
     /// The time of the next commit: `now`, but never before the last commit. The host of that one may have another clock.
     pub(super) fn next_time(&self, now: Timestamp) -> Timestamp {
         now.max(self.updated_at)
+    }
+
+    /// The failure of the step of `item` as it was committed, whether it ended the run or an `on_failure` edge handled it; of
+    /// handled failures the latest are known. A run that ended without an output is no failure of its last step.
+    pub fn failure_of(&self, item: &ItemId) -> Option<&RunError> {
+        let ended = self.error.iter().filter(|error| error.kind != Error::NoOutput.kind());
+        ended.chain(&self.handled_failures.latest).find(|error| error.item.as_ref() == Some(item))
     }
 
     /// The number of pending items.

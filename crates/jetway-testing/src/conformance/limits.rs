@@ -2,10 +2,15 @@
 
 use super::{
     BackendUnderTest, TestHost,
-    workflows::{Ends, FanInput, FanOutput, Probe},
+    workflows::{Ends, FanInput, FanOutput, Probe, Trouble},
 };
-use jetway_state::Seen;
+use jetway_engine::{Engine, PlainTracer, StepInfo, StepSpan, Tracer};
+use jetway_state::{
+    Seen,
+    run::{RunError, Snapshot},
+};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
 
 pub(super) async fn p9_a_wide_fan_out_keeps_the_snapshot_small(tested: BackendUnderTest) {
     let probe = Probe::closed();
@@ -32,6 +37,35 @@ pub(super) async fn p9_a_context_that_is_too_large_fails_its_run_alone(tested: B
     assert!(message.contains("snapshot"), "{message}");
     let run = host.start("trouble", "small", &Ends::Large(10)).await;
     assert_eq!(host.output::<String>(&run).await, "large");
+}
+
+/// Records how attempts end.
+#[derive(Debug, Default)]
+struct RecordingTracer(Mutex<Vec<String>>);
+
+impl Tracer for RecordingTracer {
+    fn step(&self, info: &StepInfo<'_>) -> StepSpan {
+        PlainTracer.step(info)
+    }
+
+    fn step_failed(&self, _span: &StepSpan, error: &RunError) {
+        self.0.lock().expect("no test panicked").push(error.kind.clone());
+    }
+
+    fn step_ended(&self, _span: &StepSpan, outcome: &'static str) {
+        self.0.lock().expect("no test panicked").push(outcome.to_owned());
+    }
+
+    fn run_ended(&self, _snapshot: &Snapshot) {}
+}
+
+pub(super) async fn s1_a_span_tells_the_outcome_that_is_committed(tested: BackendUnderTest) {
+    let tracer = Arc::new(RecordingTracer::default());
+    let engine = Engine::builder(Arc::clone(&tested.backend)).workflow(Trouble::new());
+    let host = TestHost::of(engine.tracer(Arc::clone(&tracer) as _).build().expect("the workflow is sound"));
+    host.start("trouble", "large", &Ends::Large(5_000_000)).await;
+    host.work_off(host.ticket("trouble").await).await;
+    assert_eq!(*tracer.0.lock().expect("no test panicked"), ["limit", "failed"]);
 }
 
 pub(super) async fn p9_large_values_travel(tested: BackendUnderTest) {

@@ -236,9 +236,8 @@ where
     }
 }
 
-/// The error of a step whose node succeeded, and whose values the run could not take. A run that ended without an output is no
-/// error of its last step.
+/// The error of a step whose node succeeded, and whose values the run could not take.
 fn own_error(snapshot: &Snapshot, id: &ItemId) -> Option<Error> {
-    let error = snapshot.error.as_ref().filter(|error| error.item.as_ref() == Some(id))?;
-    (error.kind != Error::NoOutput.kind()).then(|| Error::Failed(error.message.clone()))
+    let failure = snapshot.failure_of(id).filter(|failure| snapshot.error.as_ref() == Some(*failure))?;
+    Some(Error::Failed(failure.message.clone()))
 }
