@@ -110,6 +110,26 @@ async fn f1_nothing_is_lost_with_wrong_clocks() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h3_hosts_that_ignore_incarnations_are_found() -> Result<()> {
+    finds("ignored-incarnations", "used-ids", &["earlier_run", "wrong", "lost", "doubled"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h3_nothing_is_mixed_up_where_run_ids_are_used_again() -> Result<()> {
+    let summary = verify(&["--seed", "4", "--phase", "used-ids", "--minutes", "0.25"]).await?;
+    for how in ["after the end", "after a cancellation", "while the run was running"] {
+        assert!(
+            summary["used_ids"][format!("ids used again {how}")].as_u64() > Some(0),
+            "{how}: {summary:#}"
+        );
+    }
+    for how in ["deleted", "purged", "expired"] {
+        assert!(summary["used_ids"][format!("records {how}")].as_u64() > Some(0), "{how}: {summary:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_sweep_is_found() -> Result<()> {
     finds("no-sweep", "tickets", &["stuck"]).await
 }

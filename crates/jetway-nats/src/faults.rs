@@ -1,8 +1,80 @@
 //! Faults for tests of the whole system. Only with the feature `test-hooks`; not part of the public API.
 
-use crate::{backend::NatsBackend, names::Stream, session::api};
-use jetway_engine::backend::BackendError;
+use crate::{
+    backend::NatsBackend,
+    names::{COMMIT, INCARNATION, KV_DELETED, KV_OPERATION, STATUS, Stream, TTL},
+    session::api,
+};
+use async_nats::{
+    HeaderMap, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream::context::PublishErrorKind,
+};
+use bytes::Bytes;
+use jetway_engine::backend::{BackendError, BackendErrorKind};
 use jetway_state::RunKey;
+
+/// How the record of a run goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Removal {
+    /// As by `nats kv del`: a marker takes its place.
+    Deleted,
+    /// As by `nats stream purge --subject`: nothing takes its place.
+    Purged,
+    /// The server removes it, since its time is over: it is stored again, to expire after a second.
+    Expired,
+}
+
+/// Removes the record of a run. What belongs to it stays: tickets, chunks, the result. A record that expires is still there
+/// when this returns. Without a record, or if the record changes meanwhile, this does nothing.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn remove_record(
+    backend: &NatsBackend,
+    run: &RunKey,
+    removal: Removal,
+) -> Result<(), BackendError> {
+    let (names, connection) = (backend.names(), backend.connection());
+    let (stream, subject) = (names.stream(Stream::Runs), names.snapshot(run));
+    let what = || format!("remove the record of run {run}");
+    let found = api::latest(connection, &stream, &subject).await;
+    let Some(record) = found.map_err(|failure| failure.cannot(what()))? else { return Ok(()) };
+    let mut headers = HeaderMap::new();
+    let payload = match removal {
+        _ if record.headers.get(KV_OPERATION).is_some() => return Ok(()),
+        // It is about to expire.
+        Removal::Expired if record.headers.get(TTL).is_some_and(|ttl| ttl.as_str() == SOON) => return Ok(()),
+        Removal::Purged => {
+            let removed = api::purge(connection, &stream, subject).await;
+            return removed.map(drop).map_err(|failure| failure.cannot(what()));
+        }
+        Removal::Deleted => {
+            headers.insert(KV_OPERATION, KV_DELETED);
+            Bytes::new()
+        }
+        Removal::Expired => {
+            for name in [COMMIT, INCARNATION, STATUS] {
+                if let Some(value) = record.headers.get(name.clone()) {
+                    headers.insert(name, value.clone());
+                }
+            }
+            headers.insert(TTL, SOON);
+            record.payload
+        }
+    };
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, record.sequence.to_string());
+    let stored = async { connection.jetstream.publish_with_headers(subject, headers, payload).await?.await };
+    match stored.await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+        Err(error) => {
+            let sentence = format!("cannot {}", what());
+            Err(BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error))
+        }
+    }
+}
+
+/// The shortest time that the server accepts.
+const SOON: &str = "1s";
 
 /// Removes all tickets of a run, including those that workers hold, as a broken server might. Returns their number.
 ///

@@ -2,9 +2,12 @@
 
 mod report;
 mod run;
+mod used_ids;
 
 pub use report::{Evidence, Finding, Report};
-pub use run::{Observed, check_run};
+pub use run::{Observed, check_run, check_steps};
+
+pub(crate) use used_ids::counters;
 
 use serde::Serialize;
 use std::fmt;
@@ -32,14 +35,23 @@ pub enum Kind {
     Stuck,
     /// A child run, a message or a chunk is left over that no run needs.
     Orphaned,
+    /// A step, an idempotency key, a child or the result of an earlier run with the same id is part of a later one.
+    EarlierRun,
     /// An item had no ticket although no fault had removed it. Only the sweep found it.
     ItemsWithoutTicket,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Lost, Self::Doubled, Self::Wrong, Self::Stuck, Self::Orphaned, Self::ItemsWithoutTicket];
+    pub const ALL: [Self; 7] = [
+        Self::Lost,
+        Self::Doubled,
+        Self::Wrong,
+        Self::Stuck,
+        Self::Orphaned,
+        Self::EarlierRun,
+        Self::ItemsWithoutTicket,
+    ];
 
     /// The name of the kind in a summary.
     pub fn as_str(self) -> &'static str {
@@ -49,6 +61,7 @@ impl Kind {
             Self::Wrong => "wrong",
             Self::Stuck => "stuck",
             Self::Orphaned => "orphaned",
+            Self::EarlierRun => "earlier_run",
             Self::ItemsWithoutTicket => "items_without_ticket",
         }
     }

@@ -1,14 +1,17 @@
 //! Starts runs in every possible way and waits for their results.
 
+mod used_ids;
+
 use crate::{
     Error,
-    program::{Frame, GeneratorConfig, Op},
+    program::{Frame, Input},
     runs::Runs,
 };
 use jetway::{
     Client, RunId, RunKey, WorkflowName,
-    client::{ClientError, Control, DoneView, StartOptions},
+    client::{ClientError, Control, DoneView, StartOptions, StartedRun},
 };
+use jetway_nats::NatsBackend;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
@@ -36,21 +39,14 @@ pub struct Ended {
 pub struct Driver {
     /// A client with its own connection. Only faults of the server affect it.
     pub client: Client,
+    /// Reads and removes records.
+    pub backend: Arc<NatsBackend>,
+    /// Whether run ids are used again.
+    pub uses_ids_again: bool,
     /// The runs.
     pub runs: Arc<Runs>,
     /// When every run must have ended.
     pub deadline: Instant,
-}
-
-/// The program of the run with this seed.
-pub fn program(seed: u64) -> Vec<Op> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let config = GeneratorConfig {
-        size: rng.random_range(1..60),
-        depth: rng.random_range(0..=3),
-        uncaught: rng.random_ratio(1, 8),
-    };
-    Op::random(&mut rng, config)
 }
 
 impl Driver {
@@ -64,7 +60,10 @@ impl Driver {
             let Ok(Ok(slot)) = slot.await else { break };
             let (driver, seed) = (self.clone(), rng.random());
             in_flight.spawn(async move {
-                let ended = driver.run(seed).await;
+                let ended = match driver.uses_ids_again {
+                    true => driver.use_id(seed, end).await,
+                    false => driver.run(seed).await,
+                };
                 drop(slot);
                 ended
             });
@@ -81,28 +80,34 @@ impl Driver {
     /// Starts one run and waits for its result.
     async fn run(&self, seed: u64) -> Ended {
         let mut rng = StdRng::seed_from_u64(!seed);
-        let run = match run_key(seed) {
-            Ok(run) => run,
-            Err(error) => panic!("a letter and a number are a valid run id: {error}"),
+        let run = run_key(seed);
+        let input = Input::once(seed);
+        self.runs.start(&run, input);
+        let frame = input.frame();
+        let started = match self.start(&run, &frame, rng.random()).await {
+            Ok(started) => started,
+            Err(error) => return Ended { run, result: Err(error) },
         };
-        self.runs.start(&run, seed);
-        let input = Frame::new(program(seed));
-        if let Err(error) = self.start(&run, &input, rng.random()).await {
-            return Ended { run, result: Err(error) };
-        }
         self.runs.acknowledged(&run);
         if rng.random_ratio(1, 16) {
             // A second start, as by a client that did not get the answer. It is the same run.
-            self.start(&run, &input, rng.random()).await.err();
+            self.start(&run, &frame, rng.random()).await.err();
         }
-        self.send_commands(&run, &mut rng).await;
-        let result = self.client.result(&run, self.deadline.saturating_duration_since(Instant::now())).await;
+        self.finish(started, &mut rng).await
+    }
+
+    /// Sends commands to a run, and waits for its result.
+    async fn finish(&self, started: StartedRun, rng: &mut impl Rng) -> Ended {
+        let run = started.key.clone();
+        self.send_commands(&run, rng).await;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let result = self.client.result(&started, left).await;
         self.runs.ended(&run);
         Ended { run, result }
     }
 
     /// Starts a run by a message or by a request, until the start is acknowledged.
-    async fn start(&self, run: &RunKey, input: &Frame, by_request: bool) -> Result<(), ClientError> {
+    async fn start(&self, run: &RunKey, input: &Frame, by_request: bool) -> Result<StartedRun, ClientError> {
         let options = StartOptions::named(run.run_id.clone());
         let workflow = run.workflow.as_str();
         let end = Instant::now() + START_WITHIN;
@@ -112,7 +117,7 @@ impl Driver {
                 false => self.client.publish_start(workflow, input, &options).await,
             };
             match started {
-                Ok(_) => return Ok(()),
+                Ok(started) => return Ok(started),
                 Err(error) if error.is_retryable() && Instant::now() < end => {
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -162,8 +167,12 @@ impl Driver {
     }
 }
 
-fn run_key(seed: u64) -> Result<RunKey, jetway::BadName> {
-    Ok(RunKey::new(WorkflowName::new("interpreter")?, RunId::new(&format!("r{seed:016x}"))?))
+fn run_key(seed: u64) -> RunKey {
+    let key = || Ok(RunKey::new(WorkflowName::new("interpreter")?, RunId::new(&format!("r{seed:016x}"))?));
+    match key() {
+        Ok(run) => run,
+        Err::<_, jetway::BadName>(error) => panic!("a letter and a number are a valid run id: {error}"),
+    }
 }
 
 impl Ended {

@@ -3,7 +3,6 @@
 use crate::{
     Error,
     check::{Evidence, Finding, Report},
-    driver::program,
     fleet::Fleet,
 };
 use jetway::RunKey;
@@ -55,7 +54,11 @@ pub(crate) async fn describe(
     let Some(run) = run else {
         return Ok(failure);
     };
-    failure.program = evidence.runs.started().get(&run).map(|started| format!("{:?}", program(started.seed)));
+    failure.program = evidence
+        .runs
+        .started()
+        .get(&run)
+        .map(|started| format!("mark {:x}: {:?}", started.input.mark, started.input.program()));
     let executions = fleet.executions()?.into_iter().filter(|execution| execution.run == run);
     failure.trace = executions.map(|execution| execution.to_string()).collect();
     failure.log = fleet.hosts.iter().flat_map(|host| host.log_of(&run)).collect();

@@ -23,6 +23,7 @@ pub mod nemesis;
 mod phase;
 pub mod program;
 pub mod reference_model;
+mod replaced;
 pub mod runs;
 mod serve;
 mod summary;

@@ -14,39 +14,40 @@ pub(crate) struct Phase {
     pub(crate) duration: Duration,
     /// Whether the machines of the hosts have wrong clocks.
     pub(crate) wrong_clocks: bool,
+    /// Whether runs are started under ids that were used before.
+    pub(crate) used_ids: bool,
+}
+
+impl Phase {
+    const fn new(name: &'static str, seconds: u64, faults: &'static [Fault]) -> Self {
+        let duration = Duration::from_secs(seconds);
+        Self { name, faults, duration, wrong_clocks: false, used_ids: false }
+    }
 }
 
 /// From no faults to all of them, so that the first phase that fails shows which kind of fault is the cause. The last
 /// phase is repeated until the time is up.
-pub(crate) const PHASES: [Phase; 6] = [
-    Phase { name: "calm", faults: &[], duration: Duration::from_secs(5), wrong_clocks: false },
+pub(crate) const PHASES: [Phase; 7] = [
+    Phase::new("calm", 5, &[]),
+    Phase::new("hosts", 20, &[KillHost, KillHost, PauseHost, Cut, Hold, Delay]),
+    Phase::new("tickets", 12, &[RemoveTickets, DuplicateTickets, DuplicateTickets, KillHost]),
+    Phase::new("server", 15, &[KillServer, PauseServer]),
     Phase {
-        name: "hosts",
-        faults: &[KillHost, KillHost, PauseHost, Cut, Hold, Delay],
-        duration: Duration::from_secs(20),
-        wrong_clocks: false,
-    },
-    Phase {
-        name: "tickets",
-        faults: &[RemoveTickets, DuplicateTickets, DuplicateTickets, KillHost],
-        duration: Duration::from_secs(12),
-        wrong_clocks: false,
-    },
-    Phase {
-        name: "server",
-        faults: &[KillServer, PauseServer],
-        duration: Duration::from_secs(15),
-        wrong_clocks: false,
-    },
-    Phase {
-        name: "clocks",
-        faults: &[KillHost, PauseHost, RemoveTickets, DuplicateTickets],
-        duration: Duration::from_secs(15),
         wrong_clocks: true,
+        ..Phase::new("clocks", 15, &[KillHost, PauseHost, RemoveTickets, DuplicateTickets])
     },
     Phase {
-        name: "everything",
-        faults: &[
+        used_ids: true,
+        ..Phase::new(
+            "used-ids",
+            20,
+            &[KillHost, PauseHost, PauseHost, Cut, Hold, RemoveTickets, DuplicateTickets, DuplicateTickets],
+        )
+    },
+    Phase::new(
+        "everything",
+        30,
+        &[
             KillHost,
             KillHost,
             PauseHost,
@@ -58,9 +59,7 @@ pub(crate) const PHASES: [Phase; 6] = [
             KillServer,
             PauseServer,
         ],
-        duration: Duration::from_secs(30),
-        wrong_clocks: false,
-    },
+    ),
 ];
 
 /// The names of the phases, from no faults to all of them.

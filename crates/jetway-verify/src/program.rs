@@ -6,8 +6,10 @@
 //! program. They differ in who executes it: an engine under faults, or a loop.
 
 mod generator;
+mod input;
 
 pub use generator::GeneratorConfig;
+pub use input::Input;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +111,8 @@ pub struct Frame {
     pub at: u16,
     /// A digest of all steps that led here.
     pub value: u64,
+    /// The run that the frame belongs to, see [`Input::mark`].
+    pub mark: u64,
     /// The remaining instructions, in reverse order.
     pub rest: Vec<Op>,
     /// What follows after them, the innermost fan-out last.
@@ -177,10 +181,11 @@ pub enum NextStep {
 }
 
 impl Frame {
-    /// The first frame of a run.
-    pub fn new(mut program: Vec<Op>) -> Self {
+    /// The first frame of a run. `mark` is part of every digest, see [`Input::mark`].
+    pub fn new(mut program: Vec<Op>, mark: u64) -> Self {
         program.reverse();
-        Self { base: String::new(), at: 0, value: 1, rest: program, continuations: Vec::new(), parent: None }
+        let (base, continuations) = (String::new(), Vec::new());
+        Self { base, at: 0, value: mark, mark, rest: program, continuations, parent: None }
     }
 
     /// The path of the current instruction.
@@ -215,8 +220,9 @@ impl Frame {
             Op::Fan(branches, join) => NextStep::Fan(self, branches, join),
             Op::Child(program) => NextStep::Child(Frame {
                 value: self.value,
+                mark: self.mark,
                 parent: Some(Box::new(self)),
-                ..Frame::new(program)
+                ..Frame::new(program, 0)
             }),
             Op::Emit => NextStep::Done(self.output()),
         }
@@ -241,6 +247,7 @@ impl Frame {
                 base: format!("{path}/{branch}."),
                 at: 0,
                 value: mix(self.value, u64::from(branch)),
+                mark: self.mark,
                 rest: program,
                 continuations,
                 parent: self.parent.clone(),

@@ -26,6 +26,8 @@ pub struct Expected {
     pub failing_steps: BTreeSet<String>,
     /// The number of child runs that are started.
     pub children: u64,
+    /// The mark of the run, which every frame carries.
+    pub mark: u64,
 }
 
 /// A step that has to be committed.
@@ -57,11 +59,12 @@ struct FanOutEnd {
 }
 
 impl Expected {
-    /// The expected result of a run of [`Interpreter`](crate::interpreter::Interpreter) with this program.
-    pub fn of(program: Vec<Op>) -> Self {
-        let (mut expected, _) = Self::run(Frame::new(program));
+    /// The expected result of a run of [`Interpreter`](crate::interpreter::Interpreter) with this first frame.
+    pub fn of(frame: Frame) -> Self {
+        let mark = frame.mark;
+        let (mut expected, _) = Self::run(frame);
         expected.outputs.sort_unstable();
-        expected
+        Self { mark, ..expected }
     }
 
     /// The number of steps of a completed run.

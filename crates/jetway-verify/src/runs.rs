@@ -1,5 +1,6 @@
 //! The runs of a phase: which of them are in progress, and what happened to them.
 
+use crate::{program::Input, replaced::Replaced};
 use jetway::RunKey;
 use rand::{Rng, seq::IndexedRandom};
 use std::{
@@ -19,13 +20,15 @@ struct State {
     tickets_removed: BTreeSet<String>,
     paused: BTreeSet<String>,
     started: BTreeMap<String, Started>,
+    replaced: Vec<Replaced>,
+    late_starts: u64,
 }
 
 /// A run that was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
-    /// The seed of its program.
-    pub seed: u64,
+    /// Its input.
+    pub input: Input,
     /// Whether the start was acknowledged.
     pub acknowledged: bool,
     /// Whether a cancellation was requested.
@@ -33,8 +36,8 @@ pub struct Started {
 }
 
 impl Runs {
-    pub(crate) fn start(&self, run: &RunKey, seed: u64) {
-        let started = Started { seed, acknowledged: false, cancelled: false };
+    pub(crate) fn start(&self, run: &RunKey, input: Input) {
+        let started = Started { input, acknowledged: false, cancelled: false };
         self.lock().started.insert(run.to_string(), started);
     }
 
@@ -54,6 +57,17 @@ impl Runs {
 
     pub(crate) fn ended(&self, run: &RunKey) {
         self.lock().in_flight.retain(|other| other != run);
+    }
+
+    /// The record of a run is removed, and another run gets its id.
+    pub(crate) fn replaced(&self, replaced: Replaced) {
+        self.ended(&replaced.run);
+        self.lock().replaced.push(replaced);
+    }
+
+    /// A start of an earlier run was processed only after its record was removed.
+    pub(crate) fn late_start(&self) {
+        self.lock().late_starts += 1;
     }
 
     pub(crate) fn tickets_removed(&self, run: &RunKey) {
@@ -78,7 +92,17 @@ impl Runs {
         self.lock().paused.contains(run)
     }
 
-    /// Every run that was started, by its name `workflow/run_id`.
+    /// Runs `with` on the runs whose ids were used again, in the order in which their records were removed.
+    pub(crate) fn with_replaced<T>(&self, with: impl FnOnce(&[Replaced]) -> T) -> T {
+        with(&self.lock().replaced)
+    }
+
+    /// How many starts of earlier runs were processed only after their records were removed.
+    pub(crate) fn late_starts(&self) -> u64 {
+        self.lock().late_starts
+    }
+
+    /// Every run that was started, by its name `workflow/run_id`; the last one of those with the same id.
     pub fn started(&self) -> BTreeMap<String, Started> {
         self.lock().started.clone()
     }

@@ -1,7 +1,7 @@
 //! The results of a verification in numbers.
 
 use crate::{
-    check::{Finding, Kind, Report},
+    check::{Finding, Kind, Report, counters},
     failure::Failure,
     nemesis::Fault,
 };
@@ -31,6 +31,8 @@ pub struct Summary {
     pub faults: BTreeMap<&'static str, u64>,
     /// The number of missing tickets that a sweep has published again.
     pub republished: u64,
+    /// How often run ids were used again, and in which way.
+    pub used_ids: BTreeMap<&'static str, u64>,
     /// The number of violations of each kind.
     pub violations: BTreeMap<&'static str, u64>,
     /// The first run with a violation.
@@ -41,7 +43,7 @@ pub struct Summary {
 impl Summary {
     pub(crate) fn new(seed: u64) -> Self {
         let violations = Kind::ALL.map(|kind| (kind.as_str(), 0)).into();
-        Self { seed, violations, ..Self::default() }
+        Self { seed, violations, used_ids: counters(), ..Self::default() }
     }
 
     /// Whether there is no violation.
@@ -59,6 +61,9 @@ impl Summary {
         self.steps += report.steps;
         for (fault, count) in faults {
             *self.faults.entry(fault.as_str()).or_default() += count;
+        }
+        for (how, times) in &report.used_ids {
+            *self.used_ids.entry(how).or_default() += times;
         }
         for Finding { violation, .. } in &report.findings {
             *self.violations.entry(violation.kind.as_str()).or_default() += 1;

@@ -113,11 +113,13 @@ async fn run_phase(
     fleet.begin(&namespace, options.hosts, faketime.as_ref()).await?;
     let config =
         NatsConfig { provisioning: Provisioning::Trust, ..nats_config(&fleet.server.url(), namespace) };
-    let backend = NatsBackend::connect(config.clone()).await?;
+    let backend = Arc::new(NatsBackend::connect(config.clone()).await?);
     let end = Instant::now() + duration;
     let runs = Arc::new(Runs::default());
     let driver = Driver {
         client: Client::connect_with(config).await?,
+        backend: Arc::clone(&backend),
+        uses_ids_again: phase.used_ids,
         runs: Arc::clone(&runs),
         deadline: end + GRACE,
     };
@@ -132,10 +134,12 @@ async fn run_phase(
     let injected = std::mem::take(&mut nemesis.injected);
     let items_without_ticket: Vec<ItemWithoutTicket> =
         fleet.hosts.iter().flat_map(|host| host.items_without_ticket()).collect();
+    let executions = fleet.executions()?;
     let evidence = Evidence {
         backend: &backend,
         runs: &runs,
         ended: &ended,
+        executions: &executions,
         items_without_ticket: &items_without_ticket,
         began,
         any_ticket_lost: injected.contains_key(&Fault::KillServer),
@@ -143,7 +147,7 @@ async fn run_phase(
     let report = settled_report(&evidence).await?;
     summary.add(&report, &injected);
     summary.republished += items_without_ticket.len() as u64;
-    summary.executions += fleet.executions()?.len() as u64;
+    summary.executions += executions.len() as u64;
     if !report.findings.is_empty() {
         summary.failure = Some(failure::describe(phase.name, &report, &evidence, fleet).await?);
     }

@@ -1,11 +1,12 @@
 //! The verifier with hosts that have a defect, for the tests in `it/verifier.rs`.
 //!
 //! `mutant verify PHASE SEED DEFECT` verifies and prints the summary as JSON. `mutant host DEFECT ...` is the host that it
-//! starts. A defect is one of [`Defect`], or `random-item-ids`.
+//! starts. A defect is one of [`Defect`], `random-item-ids` or
+//! `ignored-incarnations`.
 
 use anyhow::{Context, Result, bail};
 use jetway::Namespace;
-use jetway_state::broken_rule::use_random_item_ids;
+use jetway_state::broken_rule::{ignore_incarnations, use_random_item_ids};
 use jetway_verify::{
     HostCommand, Options, Summary,
     defects::{Defect, serve_with},
@@ -16,8 +17,9 @@ use std::{env, path::Path, time::Duration};
 /// The time limit for finding the defect.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
 
-/// The defect that is no decorator, but a broken rule.
+/// The defects that are no decorators, but broken rules.
 const RANDOM_ITEM_IDS: &str = "random-item-ids";
+const IGNORED_INCARNATIONS: &str = "ignored-incarnations";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -49,11 +51,12 @@ async fn verify(phase: &str, seed: u64, defect: &str) -> Result<Summary> {
 
 async fn host(defect: &str, url: &str, namespace: Namespace, journal: &Path) -> Result<()> {
     let _telemetry = jetway::telemetry::init("mutant")?;
-    if defect == RANDOM_ITEM_IDS {
-        use_random_item_ids(rand::random());
-        return Ok(serve(url, namespace, journal).await?);
+    match defect {
+        RANDOM_ITEM_IDS => use_random_item_ids(rand::random()),
+        IGNORED_INCARNATIONS => ignore_incarnations(),
+        defect => return Ok(serve_with(defect.parse::<Defect>()?, url, namespace, journal).await?),
     }
-    Ok(serve_with(defect.parse::<Defect>()?, url, namespace, journal).await?)
+    Ok(serve(url, namespace, journal).await?)
 }
 
 #[expect(clippy::print_stdout, reason = "the summary is the output of the program")]

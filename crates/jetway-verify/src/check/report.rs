@@ -3,15 +3,19 @@
 use super::{
     Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
     Observed, Violation, check_run,
+    used_ids::{LATE_STARTS_REFUSED, REFUSED},
 };
 use crate::{
-    driver::{Ended, program},
+    driver::Ended,
     fleet::ItemWithoutTicket,
-    interpreter::PlainLedger,
+    interpreter::{Execution, PlainLedger},
     reference_model::Expected,
     runs::{Runs, Started},
 };
-use jetway::{Clock as _, SystemClock, Timestamp, client::DoneView};
+use jetway::{
+    Clock as _, SystemClock, Timestamp,
+    client::{ClientError, DoneView},
+};
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
 use jetway_state::{run::Snapshot, value};
@@ -42,6 +46,8 @@ pub struct Report {
     pub children: u64,
     /// The number of committed steps, those of child runs included.
     pub steps: u64,
+    /// How often ids were used again, and in which way.
+    pub used_ids: BTreeMap<&'static str, u64>,
     /// The violations.
     pub findings: Vec<Finding>,
 }
@@ -55,6 +61,8 @@ pub struct Evidence<'a> {
     pub runs: &'a Runs,
     /// Their results, as the starters saw them.
     pub ended: &'a [Ended],
+    /// The executions of nodes.
+    pub executions: &'a [Execution],
     /// The items without a ticket that sweeps have found.
     pub items_without_ticket: &'a [ItemWithoutTicket],
     /// When the phase began, by the clock of the server's machine, which is this one.
@@ -87,12 +95,13 @@ impl Report {
                 report.check_child(run, snapshot);
             }
         }
+        report.check_used_ids(evidence, &snapshots).await?;
         report.check_tickets(evidence);
         report.check_leftovers(evidence.backend, &snapshots).await?;
         Ok(report)
     }
 
-    fn add(&mut self, run: Option<&str>, kind: Kind, what: impl Into<String>) {
+    pub(super) fn add(&mut self, run: Option<&str>, kind: Kind, what: impl Into<String>) {
         self.findings.push(Finding { run: run.map(str::to_owned), violation: Violation::new(kind, what) });
     }
 
@@ -101,16 +110,27 @@ impl Report {
         if !snapshot.status.is_terminal() {
             return self.add(Some(run), Stuck, format!("the run is {} at the end", snapshot.status));
         }
-        let expected = Expected::of(program(started.seed));
+        let expected = Expected::of(started.input.frame());
         match observed(snapshot) {
-            Ok(observed) => {
-                for violation in check_run(&expected, &observed, started.cancelled) {
-                    self.findings.push(Finding { run: Some(run.to_owned()), violation });
-                }
-            }
+            Ok(observed) => self.add_all(run, check_run(&expected, &observed, started.cancelled)),
             Err(what) => self.add(Some(run), Wrong, what),
         }
-        match ended.map(|ended| &ended.result) {
+        self.check_result(run, snapshot, ended.map(|ended| &ended.result));
+    }
+
+    pub(super) fn add_all(&mut self, run: &str, violations: Vec<Violation>) {
+        let finding = |violation| Finding { run: Some(run.to_owned()), violation };
+        self.findings.extend(violations.into_iter().map(finding));
+    }
+
+    /// Checks what the starter of a run was told.
+    pub(super) fn check_result(
+        &mut self,
+        run: &str,
+        snapshot: &Snapshot,
+        result: Option<&Result<DoneView, ClientError>>,
+    ) {
+        match result {
             Some(Ok(done)) if DoneView::new(snapshot).is_ok_and(|wanted| *done == wanted) => {}
             Some(Ok(done)) => {
                 let what = format!("the published result is {done:?}, and the snapshot differs");
@@ -196,6 +216,10 @@ impl Report {
             }
         }
         for (letter, count) in counts.dead_letters {
+            if letter == REFUSED && !self.used_ids.is_empty() {
+                self.used_ids.insert(LATE_STARTS_REFUSED, count);
+                continue;
+            }
             self.add(None, Wrong, format!("{count} dead letters: {letter}"));
         }
         Ok(())
@@ -221,7 +245,7 @@ async fn all_snapshots(backend: &NatsBackend) -> Result<BTreeMap<String, Snapsho
     }
 }
 
-fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
+pub(super) fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
     let ledger: PlainLedger =
         value::read(&snapshot.context, &"the context").map_err(|error| error.to_string())?;
     let outputs = snapshot.outputs.iter().map(|output| output.value.read());

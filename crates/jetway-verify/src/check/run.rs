@@ -1,7 +1,7 @@
 //! Compares one run with the reference model.
 
 use super::{
-    Kind::{Doubled, Lost, Wrong},
+    Kind::{Doubled, EarlierRun, Lost, Wrong},
     Violation,
 };
 use crate::{interpreter::PlainLedger, program::BranchOutput, reference_model::Expected};
@@ -25,8 +25,7 @@ pub struct Observed {
 
 /// The violations of a run that has ended. `cancelled`: a cancellation was requested, and may have come in time.
 pub fn check_run(expected: &Expected, observed: &Observed, cancelled: bool) -> Vec<Violation> {
-    let mut found = check_trail(expected, &observed.ledger);
-    found.extend(check_context(expected, &observed.ledger));
+    let mut found = check_steps(expected, observed);
     match observed.status {
         Status::Completed => found.extend(check_completed(expected, observed)),
         Status::Failed => found.extend(check_failed(expected, observed)),
@@ -38,11 +37,23 @@ pub fn check_run(expected: &Expected, observed: &Observed, cancelled: bool) -> V
     found
 }
 
+/// The violations of a run up to its last commit, whether or not it has ended.
+pub fn check_steps(expected: &Expected, observed: &Observed) -> Vec<Violation> {
+    let mut found = check_trail(expected, &observed.ledger);
+    found.extend(check_context(expected, &observed.ledger));
+    found
+}
+
 /// Checks that each committed step is one of the program, has the expected item id, and was not committed too often.
 fn check_trail(expected: &Expected, ledger: &PlainLedger) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut times: BTreeMap<&str, u64> = BTreeMap::new();
     for entry in &ledger.trail {
+        if entry.mark != 0 && entry.mark != expected.mark {
+            let (step, mark, must) = (&entry.step, entry.mark, expected.mark);
+            let what = format!("step {step:?} has the mark {mark:x} of another run, expected {must:x}");
+            found.push(Violation::new(EarlierRun, what));
+        }
         let Some(expected_step) = expected.steps.get(&entry.step) else {
             found.push(Violation::new(Wrong, format!("step {:?} is not in the program", entry.step)));
             continue;
@@ -138,7 +149,7 @@ mod tests {
     /// Runs a program in this process: the same rules, without faults.
     async fn run(program: Vec<Op>) -> Observed {
         let ctx = WorkflowCtx::new(Ledger::default());
-        let ended = Interpreter::new().run(&ctx, Frame::new(program)).await;
+        let ended = Interpreter::new().run(&ctx, Frame::new(program, 1)).await;
         let bytes = codec::encode(&ctx.store, "the context").unwrap();
         let mut ledger: PlainLedger = codec::decode(&bytes, "the context").unwrap();
         // In this runner nodes write to the context of the caller, also nodes that fail.
@@ -156,7 +167,7 @@ mod tests {
             let mut rng = StdRng::seed_from_u64(seed);
             let program =
                 Op::random(&mut rng, GeneratorConfig { size: 30, depth: 3, uncaught: seed % 5 == 0 });
-            let expected = Expected::of(program.clone());
+            let expected = Expected::of(Frame::new(program.clone(), 1));
             let mut observed = run(program.clone()).await;
             // This runner returns the first output only, and does not count steps.
             observed.steps = expected.total();

@@ -28,6 +28,10 @@ pub struct Execution {
     pub item: String,
     /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// The idempotency key that the node saw.
+    pub key: String,
+    /// The mark of the frame that the node got, see [`Input::mark`](crate::program::Input::mark). 0 without a frame.
+    pub mark: u64,
     /// The name of the step in the program.
     pub step: String,
 }
@@ -43,13 +47,14 @@ impl Journal {
     }
 
     /// Records an execution of the step in the current task. Does nothing without a journal.
-    pub(super) fn record(name: &str) -> io::Result<()> {
+    pub(super) fn record(name: &str, mark: u64) -> io::Result<()> {
         let (Some(mut journal), Some(step)) = (JOURNAL.get(), step()) else {
             return Ok(());
         };
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         // One write, since many threads append.
-        let line = format!("{at}\t{}\t{}\t{}\t{name}\n", step.run(), step.item_id(), step.attempt());
+        let (run, item, attempt, key) = (step.run(), step.item_id(), step.attempt(), step.idempotency_key());
+        let line = format!("{at}\t{run}\t{item}\t{attempt}\t{key}\t{mark}\t{name}\n");
         journal.write_all(line.as_bytes())
     }
 
@@ -68,7 +73,8 @@ impl Journal {
 
 impl fmt::Display for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} item {} attempt {}: {}", self.at, self.item, self.attempt, self.step)
+        let Self { at, item, attempt, key, mark, step, .. } = self;
+        write!(f, "{at} item {item} attempt {attempt} mark {mark:x} key {key}: {step}")
     }
 }
 
@@ -79,6 +85,8 @@ fn parse(line: &str) -> Option<Execution> {
         run: fields.next()?,
         item: fields.next()?,
         attempt: fields.next()?.parse().ok()?,
+        key: fields.next()?,
+        mark: fields.next()?.parse().ok()?,
         step: fields.next()?,
     })
 }

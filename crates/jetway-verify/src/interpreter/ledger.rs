@@ -18,6 +18,8 @@ pub struct Entry {
     pub step: String,
     /// Its work item.
     pub item: String,
+    /// The mark of its frame; 0 for the join of no branches, which has no frame.
+    pub mark: u64,
 }
 
 /// The context of a run. Every step appends itself to the trail in the same commit as its other changes. So the trail

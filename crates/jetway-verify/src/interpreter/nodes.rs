@@ -12,19 +12,19 @@ use std::{
     time::Duration,
 };
 
-/// Records an execution in the journal and, if the step is committed, in the trail.
-fn enter(ctx: &Ledger, step_name: &str) -> Result<(), Error> {
-    Journal::record(step_name)
+/// Records an execution in the journal and, if the step is committed, in the trail. `mark` is that of the frame.
+fn enter(ctx: &Ledger, step_name: &str, mark: u64) -> Result<(), Error> {
+    Journal::record(step_name, mark)
         .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
     let item = step().map_or_else(String::new, |step| step.item_id().to_string());
-    ctx.trail.push(Entry { step: step_name.to_owned(), item });
+    ctx.trail.push(Entry { step: step_name.to_owned(), item, mark });
     Ok(())
 }
 
 /// Records the step of `node` at the position of `frame`. Returns the name of the step.
 fn stamp(ctx: &Ledger, frame: &mut Frame, node: &str) -> Result<String, Error> {
     let name = frame.stamp(node);
-    enter(ctx, &name)?;
+    enter(ctx, &name, frame.mark)?;
     Ok(name)
 }
 
@@ -105,7 +105,7 @@ node! {
         if self.failed.is_first(&key) {
             return Err(Error::Generic("flaky: fails once".to_owned()));
         }
-        enter(ctx, &name)?;
+        enter(ctx, &name, frame.mark)?;
         Ok(Transition::Next(frame.done()))
     }
 }
@@ -199,7 +199,7 @@ node! {
             }
             None => {
                 let output = BranchOutput::of_empty_join();
-                enter(ctx, &output.path)?;
+                enter(ctx, &output.path, 0)?;
                 Joined::Empty(output)
             }
         }))
