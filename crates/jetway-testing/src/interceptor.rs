@@ -6,7 +6,8 @@ use futures::stream::BoxStream;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{
     Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult, RunsPage, RunsQuery,
-    SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket, TicketQueue,
+    SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket, TicketIndex,
+    TicketQueue,
 };
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
@@ -104,6 +105,10 @@ impl<I: Interceptor> SnapshotStore for Intercepted<I> {
         self.0.load(run, seen).await
     }
 
+    async fn glance(&self, runs: &[RunKey]) -> Result<Vec<Stored>, BackendError> {
+        self.0.inner().glance(runs).await
+    }
+
     fn store_id(&self) -> StoreId {
         self.0.inner().store_id()
     }
@@ -179,6 +184,18 @@ impl<I: Interceptor> TicketQueue for Intercepted<I> {
 
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         self.0.inner().drop_stale_tickets(workflow).await
+    }
+
+    async fn ticket_index(&self, workflow: &WorkflowName) -> Result<Option<TicketIndex>, BackendError> {
+        self.0.inner().ticket_index(workflow).await
+    }
+
+    async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
+        self.0.inner().is_replaced(ticket).await
+    }
+
+    async fn give_back_late(&self) {
+        self.0.inner().give_back_late().await;
     }
 
     fn lease(&self) -> Duration {

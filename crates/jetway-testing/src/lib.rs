@@ -39,7 +39,7 @@ mod cluster;
 pub mod conformance;
 mod faketime;
 mod go_tool;
-#[cfg(feature = "conformance")]
+#[cfg(feature = "interceptor")]
 pub mod interceptor;
 mod namespace;
 mod proxy;

@@ -7,8 +7,9 @@ mod backend;
 mod early_effects;
 
 use crate::{Error, fleet::nats_config, interpreter, serve::host};
-use backend::DefectiveBackend;
+use backend::DefectiveCalls;
 use jetway::{Namespace, SystemClock};
+use jetway_testing::interceptor::Intercepted;
 use std::{path::Path, str::FromStr, sync::Arc};
 
 /// A broken promise.
@@ -85,7 +86,7 @@ pub async fn serve_with(
         config.clock = Some(Arc::new(SystemClock));
         builder = builder.nats_config(config);
     }
-    let host = builder.decorate_backend(move |backend| Arc::new(DefectiveBackend::new(backend, defect)));
+    let host = builder.decorate_backend(move |inner| Arc::new(Intercepted(DefectiveCalls { inner, defect })));
     Ok(host.build().await?.run().await?)
 }
 

@@ -2,42 +2,25 @@
 
 use super::{Defect, early_effects::publish_early};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway::{Clock, ItemId, RunKey, WorkflowName};
-use jetway_engine::backend::{
-    Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Lease, Results, RunResult, RunsPage,
-    RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket,
-    TicketQueue,
-};
-use jetway_state::{
-    Fingerprint, Incarnation, Seen, StoreId, Timestamp,
-    run::{ChunkRef, WantedResult},
-};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use jetway::{RunKey, WorkflowName};
+use jetway_engine::backend::{Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun};
+use jetway_state::{Seen, Timestamp};
+use jetway_testing::interceptor::Interceptor;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// A decorator of a backend.
+/// Changes the calls that a defect is about.
 #[derive(Debug)]
-pub(super) struct DefectiveBackend {
-    inner: Arc<dyn Backend>,
-    defect: Defect,
-}
-
-impl DefectiveBackend {
-    pub(super) fn new(inner: Arc<dyn Backend>, defect: Defect) -> Self {
-        Self { inner, defect }
-    }
+pub(super) struct DefectiveCalls {
+    pub(super) inner: Arc<dyn Backend>,
+    pub(super) defect: Defect,
 }
 
 #[async_trait]
-impl SnapshotStore for DefectiveBackend {
-    async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
-        self.inner.load(run, seen).await
-    }
-
-    fn store_id(&self) -> StoreId {
-        self.inner.store_id()
+impl Interceptor for DefectiveCalls {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
@@ -54,32 +37,6 @@ impl SnapshotStore for DefectiveBackend {
         }
     }
 
-    async fn read_chunk(
-        &self,
-        run: &RunKey,
-        incarnation: Incarnation,
-        chunk: ChunkRef,
-    ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.read_chunk(run, incarnation, chunk).await
-    }
-
-    async fn drop_chunks(
-        &self,
-        run: &RunKey,
-        incarnation: Incarnation,
-        chunks: &[ChunkRef],
-    ) -> Result<(), BackendError> {
-        self.inner.drop_chunks(run, incarnation, chunks).await
-    }
-
-    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
-        self.inner.drop_all_chunks(run, incarnation).await
-    }
-
-    async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {
-        self.inner.runs(query).await
-    }
-
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
         match self.defect {
             Defect::NoSweep => Ok((Vec::new(), after)),
@@ -94,25 +51,6 @@ impl SnapshotStore for DefectiveBackend {
         }
     }
 
-    async fn collect_orphaned_chunks(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.collect_orphaned_chunks(grace).await
-    }
-
-    fn max_snapshot(&self) -> usize {
-        self.inner.max_snapshot()
-    }
-
-    fn keep_finished(&self) -> Option<Duration> {
-        self.inner.keep_finished()
-    }
-}
-
-#[async_trait]
-impl TicketQueue for DefectiveBackend {
-    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
-        self.inner.publish(tickets).await
-    }
-
     async fn tickets(
         &self,
         workflow: &WorkflowName,
@@ -123,26 +61,6 @@ impl TicketQueue for DefectiveBackend {
             Defect::AckBeforeCommit => tickets.then(acked_early).boxed(),
             _ => tickets,
         })
-    }
-
-    fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
-        self.inner.ticket_loss_events()
-    }
-
-    async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
-        self.inner.drop_stale_tickets(workflow).await
-    }
-
-    fn lease(&self) -> Duration {
-        self.inner.lease()
-    }
-
-    async fn items_with_tickets(
-        &self,
-        run: &RunKey,
-        incarnation: Option<Incarnation>,
-    ) -> Result<BTreeSet<ItemId>, BackendError> {
-        self.inner.items_with_tickets(run, incarnation).await
     }
 }
 
@@ -175,67 +93,5 @@ impl Lease for AckedLease {
 
     fn duration(&self) -> Duration {
         self.duration
-    }
-}
-
-#[async_trait]
-impl Starts for DefectiveBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
-        self.inner.publish_start(request).await
-    }
-
-    async fn starts(
-        &self,
-        workflow: &WorkflowName,
-        slots: Arc<Semaphore>,
-    ) -> Result<BoxStream<'static, Result<StartDelivery, BackendError>>, BackendError> {
-        self.inner.starts(workflow, slots).await
-    }
-
-    async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
-        self.inner.dead_letter_unroutable_starts(grace).await
-    }
-}
-
-#[async_trait]
-impl Results for DefectiveBackend {
-    async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
-        self.inner.publish_done(result).await
-    }
-
-    async fn done(
-        &self,
-        run: &RunKey,
-        wanted: WantedResult,
-        wait: Duration,
-    ) -> Result<Option<Bytes>, BackendError> {
-        self.inner.done(run, wanted, wait).await
-    }
-
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
-        self.inner.dead_letter(letter).await
-    }
-}
-
-#[async_trait]
-impl Hosts for DefectiveBackend {
-    async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
-        self.inner.announce(host).await
-    }
-
-    async fn leave(&self, host: &str) -> Result<(), BackendError> {
-        self.inner.leave(host).await
-    }
-
-    async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
-        self.inner.hosts().await
-    }
-
-    fn announce_every(&self) -> Duration {
-        self.inner.announce_every()
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.inner.clock()
     }
 }
