@@ -14,8 +14,9 @@ use std::{env, path::PathBuf, time::Duration};
 const AFTER_HELP: &str = "\
 Runs thousands of random workflows on three hosts while injecting faults, and checks
 every run against a reference model. The faults: it kills, pauses, disconnects and slows
-down hosts and server, and deletes or duplicates tickets. It stops at the first
-violation and prints the run, its workflow, its record and the logs.
+down hosts and server, deletes or duplicates tickets, sets wrong clocks, and starts runs
+under ids that were used before. It stops at the first violation and prints the run, its
+workflow, its record and the logs.
 
 Starts its own nats-server and installs it into a cache directory if it is not found.
 The seed determines the workflows and the faults, but not the exact timing, so the same
@@ -23,7 +24,8 @@ seed may not reproduce a violation.
 
 Examples:
   jetway verify
-  jetway verify --minutes 5 --seed 42";
+  jetway verify --minutes 5 --seed 42
+  jetway verify --phase used-ids";
 
 const HOST_AFTER_HELP: &str = "\
 `jetway verify` starts this command; it is of no other use.
