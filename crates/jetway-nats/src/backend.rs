@@ -22,7 +22,7 @@ use crate::{
     names::{Names, ReplyPrefixes, Stream},
     provision,
     pull::{HeaderScan, LateDeliveries, Nak, Pull, PullContext, Source},
-    session::{Connection, ConnectionForClients, ServerFacts, StreamReader, api},
+    session::{Connection, Reads, RenewedConnection, ServerFacts, StreamReader, api},
     setup::Setup,
     upkeep::TicketLosses,
 };
@@ -52,7 +52,9 @@ pub struct NatsBackend {
     streams: StreamNames,
     connection: Arc<Connection>,
     /// Receives what clients send.
-    for_clients: ConnectionForClients,
+    for_clients: RenewedConnection,
+    /// Reads stored messages.
+    reads: Arc<Reads>,
     /// Reads snapshots and chunks.
     runs: StreamReader,
     /// Whether this user may ask for the configuration of streams.
@@ -121,8 +123,10 @@ impl NatsBackend {
             done: setup.committer(Stream::Done).await?,
         };
         let dead_letters = setup.dead_letters().await?;
-        let runs = setup.reader(Stream::Runs).await?;
-        let Setup { connection, facts, names, provisioned, time_keeper, upkeep, ticket_losses, .. } = setup;
+        let runs = setup.reader(Stream::Runs);
+        let Setup {
+            connection, facts, names, reads, provisioned, time_keeper, upkeep, ticket_losses, ..
+        } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
         let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&connection), dead_letters.clone());
         let missing = Arc::clone(&connection.missing);
@@ -140,7 +144,8 @@ impl NatsBackend {
             inspects_streams: provisioned.is_inspected(),
             is_set_up: AtomicBool::new(provisioned.is_inspected()),
             may_lose_tickets: provisioned.may_lose_tickets(),
-            for_clients: ConnectionForClients::new(&config),
+            for_clients: RenewedConnection::new(&config, "clients"),
+            reads,
             config,
             names,
             replies,
@@ -177,7 +182,8 @@ impl NatsBackend {
     /// The number of messages that went over the connections since they were made.
     pub fn traffic(&self) -> Traffic {
         let mut traffic = Traffic { sent: 0, received: 0 };
-        for connection in std::iter::once(Arc::clone(&self.connection)).chain(self.for_clients.latest()) {
+        let others = [self.for_clients.latest(), self.reads.latest_connection()];
+        for connection in others.into_iter().flatten().chain([Arc::clone(&self.connection)]) {
             let statistics = connection.client.statistics();
             traffic.sent += statistics.out_messages.load(Ordering::Relaxed);
             traffic.received += statistics.in_messages.load(Ordering::Relaxed);

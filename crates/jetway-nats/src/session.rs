@@ -11,9 +11,10 @@ mod connect_failure;
 pub(crate) mod direct;
 mod events;
 mod failure;
-mod for_clients;
 mod options;
 mod reader;
+mod reads;
+mod renewed;
 mod stream_facts;
 mod time_keeper;
 
@@ -25,8 +26,9 @@ pub(crate) use {
     connect::connect,
     events::ConnectionState,
     failure::{Failure, is_out_of_room, is_unreachable, kind_of},
-    for_clients::ConnectionForClients,
     reader::StreamReader,
+    reads::Reads,
+    renewed::RenewedConnection,
     stream_facts::StreamFacts,
     time_keeper::keep_time,
 };

@@ -6,7 +6,7 @@ use crate::{
     dead_letters::DeadLetters,
     names::{Names, Stream},
     provision::{Provisioned, provision},
-    session::{self, Connection, ServerFacts, StreamFacts, StreamReader, api},
+    session::{self, Connection, Reads, ServerFacts, StreamFacts, StreamReader, api},
     upkeep::{TicketLosses, Upkeep},
 };
 use jetway_engine::backend::BackendError;
@@ -18,6 +18,8 @@ pub(crate) struct Setup {
     pub(crate) connection: Arc<Connection>,
     pub(crate) facts: ServerFacts,
     pub(crate) names: Names,
+    /// Reads stored messages.
+    pub(crate) reads: Arc<Reads>,
     pub(crate) provisioned: Provisioned,
     /// Asks the server for its time. `None` if this user may not ask.
     pub(crate) time_keeper: Option<AbortOnDropHandle<()>>,
@@ -38,6 +40,7 @@ impl Setup {
     pub(crate) async fn new(config: &NatsConfig, streams: &[Stream]) -> Result<Self, BackendError> {
         let (connection, facts) = session::connect(config).await?;
         let names = Names::new(config.namespace.clone());
+        let reads = Arc::new(Reads::new(config, Arc::clone(&connection)));
         let provisioned = provision(&connection, &names, config, streams).await?;
         let stream_facts = Arc::new(StreamFacts::default());
         if let Some(replicas) = provisioned.replicas_recorded() {
@@ -59,6 +62,7 @@ impl Setup {
             connection,
             facts,
             names,
+            reads,
             provisioned,
             time_keeper,
             upkeep,
@@ -85,8 +89,9 @@ impl Setup {
     }
 
     /// A reader of the stream that has the snapshots, or the values of stores.
-    pub(crate) async fn reader(&self, stream: Stream) -> Result<StreamReader, BackendError> {
+    pub(crate) fn reader(&self, stream: Stream) -> StreamReader {
         let facts = Arc::clone(&self.stream_facts);
-        StreamReader::new(Arc::clone(&self.connection), self.names.stream(stream), facts).await
+        let (connection, reads) = (Arc::clone(&self.connection), Arc::clone(&self.reads));
+        StreamReader::new(connection, reads, self.names.stream(stream), facts)
     }
 }

@@ -159,7 +159,7 @@ impl NatsStores {
         let state_committer = setup.committer(Stream::StoreState).await?;
         let item_committer = setup.committer(Stream::StoreItems).await?;
         let dead_letters = setup.dead_letters().await?;
-        let reader = setup.reader(Stream::StoreState).await?;
+        let reader = setup.reader(Stream::StoreState);
         let Setup { connection, facts, names, time_keeper, upkeep, .. } = setup;
         let clock = connection.clock();
         let state_stream = names.stream(Stream::StoreState);

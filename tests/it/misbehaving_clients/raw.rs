@@ -1,7 +1,10 @@
 //! Messages as they come over the wire, headers included: a client library would not send these.
 
 use super::Host;
+use crate::support::{DEADLINE, HostProcess, jetway_json};
 use anyhow::{Context, Result, ensure};
+use jetway_testing::try_wait_until;
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -70,6 +73,47 @@ async fn p7_a_fatal_header_costs_no_host() -> Result<()> {
     let pid = host.process.pid();
     publish(&host, &host.subject("start.chain"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"0").await?;
     host.buried("unreadable-headers", "").await?;
+    host.works_when_it_can("after").await?;
+    host.works().await?;
+    assert_eq!(host.process.pid(), pid);
+    Ok(())
+}
+
+/// Whoever may write to the bucket of records, or publish results, can store such a message: a host that was compromised, or a
+/// user with too many rights. The host reads it in each sweep, and when somebody lists runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_fatal_header_of_a_record_or_result_costs_no_host() -> Result<()> {
+    let host = Host::start("stored").await?;
+    let pid = host.process.pid();
+    let headers = b"NATS/1.0\r\na: b\rc\r\n\r\n";
+    publish(&host, &host.key("RUNS", "chain.bad"), headers, b"no record").await?;
+    publish(&host, &host.subject("done.chain.again"), headers, b"no result").await?;
+    let answer = host.client.request(host.subject("api.runs"), "".into()).await?;
+    let runs: Value = serde_json::from_slice(&answer.payload)?;
+    assert!(runs["unreadable"].to_string().contains("bad"), "{runs:#}");
+    host.works_when_it_can("again").await?;
+    let result = jetway_json(&host.url, &host.ns, &["result", "chain", "again"]).await?;
+    assert_eq!(result["output"], 10);
+    // The page of runs has cost one connection, the sweep costs another one.
+    let lost = || host.process.log_lines("ended the connection over which it was read").len() > 1;
+    try_wait_until("a sweep has read the record", DEADLINE * 2, async || lost()).await?;
+    host.works().await?;
+    assert_eq!(host.process.pid(), pid);
+    Ok(())
+}
+
+/// A ticket like this ends the host that gets it: leases and writes share its connection. The next host moves it to the dead
+/// letters before it is delivered again.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_fatal_header_of_a_ticket_ends_one_host_once() -> Result<()> {
+    let mut host = Host::start("ticket").await?;
+    publish(&host, &host.subject("work.chain.one.r.start.00000000"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"x")
+        .await?;
+    let next = HostProcess::start(&host.url, &host.ns, &[]).await?;
+    let ended = std::mem::replace(&mut host.process, next).wait().await?;
+    assert!(!ended.success());
+    host.buried("unreadable-headers", "").await?;
+    let pid = host.process.pid();
     host.works_when_it_can("after").await?;
     host.works().await?;
     assert_eq!(host.process.pid(), pid);

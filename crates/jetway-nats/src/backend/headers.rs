@@ -4,9 +4,9 @@ use super::NatsBackend;
 use crate::{
     provision::ephemeral_consumer,
     pull::{DeliveryInfo, PullRequest},
-    session::{api, direct},
+    session::{Connection, Failure, api, direct},
 };
-use async_nats::{Message, StatusCode, jetstream::consumer::DeliverPolicy};
+use async_nats::{HeaderMap, StatusCode, jetstream::consumer::DeliverPolicy};
 use futures::StreamExt as _;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 use std::{fmt, ops::ControlFlow, time::Duration};
@@ -27,66 +27,107 @@ pub(super) struct HeadersQuery<'a> {
     pub(super) subjects: String,
 }
 
-/// Takes the headers of one message, and decides whether to read on.
-type Visit<'a> = dyn FnMut(DeliveryInfo, &Message) -> ControlFlow<()> + Send + 'a;
+/// Takes the subject and the headers of one message, and decides whether to read on.
+type Visit<'a> = dyn FnMut(DeliveryInfo, &str, Option<&HeaderMap>) -> ControlFlow<()> + Send + 'a;
+
+/// How one consumer was read.
+enum Read {
+    /// `visit` broke, no message is left, or enough were read.
+    Ended,
+    /// A message ended the connection. All up to this sequence were read.
+    Lost(u64),
+}
 
 impl NatsBackend {
-    /// Reads headers from `from` on until `visit` breaks or no message is left, 20,000 at most.
+    /// Reads headers from `from` on until `visit` breaks or no message is left, 20,000 at most. A message whose headers cannot be
+    /// parsed has none.
     pub(super) async fn read_headers(
         &self,
         query: HeadersQuery<'_>,
-        from: DeliverPolicy,
+        mut from: DeliverPolicy,
         visit: &mut Visit<'_>,
     ) -> Result<(), BackendError> {
+        let mut left = MAX_READS;
+        while let Read::Lost(last) = self.read_consumer(&query, from, &mut left, visit).await? {
+            let HeadersQuery { what, stream, subjects } = &query;
+            let found = self.reads.first_from(stream, subjects, last + 1).await;
+            let found = found.map_err(|failure| failure.cannot(format!("scan {what}")))?;
+            let Some(message) = found else { return Ok(()) };
+            let published = u64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0);
+            let delivery = DeliveryInfo { delivered: 1, sequence: message.sequence, published };
+            left = left.saturating_sub(1);
+            if visit(delivery, &message.subject, Some(&message.headers)).is_break() || left == 0 {
+                return Ok(());
+            }
+            from = DeliverPolicy::ByStartSequence { start_sequence: message.sequence + 1 };
+        }
+        Ok(())
+    }
+
+    async fn read_consumer(
+        &self,
+        query: &HeadersQuery<'_>,
+        from: DeliverPolicy,
+        left: &mut usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Read, BackendError> {
         let HeadersQuery { what, stream, subjects } = query;
+        let failed = |failure: Failure| failure.cannot(format!("scan {what}"));
         let name = format!("sweep_{:016x}", rand::random::<u64>());
-        let consumer = ephemeral_consumer(name.clone(), subjects, from);
-        let created = api::create_consumer(&self.connection, stream, &consumer).await;
-        created.map_err(|failure| failure.cannot(format!("scan {what}")))?;
-        let read = self.pull_headers(what, stream, &name, visit).await;
+        let consumer = ephemeral_consumer(name.clone(), subjects.clone(), from);
+        let created = api::create_consumer(&self.connection, stream, &consumer).await.map_err(failed)?;
+        // It delivers from the message after this one on.
+        let mut last = created.delivered.stream_seq;
+        let connection = self.reads.get().await.map_err(failed)?;
+        let read = pull_headers(&connection, query, &name, left, &mut last, visit).await;
         // The server would remove it a little later.
         if let Err(failure) = api::delete_consumer(&self.connection, stream, &name).await {
             tracing::debug!(error = %failure, "cannot remove the consumer of a scan; it expires");
         }
-        read
+        match read {
+            Err(_) if self.reads.has_ended(&connection).await => Ok(Read::Lost(last)),
+            read => read.map(|()| Read::Ended),
+        }
     }
+}
 
-    async fn pull_headers(
-        &self,
-        what: &str,
-        stream: &str,
-        consumer: &str,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), BackendError> {
-        let failed = |error: &dyn fmt::Display| {
-            BackendError::new(BackendErrorKind::Unavailable, format!("cannot scan {what}: {error}"))
-        };
-        let client = &self.connection.client;
-        let inbox = client.new_inbox();
-        let mut messages = client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
-        let mut reads = 0;
-        while reads < MAX_READS {
-            let request = PullRequest::new(READ_AT_ONCE);
-            let sent = request.send(&self.connection, stream, consumer, inbox.clone()).await;
-            sent.map_err(|failure| failed(&failure))?;
-            for _ in 0..READ_AT_ONCE {
-                let next = timeout(NEXT_MESSAGE_WITHIN, messages.next()).await.ok().flatten();
-                let message = next.ok_or_else(|| failed(&"the server did not reply in time"))?;
-                match message.status {
-                    None => {
-                        reads += 1;
-                        let delivery = message.reply.as_ref().and_then(|reply| DeliveryInfo::parse(reply));
-                        if let Some(delivery) = delivery
-                            && visit(delivery, &message).is_break()
-                        {
-                            return Ok(());
-                        }
+async fn pull_headers(
+    connection: &Connection,
+    query: &HeadersQuery<'_>,
+    consumer: &str,
+    left: &mut usize,
+    last: &mut u64,
+    visit: &mut Visit<'_>,
+) -> Result<(), BackendError> {
+    let HeadersQuery { what, stream, .. } = query;
+    let failed = |error: &dyn fmt::Display| {
+        BackendError::new(BackendErrorKind::Unavailable, format!("cannot scan {what}: {error}"))
+    };
+    let inbox = connection.client.new_inbox();
+    let mut messages = connection.client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
+    while *left > 0 {
+        let request = PullRequest::new(READ_AT_ONCE);
+        let sent = request.send(connection, stream, consumer, inbox.clone()).await;
+        sent.map_err(|failure| failed(&failure))?;
+        for _ in 0..READ_AT_ONCE {
+            let next = timeout(NEXT_MESSAGE_WITHIN, messages.next()).await.ok().flatten();
+            let message = next.ok_or_else(|| failed(&"the server did not reply in time"))?;
+            match message.status {
+                None => {
+                    *left = left.saturating_sub(1);
+                    let Some(delivery) = message.reply.as_ref().and_then(|reply| DeliveryInfo::parse(reply))
+                    else {
+                        continue;
+                    };
+                    *last = delivery.sequence;
+                    if visit(delivery, &message.subject, message.headers.as_ref()).is_break() {
+                        return Ok(());
                     }
-                    Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(()),
-                    Some(_) => return Err(failed(&direct::status_text(&message))),
                 }
+                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(()),
+                Some(_) => return Err(failed(&direct::status_text(&message))),
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -36,8 +36,16 @@ impl Hosts for NatsBackend {
     }
 
     async fn hosts(&self) -> Result<Vec<HostInfo>, BackendError> {
-        let read = direct::latest_of_each(&self.connection, &self.streams.hosts, &self.names.hosts()).await;
-        let page = read.map_err(|failure| failure.cannot("list the hosts"))?;
+        let (stream, filter) = (&self.streams.hosts, self.names.hosts());
+        let failed = |failure: Failure| failure.cannot("list the hosts");
+        let connection = self.reads.get().await.map_err(failed)?;
+        let read = match direct::latest_of_each(&connection, stream, &filter).await {
+            Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                self.reads.latest_of_each(stream, &filter).await
+            }
+            read => read,
+        };
+        let page = read.map_err(failed)?;
         let mut hosts: Vec<HostInfo> = page
             .messages
             .iter()

@@ -5,7 +5,7 @@ use crate::{
     committer::{ALREADY_STORED, Condition, Write},
     headers::incarnation_of,
     names::REVISION,
-    session::{Backoff, api},
+    session::{Backoff, ConnectionState, api},
 };
 use async_nats::{HeaderMap, Message, Subscriber, jetstream::message::StreamMessage};
 use async_trait::async_trait;
@@ -19,11 +19,17 @@ use jetway_state::{
     run::{ResultVersion, WantedResult},
 };
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 /// The delays between reads of a result whose message did not arrive. Jitter adds up to as much again.
 const FIRST_DELAY: Duration = Duration::from_millis(60);
 const LONGEST_DELAY: Duration = Duration::from_secs(6);
+
+/// How many times a subscription is tried whose connection ends.
+const SUBSCRIPTIONS: usize = 5;
 
 /// How many times the result of an earlier run is replaced, at most.
 const REPLACEMENTS: usize = 3;
@@ -67,12 +73,9 @@ impl Results for NatsBackend {
     ) -> Result<Option<Bytes>, BackendError> {
         let end = Instant::now() + wait;
         let mut awaited = AwaitedResult { backend: self, run, subject: self.names.done(run), wanted };
-        let mut state = self.connection.state.clone();
-        state.mark_unchanged();
-        let mut connects = self.connection.current_state().connects;
         // The server sends a result to subscribers before it stores it. So a result may be sent before the subscription
         // and stored after the first read. Therefore the result is read again after growing delays.
-        let mut results = match wait.is_zero() {
+        let mut subscribed = match wait.is_zero() {
             true => None,
             false => Some(awaited.subscribe().await?),
         };
@@ -80,17 +83,21 @@ impl Results for NatsBackend {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         let mut next_read = Instant::now() + backoff.next_delay();
         while found.is_none() {
-            let Some(results) = results.as_mut() else { break };
+            let Some(results) = subscribed.as_mut() else { break };
             tokio::select! {
-                message = results.next() => {
-                    found = awaited.received(message.ok_or_else(|| closed(run))?);
-                }
-                changed = state.changed() => {
-                    changed.map_err(|_closed| closed(run))?;
-                    let current = state.borrow_and_update().connects;
-                    if current != connects {
+                message = results.messages.next() => match message {
+                    Some(message) => found = awaited.received(message),
+                    // The connection has ended: a message had headers that cannot be parsed.
+                    None => {
+                        *results = awaited.subscribe().await?;
+                        found = awaited.stored().await?;
+                    }
+                },
+                Ok(()) = results.state.changed() => {
+                    let current = results.state.borrow_and_update().connects;
+                    if current != results.connects {
                         // What was published while there was no connection was not received.
-                        connects = current;
+                        results.connects = current;
                         found = awaited.stored().await?;
                     }
                 }
@@ -119,10 +126,32 @@ struct AwaitedResult<'a> {
     wanted: WantedResult,
 }
 
+/// The messages on the subject of a result.
+struct ResultMessages {
+    messages: Subscriber,
+    state: watch::Receiver<ConnectionState>,
+    /// The connection over which they arrive.
+    connects: u64,
+}
+
 impl AwaitedResult<'_> {
-    async fn subscribe(&self) -> Result<Subscriber, BackendError> {
-        let subscribed = self.backend.connection.client.subscribe(self.subject.clone()).await;
-        subscribed.map_err(|error| closed(self.run).caused_by(error))
+    async fn subscribe(&self) -> Result<ResultMessages, BackendError> {
+        let reads = &self.backend.reads;
+        let mut attempts = SUBSCRIPTIONS;
+        loop {
+            let connection = reads.get().await;
+            let connection = connection
+                .map_err(|failure| failure.cannot(format!("wait for the result of run {}", self.run)))?;
+            let mut state = connection.state.clone();
+            let connects = state.borrow_and_update().connects;
+            attempts -= 1;
+            match connection.client.subscribe(self.subject.clone()).await {
+                Ok(messages) => return Ok(ResultMessages { messages, state, connects }),
+                // A message has just ended it.
+                Err(_) if attempts > 0 && reads.has_ended(&connection).await => {}
+                Err(error) => return Err(closed(self.run).caused_by(error)),
+            }
+        }
     }
 
     /// The stored result, if it is the wanted one.

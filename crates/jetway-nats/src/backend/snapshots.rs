@@ -13,7 +13,7 @@ use super::NatsBackend;
 use crate::{
     committer::{Condition, NotStored, Write},
     names::KV_OPERATION,
-    session::{api, direct},
+    session::{Failure, api, direct},
 };
 use async_nats::HeaderMap;
 use async_trait::async_trait;
@@ -41,8 +41,16 @@ impl SnapshotStore for NatsBackend {
 
     async fn glance(&self, runs: &[RunKey]) -> Result<Vec<Stored>, BackendError> {
         let subjects: Vec<String> = runs.iter().map(|run| self.names.snapshot(run)).collect();
-        let read = direct::latest_of_some(&self.connection, &self.streams.runs, &subjects).await;
-        let found = read.map_err(|failure| failure.cannot(format!("read {} runs", runs.len())))?.messages;
+        let (stream, failed) =
+            (&self.streams.runs, |failure: Failure| failure.cannot(format!("read {} runs", runs.len())));
+        let connection = self.reads.get().await.map_err(failed)?;
+        let read = match direct::latest_of_some(&connection, stream, &subjects).await {
+            Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                self.reads.latest_of_some(stream, &subjects).await
+            }
+            read => read,
+        };
+        let found = read.map_err(failed)?.messages;
         let live = found.into_iter().filter(|message| !is_removed(&message.headers));
         Ok(live
             .filter_map(|message| {

@@ -280,7 +280,8 @@ pub(crate) async fn subjects(
     }
 }
 
-/// The latest message of a subject, read from the leader of the stream, which has every message that was acknowledged.
+/// The latest message of a subject, read from the leader of the stream, which has every message that was acknowledged. It has no
+/// headers if they cannot be parsed.
 pub(crate) async fn latest(
     connection: &Connection,
     stream: &str,
@@ -298,12 +299,15 @@ pub(crate) async fn first_from(
     from: u64,
 ) -> Result<Option<RawOrParsed>, Failure> {
     let query = json!({ "seq": from.max(1), "next_by_subj": subject });
-    let Some(mut raw) = message_raw(connection, stream, &query).await? else { return Ok(None) };
+    message_raw(connection, stream, &query).await?.map(raw_or_parsed).transpose()
+}
+
+fn raw_or_parsed(mut raw: RawMessage) -> Result<RawOrParsed, Failure> {
     if let Ok(message) = raw.clone().try_into() {
-        return Ok(Some(RawOrParsed { message, raw_headers: None }));
+        return Ok(RawOrParsed { message, raw_headers: None });
     }
     let raw_headers = Some(raw.headers.take().unwrap_or_default());
-    Ok(Some(RawOrParsed { message: parsed(raw)?, raw_headers }))
+    Ok(RawOrParsed { message: parsed(raw)?, raw_headers })
 }
 
 async fn get(
@@ -311,7 +315,8 @@ async fn get(
     stream: &str,
     query: &serde_json::Value,
 ) -> Result<Option<StreamMessage>, Failure> {
-    message_raw(connection, stream, query).await?.map(parsed).transpose()
+    let found = message_raw(connection, stream, query).await?.map(raw_or_parsed).transpose()?;
+    Ok(found.map(|found| found.message))
 }
 
 fn parsed(raw: RawMessage) -> Result<StreamMessage, Failure> {

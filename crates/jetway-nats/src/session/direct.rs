@@ -36,16 +36,27 @@ pub(crate) struct Page {
 }
 
 /// The latest message of a subject.
-pub(super) async fn latest(stream: &Stream<()>, subject: String) -> Result<Option<StreamMessage>, Failure> {
-    found(stream.direct_get_last_for_subject(subject).await)
+pub(super) async fn latest(
+    connection: &Connection,
+    stream: &str,
+    subject: String,
+) -> Result<Option<StreamMessage>, Failure> {
+    found(handle(connection, stream).await?.direct_get_last_for_subject(subject).await)
+}
+
+/// The handle of the client library. It asks the server nothing.
+async fn handle(connection: &Connection, stream: &str) -> Result<Stream<()>, Failure> {
+    connection.jetstream.get_stream_no_info(stream).await.map_err(|error| no_answer(&error))
 }
 
 /// The first message of a subject, wildcards allowed, from a sequence on.
 pub(super) async fn first_from(
-    stream: &Stream<()>,
+    connection: &Connection,
+    stream: &str,
     subject: String,
     from: u64,
 ) -> Result<Option<StreamMessage>, Failure> {
+    let stream = handle(connection, stream).await?;
     found(stream.direct_get_next_for_subject(subject, Some(from.max(1))).await)
 }
 

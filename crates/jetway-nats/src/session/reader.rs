@@ -1,8 +1,7 @@
 //! Reads of single messages: from the leader of the stream, or from any replica where that is safe.
 
-use super::{Connection, Failure, StreamFacts, api, closed_during_setup, direct};
-use async_nats::jetstream::{message::StreamMessage, stream};
-use jetway_engine::backend::BackendError;
+use super::{Connection, Failure, Reads, StreamFacts, api, direct};
+use async_nats::jetstream::message::StreamMessage;
 use jetway_state::{Belief, Seen};
 use std::sync::Arc;
 
@@ -18,21 +17,19 @@ use std::sync::Arc;
 pub(crate) struct StreamReader {
     connection: Arc<Connection>,
     stream: String,
-    direct_stream: stream::Stream<()>,
+    reads: Arc<Reads>,
     facts: Arc<StreamFacts>,
 }
 
 impl StreamReader {
-    /// # Errors
-    /// The connection is closed.
-    pub(crate) async fn new(
+    /// Reads directly by `reads`, and from the leader over `connection`.
+    pub(crate) fn new(
         connection: Arc<Connection>,
+        reads: Arc<Reads>,
         stream: String,
         facts: Arc<StreamFacts>,
-    ) -> Result<Self, BackendError> {
-        let direct_stream = connection.jetstream.get_stream_no_info(&stream).await;
-        let direct_stream = direct_stream.map_err(closed_during_setup)?;
-        Ok(Self { connection, stream, direct_stream, facts })
+    ) -> Self {
+        Self { connection, stream, reads, facts }
     }
 
     /// From now on, reads that a decision rests on go to the leader, or again to the only replica.
@@ -81,14 +78,23 @@ impl StreamReader {
         subject: String,
         sequence: u64,
     ) -> Result<Option<StreamMessage>, Failure> {
-        direct::first_from(&self.direct_stream, subject, sequence)
-            .await
-            .inspect_err(|failure| self.connection.note(failure))
+        let connection = self.reads.get().await?;
+        match direct::first_from(&connection, &self.stream, subject.clone(), sequence).await {
+            Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                self.reads.first_from(&self.stream, &subject, sequence).await
+            }
+            read => read.inspect_err(|failure| self.connection.note(failure)),
+        }
     }
 
     async fn direct(&self, subject: &str) -> Result<Option<StreamMessage>, Failure> {
-        let read = direct::latest(&self.direct_stream, subject.to_owned()).await;
-        read.inspect_err(|failure| self.connection.note(failure))
+        let connection = self.reads.get().await?;
+        match direct::latest(&connection, &self.stream, subject.to_owned()).await {
+            Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                self.reads.latest(&self.stream, subject).await
+            }
+            read => read.inspect_err(|failure| self.connection.note(failure)),
+        }
     }
 
     /// The answer of the leader, if the state of its stream proves that it has what was seen.

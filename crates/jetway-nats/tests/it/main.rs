@@ -5,6 +5,7 @@ mod commits;
 mod conformance;
 mod connect;
 mod disappearing;
+mod fatal_headers;
 mod hosts;
 mod idle;
 mod kept_records;

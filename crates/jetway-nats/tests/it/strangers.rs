@@ -14,12 +14,7 @@ use jetway_nats::{HostsClient, NatsAuth, NatsBackend, NatsConfig, ServiceHandle,
 use jetway_testing::{NATS_CONF, NatsServer, wait_until};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpStream,
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 /// A host, and a client that may only publish to the subjects of some requests.
 struct Served {
@@ -277,82 +272,6 @@ async fn h10_large_requests_have_a_budget_in_bytes() {
     let started = ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await;
     assert!(json_of(&started)["run_id"].is_string());
     drop(service);
-}
-
-/// Publishes a message with header bytes that the client library of hosts gives up on.
-async fn publish_raw(url: &str, subject: &str, reply: &str) {
-    let address = url.strip_prefix("nats://").unwrap();
-    let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
-    let (headers, payload) = ("NATS/1.0\r\na: b\rc\r\n\r\n", "0");
-    let (length, whole) = (headers.len(), headers.len() + payload.len());
-    let said = format!(
-        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {reply} {length} {whole}\r\n\
-         {headers}{payload}\r\nPING\r\n"
-    );
-    stream.write_all(said.as_bytes()).await.unwrap();
-    let mut line = String::new();
-    while line.trim() != "PONG" {
-        line.clear();
-        assert!(stream.read_line(&mut line).await.unwrap() > 0, "the server closed the connection");
-        assert!(!line.starts_with("-ERR"), "{line}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fatal_header_costs_the_connection_for_clients() {
-    let config = config("fatal").await;
-    let url = config.servers.addresses()[0].to_string();
-    let (backend, client) = (Arc::new(NatsBackend::connect(config).await.unwrap()), client().await);
-    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
-    let ns = backend.namespace().clone();
-    for round in 0..3 {
-        publish_raw(&url, &format!("jetway.{ns}.api.status.pay.r"), "_INBOX.nobody").await;
-        publish_raw(&url, "$SRV.PING.jetway", "_INBOX.nobody").await;
-        wait_until("the host answers again", DEADLINE, async || {
-            let subject = format!("jetway.{ns}.api.status.pay.r");
-            timeout(Duration::from_millis(500), client.request(subject, "".into()))
-                .await
-                .is_ok_and(|it| it.is_ok())
-        })
-        .await;
-        // The other connection was not lost.
-        backend.commit(write(&run(&format!("r{round}")), 0, "x")).await.unwrap();
-    }
-    service.stop(DEADLINE).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_fatal_header_of_a_start_delays_others_only() {
-    let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("fatalstart").await };
-    let url = config.servers.addresses()[0].to_string();
-    let backend = NatsBackend::connect(config).await.unwrap();
-    let slots = Arc::new(Semaphore::new(8));
-    let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();
-    publish_raw(&url, &format!("jetway.{}.start.pay", backend.namespace()), "_INBOX.nobody").await;
-    assert!(timeout(DEADLINE, starts.next()).await.unwrap().is_none(), "the stream ends");
-    let start =
-        StartRequest { workflow: "pay".to_owned(), run_id: "r".to_owned(), ..StartRequest::default() };
-    backend.publish_start(&start).await.unwrap();
-    let found = timeout(DEADLINE, async {
-        loop {
-            let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();
-            if let Some(start) = starts.next().await {
-                return start.unwrap();
-            }
-        }
-    });
-    assert_eq!(found.await.unwrap().request.run_id, "r");
-    let client = client().await;
-    wait_until("the other one is a dead letter", DEADLINE, async || {
-        messages(&client, &backend, "DEAD").await == 1
-    })
-    .await;
-}
-
-async fn messages(client: &Client, backend: &NatsBackend, suffix: &str) -> u64 {
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let stream = jetstream.get_stream(format!("JETWAY_{}_{suffix}", backend.namespace())).await.unwrap();
-    stream.cached_info().state.messages
 }
 
 #[tokio::test(flavor = "multi_thread")]

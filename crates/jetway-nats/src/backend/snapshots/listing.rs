@@ -63,9 +63,7 @@ impl NatsBackend {
         let subjects = self.names.snapshots(query.workflow.as_ref());
         let mut end = match parse_cursor(query.after.as_deref()) {
             Ok(Some(cursor)) => cursor,
-            Ok(None) => direct::last(&self.connection, &self.streams.runs, &subjects)
-                .await?
-                .map_or(0, |last| last + 1),
+            Ok(None) => self.last_sequence(&subjects).await?.map_or(0, |last| last + 1),
             Err(refused) => return Ok(Err(refused)),
         };
         let mut page = RunsPage::default();
@@ -95,6 +93,17 @@ impl NatsBackend {
         Ok(Ok(page))
     }
 
+    /// The sequence of the last message of these subjects.
+    async fn last_sequence(&self, subjects: &str) -> Result<Option<u64>, Failure> {
+        let (connection, stream) = (self.reads.get().await?, &self.streams.runs);
+        match direct::last(&connection, stream, subjects).await {
+            Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                Ok(self.reads.latest(stream, subjects).await?.map(|last| last.sequence))
+            }
+            read => read,
+        }
+    }
+
     /// Reads the snapshots with these sequences, and keeps the newest that match.
     async fn read_window(
         &self,
@@ -103,8 +112,13 @@ impl NatsBackend {
     ) -> Result<Window, Failure> {
         let (mut window, mut from) = (Window::default(), sequences.start);
         loop {
-            let (connection, stream) = (&self.connection, &self.streams.runs);
-            let read = direct::page(connection, stream, selection.subjects, from, READ_AT_ONCE).await?;
+            let (connection, stream) = (self.reads.get().await?, &self.streams.runs);
+            let read = match direct::page(&connection, stream, selection.subjects, from, READ_AT_ONCE).await {
+                Err(ref failure) if self.reads.is_lost(&connection, failure).await => {
+                    self.reads.page(stream, selection.subjects, from, READ_AT_ONCE).await?
+                }
+                read => read?,
+            };
             let more = read.pending > 0;
             let Some(last) = read.messages.last().map(|message| message.sequence) else { return Ok(window) };
             for message in read.messages.into_iter().filter(|message| message.sequence < sequences.end) {

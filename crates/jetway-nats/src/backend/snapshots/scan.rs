@@ -14,7 +14,7 @@ use crate::{
     pull::DeliveryInfo,
     session::{Failure, direct},
 };
-use async_nats::{HeaderMap, Message, jetstream::consumer::DeliverPolicy};
+use async_nats::{HeaderMap, jetstream::consumer::DeliverPolicy};
 use jetway_engine::backend::{BackendError, StaleRun};
 use jetway_state::{Incarnation, RunKey, Timestamp, run::Status};
 use std::{collections::HashSet, ops::ControlFlow, time::Duration};
@@ -100,8 +100,8 @@ impl NatsBackend {
             stream: &self.streams.runs,
             subjects: self.names.snapshots(None),
         };
-        self.read_headers(snapshots, from, &mut |delivery, message| {
-            scan.read(&self.names, delivery, message)
+        self.read_headers(snapshots, from, &mut |delivery, subject, headers| {
+            scan.read(&self.names, delivery, subject, headers)
         })
         .await?;
         Ok(scan)
@@ -126,14 +126,14 @@ impl NatsBackend {
                 subjects: self.names.results(),
             };
             let mut position = None;
-            self.read_headers(results, from, &mut |delivery, message| {
+            self.read_headers(results, from, &mut |delivery, subject, headers| {
                 if delivery.published_millis() > last {
                     position = None;
                     return ControlFlow::Break(());
                 }
                 position = Some(delivery.sequence);
-                let run = self.names.run_of_result(&message.subject);
-                found.extend(run.map(|run| (run, message.headers.as_ref().and_then(incarnation_of))));
+                let run = self.names.run_of_result(subject);
+                found.extend(run.map(|run| (run, headers.and_then(incarnation_of))));
                 ControlFlow::Continue(())
             })
             .await?;
@@ -145,18 +145,24 @@ impl NatsBackend {
 
 impl Scan {
     /// Reads the headers of one snapshot. Breaks if it is young, as are all that follow.
-    fn read(&mut self, names: &Names, delivery: DeliveryInfo, message: &Message) -> ControlFlow<()> {
+    fn read(
+        &mut self,
+        names: &Names,
+        delivery: DeliveryInfo,
+        subject: &str,
+        headers: Option<&HeaderMap>,
+    ) -> ControlFlow<()> {
         let written = delivery.published_millis();
         if written >= self.before.0 {
             return ControlFlow::Break(());
         }
         self.position = delivery.sequence;
         let none = HeaderMap::new();
-        let headers = message.headers.as_ref().unwrap_or(&none);
+        let headers = headers.unwrap_or(&none);
         if !is_removed(headers)
             && let status = status_of(headers)
             && status.is_none_or(self.selects)
-            && let Some(run) = names.run_of_snapshot(&message.subject)
+            && let Some(run) = names.run_of_snapshot(subject)
         {
             let ended = status.is_some_and(Status::is_terminal);
             let (incarnation, revision) = (incarnation_of(headers), delivery.sequence);

@@ -1,7 +1,8 @@
-//! The connection over which everything arrives that clients can send: start messages, and requests.
+//! Connections that are made again when they have ended: one over which everything arrives that clients can send, and one over
+//! which stored messages are read.
 //!
 //! The client library gives up a connection for good over some headers, such as one with a lone carriage return. Then only this
-//! connection is lost, and it is made again: tickets, snapshots and leases have another one.
+//! connection is lost, and it is made again: writes, tickets and leases have another one.
 
 use super::{Connection, connect};
 use crate::config::NatsConfig;
@@ -18,14 +19,15 @@ use std::{
 type Connecting = Shared<BoxFuture<'static, Result<Arc<Connection>, BackendError>>>;
 
 /// Makes the connection when it is needed for the first time, and again after it has ended.
-pub(crate) struct ConnectionForClients {
+pub(crate) struct RenewedConnection {
     config: NatsConfig,
     latest: Mutex<Option<Connecting>>,
 }
 
-impl ConnectionForClients {
-    pub(crate) fn new(config: &NatsConfig) -> Self {
-        let name = format!("{} (clients)", config.name);
+impl RenewedConnection {
+    /// `what` it is for becomes a part of its name.
+    pub(crate) fn new(config: &NatsConfig, what: &str) -> Self {
+        let name = format!("{} ({what})", config.name);
         Self { config: NatsConfig { name, ..config.clone() }, latest: Mutex::new(None) }
     }
 
@@ -61,8 +63,8 @@ impl ConnectionForClients {
     }
 }
 
-impl fmt::Debug for ConnectionForClients {
+impl fmt::Debug for RenewedConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionForClients").field("name", &self.config.name).finish_non_exhaustive()
+        f.debug_struct("RenewedConnection").field("name", &self.config.name).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,159 @@
+//! Headers over which the client library gives up its connection: a lone carriage return. They cost a connection that is made
+//! again, and never that of writes.
+
+use crate::{
+    service::echo,
+    support::{DEADLINE, backend, client, config, loaded, result, run, workflow, write},
+};
+use async_nats::Client;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use jetway_engine::backend::{
+    Hosts as _, Results as _, RunsQuery, SnapshotStore as _, StartRequest, Starts as _,
+};
+use jetway_nats::{NatsBackend, NatsConfig, serve};
+use jetway_state::{Seen, Timestamp, run::WantedResult};
+use jetway_testing::{shared_server, wait_until};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    sync::Semaphore,
+    time::timeout,
+};
+
+/// Publishes a message with header bytes that the client library of hosts gives up on.
+async fn publish_raw(url: &str, subject: &str, reply: &str) {
+    let address = url.strip_prefix("nats://").unwrap();
+    let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let (headers, payload) = ("NATS/1.0\r\na: b\rc\r\n\r\n", "0");
+    let (length, whole) = (headers.len(), headers.len() + payload.len());
+    let said = format!(
+        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {reply} {length} {whole}\r\n\
+         {headers}{payload}\r\nPING\r\n"
+    );
+    stream.write_all(said.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    while line.trim() != "PONG" {
+        line.clear();
+        assert!(stream.read_line(&mut line).await.unwrap() > 0, "the server closed the connection");
+        assert!(!line.starts_with("-ERR"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fatal_header_costs_the_connection_for_clients() {
+    let config = config("fatal").await;
+    let url = config.servers.addresses()[0].to_string();
+    let (backend, client) = (Arc::new(NatsBackend::connect(config).await.unwrap()), client().await);
+    let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
+    let ns = backend.namespace().clone();
+    for round in 0..3 {
+        publish_raw(&url, &format!("jetway.{ns}.api.status.pay.r"), "_INBOX.nobody").await;
+        publish_raw(&url, "$SRV.PING.jetway", "_INBOX.nobody").await;
+        wait_until("the host answers again", DEADLINE, async || {
+            let subject = format!("jetway.{ns}.api.status.pay.r");
+            timeout(Duration::from_millis(500), client.request(subject, "".into()))
+                .await
+                .is_ok_and(|it| it.is_ok())
+        })
+        .await;
+        // The other connection was not lost.
+        backend.commit(write(&run(&format!("r{round}")), 0, "x")).await.unwrap();
+    }
+    service.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fatal_header_of_a_start_delays_others_only() {
+    let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("fatalstart").await };
+    let url = config.servers.addresses()[0].to_string();
+    let backend = NatsBackend::connect(config).await.unwrap();
+    let slots = Arc::new(Semaphore::new(8));
+    let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();
+    publish_raw(&url, &format!("jetway.{}.start.pay", backend.namespace()), "_INBOX.nobody").await;
+    assert!(timeout(DEADLINE, starts.next()).await.unwrap().is_none(), "the stream ends");
+    let start =
+        StartRequest { workflow: "pay".to_owned(), run_id: "r".to_owned(), ..StartRequest::default() };
+    backend.publish_start(&start).await.unwrap();
+    let found = timeout(DEADLINE, async {
+        loop {
+            let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();
+            if let Some(start) = starts.next().await {
+                return start.unwrap();
+            }
+        }
+    });
+    assert_eq!(found.await.unwrap().request.run_id, "r");
+    let client = client().await;
+    wait_until("the other one is a dead letter", DEADLINE, async || {
+        messages(&client, &backend, "DEAD").await == 1
+    })
+    .await;
+}
+
+async fn messages(client: &Client, backend: &NatsBackend, suffix: &str) -> u64 {
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let stream = jetstream.get_stream(format!("JETWAY_{}_{suffix}", backend.namespace())).await.unwrap();
+    stream.cached_info().state.messages
+}
+
+/// Whoever may write to the bucket can store such a record: a host that was compromised, or a user with too many rights.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fatal_header_of_a_record_ends_no_read() {
+    let (backend, url) = (backend("fatalrun").await, shared_server().await.url());
+    let ns = backend.namespace().clone();
+    for id in ["a", "z"] {
+        backend.commit(write(&run(id), 0, "x")).await.unwrap();
+    }
+    publish_raw(&url, &format!("$KV.JETWAY_{ns}_RUNS.pay.bad"), "_INBOX.nobody").await;
+    backend.commit(write(&run("last"), 0, "x")).await.unwrap();
+    let (text, revision) = loaded(&backend, &run("bad")).await.unwrap();
+    assert_eq!(text, "0");
+    let future = backend.clock().now().after(Duration::from_secs(3600));
+    let ids = |runs: Vec<jetway_state::RunKey>| {
+        let mut ids: Vec<_> = runs.iter().map(|run| run.run_id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let all = ["a", "bad", "last", "z"];
+    let (stale, position) = backend.stale(0, future).await.unwrap();
+    assert_eq!(ids(stale.into_iter().map(|stale| stale.run).collect()), all);
+    assert!(position > revision);
+    // From the message itself on, and by time.
+    let (stale, _) = backend.stale(revision - 1, future).await.unwrap();
+    assert_eq!(ids(stale.into_iter().map(|stale| stale.run).collect()), ["bad", "last"]);
+    // Without a status it may be any.
+    assert_eq!(backend.ended_since(Timestamp(0)).await.unwrap(), [run("bad")]);
+    let page = backend.runs(&RunsQuery::default()).await.unwrap();
+    assert_eq!(ids(page.runs.into_iter().map(|stored| stored.run).collect()), all);
+    let keys = all.map(run);
+    let found = backend.glance(&keys).await.unwrap();
+    assert_eq!(ids(found.into_iter().map(|stored| stored.run).collect()), all);
+    // It is mended by the next write.
+    backend.commit(write(&run("bad"), revision, "y")).await.unwrap();
+    assert_eq!(loaded(&backend, &run("bad")).await.unwrap().0, "y");
+    assert!(backend.load(&run("none"), Seen::default()).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fatal_header_of_a_result_keeps_no_result_away() {
+    let (backend, url) = (Arc::new(backend("fatalend").await), shared_server().await.url());
+    let subject = |id: &str| format!("jetway.{}.done.pay.{id}", backend.namespace());
+    publish_raw(&url, &subject("before"), "_INBOX.nobody").await;
+    backend.publish_done(result(&run("before"), "1")).await.unwrap();
+    let told = backend.done(&run("before"), WantedResult::Latest, Duration::ZERO).await.unwrap();
+    assert_eq!(told, Some(Bytes::from_static(b"1")));
+    // Somebody waits, and the message arrives.
+    let (waiting, waited_for) = (Arc::clone(&backend), run("meanwhile"));
+    let told = tokio::spawn(async move { waiting.done(&waited_for, WantedResult::Latest, DEADLINE).await });
+    let server = shared_server().await;
+    wait_until("it is subscribed", DEADLINE, async || {
+        // Each message that the waiting one gets ends its connection.
+        publish_raw(&server.url(), &subject("meanwhile"), "_INBOX.nobody").await;
+        backend.publish_done(result(&run("meanwhile"), "2")).await.is_ok()
+    })
+    .await;
+    assert_eq!(told.await.unwrap().unwrap(), Some(Bytes::from_static(b"2")));
+    backend.commit(write(&run("r"), 0, "x")).await.unwrap();
+}
