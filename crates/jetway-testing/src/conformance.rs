@@ -108,7 +108,7 @@ cases! {
         u11_whoever_waits_for_a_refused_start_is_told,
         an_input_of_nothing_is_an_empty_payload;
     results: a_result_is_kept_and_waited_for, the_first_result_stays, h1_a_later_run_of_the_same_name_has_its_own_result,
-        h1_without_a_record_the_later_result_stays, hosts_come_and_go;
+        h1_without_a_record_the_later_result_stays, h1_a_late_result_is_not_told_to_the_next_starter, hosts_come_and_go;
     engine: p1_an_acknowledged_start_is_a_run, p1_a_second_start_gives_the_same_run,
         p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
         p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,

@@ -61,7 +61,10 @@ impl backend::Results for MemoryBackend {
         }
         let found = || {
             let results = locked(&self.results.done);
-            let result = results.get(run).filter(|result| wanted.accepts(Some(result.incarnation)));
+            let record = self.incarnation_of(run);
+            let result = results
+                .get(run)
+                .filter(|result| wanted.given(result.incarnation, record).accepts(Some(result.incarnation)));
             result.map(|result| result.json.clone())
         };
         let deadline = tokio::time::Instant::now() + wait;

@@ -86,7 +86,7 @@ impl Results for NatsBackend {
             let Some(results) = subscribed.as_mut() else { break };
             tokio::select! {
                 message = results.messages.next() => match message {
-                    Some(message) => found = awaited.received(message),
+                    Some(message) => found = awaited.received(message).await?,
                     // The connection has ended: a message had headers that cannot be parsed.
                     None => {
                         *results = awaited.subscribe().await?;
@@ -160,19 +160,26 @@ impl AwaitedResult<'_> {
             return Ok(None);
         };
         let incarnation = incarnation_of(&stored.headers);
-        if let Some(incarnation) = incarnation
-            && self.wanted.needs_record()
-        {
-            let record = self.backend.recorded_incarnation(self.run, 0).await?;
-            self.wanted = self.wanted.given(incarnation, record);
+        if let Some(incarnation) = incarnation {
+            self.wanted = self.judged(incarnation).await?;
         }
         Ok(self.wanted.accepts(incarnation).then_some(stored.payload))
     }
 
-    /// A message that arrived on the subject, if it is the wanted result.
-    fn received(&self, message: Message) -> Option<Bytes> {
-        let incarnation = message.headers.as_ref().and_then(incarnation_of);
-        self.wanted.accepts(incarnation).then_some(message.payload)
+    /// What is wanted, now that there is a result of this incarnation.
+    async fn judged(&self, incarnation: Incarnation) -> Result<WantedResult, BackendError> {
+        if !self.wanted.needs_record() {
+            return Ok(self.wanted);
+        }
+        let record = self.backend.recorded_incarnation(self.run, 0).await?;
+        Ok(self.wanted.given(incarnation, record))
+    }
+
+    /// A message that arrived on the subject, if it is the wanted result. It may be the late one of an earlier run.
+    async fn received(&self, message: Message) -> Result<Option<Bytes>, BackendError> {
+        let Some(incarnation) = message.headers.as_ref().and_then(incarnation_of) else { return Ok(None) };
+        let wanted = self.judged(incarnation).await?;
+        Ok(wanted.accepts(Some(incarnation)).then_some(message.payload))
     }
 }
 

@@ -62,18 +62,23 @@ impl WantedResult {
         }
     }
 
-    /// Whether a stored result has to be compared with the current record.
+    /// Whether a result, stored or just published, has to be compared with the current record: it may be the late one of an
+    /// earlier run.
     pub fn needs_record(self) -> bool {
-        matches!(self, Self::Latest | Self::New(_))
+        !matches!(self, Self::Of(_))
     }
 
-    /// What is wanted once a stored result of `stored` and the incarnation of the current record are known.
+    /// What is wanted once a result of `stored` and the incarnation of the current record are known.
     #[must_use]
     pub fn given(self, stored: Incarnation, record: Option<Incarnation>) -> Self {
         match (self, record) {
-            (Self::Of(_) | Self::NotOf(..), _) => self,
-            (Self::New(start), _) if stored == Incarnation::of_refused_start(start) => Self::Of(stored),
-            (Self::Latest | Self::New(_), Some(current)) => Self::Of(current),
+            (Self::Of(_), _) | (Self::NotOf(..), None) => self,
+            (Self::New(start) | Self::NotOf(_, start), _)
+                if stored == Incarnation::of_refused_start(start) =>
+            {
+                Self::Of(stored)
+            }
+            (Self::Latest | Self::New(_) | Self::NotOf(..), Some(current)) => Self::Of(current),
             (Self::Latest, None) => Self::Of(stored),
             (Self::New(start), None) => Self::NotOf(stored, start),
         }
@@ -93,6 +98,8 @@ mod tests {
             (WantedResult::New(7), None, WantedResult::NotOf(old, 7)),
             (WantedResult::New(7), Some(old), WantedResult::Of(old)),
             (WantedResult::Of(new), Some(old), WantedResult::Of(new)),
+            (WantedResult::NotOf(new, 7), None, WantedResult::NotOf(new, 7)),
+            (WantedResult::NotOf(old, 7), Some(new), WantedResult::Of(new)),
         ] {
             assert_eq!(wanted.given(old, record), expected, "{wanted:?} {record:?}");
         }

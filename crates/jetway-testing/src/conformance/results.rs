@@ -98,6 +98,26 @@ pub(super) async fn h1_without_a_record_the_later_result_stays(tested: BackendUn
     }
 }
 
+/// The record of the first run was removed before it had published its result.
+pub(super) async fn h1_a_late_result_is_not_told_to_the_next_starter(tested: BackendUnderTest) {
+    let [first, second] = [1, 2].map(Incarnation::from_random);
+    for (id, wanted) in [("new", WantedResult::New(7)), ("latest", WantedResult::Latest)] {
+        let run = key("w", id);
+        let revision = record(&tested, &run, second).await;
+        let waits = async { tested.backend.done(&run, wanted, DEADLINE).await.expect("it can be asked") };
+        let publishes = async {
+            // Whoever waits hears it, or finds it stored.
+            for _ in 0..3 {
+                publish(&tested, result(&run, first, 1, "1")).await;
+                tokio::task::yield_now().await;
+            }
+            publish(&tested, result(&run, second, revision, "2")).await;
+        };
+        let (waited, ()) = tokio::join!(waits, publishes);
+        assert_eq!(waited, Some(Bytes::from_static(b"2")), "{wanted:?}");
+    }
+}
+
 pub(super) async fn hosts_come_and_go(tested: BackendUnderTest) {
     let backend = &tested.backend;
     let host = HostInfo {
