@@ -8,6 +8,7 @@
 //! apply(snapshot, attempt)          -> snapshot', tickets, effects; or the attempt is discarded
 //! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
+//! mark_unreadable(snapshot, item)   -> snapshot' with a marker: a build cannot read the item
 //! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
 //!
@@ -43,6 +44,7 @@ mod recover;
 mod result_version;
 mod snapshot;
 mod tombstone;
+mod unreadable;
 mod validate;
 
 pub use crate::{
@@ -67,3 +69,6 @@ pub use snapshot::{
     Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };
 pub use tombstone::tombstone;
+pub use unreadable::{
+    FoundUnreadable, Marked, UnreadableBy, UnreadableItem, UnreadablePart, mark_unreadable,
+};

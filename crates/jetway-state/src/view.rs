@@ -1,5 +1,6 @@
 //! The JSON that clients see of a run: its result, its status, and its outputs in pages.
 
+mod build_wait;
 mod left_out;
 mod page;
 mod status;
@@ -9,6 +10,7 @@ use crate::{
     json::Json,
     run::{RunError, Snapshot, Status},
 };
+pub use build_wait::BuildWaitView;
 pub use left_out::LeftOut;
 pub use page::{NoPage, OutputPage, OutputQuery};
 use serde::{Deserialize, Serialize};
@@ -75,7 +77,12 @@ pub struct StatusView {
     /// The number of further child runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_children: usize,
-    /// Why the run makes no progress, if that is known: no host serves it, it is paused, or it waits for child runs.
+    /// The pending items that a build cannot read, since another one wrote them or the context. They wait for a host of a build
+    /// that can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for_build: Vec<BuildWaitView>,
+    /// Why the run makes no progress, if that is known: no host serves it, it is paused, no host of its build runs, or it waits
+    /// for child runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// The number of failures that an `on_failure` edge handled.
@@ -185,6 +192,7 @@ impl StatusView {
             pending: pending(snapshot),
             children,
             more_children,
+            waiting_for_build: BuildWaitView::of(snapshot),
             waiting_for: waiting_for(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
@@ -221,6 +229,9 @@ impl StatusView {
 fn waiting_for(snapshot: &Snapshot) -> Option<String> {
     match snapshot.status {
         Status::Paused => Some("the run is paused: resume it".to_owned()),
+        Status::Running if !snapshot.unreadable.is_empty() => {
+            BuildWaitView::of(snapshot).first().map(ToString::to_string)
+        }
         Status::Running if snapshot.waits_for_children() => {
             let first = &snapshot.children.values().next()?.run;
             Some(match snapshot.children.len() {

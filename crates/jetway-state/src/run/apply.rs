@@ -66,6 +66,7 @@ pub fn apply(
     }
     step.end_if_done();
     step.admit();
+    snapshot.forget_writers();
     Some(Applied { snapshot, tickets, effects })
 }
 

@@ -26,6 +26,8 @@ pub fn count_attempt(
     }
     let number = snapshot.attempt_at(item).saturating_add(1);
     snapshot.attempts.insert(item.clone(), number);
+    // Whoever makes the attempt has read the item.
+    snapshot.unreadable.remove(item);
     snapshot.commit = commit;
     snapshot.updated_at = at;
     Some((snapshot, number))

@@ -84,6 +84,8 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
+        unreadable: BTreeMap::new(),
+        written_by: BTreeMap::new(),
     };
     (snapshot, TicketFor { item: id, node: input.node })
 }

@@ -26,6 +26,7 @@ pub(super) fn awaits(
     if !snapshot.is_pending(&attempt.item) {
         return None;
     }
+    snapshot.unreadable.remove(&attempt.item);
     let mut effects = Vec::new();
     if snapshot.children.get(&attempt.item).is_none_or(|known| known.run != child) {
         effects.extend(detach_child(&mut snapshot, &attempt.item).map(Effect::PreventChild));

@@ -14,6 +14,8 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.items.clear();
     snapshot.fan_outs.clear();
     snapshot.attempts.clear();
+    snapshot.unreadable.clear();
+    snapshot.written_by.clear();
     end_effects(snapshot)
 }
 

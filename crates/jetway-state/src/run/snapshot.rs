@@ -4,6 +4,7 @@ use super::{
     chunk::ChunkRef,
     fan_out::{Arrivals, Branch, FanOut},
     output::EncodedOutput,
+    unreadable::UnreadableItem,
 };
 use crate::{
     CommitId, Error, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName,
@@ -70,6 +71,12 @@ pub struct Snapshot {
     /// Whether a commit of this run wrote chunks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chunked: bool,
+    /// The pending items that a build cannot read: they have no ticket.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<ItemId, UnreadableItem>,
+    /// The items and fan-outs that another build wrote than the one that the record is written for, and that build.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub written_by: BTreeMap<ItemId, Fingerprint>,
 }
 
 impl Snapshot {

@@ -1,7 +1,7 @@
 //! Reading a result and a status. An output may be `null`, which serde reads as no output. And in a status the fields of its result
 //! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
-use super::{DoneView, ErrorView, LeftOut, PendingView, StatusView};
+use super::{BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, StatusView};
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
 
@@ -62,6 +62,8 @@ pub(super) struct Fields {
     #[serde(default)]
     more_children: usize,
     #[serde(default)]
+    waiting_for_build: Vec<BuildWaitView>,
+    #[serde(default)]
     waiting_for: Option<String>,
     handled_failures: u64,
     latest_handled_failures: Vec<ErrorView>,
@@ -91,6 +93,7 @@ impl From<Fields> for StatusView {
             pending: fields.pending,
             children: fields.children,
             more_children: fields.more_children,
+            waiting_for_build: fields.waiting_for_build,
             waiting_for: fields.waiting_for,
             handled_failures: fields.handled_failures,
             latest_handled_failures: fields.latest_handled_failures,

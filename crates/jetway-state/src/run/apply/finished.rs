@@ -35,6 +35,7 @@ impl FinishedItem {
         let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         snapshot.attempts.remove(&attempt.item);
+        snapshot.unreadable.remove(&attempt.item);
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
                 drop_chunks_of(item.input, effects);

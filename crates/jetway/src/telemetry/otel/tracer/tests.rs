@@ -114,6 +114,8 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
+        unreadable: BTreeMap::new(),
+        written_by: BTreeMap::new(),
     }
 }
 
