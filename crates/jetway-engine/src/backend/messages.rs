@@ -167,6 +167,12 @@ pub trait Lease: Send + Sync + fmt::Debug {
     /// Gives the message back: it is delivered again at once, to any worker. For a ticket this is no attempt: the next delivery
     /// is the first one of a ticket that replaces it.
     async fn nak(&self) -> Result<(), BackendError>;
+    /// Gives the message back, to be delivered again after a delay, to any worker. It is one delivery more. The default leaves it
+    /// to its lease.
+    async fn nak_later(&self, delay: Duration) -> Result<(), BackendError> {
+        let _unused = delay;
+        Ok(())
+    }
     /// The record counts the attempt that this delivery stands for. A ticket that is given back later need not tell of it.
     fn attempt_counted(&self) {}
     /// The duration of the lease unless it is [extended](Self::extend).

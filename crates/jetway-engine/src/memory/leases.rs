@@ -182,10 +182,12 @@ impl<M: Message> Leases<M> {
         }
     }
 
-    fn extend(&self, lane: &str, id: u64, duration: Duration) {
+    fn hold_for(&self, lane: &str, id: u64, duration: Duration) {
         let mut lanes = locked(&self.lanes);
         if let Some(held) = lanes.get_mut(lane).and_then(|lane| lane.held.get_mut(&id)) {
             held.until = Instant::now() + duration;
+            // Whoever waits has to look earlier.
+            self.changed.notify_waiters();
         }
     }
 }
@@ -207,7 +209,7 @@ impl<M: Message> fmt::Debug for HeldLease<M> {
 #[async_trait]
 impl<M: Message> Lease for HeldLease<M> {
     async fn extend(&self) -> Result<(), BackendError> {
-        self.queue.extend(&self.lane, self.id, self.duration);
+        self.queue.hold_for(&self.lane, self.id, self.duration);
         Ok(())
     }
 
@@ -218,6 +220,11 @@ impl<M: Message> Lease for HeldLease<M> {
 
     async fn nak(&self) -> Result<(), BackendError> {
         self.queue.give_back(&self.lane, self.id, self.counted.load(Ordering::Relaxed));
+        Ok(())
+    }
+
+    async fn nak_later(&self, delay: Duration) -> Result<(), BackendError> {
+        self.queue.hold_for(&self.lane, self.id, delay);
         Ok(())
     }
 

@@ -78,6 +78,10 @@ impl Lease for MessageLease {
         self.send(AckKind::Nak(None)).await
     }
 
+    async fn nak_later(&self, delay: Duration) -> Result<(), BackendError> {
+        self.send(AckKind::Nak(Some(delay))).await
+    }
+
     fn duration(&self) -> Duration {
         self.duration
     }

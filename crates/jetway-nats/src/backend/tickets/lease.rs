@@ -119,6 +119,10 @@ impl Lease for TicketLease {
         self.return_tickets.replace(with, self.fingerprint, &self.message).await
     }
 
+    async fn nak_later(&self, delay: Duration) -> Result<(), BackendError> {
+        self.message.nak_later(delay).await
+    }
+
     fn attempt_counted(&self) {
         self.counted.store(true, Ordering::Relaxed);
     }
