@@ -24,7 +24,7 @@ pub(crate) use child::ChildSlot;
 pub use child::ChildSpec;
 pub(crate) use decode::{decode_item, item_in, output_of};
 pub(crate) use encode::{EncodedAttempt, encode, encode_failure, encode_outcome, run_input_of};
-pub use erased::{AnyWorkflow, AttemptResult, ChildResult, Task, TaskInput};
+pub use erased::{AnyWorkflow, AttemptResult, ChildResult, Task, TaskInput, Unreadable};
 pub use rebase::AttemptWithBase;
 pub(crate) use rebase::rebase_context;
 pub(crate) use scope::within_part;

@@ -4,8 +4,8 @@ use crate::{
     Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
     panics::guarded_now,
     step::{
-        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, decode_item,
-        encode, encode_failure, rebase_context, run_input_of, run_node,
+        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, Unreadable,
+        decode_item, encode, encode_failure, rebase_context, run_input_of, run_node,
     },
 };
 use async_trait::async_trait;
@@ -14,10 +14,10 @@ use jetway_state::{
     BadName, Error, Fingerprint, Graph, WorkflowName,
     codec::Encoding,
     json,
-    run::{AttemptId, EncodedOutcome, RunInput},
+    run::{AttemptId, EncodedOutcome, RunInput, UnreadablePart},
     value,
 };
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{any::type_name, fmt, marker::PhantomData, sync::Arc};
 
 /// Implements [`AnyWorkflow`] for a workflow of type `W`.
 pub struct Typed<C, W> {
@@ -42,6 +42,24 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
 }
 
 impl<C: Context, W: Workflow<C>> Typed<C, W> {
+    /// The item and the context of an attempt. Decoding calls code of the user, which may panic.
+    fn decoded(
+        &self,
+        node: &str,
+        input: &TaskInput,
+        context: &Bytes,
+    ) -> Result<(W::WorkItem, C), Unreadable> {
+        let item = guarded_now(|| decode_item(node, input)).map_err(|error| {
+            let expected = self.graph.node(node).map(|node| node.input.clone());
+            Unreadable { part: UnreadablePart::Input, expected, error }
+        })?;
+        let context = guarded_now(|| value::read(context, &"the context")).map_err(|error| {
+            let expected = Some(type_name::<C>().to_owned());
+            Unreadable { part: UnreadablePart::Context, expected, error }
+        })?;
+        Ok((item, context))
+    }
+
     /// The outcome of a failed attempt. The item is decoded again: the node has used it up.
     fn failed(
         &self,
@@ -100,13 +118,14 @@ where
         })
     }
 
-    async fn attempt(&self, task: Task) -> Result<AttemptResult, Error> {
+    fn check(&self, node: &str, input: &TaskInput, context: &Bytes) -> Result<(), Unreadable> {
+        self.decoded(node, input, context).map(drop)
+    }
+
+    async fn attempt(&self, task: Task) -> Result<AttemptResult, Unreadable> {
         jetway_state::hop!("Typed::attempt");
-        let (item, context) = guarded_now(|| {
-            let item: W::WorkItem = decode_item(&task.node, &task.input)?;
-            let context: C = value::read(&task.context, &"the context")?;
-            Ok((item.with_instance_id(task.item.to_string()), context))
-        })?;
+        let (item, context) = self.decoded(&task.node, &task.input, &task.context)?;
+        let item = item.with_instance_id(task.item.to_string());
         let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());
         if let Some(limit) = task.timeout {
             ctx.set_timeout(limit);

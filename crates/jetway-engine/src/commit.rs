@@ -116,7 +116,7 @@ impl GroupWrite<'_> {
         let build = workflow.fingerprint();
         let revision = committer.snapshots.write(build, &snapshot, chunks, cached.seen()).await?;
         fail_point(FailPoint::Committed);
-        let latest = committer.snapshots.found(snapshot, revision);
+        let latest = committer.snapshots.found(snapshot, revision, build);
         slot.keep(&latest);
         Ok((outcomes, latest))
     }

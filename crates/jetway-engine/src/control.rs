@@ -108,7 +108,7 @@ impl Controller {
         match self.snapshots.write(parent.build, &ended, Vec::new(), Seen::default()).await {
             Ok(revision) => {
                 let effects = end_effects(&ended);
-                let cached = self.snapshots.found(ended, revision);
+                let cached = self.snapshots.found(ended, revision, parent.build);
                 let (build, tickets) = (parent.build, Vec::new());
                 Ok(Some(Committed { run: child, build, cached, tickets, effects, ended: false }))
             }
@@ -155,7 +155,7 @@ impl Swap for Command<'_> {
         let Applied { snapshot, effects, .. } = applied;
         match snapshots.write(build, &snapshot, Vec::new(), cached.seen()).await {
             Ok(revision) => {
-                let cached = snapshots.found(snapshot, revision);
+                let cached = snapshots.found(snapshot, revision, build);
                 snapshots.slot(run).keep(&cached);
                 let mut decided = Decided::new(run, build, cached, true);
                 decided.committed.effects = effects;

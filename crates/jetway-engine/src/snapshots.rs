@@ -40,6 +40,8 @@ pub(crate) struct CachedSnapshot {
     pub(crate) revision: u64,
     /// The store of this revision.
     pub(crate) store: StoreId,
+    /// The build that it is written for.
+    pub(crate) build: Fingerprint,
 }
 
 impl CachedSnapshot {
@@ -111,8 +113,8 @@ impl Snapshots {
     }
 
     /// A snapshot with the revision that a write or a read of now has found.
-    pub(crate) fn found(&self, snapshot: Snapshot, revision: u64) -> CachedSnapshot {
-        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: self.backend.store_id() }
+    pub(crate) fn found(&self, snapshot: Snapshot, revision: u64, build: Fingerprint) -> CachedSnapshot {
+        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: self.backend.store_id(), build }
     }
 
     /// The store of the revisions of now.
@@ -132,7 +134,7 @@ impl Snapshots {
             return Ok(None);
         };
         let (snapshot, build) = stored.open()?;
-        Ok(Some((self.found(snapshot, stored.revision), build)))
+        Ok(Some((self.found(snapshot, stored.revision, build), build)))
     }
 
     /// Reads the latest snapshot, not older than `seen`, and caches it unless the run has ended.

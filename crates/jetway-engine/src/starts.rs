@@ -139,7 +139,7 @@ impl Starter {
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let build = workflow.fingerprint();
         let revision = self.snapshots.write(build, &snapshot, chunks, Seen::default()).await?;
-        let cached = self.snapshots.found(snapshot, revision);
+        let cached = self.snapshots.found(snapshot, revision, build);
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);
         self.tickets.publish_batch(RunVersion { run, build, cached: &cached }, vec![ticket], 1).await?;

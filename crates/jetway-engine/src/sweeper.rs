@@ -5,6 +5,7 @@
 
 mod glance;
 mod keep;
+mod readable;
 mod schedule;
 mod trouble;
 
@@ -321,6 +322,7 @@ impl Sweep {
         let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {
             return Ok(None);
         };
+        let tickets = self.readable(&**workflow, run, &cached, tickets).await?;
         let republished = tickets.len() as u64;
         if republished > 0 {
             let names = names(&tickets);

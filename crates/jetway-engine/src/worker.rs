@@ -11,9 +11,9 @@
 mod attempt;
 mod child;
 mod count;
-mod dead_letter;
 mod recover;
 mod session;
+mod unprocessable;
 
 use crate::{
     backend::{Backend, BackendError, Delivery, Lease},
@@ -31,6 +31,7 @@ use jetway_core::clock::Clock;
 use session::{NextAction, TicketSession};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use unprocessable::is_about_data;
 
 /// The outcome of a ticket.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub enum TicketOutcome {
         /// Steps that were committed under it.
         steps: u64,
     },
-    /// It is given back, because the worker has to stop.
+    /// It is given back, because the worker has to stop, or for a host of another build.
     Nacked {
         /// Steps that were committed under it.
         steps: u64,
@@ -66,6 +67,8 @@ pub(crate) struct Worker {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) starter: Arc<Starter>,
     pub(crate) committer: Committer,
+    /// The name of this host, for records.
+    pub(crate) host: Arc<str>,
 }
 
 impl Worker {
@@ -97,9 +100,8 @@ impl Worker {
                 not_acked => not_acked,
             },
             Ok(NextAction::Nak) => nak(&*delivery.lease, steps).await,
-            Err(error) if session.is_unprocessable(&error) => {
-                self.dead_letter(&delivery, &error, steps).await
-            }
+            Ok(NextAction::Later(delay)) => session.give_back(delay).await,
+            Err(error) if is_about_data(error.kind()) => session.end_unprocessable(error).await,
             // A host that stops gives up its retries. That is no attempt, as long as the server takes the ticket back.
             Err(_) if cancel.is_cancelled() => nak(&*delivery.lease, steps).await,
             Err(error) => TicketOutcome::Abandoned { steps, error },

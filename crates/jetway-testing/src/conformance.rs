@@ -13,6 +13,7 @@
 //! jetway_testing::conformance_suite!(async |_case: &str| BackendUnderTest::new(Arc::new(MemoryBackend::with_lease(LEASE))));
 //! ```
 
+mod builds;
 mod children;
 mod control;
 mod engine;
@@ -127,6 +128,10 @@ cases! {
     many_runs: m7_one_sweep_looks_at_every_run;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
+    builds: u7_an_item_of_another_build_waits_for_it, u7_a_context_of_another_build_waits_for_it,
+        u7_a_build_that_has_learned_to_read_goes_on, u7_builds_side_by_side_leave_no_trace,
+        h6_an_item_that_its_own_build_cannot_read_fails, h6_a_context_that_its_own_build_cannot_read_fails,
+        h6_a_lost_chunk_fails_its_step, h6_a_child_whose_id_is_taken_fails_its_step;
     control: p5_a_cancelled_run_stops, p5_a_step_under_way_is_cut_short_when_its_run_ends,
         p7_a_false_result_stops_no_step, a_paused_run_waits_until_it_is_resumed,
         a_run_that_is_told_again_to_go_on_has_its_tickets, a_run_is_told_again_and_again;

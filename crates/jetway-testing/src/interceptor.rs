@@ -93,6 +93,11 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         self.inner().publish_done(result).await
     }
+
+    /// See [`Results::dead_letter`].
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
+        self.inner().dead_letter(letter).await
+    }
 }
 
 /// A backend whose calls go through an interceptor.
@@ -246,7 +251,7 @@ impl<I: Interceptor> Results for Intercepted<I> {
     }
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
-        self.0.inner().dead_letter(letter).await
+        self.0.dead_letter(letter).await
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jetway_state::{
     Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, WorkflowName,
     codec::Encoding,
-    run::{AttemptId, EncodedOutcome, EncodedOutput, RunInput},
+    run::{AttemptId, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
 };
 use std::{fmt, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -32,11 +32,17 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// [`Error::Codec`] where the input cannot be decoded as the workflow's input type.
     fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error>;
 
+    /// Whether this build can execute an item: decodes it and the context.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    fn check(&self, node: &str, input: &TaskInput, context: &Bytes) -> Result<(), Unreadable>;
+
     /// Runs a node once. A panic is a failed attempt.
     ///
     /// # Errors
-    /// [`Error::Codec`] where the item or the context cannot be decoded: this build cannot execute the item.
-    async fn attempt(&self, task: Task) -> Result<AttemptResult, Error>;
+    /// See [`Unreadable`].
+    async fn attempt(&self, task: Task) -> Result<AttemptResult, Unreadable>;
 
     /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one.
     fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome;
@@ -46,6 +52,18 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Codec`] where a context cannot be decoded or encoded.
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error>;
+}
+
+/// An item or a context that this build cannot decode: it cannot execute the item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Unreadable {
+    /// What cannot be decoded.
+    pub part: UnreadablePart,
+    /// The Rust type that this build expects; `None` if it does not know the node.
+    pub expected: Option<String>,
+    /// Why.
+    pub error: Error,
 }
 
 /// An attempt to execute.

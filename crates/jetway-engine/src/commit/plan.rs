@@ -6,6 +6,7 @@ use jetway_state::{
     CommitId, Error, STORE_ELSEWHERE, codec,
     run::{Applied, Chunk, EncodedOutcome, Snapshot, offload},
 };
+use std::{borrow::Cow, cell::Cell};
 
 /// The snapshot that a group would write, and the outcome for each attempt of the group.
 pub(super) struct Plan {
@@ -25,23 +26,36 @@ impl Plan {
         measure: bool,
     ) -> Self {
         jetway_state::hop!("Plan::new");
-        let commit = snapshots.next_commit();
+        let (commit, build) = (snapshots.next_commit(), workflow.fingerprint());
+        let record = match cached.build == build {
+            true => Cow::Borrowed(&*cached.snapshot),
+            false => Cow::Owned(cached.snapshot.written_again(cached.build, build)),
+        };
         let mut latest: Option<Snapshot> = None;
         let mut outcomes = Vec::with_capacity(group.len());
         let mut chunks = Vec::new();
         for pending in group {
-            let snapshot = latest.as_ref().unwrap_or(&cached.snapshot);
+            let snapshot = latest.as_ref().unwrap_or(&record);
             if pending.attempt.report.incarnation != snapshot.incarnation {
                 // It must not run again either: its item is one of an earlier run with this id.
                 outcomes.push(CommitOutcome::Discarded);
                 continue;
             }
-            let rebase = |base: &_, mine: &_, theirs: &_| workflow.rebase(base, mine, theirs);
+            let is_foreign = latest.is_none() && cached.build != build;
+            let cannot_rebase = Cell::new(false);
+            let rebase = |base: &_, mine: &_, theirs: &_| {
+                workflow.rebase(base, mine, theirs).inspect_err(|_| cannot_rebase.set(true))
+            };
             let fail = |error: &_| failure(workflow, &pending.attempt, error);
             let Some(attempt) = pending.attempt.rebased(&snapshot.context, rebase, fail) else {
                 outcomes.push(CommitOutcome::RunAgain);
                 continue;
             };
+            if is_foreign && cannot_rebase.get() {
+                // Another build wrote the context since. If this one cannot read it, the next attempt finds that.
+                outcomes.push(CommitOutcome::RunAgain);
+                continue;
+            }
             let fit = |applied: &mut Applied| fit(snapshots, workflow, applied, commit, &mut chunks, measure);
             match apply_fitting(snapshot, attempt, commit, workflow.graph(), fit, fail) {
                 Some(Applied { snapshot, tickets, effects }) => {

@@ -51,6 +51,7 @@ pub struct EngineBuilder {
     config: EngineConfig,
     tracer: Arc<dyn Tracer>,
     clock: Option<Arc<dyn Clock>>,
+    host: Option<String>,
 }
 
 impl EngineBuilder {
@@ -61,6 +62,7 @@ impl EngineBuilder {
             config: EngineConfig::default(),
             tracer: Arc::new(PlainTracer),
             clock: None,
+            host: None,
         }
     }
 
@@ -102,12 +104,20 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the name of the host, which records name where a build cannot read an item. The default has the id of the process.
+    #[must_use]
+    pub fn host(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
+    }
+
     /// Builds the engine.
     ///
     /// # Errors
     /// See [`BuildError`].
     pub fn build(self) -> Result<Engine, BuildError> {
-        let Self { backend, workflows, mut config, tracer, clock } = self;
+        let Self { backend, workflows, mut config, tracer, clock, host } = self;
+        let host = host.unwrap_or_else(|| format!("process-{}", std::process::id()));
         let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
         config.limits = config.limits.within(backend.max_snapshot());
@@ -151,6 +161,7 @@ impl EngineBuilder {
             tickets,
             dispatcher: Arc::clone(&dispatcher),
             starter: Arc::clone(&starter),
+            host: host.into(),
         };
         Ok(Engine { backend, registry, config, clock, dispatcher, starter, worker, sweep })
     }

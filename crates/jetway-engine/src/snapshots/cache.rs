@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use jetway_state::{
-        CommitId, Incarnation, RunId, StoreId, Timestamp, WorkflowName,
+        CommitId, Fingerprint, Incarnation, RunId, StoreId, Timestamp, WorkflowName,
         run::{Begin, RunInput, Trace, begin},
     };
 
@@ -135,7 +135,7 @@ mod tests {
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
         let (key, incarnation) = (key.clone(), Incarnation::default());
         let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
-        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: StoreId(1) }
+        CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: StoreId(1), build: Fingerprint(1) }
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! Starting child runs.
 
 use super::{StartError, Starter};
-use crate::{
-    backend::{BackendError, BackendErrorKind},
-    control::not_found_yet,
-};
+use crate::control::not_found_yet;
 use jetway_core::step::ChildSpec;
 use jetway_state::{
     RunId, RunKey, Seen,
@@ -34,7 +31,10 @@ impl NewChild {
 impl Starter {
     /// Starts a child run that the record of its parent names. A child that exists is joined, also if it has ended: it may
     /// have been cancelled before it started. Returns its record as of now.
-    pub(crate) async fn start_child(&self, child: &NewChild) -> Result<Seen, BackendError> {
+    ///
+    /// # Errors
+    /// An error that is not one of the backend is final: the id belongs to another run, or the input cannot be kept.
+    pub(crate) async fn start_child(&self, child: &NewChild) -> Result<Seen, StartError> {
         let NewChild { spec, run, parent, trace, not_before } = child;
         let workflow = &**spec.workflow();
         let trace = Trace { start_micros: *not_before, ..self.tracer.begin(trace) };
@@ -44,12 +44,12 @@ impl Starter {
                 let found = self.snapshots.load(run, Seen::default()).await?;
                 let cached = found.ok_or_else(|| not_found_yet(run))?;
                 if !cached.snapshot.is_child_of(&parent.run, parent.incarnation, &parent.item) {
-                    return Err(not_started(run, StartError::OtherInput(run.clone())));
+                    return Err(StartError::OtherInput(run.clone()));
                 }
                 self.publish_first_again(workflow, run, &cached).await?;
                 Ok(cached.seen())
             }
-            Err(error) => Err(not_started(run, error)),
+            Err(error) => Err(error),
         }
     }
 }
@@ -59,12 +59,4 @@ impl Starter {
 fn child_id(parent: &Parent) -> RunId {
     let Parent { run, incarnation, item, .. } = parent;
     RunId::fitted(&format!("{}/{incarnation}/{item}/{}", run.run_id, run.workflow))
-}
-
-fn not_started(run: &RunKey, error: StartError) -> BackendError {
-    match error {
-        StartError::Backend(error) => error,
-        error => BackendError::new(BackendErrorKind::Corrupt, format!("cannot start child run {run}"))
-            .caused_by(error),
-    }
 }

@@ -2,13 +2,13 @@
 
 use super::session::{NextAction, PendingAttempt, TicketSession};
 use crate::{
-    backend::{BackendError, BackendErrorKind},
+    backend::BackendError,
     inputs::ReadyItem,
     snapshots::CachedSnapshot,
     starts::NewChild,
     trace::{SpanTimes, StepSpan},
 };
-use jetway_core::step::{AttemptResult, ChildResult, Task};
+use jetway_core::step::{AttemptResult, ChildResult, Task, Unreadable};
 use jetway_state::run::{AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult};
 use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::sleep;
@@ -25,21 +25,28 @@ const RESULT_WAIT: Duration = Duration::from_secs(600);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 impl TicketSession<'_> {
-    /// Runs the node. `None` if the attempt was stopped because the worker has to stop or the run has ended.
+    /// Runs the node. An item that this build wrote and cannot read is a failed step.
+    ///
+    /// `None` if the attempt was stopped because the worker has to stop or the run has ended.
     pub(super) async fn attempt(
         &self,
         next: &PendingAttempt,
         ready: ReadyItem,
         child: Option<ChildResult>,
         span: &StepSpan,
-    ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, BackendError> {
+    ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, Unreadable> {
         jetway_state::hop!("TicketSession::attempt");
-        let node = ready.node.clone();
+        let (node, input) = (ready.node.clone(), ready.input.clone());
         let max_attempts = self.worker.config.max_attempts;
         let result = if next.attempt > max_attempts {
             too_many_attempts(next, &node, max_attempts)
         } else {
-            self.run_node(next, ready, child, span).await?
+            match self.run_node(next, ready, child, span).await {
+                Err(unreadable) if self.has_written(next, &unreadable) => {
+                    self.failed_to_read(next, &node, &input, &unreadable)
+                }
+                result => result?,
+            }
         };
         if result.cancelled {
             return Ok(None);
@@ -77,7 +84,7 @@ impl TicketSession<'_> {
         ready: ReadyItem,
         child: Option<ChildResult>,
         span: &StepSpan,
-    ) -> Result<AttemptResult, BackendError> {
+    ) -> Result<AttemptResult, Unreadable> {
         let ReadyItem { node, input, .. } = ready;
         let task = Task {
             run: self.run.clone(),
@@ -92,15 +99,11 @@ impl TicketSession<'_> {
             child,
         };
         let cancel = task.cancel.clone();
-        let result = tokio::select! {
+        tokio::select! {
             biased;
             result = self.workflow.attempt(task).instrument(span.span.clone()) => result,
             never = self.cancel_when_ended(&cancel) => match never {},
-        };
-        result.map_err(|error| {
-            let message = format!("run {}: this build cannot run node {node:?}", self.run);
-            BackendError::new(BackendErrorKind::Corrupt, message).caused_by(error)
-        })
+        }
     }
 
     /// Ends an attempt that was stopped.

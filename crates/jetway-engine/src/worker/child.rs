@@ -2,26 +2,29 @@
 
 use super::session::{NextAction, PendingAttempt, TicketSession};
 use crate::{
-    backend::BackendError,
+    backend::{BackendError, BackendErrorKind},
     children::child_end,
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, CommitOutcome, RunVersion},
-    starts::NewChild,
+    starts::{NewChild, StartError},
 };
+use jetway_core::step::TaskInput;
 use jetway_state::{
-    ItemId, RunKey, Seen,
-    run::{AttemptReport, Effect, EncodedOutcome, Status, TicketFor, pending_ticket},
+    Error, ItemId, RunKey, Seen,
+    run::{AttemptId, AttemptReport, Effect, EncodedOutcome, Status, TicketFor, pending_ticket},
 };
 
 impl TicketSession<'_> {
-    /// The record names the child that the item waits for: starts it, then commits that it is started.
+    /// The record names the child that the item waits for: starts it, then commits that it is started. If it cannot be started,
+    /// the step fails.
     pub(super) async fn start_child(
-        &self,
+        &mut self,
         next: PendingAttempt,
         cached: CachedSnapshot,
         tickets: Vec<TicketFor>,
         effects: Vec<Effect>,
         mut child: NewChild,
+        input: TaskInput,
     ) -> Result<NextAction, BackendError> {
         fail_point(FailPoint::ChildRecorded);
         let version = self.version(&cached);
@@ -30,9 +33,19 @@ impl TicketSession<'_> {
         let started = self
             .retry(async || {
                 self.worker.dispatcher.carry_out(version, tickets.clone(), effects.clone()).await?;
-                self.worker.starter.start_child(&child).await
+                match self.worker.starter.start_child(&child).await {
+                    Ok(started) => Ok(Ok(started)),
+                    Err(StartError::Backend(error)) if error.kind() != BackendErrorKind::TooLarge => {
+                        Err(error)
+                    }
+                    Err(refused) => Ok(Err(refused)),
+                }
             })
             .await?;
+        let started = match started {
+            Ok(started) => started,
+            Err(refused) => return Box::pin(self.fail_start(next, cached, child, input, refused)).await,
+        };
         let report = AttemptReport {
             incarnation: cached.snapshot.incarnation,
             item: next.item.clone(),
@@ -54,6 +67,24 @@ impl TicketSession<'_> {
         }
         let seen = self.child_seen(&next.item, started);
         Ok(NextAction::Park(next.item, Some((child.run, seen))))
+    }
+
+    /// Fails a step whose child run cannot be started, for example since a client took the run id for another run.
+    async fn fail_start(
+        &mut self,
+        next: PendingAttempt,
+        cached: CachedSnapshot,
+        child: NewChild,
+        input: TaskInput,
+        refused: StartError,
+    ) -> Result<NextAction, BackendError> {
+        let (incarnation, number) = (cached.snapshot.incarnation, next.attempt);
+        let id = AttemptId { incarnation, item: next.item.clone(), node: child.parent.node, number };
+        let error = Error::Generic(format!("cannot start child run {}: {refused}", child.run));
+        let produced = self.workflow.failure(&input, &id, &error);
+        let report = id.report(self.ticket_item().clone(), self.worker.clock.now(), produced, None);
+        let committed = self.commit(report, Some(input), &cached).await?;
+        self.after_commit(next, committed, None).await
     }
 
     /// What is known of the child of an item, whose record was seen at its start: the ticket tells of its end.

@@ -47,7 +47,7 @@ impl Swap for Count<'_> {
     }
 
     async fn swap(&mut self, state: Self::State) -> Result<Swapped<Self::Output>, BackendError> {
-        let TicketSession { worker, workflow, run, .. } = self.session;
+        let TicketSession { worker, run, .. } = self.session;
         let Some(cached) = state else {
             // The commit of the attempt finds the same.
             return Ok(Swapped::Done((self.next.attempt, self.next.cached.clone())));
@@ -61,9 +61,10 @@ impl Swap for Count<'_> {
         else {
             return Ok(Swapped::Done((self.next.attempt, cached)));
         };
-        match worker.snapshots.write(workflow.fingerprint(), &snapshot, Vec::new(), cached.seen()).await {
+        // Not for this build: it has not written the context.
+        match worker.snapshots.write(cached.build, &snapshot, Vec::new(), cached.seen()).await {
             Ok(revision) => {
-                let cached = worker.snapshots.found(snapshot, revision);
+                let cached = worker.snapshots.found(snapshot, revision, cached.build);
                 worker.snapshots.slot(run).keep(&cached);
                 Ok(Swapped::Done((number, cached)))
             }

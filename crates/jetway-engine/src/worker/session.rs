@@ -11,10 +11,10 @@ use crate::{
     starts::NewChild,
     trace::{SpanTimes, StepInfo, StepSpan},
 };
-use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
+use jetway_core::step::{AnyWorkflow, AttemptWithBase, ChildResult, TaskInput};
 use jetway_state::{
     ItemId, RunKey, Seen,
-    run::{AttemptReport, Effect, EncodedOutcome, Snapshot, Status, TicketFor},
+    run::{AttemptReport, Effect, EncodedOutcome, EndedSpan, Snapshot, Status, TicketFor},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -59,6 +59,8 @@ pub(super) enum NextAction {
     /// checked again after the ack.
     Park(ItemId, Option<(RunKey, Seen)>),
     Nak,
+    /// Give it back, to be delivered again after this time.
+    Later(Duration),
 }
 
 impl<'a> TicketSession<'a> {
@@ -178,8 +180,24 @@ impl<'a> TicketSession<'a> {
             None => (None, None),
         };
         if next.uncounted {
+            // No attempt is made by a build that cannot read the item.
+            if let Err(unreadable) = self.check(&next, &ready) {
+                return self.set_aside(next, ready.node, unreadable).await;
+            }
             return Ok(NextAction::Attempt(self.counted(next).await?));
         }
+        self.make_attempt(next, ready, child, child_span).await
+    }
+
+    /// Runs the node of an item and commits its outcome.
+    async fn make_attempt(
+        &mut self,
+        next: PendingAttempt,
+        ready: ReadyItem,
+        child: Option<ChildResult>,
+        child_span: Option<EndedSpan>,
+    ) -> Result<NextAction, BackendError> {
+        let snapshot = &next.cached.snapshot;
         let span = self.worker.tracer.step(&StepInfo {
             run: self.run,
             incarnation: snapshot.incarnation,
@@ -191,18 +209,24 @@ impl<'a> TicketSession<'a> {
             links: ready.from.iter().copied().chain(child_span.map(|span| span.id)).collect(),
             not_before: child_span.map_or(0, |span| span.end_micros).max(snapshot.span_start_micros()),
         });
-        let input = ready.input.clone();
-        let Some((report, child, times)) = self.attempt(&next, ready, child, &span).await? else {
-            return self.stop_attempt(&span).await;
+        let (node, input) = (ready.node.clone(), ready.input.clone());
+        let (report, child, times) = match self.attempt(&next, ready, child, &span).await {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => return self.stop_attempt(&span).await,
+            Err(unreadable) => {
+                self.discard_span(&span, span.times(&*self.worker.tracer), None);
+                return self.set_aside(next, node, unreadable).await;
+            }
         };
         fail_point(FailPoint::NodeRun);
         let label = outcome_label(&report.produced);
         if let EncodedOutcome::Failed(error) | EncodedOutcome::Handled(error, _) = &report.produced {
             self.worker.tracer.step_failed(&span, error);
         }
-        let committed = self.commit(report, Some(input), &next.cached).instrument(span.span.clone()).await;
+        let committed =
+            self.commit(report, Some(input.clone()), &next.cached).instrument(span.span.clone()).await;
         self.end_span(&span, &next.item, times, label, &committed);
-        self.after_commit(next, committed?, child).await
+        self.after_commit(next, committed?, child.map(|child| (child, input))).await
     }
 
     async fn end_of_child(
@@ -279,19 +303,19 @@ impl<'a> TicketSession<'a> {
         .await
     }
 
-    async fn after_commit(
+    pub(super) async fn after_commit(
         &mut self,
         next: PendingAttempt,
         CommitResult { outcome, cached }: CommitResult,
-        child: Option<NewChild>,
+        child: Option<(NewChild, TaskInput)>,
     ) -> Result<NextAction, BackendError> {
         match (outcome, child) {
             (CommitOutcome::Committed(tickets, effects), None) => {
                 self.steps += 1;
                 self.dispatch(cached, tickets, effects).await
             }
-            (CommitOutcome::Committed(tickets, effects), Some(child)) => {
-                self.start_child(next, cached, tickets, effects, child).await
+            (CommitOutcome::Committed(tickets, effects), Some((child, input))) => {
+                self.start_child(next, cached, tickets, effects, child, input).await
             }
             (CommitOutcome::Discarded, _) => {
                 self.overtaken = true;

@@ -4,7 +4,7 @@
 //! letter and one log line are written, and not one for each ticket. A host that can read the item finds it by its sweep, and
 //! the commit that processes the item removes the marker.
 
-use super::snapshot::{RunError, Snapshot, Status};
+use super::snapshot::{Snapshot, Status};
 use crate::{CommitId, Fingerprint, ItemId, Timestamp, json::shortened};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -178,17 +178,6 @@ impl UnreadablePart {
 impl fmt::Display for UnreadablePart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-/// The kind of the error of a step whose data is lost or damaged.
-const CORRUPT: &str = "corrupt";
-
-impl RunError {
-    /// The failure of a step whose data is lost or damaged.
-    pub fn corrupt(item: ItemId, node: String, attempt: u32, message: String) -> Self {
-        let message = Self::bounded(message);
-        Self { item: Some(item), node: Some(node), attempt, kind: CORRUPT.to_owned(), message }
     }
 }
 

@@ -189,6 +189,7 @@ impl HostBuilder {
             .into_iter()
             .fold(Engine::builder(decorated), |engine, add| add(engine))
             .config(engine)
+            .host(&system.host)
             .tracer(tracer.unwrap_or_else(telemetry::tracer))
             .build()?;
         let facts = HostFacts {
