@@ -34,8 +34,8 @@ pub use jetway_engine::{
 };
 pub use jetway_state::{
     json::Json,
-    run::{DoneView, ErrorView, PendingView, Status, StatusView},
-    view::LeftOut,
+    run::{DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
+    view::{BuildWaitView, LeftOut},
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;

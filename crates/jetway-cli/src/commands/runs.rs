@@ -58,6 +58,13 @@ pub(crate) async fn run(args: RunsArgs) -> anyhow::Result<Exit> {
     let tables = Tables::new(table);
     output::print(&render(&tables, &page.runs, &client.now().to_string()))?;
     tables.finish();
+    let waiting = page.runs.iter().filter(|run| !run.waiting_for_build.is_empty()).count();
+    if waiting > 0 {
+        let waiting = count(waiting as u64);
+        output::note(&format!(
+            "{waiting} of these runs wait for a host of another build: `jetway status` and `jetway doctor` say which"
+        ));
+    }
     for UnreadableRun { error, .. } in &page.unreadable {
         output::note(error);
     }

@@ -5,7 +5,7 @@ use jetway_state::{
     Graph, Incarnation, RunId, RunKey, WorkflowName,
     json::Json,
     run::{Snapshot, Status},
-    view::DoneView,
+    view::{BuildWaitView, DoneView},
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -85,6 +85,9 @@ pub struct RunSummary {
     pub steps: u64,
     /// Number of work items that are not finished.
     pub pending: usize,
+    /// The pending items that a build cannot read. The run waits for a host of a build that can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for_build: Vec<BuildWaitView>,
     /// Start time in RFC 3339.
     pub started_at: String,
     /// The time of the last commit, in RFC 3339.
@@ -102,6 +105,7 @@ impl From<&Snapshot> for RunSummary {
             status: snapshot.status,
             steps: snapshot.steps,
             pending: snapshot.pending(),
+            waiting_for_build: BuildWaitView::of(snapshot),
             started_at: snapshot.started_at.to_string(),
             updated_at: snapshot.updated_at.to_string(),
             finished_at: snapshot.finished_at.map(|at| at.to_string()),

@@ -1,5 +1,7 @@
 //! The checks.
 
+mod waiting;
+
 use crate::{
     args::ServerArgs,
     output::{bytes, count},
@@ -60,6 +62,7 @@ pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     checks.extend(streams);
     if streams_ok {
         checks.extend(host_checks(client.hosts().await));
+        checks.extend(waiting::checks(&client).await);
     }
     Ok(checks)
 }
