@@ -1,6 +1,7 @@
 //! Jetway as a whole, against a real nats-server, processes killed included.
 
 mod architecture;
+mod builds;
 mod clients;
 mod clocks;
 mod command;

@@ -1,7 +1,7 @@
 //! A host that meets what a newer build wrote leaves it as it is, says what to do, and goes on with the rest.
 
 use super::{Host, said, sealed_run, sealed_ticket, ticket};
-use crate::support::jetway_json;
+use crate::support::{jetway, jetway_json};
 use anyhow::Result;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
@@ -22,7 +22,7 @@ impl Host {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
+async fn h6_a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     let mut host = Host::start("newer").await?;
     let (record, key) =
         (newer(sealed_run("from-tomorrow", Status::Running)?), host.key("RUNS", "chain.from-tomorrow"));
@@ -38,6 +38,11 @@ async fn a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     let runs = jetway_json(&host.url, &host.ns, &["runs"]).await?;
     assert_eq!(runs["unreadable"][0]["run_id"], "from-tomorrow");
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(2), "{runs:#}");
+    // So does the status of the run.
+    let verb = ["status", "chain", "from-tomorrow", "--nats", &host.url, "--namespace", &host.ns];
+    let status = jetway(&verb).output().await?;
+    let told = String::from_utf8_lossy(&status.stderr);
+    assert!(!status.status.success() && told.contains("has format 2") && told.contains("update"), "{told}");
     // Nothing was changed or thrown away: the record is as it was, and so is the newer ticket.
     assert_eq!(host.stored(&format!("KV_JETWAY_{}_RUNS", host.ns), &key).await?, record);
     let subject = host.subject("work.chain.one.from-tomorrow.start-1.00000000");
