@@ -201,6 +201,16 @@ impl NatsBackend {
         found.map_err(|failure| failure.cannot("look for streams with old names"))
     }
 
+    /// Streams and buckets that had disappeared while hosts were up, and were made again: one sentence each, which says when
+    /// that was, and what was lost.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn streams_made_again(&self) -> Result<Vec<String>, BackendError> {
+        let found = provision::streams_made_again(&self.connection, &self.names).await;
+        found.map_err(|failure| failure.cannot("look for streams that were made again"))
+    }
+
     /// The names on the server.
     pub(crate) fn names(&self) -> &Names {
         &self.names

@@ -107,6 +107,9 @@ pub(crate) const REPLICAS_RECORD: &str = "jetway-replicas";
 /// In the metadata of the stream of tickets: it was made anew, and tickets of pending items may still be missing.
 pub(crate) const TICKETS_MISSING: &str = "jetway-tickets-missing";
 
+/// In the metadata of a stream that had disappeared while hosts were up: when it was made again.
+pub(crate) const MADE_AGAIN: &str = "jetway-made-again";
+
 /// How the subjects of the keys of all buckets begin.
 pub(crate) const KEYS_OF_BUCKETS: &str = "$KV.";
 

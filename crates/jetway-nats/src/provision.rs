@@ -3,11 +3,13 @@
 mod bounded;
 mod consumers;
 mod drift;
+mod made_again;
 mod obsolete;
 pub(crate) mod replicas;
 pub(crate) mod streams;
 
 pub(crate) use consumers::{ensure_consumer, ephemeral_consumer};
+pub(crate) use made_again::{lost_with, streams_made_again};
 pub(crate) use obsolete::obsolete_streams;
 
 use crate::{
@@ -19,6 +21,7 @@ use async_nats::jetstream::{ErrorCode, stream};
 use bounded::StoreShare;
 use futures::future::try_join_all;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_state::Timestamp;
 
 /// The configurations of the streams of a namespace.
 pub(crate) struct Provisioned {
@@ -75,8 +78,30 @@ pub(crate) async fn provision(
     config: &NatsConfig,
     streams: &[Stream],
 ) -> Result<Provisioned, BackendError> {
+    let again = MadeAgain { streams: &[], at: Timestamp(0) };
+    provision_again(connection, names, config, streams, again).await
+}
+
+/// Streams that had disappeared while hosts were up.
+pub(crate) struct MadeAgain<'a> {
+    pub(crate) streams: &'a [Stream],
+    /// The time of the server.
+    pub(crate) at: Timestamp,
+}
+
+/// The same, where some of the streams had disappeared while hosts were up.
+pub(crate) async fn provision_again(
+    connection: &Connection,
+    names: &Names,
+    config: &NatsConfig,
+    streams: &[Stream],
+    again: MadeAgain<'_>,
+) -> Result<Provisioned, BackendError> {
     let async_tickets = has_async_tickets(connection);
-    let of = |stream, replicas| streams::expected(names, config, stream, replicas, async_tickets);
+    let of = |stream, replicas| {
+        let expected = streams::expected(names, config, stream, replicas, async_tickets);
+        if again.streams.contains(&stream) { made_again::marked(expected, again.at) } else { expected }
+    };
     if config.provisioning == Provisioning::Trust {
         let replicas = config.replicas.unwrap_or(1);
         let streams = streams.iter().map(|stream| (*stream, of(*stream, replicas))).collect();

@@ -163,13 +163,14 @@ impl Upkeep {
             false => self.config.replicas,
         };
         let config = NatsConfig { replicas, ..self.config.clone() };
-        provision::provision(&self.connection, &self.names, &config, &self.streams).await?;
+        let again = provision::MadeAgain { streams: missing, at: self.connection.server_time() };
+        provision::provision_again(&self.connection, &self.names, &config, &self.streams, again).await?;
         for stream in missing {
             let name = self.names.stream(*stream);
             tracing::error!(
                 stream = name,
                 "stream had disappeared, and is made again: {}",
-                lost_with(*stream)
+                provision::lost_with(*stream)
             );
         }
         Ok(())
@@ -210,19 +211,5 @@ impl Upkeep {
             self.said = Some(Instant::now());
             tracing::error!(%error, "a stream of namespace {namespace} is missing, and this host cannot make it again");
         }
-    }
-}
-
-/// What is lost with a stream, and who mends it.
-fn lost_with(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Starts => "start messages that waited are lost, and their senders have to send them again",
-        Stream::Tickets => "the sweep publishes the tickets again",
-        Stream::Runs => "all runs are lost, with their contexts and outputs",
-        Stream::Done => "the results of runs are lost",
-        Stream::Dead => "the dead letters are lost",
-        Stream::Hosts => "hosts announce themselves again",
-        Stream::StoreState => "the contexts, checkpoints and records of stores are lost",
-        Stream::StoreItems => "the work items of stores are lost",
     }
 }

@@ -104,6 +104,20 @@ async fn f12_the_stream_of_starts_is_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f12_what_was_made_again_is_told_later() {
+    let two = TwoHosts::at_work("told", &Probe::open()).await;
+    assert_eq!(two.backends[0].streams_made_again().await.unwrap(), [""; 0]);
+    two.remove("DONE").await;
+    two.is_back("DONE").await;
+    let told = two.backends[1].streams_made_again().await.unwrap();
+    let [sentence] = &told[..] else { panic!("not one: {told:?}") };
+    assert!(
+        sentence.starts_with(&two.name("DONE")) && sentence.contains("results of runs are lost"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f12_the_stream_of_tickets_is_made_again() {
     made_again("nowork", "WORK").await;
 }

@@ -70,6 +70,15 @@ impl Client {
         Ok(self.backend.account().await?)
     }
 
+    /// The streams and buckets of the namespace that had disappeared while hosts were up, and that these made again: one sentence
+    /// each, which says when that was, and what was lost.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn streams_made_again(&self) -> Result<Vec<String>, ClientError> {
+        Ok(self.backend.streams_made_again().await?)
+    }
+
     /// Publishes a start message, as any NATS client can. When this returns, the server has stored the message, and the
     /// run starts as soon as a host processes it. A start with an invalid input becomes a dead letter. The run joins the
     /// trace of the current span.

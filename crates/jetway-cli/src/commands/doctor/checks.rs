@@ -61,6 +61,7 @@ pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     let streams_ok = streams.iter().all(|check| check.status != CheckStatus::Failed);
     checks.extend(streams);
     if streams_ok {
+        checks.extend(made_again(client.streams_made_again().await));
         checks.extend(host_checks(client.hosts().await));
         checks.extend(waiting::checks(&client).await);
     }
@@ -124,6 +125,15 @@ async fn streams(config: NatsConfig) -> Vec<Check> {
     let mut checks = vec![streams];
     checks.extend(old_names(config).await);
     checks
+}
+
+/// A warning for each stream that had disappeared: what was lost with it.
+fn made_again(sentences: Result<Vec<String>, ClientError>) -> Vec<Check> {
+    let warning = |details| check("made again", CheckStatus::Warning, details);
+    match sentences {
+        Ok(sentences) => sentences.into_iter().map(warning).collect(),
+        Err(error) => vec![warning(error.to_string())],
+    }
 }
 
 /// A warning for each stream that an earlier version used under another name.
