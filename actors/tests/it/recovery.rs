@@ -34,12 +34,11 @@ async fn a_lost_result_is_published_again() {
     let backend: Arc<dyn Backend> = faulty.clone();
     let chain = Probe::new("chain", async || ());
     let host = Host::with(&backend, &[&chain], |config| config.sweep_every = Duration::from_millis(20));
-    faulty.0.results(ResultFault::Lost);
+    // Not for a while: what the sweep publishes meanwhile would be lost too, and it does not look at that run again.
+    faulty.0.results(ResultFault::FirstLost);
     let run = host.publish("chain", "a", 2).await;
-    host.until("the ticket is acknowledged", |status| status.worker.acked == 1).await;
-    assert!(!has_result(&faulty, &run).await);
-    faulty.0.results(ResultFault::None);
     host.completes(&run, 2).await;
+    assert_eq!(faulty.0.current_results(), ResultFault::None, "no result was lost");
     assert_eq!(chain.executions(), 2);
     host.drain(Duration::ZERO).await;
 }

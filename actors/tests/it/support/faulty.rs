@@ -36,6 +36,8 @@ pub(crate) enum ResultFault {
     None,
     /// It is lost without an error.
     Lost,
+    /// The first one is lost without an error, and later ones are stored.
+    FirstLost,
     /// It is refused: no space is left.
     Refused,
 }
@@ -77,6 +79,11 @@ impl Faults {
     /// Sets how results are handled from now on.
     pub(crate) fn results(&self, fault: ResultFault) {
         *self.results.lock().unwrap() = fault;
+    }
+
+    /// How results are handled now.
+    pub(crate) fn current_results(&self) -> ResultFault {
+        *self.results.lock().unwrap()
     }
 
     /// Reports to the host that tickets may be lost.
@@ -138,10 +145,14 @@ impl Interceptor for Faults {
     }
 
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
-        let fault = *self.results.lock().unwrap();
+        let fault = {
+            let mut fault = self.results.lock().unwrap();
+            let next = if *fault == ResultFault::FirstLost { ResultFault::None } else { *fault };
+            std::mem::replace(&mut *fault, next)
+        };
         match fault {
             ResultFault::None => self.inner.publish_done(result).await,
-            ResultFault::Lost => Ok(()),
+            ResultFault::Lost | ResultFault::FirstLost => Ok(()),
             ResultFault::Refused => Err(error(BackendErrorKind::NoRoom)),
         }
     }
