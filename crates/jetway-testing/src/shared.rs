@@ -1,6 +1,6 @@
 //! One server for a whole test process.
 
-use jetway_server::NatsServer;
+use jetway_server::{NATS_CONF, NatsServer, ServerError};
 use tokio::sync::OnceCell;
 
 /// The server that all tests of this process share; the first call starts it. Tests keep apart by
@@ -13,8 +13,17 @@ use tokio::sync::OnceCell;
 /// When there is no server, or it does not start; the message says why and what to do.
 pub async fn shared_server() -> &'static NatsServer {
     static SHARED: OnceCell<NatsServer> = OnceCell::const_new();
-    match SHARED.get_or_try_init(NatsServer::start).await {
+    match SHARED.get_or_try_init(start).await {
         Ok(server) => server,
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Each namespace reserves room for the streams that clients can fill, and the tests of a process use hundreds of namespaces.
+/// What they reserve has nothing to do with what they use, or with the free space of the disk.
+const ROOM_TO_RESERVE: &str = "jetstream {\n  max_file_store: 1TB\n";
+
+async fn start() -> Result<NatsServer, ServerError> {
+    let config = NATS_CONF.replacen("jetstream {\n", ROOM_TO_RESERVE, 1);
+    NatsServer::builder().config(config).start().await
 }
