@@ -79,18 +79,18 @@ impl Results for NatsBackend {
             true => None,
             false => Some(awaited.subscribe().await?),
         };
-        let mut found = awaited.stored().await?;
+        let mut found = awaited.stored_before(end).await?;
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         let mut next_read = Instant::now() + backoff.next_delay();
         while found.is_none() {
             let Some(results) = subscribed.as_mut() else { break };
             tokio::select! {
                 message = results.messages.next() => match message {
-                    Some(message) => found = awaited.received(message).await?,
+                    Some(message) => found = awaited.received_before(end, message).await?,
                     // The connection has ended: a message had headers that cannot be parsed.
                     None => {
                         *results = awaited.subscribe().await?;
-                        found = awaited.stored().await?;
+                        found = awaited.stored_before(end).await?;
                     }
                 },
                 Ok(()) = results.state.changed() => {
@@ -98,11 +98,11 @@ impl Results for NatsBackend {
                     if current != results.connects {
                         // What was published while there was no connection was not received.
                         results.connects = current;
-                        found = awaited.stored().await?;
+                        found = awaited.stored_before(end).await?;
                     }
                 }
                 () = sleep_until(next_read.min(end)) => {
-                    found = awaited.stored().await?;
+                    found = awaited.stored_before(end).await?;
                     if next_read >= end {
                         break;
                     }
@@ -151,6 +151,33 @@ impl AwaitedResult<'_> {
                 Err(_) if attempts > 0 && reads.has_ended(&connection).await => {}
                 Err(error) => return Err(closed(self.run).caused_by(error)),
             }
+        }
+    }
+
+    /// The stored result, if it is the wanted one and can be read. As long as there is time, a read is made again that may
+    /// succeed then.
+    async fn stored_before(&mut self, end: Instant) -> Result<Option<Bytes>, BackendError> {
+        let stored = self.stored().await;
+        self.unless_it_may_succeed(stored, end)
+    }
+
+    /// A message that arrived, if it is the wanted result. What cannot be judged now is read when it is stored.
+    async fn received_before(&self, end: Instant, message: Message) -> Result<Option<Bytes>, BackendError> {
+        let received = self.received(message).await;
+        self.unless_it_may_succeed(received, end)
+    }
+
+    fn unless_it_may_succeed(
+        &self,
+        read: Result<Option<Bytes>, BackendError>,
+        end: Instant,
+    ) -> Result<Option<Bytes>, BackendError> {
+        match read {
+            Err(error) if error.is_retryable() && Instant::now() < end => {
+                tracing::debug!(run = %self.run, %error, "cannot read a result: reading it again");
+                Ok(None)
+            }
+            read => read,
         }
     }
 

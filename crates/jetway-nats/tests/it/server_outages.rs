@@ -173,6 +173,22 @@ async fn tickets_and_waiting_for_results_survive_a_restart() {
     assert_eq!(done.as_deref(), Some(b"{}".as_slice()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn f17_a_read_that_fails_does_not_end_a_wait() {
+    let mut server = NatsServer::start().await.unwrap();
+    let backend = Arc::new(connect(config_for(&server, "failing_reads")).await);
+    let (waiter, waited) = (Arc::clone(&backend), run("a"));
+    let mut waiting = tokio::spawn(async move { waiter.done(&waited, WantedResult::Latest, DEADLINE).await });
+    assert!(timeout(Duration::from_millis(200), &mut waiting).await.is_err());
+    server.kill().await.unwrap();
+    // Longer than a request waits for its answer.
+    assert!(timeout(Duration::from_secs(8), &mut waiting).await.is_err(), "the wait has ended");
+    server.restart().await.unwrap();
+    backend.publish_done(result(&run("a"), "{}")).await.unwrap();
+    let done = timeout(DEADLINE, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(done.as_deref(), Some(b"{}".as_slice()));
+}
+
 /// If no other host has detected the restart of the server, the first host reports a possible loss since the last write.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_host_reports_a_possible_loss_of_tickets() {
