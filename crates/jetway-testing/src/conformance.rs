@@ -101,6 +101,7 @@ macro_rules! cases {
 cases! {
     snapshots: a_snapshot_is_read_as_it_was_written, a_write_that_lost_the_race_changes_nothing,
         many_runs_are_written_at_once, chunks_live_beside_their_snapshot, u8_runs_are_listed_in_pages,
+        u8_runs_that_are_written_meanwhile_are_listed,
         a_stale_run_is_found_once, runs_that_ended_are_found, chunks_that_nobody_will_name_are_removed;
     tickets: a_ticket_is_published_once, a_lost_worker_s_ticket_is_delivered_again,
         a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,

@@ -15,7 +15,7 @@ use async_nats::{
 };
 use futures::StreamExt as _;
 use jetway_state::Timestamp;
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use tokio::time::timeout;
 
 /// How long the server may take to send the next message of a page.
@@ -84,7 +84,8 @@ pub(crate) async fn page(
     read(connection, stream, &query).await
 }
 
-/// All messages of a subject, wildcards allowed, in the order of the stream.
+/// All messages of a subject, wildcards allowed, in the order of the stream: the latest of each subject, also if it was
+/// replaced while they were read.
 pub(crate) async fn all(
     connection: &Connection,
     stream: &str,
@@ -97,9 +98,16 @@ pub(crate) async fn all(
         let more = read.pending > 0 && !read.messages.is_empty();
         messages.extend(read.messages);
         if !more {
-            return Ok(messages);
+            return Ok(latest_of_subjects(messages));
         }
     }
+}
+
+fn latest_of_subjects(messages: Vec<StreamMessage>) -> Vec<StreamMessage> {
+    let latest: HashMap<String, u64> =
+        messages.iter().map(|message| (message.subject.to_string(), message.sequence)).collect();
+    let is_latest = |message: &StreamMessage| latest.get(message.subject.as_str()) == Some(&message.sequence);
+    messages.into_iter().filter(is_latest).collect()
 }
 
 /// The latest messages of some of these subjects: fewer, if they are large.

@@ -8,7 +8,8 @@ use jetway_state::{
     CommitId, Incarnation, RunId, RunKey, Seen, Timestamp, WorkflowName,
     run::{Chunk, ChunkRef, Status},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 pub(super) fn key(workflow: &str, id: &str) -> RunKey {
     RunKey::new(WorkflowName::new(workflow).expect("a good name"), RunId::new(id).expect("a good id"))
@@ -138,6 +139,38 @@ pub(super) async fn u8_runs_are_listed_in_pages(tested: BackendUnderTest) {
     let first = RunsQuery { status: Some(Status::Running), limit: 3, ..RunsQuery::default() };
     let page = backend.runs(&first).await.expect("they are listed");
     assert_eq!((page.runs.len(), page.next), (3, None), "no page follows the last run that matches");
+}
+
+/// Writes the runs `r0` to `r19` again and again, `r0` most of the time.
+async fn write_all_the_time(backend: Arc<dyn Backend>, mut revisions: Vec<u64>, stop: CancellationToken) {
+    for number in 2.. {
+        if stop.is_cancelled() {
+            return;
+        }
+        let index = if number % 40 == 0 { number as usize / 40 % revisions.len() } else { 0 };
+        let write = write(&key("w", &format!("r{index}")), revisions[index], number, b"x");
+        revisions[index] = backend.commit(write).await.expect("it is written");
+    }
+}
+
+pub(super) async fn u8_runs_that_are_written_meanwhile_are_listed(tested: BackendUnderTest) {
+    let backend = &tested.backend;
+    let mut revisions = Vec::new();
+    for number in 0..20 {
+        let write = write(&key("w", &format!("r{number}")), 0, 1, b"x");
+        revisions.push(backend.commit(write).await.expect("it is written"));
+    }
+    let stop = CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let writer = tokio::spawn(write_all_the_time(Arc::clone(backend), revisions, stop.clone()));
+    for _ in 0..100 {
+        let page = backend.runs(&RunsQuery::default()).await.expect("they are listed");
+        let listed: BTreeSet<_> = page.runs.iter().map(|stored| stored.run.clone()).collect();
+        assert_eq!((listed.len(), page.runs.len()), (20, 20), "each run once");
+        assert!(page.runs.is_sorted_by_key(|stored| std::cmp::Reverse(stored.revision)));
+    }
+    stop.cancel();
+    writer.await.expect("it writes");
 }
 
 pub(super) async fn a_stale_run_is_found_once(tested: BackendUnderTest) {

@@ -13,7 +13,7 @@ use crate::{
 use async_nats::jetstream::message::StreamMessage;
 use jetway_engine::backend::{BackendError, BackendErrorKind, RunsPage, RunsQuery, Stored};
 use jetway_state::run::Status;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// The default number of runs on a page.
 const DEFAULT_LIMIT: usize = 100;
@@ -38,6 +38,8 @@ struct Window {
     bytes: usize,
     reads: usize,
     read_bytes: usize,
+    /// The sequence of the last message that was read.
+    last: u64,
     /// Whether the oldest ones were dropped, since the page has no room for them.
     full: bool,
 }
@@ -61,11 +63,15 @@ impl NatsBackend {
     async fn read_page(&self, query: &RunsQuery) -> Result<Result<RunsPage, BackendError>, Failure> {
         let limit = if query.limit == 0 { DEFAULT_LIMIT } else { query.limit.min(MAX_LIMIT) };
         let subjects = self.names.snapshots(query.workflow.as_ref());
-        let mut end = match parse_cursor(query.after.as_deref()) {
-            Ok(Some(cursor)) => cursor,
-            Ok(None) => self.last_sequence(&subjects).await?.map_or(0, |last| last + 1),
+        let cursor = match parse_cursor(query.after.as_deref()) {
+            Ok(cursor) => cursor,
             Err(refused) => return Ok(Err(refused)),
         };
+        let mut end = match cursor {
+            Some(cursor) => cursor,
+            None => self.last_sequence(&subjects).await?.map_or(0, |last| last + 1),
+        };
+        let mut newest = Newest { is_first_page: cursor.is_none(), windows: 0, last: end.saturating_sub(1) };
         let mut page = RunsPage::default();
         let (mut width, mut bytes, mut read_bytes) = (FIRST_WIDTH, 0, 0);
         while end > 1 {
@@ -73,7 +79,8 @@ impl NatsBackend {
             // One more than is wanted tells whether a page follows.
             let (limit, bytes_left) = (limit + 1 - page.runs.len(), MAX_BYTES.saturating_sub(bytes));
             let selection = Selection { subjects: &subjects, status: query.status, limit, bytes: bytes_left };
-            let window = self.read_window(&selection, start..end).await?;
+            let window = self.read_window(&selection, start..newest.end_of_window(end)).await?;
+            newest.note(&window);
             width = next_width(width, window.reads);
             end = window.matching.front().filter(|_| window.full).map_or(start, |oldest| oldest.sequence);
             page.scanned += window.reads as u64;
@@ -84,6 +91,15 @@ impl NatsBackend {
                 break;
             }
         }
+        if let Some(from) = newest.written_since() {
+            let selection = Selection { subjects: &subjects, status: query.status, limit, bytes: MAX_BYTES };
+            let window = self.read_window(&selection, from..u64::MAX).await?;
+            page.scanned += window.reads as u64;
+            let moved = window.matching.into_iter().rev().filter_map(|message| self.stored(message));
+            page.runs = moved.chain(page.runs).collect();
+        }
+        // One that was written meanwhile may have been read twice.
+        page.runs = first_of_each(page.runs);
         if page.runs.len() > limit {
             page.runs.truncate(limit);
             page.next = page.runs.last().map(|last| last.revision.to_string());
@@ -137,9 +153,46 @@ impl NatsBackend {
     }
 }
 
+/// The end of the stream, which moves while a page is read: a run that is written meanwhile goes there from wherever it was.
+/// So the first window has no end, and what was written after it was read is read at last. Then no run is missed that was
+/// there from the beginning.
+struct Newest {
+    /// Whether the page begins at the end of the stream.
+    is_first_page: bool,
+    windows: usize,
+    /// The sequence of the last message of the first window.
+    last: u64,
+}
+
+impl Newest {
+    fn end_of_window(&self, end: u64) -> u64 {
+        if self.is_first_page && self.windows == 0 { u64::MAX } else { end }
+    }
+
+    fn note(&mut self, window: &Window) {
+        if self.windows == 0 {
+            self.last = self.last.max(window.last);
+        }
+        self.windows += 1;
+    }
+
+    /// From where on to read again: within one window the reader meets each record that moves ahead of it.
+    fn written_since(&self) -> Option<u64> {
+        (self.is_first_page && self.windows > 1).then_some(self.last + 1)
+    }
+}
+
+/// The first record of each run, which is the latest.
+fn first_of_each(mut runs: Vec<Stored>) -> Vec<Stored> {
+    let mut seen = HashSet::new();
+    runs.retain(|stored| seen.insert(stored.run.clone()));
+    runs
+}
+
 impl Window {
     fn add(&mut self, message: StreamMessage, selection: &Selection<'_>) {
         self.reads += 1;
+        self.last = message.sequence;
         self.read_bytes += message.payload.len();
         if !matches_status(&message, selection.status) {
             return;
