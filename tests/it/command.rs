@@ -5,9 +5,14 @@ use crate::support::{
     corpus::{Counts, directory},
     jetway, jetway_json,
 };
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jetway_testing::{NatsServer, shared_server, unique_namespace, wait_until};
 use serde_json::json;
+use std::{process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::timeout,
+};
 
 #[tokio::test]
 async fn a_run_is_started_shown_and_listed() -> Result<()> {
@@ -46,6 +51,27 @@ async fn h1_a_run_id_that_is_used_again_gives_the_new_result() -> Result<()> {
     }
     incarnations.dedup();
     assert!(incarnations.len() == 3 && incarnations.iter().all(Option::is_some), "{incarnations:?}");
+    Ok(())
+}
+
+/// Each failed read took five seconds more, which were not counted.
+#[tokio::test]
+async fn f17_a_wait_ends_in_time_without_a_server() -> Result<()> {
+    let (mut server, ns) = (NatsServer::start().await?, unique_namespace("away"));
+    jetway(&["setup", "--nats", &server.url(), "--namespace", &ns]).output().await?;
+    let start = ["start", "chain", "--input", "0", "--id", "x", "--wait", "3s"];
+    let mut waiting = jetway(&[&start[..], &["--nats", &server.url(), "--namespace", &ns]].concat())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut said = BufReader::new(waiting.stderr.take().context("it is piped")?).lines();
+    timeout(DEADLINE, async {
+        while !said.next_line().await?.context("it says that it waits")?.contains("chain/x") {}
+        anyhow::Ok(())
+    })
+    .await??;
+    server.kill().await?;
+    let ended = timeout(Duration::from_secs(25), waiting.wait()).await.context("it still waits")??;
+    assert_eq!(ended.code(), Some(5));
     Ok(())
 }
 

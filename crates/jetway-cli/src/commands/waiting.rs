@@ -84,7 +84,10 @@ async fn result(
     loop {
         tokio::select! {
             result = &mut result => return Ok(result?),
-            _ = ticks.tick() => match client.status(key).await {
+            status = async {
+                ticks.tick().await;
+                client.status(key).await
+            } => match status {
                 Ok(status) => progress.show(&status),
                 // The run does not depend on it. What is wrong with the server ends the wait for the result.
                 Err(_no_status) => progress.tick(),

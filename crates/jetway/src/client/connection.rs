@@ -15,15 +15,17 @@ use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioni
 use jetway_state::{
     RunId, RunKey, Seen, Timestamp, WorkflowName,
     codec::Encoding,
-    run::{DoneView, StatusView},
+    run::{DoneView, StatusView, WantedResult},
 };
 use serde::Serialize;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// The shortest and the longest pause between two attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How much longer than it should wait a client gives the server for the last answer.
+const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The number of runs on a page of a query without a limit.
 const DEFAULT_PAGE: usize = 100;
@@ -111,18 +113,36 @@ impl Client {
         wait: Duration,
     ) -> Result<DoneView, ClientError> {
         let ResultOf { run, wanted } = run.into();
-        let end = Instant::now() + wait;
-        let ask = || self.backend.done(run, wanted, end.saturating_duration_since(Instant::now()));
-        let backoff = ExponentialBuilder::default()
-            .with_jitter()
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_total_delay(Some(wait));
-        let done = ask.retry(backoff).when(BackendError::is_retryable).await?;
+        let done = self.done_within(run, wanted, wait).await?;
         let done = done.ok_or_else(|| ClientError::TimedOut { run: run.clone(), waited: wait })?;
         let done = serde_json::from_slice(&done)
             .map_err(|source| ClientError::Answer { what: "the result of the run", source })?;
         self.with_outputs(run, done).await
+    }
+
+    /// Waits for `wait` at most, also if the server does not answer: then there is no result yet.
+    async fn done_within(
+        &self,
+        run: &RunKey,
+        wanted: WantedResult,
+        wait: Duration,
+    ) -> Result<Option<Bytes>, BackendError> {
+        if wait.is_zero() {
+            return self.backend.done(run, wanted, wait).await;
+        }
+        let end = Instant::now() + wait;
+        let ask = || self.backend.done(run, wanted, end.saturating_duration_since(Instant::now()));
+        let backoff =
+            ExponentialBuilder::default().with_jitter().with_max_delay(LONGEST_PAUSE).without_max_times();
+        let may_succeed = |error: &BackendError| error.is_retryable() && Instant::now() < end;
+        match timeout_at(end + LAST_ANSWER_WITHIN, ask.retry(backoff).when(may_succeed)).await {
+            Ok(Err(error)) if error.is_retryable() => {
+                tracing::warn!(%run, %error, "the server does not answer");
+                Ok(None)
+            }
+            Ok(read) => read,
+            Err(_elapsed) => Ok(None),
+        }
     }
 
     /// Reads the status of a run from its record. No host has to be running. Large outputs are left out: see

@@ -10,7 +10,10 @@ use jetway_core::clock::Clock;
 use jetway_engine::backend::{Api, Backend, BackendError, Hosts as _};
 use jetway_nats::{NatsBackend, ServiceHandle, serve};
 use jetway_state::WorkflowName;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -35,14 +38,15 @@ async fn try_to_connect(
     within: Option<Duration>,
 ) -> Result<Connected, HostError> {
     let servers = config.servers.clone();
-    let backoff = ExponentialBuilder::default()
-        .with_jitter()
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_total_delay(within);
+    let backoff =
+        ExponentialBuilder::default().with_jitter().with_max_delay(LONGEST_PAUSE).without_max_times();
+    // The attempts take their time too.
+    let end = within.map(|within| Instant::now() + within);
+    let may_succeed =
+        move |error: &BackendError| error.is_retryable() && end.is_none_or(|end| Instant::now() < end);
     let connecting = (move || NatsBackend::connect(config.clone()))
         .retry(backoff)
-        .when(BackendError::is_retryable)
+        .when(may_succeed)
         .notify(move |error, pause| {
             tracing::warn!(%error, "cannot connect to nats-server at {servers}, retrying in {:.1} s", pause.as_secs_f32());
         });
