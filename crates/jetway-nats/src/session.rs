@@ -71,6 +71,32 @@ impl Connection {
         self.state.has_changed().is_err()
     }
 
+    /// Waits for the answer to a request to one of these subjects. A missing permission is known at once: the server reports it
+    /// as an error of the connection, and never answers.
+    pub(crate) async fn unless_denied<T>(
+        &self,
+        subjects: &[String],
+        answer: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let subjects: Vec<String> = subjects.iter().map(|subject| format!("\"{subject}\"")).collect();
+        let mut state = self.state.clone();
+        let before = state.borrow().server_errors;
+        let denied = |state: &ConnectionState| state.denies(before, &subjects, &self.inbox_prefix);
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            Ok(state) = state.wait_for(denied) => {
+                Err(Failure::NotPermitted(state.server_error.clone().unwrap_or_default()))
+            }
+        }
+    }
+
+    /// The subjects that the server may name when it refuses an operation of its API: it does so after it has mapped that of a
+    /// domain.
+    pub(crate) fn api_subjects(&self, operation: &str) -> [String; 2] {
+        [&self.api_prefix, DEFAULT_API_PREFIX].map(|prefix| format!("{prefix}.{operation}"))
+    }
+
     /// Looks whether a request failed because a stream is missing.
     pub(crate) fn note(&self, failure: &Failure) {
         if failure.is_of_missing() {

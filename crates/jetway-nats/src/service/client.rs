@@ -19,7 +19,7 @@ use jetway_state::{
     view::{OutputPage, OutputQuery, StatusView},
 };
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long a host may take to answer, in addition to the time for which the request itself waits.
@@ -92,7 +92,11 @@ impl HostsClient {
         }
         let within = wait.unwrap_or_default().saturating_add(ANSWER_WITHIN);
         let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
-        let answer = connection.client.send_request(subject.clone(), request).await;
+        let answer = connection.client.send_request(subject.clone(), request);
+        let answer = connection.unless_denied(slice::from_ref(&subject), answer).await;
+        let answer = answer.map_err(|denied| {
+            ApiError::new(403, format!("this user may not send requests to {subject}: {denied}"))
+        })?;
         answer.map_err(|error| request_error(error.kind(), &subject, within))
     }
 }

@@ -1,9 +1,7 @@
 //! Requests to the JetStream API. No other file sends one.
 
-use super::{Connection, ConnectionState, Failure};
-use crate::names::{
-    self, ACCOUNT_INFO, ConsumerOperation, DEFAULT_API_PREFIX, STREAM_NAMES, StreamOperation, USER_INFO,
-};
+use super::{Connection, Failure};
+use crate::names::{self, ACCOUNT_INFO, ConsumerOperation, STREAM_NAMES, StreamOperation, USER_INFO};
 use async_nats::jetstream::{
     self, ErrorCode,
     account::Account,
@@ -176,27 +174,18 @@ async fn request<B: Serialize + ?Sized, T: DeserializeOwned>(
     serde_json::from_str(answer.get()).map_err(|error| cannot_decode(&error))
 }
 
-/// Sends a request and returns the answer, unless it is an error. A missing permission is known at once: the server reports
-/// it as an error of the connection, and never answers.
+/// Sends a request and returns the answer, unless it is an error.
 ///
 /// It is compiled once, not once for each type of an answer.
 async fn ask(connection: &Connection, operation: String, body: &RawValue) -> Result<Box<RawValue>, Failure> {
-    // The server names the subject of its own API, after it has mapped that of a domain.
-    let subjects =
-        [&connection.api_prefix, DEFAULT_API_PREFIX].map(|prefix| format!("\"{prefix}.{operation}\""));
-    let mut state = connection.state.clone();
-    let before = state.borrow().server_errors;
-    let denied = |state: &ConnectionState| state.denies(before, &subjects, &connection.inbox_prefix);
+    let subjects = connection.api_subjects(&operation);
     let answer = connection.jetstream.request::<_, _, Box<RawValue>>(operation, body);
-    tokio::select! {
-        biased;
-        answer = answer => {
-            answer.map_err(Failure::from).and_then(unless_refused).inspect_err(|failure| connection.note(failure))
-        }
-        Ok(state) = state.wait_for(denied) => {
-            Err(Failure::NotPermitted(state.server_error.clone().unwrap_or_default()))
-        }
-    }
+    connection
+        .unless_denied(&subjects, answer)
+        .await?
+        .map_err(Failure::from)
+        .and_then(unless_refused)
+        .inspect_err(|failure| connection.note(failure))
 }
 
 fn unless_refused(answer: Box<RawValue>) -> Result<Box<RawValue>, Failure> {
@@ -422,20 +411,15 @@ pub(crate) async fn delete_consumer(
 
 /// The account of this user: `$G` if the server has no accounts. `None` if this user may not ask.
 pub(crate) async fn user_account(connection: &Connection) -> Result<Option<String>, Failure> {
-    let subjects = [format!("\"{USER_INFO}\"")];
-    let mut state = connection.state.clone();
-    let before = state.borrow().server_errors;
-    let denied = |state: &ConnectionState| state.denies(before, &subjects, &connection.inbox_prefix);
     let answer = connection.client.request(USER_INFO, Bytes::new());
-    tokio::select! {
-        biased;
-        answer = answer => {
+    match connection.unless_denied(&[USER_INFO.to_owned()], answer).await {
+        Ok(answer) => {
             let answer = answer.map_err(|error| Failure::NoAnswer(error.to_string()))?;
             let UserInfo { data } = serde_json::from_slice(&answer.payload)
                 .map_err(|error| Failure::NoAnswer(format!("cannot decode the user: {error}")))?;
             Ok(Some(data.account))
         }
-        Ok(_denied) = state.wait_for(denied) => Ok(None),
+        Err(_denied) => Ok(None),
     }
 }
 

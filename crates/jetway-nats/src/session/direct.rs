@@ -136,6 +136,11 @@ pub(crate) async fn last(
     stream: &str,
     subject: &str,
 ) -> Result<Option<u64>, Failure> {
+    let subjects = connection.api_subjects(&api::direct_subject(stream));
+    connection.unless_denied(&subjects, read_last(connection, stream, subject)).await?
+}
+
+async fn read_last(connection: &Connection, stream: &str, subject: &str) -> Result<Option<u64>, Failure> {
     let inbox = connection.client.new_inbox();
     let mut replies = connection.client.subscribe(inbox.clone()).await.map_err(|error| no_answer(&error))?;
     let query = serde_json::json!({ "last_by_subj": subject });
@@ -153,6 +158,15 @@ pub(crate) async fn last(
 }
 
 async fn read(connection: &Connection, stream: &str, query: &serde_json::Value) -> Result<Page, Failure> {
+    let subjects = connection.api_subjects(&api::direct_subject(stream));
+    connection.unless_denied(&subjects, read_page(connection, stream, query)).await?
+}
+
+async fn read_page(
+    connection: &Connection,
+    stream: &str,
+    query: &serde_json::Value,
+) -> Result<Page, Failure> {
     let inbox = connection.client.new_inbox();
     let mut replies = connection.client.subscribe(inbox.clone()).await.map_err(|error| no_answer(&error))?;
     let request = Request::new().inbox(inbox).payload(query.to_string().into());

@@ -1,11 +1,17 @@
 //! Errors of connections that cannot be made.
 
 use crate::support::{DEADLINE, config_for, run, write};
-use jetway_engine::backend::{BackendErrorKind, SnapshotStore as _};
-use jetway_nats::{ConnectProblem, NatsAuth, NatsBackend, NatsConfig};
+use jetway_engine::{
+    api::Api as _,
+    backend::{BackendErrorKind, RunsQuery, SnapshotStore as _},
+};
+use jetway_nats::{ConnectProblem, HostsClient, NatsAuth, NatsBackend, NatsConfig};
 use jetway_state::Seen;
 use jetway_testing::{NATS_CONF, NatsServer, wait_until};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,6 +179,21 @@ async fn m6_a_missing_permission_is_said_at_once() {
             "{error}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m6_a_request_that_is_not_permitted_is_said_at_once() {
+    let user = "authorization { users: [ { user: ann, password: secret, permissions: { publish: { deny: \
+                [\"jetway.*.api.>\", \"$JS.API.DIRECT.GET.>\"] } } } ] }";
+    let server = NatsServer::builder().extra_config(user).start().await.unwrap();
+    let config = config_for(&server, "requests").with_auth(NatsAuth::password("ann", "secret"));
+    let backend = Arc::new(NatsBackend::connect(config).await.unwrap());
+    let error = HostsClient::new(Arc::clone(&backend)).workflows().await.unwrap_err();
+    assert_eq!(error.code, 403, "{error:?}");
+    assert!(error.message.contains("Permissions Violation"), "{error:?}");
+    let error = backend.runs(&RunsQuery::default()).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains("Permissions Violation"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
