@@ -76,6 +76,25 @@ async fn f17_a_wait_ends_in_time_without_a_server() -> Result<()> {
 }
 
 #[tokio::test]
+async fn u6_a_start_that_waits_for_a_host_is_said() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("waits"));
+    let server = ["--nats", &url, "--namespace", &ns];
+    jetway(&[&["setup"][..], &server].concat()).output().await?;
+    let said = async |arguments: &[&str]| {
+        let ended = jetway(&[arguments, &server].concat()).output().await?;
+        anyhow::Ok(String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    assert!(said(&["status", "chain", "x"]).await?.contains("it does not exist"));
+    said(&["start", "chain", "--input", "0", "--id", "x"]).await?;
+    for verb in [&["status", "chain", "x"][..], &["result", "chain", "x", "--wait", "1s"]] {
+        let said = said(verb).await?;
+        assert!(said.contains("1 start message of its workflow waits for a host"), "{verb:?}: {said}");
+        assert!(said.contains("jetway host"), "{verb:?}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn f13_the_result_of_a_run_is_printed() -> Result<()> {
     let (url, ns) = (shared_server().await.url(), unique_namespace("result"));
     let _host = HostProcess::start(&url, &ns, &[]).await?;

@@ -90,6 +90,17 @@ impl Starts for NatsBackend {
 }
 
 impl NatsBackend {
+    /// The number of start messages of a workflow that no host has processed.
+    ///
+    /// # Errors
+    /// The server does not answer, or refuses the request.
+    pub async fn waiting_starts(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
+        let subject = self.names.start(workflow.as_str());
+        let found = api::subjects(&self.connection, &self.streams.starts, &subject).await;
+        let found = found.map_err(|failure| failure.cannot(format!("count start messages of {workflow}")))?;
+        Ok(found.values().sum())
+    }
+
     /// Moves the start messages of a subject that are older than `grace` to the dead letters. Returns their number.
     async fn dead_letter_starts(
         &self,

@@ -149,15 +149,38 @@ impl Client {
     /// [`output`](Self::output).
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if there is no such run.
+    /// [`ClientError::NotFound`] if there is no such run, [`ClientError::NoHost`] if it may still wait for a host: start messages
+    /// of its workflow do.
     pub async fn status(&self, run: &RunKey) -> Result<StatusView, ClientError> {
-        let stored = self.backend.load(run, Seen::default()).await?.ok_or_else(|| ClientError::NotFound {
-            message: format!("run {run} not found: it does not exist, or its record has expired"),
-        })?;
+        let stored = self.backend.load(run, Seen::default()).await?;
         let hosts = self.backend.hosts().await?;
+        let mut served = hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name);
+        let Some(stored) = stored else {
+            let is_served = served.any(|name| *name == run.workflow);
+            return Err(self.not_found(run, is_served).await);
+        };
         let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
         let view = StatusView::new(&snapshot).map_err(ClientError::Value)?;
-        Ok(view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name)))
+        Ok(view.served_by(served))
+    }
+
+    /// Why a run has no record.
+    async fn not_found(&self, run: &RunKey, is_served: bool) -> ClientError {
+        // Not every user may ask for that. Then it is not said.
+        let waiting = self.backend.waiting_starts(&run.workflow).await.unwrap_or_else(|error| {
+            tracing::debug!(%run, %error, "cannot count start messages");
+            0
+        });
+        let message = match waiting {
+            0 => format!("run {run} not found: it does not exist, or its record has expired"),
+            1 => format!("run {run} not found: 1 start message of its workflow waits for a host"),
+            more => format!("run {run} not found: {more} start messages of its workflow wait for a host"),
+        };
+        if waiting == 0 || is_served {
+            ClientError::NotFound { message }
+        } else {
+            ClientError::NoHost { message }
+        }
     }
 
     /// Cancels, pauses or resumes a run, through a host. Repeating a command has no further effect.
