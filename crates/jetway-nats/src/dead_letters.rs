@@ -1,7 +1,12 @@
 //! Dead letters: messages that cannot be processed, stored with the reason, their headers and their payload.
 //!
-//! The server would act on a header `Nats-...` of a dead letter. So such a header of the original message gets the name
-//! `Jetway-Original-Nats-...`.
+//! A sender chooses the headers of its message, and some names mean something on a dead letter:
+//!
+//! | the sender's header | why | on the dead letter |
+//! |---|---|---|
+//! | `Nats-...` | the server would act on it | `Jetway-Original-Nats-...` |
+//! | `Jetway-...`, in any case | hosts describe the dead letter with such names | `Jetway-Original-Jetway-...` |
+//! | `Jetway-Run-Id`, in any case | it is the run id that the sender has chosen | the same |
 
 mod fit;
 
@@ -62,7 +67,7 @@ pub(crate) fn letter_headers(
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in original {
-        let name = if is_server_header(&name) { format!("{}{name}", names::ORIGINAL_HEADER) } else { name };
+        let name = if has_prefix(&name, names::SERVER_HEADER) { original_name(&name) } else { name };
         if let Ok(name) = name.parse::<HeaderName>() {
             headers.append(name, one_line(&value).as_str());
         }
@@ -76,9 +81,23 @@ pub(crate) fn letter_headers(
     headers
 }
 
-fn is_server_header(name: &str) -> bool {
-    let start = name.get(..names::SERVER_HEADER.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(names::SERVER_HEADER))
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn original_name(name: &str) -> String {
+    format!("{}{name}", names::ORIGINAL_HEADER)
+}
+
+/// The headers of a client's message, without those that a reader of the dead letter would take for those of a host.
+pub(crate) fn sender_headers(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
+    let is_run_id = |name: &str| name.eq_ignore_ascii_case(names::RUN_ID.as_ref());
+    let is_own = |name: &str| has_prefix(name, names::OWN_HEADER) && !is_run_id(name);
+    let renamed = |(name, value): (String, String)| match is_own(&name) {
+        true => (original_name(&name), value),
+        false => (name, value),
+    };
+    headers_of(headers).into_iter().map(renamed).collect()
 }
 
 /// A dead letter of a message, without a reason yet.
@@ -86,7 +105,7 @@ pub(crate) fn dead_letter_of(message: &Message, workflow: &str, id: String) -> D
     DeadLetter {
         workflow: workflow.to_owned(),
         subject: message.subject.to_string(),
-        headers: headers_of(message.headers.as_ref()),
+        headers: sender_headers(message.headers.as_ref()),
         payload: message.payload.clone(),
         id,
         ..DeadLetter::default()
@@ -94,7 +113,7 @@ pub(crate) fn dead_letter_of(message: &Message, workflow: &str, id: String) -> D
 }
 
 /// The headers as a sorted list.
-pub(crate) fn headers_of(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
+fn headers_of(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
     let each = headers.into_iter().flat_map(HeaderMap::iter);
     let mut list: Vec<_> = each
         .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.to_string())))
@@ -126,6 +145,43 @@ mod tests {
         assert_eq!(get(&headers, "traceparent").as_deref(), Some("00-a"));
         assert_eq!(get(&headers, "Jetway-Reason").as_deref(), Some("it is bad"));
         assert_eq!(get(&headers, "Nats-Msg-Id").as_deref(), Some("bad-input 7"));
+    }
+
+    #[test]
+    fn a9_a_sender_cannot_write_headers_of_a_host() {
+        let mut forged = HeaderMap::new();
+        for name in ["Jetway-Original-Size", "jetway-why", "JETWAY-Node", "Jetway-Tags"] {
+            forged.append(name, "forged");
+        }
+        forged.append("jetway-RUN-id", "r-1");
+        forged.append("jetwaylike", "kept");
+        let message = Message {
+            subject: "jetway.ns.start.a".into(),
+            reply: None,
+            payload: Vec::new().into(),
+            headers: Some(forged),
+            status: None,
+            description: None,
+            length: 0,
+        };
+        let letter = dead_letter_of(&message, "a", "1".to_owned());
+        let headers = letter_headers("bad-input", "it is bad", "jetway.ns.start.a", "1", letter.headers);
+        let mut names: Vec<String> = headers.iter().map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        let expected = [
+            "Jetway-Original-JETWAY-Node",
+            "Jetway-Original-Jetway-Original-Size",
+            "Jetway-Original-Jetway-Tags",
+            "Jetway-Original-Subject",
+            "Jetway-Original-jetway-why",
+            "Jetway-Reason",
+            "Jetway-Why",
+            "Nats-Msg-Id",
+            "jetway-RUN-id",
+            "jetwaylike",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(get(&headers, "Jetway-Why").as_deref(), Some("bad-input"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{NatsBackend, start_message};
 use crate::{
     committer::{Condition, Write},
-    dead_letters::{dead_letter_of, headers_of},
+    dead_letters::{dead_letter_of, sender_headers},
     headers::run_id_of,
     names::{self, Names, subject_token},
     pull::{LeasedMessage, Source},
@@ -122,7 +122,7 @@ impl NatsBackend {
             let reason = format!(
                 "no host has ever served a workflow named {workflow:?}: check the name, or start a host that serves it"
             );
-            let mut headers = headers_of(Some(&message.headers));
+            let mut headers = sender_headers(Some(&message.headers));
             headers.extend(raw_headers.map(|headers| (names::ORIGINAL_HEADERS.to_string(), headers)));
             let run_id = run_id_of(&message.headers).map(ToOwned::to_owned);
             let letter = DeadLetter {

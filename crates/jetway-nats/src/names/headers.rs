@@ -31,7 +31,7 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("Jetway-Reason");
 pub(crate) const ORIGINAL_SIZE: HeaderName = HeaderName::from_static("Jetway-Original-Size");
 /// The subject of the message that became a dead letter.
 pub(crate) const ORIGINAL_SUBJECT: HeaderName = HeaderName::from_static("Jetway-Original-Subject");
-/// The prefix for the name of a header that the server would act on if a dead letter had it under its own name.
+/// The prefix for the name of a header of the sender that would mean something else on a dead letter.
 pub(crate) const ORIGINAL_HEADER: &str = "Jetway-Original-";
 
 /// The headers of a message in base64, if they cannot be parsed.
@@ -54,6 +54,8 @@ pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent
 /// W3C trace context.
 pub(crate) const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// The prefix of headers that hosts write.
+pub(crate) const OWN_HEADER: &str = "Jetway-";
 /// The prefix of headers that the server acts on.
 pub(crate) const SERVER_HEADER: &str = "Nats-";
 /// How long the server keeps the message, in seconds: `86400s`.

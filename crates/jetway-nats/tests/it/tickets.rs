@@ -335,3 +335,33 @@ async fn an_undecodable_ticket_becomes_a_dead_letter() {
     let live = async || backend.items_with_tickets(&run("a"), None).await.unwrap().len() == 1;
     wait_until("they are removed from the queue", DEADLINE, live).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a9_a_sender_cannot_forge_headers_of_a_dead_letter() {
+    let backend = backend("forged").await;
+    let mut tickets = open(&backend, 1).await;
+    let jetstream = async_nats::jetstream::new(client().await);
+    let mut headers = async_nats::HeaderMap::new();
+    for name in ["Jetway-Original-Size", "jetway-why", "Jetway-Node", "Jetway-Incarnation", "Jetway-Build"] {
+        headers.insert(name, "forged");
+    }
+    headers.insert("Jetway-Run-Id", "r");
+    let subject = format!("jetway.{}.work.pay.charge.a.i1.00000000", backend.namespace());
+    let stored = jetstream.publish_with_headers(subject, headers, "rubbish".into()).await.unwrap();
+    stored.await.unwrap();
+    publish(&backend, [ticket(&run("a"), "i2")]).await;
+    next(&mut tickets).await;
+    let (letter, header) = dead_letter(&backend, 1).await;
+    assert_eq!(header("Jetway-Why"), "undecodable-ticket");
+    assert_eq!(
+        (header("Jetway-Run-Id").as_str(), header("Jetway-Original-jetway-why").as_str()),
+        ("r", "forged")
+    );
+    let mut forged: Vec<_> = letter.headers.iter().map(|(name, _)| name.to_string()).collect();
+    forged.retain(|name| header(name) == "forged");
+    assert_eq!(forged.len(), 5);
+    assert!(
+        forged.iter().all(|name| name.to_lowercase().starts_with("jetway-original-jetway-")),
+        "{forged:?}"
+    );
+}
