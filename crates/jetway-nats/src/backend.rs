@@ -128,7 +128,7 @@ impl NatsBackend {
             connection, facts, names, reads, provisioned, time_keeper, upkeep, ticket_losses, ..
         } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
-        let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&connection), dead_letters.clone());
+        let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&reads), dead_letters.clone());
         let missing = Arc::clone(&connection.missing);
         let (config_of_pulls, of_pulls) = (config.clone(), Arc::clone(&connection));
         let pulls = PullContext { connection: of_pulls, config: config_of_pulls, late, header_scan, missing };
@@ -238,6 +238,7 @@ impl NatsBackend {
     async fn pull_of_clients(&self, source: Source, slots: Arc<Semaphore>) -> Result<Pull, BackendError> {
         let connection = self.connection_for_clients().await?;
         let context = PullContext { connection, ..self.pulls.clone() };
+        context.header_scan.schedule(&source);
         Pull::start(context, source, Arc::new(Nak), slots).await.map_err(|error| match error.kind() {
             // The next call makes a new connection.
             BackendErrorKind::Closed => {

@@ -140,14 +140,13 @@ impl Pull {
         give_back: Arc<dyn GiveBack>,
         slots: Arc<Semaphore>,
     ) -> Result<Self, BackendError> {
-        let PullContext { connection, config, header_scan, .. } = &context;
+        let PullContext { connection, config, .. } = &context;
         if connection.is_closed() {
             let sentence = "the connection to the nats-server has ended: restart the host";
             return Err(BackendError::new(BackendErrorKind::Closed, sentence));
         }
         let Source { stream, consumer, filter, .. } = &source;
         let lease_duration = ensure_consumer(connection, config, stream, consumer, filter).await?;
-        header_scan.schedule(&source);
         let state = connection.state.clone();
         Ok(Self {
             context,

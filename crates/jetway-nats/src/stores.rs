@@ -36,6 +36,7 @@ pub use work_queue::NatsWorkQueue;
 use crate::{
     config::NatsConfig,
     names::{StoreNames, Stream},
+    pull::{HeaderScan, Source},
     setup::Setup,
 };
 use bucket::Bucket;
@@ -160,7 +161,7 @@ impl NatsStores {
         let item_committer = setup.committer(Stream::StoreItems).await?;
         let dead_letters = setup.dead_letters().await?;
         let reader = setup.reader(Stream::StoreState);
-        let Setup { connection, facts, names, time_keeper, upkeep, .. } = setup;
+        let Setup { connection, facts, names, reads, time_keeper, upkeep, .. } = setup;
         let clock = connection.clock();
         let state_stream = names.stream(Stream::StoreState);
         let item_stream = names.stream(Stream::StoreItems);
@@ -176,6 +177,14 @@ impl NatsStores {
             config.servers
         );
         let names = StoreNames::new(names, application);
+        let source = Source {
+            stream: item_stream.clone(),
+            consumer: names.consumer(),
+            filter: names.items(),
+            workflow: names.application().to_owned(),
+        };
+        // An item that has ended the connection of other stores would end this one.
+        HeaderScan::once(reads, dead_letters.clone(), &source).await;
         let items =
             ItemQueue::open(connection, config, names.clone(), item_stream, item_committer, dead_letters)
                 .await?;

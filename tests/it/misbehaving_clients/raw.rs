@@ -3,6 +3,7 @@
 use super::Host;
 use crate::support::{DEADLINE, HostProcess, jetway_json};
 use anyhow::{Context, Result, ensure};
+use async_nats::jetstream;
 use jetway_testing::try_wait_until;
 use serde_json::Value;
 use tokio::{
@@ -117,5 +118,36 @@ async fn p7_a_fatal_header_of_a_ticket_ends_one_host_once() -> Result<()> {
     host.works_when_it_can("after").await?;
     host.works().await?;
     assert_eq!(host.process.pid(), pid);
+    Ok(())
+}
+
+/// One host, which its service manager starts again after the lease of the ticket has ended: the ticket is delivered again at
+/// once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a3_a_fatal_header_of_a_ticket_ends_a_lone_host_once() -> Result<()> {
+    let mut host = Host::start("lone").await?;
+    publish(&host, &host.subject("work.chain.one.r.start.00000000"), b"NATS/1.0\r\na: b\rc\r\n\r\n", b"x")
+        .await?;
+    assert!(!host.process.wait().await?.success());
+    end_lease(&host.client, &host.ns).await?;
+    host.process = HostProcess::start(&host.url, &host.ns, &[]).await?;
+    let pid = host.process.pid();
+    host.buried("unreadable-headers", "").await?;
+    host.works_when_it_can("after").await?;
+    host.works().await?;
+    assert_eq!(host.process.pid(), pid);
+    Ok(())
+}
+
+/// Ends the lease of the latest ticket, as time does.
+async fn end_lease(client: &async_nats::Client, ns: &str) -> Result<()> {
+    let (stream, consumer) = (format!("JETWAY_{ns}_WORK"), "work_chain");
+    let tickets = jetstream::new(client.clone()).get_stream(&stream).await?;
+    let info = tickets.consumer_info(consumer).await?;
+    assert!(info.num_ack_pending > 0);
+    let (sequence, delivery) = (info.delivered.stream_sequence, info.delivered.consumer_sequence);
+    let lease = format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivery}.0.0");
+    let ended = client.request(lease, "-NAK".into()).await?;
+    ensure!(ended.payload.is_empty(), "{ended:?}");
     Ok(())
 }

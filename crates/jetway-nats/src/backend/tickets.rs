@@ -60,6 +60,10 @@ impl TicketQueue for NatsBackend {
         let return_tickets =
             ReturnTickets { names: self.names.clone(), committer: Arc::clone(&self.committers.tickets) };
         let return_tickets = Arc::new(return_tickets);
+        if !self.connection.is_closed() {
+            // A ticket that has ended the connection of another host would end this one.
+            self.pulls.header_scan.finish(&source).await;
+        }
         let pull = Pull::start(self.pulls.clone(), source, return_tickets.clone(), slots).await?;
         let dead_letters = self.dead_letters.clone();
         let reader = TicketReader { pull, names: self.names.clone(), return_tickets, dead_letters };

@@ -84,6 +84,9 @@ pub(crate) struct ConsumerInfo {
     /// All messages up to this one are acknowledged.
     #[serde(default)]
     pub(crate) ack_floor: ConsumerPosition,
+    /// How many messages it has delivered that are not acknowledged.
+    #[serde(default)]
+    pub(crate) num_ack_pending: u64,
     #[serde(default)]
     ts: Option<String>,
 }

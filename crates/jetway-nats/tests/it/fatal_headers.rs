@@ -3,16 +3,16 @@
 
 use crate::{
     service::echo,
-    support::{DEADLINE, backend, client, config, loaded, result, run, workflow, write},
+    support::{DEADLINE, FINGERPRINT, backend, client, config, loaded, result, run, ticket, workflow, write},
 };
-use async_nats::Client;
+use async_nats::{Client, jetstream};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jetway_engine::backend::{
-    Hosts as _, Results as _, RunsQuery, SnapshotStore as _, StartRequest, Starts as _,
+    Hosts as _, Results as _, RunsQuery, SnapshotStore as _, StartRequest, Starts as _, TicketQueue as _,
 };
 use jetway_nats::{NatsBackend, NatsConfig, serve};
-use jetway_state::{Seen, Timestamp, run::WantedResult};
+use jetway_state::{Namespace, Seen, Timestamp, run::WantedResult};
 use jetway_testing::{shared_server, wait_until};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -23,7 +23,7 @@ use tokio::{
 };
 
 /// Publishes a message with header bytes that the client library of hosts gives up on.
-async fn publish_raw(url: &str, subject: &str, reply: &str) {
+pub(crate) async fn publish_raw(url: &str, subject: &str, reply: &str) {
     let address = url.strip_prefix("nats://").unwrap();
     let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
     let (headers, payload) = ("NATS/1.0\r\na: b\rc\r\n\r\n", "0");
@@ -39,6 +39,44 @@ async fn publish_raw(url: &str, subject: &str, reply: &str) {
         assert!(stream.read_line(&mut line).await.unwrap() > 0, "the server closed the connection");
         assert!(!line.starts_with("-ERR"), "{line}");
     }
+}
+
+/// Ends the lease of the latest message that a consumer has delivered, as time does.
+pub(crate) async fn end_lease(namespace: &Namespace, stream: &str, consumer: &str) {
+    let (client, stream) = (client().await, format!("JETWAY_{namespace}_{stream}"));
+    let of_stream = jetstream::new(client.clone()).get_stream(&stream).await.unwrap();
+    let info = of_stream.consumer_info(consumer).await.unwrap();
+    assert!(info.num_ack_pending > 0);
+    let (sequence, delivery) = (info.delivered.stream_sequence, info.delivered.consumer_sequence);
+    let lease = format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.{delivery}.0.0");
+    client.request(lease, "-NAK".into()).await.unwrap();
+}
+
+/// Such a ticket ends the backend that receives it. The next one moves it to the dead letters first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a3_a_fatal_header_of_a_ticket_ends_a_backend_once() {
+    let config = config("fatalticket").await;
+    let url = config.servers.addresses()[0].to_string();
+    let open = async || {
+        let backend = NatsBackend::connect(config.clone()).await.unwrap();
+        let tickets = backend.tickets(&workflow(), Arc::new(Semaphore::new(1))).await.unwrap();
+        (backend, tickets)
+    };
+    let (first, mut tickets) = open().await;
+    publish_raw(
+        &url,
+        &format!("jetway.{}.work.pay.charge.a.bad.00000000", config.namespace),
+        "_INBOX.nobody",
+    )
+    .await;
+    assert!(timeout(DEADLINE, tickets.next()).await.unwrap().is_none(), "the connection has ended");
+    drop(first);
+    end_lease(&config.namespace, "WORK", "work_pay").await;
+    let (second, mut tickets) = open().await;
+    second.publish(vec![(ticket(&run("a"), "good"), FINGERPRINT)]).await.unwrap();
+    let next = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(next.ticket.item.as_str(), "good");
+    assert_eq!(second.stream_counts().await.unwrap().dead_letters.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,10 @@
 //! Work items are stored once and delivered once.
 
 use super::{Job, connect, enqueue, lease, next, pending, settle, stores};
-use crate::support::{DEADLINE, client, config, heard};
+use crate::{
+    fatal_headers::{end_lease, publish_raw},
+    support::{DEADLINE, client, config, heard},
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jetway_core::distributed::{WorkQueue, WorkQueueError};
 use jetway_nats::{NatsConfig, NatsStores};
@@ -143,4 +146,21 @@ async fn an_undecodable_item_becomes_a_dead_letter() {
     assert_eq!(letter.subject.as_str(), format!("jetway.{ns}.dead.pay.undecodable-item"));
     assert_eq!(&letter.payload[..], b"garbage");
     assert_eq!(pending(&queue, "r1").await.unwrap(), [Job::new("good")]);
+}
+
+/// Such an item ends the stores that receive it. The next ones move it to the dead letters first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a3_a_fatal_header_of_an_item_ends_stores_once() {
+    let config = config("fatalitem").await;
+    let url = config.servers.addresses()[0].to_string();
+    let queue = connect(&config).await.work_queue();
+    publish_raw(&url, &format!("jetway.{}.item.pay.r1.bad", config.namespace), "_INBOX.nobody").await;
+    enqueue(&queue, "r1", Job::new("good")).await.unwrap();
+    assert!(lease(&queue).await.is_err());
+    end_lease(&config.namespace, "STORE_ITEMS", "item_pay").await;
+    let queue = connect(&config).await.work_queue();
+    let leased = lease(&queue).await.unwrap().unwrap();
+    assert_eq!(leased.item.id, "good");
+    settle(&queue, &leased).await.unwrap();
+    assert_eq!(pending(&queue, "r1").await.unwrap(), []);
 }
