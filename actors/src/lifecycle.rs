@@ -7,6 +7,7 @@ use crate::{
     task_watcher::{RUNTIME_SHUT_DOWN, TaskWatcher},
 };
 use actix::{Actor, ActorContext, AsyncContext, Context};
+use jetway_engine::backend::BackendErrorKind;
 use std::{fmt, mem};
 use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -134,8 +135,14 @@ fn task_ended<A: LifecycleActor>(actor: &mut A, result: Option<A::TaskResult>, c
 }
 
 fn subscription_ended<A: LifecycleActor>(actor: &mut A, end: Option<SubscriptionEnd>, ctx: &mut Context<A>) {
-    if let Some(SubscriptionEnd::Unrecoverable(error)) = end {
-        fail(actor, error, ctx);
+    match end {
+        // Another instance would have the same connection.
+        Some(SubscriptionEnd::Unrecoverable(error)) if error.kind() == BackendErrorKind::Closed => {
+            actor.lifecycle().exit_reason.unrecoverable(error);
+            ctx.stop();
+        }
+        Some(SubscriptionEnd::Unrecoverable(error)) => fail(actor, error, ctx),
+        Some(SubscriptionEnd::ActorStopped) | None => {}
     }
 }
 

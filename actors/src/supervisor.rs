@@ -15,8 +15,9 @@
 //!    The actor's [`ExitReason`], set before `ctx.stop()`, reports an intended stop (no restart) or an error. An end
 //!    without an exit reason counts as a failure.
 //! 4. After a failure the next instance starts after a delay. The delay doubles, with jitter, with each recent restart
-//!    ([`RestartPolicy`]). One failure more than the policy allows is [`Fatal`]: the actor stays down, and the owner of
-//!    the system is notified, so that the process exits with an error instead of running without this actor.
+//!    ([`RestartPolicy`]). One failure more than the policy allows, or one that no restart can mend (the connection has
+//!    ended), is [`Fatal`]: the actor stays down, and the owner of the system is notified, so that the process exits with
+//!    an error instead of running without this actor.
 //!
 //! What must survive a restart (slots, held leases, counters) is owned by the factory and given to each instance.
 //!
@@ -183,10 +184,10 @@ where
             self.health.send_modify(|health| health.failed(&exit_status, false));
             return ControlFlow::Break(());
         }
-        let delay = self.restarts.failed(Instant::now());
+        let delay = exit_status.is_recoverable().then(|| self.restarts.failed(Instant::now())).flatten();
         self.health.send_modify(|health| health.failed(&exit_status, delay.is_some()));
         let Some(delay) = delay else {
-            let fatal = Fatal::new(actor, &self.supervision.policy, &exit_status);
+            let fatal = Fatal::new(actor, self.restarts.count(), &self.supervision.policy, &exit_status);
             tracing::error!(actor, "{fatal}");
             self.supervision.fatal.send_replace(Some(fatal));
             return ControlFlow::Break(());

@@ -14,6 +14,8 @@ pub(crate) enum ExitStatus {
     Stopped,
     /// The actor stopped because of this error.
     Failed(String),
+    /// The actor stopped because of this error, and would fail again at once.
+    Unrecoverable(String),
     /// The actor panicked with this message.
     Panicked(String),
     /// The actor ended without an exit reason: its context stopped by itself, or its thread stopped.
@@ -21,9 +23,14 @@ pub(crate) enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Whether the actor must be restarted.
+    /// Whether the actor did not stop as intended.
     pub(crate) fn is_failure(&self) -> bool {
         *self != Self::Stopped
+    }
+
+    /// Whether another instance can do better.
+    pub(super) fn is_recoverable(&self) -> bool {
+        !matches!(self, Self::Unrecoverable(_))
     }
 }
 
@@ -31,7 +38,7 @@ impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("stopped"),
-            Self::Failed(error) => write!(f, "failed: {error}"),
+            Self::Failed(error) | Self::Unrecoverable(error) => write!(f, "failed: {error}"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Unknown => f.write_str("ended for an unknown reason"),
         }
@@ -51,6 +58,11 @@ impl ExitReason {
     /// The actor stops because of an error.
     pub(crate) fn failed(&self, error: impl fmt::Display) {
         self.0.get_or_init(|| ExitStatus::Failed(error.to_string()));
+    }
+
+    /// The actor stops because of an error that a restart cannot mend.
+    pub(crate) fn unrecoverable(&self, error: impl fmt::Display) {
+        self.0.get_or_init(|| ExitStatus::Unrecoverable(error.to_string()));
     }
 
     /// The exit status of the instance, given the result of its task.

@@ -52,17 +52,17 @@ impl Restarts {
     fn count(&mut self, exit_status: &ExitStatus) {
         match exit_status {
             ExitStatus::Stopped => {}
-            ExitStatus::Failed(_) => self.failed += 1,
+            ExitStatus::Failed(_) | ExitStatus::Unrecoverable(_) => self.failed += 1,
             ExitStatus::Panicked(_) => self.panicked += 1,
             ExitStatus::Unknown => self.unknown += 1,
         }
     }
 }
 
-/// An actor failed more often than its restart policy allows. It stays down: drain the system and exit the process with
+/// An actor failed more often than its restart policy allows, or in a way that no restart mends. It stays down: drain the system and exit the process with
 /// an error, so that the service manager restarts the process or raises an alarm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("actor {actor} {failure}, after {restarts} restarts within {window:?}; restart the process")]
+#[error("actor {actor} {failure}{}; restart the process", after(*restarts, window))]
 #[non_exhaustive]
 pub struct Fatal {
     /// The name of the actor.
@@ -75,9 +75,22 @@ pub struct Fatal {
     pub failure: String,
 }
 
+/// The part of the message about restarts, if there were some.
+fn after(restarts: u32, window: &Duration) -> String {
+    match restarts {
+        0 => String::new(),
+        restarts => format!(", after {restarts} restarts within {window:?}"),
+    }
+}
+
 impl Fatal {
-    pub(super) fn new(actor: &'static str, policy: &RestartPolicy, exit_status: &ExitStatus) -> Self {
-        Self { actor, restarts: policy.limit, window: policy.window, failure: exit_status.to_string() }
+    pub(super) fn new(
+        actor: &'static str,
+        restarts: u32,
+        policy: &RestartPolicy,
+        exit_status: &ExitStatus,
+    ) -> Self {
+        Self { actor, restarts, window: policy.window, failure: exit_status.to_string() }
     }
 
     /// The thread of the supervisors panicked, which is a defect.

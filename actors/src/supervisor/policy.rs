@@ -41,6 +41,11 @@ impl RestartLog {
         Self { policy, recent: VecDeque::new() }
     }
 
+    /// How many restarts counted at the last failure.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.recent.len()).unwrap_or(u32::MAX)
+    }
+
     /// Records a failure. Returns the delay before the restart, or `None` if the actor has failed too often.
     pub(super) fn failed(&mut self, now: Instant) -> Option<Duration> {
         let RestartPolicy { limit, window, first_delay, max_delay } = self.policy;

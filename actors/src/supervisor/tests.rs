@@ -25,6 +25,7 @@ enum Do {
     Panic,
     PanicInFuture,
     Fail,
+    FailForGood,
     StopWithoutReason,
     Stop,
     Answer,
@@ -56,6 +57,10 @@ impl Handler<Do> for Fragile {
             }
             Do::Fail => {
                 self.exit_reason.failed("by order");
+                ctx.stop();
+            }
+            Do::FailForGood => {
+                self.exit_reason.unrecoverable("by order");
                 ctx.stop();
             }
             Do::StopWithoutReason => ctx.stop(),
@@ -164,6 +169,19 @@ fn one_failure_too_many_is_fatal() {
         fixture.supervisor.await.unwrap();
         assert_eq!(fixture.actor.health().restarts.total(), 3);
         assert!(fixture.actor.addr().is_none());
+    });
+}
+
+#[test]
+fn a3_a_failure_that_no_restart_mends_is_fatal_at_once() {
+    in_system(async {
+        let mut fixture = Fixture::new(10, |_instance| ());
+        fixture.order(Do::FailForGood, 1).await;
+        let fatal = tokio::time::timeout(DEADLINE, fixture.fatal.wait_for(Option::is_some));
+        let fatal = fatal.await.unwrap().unwrap().clone().unwrap();
+        assert_eq!(fatal.to_string(), "actor fragile failed: by order; restart the process");
+        fixture.supervisor.await.unwrap();
+        assert_eq!(fixture.actor.health().restarts.total(), 0);
     });
 }
 

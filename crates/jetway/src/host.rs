@@ -82,7 +82,7 @@ impl Host {
     /// back the rest to other hosts. After a second signal it returns at once.
     ///
     /// # Errors
-    /// The errors of [`start`](Self::start), and [`HostError::Fatal`] if a part of the host fails repeatedly. Return the
+    /// The errors of [`start`](Self::start), and [`HostError::Fatal`] if a part of the host fails for good. Return the
     /// error from `main`: the process then ends with an exit code that makes a service manager restart it.
     pub async fn run(self) -> Result<(), HostError> {
         self.run_boxed().await
