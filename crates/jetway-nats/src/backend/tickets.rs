@@ -1,6 +1,7 @@
 //! Tickets: one message for each pending item, leased to one worker at a time.
 
 mod lease;
+mod newer;
 
 use super::{
     NatsBackend,
@@ -24,6 +25,7 @@ use jetway_state::{
     codec::{self, EnvelopeError},
 };
 use lease::{ReturnTickets, TicketLease};
+use newer::NewerTickets;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -66,7 +68,8 @@ impl TicketQueue for NatsBackend {
         }
         let pull = Pull::start(self.pulls.clone(), source, return_tickets.clone(), slots).await?;
         let dead_letters = self.dead_letters.clone();
-        let reader = TicketReader { pull, names: self.names.clone(), return_tickets, dead_letters };
+        let (names, newer) = (self.names.clone(), NewerTickets::default());
+        let reader = TicketReader { pull, names, return_tickets, dead_letters, newer };
         Ok(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed())
     }
 
@@ -176,6 +179,7 @@ struct TicketReader {
     names: Names,
     return_tickets: Arc<ReturnTickets>,
     dead_letters: DeadLetters,
+    newer: NewerTickets,
 }
 
 impl TicketReader {
@@ -196,11 +200,7 @@ impl TicketReader {
                     let lease = Arc::new(lease);
                     return Some(Ok(Delivery { ticket, fingerprint, delivered, lease, slot }));
                 }
-                Err(TicketError::NewerVersion(error)) => {
-                    // A newer host may be starting. The ticket is delivered again when its lease expires.
-                    let subject = &leased.message.subject;
-                    tracing::warn!(%subject, %error, "skipped a ticket of a newer version of Jetway");
-                }
+                Err(TicketError::NewerVersion(error)) => self.newer.give_back(&leased, &error).await,
                 Err(TicketError::Undecodable(letter)) => {
                     if let Err(error) = self.dead_letter(&leased, *letter).await {
                         return Some(Err(error));
