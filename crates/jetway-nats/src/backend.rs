@@ -3,6 +3,7 @@
 mod durability;
 mod headers;
 mod hosts;
+mod queues;
 mod results;
 mod set_up;
 mod snapshots;
@@ -13,6 +14,7 @@ mod ticket_loss;
 pub(crate) mod tickets;
 
 pub use durability::{Durability, Synced};
+pub use queues::{OldestStart, PausedConsumer, QueueReport};
 pub use stream_counts::StreamCounts;
 
 use crate::{

@@ -88,7 +88,9 @@ mod setup;
 mod stores;
 mod upkeep;
 
-pub use backend::{Durability, NatsBackend, StreamCounts, Synced, Traffic};
+pub use backend::{
+    Durability, NatsBackend, OldestStart, PausedConsumer, QueueReport, StreamCounts, Synced, Traffic,
+};
 pub use config::{
     BadServerList, Grouping, NatsAuth, NatsConfig, NatsTls, Provisioning, Secret, ServerAddress, ServerList,
     WriteConfig,

@@ -4,9 +4,9 @@ pub use jetway_nats::{
     BadServerList, ChangedStream, ConnectProblem, ConnectionSettings, DEFAULT_ACCOUNT, Grouping,
     NamespaceReport, NatsAuth, NatsCheckpointStore, NatsConfig, NatsContextStore, NatsErrorStore,
     NatsLivenessStore, NatsMetricsStore, NatsRunInfoStore, NatsStores, NatsTls, NatsWorkItemStateStore,
-    NatsWorkQueue, PermissionError, PermissionSettings, Permissions, Provisioning, Role, Secret,
-    ServerAddress, ServerFacts, ServerList, ServerUser, ServiceStatus, SettingsError, UserLogin, WriteConfig,
-    start_subject,
+    NatsWorkQueue, OldestStart, PausedConsumer, PermissionError, PermissionSettings, Permissions,
+    Provisioning, QueueReport, Role, Secret, ServerAddress, ServerFacts, ServerList, ServerUser,
+    ServiceStatus, SettingsError, UserLogin, WriteConfig, start_subject,
 };
 
 use jetway_state::{BadName, Namespace};

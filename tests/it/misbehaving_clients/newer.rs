@@ -1,11 +1,12 @@
 //! A host that meets what a newer build wrote leaves it as it is, says what to do, and goes on with the rest.
 
 use super::{Host, said, sealed_run, sealed_ticket, ticket};
-use crate::support::{jetway, jetway_json};
+use crate::support::{DEADLINE, jetway, jetway_json};
 use anyhow::Result;
 use async_nats::{HeaderMap, jetstream};
 use bytes::Bytes;
 use jetway_state::run::Status;
+use jetway_testing::try_wait_until;
 
 /// The same envelope with the number of a format that is not there yet.
 fn newer(mut sealed: Vec<u8>) -> Vec<u8> {
@@ -49,4 +50,25 @@ async fn h6_a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     let kept = host.stored(&format!("JETWAY_{}_WORK", host.ns), &subject).await?;
     assert_eq!(kept[..4], newer(sealed_ticket(&ticket("from-tomorrow", "start-1")?)?)[..4]);
     host.is_idle_again().await
+}
+
+/// Such a ticket is delivered again and again: the host says it once, and `doctor` counts it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a10_a_newer_ticket_is_logged_once() -> Result<()> {
+    let host = Host::start("often").await?;
+    host.ticket("r", "start", |ticket| Ok(newer(sealed_ticket(ticket)?))).await?;
+    let work = jetstream::new(host.client.clone()).get_stream(format!("JETWAY_{}_WORK", host.ns)).await?;
+    try_wait_until("it is delivered four times", DEADLINE, async || {
+        let info = work.consumer_info("work_chain").await;
+        // Its other deliveries are those of the run with which the test begins.
+        info.is_ok_and(|info| {
+            info.delivered.consumer_sequence > info.delivered.stream_sequence + 2 && info.num_ack_pending == 1
+        })
+    })
+    .await?;
+    assert_eq!(host.process.log_lines("a newer version of Jetway wrote this ticket").len(), 1);
+    let report = jetway_json(&host.url, &host.ns, &["doctor"]).await?;
+    let warning = "1 ticket of workflow chain is in a format of a newer version of Jetway";
+    assert!(report["checks"].to_string().contains(warning), "{report:#}");
+    host.works().await
 }

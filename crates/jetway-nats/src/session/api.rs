@@ -87,6 +87,12 @@ pub(crate) struct ConsumerInfo {
     /// How many messages it has delivered that are not acknowledged.
     #[serde(default)]
     pub(crate) num_ack_pending: u64,
+    /// Whether it delivers nothing for a while, because somebody has paused it.
+    #[serde(default)]
+    pub(crate) paused: bool,
+    /// For how long, in nanoseconds.
+    #[serde(default)]
+    pub(crate) pause_remaining: u64,
     #[serde(default)]
     ts: Option<String>,
 }

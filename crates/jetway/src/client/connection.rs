@@ -11,7 +11,9 @@ use jetway_engine::{
     api::StartAnswer,
     backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
-use jetway_nats::{BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioning, ServerFacts};
+use jetway_nats::{
+    BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioning, QueueReport, ServerFacts,
+};
 use jetway_state::{
     RunId, RunKey, Seen, Timestamp, WorkflowName,
     codec::Encoding,
@@ -79,6 +81,15 @@ impl Client {
     /// The server does not answer.
     pub async fn streams_made_again(&self) -> Result<Vec<String>, ClientError> {
         Ok(self.backend.streams_made_again().await?)
+    }
+
+    /// What waits in the streams of the namespace, and what keeps it from being delivered. A user who may not ask for a part
+    /// of it gets a report without that part.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn queues(&self) -> Result<QueueReport, ClientError> {
+        Ok(self.backend.queues().await?)
     }
 
     /// Publishes a start message, as any NATS client can. When this returns, the server has stored the message, and the

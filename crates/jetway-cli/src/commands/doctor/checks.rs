@@ -1,5 +1,6 @@
 //! The checks.
 
+mod queues;
 mod waiting;
 
 use crate::{
@@ -62,7 +63,10 @@ pub(super) async fn all(server: &ServerArgs) -> anyhow::Result<Vec<Check>> {
     checks.extend(streams);
     if streams_ok {
         checks.extend(made_again(client.streams_made_again().await));
-        checks.extend(host_checks(client.hosts().await));
+        let hosts = client.hosts().await;
+        let queues = queues::checks(&client, hosts.as_deref().ok()).await;
+        checks.extend(host_checks(hosts));
+        checks.extend(queues);
         checks.extend(waiting::checks(&client).await);
     }
     Ok(checks)
