@@ -2,8 +2,8 @@
 
 use crate::{
     backend::NatsBackend,
-    names::{COMMIT, INCARNATION, KV_DELETED, KV_OPERATION, STATUS, Stream, TTL},
-    session::api,
+    names::{COMMIT, INCARNATION, KV_DELETED, KV_OPERATION, Names, RUN_ID, STATUS, Stream, TTL},
+    session::{Failure, api},
 };
 use async_nats::{
     HeaderMap, header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, jetstream::context::PublishErrorKind,
@@ -71,6 +71,38 @@ pub async fn remove_record(
             Err(BackendError::new(BackendErrorKind::Unavailable, sentence).caused_by(error))
         }
     }
+}
+
+/// The first start messages that are left over, in words, with the state of the consumer that should deliver them.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn left_over_starts(backend: &NatsBackend) -> Result<Vec<String>, BackendError> {
+    const MOST: usize = 5;
+    let (names, connection) = (backend.names(), backend.connection());
+    let stream = names.stream(Stream::Starts);
+    let failed = |failure: Failure| failure.cannot("describe start messages");
+    let (mut described, mut from) = (Vec::new(), 1);
+    while described.len() < MOST
+        && let Some(found) = api::first_from(connection, &stream, ">", from).await.map_err(failed)?
+    {
+        let message = found.message;
+        from = message.sequence + 1;
+        let workflow = names.workflow_of_start(&message.subject).unwrap_or_default();
+        let consumer = api::consumer_info(connection, &stream, &Names::start_consumer(workflow)).await;
+        let consumer = consumer.map_err(failed)?;
+        described.push(format!(
+            "start {} of run {:?}, on {}: the consumer has delivered up to {}, {} are delivered and not acknowledged, and all \
+             up to {} are acknowledged",
+            message.sequence,
+            message.headers.get(RUN_ID).map(ToString::to_string),
+            message.subject,
+            consumer.delivered.stream_seq,
+            consumer.num_ack_pending,
+            consumer.ack_floor.stream_seq,
+        ));
+    }
+    Ok(described)
 }
 
 /// The shortest time that the server accepts.

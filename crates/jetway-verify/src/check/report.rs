@@ -17,7 +17,7 @@ use jetway::{
     client::{ClientError, DoneView},
 };
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
-use jetway_nats::NatsBackend;
+use jetway_nats::{NatsBackend, faults::left_over_starts};
 use jetway_state::{run::Snapshot, value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -208,6 +208,11 @@ impl Report {
         for (what, count) in [("start messages", counts.starts), ("tickets", counts.tickets)] {
             if count > 0 {
                 self.add(None, Orphaned, format!("{count} {what} are left over"));
+            }
+        }
+        if counts.starts > 0 {
+            for start in left_over_starts(backend).await? {
+                self.add(None, Orphaned, start);
             }
         }
         for run in counts.chunked {
