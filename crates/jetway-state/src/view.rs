@@ -147,7 +147,8 @@ impl DoneView {
 }
 
 impl DoneView {
-    /// The answer to a start that was refused: the run has failed without a step.
+    /// The answer to a start that was refused: the run has failed without a step. A long reason, which may quote the whole input,
+    /// is cut, and says so.
     pub fn refused(run: RunKey, incarnation: Incarnation, why: &str, reason: String, at: Timestamp) -> Self {
         Self {
             run_id: run.run_id,
@@ -162,7 +163,7 @@ impl DoneView {
                 item_id: None,
                 attempt: 0,
                 kind: why.to_owned(),
-                message: reason,
+                message: RunError::bounded(reason),
             }),
             started_at: at.to_string(),
             finished_at: Some(at.to_string()),
