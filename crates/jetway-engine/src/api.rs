@@ -6,7 +6,7 @@ pub use answers::{
     ControlView, RunSummary, RunsView, StartAnswer, UnreadableRun, WorkflowView, WorkflowsView,
 };
 
-use crate::backend::{BackendError, RunsQuery, StartRequest};
+use crate::backend::{BackendError, BackendErrorKind, RunsQuery, StartRequest};
 use async_trait::async_trait;
 use jetway_state::{
     run::control::Control,
@@ -61,6 +61,27 @@ impl ApiError {
 
 impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
-        Self::new(if error.is_retryable() { 503 } else { 500 }, error.to_string())
+        let code = match error.kind() {
+            BackendErrorKind::Invalid => 400,
+            _ if error.is_retryable() => 503,
+            _ => 500,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn u8_an_invalid_cursor_is_the_mistake_of_who_asks() {
+        for (kind, code) in [
+            (BackendErrorKind::Invalid, 400),
+            (BackendErrorKind::Unavailable, 503),
+            (BackendErrorKind::Refused, 500),
+        ] {
+            assert_eq!(ApiError::from(BackendError::new(kind, "it failed")).code, code, "{kind:?}");
+        }
     }
 }

@@ -1,55 +1,71 @@
 //! Telling a sender that its start was refused.
 
-use crate::backend::{Backend, BackendError, RunResult};
-use jetway_state::{BadName, Incarnation, RunId, RunKey, Seen, WorkflowName, view::DoneView};
+use crate::backend::{BackendError, BackendErrorKind, RunResult};
+use jetway_core::clock::Clock;
+use jetway_state::{BadName, Incarnation, RunId, RunKey, StartId, WorkflowName, view::DoneView};
 
-/// Why no answer was published.
-#[derive(Debug, thiserror::Error)]
-enum NotTold {
-    #[error(transparent)]
-    BadName(#[from] BadName),
-    #[error("cannot encode the answer")]
-    Codec(#[from] serde_json::Error),
-    #[error(transparent)]
-    Backend(#[from] BackendError),
+/// A start message that is refused.
+#[derive(Debug)]
+pub struct RefusedStart<'a> {
+    /// The name of the workflow, as the sender wrote it.
+    pub workflow: &'a str,
+    /// The run id, as the sender wrote it.
+    pub run_id: &'a str,
+    /// What the sender knows the message by.
+    pub start_id: StartId,
+    /// A word for the reason.
+    pub why: &'a str,
+    /// The reason.
+    pub reason: String,
 }
 
-/// Tells whoever waits for the result of a run that the start message with this sequence was refused. `why` is a word for the
-/// reason.
+/// Tells the sender of a start message, and whoever waits for the result of the run, that the message was refused.
 ///
-/// Nothing is published if a record of the run exists, since its result belongs to the run that is there, nor if the names
-/// are not valid, since there is no such subject. The message is a dead letter in any case, so a failure here is logged alone.
-pub async fn tell_refused(
-    backend: &dyn Backend,
-    workflow: &str,
-    run_id: &str,
-    sequence: u64,
-    why: &str,
-    reason: String,
-) {
-    match tell(backend, workflow, run_id, sequence, why, reason).await {
-        Ok(()) | Err(NotTold::BadName(_)) => {}
-        Err(error) => {
-            let run = format_args!("{workflow}/{run_id}");
+/// It has to be told before the message is removed: a sender whose message is gone, and not refused, takes the run that is there
+/// for its own. Nothing is told if the names are not valid, since there is no such subject. What can never be told is logged: the
+/// message is a dead letter in any case.
+///
+/// # Errors
+/// The backend does not answer, or has no room. The message must stay, and is refused again later.
+pub async fn tell_refused<P, F>(
+    publish: P,
+    clock: &dyn Clock,
+    refused: RefusedStart<'_>,
+) -> Result<(), BackendError>
+where
+    P: FnOnce(RunResult) -> F + Send,
+    F: Future<Output = Result<(), BackendError>> + Send,
+{
+    let RefusedStart { workflow, run_id, start_id, why, reason } = refused;
+    let Ok(run) = run_key(workflow, run_id) else { return Ok(()) };
+    let told = match refusal(&run, start_id, why, reason, clock) {
+        Ok(refusal) => publish(refusal).await,
+        Err(error) => Err(error),
+    };
+    match told {
+        Err(error) if !error.is_retryable() => {
             tracing::warn!(%run, why, %error, "cannot tell the sender of a start that it was refused");
+            Ok(())
         }
+        told => told,
     }
 }
 
-async fn tell(
-    backend: &dyn Backend,
-    workflow: &str,
-    run_id: &str,
-    sequence: u64,
+fn run_key(workflow: &str, run_id: &str) -> Result<RunKey, BadName> {
+    Ok(RunKey::new(WorkflowName::new(workflow)?, RunId::new(run_id)?))
+}
+
+fn refusal(
+    run: &RunKey,
+    start: StartId,
     why: &str,
     reason: String,
-) -> Result<(), NotTold> {
-    let run = RunKey::new(WorkflowName::new(workflow)?, RunId::new(run_id)?);
-    if backend.load(&run, Seen::default()).await?.is_some() {
-        return Ok(());
-    }
-    let incarnation = Incarnation::of_refused_start(sequence);
-    let view = DoneView::refused(run.clone(), incarnation, why, reason, backend.clock().now());
-    let json = serde_json::to_vec(&view)?.into();
-    Ok(backend.publish_done(RunResult { run, incarnation, revision: 0, json }).await?)
+    clock: &dyn Clock,
+) -> Result<RunResult, BackendError> {
+    let incarnation = Incarnation::of_refused_start(start);
+    let view = DoneView::refused(run.clone(), incarnation, why, reason, clock.now());
+    let json = serde_json::to_vec(&view).map_err(|error| {
+        BackendError::new(BackendErrorKind::Corrupt, "cannot encode the refusal of a start").caused_by(error)
+    })?;
+    Ok(RunResult { run: run.clone(), incarnation, revision: 0, json: json.into() })
 }

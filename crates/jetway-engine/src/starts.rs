@@ -16,7 +16,7 @@ use crate::{
     backend::{Backend, BackendError, DeadLetter, StartDelivery, StartRequest},
     control::not_found_yet,
     fail_point::{FailPoint, fail_point},
-    refusal::tell_refused,
+    refusal::{RefusedStart, tell_refused},
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
     tickets::Tickets,
@@ -24,7 +24,7 @@ use crate::{
 };
 use jetway_core::{clock::Clock, step::AnyWorkflow};
 use jetway_state::{
-    Incarnation, RunId, RunKey, Seen,
+    Incarnation, RunId, RunKey, Seen, StartId,
     run::{Begin, Parent, RunInput, Trace, begin, offload},
 };
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Starter {
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
     pub(crate) async fn process_start(&self, delivery: StartDelivery) -> StartOutcome {
         jetway_state::hop!("Starter::process_start");
-        let StartDelivery { request, lease, original, sequence, .. } = delivery;
+        let StartDelivery { request, lease, original, start_id, .. } = delivery;
         let run_id = request.run_id.clone();
         fail_point(FailPoint::StartTaken);
         let outcome = match self.start(request).await {
@@ -96,14 +96,9 @@ impl Starter {
                 tracing::warn!(workflow = %original.workflow, why = error.why(), "start refused: moving its message to the dead letters");
                 // It may quote the input.
                 tracing::debug!(%error, "start refused");
-                let workflow = original.workflow.clone();
-                let letter =
-                    DeadLetter { why: error.why().to_owned(), reason: error.to_string(), ..original };
-                if let Err(error) = self.backend.dead_letter(letter).await {
+                if let Err(error) = self.refuse(original, &run_id, start_id, &error).await {
                     return StartOutcome::Abandoned(error);
                 }
-                let (why, reason) = (error.why(), error.to_string());
-                tell_refused(&*self.backend, &workflow, &run_id, sequence, why, reason).await;
                 StartOutcome::Refused(error)
             }
         };
@@ -115,6 +110,21 @@ impl Starter {
             }
             Err(error) => StartOutcome::Abandoned(error),
         }
+    }
+
+    /// Tells the sender of a start message that it is refused, and keeps the message as a dead letter.
+    async fn refuse(
+        &self,
+        original: DeadLetter,
+        run_id: &str,
+        start_id: StartId,
+        error: &StartError,
+    ) -> Result<(), BackendError> {
+        let (why, reason) = (error.why(), error.to_string());
+        let workflow = &original.workflow;
+        let refused = RefusedStart { workflow, run_id, start_id, why, reason: reason.clone() };
+        tell_refused(|refusal| self.backend.publish_done(refusal), &*self.clock, refused).await?;
+        self.backend.dead_letter(DeadLetter { why: why.to_owned(), reason, ..original }).await
     }
 
     /// Writes the first snapshot of a new incarnation of a run and publishes its first ticket.

@@ -24,6 +24,7 @@ use crate::{
     names::{Names, ReplyPrefixes, Stream},
     provision,
     pull::{HeaderScan, LateDeliveries, Nak, Pull, PullContext, Source},
+    result_writer::ResultWriter,
     session::{Connection, Reads, RenewedConnection, ServerFacts, StreamReader, api},
     setup::Setup,
     upkeep::TicketLosses,
@@ -66,6 +67,7 @@ pub struct NatsBackend {
     /// Whether a crash of the server may lose tickets that it has acknowledged.
     may_lose_tickets: bool,
     committers: Committers,
+    results: Arc<ResultWriter>,
     dead_letters: DeadLetters,
     facts: ServerFacts,
     pulls: PullContext,
@@ -101,7 +103,6 @@ struct Committers {
     /// Leases of tickets share it.
     tickets: Arc<Committer>,
     runs: Committer,
-    done: Committer,
 }
 
 impl NatsBackend {
@@ -122,15 +123,16 @@ impl NatsBackend {
             starts: setup.committer(Stream::Starts).await?,
             tickets: Arc::new(setup.committer(Stream::Tickets).await?),
             runs: setup.committer(Stream::Runs).await?,
-            done: setup.committer(Stream::Done).await?,
         };
+        let results = Arc::new(ResultWriter::new(&setup).await?);
         let dead_letters = setup.dead_letters().await?;
         let runs = setup.reader(Stream::Runs);
         let Setup {
             connection, facts, names, reads, provisioned, time_keeper, upkeep, ticket_losses, ..
         } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
-        let (header_scan, scan_task) = HeaderScan::start(Arc::clone(&reads), dead_letters.clone());
+        let (header_scan, scan_task) =
+            HeaderScan::start(Arc::clone(&reads), dead_letters.clone(), Arc::clone(&results));
         let missing = Arc::clone(&connection.missing);
         let (config_of_pulls, of_pulls) = (config.clone(), Arc::clone(&connection));
         let pulls = PullContext { connection: of_pulls, config: config_of_pulls, late, header_scan, missing };
@@ -154,6 +156,7 @@ impl NatsBackend {
             connection,
             runs,
             committers,
+            results,
             dead_letters,
             facts,
             pulls,

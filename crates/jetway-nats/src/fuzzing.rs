@@ -9,6 +9,7 @@ use crate::{
     blob, dead_letters,
     names::{ApiMethod, Names},
     pull::{DeliveryInfo, Status},
+    read_start::letter_id,
     service::{answer, client},
 };
 use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
@@ -86,7 +87,7 @@ impl Decoders {
         let message = wire.message();
         let delivery = DeliveryInfo::parse(wire.reply)?;
         let workflow = self.0.workflow_of_start(wire.subject)?.to_owned();
-        let id = format!("start-{}", delivery.sequence);
+        let id = letter_id(delivery.sequence, delivery.published);
         check_dead_letter(&dead_letters::dead_letter_of(&message, &workflow, id));
         Some(start_message::request_of(message, &delivery, &workflow))
     }

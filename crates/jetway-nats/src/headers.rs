@@ -1,6 +1,6 @@
 //! Reading headers, and writing text from clients into them.
 
-use crate::names::{INCARNATION, RUN_ID, TRACE_PARENT, TRACE_STATE};
+use crate::names::{INCARNATION, KV_OPERATION, RUN_ID, START_ID, TRACE_PARENT, TRACE_STATE};
 use async_nats::{HeaderMap, HeaderName, Message, header::IntoHeaderName};
 use jetway_state::{Incarnation, trace::TraceHeaders};
 
@@ -40,9 +40,27 @@ pub(crate) fn header(message: &Message, name: impl IntoHeaderName) -> Option<&st
     first(message.headers.as_ref()?, &name.into_header_name())
 }
 
+/// Whether a message is the marker of `nats kv del` or `nats kv purge`.
+pub(crate) fn is_removed(headers: &HeaderMap) -> bool {
+    headers.get(KV_OPERATION).is_some()
+}
+
 /// The run id that the sender of a start message has chosen.
 pub(crate) fn run_id_of(headers: &HeaderMap) -> Option<&str> {
     first(headers, &RUN_ID).map(str::trim)
+}
+
+/// What the sender of a start message has chosen to know its refusal by.
+pub(crate) fn chosen_start_id(headers: &HeaderMap) -> Option<&str> {
+    first(headers, &START_ID)
+}
+
+/// The first value of a header in headers that cannot be parsed: as far as their lines can be told apart. Any case.
+pub(crate) fn first_of_raw<'a>(raw: &'a str, name: &HeaderName) -> Option<&'a str> {
+    let wanted: &str = name.as_ref();
+    let lines = raw.split(['\r', '\n']).filter_map(|line| line.split_once(':'));
+    let mut same = lines.filter(|(found, _)| found.trim().eq_ignore_ascii_case(wanted));
+    same.next().map(|(_, value)| value.trim())
 }
 
 /// The first value of a header. The name as we write it goes before the same name in another case.
@@ -112,6 +130,18 @@ mod tests {
         assert_eq!(header(&message(headers.clone()), RUN_ID), Some("a"));
         headers.insert(RUN_ID, "own");
         assert_eq!(header(&message(headers), RUN_ID), Some("own"));
+    }
+
+    #[test]
+    fn u11_a_header_is_found_among_broken_ones() {
+        for raw in [
+            "NATS/1.0\r\na: b\rc\r\nJetway-Run-Id: r1\r\n\r\n",
+            "NATS/1.0\r\njetway-run-id:r1\r\nJetway-Run-Id: r2\r\nno colon\r\n\r\n",
+            "NATS/1.0\r\n: x\r\n JETWAY-RUN-ID : r1",
+        ] {
+            assert_eq!(first_of_raw(raw, &RUN_ID), Some("r1"), "{raw:?}");
+            assert_eq!(first_of_raw(raw, &START_ID), None);
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ mod namespace;
 mod permissions;
 mod provision;
 mod pull;
+mod read_start;
+mod result_writer;
 mod service;
 mod session;
 mod settings;

@@ -10,6 +10,7 @@
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
+//! | refusal of a start | `jetway.ns.done.<workflow>.<run_id>.<start id>` |
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |

@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(starter["users"][0]["user"], "s");
         assert_eq!(engine["exports"][3]["service"], "jetway.ns.start.*");
         assert_eq!(engine["exports"][3]["accounts"][0], "JETWAY_STARTER");
-        assert_eq!(starter["imports"][4]["stream"]["subject"], "jetway.ns.done.*.*");
+        assert_eq!(starter["imports"][4]["stream"]["subject"], "jetway.ns.done.*.>");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The identity of one start of a run id.
 
-use crate::broken_rule::ignores_incarnations;
+use crate::{StartId, broken_rule::ignores_incarnations};
 use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr};
 /// 80 bits: with a million starts of one run id the probability of a collision is below 10^-12.
 const BYTES: usize = 10;
 
-/// How many bytes the sequence of a start message has.
+/// How many bytes the id of a start message has.
 const REFUSED: usize = 8;
 
 /// How many characters the [short form](Incarnation::short) has.
@@ -53,17 +53,19 @@ impl Incarnation {
         Self(bytes)
     }
 
-    /// What stands in the place of an incarnation in the answer to a start that was refused: its sender knows the sequence of
-    /// its message. No run has such an incarnation.
-    pub fn of_refused_start(sequence: u64) -> Self {
+    /// What stands in the place of an incarnation in the answer to a start that was refused: its sender knows the id of its
+    /// message. No run has such an incarnation.
+    pub fn of_refused_start(start: StartId) -> Self {
         let mut bytes = [0; BYTES];
-        bytes[BYTES - REFUSED..].copy_from_slice(&sequence.to_be_bytes());
+        bytes[BYTES - REFUSED..].copy_from_slice(&start.to_bytes());
         Self(bytes)
     }
 
-    /// Whether this is the answer to a start that was refused.
-    pub fn is_of_refused_start(&self) -> bool {
-        *self != Self::default() && self.0[..BYTES - REFUSED] == [0; BYTES - REFUSED]
+    /// The start message to whose refusal this belongs; `None` if it is the incarnation of a run.
+    pub fn refused_start(&self) -> Option<StartId> {
+        let (none, start) = self.0.split_at(BYTES - REFUSED);
+        let start = start.try_into().ok().and_then(StartId::from_bytes);
+        start.filter(|_| none.iter().all(|byte| *byte == 0))
     }
 
     /// The first 8 characters, for subjects and keys. They separate the incarnations of one run id.

@@ -107,7 +107,8 @@ cases! {
         a_ticket_that_is_kept_alive_is_nobody_else_s, a_ticket_that_is_given_back_comes_at_once,
         no_more_tickets_than_slots;
     starts: a_start_is_delivered_until_it_is_settled, starts_of_unknown_workflows_are_expelled,
-        u11_whoever_waits_for_a_refused_start_is_told,
+        u11_whoever_waits_for_a_refused_start_is_told, u11_no_run_of_another_input_answers_a_start,
+        u11_a_long_refusal_is_cut_and_told,
         an_input_of_nothing_is_an_empty_payload;
     results: a_result_is_kept_and_waited_for, the_first_result_stays, h1_a_later_run_of_the_same_name_has_its_own_result,
         h1_without_a_record_the_later_result_stays, h1_a_late_result_is_not_told_to_the_next_starter, hosts_come_and_go;

@@ -10,7 +10,7 @@ use jetway_engine::backend::{
     TicketQueue,
 };
 use jetway_state::{
-    Fingerprint, Incarnation, ItemId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
+    Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
     run::{ChunkRef, WantedResult},
 };
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
@@ -218,7 +218,7 @@ impl<I: Interceptor> TicketQueue for Intercepted<I> {
 
 #[async_trait]
 impl<I: Interceptor> Starts for Intercepted<I> {
-    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<StartMessage, BackendError> {
         self.0.inner().publish_start(request).await
     }
 

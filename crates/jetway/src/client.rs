@@ -33,6 +33,7 @@ pub use jetway_engine::{
     backend::{HostInfo, RunsQuery},
 };
 pub use jetway_state::{
+    StartId, StartMessage,
     json::Json,
     run::{DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
     view::{BuildWaitView, LeftOut},

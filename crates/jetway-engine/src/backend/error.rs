@@ -34,6 +34,8 @@ pub enum BackendErrorKind {
     Misconfigured,
     /// The backend refused the call: missing permissions, an invalid name.
     Refused,
+    /// Who asked gave a value that the call cannot use, such as the cursor of another list.
+    Invalid,
 }
 
 impl BackendError {

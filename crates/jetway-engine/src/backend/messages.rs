@@ -4,7 +4,8 @@ use super::{BackendError, BackendErrorKind};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, StartId, StoreId, Timestamp,
+    WorkflowName,
     codec::{Encoding, EnvelopeError},
     run::{Chunk, ResultVersion, Snapshot, Status},
     trace::TraceHeaders,
@@ -220,8 +221,8 @@ pub struct StartDelivery {
     pub slot: OwnedSemaphorePermit,
     /// The original message, for the dead letters.
     pub original: DeadLetter,
-    /// The sequence of the message, which its sender knows.
-    pub sequence: u64,
+    /// What its refusal names: the id that its sender has chosen, or one that the backend has made.
+    pub start_id: StartId,
 }
 
 /// The result of a run that has ended.
@@ -241,6 +242,12 @@ impl RunResult {
     /// What decides whether it replaces another result of the run id.
     pub fn version(&self) -> ResultVersion {
         ResultVersion { incarnation: self.incarnation, revision: self.revision }
+    }
+
+    /// Whether it is told to everybody who waits for the run. The refusal of a start message is told to its sender alone if there
+    /// is a record, since the result of the run id belongs to the run that is there.
+    pub fn is_told_beside(&self, record: Option<Incarnation>) -> bool {
+        record.is_none() || self.incarnation.refused_start().is_none()
     }
 }
 

@@ -12,7 +12,7 @@ use futures::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    Fingerprint, Incarnation, ItemId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
+    Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
     run::{ChunkRef, WantedResult},
 };
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
@@ -145,8 +145,8 @@ pub trait TicketQueue: Send + Sync {
 /// Stores start messages and delivers them to coordinators.
 #[async_trait]
 pub trait Starts: Send + Sync {
-    /// Publishes a start message as any client would. Returns its sequence.
-    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError>;
+    /// Publishes a start message as any client would. Returns what the sender can know it by.
+    async fn publish_start(&self, request: &StartRequest) -> Result<StartMessage, BackendError>;
 
     /// Returns the start messages of a workflow, at most one for each free slot. The stream owns all slots.
     async fn starts(
@@ -165,9 +165,12 @@ pub trait Starts: Send + Sync {
 pub trait Results: Send + Sync {
     /// Publishes the result of a run. The first result of an incarnation is final. It replaces that of another incarnation if
     /// the current record of the run has its incarnation, or, without a record, if its revision is later.
+    ///
+    /// The refusal of a start message is kept for its sender in any case, and is a result of the run only if the run has no record.
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError>;
 
-    /// Waits up to `wait` for a result of a run; `None` if there is none by then.
+    /// Waits up to `wait` for a result of a run; `None` if there is none by then. That of a start message is its refusal or, once the
+    /// message is settled, that of the current record.
     async fn done(
         &self,
         run: &RunKey,

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::Notified},
     time::Instant,
 };
 
@@ -87,10 +87,21 @@ impl<M: Message> Leases<M> {
         keys.take_while(|key| is_wanted(key)).cloned().collect()
     }
 
-    /// Removes a lane and returns its waiting messages.
-    pub(super) fn remove(&self, lane: &str) -> Vec<M> {
-        let removed = locked(&self.lanes).remove(lane);
-        removed.into_iter().flat_map(|lane| lane.waiting).map(|(message, _)| message).collect()
+    /// Removes the waiting messages of a lane for which `is_removed` holds, and the lane if none are left. Only for messages without
+    /// keys.
+    pub(super) fn remove(&self, lane: &str, is_removed: impl Fn(&M) -> bool) {
+        let mut lanes = locked(&self.lanes);
+        let Some(found) = lanes.get_mut(lane) else { return };
+        found.waiting.retain(|(message, _)| !is_removed(message));
+        if found.waiting.is_empty() && found.held.is_empty() {
+            lanes.remove(lane);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until messages were added, given back or settled.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub(super) fn lanes(&self) -> Vec<String> {
@@ -165,6 +176,7 @@ impl<M: Message> Leases<M> {
         if let Some(key) = lane.held.remove(&id).and_then(|held| held.message.key()) {
             lane.keys.remove(&key);
         }
+        self.changed.notify_waiters();
     }
 
     fn give_back(&self, lane: &str, id: u64, counted: bool) {

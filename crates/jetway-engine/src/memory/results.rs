@@ -4,7 +4,7 @@ use super::{MemoryBackend, locked};
 use crate::backend::{self, BackendError, DeadLetter, RunResult};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jetway_state::{Incarnation, RunKey, run::WantedResult};
+use jetway_state::{Incarnation, RunKey, StartId, run::WantedResult};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(super) struct Results {
     done: Mutex<BTreeMap<RunKey, RunResult>>,
+    /// The refusals of start messages, for their senders.
+    refusals: Mutex<BTreeMap<(RunKey, StartId), RunResult>>,
     letters: Mutex<Vec<DeadLetter>>,
     changed: Notify,
 }
@@ -31,20 +33,51 @@ impl MemoryBackend {
     pub fn dead_letters(&self) -> Vec<DeadLetter> {
         locked(&self.results.letters).clone()
     }
+
+    /// The wanted result, if it is there.
+    fn found(&self, run: &RunKey, mut wanted: WantedResult) -> Option<Bytes> {
+        // The refusal of another start is no answer to this one.
+        let is_new = wanted.unsettled_start().is_some();
+        if let Some(start) = wanted.unsettled_start() {
+            let unsettled = self.is_unsettled(&run.workflow, start);
+            // A refusal is told before the message is settled.
+            if let Some(refusal) = locked(&self.results.refusals).get(&(run.clone(), start.start_id)) {
+                return Some(refusal.json.clone());
+            }
+            if unsettled {
+                return None;
+            }
+            wanted = wanted.settled();
+        }
+        let results = locked(&self.results.done);
+        let record = self.incarnation_of(run);
+        let result = results
+            .get(run)
+            .filter(|result| !is_new || result.incarnation.refused_start().is_none())
+            .filter(|result| wanted.given(result.incarnation, record).accepts(Some(result.incarnation)));
+        result.map(|result| result.json.clone())
+    }
 }
 
 #[async_trait]
 impl backend::Results for MemoryBackend {
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         let record = self.incarnation_of(&result.run);
-        locked(&self.results.done)
-            .entry(result.run.clone())
-            .and_modify(|stored| {
-                if result.version().replaces(Some(stored.version()), record) {
-                    stored.clone_from(&result);
-                }
-            })
-            .or_insert_with(|| result.clone());
+        if let Some(start) = result.incarnation.refused_start() {
+            locked(&self.results.refusals)
+                .entry((result.run.clone(), start))
+                .or_insert_with(|| result.clone());
+        }
+        if result.is_told_beside(record) {
+            locked(&self.results.done)
+                .entry(result.run.clone())
+                .and_modify(|stored| {
+                    if result.version().replaces(Some(stored.version()), record) {
+                        stored.clone_from(&result);
+                    }
+                })
+                .or_insert_with(|| result.clone());
+        }
         self.results.changed.notify_waiters();
         Ok(())
     }
@@ -52,31 +85,27 @@ impl backend::Results for MemoryBackend {
     async fn done(
         &self,
         run: &RunKey,
-        mut wanted: WantedResult,
+        wanted: WantedResult,
         wait: Duration,
     ) -> Result<Option<Bytes>, BackendError> {
         let stored = locked(&self.results.done).get(run).map(|result| result.incarnation);
-        if let Some(stored) = stored {
-            wanted = wanted.given(stored, self.incarnation_of(run));
-        }
-        let found = || {
-            let results = locked(&self.results.done);
-            let record = self.incarnation_of(run);
-            let result = results
-                .get(run)
-                .filter(|result| wanted.given(result.incarnation, record).accepts(Some(result.incarnation)));
-            result.map(|result| result.json.clone())
+        let wanted = match (wanted, stored) {
+            (WantedResult::Latest, Some(stored)) => wanted.given(stored, self.incarnation_of(run)),
+            _ => wanted,
         };
         let deadline = tokio::time::Instant::now() + wait;
         loop {
-            let changed = self.results.changed.notified();
-            tokio::pin!(changed);
+            let (changed, settled) = (self.results.changed.notified(), self.starts.changed());
+            tokio::pin!(changed, settled);
             changed.as_mut().enable();
-            if let Some(result) = found() {
+            settled.as_mut().enable();
+            if let Some(result) = self.found(run, wanted) {
                 return Ok(Some(result));
             }
-            if tokio::time::timeout_at(deadline, changed).await.is_err() {
-                return Ok(found());
+            tokio::select! {
+                () = changed => {}
+                () = settled => {}
+                () = tokio::time::sleep_until(deadline) => return Ok(self.found(run, wanted)),
             }
         }
     }

@@ -111,7 +111,7 @@ impl SnapshotStore for MemoryBackend {
             Some(Ok(after)) => after,
             Some(Err(_)) => {
                 return Err(BackendError::new(
-                    BackendErrorKind::Refused,
+                    BackendErrorKind::Invalid,
                     "cannot list runs: `after` is not a number",
                 ));
             }

@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     backend::{BackendError, DeadLetter, Results as _, StartDelivery, StartRequest, Starts},
-    refusal::tell_refused,
+    refusal::{RefusedStart, tell_refused},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
-use jetway_state::WorkflowName;
+use jetway_state::{StartId, StartMessage, WorkflowName};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -24,7 +24,7 @@ pub(super) type Queue = Leases<PublishedStart>;
 #[derive(Debug, Clone)]
 pub(super) struct PublishedStart {
     request: StartRequest,
-    sequence: u64,
+    message: StartMessage,
     at: Instant,
 }
 
@@ -38,15 +38,16 @@ impl Message for PublishedStart {
 
 #[async_trait]
 impl Starts for MemoryBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<StartMessage, BackendError> {
         let mut request = request.clone();
         if request.run_id.is_empty() {
             request.run_id = format!("m{}", rand::random::<u64>());
         }
         let lane = request.workflow.clone();
         let sequence = self.published_starts.fetch_add(1, Ordering::Relaxed) + 1;
-        self.starts.add(&lane, PublishedStart { request, sequence, at: Instant::now() });
-        Ok(sequence)
+        let message = StartMessage { sequence, start_id: StartId::from_random(rand::random()) };
+        self.starts.add(&lane, PublishedStart { request, message, at: Instant::now() });
+        Ok(message)
     }
 
     async fn starts(
@@ -60,9 +61,9 @@ impl Starts for MemoryBackend {
             let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
             async move {
                 let (start, _, lease, slot) = queue.take(&lane, &slots, duration).await?;
-                let PublishedStart { request, sequence, .. } = start;
-                let original = letter(&request);
-                Some((Ok(StartDelivery { request, lease, slot, original, sequence }), ()))
+                let original = letter(&start);
+                let PublishedStart { request, message: StartMessage { start_id, .. }, .. } = start;
+                Some((Ok(StartDelivery { request, lease, slot, original, start_id }), ()))
             }
         })
         .boxed())
@@ -76,12 +77,15 @@ impl Starts for MemoryBackend {
             if starts.iter().any(|start| start.at.elapsed() < grace) {
                 continue;
             }
-            for PublishedStart { request, sequence, .. } in self.starts.remove(&lane) {
+            for start in starts {
                 let reason = format!("no host serves the workflow {lane:?}");
-                let (why, original) = ("unknown-workflow", letter(&request));
-                self.dead_letter(DeadLetter { why: why.to_owned(), reason: reason.clone(), ..original })
-                    .await?;
-                tell_refused(self, &request.workflow, &request.run_id, sequence, why, reason).await;
+                let PublishedStart { request, message, .. } = &start;
+                let StartRequest { workflow, run_id, .. } = request;
+                let (why, start_id) = ("unknown-workflow", message.start_id);
+                let refused = RefusedStart { workflow, run_id, start_id, why, reason: reason.clone() };
+                tell_refused(|refusal| self.publish_done(refusal), &*self.clock, refused).await?;
+                self.dead_letter(DeadLetter { why: why.to_owned(), reason, ..letter(&start) }).await?;
+                self.starts.remove(&lane, |other| other.message == start.message);
                 moved += 1;
             }
         }
@@ -89,13 +93,20 @@ impl Starts for MemoryBackend {
     }
 }
 
-fn letter(request: &StartRequest) -> DeadLetter {
+impl MemoryBackend {
+    /// Whether a start message waits for a host, or a host has not settled it.
+    pub(super) fn is_unsettled(&self, workflow: &WorkflowName, start: StartMessage) -> bool {
+        self.starts.messages(workflow.as_str()).iter().any(|waiting| waiting.message == start)
+    }
+}
+
+fn letter(PublishedStart { request, message, .. }: &PublishedStart) -> DeadLetter {
     DeadLetter {
         workflow: request.workflow.clone(),
         subject: format!("start {}", request.workflow),
         headers: vec![("Jetway-Run-Id".to_owned(), request.run_id.clone())],
         payload: request.input.clone(),
-        id: format!("{}/{}", request.workflow, request.run_id),
+        id: format!("start-{}", message.sequence),
         ..DeadLetter::default()
     }
 }

@@ -2,22 +2,15 @@
 
 use super::NatsBackend;
 use crate::{
-    committer::{ALREADY_STORED, Condition, Write},
     headers::incarnation_of,
-    names::REVISION,
     session::{Backoff, ConnectionState, api},
 };
-use async_nats::{HeaderMap, Message, Subscriber, jetstream::message::StreamMessage};
+use async_nats::{Client, Message, SubscribeError, Subscriber, jetstream::message::StreamMessage};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt as _;
-use jetway_engine::backend::{
-    BackendError, BackendErrorKind, DeadLetter, Results, RunResult, SnapshotStore as _,
-};
-use jetway_state::{
-    Incarnation, RunKey, Seen,
-    run::{ResultVersion, WantedResult},
-};
+use futures::{StreamExt as _, stream::SelectAll};
+use jetway_engine::backend::{BackendError, BackendErrorKind, DeadLetter, Results, RunResult};
+use jetway_state::{Incarnation, RunKey, run::WantedResult};
 use std::time::Duration;
 use tokio::{
     sync::watch,
@@ -31,38 +24,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(6);
 /// How many times a subscription is tried whose connection ends.
 const SUBSCRIPTIONS: usize = 5;
 
-/// How many times the result of an earlier run is replaced, at most.
-const REPLACEMENTS: usize = 3;
-
 #[async_trait]
 impl Results for NatsBackend {
     async fn publish_done(&self, result: RunResult) -> Result<(), BackendError> {
         jetway_state::hop!("NatsBackend::publish_done");
-        let (run, version) = (&result.run, result.version());
-        let subject = self.names.done(run);
-        for _ in 0..REPLACEMENTS {
-            let condition = Condition::Result(version);
-            let write = Write { subject: subject.clone().into(), payload: result.json.clone(), condition };
-            let stored = self.committers.done.write(write).await;
-            if stored.map_err(|error| error.error_of(format!("the result of run {run}")))? != ALREADY_STORED {
-                return Ok(());
-            }
-            // The stored result was published by an earlier attempt, or belongs to another incarnation.
-            let Some(stored) = self.latest_result(run, &subject).await? else { continue };
-            let stored_version = version_of(&stored.headers);
-            // The usual case, a repeated result, needs no read of the record.
-            if stored_version.is_some_and(|stored| stored.incarnation == version.incarnation)
-                || !version.replaces(stored_version, self.recorded_incarnation(run, result.revision).await?)
-            {
-                return Ok(());
-            }
-            let removed = api::delete_message(&self.connection, &self.streams.done, stored.sequence).await;
-            removed
-                .map_err(|failure| failure.cannot(format!("replace the result of an earlier run {run}")))?;
-        }
-        let sentence =
-            format!("the result of run {run} was not stored: other writers replace it all the time");
-        Err(BackendError::new(BackendErrorKind::Unavailable, sentence))
+        self.results.publish(&result).await
     }
 
     async fn done(
@@ -128,7 +94,7 @@ struct AwaitedResult<'a> {
 
 /// The messages on the subject of a result.
 struct ResultMessages {
-    messages: Subscriber,
+    messages: SelectAll<Subscriber>,
     state: watch::Receiver<ConnectionState>,
     /// The connection over which they arrive.
     connects: u64,
@@ -145,13 +111,23 @@ impl AwaitedResult<'_> {
             let mut state = connection.state.clone();
             let connects = state.borrow_and_update().connects;
             attempts -= 1;
-            match connection.client.subscribe(self.subject.clone()).await {
+            match self.messages(&connection.client).await {
                 Ok(messages) => return Ok(ResultMessages { messages, state, connects }),
                 // A message has just ended it.
                 Err(_) if attempts > 0 && reads.has_ended(&connection).await => {}
                 Err(error) => return Err(closed(self.run).caused_by(error)),
             }
         }
+    }
+
+    /// The messages on the subject of the result, and on that of the refusal of the start message.
+    async fn messages(&self, client: &Client) -> Result<SelectAll<Subscriber>, SubscribeError> {
+        let mut messages = SelectAll::new();
+        messages.push(client.subscribe(self.subject.clone()).await?);
+        if let Some(start) = self.wanted.unsettled_start() {
+            messages.push(client.subscribe(self.backend.names.refusal(self.run, start.start_id)).await?);
+        }
+        Ok(messages)
     }
 
     /// The stored result, if it is the wanted one and can be read. As long as there is time, a read is made again that may
@@ -183,6 +159,9 @@ impl AwaitedResult<'_> {
 
     /// The stored result, if it is the wanted one.
     async fn stored(&mut self) -> Result<Option<Bytes>, BackendError> {
+        if let Some(refusal) = self.refusal().await? {
+            return Ok(Some(refusal));
+        }
         let Some(stored) = self.backend.latest_result(self.run, &self.subject).await? else {
             return Ok(None);
         };
@@ -193,16 +172,35 @@ impl AwaitedResult<'_> {
         Ok(self.wanted.accepts(incarnation).then_some(stored.payload))
     }
 
-    /// What is wanted, now that there is a result of this incarnation.
-    async fn judged(&self, incarnation: Incarnation) -> Result<WantedResult, BackendError> {
-        if !self.wanted.needs_record() {
-            return Ok(self.wanted);
-        }
-        let record = self.backend.recorded_incarnation(self.run, 0).await?;
-        Ok(self.wanted.given(incarnation, record))
+    /// The refusal of the start message, if that is waited for and there is one.
+    async fn refusal(&self) -> Result<Option<Bytes>, BackendError> {
+        let Some(start) = self.wanted.unsettled_start() else { return Ok(None) };
+        let subject = self.backend.names.refusal(self.run, start.start_id);
+        let found = self.backend.latest_result(self.run, &subject).await?;
+        Ok(found.map(|found| found.payload))
     }
 
-    /// A message that arrived on the subject, if it is the wanted result. It may be the late one of an earlier run.
+    /// What is wanted, now that there is a result of this incarnation.
+    async fn judged(&self, incarnation: Incarnation) -> Result<WantedResult, BackendError> {
+        let mut wanted = self.wanted;
+        if let Some(start) = wanted.unsettled_start() {
+            // The refusal of any start is no result of a run. And a refusal is told before its message is removed.
+            if incarnation.refused_start().is_some()
+                || !self.backend.has_settled(&self.run.workflow, start).await?
+                || self.refusal().await?.is_some()
+            {
+                return Ok(wanted);
+            }
+            wanted = wanted.settled();
+        }
+        if wanted != WantedResult::Latest {
+            return Ok(wanted);
+        }
+        let record = self.backend.results.recorded_incarnation(self.run, 0).await?;
+        Ok(wanted.given(incarnation, record))
+    }
+
+    /// A message that arrived, if it is the wanted result. It may be the late one of an earlier run.
     async fn received(&self, message: Message) -> Result<Option<Bytes>, BackendError> {
         let Some(incarnation) = message.headers.as_ref().and_then(incarnation_of) else { return Ok(None) };
         let wanted = self.judged(incarnation).await?;
@@ -221,27 +219,9 @@ impl NatsBackend {
             Err(failure) => Err(self.failed(failure, format!("read the result of run {run}")).await),
         }
     }
-
-    /// The incarnation of the current record of a run, which had this revision.
-    async fn recorded_incarnation(
-        &self,
-        run: &RunKey,
-        revision: u64,
-    ) -> Result<Option<Incarnation>, BackendError> {
-        let seen = Seen::new(revision, self.store_id());
-        let Some(stored) = self.load(run, seen).await? else { return Ok(None) };
-        Ok(Some(stored.open()?.0.incarnation))
-    }
 }
 
 fn closed(run: &RunKey) -> BackendError {
     let sentence = format!("cannot wait for the result of run {run}: the connection is closed");
     BackendError::new(BackendErrorKind::Unavailable, sentence)
-}
-
-/// The version of a stored result; `None` if the message is no result.
-fn version_of(headers: &HeaderMap) -> Option<ResultVersion> {
-    let incarnation = incarnation_of(headers)?;
-    let revision = headers.get(REVISION)?.as_str().parse().ok()?;
-    Some(ResultVersion { incarnation, revision })
 }

@@ -12,10 +12,9 @@ mod scan;
 use super::NatsBackend;
 use crate::{
     committer::{Condition, NotStored, Write},
-    names::KV_OPERATION,
+    headers::is_removed,
     session::{Failure, api, direct},
 };
-use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
@@ -145,9 +144,4 @@ impl NatsBackend {
         let found = found.map_err(|failure| failure.cannot(format!("read run {run}")))?;
         Ok(found.filter(|found| is_removed(&found.headers)).map(|found| found.sequence))
     }
-}
-
-/// Whether a message is the marker of `nats kv del` or `nats kv purge`.
-fn is_removed(headers: &HeaderMap) -> bool {
-    headers.get(KV_OPERATION).is_some()
 }

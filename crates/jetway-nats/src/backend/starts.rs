@@ -3,23 +3,17 @@
 use super::{NatsBackend, start_message};
 use crate::{
     committer::{Condition, Write},
-    dead_letters::{dead_letter_of, sender_headers},
-    headers::run_id_of,
+    dead_letters::dead_letter_of,
+    headers::chosen_start_id,
     names::{self, Names, subject_token},
-    pull::{LeasedMessage, Source},
-    session::{
-        Failure,
-        api::{self, RawOrParsed},
-        direct, is_unreachable,
-    },
+    pull::{DeliveryInfo, LeasedMessage, Source},
+    read_start::{ReadStart, letter_id, start_id_of},
+    session::{Failure, api, direct, is_unreachable},
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
-use jetway_engine::{
-    backend::{BackendError, DeadLetter, StartDelivery, StartRequest, Starts},
-    tell_refused,
-};
-use jetway_state::WorkflowName;
+use jetway_engine::backend::{BackendError, StartDelivery, StartRequest, Starts};
+use jetway_state::{StartId, StartMessage, WorkflowName};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -28,18 +22,21 @@ const UNKNOWN_WORKFLOW: &str = "unknown-workflow";
 
 #[async_trait]
 impl Starts for NatsBackend {
-    async fn publish_start(&self, request: &StartRequest) -> Result<u64, BackendError> {
+    async fn publish_start(&self, request: &StartRequest) -> Result<StartMessage, BackendError> {
         let workflow = subject_token("the workflow name", &request.workflow)?;
         self.check_set_up().await?;
+        let start_id = StartId::from_random(rand::random());
+        let mut headers = start_message::headers(request);
+        headers.insert(names::START_ID, start_id.to_string());
         let write = Write {
             subject: self.names.start(workflow).into(),
             payload: request.input.clone(),
-            condition: Condition::Always(start_message::headers(request)),
+            condition: Condition::Always(headers),
         };
-        let stored = self.committers.starts.write(write).await;
-        stored.map_err(|error| {
+        let sequence = self.committers.starts.write(write).await.map_err(|error| {
             error.error_of(format!("the start message of run {workflow}/{}", request.run_id))
-        })
+        })?;
+        Ok(StartMessage { sequence, start_id })
     }
 
     async fn starts(
@@ -101,6 +98,28 @@ impl NatsBackend {
         Ok(found.values().sum())
     }
 
+    /// Whether a start message has left the stream, since a host has started its run or refused it.
+    ///
+    /// False as well if the stream was made again, as far as that can be seen: nothing is known of the message then, and a run that
+    /// is there must not be taken for its own.
+    pub(super) async fn has_settled(
+        &self,
+        workflow: &WorkflowName,
+        start: StartMessage,
+    ) -> Result<bool, BackendError> {
+        let sequence = start.sequence;
+        let failed = |failure: Failure| {
+            failure.cannot(format!("look whether start message {sequence} of workflow {workflow} is settled"))
+        };
+        let stream = &self.streams.starts;
+        let found = api::message(&self.connection, stream, sequence).await.map_err(failed)?;
+        if found.is_some() {
+            return Ok(false);
+        }
+        let last = api::stream_info(&self.connection, stream).await.map_err(failed)?.state.last_seq;
+        Ok(last >= sequence)
+    }
+
     /// Moves the start messages of a subject that are older than `grace` to the dead letters. Returns their number.
     async fn dead_letter_starts(
         &self,
@@ -115,31 +134,21 @@ impl NatsBackend {
         let end = direct::server_time(connection.server_time().before(grace)).map_err(failed)?;
         let (mut moved, mut from) = (0, 1);
         let next = async |from| api::first_from(connection, stream, subject, from).await.map_err(failed);
-        while let Some(RawOrParsed { message, raw_headers }) = next(from).await? {
-            if message.time > end {
+        while let Some(found) = next(from).await? {
+            if found.message.time > end {
                 break;
             }
+            let start = ReadStart::of(found);
             let reason = format!(
                 "no host has ever served a workflow named {workflow:?}: check the name, or start a host that serves it"
             );
-            let mut headers = sender_headers(Some(&message.headers));
-            headers.extend(raw_headers.map(|headers| (names::ORIGINAL_HEADERS.to_string(), headers)));
-            let run_id = run_id_of(&message.headers).map(ToOwned::to_owned);
-            let letter = DeadLetter {
-                workflow: workflow.to_owned(),
-                why: UNKNOWN_WORKFLOW.to_owned(),
-                reason: reason.clone(),
-                subject: subject.to_owned(),
-                headers,
-                payload: message.payload,
-                id: format!("start-{}", message.sequence),
-            };
-            self.dead_letters.store(letter).await?;
-            if let Some(run_id) = run_id {
-                tell_refused(self, workflow, &run_id, message.sequence, UNKNOWN_WORKFLOW, reason).await;
+            from = start.sequence + 1;
+            let (why, sequence) = (UNKNOWN_WORKFLOW, start.sequence);
+            if let Some(refused) = start.refused(workflow, why, &reason) {
+                self.results.refuse(refused).await?;
             }
-            api::delete_message(connection, stream, message.sequence).await.map_err(failed)?;
-            from = message.sequence + 1;
+            self.dead_letters.store(start.into_letter(workflow, why, reason)).await?;
+            api::delete_message(connection, stream, sequence).await.map_err(failed)?;
             moved += 1;
         }
         Ok(moved)
@@ -149,8 +158,10 @@ impl NatsBackend {
 fn delivery_of(leased: LeasedMessage, workflow: &str) -> StartDelivery {
     jetway_state::hop!("delivery_of");
     let LeasedMessage { message, delivery, lease, slot } = leased;
-    let original = dead_letter_of(&message, workflow, format!("start-{}", delivery.sequence));
-    let sequence = delivery.sequence;
+    let DeliveryInfo { sequence, published, .. } = delivery;
+    let original = dead_letter_of(&message, workflow, letter_id(sequence, published));
+    let chosen = message.headers.as_ref().and_then(chosen_start_id);
+    let start_id = start_id_of(chosen, sequence, published);
     let request = start_message::request_of(message, &delivery, workflow);
-    StartDelivery { request, lease, slot, original, sequence }
+    StartDelivery { request, lease, slot, original, start_id }
 }

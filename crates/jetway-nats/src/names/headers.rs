@@ -21,6 +21,8 @@ pub(crate) const SERVER: HeaderName = HeaderName::from_static("Jetway-Server");
 pub(crate) const REPLICAS: HeaderName = HeaderName::from_static("Jetway-Replicas");
 /// The run id of a start message.
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
+/// What the sender of a start message knows its refusal by.
+pub(crate) const START_ID: HeaderName = HeaderName::from_static("Jetway-Start-Id");
 /// How long a request waits for the result, such as `30s`.
 pub(crate) const WAIT: HeaderName = HeaderName::from_static("Jetway-Wait");
 /// The reason of a dead letter in one word.

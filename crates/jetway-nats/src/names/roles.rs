@@ -72,8 +72,8 @@ impl Kind {
     fn tokens(self, workflow: &str) -> Vec<&str> {
         match self {
             Self::Start => vec![workflow],
-            Self::Done | Self::Dead => vec![workflow, "*"],
-            Self::Work | Self::Item | Self::Api => vec![workflow, ">"],
+            Self::Dead => vec![workflow, "*"],
+            Self::Work | Self::Done | Self::Item | Self::Api => vec![workflow, ">"],
         }
     }
 }

@@ -5,7 +5,7 @@ use jetway_engine::{
     Control,
     backend::{BackendError, BackendErrorKind, Ticket},
 };
-use jetway_state::{Incarnation, ItemId, RunId, RunKey, WorkflowName, run::ChunkRef};
+use jetway_state::{Incarnation, ItemId, RunId, RunKey, StartId, WorkflowName, run::ChunkRef};
 
 /// The parts of a ticket's subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +210,11 @@ impl Names {
     /// `jetway.ns.done.<workflow>.<run_id>`
     pub(crate) fn done(&self, run: &RunKey) -> String {
         self.subject(Kind::Done, &[run.workflow.as_str(), run.run_id.as_str()])
+    }
+
+    /// The refusal of a start message: `jetway.ns.done.<workflow>.<run_id>.<start id>`
+    pub(crate) fn refusal(&self, run: &RunKey, start: StartId) -> String {
+        self.subject(Kind::Done, &[run.workflow.as_str(), run.run_id.as_str(), &start.to_string()])
     }
 
     /// The subjects of all results.
@@ -423,6 +428,9 @@ mod tests {
         assert_eq!(names.workflow_of_start(&names.start("pay")), Some("pay"));
         assert_eq!(names.workflow_of_start("jetway.ns.start.a.b"), None);
         assert_eq!(names.done(&run()), "jetway.ns.done.pay.order-1");
+        let refusal = names.refusal(&run(), StartId::from_random(0xf0));
+        assert_eq!(refusal, "jetway.ns.done.pay.order-1.00000000000000f0");
+        assert_eq!(names.run_of_result(&refusal), None);
         assert_eq!(names.host("host-1").unwrap(), "$KV.JETWAY_ns_HOSTS.host-1");
         assert!(names.host("a.b").is_err());
         let status = names.api(ApiMethod::Status, &["pay", "order-1"]);

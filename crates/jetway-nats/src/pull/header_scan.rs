@@ -17,6 +17,8 @@ use super::Source;
 use crate::{
     dead_letters::DeadLetters,
     names::ORIGINAL_HEADERS,
+    read_start::ReadStart,
+    result_writer::ResultWriter,
     session::{
         Backoff, Connection, Failure, Reads,
         api::{self, RawOrParsed},
@@ -30,6 +32,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// The reason of such a dead letter.
 const UNREADABLE: &str = "unreadable-headers";
+/// The same as a sentence.
+const REASON: &str = "its headers are not valid NATS headers, so no host can receive it";
 /// How many messages one reader of a scan reads at most: more than a consumer delivers at once.
 const MAX_MESSAGES: usize = 10_000;
 /// How many readers share a scan. A pull of tickets waits for them.
@@ -55,12 +59,18 @@ struct Scanner {
     /// Has a connection on which no consumer delivers.
     reads: Arc<Reads>,
     dead_letters: DeadLetters,
+    /// Tells the senders of starts; `None` where no starts are scanned.
+    results: Option<Arc<ResultWriter>>,
 }
 
 impl HeaderScan {
     /// Starts the task that runs scheduled scans. It ends with the handle.
-    pub(crate) fn start(reads: Arc<Reads>, dead_letters: DeadLetters) -> (Self, AbortOnDropHandle<()>) {
-        let scanner = Scanner { reads, dead_letters };
+    pub(crate) fn start(
+        reads: Arc<Reads>,
+        dead_letters: DeadLetters,
+        results: Arc<ResultWriter>,
+    ) -> (Self, AbortOnDropHandle<()>) {
+        let scanner = Scanner { reads, dead_letters, results: Some(results) };
         let (scheduled, mut sources) = mpsc::channel::<Source>(CAPACITY);
         let scheduled_scanner = scanner.clone();
         let task = tokio::spawn(async move {
@@ -86,7 +96,7 @@ impl HeaderScan {
 
     /// The same, without a task for later scans.
     pub(crate) async fn once(reads: Arc<Reads>, dead_letters: DeadLetters, source: &Source) {
-        Scanner { reads, dead_letters }.scan_and_log(source).await;
+        Scanner { reads, dead_letters, results: None }.scan_and_log(source).await;
     }
 }
 
@@ -147,33 +157,51 @@ impl Scanner {
         source: &Source,
         part: RangeInclusive<u64>,
     ) -> Result<u64, BackendError> {
-        let Source { stream, filter, workflow, .. } = source;
+        let Source { stream, filter, .. } = source;
         let (mut from, mut moved) = (*part.start(), 0);
         for _ in 0..MAX_MESSAGES {
             let found = api::first_from(connection, stream, filter, from).await;
             let found = found.map_err(|failure| cannot(failure, stream))?;
-            let Some(RawOrParsed { message, raw_headers }) =
-                found.filter(|found| part.contains(&found.message.sequence))
-            else {
-                break;
-            };
-            from = message.sequence + 1;
-            let Some(headers) = raw_headers else { continue };
-            let letter = DeadLetter {
-                workflow: workflow.clone(),
-                why: UNREADABLE.to_owned(),
-                reason: "its headers are not valid NATS headers, so no host can receive it".to_owned(),
-                subject: message.subject.to_string(),
-                headers: vec![(ORIGINAL_HEADERS.to_string(), headers)],
-                payload: message.payload,
-                id: format!("{stream}-{}", message.sequence),
-            };
-            self.dead_letters.store(letter).await?;
-            let deleted = api::delete_message(connection, stream, message.sequence).await;
-            deleted.map_err(|failure| cannot(failure, stream))?;
-            moved += 1;
+            let Some(found) = found.filter(|found| part.contains(&found.message.sequence)) else { break };
+            let sequence = found.message.sequence;
+            from = sequence + 1;
+            if found.raw_headers.is_some() {
+                self.expel(found, source).await?;
+                let deleted = api::delete_message(connection, stream, sequence).await;
+                deleted.map_err(|failure| cannot(failure, stream))?;
+                moved += 1;
+            }
         }
         Ok(moved)
+    }
+
+    /// Makes a dead letter of a message. The sender of a start is told first.
+    async fn expel(&self, found: RawOrParsed, source: &Source) -> Result<(), BackendError> {
+        let Source { stream, workflow, .. } = source;
+        let letter = match &self.results {
+            Some(results) if results.is_start(&found.message.subject) => {
+                let start = ReadStart::of(found);
+                if let Some(refused) = start.refused(workflow, UNREADABLE, REASON) {
+                    results.refuse(refused).await?;
+                }
+                start.into_letter(workflow, UNREADABLE, REASON.to_owned())
+            }
+            _ => letter_of(found, stream, workflow),
+        };
+        self.dead_letters.store(letter).await
+    }
+}
+
+fn letter_of(RawOrParsed { message, raw_headers }: RawOrParsed, stream: &str, workflow: &str) -> DeadLetter {
+    DeadLetter {
+        workflow: workflow.to_owned(),
+        why: UNREADABLE.to_owned(),
+        reason: REASON.to_owned(),
+        subject: message.subject.to_string(),
+        headers: raw_headers.map(|headers| (ORIGINAL_HEADERS.to_string(), headers)).into_iter().collect(),
+        payload: message.payload,
+        // A stream that is made again starts with sequence 1.
+        id: format!("{stream}-{}-{}", message.sequence, message.time.unix_timestamp_nanos()),
     }
 }
 

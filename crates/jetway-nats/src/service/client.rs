@@ -168,9 +168,7 @@ pub(crate) fn parse_answer<A: DeserializeOwned>(answer: &Message) -> Result<A, A
 
 fn request_error(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiError {
     match kind {
-        RequestErrorKind::NoResponders => {
-            ApiError::new(NO_HOST, format!("no host answers {subject}: start a host in this namespace"))
-        }
+        RequestErrorKind::NoResponders => ApiError::new(NO_HOST, format!("no host answers {subject}")),
         RequestErrorKind::TimedOut => {
             ApiError::new(NO_ANSWER, format!("no answer to {subject} within {within:?}: try again"))
         }

@@ -288,6 +288,15 @@ pub(crate) async fn latest(
     get(connection, stream, &json!({ "last_by_subj": subject })).await
 }
 
+/// The message with this sequence, read from the leader of the stream.
+pub(crate) async fn message(
+    connection: &Connection,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<StreamMessage>, Failure> {
+    get(connection, stream, &json!({ "seq": sequence })).await
+}
+
 /// The first message of a subject, wildcards allowed, from a sequence on, read from the leader of the stream. Messages
 /// whose headers cannot be parsed are included.
 pub(crate) async fn first_from(

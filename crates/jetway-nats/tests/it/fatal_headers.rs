@@ -12,7 +12,7 @@ use jetway_engine::backend::{
     Hosts as _, Results as _, RunsQuery, SnapshotStore as _, StartRequest, Starts as _, TicketQueue as _,
 };
 use jetway_nats::{NatsBackend, NatsConfig, serve};
-use jetway_state::{Namespace, Seen, Timestamp, run::WantedResult};
+use jetway_state::{Namespace, RunKey, Seen, Timestamp, run::WantedResult};
 use jetway_testing::{shared_server, wait_until};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -24,9 +24,14 @@ use tokio::{
 
 /// Publishes a message with header bytes that the client library of hosts gives up on.
 pub(crate) async fn publish_raw(url: &str, subject: &str, reply: &str) {
+    publish_headers(url, subject, reply, "a: b\rc\r\n").await;
+}
+
+/// Publishes a message with these header lines.
+async fn publish_headers(url: &str, subject: &str, reply: &str, lines: &str) {
     let address = url.strip_prefix("nats://").unwrap();
     let mut stream = BufReader::new(TcpStream::connect(address).await.unwrap());
-    let (headers, payload) = ("NATS/1.0\r\na: b\rc\r\n\r\n", "0");
+    let (headers, payload) = (format!("NATS/1.0\r\n{lines}\r\n"), "0");
     let (length, whole) = (headers.len(), headers.len() + payload.len());
     let said = format!(
         "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nHPUB {subject} {reply} {length} {whole}\r\n\
@@ -130,8 +135,43 @@ async fn a_fatal_header_of_a_start_delays_others_only() {
     .await;
 }
 
+/// Of a workflow that hosts serve, and of one that they do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn u11_a_start_with_a_fatal_header_is_told() {
+    let config = NatsConfig { ack_wait: Duration::from_secs(1), ..config("fataltold").await };
+    let url = config.servers.addresses()[0].to_string();
+    let backend = NatsBackend::connect(config).await.unwrap();
+    let ns = backend.namespace().clone();
+    let lines = "a: b\rc\r\njetway-run-id: named\r\n";
+    let slots = Arc::new(Semaphore::new(8));
+    let mut starts = backend.starts(&workflow(), Arc::clone(&slots)).await.unwrap();
+    for name in ["pay", "nobody"] {
+        publish_headers(&url, &format!("jetway.{ns}.start.{name}"), "_INBOX.nobody", lines).await;
+    }
+    assert!(timeout(DEADLINE, starts.next()).await.unwrap().is_none(), "the stream ends");
+    let _starts = backend.starts(&workflow(), slots).await.unwrap();
+    wait_until("the start of nobody's workflow is expelled", DEADLINE, async || {
+        backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
+    })
+    .await;
+    let jetstream = jetstream::new(client().await);
+    for (name, why) in [("pay", "unreadable-headers"), ("nobody", "unknown-workflow")] {
+        let run = RunKey::new(name.parse().unwrap(), "named".parse().unwrap());
+        let told = backend.done(&run, WantedResult::Latest, DEADLINE).await.unwrap().expect("it is told");
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        assert_eq!(told["error"]["kind"], why, "{told}");
+        let dead = jetstream.get_stream(format!("JETWAY_{ns}_DEAD")).await.unwrap();
+        let subject = format!("jetway.{ns}.dead.{name}.{why}");
+        wait_until("there is a dead letter", DEADLINE, async || {
+            let letter = dead.get_last_raw_message_by_subject(&subject).await.ok()?;
+            letter.headers.get("Jetway-Run-Id").is_some_and(|id| id.as_str() == "named").then_some(())
+        })
+        .await;
+    }
+}
+
 async fn messages(client: &Client, backend: &NatsBackend, suffix: &str) -> u64 {
-    let jetstream = async_nats::jetstream::new(client.clone());
+    let jetstream = jetstream::new(client.clone());
     let stream = jetstream.get_stream(format!("JETWAY_{}_{suffix}", backend.namespace())).await.unwrap();
     stream.cached_info().state.messages
 }
@@ -149,7 +189,7 @@ async fn a_fatal_header_of_a_record_ends_no_read() {
     let (text, revision) = loaded(&backend, &run("bad")).await.unwrap();
     assert_eq!(text, "0");
     let future = backend.clock().now().after(Duration::from_secs(3600));
-    let ids = |runs: Vec<jetway_state::RunKey>| {
+    let ids = |runs: Vec<RunKey>| {
         let mut ids: Vec<_> = runs.iter().map(|run| run.run_id.to_string()).collect();
         ids.sort();
         ids

@@ -1,11 +1,11 @@
 //! Start messages of clients.
 
-use crate::support::{DEADLINE, backend, client, workflow};
+use crate::support::{DEADLINE, backend, client, config, connect, run, workflow};
 use async_nats::{HeaderMap, jetstream};
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_engine::backend::{BackendError, StartDelivery, StartRequest, Starts};
+use jetway_engine::backend::{BackendError, Results as _, StartDelivery, StartRequest, Starts};
 use jetway_nats::NatsBackend;
-use jetway_state::{RunId, codec::Encoding, trace::TraceHeaders};
+use jetway_state::{RunId, codec::Encoding, run::WantedResult, trace::TraceHeaders};
 use jetway_testing::wait_until;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -166,4 +166,39 @@ async fn a_message_of_the_largest_size_becomes_a_dead_letter() {
             letter.payload.len()
         );
     }
+}
+
+/// An operator, or a host that misses it, makes the stream of starts again: it begins with sequence 1.
+#[tokio::test(flavor = "multi_thread")]
+async fn u11_a_stream_that_is_made_again_mixes_up_no_starts() {
+    let config = config("again").await;
+    let backend = connect(config.clone()).await;
+    let (jetstream, ns) = (jetstream::new(client().await), backend.namespace().to_string());
+    let request = StartRequest { workflow: "pay".to_owned(), run_id: "r".to_owned(), ..request_of_nothing() };
+    let key = run("r");
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let start = backend.publish_start(&request).await.unwrap();
+        assert_eq!(start.sequence, 1);
+        let early = backend.done(&key, WantedResult::New(start), Duration::from_millis(200)).await.unwrap();
+        assert_eq!(early, None, "it is told the refusal of another start");
+        wait_until("it is refused", DEADLINE, async || {
+            backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
+        })
+        .await;
+        let refusal = backend.done(&key, WantedResult::New(start), DEADLINE).await.unwrap();
+        told.push(refusal.expect("it is told"));
+        let name = format!("JETWAY_{ns}_START");
+        jetstream.delete_stream(&name).await.unwrap();
+        // Connecting makes it again.
+        drop(connect(config.clone()).await);
+        wait_until("the stream is there again", DEADLINE, async || jetstream.get_stream(&name).await.is_ok())
+            .await;
+    }
+    assert_ne!(told[0], told[1]);
+    assert_eq!(messages(&backend, "DEAD").await, 2, "the second dead letter counts as the first one");
+}
+
+fn request_of_nothing() -> StartRequest {
+    StartRequest { input: "null".into(), ..StartRequest::default() }
 }

@@ -1,6 +1,6 @@
 //! Which result of a run id is kept.
 
-use crate::Incarnation;
+use crate::{Incarnation, StartMessage};
 
 /// What identifies the result of a run, beside its run id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +37,9 @@ pub enum WantedResult {
     Of(Incarnation),
     /// The latest: that of the current record, or the stored one if there is no record.
     Latest,
-    /// That of the start message with this sequence, whose incarnation is not known: a stored result without a record belongs
-    /// to an earlier run, unless it says that this message was refused.
-    New(u64),
-    /// The same, and it is not that of this incarnation.
-    NotOf(Incarnation, u64),
-}
-
-/// Whether a result can be the answer to the start message with this sequence.
-fn is_for(incarnation: Incarnation, start: u64) -> bool {
-    !incarnation.is_of_refused_start() || incarnation == Incarnation::of_refused_start(start)
+    /// That of the run that this start message made or joined, or the refusal of the message. As long as the message waits for a
+    /// host, whatever is there of the run id belongs to another start.
+    New(StartMessage),
 }
 
 impl WantedResult {
@@ -54,33 +47,35 @@ impl WantedResult {
     pub fn accepts(self, incarnation: Option<Incarnation>) -> bool {
         match self {
             Self::Of(wanted) => incarnation == Some(wanted),
-            Self::NotOf(other, start) => {
-                incarnation.is_some_and(|incarnation| incarnation != other && is_for(incarnation, start))
-            }
             Self::Latest => incarnation.is_some(),
-            Self::New(start) => incarnation.is_some_and(|incarnation| is_for(incarnation, start)),
+            Self::New(start) => incarnation.and_then(|found| found.refused_start()) == Some(start.start_id),
         }
     }
 
-    /// Whether a result, stored or just published, has to be compared with the current record: it may be the late one of an
-    /// earlier run.
-    pub fn needs_record(self) -> bool {
-        !matches!(self, Self::Of(_))
+    /// The start message, if it has to be known first whether a host has taken it.
+    pub fn unsettled_start(self) -> Option<StartMessage> {
+        match self {
+            Self::New(start) => Some(start),
+            Self::Of(_) | Self::Latest => None,
+        }
+    }
+
+    /// What is wanted once the start message is known to be settled, and not refused: the run id has a run that the message made
+    /// or joined.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        match self {
+            Self::New(_) => Self::Latest,
+            other => other,
+        }
     }
 
     /// What is wanted once a result of `stored` and the incarnation of the current record are known.
     #[must_use]
     pub fn given(self, stored: Incarnation, record: Option<Incarnation>) -> Self {
-        match (self, record) {
-            (Self::Of(_), _) | (Self::NotOf(..), None) => self,
-            (Self::New(start) | Self::NotOf(_, start), _)
-                if stored == Incarnation::of_refused_start(start) =>
-            {
-                Self::Of(stored)
-            }
-            (Self::Latest | Self::New(_) | Self::NotOf(..), Some(current)) => Self::Of(current),
-            (Self::Latest, None) => Self::Of(stored),
-            (Self::New(start), None) => Self::NotOf(stored, start),
+        match self {
+            Self::Latest => Self::Of(record.unwrap_or(stored)),
+            Self::Of(_) | Self::New(_) => self,
         }
     }
 }
@@ -88,6 +83,7 @@ impl WantedResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StartId;
 
     #[test]
     fn a_stored_result_counts_as_the_record_says() {
@@ -95,24 +91,25 @@ mod tests {
         for (wanted, record, expected) in [
             (WantedResult::Latest, None, WantedResult::Of(old)),
             (WantedResult::Latest, Some(new), WantedResult::Of(new)),
-            (WantedResult::New(7), None, WantedResult::NotOf(old, 7)),
-            (WantedResult::New(7), Some(old), WantedResult::Of(old)),
             (WantedResult::Of(new), Some(old), WantedResult::Of(new)),
-            (WantedResult::NotOf(new, 7), None, WantedResult::NotOf(new, 7)),
-            (WantedResult::NotOf(old, 7), Some(new), WantedResult::Of(new)),
         ] {
             assert_eq!(wanted.given(old, record), expected, "{wanted:?} {record:?}");
         }
-        let other = WantedResult::NotOf(old, 7);
-        assert!(!other.accepts(Some(old)) && other.accepts(Some(new)));
         assert!(!WantedResult::Latest.accepts(None));
-        let refused = Incarnation::of_refused_start(7);
-        assert_eq!(WantedResult::New(7).given(refused, None), WantedResult::Of(refused));
-        assert_eq!(WantedResult::New(8).given(refused, None), WantedResult::NotOf(refused, 8));
-        // Another sender's message was refused meanwhile.
-        let another = Some(Incarnation::of_refused_start(6));
-        assert!(other.accepts(Some(refused)) && !other.accepts(another));
-        assert!(WantedResult::New(7).accepts(Some(refused)) && !WantedResult::New(7).accepts(another));
+    }
+
+    #[test]
+    fn u11_a_waiting_start_has_no_result_but_its_refusal() {
+        let [mine, other] = [7, 8].map(StartId::from_random);
+        let run = Incarnation::from_random(1);
+        let wanted = WantedResult::New(StartMessage { sequence: 1, start_id: mine });
+        for record in [None, Some(run)] {
+            assert_eq!(wanted.given(run, record), wanted);
+        }
+        assert!(!wanted.accepts(Some(run)) && !wanted.accepts(None));
+        assert!(wanted.accepts(Some(Incarnation::of_refused_start(mine))));
+        assert!(!wanted.accepts(Some(Incarnation::of_refused_start(other))));
+        assert_eq!(wanted.settled().given(run, None), WantedResult::Of(run));
     }
 
     #[test]

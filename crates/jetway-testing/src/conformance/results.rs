@@ -2,16 +2,19 @@
 
 use super::{
     BackendUnderTest, DEADLINE,
+    host::request,
     snapshots::{key, write},
 };
 use crate::wait_until;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use jetway_engine::backend::{HostInfo, RunResult, SnapshotWrite};
 use jetway_state::{
     CommitId, Fingerprint, Incarnation, RunKey, Seen, Timestamp, codec,
     run::{Begin, RunInput, Trace, WantedResult, begin},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// A result of this incarnation, whose run ended at this revision.
 pub(super) fn result(run: &RunKey, incarnation: Incarnation, revision: u64, json: &'static str) -> RunResult {
@@ -44,6 +47,21 @@ async fn record(tested: &BackendUnderTest, run: &RunKey, incarnation: Incarnatio
     tested.backend.commit(write).await.expect("it is written")
 }
 
+/// The result of a start message that waits for a host.
+async fn waiting_start(tested: &BackendUnderTest, run: &RunKey) -> WantedResult {
+    let start = request(run.workflow.as_str(), run.run_id.as_str(), &1);
+    WantedResult::New(tested.backend.publish_start(&start).await.expect("it is published"))
+}
+
+/// The result of a start message that a host has taken and not refused.
+async fn settled_start(tested: &BackendUnderTest, run: &RunKey) -> WantedResult {
+    let wanted = waiting_start(tested, run).await;
+    let starts = tested.backend.starts(&run.workflow, Arc::new(Semaphore::new(1))).await;
+    let taken = starts.expect("starts come").next().await.expect("the stream goes on");
+    taken.expect("it is delivered").lease.ack().await.expect("it is settled");
+    wanted
+}
+
 pub(super) async fn a_result_is_kept_and_waited_for(tested: BackendUnderTest) {
     let (run, incarnation) = (key("w", "r"), Incarnation::from_random(1));
     assert_eq!(stored(&tested, &run, WantedResult::Latest).await, None);
@@ -55,7 +73,7 @@ pub(super) async fn a_result_is_kept_and_waited_for(tested: BackendUnderTest) {
     for wanted in [WantedResult::Of(incarnation), WantedResult::Latest] {
         assert_eq!(stored(&tested, &run, wanted).await.as_deref(), Some("{}"));
     }
-    for wanted in [WantedResult::Of(Incarnation::default()), WantedResult::New(7)] {
+    for wanted in [WantedResult::Of(Incarnation::default()), waiting_start(&tested, &run).await] {
         assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
     }
 }
@@ -73,10 +91,11 @@ pub(super) async fn h1_a_later_run_of_the_same_name_has_its_own_result(tested: B
     publish(&tested, result(&run, first, 5, "1")).await;
     // The run is started again: what is stored is not its result.
     let revision = record(&tested, &run, second).await;
-    for wanted in [WantedResult::Of(second), WantedResult::Latest, WantedResult::New(7)] {
+    let new = settled_start(&tested, &run).await;
+    for wanted in [WantedResult::Of(second), WantedResult::Latest, new] {
         assert_eq!(stored(&tested, &run, wanted).await, None, "{wanted:?}");
     }
-    let waits = tested.backend.done(&run, WantedResult::New(7), DEADLINE);
+    let waits = tested.backend.done(&run, new, DEADLINE);
     let publishes = tested.backend.publish_done(result(&run, second, revision, "2"));
     let (waited, published) = tokio::join!(waits, publishes);
     published.expect("it takes the place of the other");
@@ -101,8 +120,9 @@ pub(super) async fn h1_without_a_record_the_later_result_stays(tested: BackendUn
 /// The record of the first run was removed before it had published its result.
 pub(super) async fn h1_a_late_result_is_not_told_to_the_next_starter(tested: BackendUnderTest) {
     let [first, second] = [1, 2].map(Incarnation::from_random);
-    for (id, wanted) in [("new", WantedResult::New(7)), ("latest", WantedResult::Latest)] {
+    for (id, is_new) in [("new", true), ("latest", false)] {
         let run = key("w", id);
+        let wanted = if is_new { settled_start(&tested, &run).await } else { WantedResult::Latest };
         let revision = record(&tested, &run, second).await;
         let waits = async { tested.backend.done(&run, wanted, DEADLINE).await.expect("it can be asked") };
         let publishes = async {

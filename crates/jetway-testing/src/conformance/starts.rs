@@ -7,7 +7,7 @@ use futures::StreamExt;
 use jetway_core::Transition;
 use jetway_engine::{Engine, backend::StartRequest};
 use jetway_macros::{node, workflow};
-use jetway_state::{codec::Encoding, run::WantedResult};
+use jetway_state::{RunKey, StartMessage, codec::Encoding, run::WantedResult};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -77,6 +77,51 @@ pub(super) async fn u11_whoever_waits_for_a_refused_start_is_told(tested: Backen
     tested.backend.publish_start(&request("chain3", "last", &1)).await.expect("it is published");
     assert_eq!(host.output::<u64>(&key("chain3", "last")).await, 4);
     assert_eq!(host.output::<u64>(&run).await, 4);
+}
+
+/// The refusal of a start, or the result of its run, as its sender sees it.
+async fn told(tested: &BackendUnderTest, run: &RunKey, start: StartMessage) -> Value {
+    let told = tested.backend.done(run, WantedResult::New(start), DEADLINE).await.expect("it can be asked");
+    serde_json::from_slice(&told.expect("somebody is told")).expect("it is JSON")
+}
+
+/// No host is up while it is published, and the record of the run that has the id is still there.
+pub(super) async fn u11_no_run_of_another_input_answers_a_start(tested: BackendUnderTest) {
+    let (backend, run) = (&tested.backend, key("chain3", "used"));
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
+    let first = backend.publish_start(&request("chain3", "used", &1)).await.expect("it is published");
+    assert_eq!(told(&tested, &run, first).await["output"], 4);
+    drop(host);
+    let other = backend.publish_start(&request("chain3", "used", &7)).await.expect("it is published");
+    let same = backend.publish_start(&request("chain3", "used", &1)).await.expect("it is published");
+    for start in [other, same] {
+        let early = backend.done(&run, WantedResult::New(start), Duration::from_millis(200)).await;
+        assert_eq!(early.expect("it can be asked"), None, "no host has seen the message");
+    }
+    let host = TestHost::at_work(&tested, &Probe::open()).await;
+    // Whoever asks later is told the same.
+    for _ in 0..2 {
+        let refusal = told(&tested, &run, other).await;
+        assert_eq!((&refusal["status"], &refusal["steps"]), (&json!("failed"), &json!(0)), "{refusal}");
+        assert_eq!(refusal["error"]["kind"], "other-input", "{refusal}");
+        for joined in [first, same] {
+            assert_eq!(told(&tested, &run, joined).await["output"], 4);
+        }
+    }
+    // The result of the run stays what it was.
+    assert_eq!(host.output::<u64>(&run).await, 4);
+}
+
+/// A refusal quotes the input, which may be as large as a message.
+pub(super) async fn u11_a_long_refusal_is_cut_and_told(tested: BackendUnderTest) {
+    let _host = TestHost::at_work(&tested, &Probe::open()).await;
+    let run = key("chain3", "long");
+    let long = "x".repeat(900_000);
+    let start = tested.backend.publish_start(&request("chain3", "long", &long)).await;
+    let refusal = told(&tested, &run, start.expect("it is published")).await;
+    assert_eq!(refusal["error"]["kind"], "bad-input");
+    let message = refusal["error"]["message"].as_str().expect("it has a reason");
+    assert!(message.len() < 9_000 && message.contains("(the first "), "{} bytes", message.len());
 }
 
 node! {

@@ -93,8 +93,8 @@ impl Client {
     }
 
     /// Publishes a start message, as any NATS client can. When this returns, the server has stored the message, and the
-    /// run starts as soon as a host processes it. A start with an invalid input becomes a dead letter. The run joins the
-    /// trace of the current span.
+    /// run starts as soon as a host processes it. A start that a host refuses becomes a dead letter, and its refusal is the
+    /// [`result`](Self::result) of what this returns. The run joins the trace of the current span.
     ///
     /// # Errors
     /// An invalid name, an input that cannot be encoded as JSON, or a server that does not accept the message.
@@ -108,8 +108,8 @@ impl Client {
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
-        let sequence = self.backend.publish_start(&request).await?;
-        Ok(StartedRun { key: run, incarnation: None, sequence: Some(sequence) })
+        let message = self.backend.publish_start(&request).await?;
+        Ok(StartedRun { key: run, incarnation: None, message: Some(message) })
     }
 
     /// Waits for the result of a run: that of a start, or the latest of a run id (see [`ResultOf`]). While the server does
@@ -258,7 +258,7 @@ impl Client {
             StartAnswer::Started { incarnation, .. } => incarnation,
             StartAnswer::Ended(done) => done.incarnation,
         };
-        Ok(StartedRun { key, incarnation: Some(incarnation), sequence: None })
+        Ok(StartedRun { key, incarnation: Some(incarnation), message: None })
     }
 
     /// The workflows of one of the running hosts.

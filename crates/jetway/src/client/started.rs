@@ -1,6 +1,6 @@
 //! A run that a client has started.
 
-use jetway_state::{Incarnation, RunKey, run::WantedResult};
+use jetway_state::{Incarnation, RunKey, StartMessage, run::WantedResult};
 use serde::Serialize;
 use std::{fmt, ops::Deref};
 
@@ -14,9 +14,9 @@ pub struct StartedRun {
     /// chooses the identity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<Incarnation>,
-    /// The sequence of the start message, if the start was published as one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<u64>,
+    /// The start message, if the start was published as one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub message: Option<StartMessage>,
 }
 
 impl Deref for StartedRun {
@@ -35,7 +35,7 @@ impl fmt::Display for StartedRun {
 
 /// Which result to wait for. A run id is a name that can be used again when its record has expired.
 ///
-/// * From `&StartedRun`: the result of that start.
+/// * From `&StartedRun`: the result of the run that this start made or joined, or its refusal.
 /// * From `&RunKey`: the latest. That is the result of the current record, or the stored one if there is no record.
 #[derive(Debug, Clone, Copy)]
 pub struct ResultOf<'a> {
@@ -45,9 +45,9 @@ pub struct ResultOf<'a> {
 
 impl<'a> From<&'a StartedRun> for ResultOf<'a> {
     fn from(started: &'a StartedRun) -> Self {
-        let wanted = match (started.incarnation, started.sequence) {
+        let wanted = match (started.incarnation, started.message) {
             (Some(incarnation), _) => WantedResult::Of(incarnation),
-            (None, Some(sequence)) => WantedResult::New(sequence),
+            (None, Some(message)) => WantedResult::New(message),
             (None, None) => WantedResult::Latest,
         };
         Self { run: &started.key, wanted }

@@ -224,7 +224,7 @@ fn parse_cursor(after: Option<&str>) -> Result<Option<u64>, BackendError> {
     let Some(after) = after else { return Ok(None) };
     after.parse().map(Some).map_err(|_not_a_number| {
         let sentence = format!("invalid cursor {after:?}: use the value of `next` of the previous page");
-        BackendError::new(BackendErrorKind::Refused, sentence)
+        BackendError::new(BackendErrorKind::Invalid, sentence)
     })
 }
 
@@ -244,7 +244,7 @@ mod tests {
     fn a_cursor_is_a_sequence() {
         assert_eq!(parse_cursor(None).unwrap(), None);
         assert_eq!(parse_cursor(Some("17")).unwrap(), Some(17));
-        assert_eq!(parse_cursor(Some("x")).unwrap_err().kind(), BackendErrorKind::Refused);
+        assert_eq!(parse_cursor(Some("x")).unwrap_err().kind(), BackendErrorKind::Invalid);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::*;
 use crate::names::{DiscoveryVerb, StoreKey, StoreNames};
 use jetway_engine::backend::Ticket;
 use jetway_state::{
-    CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StoreId, Timestamp, WorkflowName, run::ChunkRef,
-    trace::TraceHeaders,
+    CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StartId, StoreId, Timestamp, WorkflowName,
+    run::ChunkRef, trace::TraceHeaders,
 };
 
 /// The sources that have functions which build names.
@@ -114,6 +114,7 @@ fn of_subjects() -> Examples {
         ("chunks_of_run", vec![names.chunks_of_run(&run, none)]),
         ("chunks", vec![names.chunks()]),
         ("done", vec![names.done(&run)]),
+        ("refusal", vec![names.refusal(&run, StartId::from_random(1))]),
         ("results", vec![names.results()]),
         ("dead", vec![names.dead("pay", "bad-input")]),
         ("host", vec![names.host("host-1").unwrap()]),
@@ -242,7 +243,7 @@ fn p13_a_starter_has_its_workflows_alone() {
         ]
     );
     let subscribe: Vec<_> = rights.subscribe.iter().map(String::as_str).collect();
-    assert_eq!(subscribe, ["_INBOX.>", "jetway.ns.done.pay.*"]);
+    assert_eq!(subscribe, ["_INBOX.>", "jetway.ns.done.pay.>"]);
 }
 
 #[test]
