@@ -129,6 +129,34 @@ async fn m5_no_output_of_a_command_shows_a_secret() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn m5_no_command_shows_a_seed_in_the_place_of_a_file() -> Result<()> {
+    let seed = nkeys::KeyPair::new_user().seed()?;
+    let cut = &seed[..57];
+    let creds = format!("-----BEGIN NATS USER JWT-----\n{cut}\n------END NATS USER JWT------\n");
+    for (name, value, sentence) in [
+        ("NATS_NKEY", cut.to_owned(), "the value of nkey is neither a file nor a seed"),
+        ("NATS_NKEY", seed.to_ascii_lowercase(), "the value of nkey is neither a file nor a seed"),
+        ("NATS_NKEY", format!("\"{cut}\""), "the value of nkey is neither a file nor a seed"),
+        ("NATS_CREDS", creds.clone(), "the value of creds is neither a file nor"),
+        ("NATS_KEY", creds, "the value of key is neither a file nor"),
+        // The server is not there, and the login is usable.
+        ("NATS_NKEY", format!("{seed}\n"), "no nats-server at"),
+        ("NATS_NKEY", nkeys::KeyPair::new_account().seed()?, "its seed is no user's"),
+    ] {
+        for json in [&["--json"][..], &[]] {
+            let mut command = jetway(&["runs", "--nats", "nats://127.0.0.1:9"]);
+            let output = command.args(json).env(name, &value).env("RUST_LOG", "debug").output().await?;
+            let text = said(&output);
+            assert!(text.contains(sentence), "{name}: {text}");
+            let shown = text.to_ascii_uppercase();
+            let parts = [&seed[10..30], &value.to_ascii_uppercase()[10..30]];
+            assert!(parts.iter().all(|part| !shown.contains(part)), "{name}: {text}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn m5_a_host_logs_no_input_and_no_password() -> Result<()> {
     let (server, namespace) = (server().await?, unique_namespace("log"));

@@ -6,6 +6,7 @@ mod servers;
 
 pub use login::{NatsAuth, NatsTls};
 pub use secret::Secret;
+pub(crate) use secret::{is_seed, may_be_file};
 pub use servers::{BadServerList, ServerAddress, ServerList};
 
 use jetway_core::clock::Clock;

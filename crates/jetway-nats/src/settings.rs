@@ -5,9 +5,11 @@
 //! password is never combined with the user of another place.
 
 mod context;
+mod debug;
 mod environment;
+mod login_value;
 
-use crate::config::{BadServerList, NatsAuth, NatsConfig, Secret, ServerList};
+use crate::config::{BadServerList, NatsAuth, NatsConfig, Secret, ServerList, may_be_file};
 use context::ContextFiles;
 use std::{env, ffi::OsString, path::PathBuf};
 
@@ -27,7 +29,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 /// assert_eq!(config.auth, NatsAuth::password("ann", "hunter2"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ConnectionSettings {
     /// The name of a context of the `nats` command, or the absolute path of its file.
     pub context: Option<String>,
@@ -41,8 +43,8 @@ pub struct ConnectionSettings {
     pub token: Option<Secret>,
     /// The seed of an nkey, or the file that holds it.
     pub nkey: Option<Secret>,
-    /// A `.creds` file.
-    pub creds: Option<PathBuf>,
+    /// A `.creds` file, or its text.
+    pub creds: Option<Secret>,
     /// A user JWT.
     pub user_jwt: Option<Secret>,
     /// The seed for the user JWT. A bearer token needs none.
@@ -92,6 +94,18 @@ pub enum SettingsError {
         has: &'static str,
         /// What it lacks.
         lacks: &'static str,
+    },
+    /// A value that should be a file, or what the file holds, is neither. It is not shown, since it may be a secret.
+    #[error(
+        "{place}: the value of {setting} is neither a file nor {content}; it is not shown, since it may be a secret"
+    )]
+    NeitherFileNorContent {
+        /// Where it comes from.
+        place: String,
+        /// The setting.
+        setting: &'static str,
+        /// What the file would hold.
+        content: &'static str,
     },
     /// A value of the environment is neither true nor false.
     #[error("{name} is neither true nor false")]
@@ -195,6 +209,10 @@ impl ConnectionSettings {
         if self.user_seed.is_some() && self.user_jwt.is_none() {
             return Err(incomplete("the seed of a user JWT", "the user JWT"));
         }
+        let usable = |value: Option<&Secret>, login: fn(&Secret) -> Option<NatsAuth>, setting, content| {
+            let neither = || neither(place, setting, content);
+            value.map(|value| login(value).ok_or_else(neither)).transpose()
+        };
         let user = self.user.as_ref().map(|user| match &self.password {
             Some(password) => NatsAuth::password(user.expose(), password.clone()),
             None => NatsAuth::Token(user.clone()),
@@ -203,8 +221,11 @@ impl ConnectionSettings {
         let given = [
             ("user", user),
             ("token", self.token.clone().map(NatsAuth::Token)),
-            ("nkey", self.nkey.as_ref().map(nkey)),
-            ("creds", self.creds.clone().map(NatsAuth::CredentialsFile)),
+            ("nkey", usable(self.nkey.as_ref(), login_value::nkey, "nkey", "a seed")?),
+            (
+                "creds",
+                usable(self.creds.as_ref(), login_value::creds, "creds", "the text of a credentials file")?,
+            ),
             ("user JWT", jwt),
         ];
         let mut found: Vec<_> = given.into_iter().filter_map(|(name, auth)| Some((name, auth?))).collect();
@@ -214,6 +235,15 @@ impl ConnectionSettings {
         }
         let in_address = || self.servers.as_ref().map(|servers| servers.login().clone()).unwrap_or_default();
         Ok(found.pop().map_or_else(in_address, |(_, auth)| auth))
+    }
+
+    /// Refuses the text of a certificate or a key where its file is to be named.
+    fn check_files(&self, place: &str) -> Result<(), SettingsError> {
+        let files = [("cert", &self.certificate), ("key", &self.key), ("ca", &self.ca)];
+        match files.iter().find(|(_, file)| file.as_deref().is_some_and(|path| !may_be_file(path))) {
+            Some((setting, _)) => Err(neither(place, setting, "the name of one")),
+            None => Ok(()),
+        }
     }
 
     /// The files of the certificate and the key of this client.
@@ -228,15 +258,8 @@ impl ConnectionSettings {
     }
 }
 
-/// A seed, or the file that holds it.
-fn nkey(text: &Secret) -> NatsAuth {
-    let is_seed = text.expose().len() == 58
-        && text.expose().starts_with('S')
-        && text.expose().bytes().all(|byte| byte.is_ascii_alphanumeric());
-    match is_seed {
-        true => NatsAuth::NKey(text.clone()),
-        false => NatsAuth::NKeyFile(PathBuf::from(text.expose())),
-    }
+fn neither(place: &str, setting: &'static str, content: &'static str) -> SettingsError {
+    SettingsError::NeitherFileNorContent { place: place.to_owned(), setting, content }
 }
 
 /// The configuration that follows from the settings of several places, the most important first.
@@ -249,6 +272,7 @@ fn joined(places: &[(String, ConnectionSettings)]) -> Result<NatsConfig, Setting
             servers.check().map_err(bad)?;
             config.servers = servers.clone();
         }
+        settings.check_files(place)?;
         let auth = settings.auth(place)?;
         if auth != NatsAuth::None {
             config.auth = auth;

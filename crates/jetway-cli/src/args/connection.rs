@@ -44,9 +44,9 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "FILE", value_parser = secret)]
     nkey: Option<Secret>,
 
-    /// Credentials file [env: NATS_CREDS]
-    #[arg(long, value_name = "FILE")]
-    creds: Option<PathBuf>,
+    /// Credentials file, or its text [env: NATS_CREDS]
+    #[arg(long, value_name = "FILE", value_parser = secret)]
+    creds: Option<Secret>,
 
     /// Certificate of this client [env: NATS_CERT]
     #[arg(long, value_name = "FILE")]

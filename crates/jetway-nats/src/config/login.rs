@@ -1,10 +1,10 @@
 //! How a connection logs in, and its TLS settings.
 
 use super::Secret;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 /// Credentials for the server. Secrets are not shown by `Debug`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NatsAuth {
     /// No credentials.
@@ -48,8 +48,27 @@ impl NatsAuth {
     }
 }
 
+impl fmt::Debug for NatsAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Token(token) => f.debug_tuple("Token").field(token).finish(),
+            Self::Password { user, password } => {
+                f.debug_struct("Password").field("user", user).field("password", password).finish()
+            }
+            Self::NKey(seed) => f.debug_tuple("NKey").field(seed).finish(),
+            Self::NKeyFile(path) => f.debug_tuple("NKeyFile").field(&Secret::path_to_show(path)).finish(),
+            Self::CredentialsFile(path) => {
+                f.debug_tuple("CredentialsFile").field(&Secret::path_to_show(path)).finish()
+            }
+            Self::Credentials(text) => f.debug_tuple("Credentials").field(text).finish(),
+            Self::Jwt { jwt, seed } => f.debug_struct("Jwt").field("jwt", jwt).field("seed", seed).finish(),
+        }
+    }
+}
+
 /// TLS settings in addition to those that a `tls://` address implies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct NatsTls {
     /// Refuses a server without TLS.
     pub required: bool,
@@ -59,4 +78,20 @@ pub struct NatsTls {
     pub authorities: Option<PathBuf>,
     /// The files with the certificate and the key of this client.
     pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+impl fmt::Debug for NatsTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let certificate = self.certificate.as_ref();
+        f.debug_struct("NatsTls")
+            .field("required", &self.required)
+            .field("first", &self.first)
+            .field("authorities", &self.authorities.as_deref().map(Secret::path_to_show))
+            .field(
+                "certificate",
+                &certificate
+                    .map(|(certificate, key)| (Secret::path_to_show(certificate), Secret::path_to_show(key))),
+            )
+            .finish()
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{connect::REPLY_WITHIN, connect_failure::ConnectProblem, events::ConnectionEvents};
 use crate::{
-    config::{NatsAuth, NatsConfig, NatsTls, Secret},
+    config::{NatsAuth, NatsConfig, NatsTls, Secret, is_seed},
     names::DEFAULT_API_PREFIX,
 };
 use async_nats::ConnectOptions;
@@ -65,11 +65,13 @@ async fn with_login(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectO
             Ok(options.user_and_password(user.clone(), password.expose().to_owned()))
         }
         NatsAuth::NKey(seed) => with_nkey(options, "the nkey", seed.expose()),
-        NatsAuth::NKeyFile(path) => {
-            with_nkey(options, &format!("the nkey file {}", path.display()), &text("nkey file", path).await?)
-        }
+        NatsAuth::NKeyFile(path) => with_nkey(
+            options,
+            &format!("the nkey file {}", Secret::path_to_show(path)),
+            &text("nkey file", path).await?,
+        ),
         NatsAuth::CredentialsFile(path) => {
-            let what = format!("the credentials file {}", path.display());
+            let what = format!("the credentials file {}", Secret::path_to_show(path));
             let text = text("credentials file", path).await?;
             with_credentials(options, &what, &text)
         }
@@ -104,14 +106,16 @@ fn with_credentials(options: ConnectOptions, what: &str, text: &str) -> Result<C
 
 /// `text` is a seed, with or without the frame of a `.creds` file.
 fn with_nkey(options: ConnectOptions, what: &str, text: &str) -> Result<ConnectOptions, BackendError> {
-    let is_seed = |line: &&str| {
-        line.starts_with('S') && line.len() == 58 && line.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
-    match text.lines().map(str::trim).find(is_seed) {
+    let bad = |reason: &str| Err(ConnectProblem::BadLogin.error(format!("cannot use {what}: {reason}")));
+    match text.lines().map(str::trim).find(|line| is_seed(line)) {
+        Some(seed) if !seed.starts_with("SU") => {
+            bad("its seed is no user's, since it does not begin with SU: use the seed of a user")
+        }
+        Some(seed) if nkeys::KeyPair::from_seed(seed).is_err() => {
+            bad("its seed has a wrong character: copy it again")
+        }
         Some(seed) => Ok(options.nkey(seed.to_owned())),
-        None => Err(ConnectProblem::BadLogin.error(format!(
-            "cannot use {what}: it does not hold the seed of an nkey, 58 characters that begin with SU"
-        ))),
+        None => bad("it does not hold the seed of an nkey, 58 characters that begin with SU"),
     }
 }
 
@@ -127,7 +131,7 @@ async fn text(what: &str, path: &Path) -> Result<String, BackendError> {
 }
 
 fn unreadable(what: &str, path: &Path, error: io::Error) -> BackendError {
-    let sentence = format!("cannot read the {what} {}", path.display());
+    let sentence = format!("cannot read the {what} {}", Secret::path_to_show(path));
     BackendError::new(BackendErrorKind::Misconfigured, sentence).caused_by(error)
 }
 
@@ -221,6 +225,27 @@ mod tests {
         ] {
             assert_eq!(error.kind(), BackendErrorKind::Misconfigured);
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn m5_a_seed_that_is_no_users_is_said_to_be_none() {
+        let error = |seed: &str| with_nkey(ConnectOptions::new(), "the nkey", seed).unwrap_err().to_string();
+        let account = nkeys::KeyPair::new_account().seed().unwrap();
+        assert!(error(&account).contains("its seed is no user's"), "{}", error(&account));
+        let user = nkeys::KeyPair::new_user().seed().unwrap();
+        let other = if user.ends_with('A') { "B" } else { "A" };
+        let wrong = format!("{}{other}", &user[..57]);
+        assert!(error(&wrong).contains("wrong character"), "{}", error(&wrong));
+    }
+
+    #[tokio::test]
+    async fn m5_a_secret_in_the_place_of_a_file_is_not_shown() {
+        let seed = nkeys::KeyPair::new_user().seed().unwrap();
+        for auth in [NatsAuth::NKeyFile(seed.clone().into()), NatsAuth::CredentialsFile(seed.clone().into())]
+        {
+            let error = with_login(ConnectOptions::new(), &auth).await.unwrap_err();
+            assert!(!format!("{error} {error:?} {auth:?}").contains(&seed), "{error:?} {auth:?}");
         }
     }
 }

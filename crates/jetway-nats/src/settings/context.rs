@@ -77,6 +77,10 @@ impl ContextFiles {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, SettingsError> {
+        // Neither is it the name of a context, nor may an error show it.
+        if Secret::looks_like(name) && !Path::new(name).is_file() {
+            return Err(SettingsError::InvalidContextName { name: Secret::from(name).to_string() });
+        }
         if Path::new(name).is_absolute() {
             return Ok(PathBuf::from(name));
         }
@@ -112,8 +116,8 @@ impl ContextFiles {
             user: secret(&file.user),
             password,
             token: secret(&file.token),
-            nkey: path("nkey", &file.nkey)?.map(|path| Secret::from(path.display().to_string())),
-            creds: path("creds", &file.creds)?,
+            nkey: path("nkey", &file.nkey)?.map(hidden),
+            creds: path("creds", &file.creds)?.map(hidden),
             user_jwt: secret(&file.user_jwt),
             user_seed: secret(&file.user_seed),
             certificate: path("cert", &file.cert)?,
@@ -149,6 +153,11 @@ fn text(value: &str) -> Option<String> {
 
 fn secret(value: &str) -> Option<Secret> {
     text(value).map(Secret::from)
+}
+
+/// The name of a file, in whose place there may be what it holds.
+fn hidden(path: PathBuf) -> Secret {
+    Secret::from(path.to_string_lossy())
 }
 
 fn unreadable(path: &Path, reason: String) -> SettingsError {

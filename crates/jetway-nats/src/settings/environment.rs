@@ -17,7 +17,7 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Connec
         password: secret("NATS_PASSWORD"),
         token: secret("NATS_TOKEN"),
         nkey: secret("NATS_NKEY"),
-        creds: file("NATS_CREDS"),
+        creds: secret("NATS_CREDS"),
         user_jwt: None,
         user_seed: None,
         certificate: file("NATS_CERT"),

@@ -173,3 +173,61 @@ fn without_settings_the_server_is_local() {
         ("nats://127.0.0.1:4222", &NatsAuth::None)
     );
 }
+
+/// A seed that nobody uses.
+fn seed() -> String {
+    nkeys::KeyPair::new_user().seed().unwrap()
+}
+
+#[test]
+fn f8_a_login_is_taken_with_white_space_and_quotes_around_it() {
+    let seed = seed();
+    let creds = format!("-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n");
+    for around in ["{}\n", " {} ", "\"{}\"", "'{}'\r\n"] {
+        let value = |text: &str| around.replace("{}", text);
+        let machine = Machine::new(&[]).with("NATS_NKEY", &value(&seed));
+        assert_eq!(machine.config(flags()).unwrap().auth, NatsAuth::NKey(seed.as_str().into()), "{around:?}");
+        let machine = Machine::new(&[]).with("NATS_NKEY", &value("/a.nk"));
+        assert_eq!(machine.config(flags()).unwrap().auth, NatsAuth::NKeyFile("/a.nk".into()), "{around:?}");
+        let machine = Machine::new(&[]).with("NATS_CREDS", &value(&creds));
+        let auth = machine.config(flags()).unwrap().auth;
+        assert_eq!(auth, NatsAuth::Credentials(creds.trim().into()), "{around:?}");
+    }
+}
+
+#[test]
+fn m5_what_is_neither_a_file_nor_a_login_is_not_shown() {
+    let seed = seed();
+    let pem = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
+    let cut = &seed[..57];
+    for (name, value) in [
+        ("NATS_NKEY", cut.to_owned()),
+        ("NATS_NKEY", seed.to_ascii_lowercase()),
+        ("NATS_NKEY", format!("/keys/{cut}")),
+        ("NATS_NKEY", pem.to_owned()),
+        ("NATS_CREDS", seed.clone()),
+        ("NATS_CREDS", format!("-----BEGIN NATS USER JWT-----\n{cut}")),
+        ("NATS_CREDS", format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.{cut}")),
+        ("NATS_KEY", pem.to_owned()),
+        ("NATS_CERT", pem.to_owned()),
+        ("NATS_CA", pem.to_owned()),
+        ("NATS_CONTEXT", seed.clone()),
+        ("NATS_CONTEXT", format!("/{seed}")),
+    ] {
+        let error = Machine::new(&[]).with(name, &value).error(flags());
+        let expected =
+            if name == "NATS_CONTEXT" { "invalid name of a context" } else { "is neither a file nor" };
+        assert!(error.contains(expected), "{name}: {error}");
+        let shown = error.to_ascii_uppercase();
+        assert!(!shown.contains(&cut[5..20]) && !shown.contains("HUNTER2"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn m5_a_file_whose_name_looks_like_a_secret_is_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(seed());
+    fs::write(&path, "x").unwrap();
+    let machine = Machine::new(&[]).with("NATS_NKEY", &path.display().to_string());
+    assert_eq!(machine.config(flags()).unwrap().auth, NatsAuth::NKeyFile(path));
+}

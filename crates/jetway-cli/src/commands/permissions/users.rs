@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use bcrypt::Version;
-use jetway::nats::{Role, ServerUser, UserLogin};
+use jetway::nats::{Role, Secret, ServerUser, UserLogin};
 use nkeys::{KeyPair, KeyPairType};
 use std::{env, fs, io, path::Path};
 use thiserror::Error;
@@ -48,7 +48,7 @@ pub(super) fn of_file(file: &Path, roles: &[Role]) -> anyhow::Result<Vec<ServerU
         true => io::read_to_string(io::stdin()),
         false => fs::read_to_string(file),
     };
-    parse(&text.with_context(|| format!("cannot read the users in {}", file.display()))?, roles)
+    parse(&text.with_context(|| format!("cannot read the users in {}", Secret::path_to_show(file)))?, roles)
 }
 
 fn parse(text: &str, roles: &[Role]) -> anyhow::Result<Vec<ServerUser>> {

@@ -1,6 +1,7 @@
 //! TLS to the collector.
 
 use super::settings::Files;
+use jetway_nats::Secret;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
 use rustls::{
     ClientConfig, RootCertStore,
@@ -22,11 +23,17 @@ impl Pem {
         let mut checked = |path: &Path, what: &str, is_good: fn(&[u8]) -> bool| match fs::read(path) {
             Ok(pem) if is_good(&pem) => Some(pem),
             Ok(_) => {
-                warnings.push(format!("{} is not used for TLS: there is no {what} in it", path.display()));
+                warnings.push(format!(
+                    "{} is not used for TLS: there is no {what} in it",
+                    Secret::path_to_show(path)
+                ));
                 None
             }
             Err(error) => {
-                warnings.push(format!("{} is not used for TLS: cannot read it: {error}", path.display()));
+                warnings.push(format!(
+                    "{} is not used for TLS: cannot read it: {error}",
+                    Secret::path_to_show(path)
+                ));
                 None
             }
         };
@@ -79,4 +86,19 @@ fn has_certificates(pem: &[u8]) -> bool {
 
 fn certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m5_a_key_in_the_place_of_its_file_is_not_shown() {
+        let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----";
+        let files = Files { authorities: Some(key.into()), client: Some((key.into(), key.into())) };
+        let mut warnings = Vec::new();
+        Pem::read(&files, &mut warnings);
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(!warnings.concat().contains("hunter2"), "{warnings:?}");
+    }
 }
