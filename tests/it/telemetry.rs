@@ -205,3 +205,22 @@ async fn f10_a_verb_works_whatever_telemetry_is_set_to() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn f10_a_number_that_is_too_large_ends_no_command() -> Result<()> {
+    for (name, value, sentence) in [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999999", "1000000 is used"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "18446744073709551615", "1000000 is used"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "18446744073709551615", "1000000 is used"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "18446744073709551615", "86400000 is used"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "18446744073709551615", "86400000 is used"),
+    ] {
+        let mut command = jetway(&["runs", "--nats", "nats://127.0.0.1:9"]);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").env(name, value);
+        let output = command.output().await?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{name}={value}: {:?}: {text}", output.status);
+        ensure!(text.contains(sentence) && text.contains("no nats-server"), "{name}={value}: {text}");
+    }
+    Ok(())
+}

@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfig, BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, TracerProviderBuilder},
 };
-use std::{env, fmt, io, time::Duration};
+use std::{fmt, io, time::Duration};
 use tracing_subscriber::{Layer, registry::LookupSpan};
 use uuid::Uuid;
 
@@ -25,11 +25,13 @@ use uuid::Uuid;
 const BATCH_DELAY: Duration = Duration::from_millis(500);
 /// The maximum number of spans in the queue. Further spans are dropped.
 const MAX_QUEUE: usize = 16_384;
+/// The maximum number of spans in one export.
+const MAX_BATCH: usize = 512;
 /// The maximum number of links of a span. A gathering step links to all branches.
 const MAX_LINKS: u32 = 16_384;
 /// How long the end of the process may wait for the last spans to be exported.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
-/// How long an export over HTTP may take, unless the environment says otherwise.
+/// How long an export may take, unless the environment says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why spans cannot be exported.
@@ -121,27 +123,31 @@ impl fmt::Debug for Export {
 
 /// The settings of a provider that do not depend on its exporter.
 pub(super) fn provider_builder() -> TracerProviderBuilder {
-    let builder = SdkTracerProvider::builder().with_id_generator(FixedIds::default());
-    // Otherwise as the SDK reads it.
-    if settings::is_set("OTEL_SPAN_LINK_COUNT_LIMIT") {
-        builder
-    } else {
-        builder.with_max_links_per_span(MAX_LINKS)
+    let mut builder = SdkTracerProvider::builder().with_id_generator(FixedIds::default());
+    let count = |name| settings::number(name).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    if let Some(attributes) = count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT") {
+        builder = builder.with_max_attributes_per_span(attributes);
     }
+    if let Some(events) = count("OTEL_SPAN_EVENT_COUNT_LIMIT") {
+        builder = builder.with_max_events_per_span(events);
+    }
+    builder.with_max_links_per_span(count("OTEL_SPAN_LINK_COUNT_LIMIT").unwrap_or(MAX_LINKS))
 }
 
+/// The settings of the batches. Those of the environment are not left to the SDK, which takes any number.
 fn batch_config() -> BatchConfig {
-    let mut config = BatchConfigBuilder::default();
-    if !settings::is_set("OTEL_BSP_SCHEDULE_DELAY") {
-        config = config.with_scheduled_delay(BATCH_DELAY);
-    }
-    if !settings::is_set("OTEL_BSP_MAX_QUEUE_SIZE") {
-        config = config.with_max_queue_size(MAX_QUEUE);
-    }
-    config.build()
+    let size = |name| Some(usize::try_from(settings::number(name)?).unwrap_or(usize::MAX));
+    let time = |name| settings::number(name).map(Duration::from_millis);
+    let queue = size("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(MAX_QUEUE);
+    // OTEL_BSP_EXPORT_TIMEOUT is not for exports on a thread of their own.
+    BatchConfigBuilder::default()
+        .with_scheduled_delay(time("OTEL_BSP_SCHEDULE_DELAY").unwrap_or(BATCH_DELAY))
+        .with_max_queue_size(queue)
+        .with_max_export_batch_size(size("OTEL_BSP_MAX_EXPORT_BATCH_SIZE").unwrap_or(MAX_BATCH).min(queue))
+        .build()
 }
 
-/// Sends spans as the settings say. Headers and the time limit come from the environment, by the library.
+/// Sends spans as the settings say. Headers come from the environment, by the library.
 fn exporter(
     settings: &Settings,
     pem: &Pem,
@@ -155,11 +161,14 @@ fn exporter(
     match settings.protocol {
         Protocol::Grpc => {
             let _connection_runtime = runtime.enter();
-            let builder = SpanExporter::builder().with_tonic().with_endpoint(&settings.endpoint);
+            let builder = SpanExporter::builder()
+                .with_tonic()
+                .with_endpoint(&settings.endpoint)
+                .with_timeout(timeout());
             Ok(if is_https { builder.with_tls_config(pem.for_grpc()) } else { builder }.build()?)
         }
         Protocol::HttpProtobuf => {
-            let client = RuntimeClient::new(runtime.handle()?, pem.for_http()?, http_timeout(), reason);
+            let client = RuntimeClient::new(runtime.handle()?, pem.for_http()?, timeout(), reason);
             let builder = SpanExporter::builder().with_http().with_http_client(client);
             Ok(builder
                 .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
@@ -169,11 +178,11 @@ fn exporter(
     }
 }
 
-/// The time limit of the specification, in milliseconds.
-fn http_timeout() -> Duration {
+/// The time limit of an export, of the specification.
+fn timeout() -> Duration {
     ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
         .into_iter()
-        .find_map(|name| env::var(name).ok()?.trim().parse().ok())
+        .find_map(settings::number)
         .map_or(TIMEOUT, Duration::from_millis)
 }
 

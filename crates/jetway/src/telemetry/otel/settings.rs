@@ -4,6 +4,7 @@
 //! program goes on without it.
 //! <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
+mod numbers;
 mod warnings;
 
 use std::{env, path::PathBuf};
@@ -59,6 +60,11 @@ pub(super) fn from_env() -> (Option<Settings>, Vec<String>) {
     read(&Variables(&|name| env::var(name).ok()))
 }
 
+/// The number of a variable in the environment, within its limits. `None` if it is not set, or is no whole number.
+pub(super) fn number(name: &str) -> Option<u64> {
+    numbers::number(&Variables(&|name| env::var(name).ok()), name)
+}
+
 /// Whether the environment has a resource attribute of this name.
 pub(super) fn resource_names(attribute: &str) -> bool {
     let given = env::var(RESOURCE).unwrap_or_default();
@@ -68,7 +74,7 @@ pub(super) fn resource_names(attribute: &str) -> bool {
 }
 
 /// Whether a variable is set and not empty.
-pub(super) fn is_set(name: &str) -> bool {
+fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 

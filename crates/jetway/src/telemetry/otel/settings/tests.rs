@@ -59,6 +59,11 @@ fn f10_what_cannot_be_followed_is_a_warning() {
         ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "thrift", "thrift"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem", "set both"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "18446744073709551615", "86400000 is used"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999999", "1000000 is used"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "18446744073709551616", "1000000 is used"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0", "1 is used"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "4294967296", "4294967295 is used"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "without compression"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,secret", "header 2"),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote", "jaeger_remote"),
@@ -99,4 +104,14 @@ fn logins_are_not_shown() {
     ] {
         assert_eq!(redacted(endpoint), shown);
     }
+}
+
+#[test]
+fn f10_numbers_are_within_limits() {
+    let number = |value: &'static str| {
+        let get = move |_: &str| Some(value.to_owned());
+        numbers::number(&Variables(&get), "OTEL_BSP_MAX_QUEUE_SIZE")
+    };
+    let found = [" 7 ", "0", "99999999999999", "18446744073709551616", "-1", ""].map(number);
+    assert_eq!(found, [Some(7), Some(1), Some(1_000_000), Some(1_000_000), None, None]);
 }

@@ -1,25 +1,6 @@
 //! Settings that the libraries read, and that they pass over without a word if they cannot follow them.
 
-use super::Variables;
-
-/// The variables that have to be whole numbers.
-const NUMBERS: &[&str] = &[
-    "OTEL_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-    "OTEL_BSP_MAX_CONCURRENT_EXPORTS",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_EXPORTER_OTLP_TIMEOUT",
-    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-    "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_SPAN_EVENT_COUNT_LIMIT",
-    "OTEL_SPAN_LINK_COUNT_LIMIT",
-];
+use super::{Variables, numbers};
 
 /// The samplers with a ratio, and those without.
 const RATIO_SAMPLERS: [&str; 2] = ["traceidratio", "parentbased_traceidratio"];
@@ -27,13 +8,7 @@ const SAMPLERS: [&str; 4] = ["always_on", "always_off", "parentbased_always_on",
 
 /// Adds a sentence for each setting that is not followed.
 pub(super) fn add(variables: &Variables<'_>, warnings: &mut Vec<String>) {
-    for name in NUMBERS {
-        if let Some(value) = variables.get(name)
-            && value.parse::<u64>().is_err()
-        {
-            warnings.push(format!("{name}={value:?} is not a whole number: the default is used"));
-        }
-    }
+    numbers::add(variables, warnings);
     sampler(variables, warnings);
     headers(variables, warnings);
     resource(variables, warnings);
