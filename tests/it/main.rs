@@ -13,6 +13,7 @@ mod golden;
 mod idle;
 mod jaeger;
 mod login;
+mod messages;
 mod misbehaving_clients;
 mod nats_command;
 mod permissions;

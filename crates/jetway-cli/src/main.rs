@@ -36,11 +36,15 @@ async fn main() -> ExitCode {
 /// Reports an invalid command line, or prints the help that it asks for.
 fn invalid(error: &clap::Error) -> ExitCode {
     let asked = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind());
-    if asked || !env::args_os().any(|argument| argument == "--json") {
+    let text = error.render().to_string();
+    let uses_json = env::args_os().any(|argument| argument == "--json");
+    // The parser quotes arguments as they are.
+    if asked || (!uses_json && output::printable(&text) == text.trim_end_matches('\n')) {
         error.exit();
     }
-    output::use_json();
-    let text = error.render().to_string();
+    if uses_json {
+        output::use_json();
+    }
     output::print_failure(text.trim_start_matches("error: ").trim_end(), Exit::Usage);
     Exit::Usage.into()
 }

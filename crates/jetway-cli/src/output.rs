@@ -1,15 +1,18 @@
 //! What is printed: results on standard output, everything else on standard error.
 
 mod duration;
+mod printable;
 mod progress;
 mod table;
 
 pub(crate) use duration::{ago, elapsed, parse_duration, spoken};
+pub(crate) use printable::printable;
 pub(crate) use progress::{FileProgress, PhaseProgress, RunProgress};
 pub(crate) use table::{Column, TableArgs, Tables, bytes, count};
 
 use crate::exit::Exit;
 use jetway::client::{DoneView, ErrorView, Status};
+use printable::printable_json;
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -42,6 +45,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints sentences on standard output, which may quote others.
+pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
+    print(&printable(text))
+}
+
 /// Prints a result as JSON on standard output.
 pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?)
@@ -50,9 +58,9 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()>
 /// Prints a message on standard error.
 pub(crate) fn note(text: &str) {
     if uses_json() {
-        print_line(&json!({ "note": text }).to_string());
+        print_line(&printable_json(&json!({ "note": text }).to_string()));
     } else {
-        print_line(text);
+        print_line(&printable(text));
     }
 }
 
@@ -114,9 +122,9 @@ pub(crate) fn print_error(error: &anyhow::Error) -> Exit {
 pub(crate) fn print_failure(message: &str, exit: Exit) {
     if uses_json() {
         let error = json!({ "kind": exit.kind(), "exit_code": exit as u8, "message": message });
-        print_line(&json!({ "error": error }).to_string());
+        print_line(&printable_json(&json!({ "error": error }).to_string()));
     } else {
-        print_line(&format!("{} {message}", error_label()));
+        print_line(&format!("{} {}", error_label(), printable(message)));
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ControlArgs, control: Control) -> anyhow::Result<E
         output::print_json(&answer)?;
     } else {
         let unchanged = if answer.changed { "" } else { " already" };
-        output::print(&format!("run {run} is{unchanged} {}\n", answer.status))?;
+        output::print_text(&format!("run {run} is{unchanged} {}\n", answer.status))?;
     }
     Ok(Exit::Success)
 }

@@ -59,7 +59,12 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
             "data": args.data,
         }))?;
     } else {
-        output::print(&hints(local.url(), &args.common.namespace, &local.workflows(), args.data.as_deref()))?;
+        output::print_text(&hints(
+            local.url(),
+            &args.common.namespace,
+            &local.workflows(),
+            args.data.as_deref(),
+        ))?;
     }
     local.until_stopped().await?;
     local.stop().await?;

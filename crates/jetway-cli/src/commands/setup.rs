@@ -36,7 +36,7 @@ pub(crate) async fn run(args: SetupArgs) -> anyhow::Result<Exit> {
     let report = set_up(config).await?;
     match args.server.common.json {
         true => output::print_json(&report)?,
-        false => output::print(&render(&report))?,
+        false => output::print_text(&render(&report))?,
     }
     Ok(Exit::Success)
 }

@@ -1,5 +1,6 @@
 //! Progress bars on standard error.
 
+use super::printable::printable_line;
 use indicatif::{ProgressBar, ProgressStyle};
 use jetway::client::StatusView;
 use std::time::Duration;
@@ -85,7 +86,8 @@ impl RunProgress {
         let pending: u64 = status.pending.iter().map(|pending| pending.items as u64).sum();
         let (steps, pending) = (super::count(status.run.steps), super::count(pending));
         let waits = reason.map_or_else(String::new, |reason| format!("; waits: {reason}"));
-        self.bar.set_message(format!("{}, {steps} steps, {pending} pending{waits}", status.run.status));
+        let message = format!("{}, {steps} steps, {pending} pending{waits}", status.run.status);
+        self.bar.set_message(printable_line(&message));
         self.bar.tick();
     }
 
@@ -121,7 +123,7 @@ impl PhaseProgress {
         if self.bar.is_hidden() {
             return super::note(message);
         }
-        self.bar.set_message(message.to_owned());
+        self.bar.set_message(printable_line(message));
         self.bar.set_position(seconds);
     }
 

@@ -5,6 +5,7 @@ mod numbers;
 
 pub(crate) use numbers::{bytes, count};
 
+use super::printable::{printable, printable_line};
 use clap::Args;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
 use console::{Style, Term, measure_text_width, truncate_str};
@@ -151,7 +152,7 @@ impl Tables {
 
     /// One line, cut where the terminal ends.
     pub(crate) fn line(&self, text: &str) -> String {
-        let line = printable(text).replace('\n', " ");
+        let line = printable_line(text);
         let Some(width) = self.width.filter(|width| measure_text_width(&line) > *width) else { return line };
         self.cut.set(true);
         truncate_str(&line, width, CUT).into_owned()
@@ -245,20 +246,6 @@ fn state_style(state: &str) -> Option<Style> {
         "paused" | "cancelled" | "warning" => Style::new().yellow(),
         _ => return None,
     })
-}
-
-/// The text without characters that would move the cursor or change colours.
-fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for c in text.trim_end_matches('\n').chars() {
-        match c {
-            '\n' => printable.push(c),
-            '\t' => printable.push(' '),
-            c if c.is_control() => printable.extend(c.escape_default()),
-            c => printable.push(c),
-        }
-    }
-    printable
 }
 
 #[cfg(test)]
