@@ -117,8 +117,9 @@ impl NatsBackend {
     }
 
     async fn set_up(config: NatsConfig) -> Result<Self, BackendError> {
-        let replies = ReplyPrefixes::new(&config.inbox_prefix, &config.reply_prefixes)?;
+        // Checks the settings, too.
         let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
+        let replies = ReplyPrefixes::new(&config.inbox_prefix, &config.reply_prefixes)?;
         let committers = Committers {
             starts: setup.committer(Stream::Starts).await?,
             tickets: Arc::new(setup.committer(Stream::Tickets).await?),

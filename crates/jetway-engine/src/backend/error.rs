@@ -73,9 +73,10 @@ impl BackendError {
 impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
+        match self.source.as_ref().map(ToString::to_string) {
+            // The message may say all of it.
+            Some(source) if !self.message.contains(&source) => write!(f, ": {source}"),
+            _ => Ok(()),
         }
     }
 }

@@ -6,7 +6,10 @@ use super::{
     events::ConnectionEvents,
     options::{api_prefix, options},
 };
-use crate::config::{NatsConfig, ServerAddress};
+use crate::{
+    config::{NatsConfig, ServerAddress},
+    names::ReplyPrefixes,
+};
 use async_nats::{
     Client, ServerAddr,
     jetstream::{ErrorCode, context::ContextBuilder},
@@ -51,9 +54,11 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Connection>, Ser
         .servers
         .check()
         .map_err(|bad| BackendError::new(BackendErrorKind::Misconfigured, bad.to_string()))?;
+    let api_prefix = api_prefix(config)?;
+    ReplyPrefixes::new(&config.inbox_prefix, &config.reply_prefixes)
+        .map_err(|error| ConnectProblem::BadSetting.error(error.to_string()))?;
     let (events, state) = ConnectionEvents::new();
     let client = connect_to_any(config, &events).await?;
-    let api_prefix = api_prefix(config)?;
     let jetstream =
         ContextBuilder::new().api_prefix(api_prefix.clone()).timeout(REPLY_WITHIN).build(client.clone());
     // Until the server tells its time. Its first answers do.

@@ -36,6 +36,8 @@ pub enum ConnectProblem {
     ClientCertificate,
     /// Another failure of TLS.
     Tls,
+    /// A setting is invalid, or names a file that cannot be read or has other content.
+    BadSetting,
     /// The server refuses user, password, token, nkey or credentials.
     LoginRefused,
     /// The credentials cannot be used: they have another form.
@@ -93,6 +95,7 @@ impl ConnectProblem {
             | Self::ClientCertificate
             | Self::Tls
             | Self::BadLogin
+            | Self::BadSetting
             | Self::JetStreamOff
             | Self::UnknownDomain
             | Self::TooOld

@@ -6,7 +6,7 @@ use crate::{
     names::DEFAULT_API_PREFIX,
 };
 use async_nats::ConnectOptions;
-use jetway_engine::backend::{BackendError, BackendErrorKind};
+use jetway_engine::backend::BackendError;
 use std::{io, path::Path, time::Duration};
 
 /// How many commands may wait for the socket. It is larger than the number of writes in flight.
@@ -15,6 +15,17 @@ const COMMAND_QUEUE: usize = 16_384;
 const PINGS_UNTIL_LOST: u32 = 3;
 /// The shortest interval of pings.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a file in the format PEM should hold.
+#[derive(Clone, Copy)]
+struct Pem {
+    name: &'static str,
+    /// A part of the line before it.
+    mark: &'static str,
+}
+
+const CERTIFICATE: Pem = Pem { name: "certificate", mark: "-----BEGIN CERTIFICATE-----" };
+const KEY: Pem = Pem { name: "private key", mark: "PRIVATE KEY-----" };
 
 /// The options for a connection, with its login.
 ///
@@ -46,12 +57,12 @@ async fn with_tls(mut options: ConnectOptions, tls: &NatsTls) -> Result<ConnectO
         options = options.tls_first();
     }
     if let Some(path) = &tls.authorities {
-        readable("CA file", path).await?;
+        pem_file("CA file", path, CERTIFICATE).await?;
         options = options.add_root_certificates(path.clone());
     }
     if let Some((certificate, key)) = &tls.certificate {
-        readable("client certificate", certificate).await?;
-        readable("client key", key).await?;
+        pem_file("client certificate", certificate, CERTIFICATE).await?;
+        pem_file("client key", key, KEY).await?;
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     Ok(options)
@@ -119,20 +130,25 @@ fn with_nkey(options: ConnectOptions, what: &str, text: &str) -> Result<ConnectO
     }
 }
 
-async fn readable(what: &str, path: &Path) -> Result<(), BackendError> {
-    match tokio::fs::File::open(path).await {
-        Ok(_file) => Ok(()),
-        Err(error) => Err(unreadable(what, path, error)),
+/// Checks that a file can be read, and that there is this in it. The client library passes over what it does not know.
+async fn pem_file(what: &str, path: &Path, content: Pem) -> Result<(), BackendError> {
+    let text = tokio::fs::read(path).await.map_err(|error| unreadable(what, path, &error))?;
+    let mark = content.mark.as_bytes();
+    if text.windows(mark.len()).any(|part| part == mark) {
+        return Ok(());
     }
+    let (name, path) = (content.name, Secret::path_to_show(path));
+    let sentence = format!("cannot use the {what} {path}: there is no {name} in it, in the format PEM");
+    Err(ConnectProblem::BadSetting.error(sentence))
 }
 
 async fn text(what: &str, path: &Path) -> Result<String, BackendError> {
-    tokio::fs::read_to_string(path).await.map_err(|error| unreadable(what, path, error))
+    tokio::fs::read_to_string(path).await.map_err(|error| unreadable(what, path, &error))
 }
 
-fn unreadable(what: &str, path: &Path, error: io::Error) -> BackendError {
-    let sentence = format!("cannot read the {what} {}", Secret::path_to_show(path));
-    BackendError::new(BackendErrorKind::Misconfigured, sentence).caused_by(error)
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> BackendError {
+    let path = Secret::path_to_show(path);
+    ConnectProblem::BadSetting.error(format!("cannot read the {what} {path}: {error}"))
 }
 
 /// The prefix of the JetStream API.
@@ -146,10 +162,7 @@ pub(super) fn api_prefix(config: &NatsConfig) -> Result<String, BackendError> {
             && !token.contains(|c: char| c.is_whitespace() || c.is_control())
     };
     let invalid = |what: &str, value: &str| {
-        BackendError::new(
-            BackendErrorKind::Misconfigured,
-            format!("invalid {what} {value:?}: it is no subject"),
-        )
+        ConnectProblem::BadSetting.error(format!("invalid {what} {value:?}: it is no subject"))
     };
     match (&config.jetstream_api_prefix, &config.jetstream_domain) {
         (Some(prefix), _) => {
@@ -181,6 +194,7 @@ fn reconnect_delay(attempt: usize, was_connected: bool) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jetway_engine::backend::BackendErrorKind;
 
     #[test]
     fn the_first_attempt_has_no_delay() {
