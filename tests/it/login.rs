@@ -83,10 +83,10 @@ async fn f8_a_wrong_setting_is_said_and_ends_with_a_code() -> Result<()> {
         (&["--token", PASSWORD, "--creds", "/a"], 2, "token and creds are several logins"),
         (
             &["--nats", url.as_str(), "--tlsca", "/no/such/ca.pem"],
-            1,
+            2,
             "cannot read the CA file /no/such/ca.pem",
         ),
-        (&["--nats", url.as_str(), "--creds", "/no/such.creds"], 1, "/no/such.creds"),
+        (&["--nats", url.as_str(), "--creds", "/no/such.creds"], 2, "/no/such.creds"),
         (&["--nats", "tls://127.0.0.1:9"], 1, "no nats-server at tls://127.0.0.1:9"),
         (&["--nats", "no-such-host.invalid"], 1, "does not resolve"),
     ] {

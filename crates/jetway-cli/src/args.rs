@@ -9,6 +9,7 @@ use jetway::{
     Client, Namespace, NatsConfig,
     nats::{EnvironmentError, SettingsError, replicas_from_env},
 };
+use std::env;
 
 /// The arguments of every verb that connects to a server.
 #[derive(Debug, Clone, Args)]
@@ -24,7 +25,7 @@ pub(crate) struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     /// Namespace of the runs; separates teams that share a server
-    #[arg(long, value_name = "NAME", env = "JETWAY_NAMESPACE", default_value = "default")]
+    #[arg(long, value_name = "NAME", env = NAMESPACE, default_value = "default", value_parser = parse_namespace)]
     pub(crate) namespace: Namespace,
 
     /// Print JSON instead of text
@@ -60,6 +61,41 @@ fn parse_replicas(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The variable of the namespace.
+const NAMESPACE: &str = "JETWAY_NAMESPACE";
+/// The largest number of concurrent steps.
+const MOST_STEPS: usize = 1_000_000;
+
+/// The name of a namespace. The parser of arguments passes an empty variable on, which counts as unset.
+fn parse_namespace(text: &str) -> Result<Namespace, String> {
+    let variable = env::var_os(NAMESPACE);
+    let is_variable = variable.is_some_and(|variable| variable == text);
+    match is_variable && text.is_empty() {
+        true => Ok(Namespace::default()),
+        false => Namespace::new(text).map_err(|error| match is_variable {
+            true => format!("{error}; it comes from {NAMESPACE}"),
+            false => error.to_string(),
+        }),
+    }
+}
+
+/// A number of concurrent steps.
+pub(crate) fn parse_concurrency(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST_STEPS).contains(number));
+    number.ok_or_else(|| format!("the number is from 1 to {MOST_STEPS}"))
+}
+
+impl CommonArgs {
+    /// The flag with which another command uses the same namespace, after a space. Empty if it does so without a flag.
+    pub(crate) fn namespace_flag(&self) -> String {
+        let without_flag = env::var(NAMESPACE).ok().filter(|name| !name.is_empty());
+        match without_flag.as_deref().unwrap_or(Namespace::default().as_str()) == self.namespace.as_str() {
+            true => String::new(),
+            false => format!(" --namespace {}", self.namespace),
+        }
+    }
+}
+
 impl ServerArgs {
     /// The connection settings.
     ///
@@ -71,11 +107,7 @@ impl ServerArgs {
 
     /// The flags with which another command reaches the same runs, each after a space. Logins are not among them.
     pub(crate) fn flags(&self) -> String {
-        let mut flags = self.connection.server_flags();
-        if self.common.namespace != Namespace::default() {
-            flags.push_str(&format!(" --namespace {}", self.common.namespace));
-        }
-        flags
+        self.connection.server_flags() + &self.common.namespace_flag()
     }
 
     /// Connects a client to the server.

@@ -3,7 +3,7 @@
 use crate::args::CONNECTION_HELP;
 use jetway::{
     client::ClientError,
-    nats::{EnvironmentError, PermissionError, SettingsError},
+    nats::{ConnectProblem, EnvironmentError, PermissionError, SettingsError},
 };
 use std::process::ExitCode;
 use thiserror::Error;
@@ -97,6 +97,11 @@ impl Exit {
         }
         let is_setting = error.is::<SettingsError>() || error.is::<EnvironmentError>();
         if is_setting || error.is::<BadInput>() || error.is::<PermissionError>() {
+            return Self::Usage;
+        }
+        if let Some(ConnectProblem::BadSetting | ConnectProblem::BadLogin) =
+            ConnectProblem::of(error.as_ref())
+        {
             return Self::Usage;
         }
         match error.downcast_ref::<ClientError>() {

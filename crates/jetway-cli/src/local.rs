@@ -1,7 +1,7 @@
 //! A server and a host in this process, for `jetway demo` and `jetway dev`.
 
 use crate::{
-    args::{CommonArgs, ConnectionArgs},
+    args::{CommonArgs, ConnectionArgs, parse_concurrency},
     output,
     workflows::{
         chain::chain,
@@ -26,7 +26,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LocalArgs {
     /// Maximum number of concurrent steps per workflow [default: 256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_concurrency)]
     concurrency: Option<usize>,
 
     #[command(flatten)]
@@ -80,6 +80,13 @@ pub(crate) struct Local {
     server: Option<NatsServer>,
     /// Locked until the server has stopped.
     data: Option<DataDir>,
+}
+
+impl LocalArgs {
+    /// The server to use.
+    pub(crate) fn connection(&self) -> &ConnectionArgs {
+        &self.connection
+    }
 }
 
 impl Local {

@@ -3,9 +3,12 @@
 use clap::Args;
 use jetway::{
     NatsConfig,
-    nats::{ConnectionSettings, Secret, ServerList, SettingsError},
+    nats::{ConnectionSettings, NatsTls, Secret, ServerList, SettingsError},
 };
-use std::{convert::Infallible, path::PathBuf};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+};
 
 /// The end of the help of every verb that connects to a server.
 pub(crate) const CONNECTION_HELP: &str = "\
@@ -91,16 +94,44 @@ impl ConnectionArgs {
         self.servers.is_some() || self.context.is_some()
     }
 
-    /// The flags that name the server, each after a space. The login of an address is left out.
+    /// The flags with which another command reaches the server, each after a space, for a shell. Logins are left out, unless
+    /// they are files.
     pub(crate) fn server_flags(&self) -> String {
-        let mut flags = String::new();
-        if let Some(servers) = &self.servers {
-            flags.push_str(&format!(" --nats {servers}"));
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let login = |secret: &Option<Secret>| {
+            let secret = secret.as_ref().map(Secret::expose);
+            secret.filter(|name| Path::new(name).is_file()).map(str::to_owned)
+        };
+        let flags = [
+            ("--nats", self.servers.as_ref().map(for_a_flag)),
+            ("--context", self.context.clone()),
+            ("--nkey", login(&self.nkey)),
+            ("--creds", login(&self.creds)),
+            ("--tlscert", file(&self.tlscert)),
+            ("--tlskey", file(&self.tlskey)),
+            ("--tlsca", file(&self.tlsca)),
+            ("--js-domain", self.js_domain.clone()),
+            ("--js-api-prefix", self.js_api_prefix.clone()),
+            ("--inbox-prefix", self.inbox_prefix.clone()),
+        ];
+        let with_values = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let mut text: String =
+            with_values.map(|(flag, value)| format!(" {flag} {}", quoted(&value))).collect();
+        if self.tlsfirst {
+            text.push_str(" --tlsfirst");
         }
-        if let Some(context) = &self.context {
-            flags.push_str(&format!(" --context {context}"));
-        }
-        flags
+        text
+    }
+
+    /// Whether a command without flags connects to this server as it is: by the environment, the selected context, or as the
+    /// default.
+    pub(crate) fn default_is(servers: &ServerList) -> bool {
+        ConnectionSettings::default().config().is_ok_and(|config| {
+            let is_plain = config.tls == NatsTls::default()
+                && config.jetstream_domain.is_none()
+                && config.jetstream_api_prefix.is_none();
+            is_plain && config.servers.to_string() == servers.to_string()
+        })
     }
 
     /// Whether there is no flag at all.
@@ -128,6 +159,20 @@ impl ConnectionArgs {
             jetstream_api_prefix: flags.js_api_prefix,
             inbox_prefix: flags.inbox_prefix,
         }
+    }
+}
+
+/// The addresses without their login, in one word.
+pub(crate) fn for_a_flag(servers: &ServerList) -> String {
+    servers.to_string().replace(", ", ",")
+}
+
+/// The text as one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-./:,@%+=".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

@@ -1,14 +1,17 @@
 //! `jetway dev`: a server and a host for development.
 
 use crate::{
-    args::CommonArgs,
+    args::{CommonArgs, ConnectionArgs},
     exit::Exit,
     local::{DataDir, Local, LocalArgs, ServerPlan},
     output,
     workflows::corpus::CorpusArgs,
 };
 use clap::Args;
-use jetway::{Namespace, nats::start_subject};
+use jetway::{
+    Namespace,
+    nats::{ServerList, start_subject},
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +30,7 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct DevArgs {
-    /// Port of the server; if it is in use, the server listens on a free port
+    /// Port of the server; if it is in use, or 0, the server listens on a free port
     #[arg(long, value_name = "PORT", default_value_t = 4222)]
     port: u16,
 
@@ -49,7 +52,7 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
     let root = args.corpus.root()?;
     let data = args.data.as_deref().map(DataDir::open).transpose()?;
-    let server = ServerPlan { port: Some(args.port), data };
+    let server = ServerPlan { port: Some(args.port).filter(|port| *port != 0), data };
     let local = Local::start(&args.local, &args.common, server, root).await?;
     if args.common.json {
         output::print_json(&json!({
@@ -59,31 +62,41 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Exit> {
             "data": args.data,
         }))?;
     } else {
-        output::print_text(&hints(
-            local.url(),
-            &args.common.namespace,
-            &local.workflows(),
-            args.data.as_deref(),
-        ))?;
+        let flags = flags(args.local.connection(), local.url()) + &args.common.namespace_flag();
+        let hints =
+            hints(local.url(), &flags, &args.common.namespace, &local.workflows(), args.data.as_deref());
+        output::print_text(&hints)?;
     }
     local.until_stopped().await?;
     local.stop().await?;
     Ok(Exit::Success)
 }
 
-fn hints(url: &str, namespace: &Namespace, workflows: &[String], data: Option<&Path>) -> String {
+/// The flags with which a command reaches the server. A context or a variable may name another one.
+fn flags(connection: &ConnectionArgs, url: &str) -> String {
+    let servers = ServerList::from(url);
+    if connection.names_a_server() {
+        connection.server_flags()
+    } else if ConnectionArgs::default_is(&servers) {
+        String::new()
+    } else {
+        format!(" --nats {url}")
+    }
+}
+
+fn hints(
+    url: &str,
+    options: &str,
+    namespace: &Namespace,
+    workflows: &[String],
+    data: Option<&Path>,
+) -> String {
     let kept = data.map_or_else(
         || "deleted at the end; --data DIR keeps it".to_owned(),
         |data| format!("kept in {}", data.display()),
     );
     let workflows = workflows.join(", ");
-    let mut options = String::new();
-    if url != "nats://127.0.0.1:4222" {
-        options.push_str(&format!(" --nats {url}"));
-    }
-    if *namespace != Namespace::default() {
-        options.push_str(&format!(" --namespace {namespace}"));
-    }
+    let one_word = url.replace(", ", ",");
     // The subject of a start message is part of the public interface.
     let start = start_subject(namespace, "chain");
     format!(
@@ -96,7 +109,7 @@ Data          {kept}
 Try:
   jetway start chain --input 0 --id first --wait{options}
   jetway status chain first{options}
-  nats --server {url} pub {start} 0
+  nats --server {one_word} pub {start} 0
 
 Press Ctrl-C to stop the server and the host.
 "
@@ -109,11 +122,11 @@ mod tests {
 
     #[test]
     fn the_suggested_commands_name_values_that_are_not_default() {
-        let plain = hints("nats://127.0.0.1:4222", &Namespace::default(), &["chain".to_owned()], None);
+        let plain = hints("nats://127.0.0.1:4222", "", &Namespace::default(), &["chain".to_owned()], None);
         assert!(plain.contains("jetway status chain first\n"), "{plain}");
         assert!(plain.contains("pub jetway.default.start.chain 0\n"), "{plain}");
-        let other =
-            hints("nats://127.0.0.1:5000", &Namespace::new("team").unwrap(), &[], Some(Path::new("data")));
+        let (url, options) = ("nats://127.0.0.1:5000", " --nats nats://127.0.0.1:5000 --namespace team");
+        let other = hints(url, options, &Namespace::new("team").unwrap(), &[], Some(Path::new("data")));
         assert!(other.contains("kept in data\n"), "{other}");
         assert!(
             other.contains("status chain first --nats nats://127.0.0.1:5000 --namespace team\n"),

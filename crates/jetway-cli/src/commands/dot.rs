@@ -6,7 +6,7 @@ use crate::{args::ServerArgs, exit::Exit, output};
 use anyhow::Context;
 use clap::Args;
 use jetway::{
-    RunId, RunKey,
+    RunId, RunKey, WorkflowName,
     client::{StatusView, WorkflowView},
 };
 use jetway_state::{NodeState, run::node_states};
@@ -40,7 +40,7 @@ Examples:
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[Exit::NotFound, Exit::MissingProgram]))]
 pub(crate) struct DotArgs {
     /// Workflow name
-    workflow: String,
+    workflow: WorkflowName,
 
     /// Show the state of each node in this run
     #[arg(long, value_name = "ID")]
@@ -73,7 +73,7 @@ struct RunStates {
 /// Runs the verb.
 pub(crate) async fn run(args: DotArgs) -> anyhow::Result<Exit> {
     let client = args.server.client().await?;
-    let mut view = DotView { workflow: client.workflow(&args.workflow).await?, run: None };
+    let mut view = DotView { workflow: client.workflow(args.workflow.as_str()).await?, run: None };
     if let Some(run_id) = args.run {
         let run = RunKey::new(view.workflow.name.clone(), run_id);
         view = coloured(view.workflow, &client.status(&run).await?)?;

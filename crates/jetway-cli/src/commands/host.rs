@@ -1,7 +1,7 @@
 //! `jetway host`: a host that serves the workflows of this program.
 
 use crate::{
-    args::{ReplicasArgs, ServerArgs},
+    args::{ReplicasArgs, ServerArgs, parse_concurrency},
     exit::Exit,
     output::{self, parse_duration},
     workflows::{
@@ -26,7 +26,7 @@ Example:
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
     /// Maximum number of concurrent steps per workflow [default: 256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_concurrency)]
     concurrency: Option<usize>,
 
     /// How long running steps may take to finish after SIGTERM or Ctrl-C

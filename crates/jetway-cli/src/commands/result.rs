@@ -9,6 +9,10 @@ use crate::{
 use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, client::ClientError};
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the command asks, after Ctrl-C, whether there is such a run.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 const AFTER_HELP: &str = "\
 Prints the whole output as JSON, whatever its size, exactly as the workflow wrote it.
@@ -70,7 +74,14 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
             Err(late)
         }
         Ok(Waited::Done(done)) => output::print_result(&done, json),
-        Ok(Waited::Interrupted) => Ok(interrupted(&run, &args.server)),
+        Ok(Waited::Interrupted) => match timeout(ASK_WITHIN, client.status(&run)).await {
+            Ok(Err(ClientError::NotFound { message })) => {
+                output::print_failure(&format!("interrupted: {message}"), Exit::Interrupted);
+                Ok(Exit::Interrupted)
+            }
+            // What is not known in time is not said otherwise.
+            _ => Ok(interrupted(&run, &args.server)),
+        },
         Err(error) => Err(error),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct RunsArgs {
     limit: usize,
 
     /// List the runs after this cursor, which the previous page printed
-    #[arg(long, value_name = "CURSOR")]
+    #[arg(long, value_name = "CURSOR", value_parser = parse_cursor)]
     after: Option<String>,
 
     #[command(flatten)]
@@ -44,6 +44,14 @@ pub(crate) struct RunsArgs {
 
     #[command(flatten)]
     pub(super) server: ServerArgs,
+}
+
+/// A cursor is a number. It stays the text that the server gave.
+fn parse_cursor(text: &str) -> Result<String, String> {
+    match text.parse::<u64>() {
+        Ok(_number) => Ok(text.to_owned()),
+        Err(_no_number) => Err("it is no cursor: use the one that the previous page printed".to_owned()),
+    }
 }
 
 /// Runs the verb.

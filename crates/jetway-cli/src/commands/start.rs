@@ -31,7 +31,7 @@ const WAIT_EXITS: &[Exit] = &[Exit::RunFailed, Exit::NotFound, Exit::TimedOut, E
 #[command(after_help = Exit::connection_help(AFTER_HELP, WAIT_EXITS))]
 pub(crate) struct StartArgs {
     /// Workflow name
-    workflow: String,
+    workflow: WorkflowName,
 
     /// Input of the run: JSON, @FILE to read a file, or - to read standard input [default: null, for an input of type `()`]
     #[arg(long, value_name = "JSON", value_parser = parse_input, allow_hyphen_values = true)]
@@ -90,11 +90,11 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let (wait, server) = (args.wait, &args.server);
     // Chosen here, so that it is known whatever happens to the request.
     let run_id = args.id.map_or_else(|| RunId::new(&format!("{:032x}", rand::random::<u128>())), Ok)?;
-    let key = RunKey::new(WorkflowName::new(&args.workflow)?, run_id.clone());
+    let key = RunKey::new(args.workflow.clone(), run_id.clone());
     let client = server.client().await?;
     let options = StartOptions { run_id: Some(run_id) };
     let run = tokio::select! {
-        started = start(&client, &args.workflow, &input, &options) => started?,
+        started = start(&client, args.workflow.as_str(), &input, &options) => started?,
         signal = jetway::shutdown_requested() => {
             signal?;
             let told = "interrupted while starting it, so it may not exist";

@@ -15,6 +15,8 @@ const LONGEST_PASSWORD: usize = 72;
 /// The users cannot be used. No message has a password.
 #[derive(Debug, Error)]
 pub(super) enum BadUsers {
+    #[error("cannot read the users in {file}: {error}")]
+    Unreadable { file: String, error: io::Error },
     #[error(
         "line {line} of the users is no user: write `worker NAME PASSWORD`, or `worker KEY` with the public key of an nkey"
     )]
@@ -48,7 +50,8 @@ pub(super) fn of_file(file: &Path, roles: &[Role]) -> anyhow::Result<Vec<ServerU
         true => io::read_to_string(io::stdin()),
         false => fs::read_to_string(file),
     };
-    parse(&text.with_context(|| format!("cannot read the users in {}", Secret::path_to_show(file)))?, roles)
+    let unreadable = |error| BadUsers::Unreadable { file: Secret::path_to_show(file), error };
+    parse(&text.map_err(unreadable)?, roles)
 }
 
 fn parse(text: &str, roles: &[Role]) -> anyhow::Result<Vec<ServerUser>> {

@@ -3,11 +3,15 @@
 //! Whoever may start the workflow names a directory, so every path is opened relative to the root, and no path leads out of
 //! it: neither an absolute one, nor `..`, nor a symbolic link.
 
+use crate::exit::BadInput;
 use cap_std::{
     ambient_authority,
     fs::{Dir, File, Metadata, ReadDir},
 };
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use std::{
     io,
     path::{Component, Path, PathBuf},
@@ -18,7 +22,8 @@ use std::{
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CorpusArgs {
     /// Also serve the workflow `corpus`, which reads the files below this directory for its clients
-    #[arg(long, value_name = "DIR", env = "JETWAY_CORPUS_ROOT")]
+    // An empty variable counts as unset.
+    #[arg(long, value_name = "DIR", env = "JETWAY_CORPUS_ROOT", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     corpus_root: Option<PathBuf>,
 }
 
@@ -29,7 +34,8 @@ impl CorpusArgs {
     /// It is no directory, or cannot be read.
     pub(crate) fn root(&self) -> anyhow::Result<Option<CorpusRoot>> {
         let set = self.corpus_root.as_deref().filter(|path| !path.as_os_str().is_empty());
-        set.map(CorpusRoot::open).transpose()
+        let bad = |error: anyhow::Error| BadInput(error.to_string()).into();
+        set.map(CorpusRoot::open).transpose().map_err(bad)
     }
 }
 
