@@ -116,8 +116,8 @@ impl ContextFiles {
             user: secret(&file.user),
             password,
             token: secret(&file.token),
-            nkey: path("nkey", &file.nkey)?.map(hidden),
-            creds: path("creds", &file.creds)?.map(hidden),
+            nkey: path("nkey", &file.nkey)?.as_deref().map(hidden),
+            creds: path("creds", &file.creds)?.as_deref().map(hidden),
             user_jwt: secret(&file.user_jwt),
             user_seed: secret(&file.user_seed),
             certificate: path("cert", &file.cert)?,
@@ -156,7 +156,7 @@ fn secret(value: &str) -> Option<Secret> {
 }
 
 /// The name of a file, in whose place there may be what it holds.
-fn hidden(path: PathBuf) -> Secret {
+fn hidden(path: &Path) -> Secret {
     Secret::from(path.to_string_lossy())
 }
 
