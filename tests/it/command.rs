@@ -246,7 +246,7 @@ async fn a_host_that_is_asked_to_stop_drains() -> Result<()> {
     let pid = host.pid().expect("it runs").to_string();
     let told = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await?;
     assert!(told.success());
-    let ended = tokio::time::timeout(DEADLINE, host.wait()).await??;
+    let ended = timeout(DEADLINE, host.wait()).await??;
     assert!(ended.success(), "{ended}");
     Ok(())
 }
