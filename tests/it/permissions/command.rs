@@ -43,6 +43,6 @@ async fn p13_a_wrong_use_ends_with_code_2_and_shows_no_secret() -> Result<()> {
         assert!(!said.contains("hunter2") && !said.contains(&seed), "{said}");
     }
     let output = jetway(&["permissions", "worker", "--users", "/no/such/file"]).output().await?;
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     Ok(())
 }
