@@ -137,7 +137,7 @@ async fn small_a_hint_can_be_pasted() -> Result<()> {
         hint.replacen("jetway", &binary().display().to_string(), 1).replace("--wait 5m", "--wait 1s");
     let output =
         Command::new("sh").args(["-c", &pasted]).env("XDG_CONFIG_HOME", "/nonexistent").output().await?;
-    ensure!(output.status.code() == Some(4), "{pasted}: {output:?}");
+    ensure!(output.status.code() == Some(5), "{pasted}: {output:?}");
     Ok(())
 }
 

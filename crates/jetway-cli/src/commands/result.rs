@@ -68,8 +68,12 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
     };
     match wait_for(&client, &run, &run, wait).await {
         Err(late) if Exit::of(&late) == Exit::TimedOut => {
-            // An error if there is no such run.
-            client.status(&run).await?;
+            match client.status(&run).await {
+                // The run may still begin.
+                Err(waits @ ClientError::NoHost { .. }) => output::note(&waits.to_string()),
+                // An error if there is no such run.
+                status => drop(status?),
+            }
             say_how_to_go_on(&late, &run, &args.server);
             Err(late)
         }

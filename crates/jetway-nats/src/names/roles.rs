@@ -106,7 +106,7 @@ impl StreamOperation {
             // Committers read back what they have written.
             Self::GetMessage => stream != Stream::Hosts,
             Self::DirectGet => stream.is_bucket() || stream == Stream::StoreItems,
-            Self::Consumers => stream == Stream::Starts,
+            Self::Consumers => matches!(stream, Stream::Starts | Stream::Tickets),
             // A stream that clients can fill is created with a large limit, which is then reduced.
             Self::Update => matches!(stream, Stream::Starts | Stream::Dead),
             Self::Purge => matches!(stream, Stream::Runs | Stream::Hosts | Stream::StoreState),
