@@ -4,7 +4,7 @@ use super::{NatsBackend, start_message};
 use crate::{
     committer::{Condition, Write},
     dead_letters::dead_letter_of,
-    headers::chosen_start_id,
+    headers::{chosen_start_id, run_id_of},
     names::{self, Names, subject_token},
     pull::{DeliveryInfo, LeasedMessage, Source},
     read_start::{ReadStart, letter_id, start_id_of},
@@ -13,12 +13,15 @@ use crate::{
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream, stream::BoxStream};
 use jetway_engine::backend::{BackendError, StartDelivery, StartRequest, Starts};
-use jetway_state::{StartId, StartMessage, WorkflowName};
+use jetway_state::{RunKey, StartId, StartMessage, WorkflowName};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// The reason of a dead letter that holds a start message of an unknown workflow.
 const UNKNOWN_WORKFLOW: &str = "unknown-workflow";
+
+/// How many start messages are read to find that of a run.
+const MOST_STARTS_READ: usize = 64;
 
 #[async_trait]
 impl Starts for NatsBackend {
@@ -87,15 +90,24 @@ impl Starts for NatsBackend {
 }
 
 impl NatsBackend {
-    /// The number of start messages of a workflow that no host has processed.
+    /// Whether a start message of this run waits for a host. If very many messages of its workflow wait, it may be one of them.
     ///
     /// # Errors
     /// The server does not answer, or refuses the request.
-    pub async fn waiting_starts(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
-        let subject = self.names.start(workflow.as_str());
-        let found = api::subjects(&self.connection, &self.streams.starts, &subject).await;
-        let found = found.map_err(|failure| failure.cannot(format!("count start messages of {workflow}")))?;
-        Ok(found.values().sum())
+    pub async fn may_wait_to_start(&self, run: &RunKey) -> Result<bool, BackendError> {
+        let subject = self.names.start(run.workflow.as_str());
+        let mut from = 1;
+        for _ in 0..MOST_STARTS_READ {
+            let found = api::first_from(&self.connection, &self.streams.starts, &subject, from).await;
+            let found =
+                found.map_err(|failure| failure.cannot(format!("look for start messages of {run}")))?;
+            let Some(found) = found else { return Ok(false) };
+            if run_id_of(&found.message.headers) == Some(run.run_id.as_str()) {
+                return Ok(true);
+            }
+            from = found.message.sequence + 1;
+        }
+        Ok(true)
     }
 
     /// Whether a start message has left the stream, since a host has started its run or refused it.

@@ -160,8 +160,7 @@ impl Client {
     /// [`output`](Self::output).
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if there is no such run, [`ClientError::NoHost`] if it may still wait for a host: start messages
-    /// of its workflow do.
+    /// [`ClientError::NotFound`] if there is no such run, [`ClientError::NoHost`] if its start message waits for a host.
     pub async fn status(&self, run: &RunKey) -> Result<StatusView, ClientError> {
         let stored = self.backend.load(run, Seen::default()).await?;
         let hosts = self.backend.hosts().await?;
@@ -178,19 +177,20 @@ impl Client {
     /// Why a run has no record.
     async fn not_found(&self, run: &RunKey, is_served: bool) -> ClientError {
         // Not every user may ask for that. Then it is not said.
-        let waiting = self.backend.waiting_starts(&run.workflow).await.unwrap_or_else(|error| {
-            tracing::debug!(%run, %error, "cannot count start messages");
-            0
+        let waits = self.backend.may_wait_to_start(run).await.unwrap_or_else(|error| {
+            tracing::debug!(%run, %error, "cannot look for its start message");
+            false
         });
-        let message = match waiting {
-            0 => format!("run {run} not found: it does not exist, or its record has expired"),
-            1 => format!("run {run} not found: 1 start message of its workflow waits for a host"),
-            more => format!("run {run} not found: {more} start messages of its workflow wait for a host"),
-        };
-        if waiting == 0 || is_served {
-            ClientError::NotFound { message }
-        } else {
-            ClientError::NoHost { message }
+        match (waits, is_served) {
+            (true, false) => ClientError::NoHost {
+                message: format!("run {run} not found: its start message waits for a host"),
+            },
+            (true, true) => ClientError::NotFound {
+                message: format!("run {run} not found: its start message waits to be processed"),
+            },
+            (false, _) => ClientError::NotFound {
+                message: format!("run {run} not found: it does not exist, or its record has expired"),
+            },
         }
     }
 
