@@ -26,7 +26,7 @@ use async_nats::jetstream::{
 };
 use futures::future::BoxFuture;
 use jetway_engine::{
-    backend::{BackendError, BackendErrorKind},
+    backend::{Backend, BackendError, BackendErrorKind},
     republish_tickets,
 };
 use serde::Serialize;
@@ -180,8 +180,17 @@ impl Namespace {
             }
         }
         let trusting = NatsConfig { provisioning: Provisioning::Trust, ..self.config.clone() };
-        let backend = NatsBackend::connect(trusting).await?;
-        let published = republish_tickets(Arc::new(backend)).await?;
+        let backend: Arc<dyn Backend> = Arc::new(NatsBackend::connect(trusting).await?);
+        let mut backoff = Backoff::until(FIRST_DELAY, LONGEST_DELAY, REPLICATED_WITHIN);
+        let published = loop {
+            match republish_tickets(Arc::clone(&backend)).await {
+                // The streams have just got more replicas, and their leaders may change.
+                Err(error) if error.is_retryable() && backoff.wait().await => {
+                    tracing::debug!(%error, "publishing the missing tickets again");
+                }
+                published => break published?,
+            }
+        };
         let complete = self.tickets_config();
         self.update(&complete, "complete").await?;
         Ok(published.tickets)
@@ -246,7 +255,10 @@ impl Namespace {
         let mut backoff = Backoff::until(FIRST_DELAY, LONGEST_DELAY, within);
         loop {
             let page = direct::latest_of_each(&self.connection, &stream, &self.names.hosts()).await;
-            let page = page.map_err(failed)?;
+            let page = match page.map_err(failed) {
+                Err(error) if error.is_retryable() && backoff.wait().await => continue,
+                page => page?,
+            };
             let is_prepared =
                 |replicas: &str| replicas.parse().is_ok_and(|known: usize| known >= self.replicas);
             let mut live = page.messages.iter().filter(|host| host.headers.get(KV_OPERATION).is_none());
