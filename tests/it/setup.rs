@@ -63,9 +63,10 @@ async fn f8_more_replicas_lose_no_work() -> Result<()> {
         }
     };
     let starting = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
         for number in 0..RUNS {
+            pace.tick().await;
             wait_until("the start is stored", DEADLINE, async || start(number).await).await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let (report, ()) = tokio::join!(jetway_json(&urls, &namespace, &["setup", "--replicas", "3"]), starting);

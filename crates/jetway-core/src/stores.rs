@@ -24,7 +24,7 @@
 //! | of the store | what it needs |
 //! |---|---|
 //! | [`ContextStore`] | snapshots, and revisions that are never used again. Without snapshots there are no incarnations: use an id once |
-//! | [`WorkQueue`], [`WorkItemStateStore`] | nothing: the id of a queued item names the incarnation. A work item that implements no [`with_instance_id`](crate::WorkItem::with_instance_id) has to have an id that is unique over all runs with its run id, for example a UUID |
+//! | [`WorkQueue`], [`WorkItemStateStore`] | nothing: the id of a queued item names the incarnation. A work item without [`with_instance_id`](crate::WorkItem::with_instance_id) needs an id that is unique over all runs of a run id, for example a UUID |
 //! | [`ErrorStore`], [`MetricsStore`] | [`record_error_of`](ErrorStore::record_error_of), [`get_errors_of`](ErrorStore::get_errors_of), [`add_metrics_of`](MetricsStore::add_metrics_of), [`raise_metrics_of`](MetricsStore::raise_metrics_of), [`get_metrics_of`](MetricsStore::get_metrics_of). Without them the errors and metrics of a run id are those of all its runs |
 //! | [`RunInfoStore`] | [`list_run_of`](RunInfoStore::list_run_of). Without it a run that ends late may be listed in the place of the later one until that one ends |
 //! | [`CheckpointStore`](crate::CheckpointStore) | [`replace`](crate::CheckpointStore::replace). Without it a process that still runs the earlier run overwrites the checkpoint of the later one |

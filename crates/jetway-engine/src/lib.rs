@@ -59,7 +59,7 @@ mod worker;
 pub use config::EngineConfig;
 pub use engine::{BuildError, Engine, EngineBuilder};
 pub use jetway_state::run::control::{Control, ControlResult};
-pub use refusal::{RefusedStart, tell_refused};
+pub use refusal::{RefusedStart, publish_refusal};
 pub use registry::Registry;
 pub use republish::{RepublishReport, republish_tickets};
 pub use starts::{StartError, StartOutcome};

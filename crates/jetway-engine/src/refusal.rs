@@ -21,13 +21,13 @@ pub struct RefusedStart<'a> {
 
 /// Tells the sender of a start message, and whoever waits for the result of the run, that the message was refused.
 ///
-/// It has to be told before the message is removed: a sender whose message is gone, and not refused, takes the run that is there
-/// for its own. Nothing is told if the names are not valid, since there is no such subject. What can never be told is logged: the
+/// It has to be published before the message is removed: a sender whose message is gone, and not refused, takes the run that is there
+/// for its own. Nothing is published if the names are not valid, since there is no such subject. What can never be published is logged: the
 /// message is a dead letter in any case.
 ///
 /// # Errors
 /// The backend does not answer, or has no room. The message must stay, and is refused again later.
-pub async fn tell_refused<P, F>(
+pub async fn publish_refusal<P, F>(
     publish: P,
     clock: &dyn Clock,
     refused: RefusedStart<'_>,
@@ -38,16 +38,16 @@ where
 {
     let RefusedStart { workflow, run_id, start_id, why, reason } = refused;
     let Ok(run) = run_key(workflow, run_id) else { return Ok(()) };
-    let told = match refusal(&run, start_id, why, reason, clock) {
+    let published = match refusal(&run, start_id, why, reason, clock) {
         Ok(refusal) => publish(refusal).await,
         Err(error) => Err(error),
     };
-    match told {
+    match published {
         Err(error) if !error.is_retryable() => {
             tracing::warn!(%run, why, %error, "cannot tell the sender of a start that it was refused");
             Ok(())
         }
-        told => told,
+        published => published,
     }
 }
 

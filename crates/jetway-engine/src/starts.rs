@@ -16,7 +16,7 @@ use crate::{
     backend::{Backend, BackendError, DeadLetter, StartDelivery, StartRequest},
     control::not_found_yet,
     fail_point::{FailPoint, fail_point},
-    refusal::{RefusedStart, tell_refused},
+    refusal::{RefusedStart, publish_refusal},
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
     tickets::Tickets,
@@ -123,7 +123,7 @@ impl Starter {
         let (why, reason) = (error.why(), error.to_string());
         let workflow = &original.workflow;
         let refused = RefusedStart { workflow, run_id, start_id, why, reason: reason.clone() };
-        tell_refused(|refusal| self.backend.publish_done(refusal), &*self.clock, refused).await?;
+        publish_refusal(|refusal| self.backend.publish_done(refusal), &*self.clock, refused).await?;
         self.backend.dead_letter(DeadLetter { why: why.to_owned(), reason, ..original }).await
     }
 

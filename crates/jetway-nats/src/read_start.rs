@@ -65,7 +65,7 @@ impl ReadStart {
         }
     }
 
-    /// What its sender is told, if it names a run.
+    /// The refusal for its sender, if it names a run.
     pub(crate) fn refused<'a>(
         &'a self,
         workflow: &'a str,

@@ -11,7 +11,7 @@ use async_nats::{HeaderMap, jetstream::message::StreamMessage};
 use jetway_engine::{
     RefusedStart,
     backend::{BackendError, BackendErrorKind, RunResult, Stored},
-    tell_refused,
+    publish_refusal,
 };
 use jetway_state::{Incarnation, RunKey, Seen, run::ResultVersion};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl ResultWriter {
         let subject = self.names.done(&result.run);
         if let Some(start) = result.incarnation.refused_start() {
             self.write(result, self.names.refusal(&result.run, start)).await?;
-            if !result.is_told_beside(self.recorded_incarnation(&result.run, 0).await?) {
+            if !result.is_published_for_run(self.recorded_incarnation(&result.run, 0).await?) {
                 return Ok(());
             }
         }
@@ -84,7 +84,7 @@ impl ResultWriter {
     pub(crate) async fn refuse(&self, refused: RefusedStart<'_>) -> Result<(), BackendError> {
         let clock = self.connection.clock();
         let publish = |refusal| async move { self.publish(&refusal).await };
-        tell_refused(publish, &*clock, refused).await
+        publish_refusal(publish, &*clock, refused).await
     }
 
     async fn write(&self, result: &RunResult, subject: String) -> Result<u64, BackendError> {

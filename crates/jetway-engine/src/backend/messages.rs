@@ -244,9 +244,9 @@ impl RunResult {
         ResultVersion { incarnation: self.incarnation, revision: self.revision }
     }
 
-    /// Whether it is told to everybody who waits for the run. The refusal of a start message is told to its sender alone if there
-    /// is a record, since the result of the run id belongs to the run that is there.
-    pub fn is_told_beside(&self, record: Option<Incarnation>) -> bool {
+    /// Whether it is published for everybody who waits for the run. The refusal of a start message is published for its sender
+    /// alone if there is a record, since the result of the run id belongs to the run that is there.
+    pub fn is_published_for_run(&self, record: Option<Incarnation>) -> bool {
         record.is_none() || self.incarnation.refused_start().is_none()
     }
 }

@@ -40,7 +40,7 @@ impl MemoryBackend {
         let is_new = wanted.unsettled_start().is_some();
         if let Some(start) = wanted.unsettled_start() {
             let unsettled = self.is_unsettled(&run.workflow, start);
-            // A refusal is told before the message is settled.
+            // A refusal is published before the message is settled.
             if let Some(refusal) = locked(&self.results.refusals).get(&(run.clone(), start.start_id)) {
                 return Some(refusal.json.clone());
             }
@@ -68,7 +68,7 @@ impl backend::Results for MemoryBackend {
                 .entry((result.run.clone(), start))
                 .or_insert_with(|| result.clone());
         }
-        if result.is_told_beside(record) {
+        if result.is_published_for_run(record) {
             locked(&self.results.done)
                 .entry(result.run.clone())
                 .and_modify(|stored| {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, DeadLetter, Results as _, StartDelivery, StartRequest, Starts},
-    refusal::{RefusedStart, tell_refused},
+    refusal::{RefusedStart, publish_refusal},
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -83,7 +83,7 @@ impl Starts for MemoryBackend {
                 let StartRequest { workflow, run_id, .. } = request;
                 let (why, start_id) = ("unknown-workflow", message.start_id);
                 let refused = RefusedStart { workflow, run_id, start_id, why, reason: reason.clone() };
-                tell_refused(|refusal| self.publish_done(refusal), &*self.clock, refused).await?;
+                publish_refusal(|refusal| self.publish_done(refusal), &*self.clock, refused).await?;
                 self.dead_letter(DeadLetter { why: why.to_owned(), reason, ..letter(&start) }).await?;
                 self.starts.remove(&lane, |other| other.message == start.message);
                 moved += 1;

@@ -8,7 +8,7 @@ use crate::{
     starts::NewChild,
     trace::{SpanTimes, StepSpan},
 };
-use jetway_core::step::{AttemptResult, ChildResult, Task, Unreadable};
+use jetway_core::step::{AttemptResult, ChildResult, Task, TaskInput, Unreadable};
 use jetway_state::run::{AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult};
 use std::{convert::Infallible, future::pending, time::Duration};
 use tokio::time::sleep;
@@ -32,18 +32,19 @@ impl TicketSession<'_> {
         &self,
         next: &PendingAttempt,
         ready: ReadyItem,
+        input: &TaskInput,
         child: Option<ChildResult>,
         span: &StepSpan,
     ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, Unreadable> {
         jetway_state::hop!("TicketSession::attempt");
-        let (node, input) = (ready.node.clone(), ready.input.clone());
+        let node = ready.node.clone();
         let max_attempts = self.worker.config.max_attempts;
         let result = if next.attempt > max_attempts {
             too_many_attempts(next, &node, max_attempts)
         } else {
             match self.run_node(next, ready, child, span).await {
                 Err(unreadable) if self.has_written(next, &unreadable) => {
-                    self.failed_to_read(next, &node, &input, &unreadable)
+                    self.failed_to_read(next, &node, input, &unreadable)
                 }
                 result => result?,
             }

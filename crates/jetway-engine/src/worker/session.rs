@@ -210,7 +210,7 @@ impl<'a> TicketSession<'a> {
             not_before: child_span.map_or(0, |span| span.end_micros).max(snapshot.span_start_micros()),
         });
         let (node, input) = (ready.node.clone(), ready.input.clone());
-        let (report, child, times) = match self.attempt(&next, ready, child, &span).await {
+        let (report, child, times) = match self.attempt(&next, ready, &input, child, &span).await {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return self.stop_attempt(&span).await,
             Err(unreadable) => {

@@ -184,7 +184,7 @@ impl AwaitedResult<'_> {
     async fn judged(&self, incarnation: Incarnation) -> Result<WantedResult, BackendError> {
         let mut wanted = self.wanted;
         if let Some(start) = wanted.unsettled_start() {
-            // The refusal of any start is no result of a run. And a refusal is told before its message is removed.
+            // The refusal of any start is no result of a run. And a refusal is published before its message is removed.
             if incarnation.refused_start().is_some()
                 || !self.backend.has_settled(&self.run.workflow, start).await?
                 || self.refusal().await?.is_some()

@@ -26,7 +26,7 @@ pub(crate) async fn streams_made_again(
                 let at = info.config.metadata.get(MADE_AGAIN);
                 sentences.extend(at.map(|at| sentence(&name, at, stream)));
             }
-            // Who may not ask learns nothing, and what is missing is told elsewhere.
+            // A user without the permission gets nothing here. Another check reports what is missing.
             Err(failure) if failure.is_absent() || matches!(failure, Failure::NotPermitted(_)) => {}
             Err(failure) => return Err(failure),
         }

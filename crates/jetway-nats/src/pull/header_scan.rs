@@ -166,7 +166,7 @@ impl Scanner {
             let sequence = found.message.sequence;
             from = sequence + 1;
             if found.raw_headers.is_some() {
-                self.expel(found, source).await?;
+                self.move_to_dead_letters(found, source).await?;
                 let deleted = api::delete_message(connection, stream, sequence).await;
                 deleted.map_err(|failure| cannot(failure, stream))?;
                 moved += 1;
@@ -175,8 +175,8 @@ impl Scanner {
         Ok(moved)
     }
 
-    /// Makes a dead letter of a message. The sender of a start is told first.
-    async fn expel(&self, found: RawOrParsed, source: &Source) -> Result<(), BackendError> {
+    /// Makes a dead letter of a message. The refusal of a start is published first.
+    async fn move_to_dead_letters(&self, found: RawOrParsed, source: &Source) -> Result<(), BackendError> {
         let Source { stream, workflow, .. } = source;
         let letter = match &self.results {
             Some(results) if results.is_start(&found.message.subject) => {

@@ -150,14 +150,15 @@ async fn u11_a_start_with_a_fatal_header_is_told() {
     }
     assert!(timeout(DEADLINE, starts.next()).await.unwrap().is_none(), "the stream ends");
     let _starts = backend.starts(&workflow(), slots).await.unwrap();
-    wait_until("the start of nobody's workflow is expelled", DEADLINE, async || {
+    wait_until("the start of nobody's workflow is a dead letter", DEADLINE, async || {
         backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
     })
     .await;
     let jetstream = jetstream::new(client().await);
     for (name, why) in [("pay", "unreadable-headers"), ("nobody", "unknown-workflow")] {
         let run = RunKey::new(name.parse().unwrap(), "named".parse().unwrap());
-        let told = backend.done(&run, WantedResult::Latest, DEADLINE).await.unwrap().expect("it is told");
+        let told =
+            backend.done(&run, WantedResult::Latest, DEADLINE).await.unwrap().expect("it is published");
         let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
         assert_eq!(told["error"]["kind"], why, "{told}");
         let dead = jetstream.get_stream(format!("JETWAY_{ns}_DEAD")).await.unwrap();

@@ -82,9 +82,10 @@ async fn f8_replicas_are_recorded_and_followed() {
     };
     host.announce(&info).await.unwrap();
     let announcing = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
         loop {
+            pace.tick().await;
             host.announce(&info).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let three = NatsConfig { replicas: Some(3), ..config.clone() };

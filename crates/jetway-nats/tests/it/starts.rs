@@ -181,13 +181,13 @@ async fn u11_a_stream_that_is_made_again_mixes_up_no_starts() {
         let start = backend.publish_start(&request).await.unwrap();
         assert_eq!(start.sequence, 1);
         let early = backend.done(&key, WantedResult::New(start), Duration::from_millis(200)).await.unwrap();
-        assert_eq!(early, None, "it is told the refusal of another start");
+        assert_eq!(early, None, "it gets the refusal of another start");
         wait_until("it is refused", DEADLINE, async || {
             backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap() == 1
         })
         .await;
         let refusal = backend.done(&key, WantedResult::New(start), DEADLINE).await.unwrap();
-        told.push(refusal.expect("it is told"));
+        told.push(refusal.expect("it is published"));
         let name = format!("JETWAY_{ns}_START");
         jetstream.delete_stream(&name).await.unwrap();
         // Connecting makes it again.
