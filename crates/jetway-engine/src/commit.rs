@@ -145,7 +145,7 @@ impl Swap for GroupWrite<'_> {
             && error.kind() == BackendErrorKind::TooLarge
         {
             tracing::warn!(run = %self.run, %error, "commit is too large: failing the attempts that make it so");
-            written = self.write_once(cached, true).await;
+            written = Box::pin(self.write_once(cached, true)).await;
         }
         match written {
             Ok(output) => Ok(Swapped::Done(output)),

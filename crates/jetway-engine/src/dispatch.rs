@@ -194,11 +194,11 @@ impl Dispatcher {
                     fail_point(FailPoint::ParentWoken);
                 }
                 Effect::CancelChild(child, seen) => {
-                    cascade.push(self.controller.cancel(&child, seen).await?);
+                    cascade.push(Box::pin(self.controller.cancel(&child, seen)).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::PreventChild(child) => {
-                    cascade.push(self.controller.prevent(version, child).await?);
+                    cascade.push(Box::pin(self.controller.prevent(version, child)).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
                 Effect::DropChunks(chunks) => {

@@ -93,15 +93,17 @@ impl Worker {
         match ended {
             Ok(NextAction::Ack | NextAction::Attempt(_)) => ack(&*delivery.lease, steps).await,
             Ok(NextAction::Park(item, child)) => match ack(&*delivery.lease, steps).await {
-                TicketOutcome::Acked { steps } => match session.check_parked(&item, child.as_ref()).await {
-                    Ok(()) => TicketOutcome::Acked { steps },
-                    Err(error) => TicketOutcome::Abandoned { steps, error },
-                },
+                TicketOutcome::Acked { steps } => {
+                    match Box::pin(session.check_parked(&item, child.as_ref())).await {
+                        Ok(()) => TicketOutcome::Acked { steps },
+                        Err(error) => TicketOutcome::Abandoned { steps, error },
+                    }
+                }
                 not_acked => not_acked,
             },
             Ok(NextAction::Nak) => nak(&*delivery.lease, steps).await,
-            Ok(NextAction::Later(delay)) => session.give_back(delay).await,
-            Err(error) if is_about_data(error.kind()) => session.end_unprocessable(error).await,
+            Ok(NextAction::Later(delay)) => Box::pin(session.give_back(delay)).await,
+            Err(error) if is_about_data(error.kind()) => Box::pin(session.end_unprocessable(error)).await,
             // A host that stops gives up its retries. That is no attempt, as long as the server takes the ticket back.
             Err(_) if cancel.is_cancelled() => nak(&*delivery.lease, steps).await,
             Err(error) => TicketOutcome::Abandoned { steps, error },

@@ -1,4 +1,6 @@
 //! The steps that a worker runs under one ticket.
+//!
+//! What is rare is boxed: the future of a step is moved and kept with each ticket, and would be three times as large.
 
 use super::Worker;
 use crate::{
@@ -152,7 +154,7 @@ impl<'a> TicketSession<'a> {
         let ready = match self.ready(&next).await {
             // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
-                let newer = self.worker.snapshots.newer(self.run, next.cached.seen()).await?;
+                let newer = Box::pin(self.worker.snapshots.newer(self.run, next.cached.seen())).await?;
                 let cached = newer.ok_or(error)?;
                 return Ok(NextAction::Attempt(PendingAttempt { cached, ..next }));
             }
@@ -160,7 +162,7 @@ impl<'a> TicketSession<'a> {
         };
         let snapshot = &next.cached.snapshot;
         let Some(ready) = ready else {
-            self.recover().await?;
+            Box::pin(self.recover()).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
         };
@@ -168,7 +170,7 @@ impl<'a> TicketSession<'a> {
         let child = match snapshot.started_child(&next.item) {
             Some((child, started)) => {
                 let seen = self.child_seen(&next.item, started);
-                match self.end_of_child(&next, child, seen).await? {
+                match Box::pin(self.end_of_child(&next, child, seen)).await? {
                     None => return Ok(NextAction::Park(next.item.clone(), Some((child.clone(), seen)))),
                     end => end,
                 }
@@ -182,9 +184,9 @@ impl<'a> TicketSession<'a> {
         if next.uncounted {
             // No attempt is made by a build that cannot read the item.
             if let Err(unreadable) = self.check(&next, &ready) {
-                return self.set_aside(next, ready.node, unreadable).await;
+                return Box::pin(self.set_aside(next, ready.node, unreadable)).await;
             }
-            return Ok(NextAction::Attempt(self.counted(next).await?));
+            return Ok(NextAction::Attempt(Box::pin(self.counted(next)).await?));
         }
         self.make_attempt(next, ready, child, child_span).await
     }
@@ -212,10 +214,10 @@ impl<'a> TicketSession<'a> {
         let (node, input) = (ready.node.clone(), ready.input.clone());
         let (report, child, times) = match self.attempt(&next, ready, &input, child, &span).await {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return self.stop_attempt(&span).await,
+            Ok(None) => return Box::pin(self.stop_attempt(&span)).await,
             Err(unreadable) => {
                 self.discard_span(&span, span.times(&*self.worker.tracer), None);
-                return self.set_aside(next, node, unreadable).await;
+                return Box::pin(self.set_aside(next, node, unreadable)).await;
             }
         };
         fail_point(FailPoint::NodeRun);
@@ -315,11 +317,11 @@ impl<'a> TicketSession<'a> {
                 self.dispatch(cached, tickets, effects).await
             }
             (CommitOutcome::Committed(tickets, effects), Some((child, input))) => {
-                self.start_child(next, cached, tickets, effects, child, input).await
+                Box::pin(self.start_child(next, cached, tickets, effects, child, input)).await
             }
             (CommitOutcome::Discarded, _) => {
                 self.overtaken = true;
-                self.recover().await?;
+                Box::pin(self.recover()).await?;
                 Ok(NextAction::Ack)
             }
             (CommitOutcome::RunAgain, _) => {
