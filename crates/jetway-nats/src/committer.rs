@@ -52,9 +52,12 @@ pub(crate) struct Committer {
     _task: AbortOnDropHandle<()>,
 }
 
+/// A write on its way. Boxed: it goes through several queues, and is large.
+type Job = Box<PendingWrite>;
+
 /// A write and the receiver of its outcome.
 #[derive(Debug)]
-struct Job {
+struct PendingWrite {
     write: Write,
     outcome: oneshot::Sender<Result<u64, NotStored>>,
     /// The deadline of the last attempt.
@@ -69,7 +72,7 @@ struct Job {
     deferrals: u32,
 }
 
-impl Job {
+impl PendingWrite {
     fn complete(self, outcome: Result<u64, NotStored>) {
         if self.outcome.send(outcome).is_err() {
             tracing::trace!(subject = %self.write.subject, "the caller of this write is gone");
@@ -139,9 +142,9 @@ impl Committer {
         }
         let (outcome, receiver) = oneshot::channel();
         let give_up = Instant::now() + self.give_up_after;
-        let job =
-            Job { write, outcome, give_up, uncertain: false, ungrouped: false, no_room: None, deferrals: 0 };
-        let Err(full) = self.jobs.try_send(job) else {
+        let (uncertain, ungrouped, no_room, deferrals) = (false, false, None, 0);
+        let job = PendingWrite { write, outcome, give_up, uncertain, ungrouped, no_room, deferrals };
+        let Err(full) = self.jobs.try_send(Box::new(job)) else {
             return Ok(receiver);
         };
         match full {

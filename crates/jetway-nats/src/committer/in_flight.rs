@@ -121,13 +121,13 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::committer::{Condition, Write};
+    use crate::committer::{Condition, PendingWrite, Write};
     use bytes::Bytes;
     use tokio::sync::oneshot;
 
     fn job() -> Job {
         let write = Write { subject: "s".into(), payload: Bytes::new(), condition: Condition::Unique(None) };
-        Job {
+        Box::new(PendingWrite {
             write,
             outcome: oneshot::channel().0,
             give_up: Instant::now(),
@@ -135,7 +135,7 @@ mod tests {
             ungrouped: false,
             no_room: None,
             deferrals: 0,
-        }
+        })
     }
 
     #[test]
