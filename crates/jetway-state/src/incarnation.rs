@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 /// 80 bits: with a million starts of one run id the probability of a collision is below 10^-12.
 const BYTES: usize = 10;
 
+/// How many characters its text has.
+const CHARACTERS: usize = 16;
+
 /// How many bytes the id of a start message has.
 const REFUSED: usize = 8;
 
@@ -70,9 +73,15 @@ impl Incarnation {
 
     /// The first 8 characters, for subjects and keys. They separate the incarnations of one run id.
     pub fn short(&self) -> String {
-        let mut text = self.to_string();
-        text.truncate(SHORT);
-        text
+        self.with_text(|text| text[..SHORT].to_owned())
+    }
+
+    /// Calls `read` with the text. Every commit writes it several times, so it is made without an allocation.
+    fn with_text<T>(&self, read: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; CHARACTERS];
+        BASE32_DNSSEC.encode_mut(&self.0, &mut text);
+        // It is ASCII, so nothing is ever replaced.
+        read(&String::from_utf8_lossy(&text))
     }
 }
 
@@ -84,7 +93,7 @@ impl PartialEq for Incarnation {
 
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&BASE32_DNSSEC.encode(&self.0))
+        self.with_text(|text| f.pad(text))
     }
 }
 
@@ -101,7 +110,7 @@ impl FromStr for Incarnation {
 
 impl Serialize for Incarnation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.with_text(|text| serializer.serialize_str(text))
     }
 }
 
