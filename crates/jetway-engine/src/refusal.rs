@@ -21,9 +21,9 @@ pub struct RefusedStart<'a> {
 
 /// Tells the sender of a start message, and whoever waits for the result of the run, that the message was refused.
 ///
-/// It has to be published before the message is removed: a sender whose message is gone, and not refused, takes the run that is there
-/// for its own. Nothing is published if the names are not valid, since there is no such subject. What can never be published is logged: the
-/// message is a dead letter in any case.
+/// It has to be published before the message is removed: a sender whose message is gone, and not refused, takes the run that
+/// is there for its own. Nothing is published if the names are not valid, since there is no such subject. What the backend
+/// refuses for good is logged: the message is a dead letter in any case.
 ///
 /// # Errors
 /// The backend does not answer, or has no room. The message must stay, and is refused again later.

@@ -103,7 +103,7 @@ impl FromStr for Incarnation {
     fn from_str(text: &str) -> Result<Self, BadIncarnation> {
         let decoded = BASE32_DNSSEC.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         // Only the canonical text: capital letters would decode to the same bytes.
-        let canonical = decoded.map(Self).filter(|incarnation| incarnation.to_string() == text);
+        let canonical = decoded.map(Self).filter(|incarnation| incarnation.with_text(|own| own == text));
         canonical.ok_or_else(|| BadIncarnation(text.chars().take(40).collect()))
     }
 }

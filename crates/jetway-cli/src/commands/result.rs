@@ -72,7 +72,9 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
                 // The run may still begin.
                 Err(waits @ ClientError::NoHost { .. }) => output::note(&waits.to_string()),
                 // An error if there is no such run.
-                status => drop(status?),
+                status => {
+                    status?;
+                }
             }
             say_how_to_go_on(&late, &run, &args.server);
             Err(late)

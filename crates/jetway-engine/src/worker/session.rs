@@ -1,6 +1,6 @@
 //! The steps that a worker runs under one ticket.
 //!
-//! What is rare is boxed: the future of a step is moved and kept with each ticket, and would be three times as large.
+//! What is rare is boxed: the future of a session is kept with each ticket, and would need 10 KB instead of 6.
 
 use super::Worker;
 use crate::{
