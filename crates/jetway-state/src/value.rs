@@ -11,7 +11,11 @@ use crate::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
-use std::{fmt, io};
+use std::fmt;
+
+mod sum;
+
+pub(crate) use sum::sum;
 
 /// The CBOR tag 262, "embedded JSON", in front of a byte string.
 const EMBEDDED_JSON: [u8; 3] = [0xd9, 0x01, 0x06];
@@ -31,8 +35,8 @@ where
     encode(value, None, what, T::eq)
 }
 
-/// Encodes a value that cannot be compared, such as a context. What it is read back as has to give the same JSON, in any
-/// order.
+/// Encodes a value that cannot be compared, such as a context. What it is read back as has to serialise to the same, in
+/// any order.
 ///
 /// # Errors
 /// [`Error::Codec`] if no encoding gives the value back.
@@ -52,7 +56,7 @@ pub fn write_changed<T: Serialize + DeserializeOwned>(
     before: Option<&Bytes>,
     what: &dyn fmt::Display,
 ) -> Result<Bytes, Error> {
-    encode(value, before, what, |value, read| json_sum(value) == json_sum(read))
+    encode(value, before, what, |value, read| sum(value, true) == sum(read, true))
 }
 
 /// Reads what [`write`](write()) and [`write_opaque`] have written, or any CBOR. `what` names it in the error.
@@ -124,36 +128,6 @@ fn reason_of(error: &Error) -> String {
     match error {
         Error::Codec { reason, .. } => reason.clone(),
         error => error.to_string(),
-    }
-}
-
-/// The length and the sum of the bytes that a value is written as. Equal for values that differ in the order of a map alone.
-/// `None` if it cannot be written.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sum {
-    bytes: u64,
-    sum: u64,
-}
-
-fn json_sum<T: Serialize>(value: &T) -> Option<Sum> {
-    let mut sum = Sum::default();
-    serde_json::to_writer(&mut sum, value).ok().map(|()| sum)
-}
-
-pub(crate) fn cbor_sum<T: Serialize>(value: &T) -> Option<Sum> {
-    let mut sum = Sum::default();
-    ciborium::into_writer(value, &mut sum).ok().map(|()| sum)
-}
-
-impl io::Write for Sum {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes += bytes.len() as u64;
-        self.sum += bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
