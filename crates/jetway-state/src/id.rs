@@ -4,6 +4,7 @@ use crate::{Incarnation, broken_rule::random_item_id};
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
+use smol_str::{SmolStr, ToSmolStr as _, format_smolstr};
 use std::{fmt, str::FromStr, sync::LazyLock};
 
 /// A name that is not valid.
@@ -18,28 +19,30 @@ pub struct BadName {
     pub max: usize,
 }
 
-fn checked(what: &'static str, max: usize, name: &str) -> Result<String, BadName> {
+fn checked(what: &'static str, max: usize, name: &str) -> Result<SmolStr, BadName> {
     let fits = (1..=max).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if fits { Ok(name.to_owned()) } else { Err(BadName { what, name: name.chars().take(80).collect(), max }) }
+    if fits { Ok(name.into()) } else { Err(BadName { what, name: name.chars().take(80).collect(), max }) }
 }
 
-fn fit(max: usize, name: &str) -> String {
+fn fit(max: usize, name: &str) -> SmolStr {
     let digest = digest_text(&[name.as_bytes()]);
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' };
     let kept: String = name.chars().take(max - digest.len() - 1).map(allowed).collect();
-    format!("{kept}-{digest}")
+    format_smolstr!("{kept}-{digest}")
 }
 
 /// 80 bits of a digest: with a million items in one run the probability of a collision is below 10^-12.
-fn digest_text(parts: &[&[u8]]) -> String {
+fn digest_text(parts: &[&[u8]]) -> SmolStr {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     let digest = hash.finalize();
-    ALPHABET.as_ref().map_or_else(String::new, |alphabet| alphabet.encode(&digest[..10]))
+    ALPHABET
+        .as_ref()
+        .map_or_else(SmolStr::default, |alphabet| alphabet.encode_display(&digest[..10]).to_smolstr())
 }
 
 macro_rules! name {
@@ -47,7 +50,8 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
-        pub struct $type(String);
+        // Cloned several times in each step: a short name takes no allocation, and a long one is shared.
+        pub struct $type(SmolStr);
 
         impl $type {
             /// Checks a name.
@@ -80,7 +84,7 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = String::deserialize(deserializer)?;
+                let name = SmolStr::deserialize(deserializer)?;
                 Self::new(&name).map_err(serde::de::Error::custom)
             }
         }
@@ -121,7 +125,7 @@ fitted! { WorkflowName, 64; RunId, 64; }
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self(SmolStr::new_static("default"))
     }
 }
 
@@ -139,7 +143,7 @@ impl ItemId {
 
     /// The first item of a run.
     pub fn start() -> Self {
-        Self("start".to_owned())
+        Self(SmolStr::new_static("start"))
     }
 
     /// The only successor of `parent`; outside the engine the successor number `position`.
@@ -158,7 +162,7 @@ impl ItemId {
 
     /// The branch of a fan-out at `position`.
     pub fn branch(fan_out: &Self, position: u32) -> Self {
-        Self(format!("{fan_out}-{position}"))
+        Self(format_smolstr!("{fan_out}-{position}"))
     }
 
     /// The item of the gathering node `node` when `fan_out` closes.
@@ -172,9 +176,9 @@ impl ItemId {
     pub fn in_incarnation(&self, incarnation: &Incarnation) -> Self {
         let short = incarnation.short();
         if self.0.len() + 1 + short.len() <= Self::MAX {
-            return Self(format!("{self}_{short}"));
+            return Self(format_smolstr!("{self}_{short}"));
         }
-        Self(format!("{}_{short}", digest_text(&[self.0.as_bytes(), b"in incarnation"])))
+        Self(format_smolstr!("{}_{short}", digest_text(&[self.0.as_bytes(), b"in incarnation"])))
     }
 
     /// The id that became `id` by [`in_incarnation`](Self::in_incarnation), or its digest; `None` for an id of another
@@ -189,7 +193,7 @@ impl ItemId {
         let (fan_out, position) = self.0.rsplit_once('-').filter(|(fan_out, _)| !fan_out.is_empty())?;
         // Only the canonical number: one branch must not have two ids.
         let number: u32 = position.parse().ok()?;
-        (number.to_string() == position).then(|| (Self(fan_out.to_owned()), number))
+        (number.to_string() == position).then(|| (Self(fan_out.into()), number))
     }
 
     fn derived(parts: &[&[u8]]) -> Self {
