@@ -13,6 +13,10 @@ use cli::Cli;
 use exit::Exit;
 use std::{env, process::ExitCode};
 
+/// A step makes many small allocations, and the usual allocator takes 8 % of a host's time for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command } = match Cli::try_parse() {
