@@ -16,7 +16,8 @@ use jetway_server::NatsServer;
 use load::{Load, Start};
 use report::Report;
 
-/// As in the `jetway` command: a step makes many small allocations, and the usual allocator takes 8 % of a host's time for them.
+/// As in the `jetway` command: a step makes many small allocations, and with the usual allocator
+/// host and server together need 8 % more time for it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
