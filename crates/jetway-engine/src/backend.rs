@@ -7,12 +7,14 @@
 //! * a ticket is held under a lease: as long as the lease is extended nobody else gets it, else it is delivered again;
 //! * a write is reported as done only when it is as durable as the backend can make it.
 
+mod alarms;
 mod error;
 mod messages;
 mod ticket_index;
 mod traits;
 
 pub use crate::api::{Api, ApiError};
+pub use alarms::{Alarm, Alarms};
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
