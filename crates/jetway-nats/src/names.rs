@@ -7,6 +7,8 @@
 //! |---|---|
 //! | start message | `jetway.ns.start.<workflow>` |
 //! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<activation>`, see [`Ticket::activation`](jetway_engine::backend::Ticket::activation) |
+//! | alarm | `jetway.ns.timer.<minute>.<workflow>.<run_id>.<incarnation>.<millisecond>`, see [`timer`](Names::timer) |
+//! | wake-up, which an alarm publishes | `jetway.ns.wake.<workflow>.<run_id>.<incarnation>` |
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
@@ -23,6 +25,7 @@
 //!
 //! `roles` says who may use each name. A new name needs its roles there, or a test fails.
 
+mod alarms;
 mod discovery;
 mod headers;
 mod kind;
@@ -32,6 +35,7 @@ mod roles;
 mod stores;
 mod subjects;
 
+pub(crate) use alarms::{WakeTokens, minute_of};
 pub(crate) use discovery::{DiscoveryVerb, discovery_subjects};
 pub(crate) use headers::*;
 pub(crate) use kind::Kind;
@@ -51,6 +55,8 @@ pub(crate) enum Stream {
     Starts,
     /// Tickets.
     Tickets,
+    /// Alarms, and the wake-ups that they publish.
+    Timers,
     /// Snapshots and chunks.
     Runs,
     /// Results.
@@ -67,16 +73,17 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Those of hosts.
-    pub(crate) const OF_HOSTS: [Self; 6] =
-        [Self::Starts, Self::Tickets, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
+    pub(crate) const OF_HOSTS: [Self; 7] =
+        [Self::Starts, Self::Tickets, Self::Timers, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
 
     /// Those of the stores for runs without hosts.
     pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
 
     /// All of a namespace.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Starts,
         Self::Tickets,
+        Self::Timers,
         Self::Runs,
         Self::Done,
         Self::Dead,
@@ -89,6 +96,7 @@ impl Stream {
         match self {
             Self::Starts => "START",
             Self::Tickets => "WORK",
+            Self::Timers => "TIMERS",
             Self::Runs => "RUNS",
             Self::Done => "DONE",
             Self::Dead => "DEAD",
@@ -160,6 +168,11 @@ impl Names {
         format!("work_{workflow}")
     }
 
+    /// The durable consumer of the wake-ups of a workflow.
+    pub(crate) fn wake_consumer(workflow: &str) -> String {
+        format!("wake_{workflow}")
+    }
+
     /// The durable consumer of the work items of an application's stores.
     pub(crate) fn item_consumer(application: &str) -> String {
         format!("item_{application}")
@@ -189,6 +202,7 @@ mod tests {
             [
                 "JETWAY_team-a_START",
                 "JETWAY_team-a_WORK",
+                "JETWAY_team-a_TIMERS",
                 "KV_JETWAY_team-a_RUNS",
                 "JETWAY_team-a_DONE",
                 "JETWAY_team-a_DEAD",
@@ -197,6 +211,7 @@ mod tests {
         );
         assert_eq!(names.bucket(Stream::Runs), "JETWAY_team-a_RUNS");
         assert_eq!(Names::work_consumer("pay"), "work_pay");
+        assert_eq!(Names::wake_consumer("pay"), "wake_pay");
         assert_eq!(Names::start_consumer("pay"), "start_pay");
         let stores = Stream::OF_STORES.map(|stream| names.stream(stream));
         let expected = ["KV_JETWAY_team-a_STORE_STATE", "JETWAY_team-a_STORE_ITEMS", "JETWAY_team-a_DEAD"];

@@ -53,10 +53,10 @@ impl Provisioned {
         self.config(stream).is_some_and(|config| config.allow_atomic_publish)
     }
 
-    /// Whether a crash of the server may lose tickets that it has acknowledged.
+    /// Whether a crash of the server may lose tickets or alarms that it has acknowledged.
     pub(crate) fn may_lose_tickets(&self) -> bool {
-        let tickets = self.config(Stream::Tickets);
-        tickets.is_some_and(|config| config.persist_mode == Some(stream::PersistenceMode::Async))
+        let is_async = |config: &stream::Config| config.persist_mode == Some(stream::PersistenceMode::Async);
+        [Stream::Tickets, Stream::Timers].into_iter().filter_map(|of| self.config(of)).any(is_async)
     }
 
     fn config(&self, stream: Stream) -> Option<&stream::Config> {
@@ -124,7 +124,7 @@ pub(crate) async fn provision_again(
     Ok(Provisioned { streams: streams.iter().copied().zip(found).collect(), inspected: true })
 }
 
-/// Whether the server need not sync tickets.
+/// Whether the server need not sync tickets and alarms.
 pub(crate) fn has_async_tickets(connection: &Connection) -> bool {
     let (major, minor) = RECOVERS_CONSUMERS;
     connection.client.is_server_compatible(major, minor, 0)

@@ -5,7 +5,7 @@
 //! each five seconds asks for the names of the streams, or, of a user who may not ask for that, for one stream in turn.
 //!
 //! A stream that was made anew is another one, and hosts that did not make it notice that as well: the facts of the
-//! snapshots' stream are learned again, and lost tickets are reported to the sweep.
+//! snapshots' stream are learned again, and lost tickets and alarms are reported to the sweep.
 
 use crate::{
     config::{NatsConfig, Provisioning},
@@ -16,7 +16,7 @@ use crate::{
 use futures::FutureExt as _;
 use jetway_engine::backend::BackendError;
 use jetway_state::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -33,7 +33,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// The time between two log lines about what cannot be made.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Since when tickets may be lost. The first value tells of no loss.
+/// Since when tickets or alarms may be lost. The first value tells of no loss.
 pub(crate) type TicketLosses = watch::Receiver<Timestamp>;
 
 /// The upkeep of the streams of hosts, or of stores.
@@ -44,8 +44,8 @@ pub(crate) struct Upkeep {
     streams: Vec<Stream>,
     /// What is known of the stream that has the snapshots, or the values of stores.
     facts: Arc<StreamFacts>,
-    /// When the stream of tickets was made.
-    tickets_made: Option<String>,
+    /// When the streams of tickets and of alarms were made.
+    made: BTreeMap<String, String>,
     losses: watch::Sender<Timestamp>,
     /// The latest time at which nothing was missing.
     complete_at: Timestamp,
@@ -73,7 +73,7 @@ impl Upkeep {
             config: config.clone(),
             streams: streams.to_vec(),
             facts: Arc::clone(facts),
-            tickets_made: None,
+            made: BTreeMap::new(),
             losses,
             complete_at: connection.server_time(),
             in_turn: None,
@@ -176,7 +176,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Learns what is known of the streams again, and reports tickets that were lost.
+    /// Learns what is known of the streams again, and reports tickets and alarms that were lost.
     async fn learn(&mut self) -> Result<(), Failure> {
         if let Some(stream) = self.streams.iter().find(|one| matches!(one, Stream::Runs | Stream::StoreState))
         {
@@ -190,13 +190,15 @@ impl Upkeep {
                 );
             }
         }
-        if !self.streams.contains(&Stream::Tickets) {
-            return Ok(());
+        let mut is_lost = false;
+        for stream in [Stream::Tickets, Stream::Timers] {
+            if self.streams.contains(&stream) {
+                let name = self.names.stream(stream);
+                let made = api::stream_info(&self.connection, &name).await?.created;
+                is_lost |= self.made.insert(name, made.clone()).is_some_and(|before| before != made);
+            }
         }
-        let made = api::stream_info(&self.connection, &self.names.stream(Stream::Tickets)).await?.created;
-        if let Some(before) = self.tickets_made.replace(made.clone())
-            && before != made
-        {
+        if is_lost {
             self.losses.send_replace(self.complete_at);
         }
         Ok(())

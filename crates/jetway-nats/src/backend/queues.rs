@@ -159,7 +159,7 @@ impl NatsBackend {
     }
 
     async fn oldest_start(&self) -> Result<Option<OldestStart>, Failure> {
-        let (stream, filter) = (&self.streams.starts, self.names.stream_subjects(Stream::Starts));
+        let (stream, filter) = (&self.streams.starts, self.names.all_starts());
         let Some(found) = api::first_from(&self.connection, stream, &filter, 1).await? else {
             return Ok(None);
         };

@@ -65,7 +65,7 @@ impl Starts for NatsBackend {
     async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
         let failed = |failure: Failure| failure.cannot("look for start messages of unknown workflows");
         let stream = &self.streams.starts;
-        let filter = self.names.stream_subjects(names::Stream::Starts);
+        let filter = self.names.all_starts();
         let waiting = api::subjects(&self.connection, stream, &filter).await.map_err(failed)?;
         if waiting.is_empty() {
             return Ok(0);

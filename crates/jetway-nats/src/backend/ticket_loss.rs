@@ -1,7 +1,7 @@
-//! When tickets may have been lost.
+//! When tickets or alarms may have been lost.
 //!
-//! On a single server the stream of tickets is not synced. After a crash it may lack the latest tickets that the server has
-//! acknowledged, and may have tickets that were removed.
+//! On a single server the streams of tickets and of alarms are not synced. After a crash they may lack the latest messages that the
+//! server has acknowledged, and may have messages that were removed.
 
 use crate::{
     names::SERVER,

@@ -1,6 +1,6 @@
 //! Header names, and the values that some headers have.
 
-use async_nats::{HeaderName, service};
+use async_nats::{HeaderName, header, service};
 
 /// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
@@ -62,6 +62,12 @@ pub(crate) const OWN_HEADER: &str = "Jetway-";
 pub(crate) const SERVER_HEADER: &str = "Nats-";
 /// How long the server keeps the message, in seconds: `86400s`.
 pub(crate) const TTL: HeaderName = HeaderName::from_static("Nats-TTL");
+/// When the server publishes a scheduled message: `@at 2026-01-01T00:00:00.000Z`.
+pub(crate) const SCHEDULE: HeaderName = header::NATS_SCHEDULE;
+/// The subject to which the server publishes a scheduled message.
+pub(crate) const SCHEDULE_TARGET: HeaderName = header::NATS_SCHEDULE_TARGET;
+/// How the value of [`SCHEDULE`] for a point in time begins.
+pub(crate) const SCHEDULED_AT: &str = "@at ";
 /// How many messages a pull request still waited for when it ended.
 pub(crate) const PENDING_MESSAGES: HeaderName = HeaderName::from_static("Nats-Pending-Messages");
 /// How many messages follow those of a direct read.

@@ -7,6 +7,10 @@ pub(crate) enum Kind {
     Start,
     /// Tickets.
     Work,
+    /// Alarms.
+    Timer,
+    /// Wake-ups, which the server publishes.
+    Wake,
     /// Results.
     Done,
     /// Dead letters.
@@ -19,14 +23,16 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Start, Self::Work, Self::Done, Self::Dead, Self::Item, Self::Api];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Start, Self::Work, Self::Timer, Self::Wake, Self::Done, Self::Dead, Self::Item, Self::Api];
 
     /// The kind in the subject.
     pub(super) fn token(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Work => "work",
+            Self::Timer => "timer",
+            Self::Wake => "wake",
             Self::Done => "done",
             Self::Dead => "dead",
             Self::Item => "item",

@@ -61,10 +61,10 @@ impl Kind {
         match self {
             // The stream takes them.
             Self::Start => Users { publish: CLIENTS, subscribe: &[] },
-            Self::Work | Self::Dead | Self::Item => Users { publish: HOSTS, subscribe: &[] },
+            Self::Work | Self::Timer | Self::Dead | Self::Item => Users { publish: HOSTS, subscribe: &[] },
             Self::Done => Users { publish: HOSTS, subscribe: EVERYBODY },
-            // Each method has its own users.
-            Self::Api => Users { publish: &[], subscribe: &[] },
+            // The server itself publishes wake-ups, and each method has its own users.
+            Self::Wake | Self::Api => Users { publish: &[], subscribe: &[] },
         }
     }
 
@@ -73,7 +73,8 @@ impl Kind {
         match self {
             Self::Start => vec![workflow],
             Self::Dead => vec![workflow, "*"],
-            Self::Work | Self::Done | Self::Item | Self::Api => vec![workflow, ">"],
+            Self::Timer => vec!["*", workflow, ">"],
+            Self::Work | Self::Wake | Self::Done | Self::Item | Self::Api => vec![workflow, ">"],
         }
     }
 }
@@ -98,21 +99,24 @@ impl ApiMethod {
 }
 
 impl StreamOperation {
-    /// Who may do it on a stream. Hosts create streams and never delete one. They remove single messages of work queues, the
-    /// chunks of ended runs, and results that another incarnation has replaced.
+    /// Who may do it on a stream. Hosts create streams and never delete one. They remove single messages of work queues, alarms,
+    /// the chunks of ended runs, and results that another incarnation has replaced.
     fn roles_on(self, stream: Stream) -> &'static [Role] {
         let hosts_may = match self {
             Self::Info | Self::Create => true,
             // Committers read back what they have written.
             Self::GetMessage => stream != Stream::Hosts,
             Self::DirectGet => stream.is_bucket() || stream == Stream::StoreItems,
-            Self::Consumers => matches!(stream, Stream::Starts | Stream::Tickets),
+            Self::Consumers => matches!(stream, Stream::Starts | Stream::Tickets | Stream::Timers),
             // A stream that clients can fill is created with a large limit, which is then reduced.
             Self::Update => matches!(stream, Stream::Starts | Stream::Dead),
-            Self::Purge => matches!(stream, Stream::Runs | Stream::Hosts | Stream::StoreState),
-            Self::DeleteMessage => {
-                matches!(stream, Stream::Starts | Stream::Tickets | Stream::Done | Stream::StoreItems)
+            Self::Purge => {
+                matches!(stream, Stream::Timers | Stream::Runs | Stream::Hosts | Stream::StoreState)
             }
+            Self::DeleteMessage => matches!(
+                stream,
+                Stream::Starts | Stream::Tickets | Stream::Timers | Stream::Done | Stream::StoreItems
+            ),
             Self::Delete => false,
         };
         if hosts_may { HOSTS } else { OPERATORS }
@@ -133,6 +137,7 @@ impl Stream {
         match self {
             Self::Starts => Consumers::OfWorkflows(Names::start_consumer, Kind::Start),
             Self::Tickets => Consumers::OfWorkflows(Names::work_consumer, Kind::Work),
+            Self::Timers => Consumers::OfWorkflows(Names::wake_consumer, Kind::Wake),
             Self::StoreItems => Consumers::OfWorkflows(Names::item_consumer, Kind::Item),
             Self::Runs | Self::Done => Consumers::Scans,
             Self::Dead | Self::Hosts | Self::StoreState => Consumers::None,
@@ -258,7 +263,9 @@ impl Names {
                 for operation in [ConsumerOperation::Delete, ConsumerOperation::Next] {
                     rights.add_operation(&operation.on(&name, "*"));
                 }
-                rights.add_operation(&create_consumer(&name, "*", &self.stream_subjects(stream)));
+                for subjects in self.stream_subjects(stream) {
+                    rights.add_operation(&create_consumer(&name, "*", &subjects));
+                }
             }
             Consumers::OfWorkflows(consumer_of, kind) => {
                 for workflow in &scope.workflows {

@@ -93,15 +93,22 @@ pub(crate) fn subject_token<'a>(what: &str, token: &'a str) -> Result<&'a str, B
 
 impl Names {
     /// The subjects of a stream.
-    pub(crate) fn stream_subjects(&self, stream: Stream) -> String {
+    pub(crate) fn stream_subjects(&self, stream: Stream) -> Vec<String> {
+        let all_of = |kind| self.subject(kind, &[">"]);
         match stream {
-            Stream::Starts => self.subject(Kind::Start, &["*"]),
-            Stream::Tickets => self.subject(Kind::Work, &[">"]),
-            Stream::Done => self.subject(Kind::Done, &[">"]),
-            Stream::Dead => self.subject(Kind::Dead, &[">"]),
-            Stream::StoreItems => self.subject(Kind::Item, &[">"]),
-            Stream::Runs | Stream::Hosts | Stream::StoreState => self.key(stream, &[">"]),
+            Stream::Starts => vec![self.all_starts()],
+            Stream::Tickets => vec![all_of(Kind::Work)],
+            Stream::Timers => vec![self.all_timers(), self.all_wakes()],
+            Stream::Done => vec![all_of(Kind::Done)],
+            Stream::Dead => vec![all_of(Kind::Dead)],
+            Stream::StoreItems => vec![all_of(Kind::Item)],
+            Stream::Runs | Stream::Hosts | Stream::StoreState => vec![self.key(stream, &[">"])],
         }
+    }
+
+    /// The subjects of all start messages.
+    pub(crate) fn all_starts(&self) -> String {
+        self.subject(Kind::Start, &["*"])
     }
 
     /// `jetway.ns.start.<workflow>`

@@ -89,11 +89,12 @@ const CHECKS: &[Check] = &[
         |found, expected| found.num_replicas <= expected.num_replicas,
         Severity::Warning
     ),
-    // Without a configured limit, the limit depends on the room that the server had.
+    // Without a configured limit, the limit depends on the room that the server had. A stream of alarms has none.
     check!(
         "max_bytes",
         max_bytes,
-        |found, expected| found.max_bytes == expected.max_bytes || expected.max_bytes < 0,
+        |found, expected| found.max_bytes == expected.max_bytes
+            || (expected.max_bytes < 0 && !expected.allow_message_schedules),
         Severity::Warning
     ),
     check!("max_msgs", max_messages, Severity::Warning),

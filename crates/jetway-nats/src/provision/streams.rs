@@ -8,8 +8,8 @@ use crate::{
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use std::time::Duration;
 
-/// The expected configuration of a stream with so many replicas. With `async_tickets` the server need not sync tickets to
-/// disk.
+/// The expected configuration of a stream with so many replicas. With `async_tickets` the server need not sync tickets and alarms
+/// to disk.
 pub(crate) fn expected(
     names: &Names,
     config: &NatsConfig,
@@ -20,7 +20,7 @@ pub(crate) fn expected(
     let max_bytes = config.max_stream_bytes.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
     let common = Config {
         name: names.stream(stream),
-        subjects: vec![names.stream_subjects(stream)],
+        subjects: names.stream_subjects(stream),
         storage: StorageType::File,
         num_replicas: replicas,
         max_bytes,
@@ -32,6 +32,7 @@ pub(crate) fn expected(
     match stream {
         Stream::Starts => starts(common),
         Stream::Tickets => tickets(common, async_tickets),
+        Stream::Timers => timers(common, async_tickets),
         Stream::Runs => replicas::recorded(runs(common)),
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
@@ -66,6 +67,29 @@ fn tickets(common: Config, async_persist: bool) -> Config {
         discard: DiscardPolicy::New,
         discard_new_per_subject: true,
         max_messages_per_subject: 1,
+        persist_mode: async_persist.then_some(PersistenceMode::Async),
+        allow_atomic_publish: !async_persist,
+        ..common
+    }
+}
+
+/// One message per alarm, and one per run for the wake-ups that alarms publish. No consumer has the alarms.
+///
+/// The server accepts schedules only where a full stream drops its oldest messages. Nobody may lose an alarm that way, so this
+/// stream has no limit of its own, whatever is configured: the account limits it. Schedules need rollups.
+///
+/// An alarm is a hint as well, so it is synced like a ticket.
+fn timers(common: Config, async_persist: bool) -> Config {
+    let async_persist = async_persist && common.num_replicas == 1;
+    Config {
+        description: Some("Jetway: alarms and wake-ups".to_owned()),
+        retention: RetentionPolicy::WorkQueue,
+        discard: DiscardPolicy::Old,
+        max_bytes: -1,
+        max_messages_per_subject: 1,
+        allow_message_schedules: true,
+        allow_rollup: true,
+        allow_direct: true,
         persist_mode: async_persist.then_some(PersistenceMode::Async),
         allow_atomic_publish: !async_persist,
         ..common

@@ -170,10 +170,10 @@ async fn f12_the_bucket_of_hosts_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_an_idle_host_makes_all_streams_again() {
     let two = TwoHosts::at_work("noall", &Probe::open()).await;
-    for suffix in ["DEAD", "DONE", "RUNS", "HOSTS", "WORK", "START"] {
+    for suffix in ["DEAD", "DONE", "RUNS", "HOSTS", "WORK", "TIMERS", "START"] {
         two.remove(suffix).await;
     }
-    for suffix in ["START", "WORK", "RUNS", "DONE", "DEAD", "HOSTS"] {
+    for suffix in ["START", "WORK", "TIMERS", "RUNS", "DONE", "DEAD", "HOSTS"] {
         two.is_back(suffix).await;
     }
     two.completes(0, "after").await;
@@ -184,7 +184,8 @@ async fn f12_an_idle_host_makes_all_streams_again() {
 async fn f12_a_consumer_is_made_again() {
     let two = TwoHosts::at_work("nocons", &Probe::open()).await;
     two.completes(0, "before").await;
-    for (suffix, consumer) in [("WORK", "work_chain3"), ("START", "start_chain3")] {
+    for (suffix, consumer) in [("WORK", "work_chain3"), ("TIMERS", "wake_chain3"), ("START", "start_chain3")]
+    {
         let stream = two.jetstream.get_stream(two.name(suffix)).await.unwrap();
         stream.delete_consumer(consumer).await.unwrap();
     }

@@ -1,7 +1,7 @@
 //! Every name has a role, and each role has what it needs and no more.
 
 use super::*;
-use crate::names::{DiscoveryVerb, StoreKey, StoreNames};
+use crate::names::{DiscoveryVerb, StoreKey, StoreNames, WakeTokens};
 use jetway_engine::backend::Ticket;
 use jetway_state::{
     CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StartId, StoreId, Timestamp, WorkflowName,
@@ -9,16 +9,19 @@ use jetway_state::{
 };
 
 /// The sources that have functions which build names.
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     include_str!("../../names.rs"),
+    include_str!("../alarms.rs"),
     include_str!("../discovery.rs"),
     include_str!("../operations.rs"),
     include_str!("../stores.rs"),
     include_str!("../subjects.rs"),
 ];
 
-/// Functions that build a part of a name, which others complete, or that check one.
-const PARTS: [&str; 11] = [
+/// Functions that build a part of a name, which others complete, or that check one. And the subject of wake-ups: the server
+/// publishes there, and no user.
+const PARTS: [&str; 12] = [
+    "wake",
     "suffix",
     "name",
     "verb",
@@ -101,12 +104,21 @@ fn commit() -> CommitId {
 fn of_subjects() -> Examples {
     let (names, run, none) = (names(), run(), Incarnation::default());
     let chunk = ChunkRef { commit: commit(), number: 3, bytes: 9 };
+    let wake = WakeTokens { workflow: "pay", run_id: "order-1", incarnation: "00000000" };
+    let wakes = |filter: &str| api(create_consumer("JETWAY_ns_TIMERS", "wake_pay", filter));
     vec![
         ("start", vec![names.start("pay")]),
         ("start_subject", vec![super::super::start_subject(names.namespace(), "pay")]),
         ("ticket", vec![names.ticket(&ticket()).unwrap()]),
         ("tickets_of_workflow", vec![names.tickets_of_workflow(&run.workflow)]),
         ("tickets_of_run", vec![names.tickets_of_run(&run)]),
+        ("timer", vec![names.timer(&run, none, Timestamp(1))]),
+        ("timer_of", vec![names.timer_of(wake, Timestamp(1))]),
+        ("timers", vec![names.timers(&run.workflow, None)]),
+        ("all_timers", vec![wakes(&names.all_timers())]),
+        ("wakes_of_workflow", vec![wakes(&names.wakes_of_workflow(&run.workflow))]),
+        ("all_wakes", vec![wakes(&names.all_wakes())]),
+        ("all_starts", vec![names.all_starts()]),
         ("snapshot", vec![names.snapshot(&run)]),
         ("snapshots", vec![names.snapshots(None)]),
         ("chunk_part", vec![names.chunk_part(&run, none, chunk, 1)]),
@@ -146,13 +158,14 @@ fn operations() -> Vec<String> {
 
 fn of_operations() -> Examples {
     let names = names();
-    let (work, runs) = (names.stream(Stream::Tickets), names.stream_subjects(Stream::Runs));
+    let (work, runs) = (names.stream(Stream::Tickets), names.stream_subjects(Stream::Runs).concat());
     let consumer = |name: String| vec![api(ConsumerOperation::Info.on(&work, &name))];
     vec![
         ("on", operations()),
         ("stream_subjects", vec![api(create_consumer("KV_JETWAY_ns_RUNS", "x", &runs))]),
         ("create_consumer", vec![api(create_consumer(&work, "work_pay", "jetway.ns.work.pay.>"))]),
         ("acknowledgements", acknowledgements(&work, "work_pay").to_vec()),
+        ("wake_consumer", consumer(Names::wake_consumer("pay"))),
         ("work_consumer", consumer(Names::work_consumer("pay"))),
         ("start_consumer", consumer(Names::start_consumer("pay"))),
         ("item_consumer", consumer(Names::item_consumer("pay"))),
