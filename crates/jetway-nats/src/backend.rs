@@ -1,5 +1,6 @@
 //! The backend of hosts and clients: one connection, the streams of one namespace, and the tasks that write to them.
 
+mod alarms;
 mod durability;
 mod headers;
 mod hosts;
@@ -13,6 +14,7 @@ mod stream_counts;
 mod ticket_loss;
 pub(crate) mod tickets;
 
+pub(crate) use alarms::schedule;
 pub use durability::{Durability, Synced};
 pub use queues::{OldestStart, PausedConsumer, QueueReport};
 pub use stream_counts::StreamCounts;
@@ -64,7 +66,7 @@ pub struct NatsBackend {
     inspects_streams: bool,
     /// Whether the streams of the namespace are known to exist.
     is_set_up: AtomicBool,
-    /// Whether a crash of the server may lose tickets that it has acknowledged.
+    /// Whether a crash of the server may lose tickets or alarms that it has acknowledged.
     may_lose_tickets: bool,
     committers: Committers,
     results: Arc<ResultWriter>,
@@ -90,6 +92,7 @@ pub struct Traffic {
 struct StreamNames {
     starts: String,
     tickets: String,
+    timers: String,
     runs: String,
     done: String,
     dead: String,
@@ -100,8 +103,9 @@ struct StreamNames {
 #[derive(Debug)]
 struct Committers {
     starts: Committer,
-    /// Leases of tickets share it.
+    /// Leases of tickets and wake-ups share it.
     tickets: Arc<Committer>,
+    timers: Committer,
     runs: Committer,
 }
 
@@ -123,6 +127,7 @@ impl NatsBackend {
         let committers = Committers {
             starts: setup.committer(Stream::Starts).await?,
             tickets: Arc::new(setup.committer(Stream::Tickets).await?),
+            timers: setup.committer(Stream::Timers).await?,
             runs: setup.committer(Stream::Runs).await?,
         };
         let results = Arc::new(ResultWriter::new(&setup).await?);
@@ -269,6 +274,7 @@ impl StreamNames {
         Self {
             starts: names.stream(Stream::Starts),
             tickets: names.stream(Stream::Tickets),
+            timers: names.stream(Stream::Timers),
             runs: names.stream(Stream::Runs),
             done: names.stream(Stream::Done),
             dead: names.stream(Stream::Dead),

@@ -31,6 +31,10 @@ pub struct QueueReport {
     pub oldest_start: Option<OldestStart>,
     /// The numbers of tickets that wait or are leased, by workflow.
     pub tickets: BTreeMap<String, u64>,
+    /// The numbers of alarms that are armed, by workflow.
+    pub alarms: BTreeMap<String, u64>,
+    /// The numbers of wake-ups that wait or are being forwarded, by workflow: alarms that have rung.
+    pub wakes: BTreeMap<String, u64>,
     /// The numbers of tickets that a newer version of Jetway wrote, by workflow. At most 256 are looked at for each.
     pub newer_tickets: BTreeMap<String, u64>,
     /// The numbers of dead letters, by `workflow.why`.
@@ -46,7 +50,7 @@ pub struct PausedConsumer {
     pub stream: String,
     /// The consumer.
     pub consumer: String,
-    /// What it delivers: `tickets` or `start messages`.
+    /// What it delivers: `tickets`, `wake-ups` or `start messages`.
     pub delivers: &'static str,
     /// The workflow.
     pub workflow: String,
@@ -81,7 +85,8 @@ impl NatsBackend {
         let read = async {
             self.read_starts(&mut report).await?;
             self.read_tickets(&mut report).await?;
-            for (subject, messages) in self.subjects_of(Stream::Dead).await? {
+            self.read_alarms(&mut report).await?;
+            for (subject, messages) in self.subjects_of(Stream::Dead, ">").await? {
                 *report.dead_letters.entry(self.names.dead_letter_key(&subject).to_owned()).or_default() +=
                     messages;
             }
@@ -92,7 +97,7 @@ impl NatsBackend {
     }
 
     async fn read_starts(&self, report: &mut QueueReport) -> Result<(), Failure> {
-        for (subject, messages) in self.subjects_of(Stream::Starts).await? {
+        for (subject, messages) in self.subjects_of(Stream::Starts, ">").await? {
             let workflow = self.names.workflow_of_start(&subject).unwrap_or(&subject);
             *report.starts.entry(workflow.to_owned()).or_default() += messages;
         }
@@ -108,24 +113,40 @@ impl NatsBackend {
     }
 
     async fn read_tickets(&self, report: &mut QueueReport) -> Result<(), Failure> {
-        for (subject, messages) in self.subjects_of(Stream::Tickets).await? {
+        for (subject, messages) in self.subjects_of(Stream::Tickets, ">").await? {
             let workflow = self.names.ticket_tokens(&subject).map_or(subject.as_str(), |t| t.workflow);
             *report.tickets.entry(workflow.to_owned()).or_default() += messages;
         }
         let (stream, prefix) = (&self.streams.tickets, Names::work_consumer(""));
         for (workflow, info) in self.consumers_of(stream, &prefix).await? {
-            let newer = permitted(self.newer_tickets(&info).await)?.unwrap_or_default();
-            if newer > 0 {
-                report.newer_tickets.insert(workflow.clone(), newer);
-            }
+            self.count_newer(report, stream, &workflow, &info).await?;
             let consumer = Names::work_consumer(&workflow);
             report.paused.extend(self.paused(stream, consumer, "tickets", workflow, &info));
         }
         Ok(())
     }
 
-    async fn subjects_of(&self, stream: Stream) -> Result<BTreeMap<String, u64>, Failure> {
-        let found = api::subjects(&self.connection, &self.names.stream(stream), ">").await;
+    async fn read_alarms(&self, report: &mut QueueReport) -> Result<(), Failure> {
+        for (subject, messages) in self.subjects_of(Stream::Timers, &self.names.all_timers()).await? {
+            let workflow =
+                self.names.timer_tokens(&subject).map_or(subject.as_str(), |(run, _)| run.workflow);
+            *report.alarms.entry(workflow.to_owned()).or_default() += messages;
+        }
+        for (subject, messages) in self.subjects_of(Stream::Timers, &self.names.all_wakes()).await? {
+            let workflow = self.names.wake_tokens(&subject).map_or(subject.as_str(), |run| run.workflow);
+            *report.wakes.entry(workflow.to_owned()).or_default() += messages;
+        }
+        let (stream, prefix) = (&self.streams.timers, Names::wake_consumer(""));
+        for (workflow, info) in self.consumers_of(stream, &prefix).await? {
+            self.count_newer(report, stream, &workflow, &info).await?;
+            let consumer = Names::wake_consumer(&workflow);
+            report.paused.extend(self.paused(stream, consumer, "wake-ups", workflow, &info));
+        }
+        Ok(())
+    }
+
+    async fn subjects_of(&self, stream: Stream, filter: &str) -> Result<BTreeMap<String, u64>, Failure> {
+        let found = api::subjects(&self.connection, &self.names.stream(stream), filter).await;
         Ok(permitted(found)?.unwrap_or_default().into_iter().collect())
     }
 
@@ -173,15 +194,29 @@ impl NatsBackend {
         }))
     }
 
-    /// The number of leased tickets that a newer version wrote: hosts give them back again and again.
-    async fn newer_tickets(&self, info: &ConsumerInfo) -> Result<u64, Failure> {
+    async fn count_newer(
+        &self,
+        report: &mut QueueReport,
+        stream: &str,
+        workflow: &str,
+        info: &ConsumerInfo,
+    ) -> Result<(), Failure> {
+        let newer = permitted(self.newer_tickets(stream, info).await)?.unwrap_or_default();
+        if newer > 0 {
+            *report.newer_tickets.entry(workflow.to_owned()).or_default() += newer;
+        }
+        Ok(())
+    }
+
+    /// The number of leased tickets, or of wake-ups, that a newer version wrote: hosts give them back again and again.
+    async fn newer_tickets(&self, stream: &str, info: &ConsumerInfo) -> Result<u64, Failure> {
         if info.num_ack_pending == 0 {
             return Ok(0);
         }
         let (mut newer, mut from) = (0, info.ack_floor.stream_seq + 1);
         for _ in 0..MAX_TICKETS {
             let filter = &info.config.filter_subject;
-            let found = api::first_from(&self.connection, &self.streams.tickets, filter, from).await?;
+            let found = api::first_from(&self.connection, stream, filter, from).await?;
             let Some(found) = found.filter(|found| found.message.sequence <= info.delivered.stream_seq)
             else {
                 break;

@@ -13,6 +13,8 @@ pub struct StreamCounts {
     pub starts: u64,
     /// The number of tickets that are not acknowledged.
     pub tickets: u64,
+    /// The number of alarms that are armed.
+    pub alarms: u64,
     /// The runs that have chunks beside their snapshots.
     pub chunked: BTreeSet<String>,
     /// The numbers of dead letters, by `workflow.why`.
@@ -35,6 +37,7 @@ impl NatsBackend {
         let counts = async {
             let starts = subjects(&self.streams.starts, ">").await?;
             let tickets = subjects(&self.streams.tickets, ">").await?;
+            let alarms = subjects(&self.streams.timers, &self.names.all_timers()).await?;
             let chunks = subjects(&self.streams.runs, &self.names.chunks()).await?;
             let dead_letters = subjects(&self.streams.dead, ">").await?;
             let runs = chunks.keys().filter_map(|subject| self.names.run_of_chunk(subject));
@@ -44,6 +47,7 @@ impl NatsBackend {
             Ok::<_, Failure>(StreamCounts {
                 starts: starts.values().sum(),
                 tickets: tickets.values().sum(),
+                alarms: alarms.values().sum(),
                 chunked: runs.map(|(run, _)| run.to_string()).collect(),
                 dead_letters: letters.collect(),
             })

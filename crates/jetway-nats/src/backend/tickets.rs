@@ -12,7 +12,7 @@ use crate::{
     dead_letters::{DeadLetters, dead_letter_of},
     names::Names,
     pull::{LeasedMessage, Pull, Source},
-    session::{Failure, api},
+    session::{Connection, Failure, api},
 };
 use async_nats::Message;
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use jetway_state::{
     codec::{self, EnvelopeError},
 };
 use lease::{ReturnTickets, TicketLease};
-use newer::NewerTickets;
+pub(super) use newer::NewerTickets;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
@@ -67,13 +67,19 @@ impl TicketQueue for NatsBackend {
             self.pulls.header_scan.finish(&source).await;
         }
         let pull = Pull::start(self.pulls.clone(), source, return_tickets.clone(), slots).await?;
+        let wakes = self.forward_wakes(workflow).await?;
         let dead_letters = self.dead_letters.clone();
         let (names, newer) = (self.names.clone(), NewerTickets::default());
         let reader = TicketReader { pull, names, return_tickets, dead_letters, newer };
-        Ok(stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) }).boxed())
+        let tickets =
+            stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
+        // It ends with the tickets, and not when the wake-ups end as well.
+        let tickets = tickets.map(Some).chain(stream::iter([None]));
+        let both = stream::select(tickets, wakes.map(|error| Some(Err(error))));
+        Ok(both.take_while(|next| future::ready(next.is_some())).filter_map(future::ready).boxed())
     }
 
-    /// After a restart, the server may have lost the latest tickets. And somebody may remove their stream.
+    /// After a restart, the server may have lost the latest tickets and alarms. And somebody may remove their streams.
     fn ticket_loss_events(&self) -> BoxStream<'static, Timestamp> {
         let mut losses = self.ticket_losses.clone();
         losses.mark_unchanged();
@@ -97,27 +103,17 @@ impl TicketQueue for NatsBackend {
     }
 
     /// After a crash of the server, the stream may have a ticket that the consumer counts as acknowledged. It is never
-    /// delivered, and prevents another ticket for its item.
+    /// delivered, and prevents another ticket for its item. The same happens to wake-ups, which prevent nothing.
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         let failed =
             |failure: Failure| failure.cannot(format!("look for stale tickets of workflow {workflow}"));
-        let (stream, filter) = (&self.streams.tickets, self.names.tickets_of_workflow(workflow));
-        let consumer = Names::work_consumer(workflow.as_str());
-        // This is read first: tickets that are acknowledged from now on have higher sequences.
-        let acknowledged = match api::consumer_info(&self.connection, stream, &consumer).await {
-            Ok(info) => info.ack_floor.stream_seq,
-            Err(failure) if failure.is_absent() => return Ok(0),
-            Err(failure) => return Err(failed(failure)),
-        };
-        let (mut removed, mut from) = (0, 1);
-        while from <= acknowledged {
-            let oldest = api::first_from(&self.connection, stream, &filter, from).await.map_err(failed)?;
-            let Some(found) = oldest.filter(|found| found.message.sequence <= acknowledged) else { break };
-            let sequence = found.message.sequence;
-            if api::delete_message(&self.connection, stream, sequence).await.map_err(failed)? {
-                removed += 1;
-            }
-            from = sequence + 1;
+        let (tickets, wakes) =
+            (Names::work_consumer(workflow.as_str()), Names::wake_consumer(workflow.as_str()));
+        let of_tickets = (&self.streams.tickets, tickets, self.names.tickets_of_workflow(workflow));
+        let of_wakes = (&self.streams.timers, wakes, self.names.wakes_of_workflow(workflow));
+        let mut removed = 0;
+        for (stream, consumer, filter) in [of_tickets, of_wakes] {
+            removed += drop_stale(&self.connection, stream, &consumer, &filter).await.map_err(failed)?;
         }
         Ok(removed)
     }
@@ -162,6 +158,30 @@ impl TicketQueue for NatsBackend {
         let found = found.map_err(|failure| failure.cannot(format!("list the tickets of run {run}")))?;
         Ok(found.keys().filter_map(|subject| self.names.item_of_ticket(subject, incarnation)).collect())
     }
+}
+
+/// Removes the messages that a consumer counts as acknowledged. Returns their number.
+async fn drop_stale(
+    connection: &Connection,
+    stream: &str,
+    consumer: &str,
+    filter: &str,
+) -> Result<u64, Failure> {
+    // This is read first: messages that are acknowledged from now on have higher sequences.
+    let acknowledged = match api::consumer_info(connection, stream, consumer).await {
+        Ok(info) => info.ack_floor.stream_seq,
+        Err(failure) if failure.is_absent() => return Ok(0),
+        Err(failure) => return Err(failure),
+    };
+    let (mut removed, mut from) = (0, 1);
+    while from <= acknowledged {
+        let oldest = api::first_from(connection, stream, filter, from).await?;
+        let Some(found) = oldest.filter(|found| found.message.sequence <= acknowledged) else { break };
+        let sequence = found.message.sequence;
+        removed += u64::from(api::delete_message(connection, stream, sequence).await?);
+        from = sequence + 1;
+    }
+    Ok(removed)
 }
 
 fn write_of(names: &Names, ticket: Ticket, fingerprint: Fingerprint) -> Result<Write, BackendError> {
@@ -221,21 +241,40 @@ impl TicketReader {
 pub(crate) fn decode(names: &Names, message: &Message) -> Result<(Ticket, Fingerprint), TicketError> {
     jetway_state::hop!("decode");
     let tokens = names.ticket_tokens(&message.subject);
+    let workflow = tokens.map_or("", |tokens| tokens.workflow);
+    let is_of_subject = |ticket: &Ticket| tokens.filter(|tokens| tokens.match_ticket(ticket)).map(drop);
+    let Opened { ticket, build, .. } = open(message, workflow, is_of_subject)?;
+    Ok((ticket, build))
+}
+
+/// The ticket in a message.
+pub(super) struct Opened<T> {
+    pub(super) ticket: Ticket,
+    pub(super) build: Fingerprint,
+    /// What was read from the ticket and the subject of the message.
+    pub(super) subject: T,
+}
+
+/// Opens the ticket in a message of a workflow. `check` compares it with the subject of the message: `None` if it does not belong
+/// there. Permissions are for subjects, so a client can only forge tickets for subjects to which it may publish.
+pub(super) fn open<T>(
+    message: &Message,
+    workflow: &str,
+    check: impl FnOnce(&Ticket) -> Option<T>,
+) -> Result<Opened<T>, TicketError> {
     let undecodable = |reason: String| {
-        let workflow = tokens.map_or("", |tokens| tokens.workflow);
         let letter = dead_letter_of(message, workflow, String::new());
         TicketError::Undecodable(Box::new(DeadLetter { why: UNDECODABLE.to_owned(), reason, ..letter }))
     };
     match codec::open::<Ticket>(&message.payload, "a ticket") {
-        // Permissions are for subjects. So a client can only forge tickets of items that it may publish tickets for.
-        Ok((ticket, fingerprint)) if tokens.is_some_and(|tokens| tokens.match_ticket(&ticket)) => {
-            Ok((ticket, fingerprint))
-        }
-        Ok((ticket, _)) => Err(undecodable(format!(
-            "the ticket is for item {} of run {}, which is not the item of its subject",
-            ticket.item,
-            ticket.run()
-        ))),
+        Ok((ticket, build)) => match check(&ticket) {
+            Some(subject) => Ok(Opened { ticket, build, subject }),
+            None => Err(undecodable(format!(
+                "the ticket is for item {} of run {}, which is not the item of its subject",
+                ticket.item,
+                ticket.run()
+            ))),
+        },
         Err(error @ EnvelopeError::Newer { .. }) => Err(TicketError::NewerVersion(error)),
         Err(error) => Err(undecodable(error.to_string())),
     }

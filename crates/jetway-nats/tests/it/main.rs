@@ -1,6 +1,7 @@
 //! The backend against a real nats-server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alarms;
 mod commits;
 mod conformance;
 mod connect;

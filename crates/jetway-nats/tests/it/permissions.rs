@@ -49,7 +49,7 @@ async fn server() -> &'static NatsServer {
 }
 
 /// The next namespace, as its worker.
-async fn worker() -> NatsConfig {
+pub(crate) async fn worker() -> NatsConfig {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let auth = NatsAuth::password(format!("worker-{number}"), "secret");

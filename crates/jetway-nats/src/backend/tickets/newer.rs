@@ -13,13 +13,13 @@ const MAX_LOGGED: usize = 1024;
 
 /// Those that this host has met.
 #[derive(Debug, Default)]
-pub(super) struct NewerTickets {
+pub(in crate::backend) struct NewerTickets {
     /// Their sequences: each is logged once.
     logged: BTreeSet<u64>,
 }
 
 impl NewerTickets {
-    pub(super) async fn give_back(&mut self, leased: &LeasedMessage, error: &EnvelopeError) {
+    pub(in crate::backend) async fn give_back(&mut self, leased: &LeasedMessage, error: &EnvelopeError) {
         let LeasedMessage { message, delivery, lease, .. } = leased;
         let subject = &message.subject;
         if self.is_first(delivery.sequence) {
