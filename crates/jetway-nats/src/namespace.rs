@@ -7,11 +7,14 @@
 //! 1. The number is recorded in the metadata of the bucket of snapshots.
 //! 2. The stream of tickets is made anew if the server need not sync it, since such a stream can have one replica only.
 //!    Meanwhile hosts repeat their writes. Then the tickets of all pending items are published from the snapshots, which
-//!    still have one replica, so that no run is overlooked. Until that is done, the metadata of the stream say so.
+//!    still have one replica, so that no run is overlooked. Until that is done, the metadata of the stream say so. The stream of
+//!    alarms is made anew as well, and its [alarms] are copied.
 //! 3. Hosts see the record with their next announcement, and then read from the leader alone. Their announcements say so.
 //! 4. The other streams get their replicas.
 //!
 //! A crash at any point is repaired by the same command.
+
+mod alarms;
 
 use crate::{
     backend::NatsBackend,
@@ -21,7 +24,7 @@ use crate::{
     session::{self, Backoff, Connection, Failure, api, direct},
 };
 use async_nats::jetstream::{
-    ErrorCode,
+    ErrorCode, consumer,
     stream::{Config, PersistenceMode},
 };
 use futures::future::BoxFuture;
@@ -122,6 +125,9 @@ impl Namespace {
                 self.update(&runs, "record the number of replicas in").await?;
             }
             report.tickets = self.complete_tickets(&mut report).await?;
+            if self.move_alarms().await? {
+                self.note_changed(&mut report, Stream::Timers);
+            }
             if runs.num_replicas == 1 && self.replicas > 1 {
                 self.wait_for_hosts().await?;
             }
@@ -169,8 +175,7 @@ impl Namespace {
         match found {
             Some(found) if is_async(found) && self.replicas > 1 => {
                 self.replace_tickets(&name).await?;
-                report.unchanged.retain(|unchanged| *unchanged != name);
-                report.changed.push(ChangedStream { stream: name.clone(), before: found.num_replicas });
+                self.note_changed(report, Stream::Tickets);
             }
             Some(found) if !is_incomplete(found) => return Ok(0),
             Some(_) => {}
@@ -207,25 +212,43 @@ impl Namespace {
     /// Makes the stream and its consumers anew.
     async fn replace_tickets(&self, name: &str) -> Result<(), BackendError> {
         let failed = |failure: Failure| failure.cannot(format!("make stream {name} anew"));
-        let connection = &self.connection;
+        let consumers = self.durable_consumers(name).await?;
+        self.check_cluster().await?;
+        api::delete_stream(&self.connection, name).await.map_err(failed)?;
+        self.create_tickets().await?;
+        self.recreate_consumers(name, consumers).await;
+        Ok(())
+    }
+
+    async fn durable_consumers(&self, stream: &str) -> Result<Vec<consumer::Config>, BackendError> {
+        let failed = |failure: Failure| failure.cannot(format!("read the consumers of stream {stream}"));
         let mut consumers = Vec::new();
-        for consumer in api::consumer_names(connection, name).await.map_err(failed)? {
-            match api::consumer_info(connection, name, &consumer).await {
+        for consumer in api::consumer_names(&self.connection, stream).await.map_err(failed)? {
+            match api::consumer_info(&self.connection, stream, &consumer).await {
                 Ok(info) => consumers.push(info.config),
                 Err(failure) if failure.is_absent() => {}
                 Err(failure) => return Err(failed(failure)),
             }
         }
-        self.check_cluster().await?;
-        api::delete_stream(connection, name).await.map_err(failed)?;
-        self.create_tickets().await?;
-        for consumer in consumers.into_iter().filter(|consumer| consumer.durable_name.is_some()) {
-            if let Err(failure) = api::create_consumer(connection, name, &consumer).await {
+        consumers.retain(|consumer| consumer.durable_name.is_some());
+        Ok(consumers)
+    }
+
+    async fn recreate_consumers(&self, stream: &str, consumers: Vec<consumer::Config>) {
+        for consumer in consumers {
+            if let Err(failure) = api::create_consumer(&self.connection, stream, &consumer).await {
                 // The hosts of its workflow make it too.
-                tracing::debug!(error = %failure, "cannot make a consumer of tickets anew");
+                tracing::debug!(stream, error = %failure, "cannot make a consumer anew");
             }
         }
-        Ok(())
+    }
+
+    /// Reports that a stream that existed was made anew.
+    fn note_changed(&self, report: &mut NamespaceReport, stream: Stream) {
+        let name = self.names.stream(stream);
+        let before = self.found.get(&name).map_or(self.replicas, |found| found.num_replicas);
+        report.unchanged.retain(|unchanged| *unchanged != name);
+        report.changed.push(ChangedStream { stream: name, before });
     }
 
     /// Creates the stream.
@@ -291,8 +314,7 @@ impl Namespace {
             }
             let before = self.found.get(&name).map_or(self.replicas, |found| found.num_replicas);
             if before != self.replicas {
-                report.unchanged.retain(|unchanged| *unchanged != name);
-                report.changed.push(ChangedStream { stream: name, before });
+                self.note_changed(report, stream);
             }
         }
         for changed in &report.changed {

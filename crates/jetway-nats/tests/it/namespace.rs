@@ -1,12 +1,16 @@
 //! Setting up a namespace, and its number of replicas.
 
-use crate::support::{DEADLINE, config, config_for, connect};
+use crate::support::{DEADLINE, FINGERPRINT, config, config_for, connect, run, ticket};
 use async_nats::jetstream;
-use jetway_engine::backend::{BackendErrorKind, HostInfo, Hosts as _, StartRequest, Starts as _};
+use futures::StreamExt as _;
+use jetway_engine::backend::{
+    Alarm, Alarms as _, BackendErrorKind, HostInfo, Hosts as _, StartRequest, Starts as _, TicketQueue as _,
+};
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning, set_up};
-use jetway_state::{codec::Encoding, trace::TraceHeaders};
+use jetway_state::{Incarnation, codec::Encoding, trace::TraceHeaders};
 use jetway_testing::{NatsCluster, shared_server, wait_until};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, time::timeout};
 
 fn start() -> StartRequest {
     StartRequest {
@@ -28,10 +32,10 @@ async fn f8_a_namespace_is_set_up_once() {
     assert!(refused.to_string().contains(&command), "{refused}");
 
     let first = set_up(config.clone()).await.unwrap();
-    assert_eq!((first.created.len(), first.replicas), (6, 1), "{first:?}");
+    assert_eq!((first.created.len(), first.replicas), (7, 1), "{first:?}");
     assert_eq!((first.changed.len(), first.unchanged.len(), first.left.len()), (0, 0, 0), "{first:?}");
     let again = set_up(config.clone()).await.unwrap();
-    assert_eq!((again.created.len(), again.unchanged.len()), (0, 6), "{again:?}");
+    assert_eq!((again.created.len(), again.unchanged.len()), (0, 7), "{again:?}");
     client().await.publish_start(&start()).await.unwrap();
     connect(NatsConfig { provisioning: Provisioning::Check, ..config.clone() }).await;
 }
@@ -61,7 +65,7 @@ async fn f8_replicas_without_a_cluster_change_nothing() {
     let refused = NatsBackend::connect(three).await.unwrap_err();
     assert!(refused.to_string().contains("jetway setup --replicas 3"), "{refused}");
     let report = set_up(NatsConfig { replicas: Some(1), ..config }).await.unwrap();
-    assert_eq!((report.created.len(), report.unchanged.len()), (0, 6), "{report:?}");
+    assert_eq!((report.created.len(), report.unchanged.len()), (0, 7), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +85,14 @@ async fn f8_replicas_are_recorded_and_followed() {
         version: String::new(),
     };
     host.announce(&info).await.unwrap();
+    // One alarm waits for its time, and one has rung, but no host forwards it.
+    let now = host.clock().now();
+    let alarm = |due, id| Alarm { due, ticket: ticket(&run(id), "i1"), build: FINGERPRINT };
+    let far = alarm(now.after(Duration::from_secs(3600)), "far");
+    for alarm in [far.clone(), alarm(now, "rung")] {
+        host.arm(alarm).await.unwrap();
+    }
+    wait_until("the alarm rings", DEADLINE, async || host.queues().await.unwrap().wakes.len() == 1).await;
     let announcing = async {
         let mut pace = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -93,9 +105,20 @@ async fn f8_replicas_are_recorded_and_followed() {
         report = set_up(three.clone()) => report.unwrap(),
         () = announcing => unreachable!(),
     };
-    assert_eq!((report.changed.len(), report.replicas), (6, 3), "{report:?}");
+    assert_eq!((report.changed.len(), report.replicas), (7, 3), "{report:?}");
     let again = set_up(config.clone()).await.unwrap();
-    assert_eq!((again.unchanged.len(), again.replicas), (6, 3), "{again:?}");
+    assert_eq!((again.unchanged.len(), again.replicas), (7, 3), "{again:?}");
+    assert_eq!(host.queues().await.unwrap().alarms.get("pay"), Some(&1), "the alarm is copied");
+    let mut tickets = host.tickets(&run("rung").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
+    let rung = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(rung.ticket.run(), run("rung"));
+    rung.lease.ack().await.unwrap();
+    host.disarm(&run("far"), Incarnation::default(), far.due).await.unwrap();
+    let soon = host.clock().now().after(Duration::from_millis(300));
+    host.arm(Alarm { due: soon, ..far }).await.unwrap();
+    let rung = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
+    assert!(rung.ticket.run() == run("far") && rung.ticket.at >= soon, "{rung:?}");
+    drop(tickets);
 
     // A stream that disappears comes back with three.
     let jetstream = jetstream::new(async_nats::connect(cluster.server(1).url()).await.unwrap());
@@ -108,6 +131,6 @@ async fn f8_replicas_are_recorded_and_followed() {
 
     // And back, for which the hosts need not be asked.
     let report = set_up(NatsConfig { replicas: Some(1), ..config.clone() }).await.unwrap();
-    assert_eq!((report.changed.len(), report.replicas), (6, 1), "{report:?}");
+    assert_eq!((report.changed.len(), report.replicas), (7, 1), "{report:?}");
     connect(config).await;
 }
