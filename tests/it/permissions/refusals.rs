@@ -15,6 +15,8 @@ fn of_the_engine(enforced: &Enforced) -> Vec<String> {
         format!("$KV.JETWAY_{ns}_RUNS.chain.admin-1"),
         format!("$KV.JETWAY_{ns}_HOSTS.host-1"),
         enforced.subject("work.chain.one.admin-1.start.00000000"),
+        enforced.subject("timer.1.chain.admin-1.00000000.0"),
+        enforced.subject("wake.chain.admin-1.00000000"),
         enforced.subject("done.chain.admin-1"),
         enforced.subject("dead.chain.why"),
     ]
@@ -63,7 +65,7 @@ async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
 async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
     let enforced = Enforced::start(Logins::Nkeys, &["--workflow", "chain"]).await?;
     let ns = &enforced.namespace;
-    let streams = ["START", "WORK", "DONE", "DEAD"].map(|stream| format!("JETWAY_{ns}_{stream}"));
+    let streams = ["START", "WORK", "TIMERS", "DONE", "DEAD"].map(|stream| format!("JETWAY_{ns}_{stream}"));
     let buckets = ["RUNS", "HOSTS", "STORE_STATE"].map(|bucket| format!("KV_JETWAY_{ns}_{bucket}"));
     let mut refused: Vec<_> =
         streams.iter().chain(&buckets).map(|stream| format!("$JS.API.STREAM.DELETE.{stream}")).collect();
@@ -82,6 +84,10 @@ async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
         format!("$JS.API.CONSUMER.DURABLE.CREATE.JETWAY_{ns}_WORK.x"),
         format!("$JS.API.CONSUMER.CREATE.JETWAY_{ns}_WORK.work_chain.jetway.{ns}.work.other.>"),
         format!("$JS.ACK.JETWAY_{ns}_WORK.work_other.1.1.1.1.1"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.JETWAY_{ns}_TIMERS.wake_other"),
+        format!("$JS.API.CONSUMER.CREATE.JETWAY_{ns}_TIMERS.wake_chain.jetway.{ns}.wake.other.>"),
+        format!("$JS.ACK.JETWAY_{ns}_TIMERS.wake_other.1.1.1.1.1"),
+        enforced.subject("wake.chain.x.00000000"),
         format!("$JS.API.STREAM.PURGE.KV_JETWAY_{ns}x_RUNS"),
         format!("$KV.JETWAY_{ns}x_RUNS.chain.run"),
         enforced.subject("start.chain"),

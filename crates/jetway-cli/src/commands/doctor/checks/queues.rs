@@ -1,5 +1,5 @@
 //! What waits in the streams, and why nobody takes it: paused consumers, old start messages, workflows that no host serves,
-//! tickets of a newer format, dead letters.
+//! tickets of a newer format, dead letters. And how many alarms are armed.
 
 use super::{Check, CheckStatus, check};
 use crate::output::count;
@@ -34,6 +34,7 @@ fn of_report(report: &QueueReport, hosts: Option<&[HostInfo]>) -> Vec<Check> {
     checks.extend(report.oldest_start.as_ref().and_then(|oldest| old_starts(&report.starts, oldest)));
     checks.extend(hosts.map(|hosts| not_served(report, hosts)).unwrap_or_default());
     checks.extend(newer_tickets(&report.newer_tickets));
+    checks.extend(alarms(&report.alarms));
     checks.push(dead_letters(report));
     checks
 }
@@ -42,6 +43,7 @@ fn paused(paused: &PausedConsumer) -> Check {
     let PausedConsumer { stream, consumer, delivers, workflow, until } = paused;
     let effect = match *delivers {
         "tickets" => "its runs stand still",
+        "wake-ups" => "its runs that wait for a time stand still",
         _ => "they do not start",
     };
     let details = format!(
@@ -68,7 +70,8 @@ fn old_starts(starts: &BTreeMap<String, u64>, oldest: &OldestStart) -> Option<Ch
 fn not_served(report: &QueueReport, hosts: &[HostInfo]) -> Vec<Check> {
     let served: BTreeSet<&str> =
         hosts.iter().flat_map(|host| &host.workflows).map(|(workflow, _)| workflow.as_str()).collect();
-    let waiting: BTreeSet<&String> = report.starts.keys().chain(report.tickets.keys()).collect();
+    let waiting: BTreeSet<&String> =
+        report.starts.keys().chain(report.tickets.keys()).chain(report.wakes.keys()).collect();
     let not_served: Vec<_> =
         waiting.into_iter().filter(|workflow| !served.contains(workflow.as_str())).collect();
     let named = not_served.iter().take(MAX_NAMED).map(|workflow| {
@@ -76,13 +79,14 @@ fn not_served(report: &QueueReport, hosts: &[HostInfo]) -> Vec<Check> {
         let waiting = [
             (of(&report.starts), "start message"),
             (of(&report.tickets), "ticket"),
+            (of(&report.wakes), "wake-up"),
         ];
         let waiting: Vec<_> = waiting
             .into_iter()
             .filter(|(number, _)| *number > 0)
             .map(|(number, of)| messages(number, of))
             .collect();
-        let waiting = waiting.join(" and ");
+        let waiting = waiting.join(", ");
         format!(
             "no running host serves workflow {workflow}: {waiting}; start a host that serves it, or check the name"
         )
@@ -110,21 +114,35 @@ fn newer_tickets(newer: &BTreeMap<String, u64>) -> Vec<Check> {
     newer.iter().map(|found| check("newer tickets", CheckStatus::Warning, sentence(found))).collect()
 }
 
+/// How many alarms are armed, if there are any.
+fn alarms(armed: &BTreeMap<String, u64>) -> Option<Check> {
+    if armed.is_empty() {
+        return None;
+    }
+    let details = format!("{} armed ({})", count(armed.values().sum()), most(armed));
+    Some(check("alarms", CheckStatus::Ok, details))
+}
+
+/// The names with the highest numbers, as "5 a, 2 b".
+fn most(numbers: &BTreeMap<String, u64>) -> String {
+    let mut all: Vec<_> = numbers.iter().collect();
+    all.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+    let named: Vec<_> =
+        all.iter().take(MAX_NAMED).map(|(name, number)| format!("{} {name}", count(**number))).collect();
+    let more = if all.len() > MAX_NAMED { ", ..." } else { "" };
+    format!("{}{more}", named.join(", "))
+}
+
 fn dead_letters(report: &QueueReport) -> Check {
     const NAME: &str = "dead letters";
     let total: u64 = report.dead_letters.values().sum();
     if total == 0 {
         return check(NAME, CheckStatus::Ok, "none");
     }
-    let mut kinds: Vec<_> = report.dead_letters.iter().collect();
-    kinds.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
-    let named: Vec<_> =
-        kinds.iter().take(MAX_NAMED).map(|(kind, number)| format!("{} {kind}", count(**number))).collect();
-    let more = if kinds.len() > MAX_NAMED { ", ..." } else { "" };
     let details = format!(
-        "{} ({}{more}): read them with `nats stream view {}`",
+        "{} ({}): read them with `nats stream view {}`",
         count(total),
-        named.join(", "),
+        most(&report.dead_letters),
         report.dead_letter_stream
     );
     check(NAME, CheckStatus::Warning, details)
@@ -178,13 +196,15 @@ mod tests {
             oldest_start: Some(oldest(OLD_START * 2)),
             starts: counts(&[("chain", 1), ("typo", 2)]),
             tickets: counts(&[("typo", 1)]),
+            alarms: counts(&[("chain", 1000), ("typo", 2000)]),
+            wakes: counts(&[("chain", 1), ("typo", 3)]),
             newer_tickets: counts(&[("chain", 1)]),
             dead_letters: counts(&[("chain.bad-input", 2), ("typo.unknown-workflow", 5)]),
             dead_letter_stream: "JETWAY_ns_DEAD".to_owned(),
         };
         let said = details(&report);
         let names: Vec<_> = said.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["paused", "old starts", "not served", "newer tickets", "dead letters"]);
+        assert_eq!(names, ["paused", "old starts", "not served", "newer tickets", "alarms", "dead letters"]);
         let starts_with = |check: usize, text: &str| assert!(said[check].1.starts_with(text), "{said:?}");
         starts_with(
             0,
@@ -194,12 +214,13 @@ mod tests {
         starts_with(1, "3 start messages wait, the oldest since 2026-01-01T00:00:00.000Z (workflow typo)");
         starts_with(
             2,
-            "no running host serves workflow typo: 2 start messages wait and 1 ticket waits; start",
+            "no running host serves workflow typo: 2 start messages wait, 1 ticket waits, 3 wake-ups wait; start",
         );
         starts_with(3, "1 ticket of workflow chain is in a format of a newer version of Jetway");
         assert!(old_starts(&report.starts, &oldest(OLD_START)).is_none());
+        assert_eq!(said[4].1, "3,000 armed (2,000 typo, 1,000 chain)");
         assert_eq!(
-            said[4].1,
+            said[5].1,
             "7 (5 typo.unknown-workflow, 2 chain.bad-input): read them with `nats stream view JETWAY_ns_DEAD`"
         );
     }
