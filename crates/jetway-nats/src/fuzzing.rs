@@ -127,6 +127,14 @@ impl Decoders {
             assert_eq!(names.item_of_ticket(subject, None), ItemId::new(tokens.item).ok(), "an item");
             parsed += 1;
         }
+        if let Some((run, due)) = names.timer_tokens(subject) {
+            assert_eq!(names.timer_of(run, due), subject, "an alarm");
+            parsed += 1;
+        }
+        if let Some(run) = names.wake_tokens(subject) {
+            assert_eq!(names.wake(run), subject, "a wake-up");
+            parsed += 1;
+        }
         if let Some(run) = names.run_of_snapshot(subject) {
             assert_eq!(names.snapshot(&run), subject, "a snapshot");
             let chunk = ChunkRef { commit: CommitId::default(), number: 0, bytes: 0 };

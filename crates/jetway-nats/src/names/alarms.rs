@@ -63,12 +63,13 @@ impl Names {
         self.subject(Kind::Timer, &[">"])
     }
 
-    /// The run of an alarm's subject, and when it is due.
+    /// The run of an alarm's subject, and when it is due. `None` also for a time that is written in another way.
     pub(crate) fn timer_tokens<'a>(&self, subject: &'a str) -> Option<(WakeTokens<'a>, Timestamp)> {
         let [minute, workflow, run_id, incarnation, millisecond] = self.tokens(Kind::Timer, subject)?;
         let (minute, millisecond) = (minute.parse::<u64>().ok()?, millisecond.parse().ok()?);
         let due = Timestamp(minute.checked_mul(MINUTE)?.checked_add(millisecond)?);
-        Some((WakeTokens { workflow, run_id, incarnation }, due))
+        let run = WakeTokens { workflow, run_id, incarnation };
+        (self.timer_of(run, due) == subject).then_some((run, due))
     }
 
     /// The subject of the wake-ups of a run: `jetway.ns.wake.<workflow>.<run_id>.<incarnation>`
@@ -117,6 +118,8 @@ mod tests {
         assert_eq!(names().timers(&run().workflow, None), "jetway.ns.timer.*.pay.>");
         for foreign in [
             "jetway.ns.timer.x.pay.order-1.00000000.0",
+            "jetway.ns.timer.01.pay.order-1.00000000.0",
+            "jetway.ns.timer.1.pay.order-1.00000000.60000",
             "jetway.ns.timer.1.pay.order-1.00000000",
             "jetway.ns.timer.18446744073709551615.pay.order-1.00000000.0",
             "jetway.ns.wake.pay.order-1.00000000",
