@@ -190,14 +190,19 @@ impl Upkeep {
                 );
             }
         }
-        let mut is_lost = false;
+        let mut made = BTreeMap::new();
         for stream in [Stream::Tickets, Stream::Timers] {
             if self.streams.contains(&stream) {
                 let name = self.names.stream(stream);
-                let made = api::stream_info(&self.connection, &name).await?.created;
-                is_lost |= self.made.insert(name, made.clone()).is_some_and(|before| before != made);
+                let created = api::stream_info(&self.connection, &name).await?.created;
+                made.insert(name, created);
             }
         }
+        let is_another =
+            |(name, created): (&String, &String)| self.made.get(name).is_some_and(|before| before != created);
+        let is_lost = made.iter().any(is_another);
+        // Both are known by now: a failure between them would hide the loss of the first one.
+        self.made = made;
         if is_lost {
             self.losses.send_replace(self.complete_at);
         }

@@ -55,8 +55,10 @@ impl Namespace {
         let config = expected(&self.names, &self.config, Stream::Timers, self.replicas, async_tickets);
         match api::create_stream(&self.connection, &config).await {
             Ok(_info) => Ok(()),
-            // A host that has just started needs it too.
-            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => Ok(()),
+            // A host needs it too, and says in its metadata that it had disappeared.
+            Err(failure) if failure.code() == Some(ErrorCode::STREAM_NAME_EXIST) => {
+                self.update(&config, "complete").await
+            }
             Err(failure) => Err(provision::not_created(failure, &config, &self.connection, "create")),
         }
     }

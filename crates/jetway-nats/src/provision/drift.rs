@@ -152,7 +152,7 @@ mod tests {
         names::{Names, Stream},
         provision::streams::expected,
     };
-    use async_nats::jetstream::stream::{RetentionPolicy, StorageType};
+    use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
     use jetway_state::Namespace;
     use std::time::Duration;
 
@@ -187,11 +187,13 @@ mod tests {
     #[test]
     fn a_difference_that_breaks_a_guarantee_is_refused() {
         type Change = (Stream, &'static str, fn(&mut Config));
-        let changes: [Change; 9] = [
+        let changes: [Change; 11] = [
             (Stream::Starts, "retention", |found| found.retention = RetentionPolicy::Limits),
             (Stream::Starts, "allow_rollup_hdrs", |found| found.allow_rollup = true),
             (Stream::Starts, "allow_msg_ttl", |found| found.allow_message_ttl = true),
             (Stream::Starts, "max_age", |found| found.max_age = Duration::from_secs(60)),
+            (Stream::Timers, "discard", |found| found.discard = DiscardPolicy::New),
+            (Stream::Timers, "allow_msg_schedules", |found| found.allow_message_schedules = false),
             (Stream::Runs, "storage", |found| found.storage = StorageType::Memory),
             (Stream::Runs, "num_replicas", |found| found.num_replicas = 0),
             (Stream::Runs, "allow_atomic", |found| found.allow_atomic_publish = false),

@@ -206,6 +206,24 @@ async fn the_alarms_of_another_workflow_are_left_to_its_hosts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_without_a_free_slot_forwards_wake_ups() {
+    let backend = backend("noslot").await;
+    let mut tickets = backend.tickets(&workflow(), Arc::new(Semaphore::new(1))).await.unwrap();
+    backend.publish(vec![(ticket(&run("long"), "i1"), FINGERPRINT)]).await.unwrap();
+    let held = next(&mut tickets).await;
+    backend.arm(alarm(&backend, Duration::ZERO, &run("a"), "i1")).await.unwrap();
+    let forwarded = wait_until("the alarm has a ticket", DEADLINE, async || {
+        !backend.items_with_tickets(&run("a"), None).await.unwrap().is_empty()
+    });
+    tokio::select! {
+        () = forwarded => {}
+        more = tickets.next() => panic!("there is no free slot: {more:?}"),
+    }
+    drop(held);
+    assert_eq!(next(&mut tickets).await.ticket.run(), run("a"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_stream_of_tickets_ends_with_its_slots() {
     let backend = backend("ends").await;
     let slots = Arc::new(Semaphore::new(4));
