@@ -86,7 +86,7 @@ fn not_served(report: &QueueReport, hosts: &[HostInfo]) -> Vec<Check> {
             .filter(|(number, _)| *number > 0)
             .map(|(number, of)| messages(number, of))
             .collect();
-        let waiting = waiting.join(", ");
+        let waiting = listed(&waiting);
         format!(
             "no running host serves workflow {workflow}: {waiting}; start a host that serves it, or check the name"
         )
@@ -148,7 +148,16 @@ fn dead_letters(report: &QueueReport) -> Check {
     check(NAME, CheckStatus::Warning, details)
 }
 
+/// "a", "a and b", "a, b and c".
+fn listed(texts: &[String]) -> String {
+    match texts {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        texts => texts.concat(),
+    }
+}
+
 /// "1 ticket waits", "2 tickets wait".
+
 fn messages(number: u64, of: &str) -> String {
     match number {
         1 => format!("1 {of} waits"),
@@ -214,7 +223,7 @@ mod tests {
         starts_with(1, "3 start messages wait, the oldest since 2026-01-01T00:00:00.000Z (workflow typo)");
         starts_with(
             2,
-            "no running host serves workflow typo: 2 start messages wait, 1 ticket waits, 3 wake-ups wait; start",
+            "no running host serves workflow typo: 2 start messages wait, 1 ticket waits and 3 wake-ups wait; start",
         );
         starts_with(3, "1 ticket of workflow chain is in a format of a newer version of Jetway");
         assert!(old_starts(&report.starts, &oldest(OLD_START)).is_none());
