@@ -1,10 +1,14 @@
 //! The source of the current time.
 
+use futures::future::BoxFuture;
 use jetway_state::Timestamp;
 use std::{
     fmt::Debug,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// A timer of the process is not set for longer: the system's time may be set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// A clock. Code that needs the time takes one, so that tests can set it.
 ///
@@ -27,6 +31,12 @@ use std::{
 pub trait Clock: Send + Sync + Debug {
     /// The current time, in milliseconds since the Unix epoch.
     fn now(&self) -> Timestamp;
+
+    /// Waits until this time, and may return before it: whoever waits looks at the clock again. The default waits by the timer of
+    /// the process. A clock that a test moves returns when it was moved.
+    fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time.since(self.now()).min(LONGEST_SLEEP)))
+    }
 
     /// The current time, as exactly as the clock knows it. Traces are more exact than milliseconds.
     fn exact(&self) -> SystemTime {

@@ -58,7 +58,7 @@ pub use jetway_state::{
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
 pub use nodes::{
-    BackoffStrategy, BatchNode, ChildRun, CompositeNode, RetryError, RetryNode, RetryPolicy, Source,
+    BackoffStrategy, BatchNode, ChildRun, CompositeNode, Delay, RetryError, RetryNode, RetryPolicy, Source,
     SplitNode, with_retry,
 };
 pub use outcome::{Emission, Outcome};

@@ -10,11 +10,13 @@ pub use crate::{
 pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};
 
+use jetway_state::{Timestamp, run::Later};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeSet,
     fmt::Debug,
     sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Turns the result of a node into an outcome. `route` maps one value along the edges of the graph.
@@ -24,10 +26,20 @@ pub fn follow<V, WI, O>(
 ) -> Outcome<WI, O> {
     match result {
         Ok(Transition::Next(value)) => Outcome::Next(route(value)),
+        Ok(Transition::NextAfter(duration, value)) => {
+            Outcome::NextLater(Later::After(duration), route(value))
+        }
+        Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::Hold) => Outcome::Hold,
         Ok(Transition::Abort(error)) | Err(error) => Outcome::Failed(error),
     }
+}
+
+/// The first millisecond that is not before a time. A time before 1970 has passed in any case.
+fn not_before(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Timestamp(0).after(since.saturating_add(Duration::from_nanos(999_999)))
 }
 
 /// The outcome of a node, or where it failed that of its `on_failure` edge. A cancelled node has not failed.
@@ -52,6 +64,7 @@ pub fn handle_failure<WI, O>(
             Outcome::Handled { error, emission }
         }
         Outcome::Next(_)
+        | Outcome::NextLater(..)
         | Outcome::NextAll(_)
         | Outcome::Hold
         | Outcome::Handled { .. }

@@ -3,6 +3,7 @@
 pub mod batch;
 mod child;
 pub mod composite;
+mod delay;
 pub mod retry;
 pub mod source;
 pub mod split;
@@ -10,6 +11,7 @@ pub mod split;
 pub use batch::BatchNode;
 pub use child::ChildRun;
 pub use composite::CompositeNode;
+pub use delay::Delay;
 pub use retry::{BackoffStrategy, RetryError, RetryNode, RetryPolicy, with_retry};
 pub use source::{Source, source};
 pub use split::SplitNode;

@@ -1,7 +1,7 @@
 //! The outcome of an attempt at a work item, in the workflow's own types.
 
 use crate::WorkItem;
-use jetway_state::{Error, ItemId};
+use jetway_state::{Error, ItemId, run::Later};
 use std::collections::VecDeque;
 
 /// The outcome of an attempt at a work item.
@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 pub enum Outcome<WI, O> {
     /// The node returned one value, with this emission.
     Next(Emission<WI, O>),
+    /// The node returned one value, and this emission comes later.
+    NextLater(Later, Emission<WI, O>),
     /// The node returned several values, with one emission for each, in their order.
     NextAll(Vec<Emission<WI, O>>),
     /// The node ended its branch without a value.
@@ -50,11 +52,12 @@ impl<WI: WorkItem, O> Outcome<WI, O> {
     /// is the result of [`process_work_item`](crate::Workflow::process_work_item).
     ///
     /// # Errors
-    /// The error of [`Outcome::Failed`].
+    /// The error of [`Outcome::Failed`]. A queue has no timers, so a value that is passed on later is an error.
     pub fn into_queue(self, parent: &str, queue: &mut VecDeque<WI>) -> Result<Option<O>, Error> {
         let emissions = match self {
             Self::Next(emission) | Self::Handled { emission, .. } => vec![emission],
             Self::NextAll(emissions) => emissions,
+            Self::NextLater(..) => return Err(no_timers()),
             Self::Hold => Vec::new(),
             Self::Failed(error) => return Err(error),
         };
@@ -68,5 +71,24 @@ impl<WI: WorkItem, O> Outcome<WI, O> {
             }
         }
         Ok(output)
+    }
+}
+
+/// The error of a node that waits where nothing can wake the run.
+fn no_timers() -> Error {
+    Error::Generic(
+        "the node passes its value on later (NextAfter or NextAt), and a run over stores has no timers: run the workflow on hosts, \
+         or in memory with `Workflow::run`"
+            .to_owned(),
+    )
+}
+
+impl<WI, O> Outcome<WI, O> {
+    /// The same outcome where nothing can wake the run: a node that waits has failed.
+    pub(crate) fn without_waits(self) -> Self {
+        match self {
+            Self::NextLater(..) => Self::Failed(no_timers()),
+            outcome => outcome,
+        }
     }
 }

@@ -119,11 +119,17 @@ where
     }
 
     fn check(&self, node: &str, input: &TaskInput, context: &Bytes) -> Result<(), Unreadable> {
-        self.decoded(node, input, context).map(drop)
+        match input {
+            TaskInput::Output(_) => Ok(()),
+            input => self.decoded(node, input, context).map(drop),
+        }
     }
 
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Unreadable> {
         jetway_state::hop!("Typed::attempt");
+        if let TaskInput::Output(output) = task.input {
+            return Ok(AttemptResult::output(output));
+        }
         let (item, context) = self.decoded(&task.node, &task.input, &task.context)?;
         let item = item.with_instance_id(task.item.to_string());
         let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());

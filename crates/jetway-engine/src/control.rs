@@ -20,7 +20,7 @@ use jetway_core::{
 use jetway_state::{
     Fingerprint, Incarnation, RunKey, Seen,
     run::{
-        Applied, Snapshot, Status,
+        Applied, Effect, Snapshot, Status,
         control::{Control, ControlResult},
         end_effects, pending_tickets, tombstone,
     },
@@ -65,7 +65,8 @@ impl Controller {
             decided.committed.ended = decided.result.status.is_terminal();
             if decided.result.status == Status::Running {
                 // Includes the branches whose node is in a chunk, which the rule cannot name.
-                let wanted = pending_tickets(&decided.committed.cached.snapshot);
+                let snapshot = &decided.committed.cached.snapshot;
+                let wanted = pending_tickets(snapshot, snapshot.updated_at);
                 decided.committed.tickets = self.tickets.resolve(decided.committed.version(), wanted).await?;
             }
         } else {
@@ -82,6 +83,7 @@ impl Controller {
             (Control::Resume, Status::Running) => {
                 if let Some((latest, missing)) = self.tickets.missing(run, cached.clone()).await? {
                     (*cached, *tickets, decided.attempt) = (latest, missing, SECOND_ATTEMPT);
+                    effects.push(Effect::ArmAlarm);
                 }
             }
             _ => {}

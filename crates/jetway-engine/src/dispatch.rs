@@ -201,6 +201,14 @@ impl Dispatcher {
                     cascade.push(Box::pin(self.controller.prevent(version, child)).await?);
                     fail_point(FailPoint::ChildCancelled);
                 }
+                Effect::PublishDue { since, except } => {
+                    self.tickets.publish_due(version, since, &except).await?;
+                }
+                Effect::ArmAlarm => {
+                    self.tickets.arm(version, version.cached.snapshot.updated_at).await?;
+                    fail_point(FailPoint::AlarmArmed);
+                }
+                Effect::DisarmAlarm(due) => self.tickets.disarm(version, due).await,
                 Effect::DropChunks(chunks) => {
                     self.backend.drop_chunks(version.run, incarnation, &chunks).await?;
                     fail_point(FailPoint::ChunksDropped);

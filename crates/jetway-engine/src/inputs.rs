@@ -37,6 +37,7 @@ pub(crate) async fn load_item(
     let input = match &item.input {
         Input::One(Payload::Inline(bytes)) => TaskInput::One(bytes.clone()),
         Input::One(Payload::Chunk(chunk)) => TaskInput::One(item_in(snapshots, run, snapshot, *chunk).await?),
+        Input::Output(output) => TaskInput::Output(output.clone()),
         Input::Gathered(arrivals) => {
             let arrived = load_arrivals(snapshots, run, snapshot, arrivals).await?;
             from.extend(arrived.iter().filter_map(|arrival| arrival.span));

@@ -38,6 +38,7 @@ pub mod backend;
 pub mod fail_point;
 pub mod memory;
 
+mod alarms;
 mod children;
 mod commit;
 mod config;

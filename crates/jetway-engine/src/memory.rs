@@ -2,6 +2,7 @@
 //!
 //! It keeps the rules of [`backend`](crate::backend) within one process. Everything is lost when the process ends.
 
+mod alarms;
 mod hosts;
 mod leases;
 mod results;
@@ -21,6 +22,7 @@ use std::{
 pub struct MemoryBackend {
     snapshots: Arc<Mutex<snapshots::Snapshots>>,
     tickets: Arc<tickets::Queue>,
+    alarms: Arc<alarms::Armed>,
     starts: Arc<starts::Queue>,
     published_starts: Arc<AtomicU64>,
     results: Arc<results::Results>,
@@ -40,6 +42,7 @@ impl MemoryBackend {
         Self {
             snapshots: Arc::default(),
             tickets: Arc::default(),
+            alarms: Arc::default(),
             starts: Arc::default(),
             published_starts: Arc::default(),
             results: Arc::default(),

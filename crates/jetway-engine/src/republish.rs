@@ -73,5 +73,6 @@ async fn republish(
     let published = missing.len() as u64;
     let version = RunVersion { run, build, cached: &cached };
     tickets.publish(FailPoint::SweepPublished, version, missing, SECOND_ATTEMPT).await?;
+    tickets.arm(version, cached.snapshot.updated_at).await?;
     Ok(published)
 }

@@ -24,7 +24,7 @@ use glance::Indexes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen, Timestamp, WorkflowName,
-    run::{Effect, Status, TicketFor, WantedResult, end_effects},
+    run::{Effect, Snapshot, Status, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -90,11 +90,14 @@ impl Outcome {
 }
 
 /// What was found at a run.
+#[derive(Clone, Copy)]
 struct Checked {
     /// Tickets that were published again.
     republished: u64,
     /// The revision that was checked, if the run was read.
     revision: Option<u64>,
+    /// Nothing of the run is ready before this time.
+    asleep_until: Option<Timestamp>,
 }
 
 impl Sweep {
@@ -200,10 +203,10 @@ impl Sweep {
         let whole = self.whole(batch, indexes).await?;
         let checks = batch.iter().map(|(run, check)| {
             let no_room = trouble.has_no_room(check.ended.is_some());
-            let revision = whole.get(run).copied();
+            let whole = whole.get(run).copied();
             async move {
-                match revision {
-                    Some(_) => Outcome::Live(Checked { republished: 0, revision }),
+                match whole {
+                    Some(whole) => Outcome::Live(whole),
                     None => self.check(run, *check, no_room, now).await,
                 }
             }
@@ -215,8 +218,9 @@ impl Sweep {
             match outcome {
                 Outcome::Postponed(kept_at) => sweeper.add(run.clone(), PendingCheck { kept_at, ..later }),
                 Outcome::Done => sweeper.remove(run),
-                Outcome::Live(Checked { republished, revision }) => {
+                Outcome::Live(Checked { republished, revision, asleep_until }) => {
                     report.republished += republished;
+                    let later = later.not_before(asleep_until.map(|due| due.after(self.stale_after)));
                     sweeper.add(run.clone(), PendingCheck { revision, ..later });
                 }
                 Outcome::Failed(error, kept_at) => {
@@ -307,7 +311,7 @@ impl Sweep {
     async fn republish(&self, run: &RunKey, check: PendingCheck) -> Result<Option<Checked>, BackendError> {
         let PendingCheck { revision, seen, .. } = check;
         let Some(workflow) = self.registry.get(run.workflow.as_str()) else {
-            return Ok(Some(Checked { republished: 0, revision }));
+            return Ok(Some(Checked { republished: 0, revision, asleep_until: None }));
         };
         let Some(cached) = self.snapshots.load(run, seen).await? else {
             return Ok(None);
@@ -317,7 +321,8 @@ impl Sweep {
             return Ok(None);
         }
         if cached.snapshot.status != Status::Running {
-            return Ok(Some(Checked { republished: 0, revision: Some(cached.revision) }));
+            let revision = Some(cached.revision);
+            return Ok(Some(Checked { republished: 0, revision, asleep_until: None }));
         }
         let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {
             return Ok(None);
@@ -341,8 +346,22 @@ impl Sweep {
             self.tickets.publish(FailPoint::SweepPublished, version, tickets, SECOND_ATTEMPT).await?;
             fail_point(FailPoint::SweepMended);
         }
-        Ok(Some(Checked { republished, revision: Some(cached.revision) }))
+        let (now, snapshot) = (self.clock.now(), &cached.snapshot);
+        if revision.is_none() && snapshot.next_due(now).is_some() {
+            // Alarms may be lost.
+            self.tickets.arm(RunVersion { run, build: workflow.fingerprint(), cached: &cached }, now).await?;
+        }
+        Ok(Some(Checked {
+            republished,
+            revision: Some(cached.revision),
+            asleep_until: asleep(snapshot, now),
+        }))
     }
+}
+
+/// Until when nothing of a run is ready, if all of it waits for times.
+fn asleep(snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
+    snapshot.waits_for_times(now).then(|| snapshot.next_due(now)).flatten()
 }
 
 /// The first of the items, as `node/item`.

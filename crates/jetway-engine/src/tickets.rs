@@ -9,7 +9,7 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    ItemId, RunKey, Seen,
+    ItemId, RunKey, Seen, Timestamp,
     run::{Parent, Snapshot, TicketFor, TicketWanted, pending_ticket, pending_tickets},
 };
 use std::sync::Arc;
@@ -27,6 +27,14 @@ pub(crate) struct Tickets {
 impl Tickets {
     pub(crate) fn new(backend: Arc<dyn Backend>, snapshots: Arc<Snapshots>, clock: Arc<dyn Clock>) -> Self {
         Self { backend, snapshots, clock }
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Publishes tickets whose first delivery is attempt number `attempt`. Tests can stop the host at `point` after each.
@@ -60,7 +68,7 @@ impl Tickets {
         self.backend.publish(tickets.collect()).await
     }
 
-    fn ticket(
+    pub(crate) fn ticket(
         &self,
         RunVersion { run, cached, .. }: RunVersion<'_>,
         TicketFor { item, node }: TicketFor,
@@ -84,7 +92,8 @@ impl Tickets {
 
     /// Publishes tickets for all pending items of a run.
     pub(crate) async fn publish_pending(&self, version: RunVersion<'_>) -> Result<(), BackendError> {
-        let tickets = self.resolve(version, pending_tickets(&version.cached.snapshot)).await?;
+        let wanted = pending_tickets(&version.cached.snapshot, self.clock.now());
+        let tickets = self.resolve(version, wanted).await?;
         self.publish_batch(version, tickets, 1).await
     }
 
@@ -144,7 +153,7 @@ impl Tickets {
         let existing = self.backend.items_with_tickets(run, Some(snapshot.incarnation)).await?;
         let exists = |item: &ItemId| existing.contains(item) && acked != Some(item);
         let mut missing = Vec::new();
-        for ticket in pending_tickets(snapshot) {
+        for ticket in pending_tickets(snapshot, self.clock.now()) {
             if exists(&ticket.item) || exists(&ticket.ticket_item) {
                 continue;
             }
@@ -163,9 +172,11 @@ impl Tickets {
 
     /// Whether every pending item has a ticket, or was committed under one, according to an index that was read before the
     /// snapshot. If not, the index may be too old.
-    pub(crate) fn are_in(index: &TicketIndex, run: &RunKey, snapshot: &Snapshot) -> bool {
+    pub(crate) fn are_in(index: &TicketIndex, run: &RunKey, snapshot: &Snapshot, now: Timestamp) -> bool {
         let exists = |item: &ItemId| index.has(&run.run_id, snapshot.incarnation, item);
-        pending_tickets(snapshot).iter().all(|ticket| exists(&ticket.item) || exists(&ticket.ticket_item))
+        pending_tickets(snapshot, now)
+            .iter()
+            .all(|ticket| exists(&ticket.item) || exists(&ticket.ticket_item))
     }
 
     /// The tickets that a run lacks, and the snapshot that says so. `None` if the run ended or was deleted.
@@ -189,8 +200,9 @@ impl Tickets {
         let Some(cached) = latest.filter(is_live) else {
             return Ok(None);
         };
+        let now = self.clock.now();
         let is_pending =
-            |seen: &TicketWanted| pending_ticket(&cached.snapshot, &seen.item).as_ref() == Some(seen);
+            |seen: &TicketWanted| pending_ticket(&cached.snapshot, &seen.item, now).as_ref() == Some(seen);
         let missing = missing.into_iter().filter(is_pending).collect();
         let tickets = resolve_nodes(&self.snapshots, run, &cached.snapshot, missing).await?;
         Ok(Some((cached, tickets)))

@@ -14,6 +14,7 @@ mod count;
 mod recover;
 mod session;
 mod unprocessable;
+mod wait;
 
 use crate::{
     backend::{Backend, BackendError, Delivery, Lease},

@@ -37,6 +37,9 @@ pub enum Error {
         /// The error of the codec.
         reason: String,
     },
+    /// A wait of more than 100 years.
+    #[error("time out of range: a run waits for at most 100 years")]
+    TimeOutOfRange,
     /// A limit was exceeded; the text says which, and by how much.
     #[error("limit exceeded: {0}")]
     Limit(String),
@@ -67,6 +70,7 @@ impl Error {
             Self::AlreadyCompleted => "already_completed",
             Self::Panicked(_) => "panic",
             Self::Codec { .. } => "codec",
+            Self::TimeOutOfRange => "time_out_of_range",
             Self::Limit(_) => "limit",
             Self::NoOutput => "no_output",
             Self::Failed(_) => "failed",

@@ -18,6 +18,7 @@
 //! | `Next`, several; `NextAll` | the item is replaced by a fan-out | discarded |
 //! | `Next` to a gathering node | the value arrives; the last open branch makes the node ready | discarded |
 //! | an output | the output is recorded; the branch ends | discarded |
+//! | `NextLater` | as `Next`; what it creates waits for a time | discarded |
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
@@ -46,6 +47,7 @@ mod snapshot;
 mod tombstone;
 mod unreadable;
 mod validate;
+mod wait;
 
 pub use crate::{
     drawing::node_states,
@@ -72,3 +74,4 @@ pub use tombstone::tombstone;
 pub use unreadable::{
     FoundUnreadable, Marked, UnreadableBy, UnreadableItem, UnreadablePart, mark_unreadable,
 };
+pub use wait::{AlarmWanted, Later, MAX_ALARM, MAX_WAIT, NowDue, Wait};

@@ -67,12 +67,21 @@ impl<C: Context, N: Node<C>> BatchNode<C, N> {
             match result {
                 Transition::Next(output) => outputs.push(output),
                 Transition::NextAll(values) => outputs.extend(values),
+                Transition::NextAfter(..) | Transition::NextAt(..) => return Err(cannot_wait()),
                 Transition::Hold => {}
                 Transition::Abort(error) => return Err(error),
             }
         }
         Ok(outputs)
     }
+}
+
+/// The inputs of a batch are one step: it can wait as a whole, and not for one of them.
+fn cannot_wait() -> Error {
+    Error::Generic(
+        "a node in a batch cannot return NextAfter or NextAt: wait in a node before or behind the batch"
+            .to_owned(),
+    )
 }
 
 #[async_trait]

@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 pub(crate) fn decode_item<WI: WorkItem>(node: &str, input: &TaskInput) -> Result<WI, Error> {
     let what = format_args!("work item of node {node:?}");
     match input {
+        TaskInput::Output(_) => {
+            Err(Error::decode(what.to_string(), "it is an output, for which no node runs"))
+        }
         TaskInput::One(bytes) => value::read(bytes, &what),
         TaskInput::Gathered(parts) => {
             let parts = parts.iter().map(|part| value::read(part, &what)).collect::<Result<_, _>>()?;
@@ -53,6 +56,7 @@ fn task_input(input: &Input) -> Option<TaskInput> {
     match input {
         Input::One(Payload::Inline(bytes)) => Some(TaskInput::One(bytes.clone())),
         Input::One(Payload::Chunk(_)) => None,
+        Input::Output(_) => None,
         Input::Gathered(arrivals) => Some(TaskInput::Gathered(Arrival::in_order(arrivals.inline.clone()))),
     }
 }

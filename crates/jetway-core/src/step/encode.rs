@@ -1,6 +1,10 @@
 //! Encodes work items, outcomes and contexts for the snapshot.
 
-use crate::{Emission, Outcome, WorkItem, panics::guarded_now};
+use crate::{
+    Emission, Outcome, WorkItem,
+    clock::{Clock as _, SystemClock},
+    panics::guarded_now,
+};
 use bytes::Bytes;
 use jetway_state::{
     Error,
@@ -56,7 +60,7 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
     jetway_state::hop!("encode");
     let error = match &outcome {
         Outcome::Failed(error) | Outcome::Handled { error, .. } => Some(error.clone()),
-        Outcome::Next(_) | Outcome::NextAll(_) | Outcome::Hold => None,
+        Outcome::Next(_) | Outcome::NextLater(..) | Outcome::NextAll(_) | Outcome::Hold => None,
     };
     // Encoding calls code of the user, which may panic.
     let encoded = guarded_now(|| {
@@ -111,6 +115,11 @@ pub(crate) fn encode_outcome<WI: WorkItem, O>(
     let encode_emission = |emission| encode_emission(emission, encode_output);
     Ok(match outcome {
         Outcome::Next(emission) => EncodedOutcome::Next(encode_emission(emission)?),
+        Outcome::NextLater(later, emission) => {
+            // Any clock will do for a limit of 100 years.
+            later.check(SystemClock.now())?;
+            EncodedOutcome::NextLater(later, encode_emission(emission)?)
+        }
         Outcome::NextAll(emissions) => {
             EncodedOutcome::NextAll(emissions.into_iter().map(encode_emission).collect::<Result<_, _>>()?)
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jetway_state::{
     Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, WorkflowName,
     codec::Encoding,
-    run::{AttemptId, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
+    run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
 };
 use std::{fmt, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +101,8 @@ pub enum TaskInput {
     One(Bytes),
     /// The values that arrived at a gathering node, in the order of the fan-out.
     Gathered(Vec<Bytes>),
+    /// No node runs: an output of the run has waited for its time.
+    Output(EncodedOutput),
 }
 
 /// The result of an attempt.
@@ -114,4 +116,17 @@ pub struct AttemptResult {
     pub cancelled: bool,
     /// The child run that the node requests. The outcome is then `Hold`.
     pub requested_child: Option<ChildSpec>,
+}
+
+impl AttemptResult {
+    /// An output of the run that has waited for its time.
+    pub(crate) fn output(output: EncodedOutput) -> Self {
+        let emission = EncodedEmission { output: Some(output), ..EncodedEmission::default() };
+        Self {
+            produced: EncodedOutcome::Next(emission),
+            context: None,
+            cancelled: false,
+            requested_child: None,
+        }
+    }
 }

@@ -41,7 +41,11 @@ where
     CS: CheckpointStore<C, W::WorkItem> + Send + Sync,
 {
     let saved = store.load(id).await?.ok_or(Error::NotStarted)?;
-    if saved.queue.is_empty() {
+    let has_ended = match &saved.snapshot {
+        Some(snapshot) => snapshot.status.is_terminal(),
+        None => saved.queue.is_empty(),
+    };
+    if has_ended {
         return Err(Error::AlreadyCompleted);
     }
     continue_run(workflow, WorkflowCtx::new(saved.context.clone()), saved, store, id).await

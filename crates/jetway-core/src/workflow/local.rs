@@ -7,10 +7,10 @@ use crate::{
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use jetway_state::{
-    CommitId, Error, Graph, Incarnation, ItemId, RunId, RunKey, WorkflowName,
+    CommitId, Error, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
-        AttemptId, Begin, EncodedOutcome, EncodedOutput, Input, Item, Payload, RunInput, Snapshot, apply,
-        begin, pending_tickets,
+        AttemptId, Begin, EncodedEmission, EncodedOutcome, EncodedOutput, Input, Item, Payload, RunInput,
+        Snapshot, apply, begin, pending_tickets,
     },
     trace::{TraceHeaders, trace_of},
 };
@@ -25,6 +25,9 @@ use uuid::Uuid;
 fn id_within_step(input: &RunInput) -> String {
     format!("local-{}", HEXLOWER.encode(&input.digest()[..8]))
 }
+
+/// The items of a run within this process are kept in one order, also those that wait.
+const ANY_TIME: Timestamp = Timestamp(u64::MAX);
 
 /// A run within this process: its snapshot, and its pending items in the order in which they were created.
 pub(super) struct LocalRun<'a, C: Context, W: Workflow<C>> {
@@ -87,7 +90,10 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         order.retain(|id| snapshot.is_pending(id));
         let queued: BTreeSet<_> = order.iter().cloned().collect();
         order.extend(
-            pending_tickets(&snapshot).into_iter().map(|want| want.item).filter(|id| !queued.contains(id)),
+            pending_tickets(&snapshot, ANY_TIME)
+                .into_iter()
+                .map(|want| want.item)
+                .filter(|id| !queued.contains(id)),
         );
         Self { workflow, graph: workflow.graph(), snapshot, order, context: PhantomData }
     }
@@ -124,9 +130,14 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
 
     /// Executes the next item. Returns `false` when the run has ended.
     pub(super) async fn step(&mut self, ctx: &WorkflowCtx<C>) -> Result<bool, Error> {
-        let Some(id) = self.order.pop_front() else {
+        let Some(id) = self.next_due(ctx).await? else {
             return Ok(false);
         };
+        if let Some(output) = self.waiting_output(&id) {
+            let emission = EncodedEmission { output: Some(output), ..EncodedEmission::default() };
+            self.apply(self.attempt_at(&id, String::new(), 1), EncodedOutcome::Next(emission), ctx);
+            return Ok(!self.snapshot.status.is_terminal());
+        }
         let Some(item) = self.item(&id)? else {
             return Ok(!self.snapshot.status.is_terminal());
         };
@@ -148,18 +159,63 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             }
             outcome => outcome,
         };
-        let (incarnation, number) = (self.snapshot.incarnation, last_try.number());
-        let attempt = AttemptId { incarnation, item: id.clone(), node, number };
+        let attempt = self.attempt_at(&id, node, last_try.number());
         let produced = match encode_outcome(outcome, &attempt, EncodedOutput::for_this_process) {
             Ok(produced) => produced,
             Err(error) => self.handled(&id, &attempt, error)?,
         };
-        let attempt = attempt.report(id, ctx.clock().now(), produced, None);
+        self.apply(attempt, produced, ctx);
+        Ok(!self.snapshot.status.is_terminal())
+    }
+
+    fn attempt_at(&self, id: &ItemId, node: String, number: u32) -> AttemptId {
+        AttemptId { incarnation: self.snapshot.incarnation, item: id.clone(), node, number }
+    }
+
+    fn apply(&mut self, attempt: AttemptId, produced: EncodedOutcome, ctx: &WorkflowCtx<C>) {
+        let attempt = attempt.clone().report(attempt.item, ctx.clock().now(), produced, None);
         if let Some(applied) = apply(self.snapshot.clone(), attempt, CommitId::default(), &self.graph) {
             self.snapshot = applied.snapshot;
             self.order.extend(applied.tickets.into_iter().map(|ticket| ticket.item));
+            if self.snapshot.has_waits() {
+                self.add_waiting();
+            }
         }
-        Ok(!self.snapshot.status.is_terminal())
+    }
+
+    /// Adds the items that wait for a time: they have no ticket.
+    fn add_waiting(&mut self) {
+        let known: BTreeSet<_> = self.order.iter().cloned().collect();
+        let pending = pending_tickets(&self.snapshot, ANY_TIME).into_iter().map(|want| want.item);
+        self.order.extend(pending.filter(|id| !known.contains(id)));
+    }
+
+    /// The next item that waits for no time. If all of them do, waits until one is due.
+    async fn next_due(&mut self, ctx: &WorkflowCtx<C>) -> Result<Option<ItemId>, Error> {
+        loop {
+            let now = ctx.clock().now();
+            if let Some(position) = self.order.iter().position(|id| self.snapshot.is_due(id, now)) {
+                return Ok(self.order.remove(position));
+            }
+            if let Some(id) = self.snapshot.due_for_slot(now) {
+                self.apply(self.attempt_at(&id, String::new(), 1), EncodedOutcome::Admit, ctx);
+                continue;
+            }
+            let Some(due) = self.snapshot.next_due(now) else { return Ok(None) };
+            tokio::select! {
+                biased;
+                () = ctx.cancel_token().cancelled() => return Err(Error::Cancelled),
+                () = ctx.clock().sleep_until(due) => {}
+            }
+        }
+    }
+
+    /// The output of an item that runs no node.
+    fn waiting_output(&self, id: &ItemId) -> Option<EncodedOutput> {
+        match &self.snapshot.items.get(id)?.input {
+            Input::Output(output) => Some(output.clone()),
+            Input::One(_) | Input::Gathered(_) => None,
+        }
     }
 
     /// The outcome of an item whose result cannot be kept: the `on_failure` edge of its node. Without one the item stays

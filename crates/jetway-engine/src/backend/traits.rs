@@ -1,8 +1,8 @@
 //! The traits that a backend implements.
 
 use super::{
-    BackendError, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
-    StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
+    Alarms, BackendError, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery, SnapshotWrite,
+    StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -202,6 +202,12 @@ pub trait Hosts: Send + Sync {
 }
 
 /// A backend: all that the engine needs.
-pub trait Backend: SnapshotStore + TicketQueue + Starts + Results + Hosts + fmt::Debug + 'static {}
+pub trait Backend:
+    SnapshotStore + TicketQueue + Alarms + Starts + Results + Hosts + fmt::Debug + 'static
+{
+}
 
-impl<T> Backend for T where T: SnapshotStore + TicketQueue + Starts + Results + Hosts + fmt::Debug + 'static {}
+impl<T> Backend for T where
+    T: SnapshotStore + TicketQueue + Alarms + Starts + Results + Hosts + fmt::Debug + 'static
+{
+}

@@ -82,6 +82,8 @@ named! {
         TicketPublished = "ticket-published",
         /// All tickets of a commit are published, its effects are open.
         TicketsPublished = "tickets-published",
+        /// The alarm of a run is armed.
+        AlarmArmed = "alarm-armed",
         /// Chunks that nothing refers to any more are deleted.
         ChunksDropped = "chunks-dropped",
         /// A ticket is processed and not acked.

@@ -57,12 +57,16 @@ impl TicketQueue for MemoryBackend {
         workflow: &WorkflowName,
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
-        let (queue, lane, duration) = (Arc::clone(&self.tickets), workflow.to_string(), self.lease);
+        let (backend, lane, duration) = (self.clone(), workflow.to_string(), self.lease);
         Ok(stream::unfold((), move |()| {
-            let (queue, lane, slots) = (Arc::clone(&queue), lane.clone(), Arc::clone(&slots));
+            let (backend, lane, slots) = (backend.clone(), lane.clone(), Arc::clone(&slots));
             async move {
-                let ((ticket, fingerprint), delivered, lease, slot) =
-                    queue.take(&lane, &slots, duration).await?;
+                let MemoryBackend { tickets: queue, alarms, clock, .. } = &backend;
+                let ((ticket, fingerprint), delivered, lease, slot) = tokio::select! {
+                    biased;
+                    taken = queue.take(&lane, &slots, duration) => taken?,
+                    never = alarms.ring(queue, &**clock) => match never {},
+                };
                 Some((Ok(Delivery { ticket, fingerprint, delivered, lease, slot }), ()))
             }
         })

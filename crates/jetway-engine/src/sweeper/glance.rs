@@ -1,24 +1,24 @@
 //! Many live runs at a glance: those that lack no ticket need no read of their own.
 
-use super::{Sweep, schedule::PendingCheck, trouble::ends_the_sweep};
+use super::{Checked, Sweep, asleep, schedule::PendingCheck, trouble::ends_the_sweep};
 use crate::{
     backend::{BackendError, Stored, TicketIndex},
     tickets::Tickets,
 };
-use jetway_state::{RunKey, WorkflowName, run::Status};
+use jetway_state::{RunKey, Timestamp, WorkflowName, run::Status};
 use std::collections::HashMap;
 
 /// The tickets of the workflows of which many runs are due.
 pub(super) type Indexes = HashMap<WorkflowName, TicketIndex>;
 
 impl Sweep {
-    /// The live runs among these that lack no ticket, with the revisions that say so. A run that is not among them has to be
+    /// The live runs among these that lack no ticket, with what was found. A run that is not among them has to be
     /// read by itself.
     pub(super) async fn whole(
         &self,
         batch: &[(RunKey, PendingCheck)],
         indexes: &Indexes,
-    ) -> Result<HashMap<RunKey, u64>, BackendError> {
+    ) -> Result<HashMap<RunKey, Checked>, BackendError> {
         let is_live = |(run, check): &&(RunKey, PendingCheck)| {
             check.ended.is_none() && indexes.contains_key(&run.workflow)
         };
@@ -37,22 +37,30 @@ impl Sweep {
             }
             Ok(stored) => stored,
         };
-        let whole = stored.into_iter().filter(|stored| {
-            let (check, index) = (checks.get(&stored.run), indexes.get(&stored.run.workflow));
-            check.zip(index).is_some_and(|(check, index)| is_whole(stored, check, index))
+        let now = self.clock.now();
+        let whole = stored.into_iter().filter_map(|stored| {
+            let (check, index) = (checks.get(&stored.run)?, indexes.get(&stored.run.workflow)?);
+            let checked = whole(&stored, check, index, now)?;
+            Some((stored.run, checked))
         });
-        Ok(whole.map(|stored| (stored.run, stored.revision)).collect())
+        Ok(whole.collect())
     }
 }
 
-fn is_whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex) -> bool {
+/// What a run is found to be, if it lacks nothing.
+fn whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex, now: Timestamp) -> Option<Checked> {
     let is_expected = check.revision.is_none_or(|revision| revision == stored.revision);
     if !is_expected || !check.seen.is_met_by(stored.revision) {
-        return false;
+        return None;
     }
     // One that cannot be read is reported when it is read by itself.
-    stored.open().is_ok_and(|(snapshot, _)| {
-        !snapshot.status.is_terminal()
-            && (snapshot.status == Status::Paused || Tickets::are_in(index, &stored.run, &snapshot))
-    })
+    let (snapshot, _) = stored.open().ok()?;
+    let may_lack_alarm = check.revision.is_none() && snapshot.next_due(now).is_some();
+    let is_whole = match snapshot.status {
+        Status::Paused => true,
+        Status::Running => !may_lack_alarm && Tickets::are_in(index, &stored.run, &snapshot, now),
+        Status::Completed | Status::Failed | Status::Cancelled => false,
+    };
+    let revision = Some(stored.revision);
+    is_whole.then(|| Checked { republished: 0, revision, asleep_until: asleep(&snapshot, now) })
 }

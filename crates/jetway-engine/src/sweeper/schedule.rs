@@ -63,6 +63,11 @@ impl PendingCheck {
         let pause = (self.pause * 2).min(MAX_PAUSE);
         Self { due: now.after(pause), pause, ..self }
     }
+
+    /// The same check, not before a time.
+    pub(super) fn not_before(self, time: Option<Timestamp>) -> Self {
+        Self { due: self.due.max(time.unwrap_or_default()), ..self }
+    }
 }
 
 impl Sweeper {

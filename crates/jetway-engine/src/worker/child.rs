@@ -116,7 +116,7 @@ impl TicketSession<'_> {
             return Ok(());
         }
         let version = RunVersion { run, build, cached: &cached };
-        let wanted = pending_ticket(&cached.snapshot, item).into_iter().collect();
+        let wanted = pending_ticket(&cached.snapshot, item, worker.clock.now()).into_iter().collect();
         let Some((child, seen)) = child else {
             let tickets = worker.tickets.resolve(version, wanted).await?;
             return worker.tickets.publish_batch(version, tickets, 1).await;

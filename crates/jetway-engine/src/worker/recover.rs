@@ -43,13 +43,14 @@ impl TicketSession<'_> {
             return worker.dispatcher.reapply_end_effects(version).await;
         }
         let wanted = match self.delivery.ticket.attempt {
-            1 => tickets_under(snapshot, self.ticket_item()),
+            1 => tickets_under(snapshot, self.ticket_item(), now),
             // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.
             _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item())).await?,
         };
         let tickets = worker.tickets.resolve(version, wanted).await?;
         // A worker may be running one of these items without a ticket, unless it was the one that stopped.
         let attempt = if given_back { 1 } else { SECOND_ATTEMPT };
-        worker.tickets.publish(FailPoint::TicketPublished, version, tickets, attempt).await
+        worker.tickets.publish(FailPoint::TicketPublished, version, tickets, attempt).await?;
+        worker.tickets.arm(version, now).await
     }
 }

@@ -121,6 +121,9 @@ impl<'a> TicketSession<'a> {
             return Ok(NextAction::Ack);
         };
         fail_point(FailPoint::SnapshotLoaded);
+        if ticket.woken_by.is_some() && cached.snapshot.has_waits() {
+            Box::pin(self.alarm_rang(&cached)).await?;
+        }
         let mut next = PendingAttempt {
             item: ticket.item.clone(),
             attempt: cached.snapshot.attempt_at(&ticket.item),
@@ -151,6 +154,11 @@ impl<'a> TicketSession<'a> {
             tracing::debug!(run = %self.run, "discarded a ticket of another incarnation");
             return Ok(NextAction::Ack);
         }
+        if self.waits(&next)
+            && let Some(end) = Box::pin(self.wait(&next)).await?
+        {
+            return Ok(end);
+        }
         let ready = match self.ready(&next).await {
             // Another worker may have continued meanwhile, and deleted a chunk that this snapshot refers to.
             Err(error) if error.kind() == BackendErrorKind::Corrupt => {
@@ -162,6 +170,9 @@ impl<'a> TicketSession<'a> {
         };
         let snapshot = &next.cached.snapshot;
         let Some(ready) = ready else {
+            if self.is_due_for_slot(&next) {
+                return Box::pin(self.admit(next)).await;
+            }
             Box::pin(self.recover()).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
@@ -332,13 +343,18 @@ impl<'a> TicketSession<'a> {
 
     /// Publishes the tickets and carries out the effects of a commit. An only successor needs no ticket: it runs next, under
     /// the ticket and lease of this session.
-    async fn dispatch(
+    pub(super) async fn dispatch(
         &mut self,
         cached: CachedSnapshot,
         mut tickets: Vec<TicketFor>,
-        effects: Vec<Effect>,
+        mut effects: Vec<Effect>,
     ) -> Result<NextAction, BackendError> {
-        let only = if tickets.len() == 1 && self.may_continue() { tickets.pop() } else { None };
+        let may_continue = self.may_continue();
+        let only = match tickets.len() {
+            1 if may_continue => tickets.pop(),
+            0 if may_continue => self.due_soon(&cached, &mut effects),
+            _ => None,
+        };
         if effects.contains(&Effect::PublishResult) {
             fail_point(FailPoint::RunEnded);
             self.worker.dispatcher.end_run(self.version(&cached), effects).await?;
@@ -368,6 +384,8 @@ impl<'a> TicketSession<'a> {
 fn outcome_label(produced: &EncodedOutcome) -> &'static str {
     match produced {
         EncodedOutcome::Next(_) => "next",
+        EncodedOutcome::NextLater(..) => "next_later",
+        EncodedOutcome::Admit => "admit",
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::Hold => "hold",
         EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",

@@ -14,8 +14,10 @@ use super::{
     children::{awaits, started},
     effect::{Applied, Effect, TicketFor},
     snapshot::Snapshot,
+    wait::WaitsBefore,
 };
-use crate::{CommitId, Graph};
+use crate::{CommitId, Graph, Timestamp};
+use admit::admit_due;
 use finished::FinishedItem;
 
 /// Applies an attempt to a run: context, finished item, new items, output, error and status change together.
@@ -33,6 +35,7 @@ pub fn apply(
         return None;
     }
     attempt.timestamp = snapshot.next_time(attempt.timestamp);
+    let waits = WaitsBefore::of(&snapshot);
     if let Some(span) = attempt.span {
         snapshot.trace.cover(span);
     }
@@ -42,6 +45,7 @@ pub fn apply(
             return awaits(snapshot, attempt, child, commit);
         }
         EncodedOutcome::Started(child) => return started(snapshot, &attempt, *child, commit),
+        EncodedOutcome::Admit => return admit_due(snapshot, &attempt, commit, graph, waits),
         _ => {}
     }
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
@@ -52,12 +56,22 @@ pub fn apply(
     if let Some(context) = attempt.context {
         snapshot.context = context;
     }
-    let mut step =
-        Step { snapshot: &mut snapshot, tickets: &mut tickets, effects: &mut effects, finished, graph };
+    let mut step = Step {
+        snapshot: &mut snapshot,
+        tickets: &mut tickets,
+        effects: &mut effects,
+        finished,
+        graph,
+        due: None,
+    };
     match attempt.produced {
         EncodedOutcome::Next(emitted) => step.next(emitted),
+        EncodedOutcome::NextLater(later, emitted) => step.next_later(later, emitted),
         EncodedOutcome::NextAll(emitted) => step.next_all(emitted),
-        EncodedOutcome::Hold | EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => step.end_branch(),
+        EncodedOutcome::Hold
+        | EncodedOutcome::Await(_)
+        | EncodedOutcome::Started(_)
+        | EncodedOutcome::Admit => step.end_branch(),
         EncodedOutcome::Handled(error, emitted) => {
             step.snapshot.handled_failures.record(error);
             step.next(emitted);
@@ -66,6 +80,7 @@ pub fn apply(
     }
     step.end_if_done();
     step.admit();
+    waits.settle(&snapshot, &mut effects);
     snapshot.forget_writers();
     Some(Applied { snapshot, tickets, effects })
 }
@@ -77,4 +92,6 @@ struct Step<'a> {
     effects: &'a mut Vec<Effect>,
     finished: FinishedItem,
     graph: &'a Graph,
+    /// The time that what the step creates waits for.
+    due: Option<Timestamp>,
 }

@@ -1,6 +1,6 @@
 //! The report of an attempt at a work item, encoded.
 
-use super::{attempt_id::AttemptId, output::EncodedOutput, snapshot::RunError};
+use super::{attempt_id::AttemptId, output::EncodedOutput, snapshot::RunError, wait::Later};
 use crate::{Incarnation, ItemId, RunKey, Seen, Timestamp};
 use bytes::Bytes;
 
@@ -41,10 +41,14 @@ pub struct EndedSpan {
 pub enum EncodedOutcome {
     /// One value.
     Next(EncodedEmission),
+    /// One value, which is passed on later.
+    NextLater(Later, EncodedEmission),
     /// Many values.
     NextAll(Vec<EncodedEmission>),
     /// Nothing.
     Hold,
+    /// Nothing ran: the item is due, and needs a slot at its node.
+    Admit,
     /// Not yet known: the item waits for this child run.
     Await(RunKey),
     /// Not yet known: the child run that the item waits for is started, and this is its record.

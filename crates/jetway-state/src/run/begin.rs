@@ -81,6 +81,7 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         trace,
         input_digest,
         children: BTreeMap::new(),
+        waits: BTreeMap::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,

@@ -8,6 +8,7 @@ use super::{
     end::end,
     recover::pending_tickets,
     snapshot::{Snapshot, Status},
+    wait::WaitsBefore,
 };
 use crate::{CommitId, Timestamp};
 use std::fmt;
@@ -94,7 +95,11 @@ pub fn pause(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Appl
 /// `None` if the run is not Paused. A failed run cannot be resumed: its record dropped its pending items when it failed.
 pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
     let mut applied = change_status(snapshot, Status::Paused, Status::Running, commit, at)?;
-    let tickets = pending_tickets(&applied.snapshot).into_iter();
+    let now = applied.snapshot.updated_at;
+    if applied.snapshot.next_due(now).is_some() {
+        applied.effects.push(Effect::ArmAlarm);
+    }
+    let tickets = pending_tickets(&applied.snapshot, now).into_iter();
     applied.tickets =
         tickets.filter_map(|mut ticket| ticket.node.take().map(|node| ticket.for_node(node))).collect();
     Some(applied)
@@ -105,7 +110,9 @@ fn end_run(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timesta
         return None;
     }
     let at = snapshot.next_time(at);
-    let effects = end(&mut snapshot, status, at);
+    let waits = WaitsBefore::of(&snapshot);
+    let mut effects = end(&mut snapshot, status, at);
+    waits.disarm(at, &mut effects);
     Some(changed(snapshot, effects, commit, at))
 }
 

@@ -4,7 +4,7 @@ use super::{
     chunk::ChunkRef,
     snapshot::{Parent, Snapshot},
 };
-use crate::{ItemId, RunKey, Seen};
+use crate::{ItemId, RunKey, Seen, Timestamp};
 
 /// The record of a run after a decision, and what to do once the record is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,18 @@ pub enum Effect {
     CancelChild(RunKey, Seen),
     /// Cancel a child run that may not have been started: it must not start any more.
     PreventChild(RunKey),
+    /// Publish tickets for the items that became due after `since` and until this commit. `except` gets its ticket from the alarm
+    /// of the run.
+    PublishDue {
+        /// The commit before this one.
+        since: Timestamp,
+        /// The item of the alarm that was armed then.
+        except: ItemId,
+    },
+    /// Arm the alarm of the run: an item becomes due.
+    ArmAlarm,
+    /// Disarm the alarm of the run for this time: nothing waits for it any more.
+    DisarmAlarm(Timestamp),
     /// Delete chunks that nothing refers to any more.
     DropChunks(Vec<ChunkRef>),
     /// Delete every chunk of the run.

@@ -13,6 +13,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
+    snapshot.waits.clear();
     snapshot.attempts.clear();
     snapshot.unreadable.clear();
     snapshot.written_by.clear();

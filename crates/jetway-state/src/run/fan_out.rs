@@ -36,6 +36,12 @@ pub struct FanOut {
     /// The gathering nodes that inner fan-outs have made ready.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fired: BTreeSet<String>,
+    /// The time that the branches whose first step is not committed wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// The time that the gathering nodes wait for, if a value for them is passed on later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gather_due: Option<Timestamp>,
     /// The item of the ticket that was held when the fan-out was committed.
     pub ticket_item: ItemId,
     /// The span of the step that opened it.

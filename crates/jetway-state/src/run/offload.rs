@@ -90,6 +90,8 @@ pub fn offload(
         match &mut item.input {
             Input::Gathered(arrivals) => writer.arrivals(arrivals)?,
             Input::One(payload) => writer.payload(payload)?,
+            // It counts as an output, and outputs stay in the record.
+            Input::Output(_) => {}
         }
     }
     snapshot.chunked |= !writer.chunks.is_empty();
@@ -126,6 +128,7 @@ fn inline_bytes(snapshot: &Snapshot) -> usize {
     let items = snapshot.items.values().map(|item| match &item.input {
         Input::One(Payload::Inline(bytes)) => bytes.len(),
         Input::One(Payload::Chunk(_)) => 0,
+        Input::Output(output) => output.len(),
         Input::Gathered(arrivals) => arrivals.inline_bytes(),
     });
     fan_outs.sum::<usize>() + items.sum::<usize>()

@@ -1,27 +1,32 @@
 //! The tickets of the pending items of a run.
 
 use super::{effect::TicketFor, snapshot::Snapshot};
-use crate::ItemId;
+use crate::{ItemId, Timestamp};
 
 /// The tickets that the holder of the ticket for item `ticket` may not have published: those of the pending items that were
 /// committed under it, and its own if its item is pending.
 ///
 /// A ticket that is delivered again may have been held by a worker that committed several steps under it and then crashed.
 /// Tickets are idempotent, so a superfluous one does no harm.
-pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId) -> Vec<TicketWanted> {
-    wanted(snapshot, |ticket_item| ticket_item == ticket)
+pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId, now: Timestamp) -> Vec<TicketWanted> {
+    wanted(snapshot, now, |ticket_item| ticket_item == ticket)
 }
 
-/// The tickets of all pending items. An item that waits for a slot at its node has none.
-pub fn pending_tickets(snapshot: &Snapshot) -> Vec<TicketWanted> {
-    wanted(snapshot, |_| true)
+/// The tickets of all pending items. An item that waits for a slot at its node, or for a time after `now`, has none.
+pub fn pending_tickets(snapshot: &Snapshot, now: Timestamp) -> Vec<TicketWanted> {
+    wanted(snapshot, now, |_| true)
 }
 
-/// The ticket of one item; `None` if it is not pending, or waits for a slot at its node.
-pub fn pending_ticket(snapshot: &Snapshot, id: &ItemId) -> Option<TicketWanted> {
-    if !snapshot.is_pending(id) || snapshot.waits_for_slot(id) {
+/// The ticket of one item; `None` if it is not pending, or waits for a slot at its node or for a time after `now`.
+pub fn pending_ticket(snapshot: &Snapshot, id: &ItemId, now: Timestamp) -> Option<TicketWanted> {
+    if !snapshot.is_pending(id) || snapshot.waits_for_slot(id) || !snapshot.is_due(id, now) {
         return None;
     }
+    ticket_of(snapshot, id)
+}
+
+/// The ticket of a pending item, whatever it waits for.
+fn ticket_of(snapshot: &Snapshot, id: &ItemId) -> Option<TicketWanted> {
     let (node, ticket_item) = match snapshot.items.get(id) {
         Some(item) => (Some(item.node.clone()), &item.ticket_item),
         None => {
@@ -46,27 +51,33 @@ pub struct TicketWanted {
 }
 
 impl TicketWanted {
+    /// The ticket that a pending item gets when its wait is over.
+    pub(super) fn of_waiting(snapshot: &Snapshot, id: &ItemId) -> Option<Self> {
+        ticket_of(snapshot, id)
+    }
+
     /// The ticket, with its node.
     pub fn for_node(self, node: String) -> TicketFor {
         TicketFor { item: self.item, node }
     }
 }
 
-fn wanted(snapshot: &Snapshot, under: impl Fn(&ItemId) -> bool) -> Vec<TicketWanted> {
+fn wanted(snapshot: &Snapshot, now: Timestamp, under: impl Fn(&ItemId) -> bool) -> Vec<TicketWanted> {
     if snapshot.status.is_terminal() {
         return Vec::new();
     }
     let mut tickets: Vec<_> = snapshot
         .items
         .iter()
-        .filter(|(_, item)| !item.waits_for_slot && under(&item.ticket_item))
+        .filter(|(id, item)| !item.waits_for_slot && under(&item.ticket_item) && snapshot.is_due(id, now))
         .map(|(id, item)| TicketWanted {
             item: id.clone(),
             node: Some(item.node.clone()),
             ticket_item: item.ticket_item.clone(),
         })
         .collect();
-    for (id, fan_out) in &snapshot.fan_outs {
+    let fan_outs = snapshot.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.is_none_or(|due| due <= now));
+    for (id, fan_out) in fan_outs {
         let branches = &fan_out.branches;
         let open = branches.open_positions().filter(|position| !branches.waits_for_slot(*position));
         let wanted = open.filter_map(|position| {

@@ -5,6 +5,7 @@ use super::{
     fan_out::{Arrivals, Branch, FanOut},
     output::EncodedOutput,
     unreadable::UnreadableItem,
+    wait::Wait,
 };
 use crate::{
     CommitId, Error, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName,
@@ -62,6 +63,10 @@ pub struct Snapshot {
     /// cancelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<ItemId, Child>,
+    /// The pending items that wait for a time, apart from the branches of fan-outs that wait as a whole. One whose time has
+    /// come is ready.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<ItemId, Wait>,
     /// The numbers of the latest attempts at items that had more than one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempts: BTreeMap<ItemId, u32>,
@@ -208,6 +213,8 @@ pub enum Input {
     One(Payload),
     /// The values that arrived for a gathering node.
     Gathered(Arrivals),
+    /// No node runs: this output of the run is recorded when the item is due.
+    Output(EncodedOutput),
 }
 
 /// An encoded value, in the snapshot or in a chunk.

@@ -90,6 +90,8 @@ mod tests {
             branches,
             arrivals: Default::default(),
             fired: Default::default(),
+            due: None,
+            gather_due: None,
             ticket_item: ItemId::start(),
             from_span: None,
             pending_since: Timestamp(1),

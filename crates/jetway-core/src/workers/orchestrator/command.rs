@@ -96,7 +96,7 @@ where
         let Some(ended) = ended else { return Ok(()) };
         match self.contexts.snapshot(run_id).await? {
             Some((later, _)) if later.incarnation != ended => {
-                for want in pending_tickets(&later) {
+                for want in pending_tickets(&later, pending_item::ANY_TIME) {
                     if let Some(item) = pending_item::queued(&later, &want.item)? {
                         self.queue.enqueue(run_id, item).await?;
                     }

@@ -6,9 +6,12 @@
 
 use crate::{WorkItem, step::item_in};
 use jetway_state::{
-    Error, ItemId,
+    Error, ItemId, Timestamp,
     run::{Snapshot, TicketWanted, pending_tickets},
 };
+
+/// Nothing waits for a time in a run over stores.
+pub(crate) const ANY_TIME: Timestamp = Timestamp(u64::MAX);
 
 /// An id that is longer may be queued under its digest.
 const LONGEST_READABLE: usize = 50;
@@ -37,7 +40,7 @@ pub(crate) fn queued<WI: WorkItem>(snapshot: &Snapshot, id: &ItemId) -> Result<O
 pub(super) fn find<WI: WorkItem>(snapshot: &Snapshot, queued: &WI) -> Result<Option<(ItemId, WI)>, Error> {
     let own = queued.instance_id();
     if keeps_its_id(queued) {
-        for want in pending_tickets(snapshot) {
+        for want in pending_tickets(snapshot, ANY_TIME) {
             let item: Option<WI> = item_in(snapshot, &want.item)?;
             if let Some(item) = item.filter(|item| item.instance_id() == own) {
                 return Ok(Some((want.item, item)));
@@ -60,13 +63,13 @@ fn pending_id(snapshot: &Snapshot, own: &str) -> Option<ItemId> {
     let stands_for = |id: &ItemId| {
         id.as_str().len() > LONGEST_READABLE && id.in_incarnation(&snapshot.incarnation).as_str() == own
     };
-    pending_tickets(snapshot).into_iter().map(|want| want.item).find(stands_for)
+    pending_tickets(snapshot, ANY_TIME).into_iter().map(|want| want.item).find(stands_for)
 }
 
 /// The items that the step of `done` created and that are still pending. A worker that crashed after the commit may not
 /// have queued them.
 pub(super) fn created_by<WI: WorkItem>(snapshot: &Snapshot, done: &WI) -> Vec<TicketWanted> {
-    let mut created = pending_tickets(snapshot);
+    let mut created = pending_tickets(snapshot, ANY_TIME);
     // The snapshot does not know which items such a one created, so all pending ones are returned. A queue ignores a
     // second item with the same id.
     if !keeps_its_id(done) {

@@ -167,7 +167,7 @@ where
             until_cancelled(&abort, node).await.unwrap_or_else(Outcome::Failed)
         };
         let last_try = scope.last_try();
-        let outcome = run_node(scope, node).await;
+        let outcome = run_node(scope, node).await.without_waits();
         let attempt = AttemptId { number: last_try.number(), ..attempt };
         let EncodedAttempt { produced, context, error } =
             encode(outcome, &ctx.store, &snapshot.context, &attempt, |error| {

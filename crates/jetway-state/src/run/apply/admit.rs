@@ -1,9 +1,14 @@
 //! Slots at nodes with a limit (`at_most`).
 
-use super::Step;
+use super::{Step, finished::FinishedItem};
 use crate::{
-    ItemId,
-    run::{effect::TicketFor, snapshot::Snapshot},
+    CommitId, Graph, ItemId, Timestamp,
+    run::{
+        attempt::AttemptReport,
+        effect::{Applied, TicketFor},
+        snapshot::Snapshot,
+        wait::WaitsBefore,
+    },
 };
 use std::collections::BTreeSet;
 
@@ -11,28 +16,59 @@ impl Step<'_> {
     /// Gives free slots to waiting items, in the order of their positions. An item with a slot gets a ticket.
     pub(super) fn admit(&mut self) {
         crate::hop!("Step::admit");
-        if self.snapshot.status.is_terminal() {
-            return;
-        }
-        for node in waited_for(self.snapshot) {
-            let mut free = match self.graph.node(&node).and_then(|known| known.at_most) {
-                Some(at_most) => (at_most as usize).saturating_sub(in_flight(self.snapshot, &node)),
-                // An older build had a limit here, or had this node: without a limit, all its items get slots.
-                None => usize::MAX,
-            };
-            while free > 0 {
-                let Some(item) = admit_one(self.snapshot, &node, &self.finished.ticket_item) else { break };
-                self.tickets.push(TicketFor { item, node: node.clone() });
-                free -= 1;
-            }
-        }
+        let FinishedItem { ticket_item, timestamp, .. } = &self.finished;
+        self.tickets.extend(admit(self.snapshot, self.graph, ticket_item, *timestamp));
     }
 }
 
-/// The nodes at which items wait for a slot.
-fn waited_for(snapshot: &Snapshot) -> BTreeSet<String> {
-    let items = snapshot.items.values().filter(|item| item.waits_for_slot).map(|item| &item.node);
-    let branches = snapshot.fan_outs.values().flat_map(|fan_out| &fan_out.branches.bounded);
+/// An item at a node with a limit is due: it gets a slot if one is free. `None` if it needs none.
+pub(super) fn admit_due(
+    mut snapshot: Snapshot,
+    attempt: &AttemptReport,
+    commit: CommitId,
+    graph: &Graph,
+    waits: WaitsBefore,
+) -> Option<Applied> {
+    if !snapshot.is_pending(&attempt.item) || !snapshot.waits_for_slot(&attempt.item) {
+        return None;
+    }
+    let tickets = admit(&mut snapshot, graph, &attempt.ticket_item, attempt.timestamp);
+    if tickets.is_empty() {
+        return None;
+    }
+    snapshot.commit = commit;
+    snapshot.updated_at = attempt.timestamp;
+    let mut effects = Vec::new();
+    waits.settle(&snapshot, &mut effects);
+    Some(Applied { snapshot, tickets, effects })
+}
+
+fn admit(snapshot: &mut Snapshot, graph: &Graph, ticket_item: &ItemId, now: Timestamp) -> Vec<TicketFor> {
+    let mut tickets = Vec::new();
+    if snapshot.status.is_terminal() {
+        return tickets;
+    }
+    for node in waited_for(snapshot, now) {
+        let mut free = match graph.node(&node).and_then(|known| known.at_most) {
+            Some(at_most) => (at_most as usize).saturating_sub(in_flight(snapshot, &node)),
+            // An older build had a limit here, or had this node: without a limit, all its items get slots.
+            None => usize::MAX,
+        };
+        while free > 0 {
+            let Some(item) = admit_one(snapshot, &node, ticket_item, now) else { break };
+            tickets.push(TicketFor { item, node: node.clone() });
+            free -= 1;
+        }
+    }
+    tickets
+}
+
+/// The nodes at which items wait for a slot and for nothing else.
+fn waited_for(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<String> {
+    let items = snapshot.items.iter().filter(|(id, item)| item.waits_for_slot && snapshot.is_due(id, now));
+    let items = items.map(|(_, item)| &item.node);
+    let due = snapshot.fan_outs.values().filter(|fan_out| fan_out.due.is_none_or(|due| due <= now));
+    let branches = due.flat_map(|fan_out| &fan_out.branches.bounded);
     let branches = branches.filter(|(_, bounded)| !bounded.waiting.is_empty()).map(|(node, _)| node);
     items.chain(branches).cloned().collect()
 }
@@ -44,21 +80,25 @@ fn in_flight(snapshot: &Snapshot, node: &str) -> usize {
     items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
 }
 
-/// Gives a slot to the first item that waits at the node. The holder of the ticket for `ticket_item` publishes its ticket: if
-/// the holder crashes, the redelivery of that ticket finds the item.
-fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId) -> Option<ItemId> {
+/// Gives a slot to the first item that waits at the node and is due. The holder of the ticket for `ticket_item` publishes its
+/// ticket: if the holder crashes, the redelivery of that ticket finds the item.
+fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId, now: Timestamp) -> Option<ItemId> {
+    let Snapshot { items, fan_outs, waits, .. } = snapshot;
+    let is_due = |id: &ItemId| waits.get(id).is_none_or(|wait| wait.due() <= now);
     if let Some((id, item)) =
-        snapshot.items.iter_mut().find(|(_, item)| item.node == node && item.waits_for_slot)
+        items.iter_mut().find(|(id, item)| item.node == node && item.waits_for_slot && is_due(id))
     {
         item.waits_for_slot = false;
         item.ticket_item = ticket_item.clone();
         return Some(id.clone());
     }
-    snapshot.fan_outs.iter_mut().find_map(|(id, fan_out)| {
-        let bounded = fan_out.branches.bounded.get_mut(node)?;
-        let position = bounded.waiting.first()?;
-        bounded.waiting.remove(position);
-        bounded.in_flight.insert(position, ticket_item.clone());
-        Some(ItemId::branch(id, position))
-    })
+    fan_outs.iter_mut().filter(|(_, fan_out)| fan_out.due.is_none_or(|due| due <= now)).find_map(
+        |(id, fan_out)| {
+            let bounded = fan_out.branches.bounded.get_mut(node)?;
+            let position = bounded.waiting.first()?;
+            bounded.waiting.remove(position);
+            bounded.in_flight.insert(position, ticket_item.clone());
+            Some(ItemId::branch(id, position))
+        },
+    )
 }

@@ -32,10 +32,11 @@ impl Step<'_> {
             let mut arrivals = Arrivals::default();
             arrivals.push(arrival);
             let id = ItemId::gathered(&self.finished.id, &successor.node);
-            return self.add_item(id, successor.node, Input::Gathered(arrivals), None);
+            return self.add_item(id, successor.node, Input::Gathered(arrivals), None, self.due);
         };
         if let Some(fan_out) = self.snapshot.fan_outs.get_mut(&branch.fan_out) {
             fan_out.arrivals.entry(successor.node).or_default().push(arrival);
+            fan_out.gather_due = fan_out.gather_due.max(self.due);
         }
         self.ended(&branch.fan_out);
     }
@@ -69,7 +70,8 @@ impl Step<'_> {
     /// Closes one fan-out. Returns the outer fan-out, a branch of which has ended with it.
     fn close_one(&mut self, id: &ItemId) -> Option<ItemId> {
         let closed = self.snapshot.fan_outs.remove(id)?;
-        let FanOut { opener, outer, branches, mut arrivals, mut fired, .. } = closed;
+        let FanOut { opener, outer, branches, mut arrivals, mut fired, gather_due, .. } = closed;
+        let due = gather_due.filter(|due| *due > self.finished.timestamp);
         if !branches.chunks.is_empty() {
             self.effects.push(Effect::DropChunks(branches.chunks.iter().map(|chunk| chunk.chunk).collect()));
         }
@@ -83,7 +85,7 @@ impl Step<'_> {
         let branches = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);
         fired.extend(arrivals.keys().cloned());
         for (node, values) in arrivals {
-            self.add_item(ItemId::gathered(id, &node), node, Input::Gathered(values), outer.clone());
+            self.add_item(ItemId::gathered(id, &node), node, Input::Gathered(values), outer.clone(), due);
         }
         let outer = outer?;
         if let Some(around) = self.snapshot.fan_outs.get_mut(&outer.fan_out) {

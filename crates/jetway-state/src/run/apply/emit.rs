@@ -2,13 +2,14 @@
 
 use super::Step;
 use crate::{
-    Error, ItemId,
+    Error, ItemId, Timestamp,
     run::{
         attempt::{EncodedEmission, Successor},
         effect::TicketFor,
         fan_out::{Arrival, Branch, BranchInput, FanOut, MAX_BRANCHES, PendingBranches},
         output::EncodedOutput,
         snapshot::{Input, Item, Output, Payload, RunError},
+        wait::{Later, Wait},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,23 @@ impl Step<'_> {
                 }
             }
             _ => self.fan_out(successors),
+        }
+    }
+
+    /// One value that is passed on later: what it creates waits. A time that has passed is no wait.
+    pub(super) fn next_later(&mut self, later: Later, mut emitted: EncodedEmission) {
+        let due = later.due(self.finished.timestamp);
+        if due <= self.finished.timestamp {
+            return self.next(emitted);
+        }
+        self.due = Some(due);
+        match emitted.output.take() {
+            Some(output) if emitted.successors.is_empty() => {
+                let id = ItemId::successor(self.finished.id.as_str(), 0);
+                let (node, branch) = (self.finished.node.clone(), self.finished.branch.clone());
+                self.add_item(id, node, Input::Output(output), branch, self.due);
+            }
+            output => self.next(EncodedEmission { output, ..emitted }),
         }
     }
 
@@ -54,7 +72,7 @@ impl Step<'_> {
         }
         let id = ItemId::successor(self.finished.id.as_str(), 0);
         let input = Input::One(Payload::Inline(successor.payload));
-        self.add_item(id, successor.node, input, branch);
+        self.add_item(id, successor.node, input, branch, self.due);
     }
 
     fn fan_out(&mut self, successors: Vec<Successor>) {
@@ -70,6 +88,8 @@ impl Step<'_> {
             branches: PendingBranches { count, ..PendingBranches::default() },
             arrivals: BTreeMap::new(),
             fired: BTreeSet::new(),
+            due: self.due,
+            gather_due: None,
             ticket_item: self.finished.ticket_item.clone(),
             from_span: self.finished.span,
             pending_since: self.finished.timestamp,
@@ -82,10 +102,11 @@ impl Step<'_> {
                 let arrival =
                     Arrival { position, from: self.finished.id.clone(), span: self.finished.span, payload };
                 fan_out.arrivals.entry(node).or_default().push(arrival);
+                fan_out.gather_due = self.due;
             } else {
                 if self.graph.is_bounded(&node) {
                     fan_out.branches.bounded.entry(node.clone()).or_default().waiting.insert(position);
-                } else {
+                } else if self.due.is_none() {
                     let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
                     self.tickets.push(ticket);
                 }
@@ -110,9 +131,19 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn add_item(&mut self, id: ItemId, node: String, input: Input, branch: Option<Branch>) {
-        let waits_for_slot = self.graph.is_bounded(&node);
-        if !waits_for_slot {
+    /// Adds a pending item. It has a ticket, unless it waits for a time or for a slot at its node.
+    pub(super) fn add_item(
+        &mut self,
+        id: ItemId,
+        node: String,
+        input: Input,
+        branch: Option<Branch>,
+        due: Option<Timestamp>,
+    ) {
+        let waits_for_slot = self.graph.is_bounded(&node) && !matches!(input, Input::Output(_));
+        if let Some(due) = due {
+            self.snapshot.waits.insert(id.clone(), Wait::Timer { due });
+        } else if !waits_for_slot {
             self.tickets.push(TicketFor { item: id.clone(), node: node.clone() });
         }
         let item = Item {

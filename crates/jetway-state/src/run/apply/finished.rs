@@ -35,6 +35,7 @@ impl FinishedItem {
         let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         snapshot.attempts.remove(&attempt.item);
+        snapshot.waits.remove(&attempt.item);
         snapshot.unreadable.remove(&attempt.item);
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
@@ -67,7 +68,7 @@ fn take_branch(snapshot: &mut Snapshot, id: &ItemId) -> Option<Branch> {
 
 fn drop_chunks_of(input: Input, effects: &mut Vec<Effect>) {
     let chunks = match input {
-        Input::One(Payload::Inline(_)) => return,
+        Input::One(Payload::Inline(_)) | Input::Output(_) => return,
         Input::One(Payload::Chunk(chunk)) => vec![chunk],
         Input::Gathered(arrivals) => arrivals.chunks,
     };

@@ -1,0 +1,74 @@
+//! Arming the alarms of runs, and publishing what has become due.
+
+use crate::{
+    backend::{Alarm, BackendError, Ticket},
+    snapshots::RunVersion,
+    tickets::Tickets,
+};
+use jetway_state::{
+    ItemId, Timestamp,
+    run::{AlarmWanted, MAX_ALARM},
+};
+
+impl Tickets {
+    /// Arms the alarm that a run needs after `since`, if items become due then. A time that has passed meanwhile rings at once.
+    pub(crate) async fn arm(&self, version: RunVersion<'_>, since: Timestamp) -> Result<(), BackendError> {
+        match version.cached.snapshot.alarm(since) {
+            Some(alarm) => self.arm_alarm(version, alarm).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn arm_alarm(
+        &self,
+        version: RunVersion<'_>,
+        AlarmWanted { due, ticket }: AlarmWanted,
+    ) -> Result<(), BackendError> {
+        let woken_by = Some(version.cached.seen());
+        // A longer wait is armed again when this alarm rings.
+        let due = due.min(self.now().after(MAX_ALARM));
+        for ticket in self.resolve(version, vec![ticket]).await? {
+            let ticket = Ticket { woken_by, ..self.ticket(version, ticket, 1) };
+            self.backend().arm(Alarm { due, ticket, build: version.build }).await?;
+        }
+        Ok(())
+    }
+
+    /// Disarms an alarm that nothing waits for any more. An alarm that is left over finds nothing to do. The pieces of a wait that
+    /// is longer than an alarm have other times, and are left.
+    pub(crate) async fn disarm(&self, version: RunVersion<'_>, due: Timestamp) {
+        let incarnation = version.cached.snapshot.incarnation;
+        if let Err(error) = self.backend().disarm(version.run, incarnation, due).await {
+            tracing::debug!(run = %version.run, %error, "an alarm is left over");
+        }
+    }
+
+    /// Publishes tickets for what became due between the last commit and the one before it.
+    pub(crate) async fn publish_due(
+        &self,
+        version: RunVersion<'_>,
+        since: Timestamp,
+        except: &ItemId,
+    ) -> Result<(), BackendError> {
+        let snapshot = &version.cached.snapshot;
+        let wanted = snapshot.due_between(since, snapshot.updated_at, except);
+        let tickets = self.resolve(version, wanted).await?;
+        self.publish_batch(version, tickets, 1).await
+    }
+
+    /// The alarm of a run has rung for the item `rung`: publishes tickets for the other items that are due, and arms the next alarm.
+    pub(crate) async fn alarm_rang(
+        &self,
+        version: RunVersion<'_>,
+        rung: &ItemId,
+        now: Timestamp,
+    ) -> Result<(), BackendError> {
+        let due = version.cached.snapshot.now_due(now, rung);
+        let tickets = self.resolve(version, due.tickets).await?;
+        self.publish_batch(version, tickets, 1).await?;
+        match due.alarm {
+            Some(alarm) => self.arm_alarm(version, alarm).await,
+            None => Ok(()),
+        }
+    }
+}

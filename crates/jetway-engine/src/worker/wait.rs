@@ -1,0 +1,95 @@
+//! Items that wait for a time.
+//!
+//! A ticket is a hint: it may come before the item is due, also when nobody forged it, since clocks differ a little. An item that is
+//! due very soon is kept in hand. For another one the alarm is armed again, and the ticket is acked.
+
+use super::session::{NextAction, PendingAttempt, TicketSession};
+use crate::{
+    backend::BackendError,
+    snapshots::{CachedSnapshot, CommitOutcome},
+};
+use jetway_state::{
+    ItemId, Timestamp,
+    run::{AlarmWanted, AttemptId, Effect, EncodedOutcome, Status, TicketFor},
+};
+use std::time::Duration;
+
+/// An item that is due within this time is kept in hand, with its ticket and its slot: servers need this long to ring an alarm.
+const IN_HAND: Duration = Duration::from_millis(250);
+
+impl TicketSession<'_> {
+    /// The time that counts for this ticket. The ticket of an alarm was published when its time had come, by the clock of the server.
+    fn now(&self) -> Timestamp {
+        self.worker.clock.now().max(self.delivery.ticket.at)
+    }
+
+    /// Whether the item may have to wait for its time.
+    pub(super) fn waits(&self, next: &PendingAttempt) -> bool {
+        let snapshot = &next.cached.snapshot;
+        snapshot.status == Status::Running && snapshot.has_waits() && !snapshot.is_due(&next.item, self.now())
+    }
+
+    /// An alarm has rung: looks for everything that is due.
+    pub(super) async fn alarm_rang(&self, cached: &CachedSnapshot) -> Result<(), BackendError> {
+        if !self.is_of_ticket(cached) || cached.snapshot.status != Status::Running {
+            return Ok(());
+        }
+        let (version, now) = (self.version(cached), self.now());
+        self.retry(|| self.worker.tickets.alarm_rang(version, self.ticket_item(), now)).await
+    }
+
+    /// Waits until the item is due, if that is soon. `None` if it is.
+    pub(super) async fn wait(&self, next: &PendingAttempt) -> Result<Option<NextAction>, BackendError> {
+        let (snapshot, clock) = (&next.cached.snapshot, &self.worker.clock);
+        while let Some(due) = snapshot.due_of(&next.item).filter(|due| *due > self.now()) {
+            if due.since(self.now()) > IN_HAND {
+                let version = self.version(&next.cached);
+                self.retry(|| self.worker.tickets.arm(version, self.now())).await?;
+                return Ok(Some(NextAction::Ack));
+            }
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Ok(Some(NextAction::Nak)),
+                () = clock.sleep_until(due) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The only item of the run, if it is due very soon: it is kept in hand, and needs no alarm.
+    pub(super) fn due_soon(&self, cached: &CachedSnapshot, effects: &mut Vec<Effect>) -> Option<TicketFor> {
+        if !effects.contains(&Effect::ArmAlarm) || cached.snapshot.pending() != 1 {
+            return None;
+        }
+        let AlarmWanted { due, mut ticket } = cached.snapshot.alarm(cached.snapshot.updated_at)?;
+        if due.since(self.now()) > IN_HAND {
+            return None;
+        }
+        let node = ticket.node.take()?;
+        effects.retain(|effect| *effect != Effect::ArmAlarm);
+        Some(ticket.for_node(node))
+    }
+
+    /// Whether the item has waited for its time, and now waits for a slot at its node.
+    pub(super) fn is_due_for_slot(&self, next: &PendingAttempt) -> bool {
+        let snapshot = &next.cached.snapshot;
+        let has_waited = |item: &ItemId| snapshot.due_of(item).is_some_and(|due| due <= self.now());
+        snapshot.status == Status::Running && snapshot.waits_for_slot(&next.item) && has_waited(&next.item)
+    }
+
+    /// Commits that due items get slots, as far as there are any.
+    pub(super) async fn admit(&mut self, next: PendingAttempt) -> Result<NextAction, BackendError> {
+        let PendingAttempt { item, attempt, cached, .. } = next;
+        let incarnation = cached.snapshot.incarnation;
+        let id = AttemptId { incarnation, item, node: String::new(), number: attempt };
+        let report = id.report(self.ticket_item().clone(), self.now(), EncodedOutcome::Admit, None);
+        let committed = self.commit(report, None, &cached).await?;
+        match committed.outcome {
+            CommitOutcome::Committed(tickets, effects) => {
+                self.dispatch(committed.cached, tickets, effects).await
+            }
+            // No slot is free: whoever frees one admits the item.
+            CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Ack),
+        }
+    }
+}

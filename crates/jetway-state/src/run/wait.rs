@@ -1,0 +1,219 @@
+//! Waiting for time: items that are pending and have no ticket until they are due.
+//!
+//! A run has one alarm, for what is due first after its last commit. Whoever gets the alarm's ticket runs its item and publishes the
+//! tickets of the other items that have become due. So does a commit that comes later than they are due.
+
+use super::{
+    effect::Effect,
+    recover::{TicketWanted, pending_ticket},
+    snapshot::Snapshot,
+};
+use crate::{Error, ItemId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The longest wait: 100 years.
+pub const MAX_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600 + 25 * 24 * 3600);
+
+/// How long an alarm lasts at most. A longer wait is armed again when it rings: servers count nanoseconds in 64 bits.
+pub const MAX_ALARM: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What a pending item waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wait {
+    /// A time.
+    Timer {
+        /// When the item is due.
+        due: Timestamp,
+    },
+}
+
+/// When a value is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Later {
+    /// This long after the step.
+    After(Duration),
+    /// At this time.
+    At(Timestamp),
+}
+
+impl Later {
+    /// Checks the time against [`MAX_WAIT`].
+    ///
+    /// # Errors
+    /// [`Error::TimeOutOfRange`].
+    pub fn check(self, now: Timestamp) -> Result<(), Error> {
+        if self.due(now) > now.after(MAX_WAIT) { Err(Error::TimeOutOfRange) } else { Ok(()) }
+    }
+
+    /// When a step that ended at `now` passes its value on. A part of a millisecond counts as a whole one: nothing is early.
+    pub fn due(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::After(duration) => now.after(duration.saturating_add(Duration::from_nanos(999_999))),
+            Self::At(time) => time,
+        }
+    }
+}
+
+/// The alarm of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlarmWanted {
+    /// When it rings.
+    pub due: Timestamp,
+    /// The item that is due first.
+    pub ticket: TicketWanted,
+}
+
+/// What has become due in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NowDue {
+    /// The items that were not due at the last commit, and are.
+    pub tickets: Vec<TicketWanted>,
+    /// The alarm that the run needs from now on, if it is another one than at the last commit.
+    pub alarm: Option<AlarmWanted>,
+}
+
+impl Wait {
+    /// When the item becomes ready at the latest.
+    pub fn due(&self) -> Timestamp {
+        match self {
+            Self::Timer { due } => *due,
+        }
+    }
+}
+
+impl Snapshot {
+    /// When a pending item becomes due; `None` if it waits for no time.
+    pub fn due_of(&self, item: &ItemId) -> Option<Timestamp> {
+        if let Some(wait) = self.waits.get(item) {
+            return Some(wait.due());
+        }
+        let (fan_out, position) = item.as_branch()?;
+        let fan_out = self.fan_outs.get(&fan_out)?;
+        fan_out.due.filter(|_| fan_out.branches.is_open(position))
+    }
+
+    /// Whether a pending item waits for no time that is later than `now`.
+    pub fn is_due(&self, item: &ItemId, now: Timestamp) -> bool {
+        self.due_of(item).is_none_or(|due| due <= now)
+    }
+
+    /// The times that pending items wait for, also those that have passed.
+    pub fn dues(&self) -> impl Iterator<Item = Timestamp> {
+        self.waits.values().map(Wait::due).chain(self.fan_outs.values().filter_map(|fan_out| fan_out.due))
+    }
+
+    /// Whether an item waits, or waited, for a time.
+    pub fn has_waits(&self) -> bool {
+        self.dues().next().is_some()
+    }
+
+    /// An item that waits for a slot at its node, and has waited for its time.
+    pub fn due_for_slot(&self, now: Timestamp) -> Option<ItemId> {
+        let items = self.waits.iter().filter(|(_, wait)| wait.due() <= now).map(|(id, _)| id);
+        if let Some(id) = items.into_iter().find(|id| self.waits_for_slot(id)) {
+            return Some(id.clone());
+        }
+        let due = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.is_some_and(|due| due <= now));
+        due.into_iter().find_map(|(id, fan_out)| {
+            let mut bounded = fan_out.branches.bounded.values();
+            bounded.find_map(|bounded| bounded.waiting.first()).map(|position| ItemId::branch(id, position))
+        })
+    }
+
+    /// The first time after `now` at which an item becomes due.
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        self.dues().filter(|due| *due > now).min()
+    }
+
+    /// Whether there are pending items, and all of them wait for times after `now`.
+    pub fn waits_for_times(&self, now: Timestamp) -> bool {
+        let waits = self.waits.values().filter(|wait| wait.due() > now).count();
+        let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
+        let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
+        waiting > 0 && waiting == self.pending()
+    }
+
+    /// The alarm that the run needs at `now`; `None` if no item becomes due later, or if the run does not go on.
+    pub fn alarm(&self, now: Timestamp) -> Option<AlarmWanted> {
+        if self.status.is_terminal() {
+            return None;
+        }
+        let due = self.next_due(now)?;
+        let waiting = self.waits.iter().filter(|(_, wait)| wait.due() == due).map(|(item, _)| item.clone());
+        let branches = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due == Some(due));
+        let branches = branches
+            .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
+        let ticket = waiting.chain(branches).find_map(|item| TicketWanted::of_waiting(self, &item))?;
+        Some(AlarmWanted { due, ticket })
+    }
+
+    /// What has become due since the last commit, apart from the item `rung`, whose alarm has rung.
+    pub fn now_due(&self, now: Timestamp, rung: &ItemId) -> NowDue {
+        if self.status.is_terminal() || self.next_due(self.updated_at).is_none_or(|due| due > now) {
+            return NowDue::default();
+        }
+        NowDue { tickets: self.due_between(self.updated_at, now, rung), alarm: self.alarm(now) }
+    }
+
+    /// The tickets of the items that became due after `since` and until `now`, apart from one.
+    pub fn due_between(&self, since: Timestamp, now: Timestamp, except: &ItemId) -> Vec<TicketWanted> {
+        let passed = |due: &Timestamp| *due > since && *due <= now;
+        let items = self.waits.iter().filter(|(_, wait)| passed(&wait.due())).map(|(item, _)| item.clone());
+        let fan_outs = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.as_ref().is_some_and(passed));
+        let branches = fan_outs.flat_map(|(id, fan_out)| {
+            fan_out.branches.open_positions().map(|position| ItemId::branch(id, position))
+        });
+        let due = items.chain(branches).filter(|item| item != except);
+        due.filter_map(|item| pending_ticket(self, &item, now)).collect()
+    }
+}
+
+/// An alarm that rings within this time need not be disarmed: it finds nothing to do.
+const NEAR: Duration = Duration::from_secs(60);
+
+/// What a record waited for before a commit changes it.
+#[derive(Debug)]
+pub(super) struct WaitsBefore {
+    /// The last commit.
+    since: Timestamp,
+    /// The alarm that was armed then, and its item.
+    armed: Option<AlarmWanted>,
+}
+
+impl WaitsBefore {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self { since: snapshot.updated_at, armed: snapshot.alarm(snapshot.updated_at) }
+    }
+
+    /// Adds what the commit owes to those that wait: tickets for the items that have become due since the last commit, and the next
+    /// alarm. The item of the last alarm gets its ticket from that.
+    pub(super) fn settle(self, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
+        let now = snapshot.updated_at;
+        if snapshot.status.is_terminal() {
+            return self.disarm(now, effects);
+        }
+        let next = snapshot.alarm(now);
+        let armed = self.armed.as_ref();
+        if let Some(next) = &next
+            && armed.is_none_or(|armed| armed.due != next.due)
+        {
+            effects.push(Effect::ArmAlarm);
+        }
+        if let Some(armed) = armed {
+            if armed.due <= now {
+                let except = armed.ticket.item.clone();
+                effects.push(Effect::PublishDue { since: self.since, except });
+            } else if next.is_none_or(|next| next.due > armed.due) {
+                self.disarm(now, effects);
+            }
+        }
+    }
+
+    /// Disarms the last alarm if it would ring much later than now.
+    pub(super) fn disarm(self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let far = self.armed.filter(|armed| armed.due > now.after(NEAR));
+        effects.extend(far.map(|armed| Effect::DisarmAlarm(armed.due)));
+    }
+}
