@@ -3,6 +3,7 @@
 mod build_wait;
 mod left_out;
 mod page;
+mod pending;
 mod status;
 
 use crate::{
@@ -13,8 +14,9 @@ use crate::{
 pub use build_wait::BuildWaitView;
 pub use left_out::LeftOut;
 pub use page::{NoPage, OutputPage, OutputQuery};
+pub use pending::PendingView;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The result of a run, published when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,20 +96,6 @@ pub struct StatusView {
     pub output_nodes: Vec<String>,
     /// The trace, as 32 hexadecimal digits.
     pub trace_id: String,
-}
-
-/// Pending work items of one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingView {
-    /// The node; `None` for branches whose inputs are in chunks.
-    pub node: Option<String>,
-    /// The number of pending items.
-    pub items: usize,
-    /// How many of them wait for a slot, because the node has a limit (`at_most`).
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub waiting: usize,
-    /// Since when the oldest item is pending, in RFC 3339.
-    pub since: String,
 }
 
 impl From<&RunError> for ErrorView {
@@ -190,7 +178,7 @@ impl StatusView {
         Ok(Self {
             run: DoneView::new(snapshot)?.within(OUTPUTS_IN_STATUS),
             updated_at: snapshot.updated_at.to_string(),
-            pending: pending(snapshot),
+            pending: pending::by_node(snapshot),
             children,
             more_children,
             waiting_for_build: BuildWaitView::of(snapshot),
@@ -240,57 +228,19 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
                 children => format!("{children} child runs, such as {first}"),
             })
         }
+        Status::Running if snapshot.waits_for_times(snapshot.updated_at) => Some(timer(snapshot)?),
         Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
     }
 }
 
-fn pending(snapshot: &Snapshot) -> Vec<PendingView> {
-    let mut by_node: BTreeMap<Option<String>, Pending> = BTreeMap::new();
-    let mut add = |node: Option<&str>, items: usize, waiting: usize, since: Timestamp| {
-        let entry =
-            by_node.entry(node.map(ToOwned::to_owned)).or_insert(Pending { items: 0, waiting: 0, since });
-        entry.items += items;
-        entry.waiting += waiting;
-        entry.since = entry.since.min(since);
-    };
-    for item in snapshot.items.values() {
-        add(Some(&item.node), 1, usize::from(item.waits_for_slot), item.pending_since);
-    }
-    for fan_out in snapshot.fan_outs.values() {
-        let (branches, since) = (&fan_out.branches, fan_out.pending_since);
-        let mut named = 0;
-        for (node, bounded) in &branches.bounded {
-            let waiting = bounded.waiting.len() as usize;
-            let items = waiting + bounded.in_flight.len();
-            if items > 0 {
-                add(Some(node), items, waiting, since);
-            }
-            named += items;
-        }
-        for branch in branches.inline.values().filter(|branch| !branches.bounded.contains_key(&branch.node)) {
-            add(Some(&branch.node), 1, 0, since);
-            named += 1;
-        }
-        let elsewhere = (branches.open() as usize).saturating_sub(named);
-        if elsewhere > 0 {
-            add(None, elsewhere, 0, since);
-        }
-    }
-    by_node
-        .into_iter()
-        .map(|(node, Pending { items, waiting, since })| PendingView {
-            node,
-            items,
-            waiting,
-            since: since.to_string(),
-        })
-        .collect()
-}
-
-struct Pending {
-    items: usize,
-    waiting: usize,
-    since: Timestamp,
+/// The time that a run waits for: the first, if there are several.
+fn timer(snapshot: &Snapshot) -> Option<String> {
+    let (due, item) = (snapshot.next_due(snapshot.updated_at)?, snapshot.alarm(snapshot.updated_at)?.ticket);
+    let node = item.node.map_or_else(String::new, |node| format!(", for node {node:?}"));
+    Some(match snapshot.pending() {
+        1 => format!("a timer, due at {due}{node}"),
+        items => format!("{items} timers, the first due at {due}{node}"),
+    })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

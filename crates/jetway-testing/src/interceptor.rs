@@ -5,9 +5,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{
-    Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult, RunsPage, RunsQuery,
-    SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, Ticket, TicketIndex,
-    TicketQueue,
+    Alarm, Alarms, Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult,
+    RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored,
+    Ticket, TicketIndex, TicketQueue,
 };
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
@@ -53,6 +53,11 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
     /// See [`SnapshotStore::load`].
     async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
         self.inner().load(run, seen).await
+    }
+
+    /// See [`Alarms::arm`].
+    async fn arm(&self, alarm: Alarm) -> Result<(), BackendError> {
+        self.inner().arm(alarm).await
     }
 
     /// See [`SnapshotStore::commit`].
@@ -252,6 +257,31 @@ impl<I: Interceptor> Results for Intercepted<I> {
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
         self.0.dead_letter(letter).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Alarms for Intercepted<I> {
+    async fn arm(&self, alarm: Alarm) -> Result<(), BackendError> {
+        self.0.arm(alarm).await
+    }
+
+    async fn disarm(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        due: Timestamp,
+    ) -> Result<(), BackendError> {
+        self.0.inner().disarm(run, incarnation, due).await
+    }
+
+    async fn ring_overdue(
+        &self,
+        workflow: &WorkflowName,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<u64, BackendError> {
+        self.0.inner().ring_overdue(workflow, since, until).await
     }
 }
 

@@ -53,7 +53,8 @@ impl TicketReplay {
         let key = snapshot.key();
         // The snapshot does not name the node of a branch whose payload is in a chunk.
         let with_node =
-            pending_tickets(snapshot).into_iter().filter_map(|wanted| Some((wanted.item, wanted.node?)));
+            // Also of items that are not due: such a ticket must start nothing.
+            pending_tickets(snapshot, jetway_state::Timestamp(u64::MAX)).into_iter().filter_map(|wanted| Some((wanted.item, wanted.node?)));
         for (item, node) in with_node {
             let ticket = Ticket {
                 workflow: key.workflow.clone(),

@@ -14,7 +14,7 @@ pub(super) async fn publish_early(backend: &dyn Backend, write: &SnapshotWrite) 
             .caused_by(error)
     };
     let (snapshot, build) = codec::open::<Snapshot>(&write.bytes, "a snapshot").map_err(corrupt)?;
-    let tickets = pending_tickets(&snapshot).into_iter().filter_map(|wanted| {
+    let tickets = pending_tickets(&snapshot, snapshot.updated_at).into_iter().filter_map(|wanted| {
         let ticket = Ticket {
             workflow: write.run.workflow.clone(),
             run_id: write.run.run_id.clone(),
@@ -57,6 +57,7 @@ fn chunks(snapshot: &Snapshot) -> Vec<ChunkRef> {
         Input::One(Payload::Inline(_)) => Vec::new(),
         Input::One(Payload::Chunk(chunk)) => vec![*chunk],
         Input::Gathered(arrivals) => arrivals.chunks.clone(),
+        Input::Output(_) => Vec::new(),
     });
     let of_fan_outs = snapshot.fan_outs.values().flat_map(|fan_out| {
         let branches = fan_out.branches.chunks.iter().map(|branches| branches.chunk);

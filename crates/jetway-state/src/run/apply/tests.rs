@@ -2,10 +2,11 @@
 
 mod bounded;
 mod nested;
+mod timers;
 mod times;
 
 use crate::{
-    CommitId, EdgeKind, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
+    CommitId, EdgeKind, Error, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Timestamp,
     WorkflowName,
     run::{
         Applied, AttemptReport, Begin, Effect, EncodedEmission, EncodedOutcome, EncodedOutput, Input,
@@ -14,6 +15,9 @@ use crate::{
 };
 use bytes::Bytes;
 use proptest::prelude::*;
+
+/// When everything is due.
+const ANY_TIME: Timestamp = Timestamp(u64::MAX);
 
 /// A run in a test: its record, its graph, and the tickets that are out.
 struct Run {
@@ -369,9 +373,9 @@ fn a_lost_workers_ticket_finds_what_was_committed_under_it() {
         AttemptReport { ticket_item: ItemId::start(), ..run.attempt(&b, "b", all("c", &["1", "2"])) };
     assert!(run.apply(attempt));
     let found: Vec<_> =
-        tickets_under(&run.snapshot, &ItemId::start()).into_iter().map(|want| want.item).collect();
+        tickets_under(&run.snapshot, &ItemId::start(), ANY_TIME).into_iter().map(|want| want.item).collect();
     assert_eq!(found, [ItemId::branch(&b, 0), ItemId::branch(&b, 1)]);
-    assert!(tickets_under(&run.snapshot, &b).is_empty());
+    assert!(tickets_under(&run.snapshot, &b, ANY_TIME).is_empty());
 }
 
 impl Run {
@@ -404,7 +408,7 @@ proptest! {
         let mut round = 0_usize;
         while !run.snapshot.status.is_terminal() {
             let wanted: std::collections::BTreeSet<_> =
-                pending_tickets(&run.snapshot).into_iter().map(|want| want.item).collect();
+                pending_tickets(&run.snapshot, ANY_TIME).into_iter().map(|want| want.item).collect();
             let out: std::collections::BTreeSet<_> = run.tickets.iter().map(|(_, item)| item.clone()).collect();
             prop_assert_eq!(&wanted, &out);
             prop_assert_eq!(out.len(), run.tickets.len());

@@ -54,12 +54,12 @@ fn the_successors_of_a_lost_holder_are_found() {
     let mut run = bounded(2, 4);
     let (first, second) = (run.tickets[0].1.clone(), run.tickets[1].1.clone());
     run.step("b", next(&[("g", "0")]));
-    assert_eq!(pending_ticket(&run.snapshot, &first), None, "it is done");
-    for wanted in pending_tickets(&run.snapshot) {
-        assert_eq!(pending_ticket(&run.snapshot, &wanted.item), Some(wanted));
+    assert_eq!(pending_ticket(&run.snapshot, &first, ANY_TIME), None, "it is done");
+    for wanted in pending_tickets(&run.snapshot, ANY_TIME) {
+        assert_eq!(pending_ticket(&run.snapshot, &wanted.item, ANY_TIME), Some(wanted));
     }
     assert_eq!(
-        pending_ticket(&run.snapshot, &ItemId::branch(&ItemId::start(), 3)),
+        pending_ticket(&run.snapshot, &ItemId::branch(&ItemId::start(), 3), ANY_TIME),
         None,
         "it waits for a place"
     );
@@ -68,10 +68,13 @@ fn the_successors_of_a_lost_holder_are_found() {
         wanted.into_iter().map(|wanted| wanted.item).collect::<Vec<_>>()
     };
     // Whoever held the first ticket may not have published that of the third branch.
-    assert_eq!(items(tickets_under(&run.snapshot, &first)), std::slice::from_ref(&third));
-    assert_eq!(items(tickets_under(&run.snapshot, &ItemId::start())), std::slice::from_ref(&second));
+    assert_eq!(items(tickets_under(&run.snapshot, &first, ANY_TIME)), std::slice::from_ref(&third));
     assert_eq!(
-        items(pending_tickets(&run.snapshot)),
+        items(tickets_under(&run.snapshot, &ItemId::start(), ANY_TIME)),
+        std::slice::from_ref(&second)
+    );
+    assert_eq!(
+        items(pending_tickets(&run.snapshot, ANY_TIME)),
         [second, third],
         "what waits for a place wants no ticket"
     );

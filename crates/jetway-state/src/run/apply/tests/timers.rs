@@ -1,0 +1,248 @@
+//! Waiting for time.
+
+use super::*;
+use crate::run::{AlarmWanted, Later, MAX_WAIT, Wait, control, pending_ticket};
+use std::{collections::BTreeSet, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn later(duration: Duration, emission: EncodedEmission) -> EncodedOutcome {
+    EncodedOutcome::NextLater(Later::After(duration), emission)
+}
+
+/// The alarm of a run after its last commit.
+fn alarm(run: &Run) -> Option<(Timestamp, ItemId)> {
+    let AlarmWanted { due, ticket } = run.snapshot.alarm(run.snapshot.updated_at)?;
+    Some((due, ticket.item))
+}
+
+fn commit(run: &mut Run, item: &ItemId, produced: EncodedOutcome, at: u64) -> Vec<Effect> {
+    let attempt = AttemptReport { timestamp: Timestamp(at), ..run.attempt(item, "b", produced) };
+    let applied = apply(run.snapshot.clone(), attempt, CommitId::default(), &run.graph).unwrap();
+    run.snapshot = applied.snapshot;
+    run.tickets.extend(applied.tickets.into_iter().map(|ticket| (ticket.node, ticket.item)));
+    applied.effects
+}
+
+#[test]
+fn w23_a_step_waits_until_its_time() {
+    let mut run = start(&[("a", "b")], &[]);
+    let effects = commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1")])), 5);
+    assert_eq!(effects, [Effect::ArmAlarm]);
+    let (due, item) = alarm(&run).unwrap();
+    assert_eq!((due, &run.snapshot.waits[&item]), (Timestamp(1005), &Wait::Timer { due: Timestamp(1005) }));
+    assert!(run.snapshot.waits_for_times(Timestamp(1004)) && !run.snapshot.waits_for_times(due));
+    assert_eq!(pending_ticket(&run.snapshot, &item, Timestamp(1004)), None);
+    assert!(pending_ticket(&run.snapshot, &item, due).is_some());
+    assert!(tickets_under(&run.snapshot, &ItemId::start(), Timestamp(1004)).is_empty());
+    assert_eq!(commit(&mut run, &item, EncodedOutcome::Next(output("1")), 1005), [Effect::PublishResult]);
+    assert!(run.snapshot.waits.is_empty());
+}
+
+#[test]
+fn w23_times_are_checked_against_one_range() {
+    let now = Timestamp(1_800_000_000_000);
+    for wait in [Later::After(MAX_WAIT), Later::At(now.after(MAX_WAIT)), Later::At(Timestamp(0))] {
+        assert_eq!(wait.check(now), Ok(()), "{wait:?}");
+    }
+    let longer = MAX_WAIT + Duration::from_millis(1);
+    let too_long = [Later::After(longer), Later::After(Duration::MAX), Later::At(Timestamp(u64::MAX))];
+    for wait in too_long {
+        assert_eq!(wait.check(now), Err(Error::TimeOutOfRange), "{wait:?}");
+    }
+}
+
+#[test]
+fn w24_no_time_is_no_wait() {
+    for wait in [Later::After(Duration::ZERO), Later::At(Timestamp(0)), Later::At(Timestamp(2))] {
+        let mut run = start(&[("a", "b")], &[]);
+        let effects =
+            commit(&mut run, &ItemId::start(), EncodedOutcome::NextLater(wait, to(&[("b", "1")])), 2);
+        assert_eq!((effects, run.ticket("b").as_str().len()), (vec![], 16), "{wait:?}");
+    }
+    assert_eq!(Later::After(Duration::from_nanos(1)).due(Timestamp(2)), Timestamp(3));
+    assert_eq!(Later::After(Duration::from_micros(1001)).due(Timestamp(2)), Timestamp(4));
+}
+
+#[test]
+fn an_output_waits_without_a_node() {
+    let mut run = start(&[("a", "b")], &[]);
+    commit(&mut run, &ItemId::start(), later(SECOND, output("7")), 5);
+    assert_eq!((run.snapshot.status, run.snapshot.outputs.len()), (Status::Running, 0));
+    let (_, item) = alarm(&run).unwrap();
+    let Input::Output(waiting) = run.snapshot.items[&item].input.clone() else { panic!("no output") };
+    let emission = EncodedEmission { successors: Vec::new(), output: Some(waiting) };
+    commit(&mut run, &item, EncodedOutcome::Next(emission), 1005);
+    assert_eq!((run.snapshot.status, run.snapshot.outputs.len()), (Status::Completed, 1));
+}
+
+#[test]
+fn a_delayed_fan_out_waits_as_a_whole() {
+    let mut run = start(&[("a", "b"), ("a", "c")], &[]);
+    let effects = commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1"), ("c", "2")])), 5);
+    assert_eq!((effects, run.snapshot.waits.len()), (vec![Effect::ArmAlarm], 0));
+    let first = ItemId::branch(&ItemId::start(), 0);
+    assert_eq!(alarm(&run), Some((Timestamp(1005), first.clone())));
+    assert!(pending_tickets(&run.snapshot, Timestamp(1004)).is_empty());
+    let due = run.snapshot.now_due(Timestamp(1005), &first);
+    assert_eq!(due.tickets.iter().map(|ticket| ticket.item.as_str()).collect::<Vec<_>>(), ["start-1"]);
+    assert_eq!(due.alarm, None);
+}
+
+#[test]
+fn a_late_value_holds_its_gathering_node_up() {
+    let mut run = start(&[("a", "b"), ("b", "g")], &["g"]);
+    run.step("a", all("b", &["0", "1"]));
+    run.step("b", later(SECOND, to(&[("g", "0")])));
+    let last = run.step("b", next(&[("g", "1")]));
+    let (due, item) = alarm(&run).unwrap();
+    assert_eq!(due, Timestamp(1002), "{last}");
+    assert_eq!(run.gathered(&item), ["0", "1"]);
+}
+
+#[test]
+fn w27_a_resumed_run_arms_its_alarm_again() {
+    let mut run = start(&[("a", "b")], &[]);
+    commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1")])), 5);
+    let paused = control::pause(run.snapshot.clone(), CommitId::default(), Timestamp(6)).unwrap().snapshot;
+    let early = control::resume(paused.clone(), CommitId::default(), Timestamp(7)).unwrap();
+    assert_eq!((early.tickets, early.effects), (vec![], vec![Effect::ArmAlarm]));
+    let late = control::resume(paused, CommitId::default(), Timestamp(1005)).unwrap();
+    assert_eq!((late.tickets.len(), late.effects), (1, vec![]));
+}
+
+#[test]
+fn w37_the_alarm_of_a_cancelled_run_is_disarmed_if_it_is_far() {
+    for (wait, disarmed) in [(Duration::from_secs(59), false), (Duration::from_secs(61), true)] {
+        let mut run = start(&[("a", "b")], &[]);
+        commit(&mut run, &ItemId::start(), later(wait, to(&[("b", "1")])), 5);
+        let cancelled = control::cancel(run.snapshot.clone(), CommitId::default(), Timestamp(5)).unwrap();
+        assert!(cancelled.snapshot.waits.is_empty());
+        assert_eq!(cancelled.effects.contains(&Effect::DisarmAlarm(Timestamp(61_005))), disarmed);
+    }
+}
+
+/// Carries out what the rules decide, without a sweep: every item has to be run by tickets and alarms alone, and none of them early.
+struct Driver {
+    run: Run,
+    now: u64,
+    tickets: BTreeSet<(ItemId, bool)>,
+    alarms: BTreeSet<(Timestamp, ItemId)>,
+}
+
+impl Driver {
+    fn arm(&mut self, since: Timestamp) {
+        if let Some(AlarmWanted { due, ticket }) = self.run.snapshot.alarm(since) {
+            self.alarms.insert((due, ticket.item));
+        }
+    }
+
+    fn commit(&mut self, item: &ItemId, produced: EncodedOutcome) {
+        let attempt =
+            AttemptReport { timestamp: Timestamp(self.now), ..self.run.attempt(item, "b", produced) };
+        let Some(applied) = apply(self.run.snapshot.clone(), attempt, CommitId::default(), &self.run.graph)
+        else {
+            return;
+        };
+        self.run.snapshot = applied.snapshot;
+        self.tickets.extend(applied.tickets.into_iter().map(|ticket| (ticket.item, false)));
+        for effect in applied.effects {
+            let snapshot = &self.run.snapshot;
+            match effect {
+                Effect::ArmAlarm => self.arm(snapshot.updated_at),
+                Effect::PublishDue { since, except } => {
+                    let due = snapshot.due_between(since, snapshot.updated_at, &except);
+                    self.tickets.extend(due.into_iter().map(|ticket| (ticket.item, false)));
+                }
+                Effect::DisarmAlarm(due) => self.alarms.retain(|(armed, _)| *armed != due),
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, item: &ItemId, rang: bool, produced: EncodedOutcome) {
+        let now = Timestamp(self.now);
+        if rang {
+            let due = self.run.snapshot.now_due(now, item);
+            self.tickets.extend(due.tickets.into_iter().map(|ticket| (ticket.item, false)));
+            self.alarms.extend(due.alarm.map(|alarm| (alarm.due, alarm.ticket.item)));
+        }
+        let snapshot = &self.run.snapshot;
+        if !snapshot.is_pending(item) {
+            return;
+        }
+        if !snapshot.is_due(item, now) {
+            return self.arm(now);
+        }
+        if snapshot.waits_for_slot(item) {
+            return self.commit(item, EncodedOutcome::Admit);
+        }
+        self.commit(item, produced);
+    }
+
+    /// Delivers one ticket, or lets the next alarm ring. `false` if there is neither.
+    fn go_on(&mut self, choice: usize, passes: u64, produced: EncodedOutcome) -> bool {
+        self.now += passes;
+        while let Some((due, _)) = self.alarms.first()
+            && due.0 <= self.now
+        {
+            let (_, item) = self.alarms.pop_first().unwrap();
+            self.tickets.insert((item, true));
+        }
+        if let Some((item, rang)) = self.tickets.iter().nth(choice % self.tickets.len().max(1)).cloned() {
+            self.tickets.remove(&(item.clone(), rang));
+            self.take(&item, rang, produced);
+            return true;
+        }
+        let Some((due, item)) = self.alarms.pop_first() else { return false };
+        self.now = self.now.max(due.0);
+        self.tickets.insert((item, true));
+        true
+    }
+}
+
+fn produced(choice: u8, wait: u64) -> EncodedOutcome {
+    let wait = Duration::from_millis(wait);
+    match choice {
+        0 => next(&[("b", "x")]),
+        1 => later(wait, to(&[("b", "x")])),
+        2 => all("b", &["x", "y", "z"]),
+        3 => later(wait, to(&[("b", "x"), ("b", "y")])),
+        4 => later(wait, to(&[("g", "x")])),
+        5 => next(&[("g", "x")]),
+        6 => later(wait, output("1")),
+        7 => later(wait, to(&[("b", "x"), ("g", "y")])),
+        _ => EncodedOutcome::Hold,
+    }
+}
+
+proptest! {
+    #[test]
+    fn alarms_and_tickets_alone_run_everything_and_nothing_early(
+        steps in prop::collection::vec((0..9_u8, 1..200_u64, 0..60_u64, any::<usize>()), 1..60),
+        at_most in prop::option::of(1..3_u32),
+    ) {
+        let mut run = start(&[("a", "b"), ("b", "b"), ("b", "g"), ("g", "b")], &["g"]);
+        run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = at_most;
+        let tickets = BTreeSet::from([(ItemId::start(), false)]);
+        let mut driver = Driver { run, now: 2, tickets, alarms: BTreeSet::new() };
+        for (choice, wait, passes, pick) in steps {
+            let before = driver.run.snapshot.clone();
+            driver.go_on(pick, passes, produced(choice, wait));
+            // What is gone from the record was due.
+            let gone = before.waits.iter().filter(|(id, _)| !driver.run.snapshot.waits.contains_key(*id));
+            if !driver.run.snapshot.status.is_terminal() {
+                for (item, wait) in gone {
+                    prop_assert!(wait.due().0 <= driver.now, "{item} ran early");
+                }
+            }
+        }
+        for _ in 0..10_000 {
+            if !driver.go_on(0, 0, EncodedOutcome::Hold) {
+                break;
+            }
+        }
+        let snapshot = &driver.run.snapshot;
+        prop_assert!(snapshot.status.is_terminal(), "nothing moves: {snapshot:?}");
+    }
+}

@@ -1,0 +1,104 @@
+//! The pending work of a run, by node.
+
+use crate::{
+    Timestamp,
+    run::{FanOut, Snapshot},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Pending work items of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingView {
+    /// The node; `None` for branches whose inputs are in chunks.
+    pub node: Option<String>,
+    /// The number of pending items.
+    pub items: usize,
+    /// How many of them wait for a slot, because the node has a limit (`at_most`).
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub waiting: usize,
+    /// How many of them wait for a time.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub sleeping: usize,
+    /// When the first of those is due, in RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
+    /// Since when the oldest item is pending, in RFC 3339.
+    pub since: String,
+}
+
+/// What is pending at one node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pending {
+    items: usize,
+    /// Those that wait for a slot.
+    waiting: usize,
+    /// Those that wait for a time.
+    sleeping: usize,
+    /// When the first of those is due.
+    due: Option<Timestamp>,
+    since: Timestamp,
+}
+
+#[derive(Default)]
+struct ByNode(BTreeMap<Option<String>, Pending>);
+
+impl ByNode {
+    fn add(&mut self, node: Option<&str>, more: Pending) {
+        if more.items == 0 {
+            return;
+        }
+        let none = Pending { since: more.since, ..Pending::default() };
+        let entry = self.0.entry(node.map(ToOwned::to_owned)).or_insert(none);
+        entry.items += more.items;
+        entry.waiting += more.waiting;
+        entry.sleeping += more.sleeping;
+        entry.due = [entry.due, more.due].into_iter().flatten().min();
+        entry.since = entry.since.min(more.since);
+    }
+
+    fn add_fan_out(&mut self, fan_out: &FanOut, now: Timestamp) {
+        let (branches, since) = (&fan_out.branches, fan_out.pending_since);
+        let due = fan_out.due.filter(|due| *due > now);
+        let of = |items: usize, waiting: usize| {
+            let sleeping = if due.is_some() { items } else { 0 };
+            Pending { items, waiting: if due.is_some() { 0 } else { waiting }, sleeping, due, since }
+        };
+        let mut named = 0;
+        for (node, bounded) in &branches.bounded {
+            let waiting = bounded.waiting.len() as usize;
+            let items = waiting + bounded.in_flight.len();
+            self.add(Some(node), of(items, waiting));
+            named += items;
+        }
+        for branch in branches.inline.values().filter(|branch| !branches.bounded.contains_key(&branch.node)) {
+            self.add(Some(&branch.node), of(1, 0));
+            named += 1;
+        }
+        self.add(None, of((branches.open() as usize).saturating_sub(named), 0));
+    }
+}
+
+/// The pending work of a run, by node. What had become due at the last commit waits for no time.
+pub(super) fn by_node(snapshot: &Snapshot) -> Vec<PendingView> {
+    let (mut by_node, now) = (ByNode::default(), snapshot.updated_at);
+    for (id, item) in &snapshot.items {
+        let due = snapshot.due_of(id).filter(|due| *due > now);
+        let waiting = usize::from(item.waits_for_slot && due.is_none());
+        let (sleeping, since) = (usize::from(due.is_some()), item.pending_since);
+        by_node.add(Some(&item.node), Pending { items: 1, waiting, sleeping, due, since });
+    }
+    for fan_out in snapshot.fan_outs.values() {
+        by_node.add_fan_out(fan_out, now);
+    }
+    let views =
+        by_node.0.into_iter().map(|(node, Pending { items, waiting, sleeping, due, since })| PendingView {
+            node,
+            items,
+            waiting,
+            sleeping,
+            due: due.map(|due| due.to_string()),
+            since: since.to_string(),
+        });
+    views.collect()
+}
