@@ -32,6 +32,7 @@ mod stopping;
 pub mod stores;
 mod strangers;
 mod tickets;
+mod timers;
 mod workflows;
 
 pub use host::TestHost;
@@ -143,6 +144,9 @@ cases! {
         m1_a_forged_ticket_counts_no_attempts, m1_lost_workers_are_counted;
     stopping: u2_a_host_that_stops_makes_no_attempt, u2_a_host_that_stops_in_a_later_step_makes_no_attempt,
         u2_a_crash_between_stops_is_counted_once, u2_a_ticket_that_was_replaced_is_no_attempt;
+    timers: w24_short_and_long_waits_are_never_early, w23_a_run_says_until_when_it_waits,
+        w27_a_paused_run_wakes_when_it_is_resumed, a_waiting_item_takes_no_slot_of_its_node, an_output_is_passed_on_later,
+        w26_a_lost_alarm_is_found_by_the_sweep, w26_alarms_are_armed_again_in_doubt;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

@@ -1,0 +1,270 @@
+//! Runs that wait for time.
+
+use super::{BackendUnderTest, DEADLINE, TestHost, host::request};
+use crate::{
+    interceptor::{Intercepted, Interceptor},
+    wait_until,
+};
+use async_trait::async_trait;
+use jetway_core::{Delay, Failure, Transition, clock::Clock};
+use jetway_engine::{
+    Engine, EngineConfig, Sweeper,
+    backend::{Alarm, Api, Backend, BackendError},
+};
+use jetway_macros::{node, workflow};
+use jetway_state::{
+    RunKey, Timestamp,
+    run::{Status, control::Control},
+};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// When nodes ran, by the clock of the backend.
+#[derive(Debug, Clone)]
+struct Log {
+    clock: Arc<dyn Clock>,
+    woken: Arc<Mutex<Vec<(u64, Timestamp)>>>,
+    inside: Arc<AtomicU32>,
+    most: Arc<AtomicU32>,
+}
+
+impl Log {
+    fn new(backend: &Arc<dyn Backend>) -> Self {
+        Self { clock: backend.clock(), woken: Arc::default(), inside: Arc::default(), most: Arc::default() }
+    }
+
+    fn woken(&self) -> Vec<(u64, Timestamp)> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+node! {
+    struct Naps {};
+    input = Vec<u64>; output = u64;
+    |_ctx, naps| { Ok(Transition::NextAll(naps)) }
+}
+
+node! {
+    /// Waits for so many milliseconds.
+    struct Nap {};
+    input = u64; output = u64;
+    |_ctx, millis| { Ok(Transition::NextAfter(Duration::from_millis(millis), millis)) }
+}
+
+node! {
+    /// Waits until that many milliseconds since 1970.
+    struct Until {};
+    input = u64; output = u64;
+    |_ctx, millis| { Ok(Transition::NextAt(UNIX_EPOCH + Duration::from_millis(millis), millis)) }
+}
+
+node! {
+    struct Wake { log: Log };
+    input = u64; output = u64;
+    |_ctx, millis| {
+        self.log.most.fetch_max(self.log.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        self.log.woken.lock().unwrap_or_else(PoisonError::into_inner).push((millis, self.log.clock.now()));
+        tokio::task::yield_now().await;
+        self.log.inside.fetch_sub(1, Ordering::SeqCst);
+        Ok(Transition::Next(millis))
+    }
+}
+
+node! {
+    struct Rescue {};
+    input = Failure<u64>; output = u64;
+    |_ctx, failure| { Ok(Transition::Next(u64::from(failure.message.starts_with("time out of range")))) }
+}
+
+node! {
+    struct All {};
+    input = Vec<u64>; output = Vec<u64>;
+    |_ctx, naps| { Ok(Transition::Next(naps)) }
+}
+
+workflow! {
+    struct Nights { naps: Naps, nap: Nap, wake: Wake, rescue: Rescue, #[gather] all: All }
+    name = "nights";
+    start = naps;
+    edges { naps => [nap]; nap => [wake]; nap on_failure => [rescue]; rescue => [all]; wake => [all]; all => []; }
+}
+
+workflow! {
+    struct OneBed { naps: Naps, nap: Nap, #[at_most = 1] wake: Wake, #[gather] all: All }
+    name = "one-bed";
+    start = naps;
+    edges { naps => [nap]; nap => [wake]; wake => [all]; all => []; }
+}
+
+workflow! {
+    /// The value of a terminal node is passed on later too.
+    struct LastNap { pause: Delay<u64>, until: Until, nap: Nap }
+    name = "last-nap";
+    start = pause;
+    edges { pause => [until]; until => [nap]; nap => []; }
+}
+
+fn host(backend: &Arc<dyn Backend>, log: &Log) -> TestHost {
+    let wake = || Wake { log: log.clone() };
+    let engine = Engine::builder(Arc::clone(backend))
+        .config(EngineConfig { stale_after: Duration::ZERO, ..EngineConfig::default() })
+        .workflow(Nights { naps: Naps {}, nap: Nap {}, wake: wake(), rescue: Rescue {}, all: All {} })
+        .workflow(OneBed { naps: Naps {}, nap: Nap {}, wake: wake(), all: All {} })
+        .workflow(LastNap { pause: Delay::new(Duration::from_millis(20)), until: Until {}, nap: Nap {} })
+        .build();
+    TestHost::of(engine.expect("the workflows are sound"))
+}
+
+async fn at_work(tested: &BackendUnderTest) -> (TestHost, Log) {
+    let log = Log::new(&tested.backend);
+    let mut host = host(&tested.backend, &log);
+    host.work(64).await;
+    (host, log)
+}
+
+async fn asleep(host: &TestHost, run: &RunKey, items: usize) {
+    wait_until("the items sleep", DEADLINE, async || {
+        host.status(run).await.pending.iter().map(|pending| pending.sleeping).sum::<usize>() == items
+    })
+    .await;
+}
+
+/// No node ran before its time, counted from the start of the run, and each ran once.
+fn check(log: &Log, started: Timestamp, naps: &[u64]) {
+    let woken = log.woken();
+    let mut millis: Vec<_> = woken.iter().map(|(millis, _)| *millis).collect();
+    let mut wanted = naps.to_vec();
+    millis.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(millis, wanted);
+    for (millis, at) in woken {
+        let slept = at.since(started);
+        assert!(slept >= Duration::from_millis(millis), "{millis} ms were {slept:?}");
+        assert!(slept < Duration::from_millis(millis) + DEADLINE / 4, "{millis} ms were {slept:?}");
+    }
+}
+
+pub(super) async fn w24_short_and_long_waits_are_never_early(tested: BackendUnderTest) {
+    let (host, log) = at_work(&tested).await;
+    for (run, naps) in
+        [("one", vec![700]), ("short", vec![1]), ("zero", vec![0]), ("many", vec![900, 50, 0, 450, 450])]
+    {
+        log.woken.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let started = tested.backend.clock().now();
+        let run = host.start("nights", run, &naps).await;
+        assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+        check(&log, started, &naps);
+    }
+}
+
+pub(super) async fn w23_a_run_says_until_when_it_waits(tested: BackendUnderTest) {
+    const CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
+    let (host, log) = at_work(&tested).await;
+    let run = host.start("nights", "r", &[CENTURY]).await;
+    asleep(&host, &run, 1).await;
+    let status = host.status(&run).await;
+    let due = status.pending[0].due.as_deref().and_then(Timestamp::parse).expect("it has a due time");
+    assert!(due.since(tested.backend.clock().now()) > Duration::from_millis(CENTURY - 60_000));
+    let waiting_for = status.waiting_for.expect("it waits");
+    assert_eq!(waiting_for, format!("a timer, due at {due}, for node \"wake\""));
+    let range = host.start("nights", "range", &[u64::MAX]).await;
+    assert_eq!(host.output::<Vec<u64>>(&range).await, [1], "its step failed, and was handled");
+    // Whatever else happens to it meanwhile, it sleeps.
+    host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
+    assert_eq!((host.status(&run).await.run.status, log.woken()), (Status::Running, vec![]));
+    let cancelled = Api::control(&*host.engine, Control::Cancel, "nights", "r").await.expect("it is there");
+    assert_eq!(cancelled.status, Status::Cancelled);
+}
+
+pub(super) async fn w27_a_paused_run_wakes_when_it_is_resumed(tested: BackendUnderTest) {
+    let (host, log) = at_work(&tested).await;
+    let (started, naps) = (tested.backend.clock().now(), [300, 301, 3_000]);
+    let run = host.start("nights", "r", &naps).await;
+    asleep(&host, &run, 3).await;
+    Api::control(&*host.engine, Control::Pause, "nights", "r").await.expect("it is there");
+    let due = started.after(Duration::from_millis(1500));
+    wait_until("two of them are due", DEADLINE, async || tested.backend.clock().now() > due).await;
+    assert_eq!(log.woken(), []);
+    Api::control(&*host.engine, Control::Resume, "nights", "r").await.expect("it is there");
+    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+    check(&log, started, &naps);
+}
+
+pub(super) async fn a_waiting_item_takes_no_slot_of_its_node(tested: BackendUnderTest) {
+    let (host, log) = at_work(&tested).await;
+    let (started, naps) = (tested.backend.clock().now(), [3_000, 400, 400, 0, 800]);
+    let run = host.start("one-bed", "r", &naps).await;
+    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+    check(&log, started, &naps);
+    assert_eq!(log.most.load(Ordering::SeqCst), 1);
+}
+
+pub(super) async fn an_output_is_passed_on_later(tested: BackendUnderTest) {
+    let (host, _log) = at_work(&tested).await;
+    let run = host.start("last-nap", "r", &600).await;
+    let result = host.result(&run).await;
+    assert_eq!((&result["status"], &result["output"]), (&json!("completed"), &json!(600)));
+    let [start, end] = ["started_at", "finished_at"]
+        .map(|field| result[field].as_str().and_then(Timestamp::parse).expect("a time"));
+    assert!(end.since(start) >= Duration::from_millis(620), "{result:#}");
+}
+
+/// Loses every alarm.
+#[derive(Debug)]
+struct NoAlarms(Arc<dyn Backend>);
+
+#[async_trait]
+impl Interceptor for NoAlarms {
+    fn inner(&self) -> &dyn Backend {
+        &*self.0
+    }
+
+    async fn arm(&self, _alarm: Alarm) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+pub(super) async fn w26_a_lost_alarm_is_found_by_the_sweep(tested: BackendUnderTest) {
+    let log = Log::new(&tested.backend);
+    let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
+    let mut host = host(&deaf, &log);
+    host.work(8).await;
+    let (started, naps) = (tested.backend.clock().now(), [600, 601]);
+    let run = host.engine.start(request("nights", "r", &naps)).await.expect("it is started");
+    asleep(&host, &run, 2).await;
+    let mut sweeper = Sweeper::default();
+    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    assert_eq!(log.woken(), []);
+    wait_until("the sweep finds what is due", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+        log.woken().len() == 2
+    })
+    .await;
+    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+    check(&log, started, &naps);
+}
+
+pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest) {
+    let log = Log::new(&tested.backend);
+    let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
+    let mut lost = host(&deaf, &log);
+    lost.work(8).await;
+    let (started, naps) = (tested.backend.clock().now(), [2_000, 2_500]);
+    let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
+    asleep(&lost, &run, 2).await;
+    drop(lost);
+    let mut host = host(&tested.backend, &log);
+    host.work(8).await;
+    let (mut sweeper, now) = (Sweeper::default(), tested.backend.clock().now());
+    sweeper.suspect_loss(now, now);
+    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    // By alarms alone: nobody sweeps from now on.
+    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+    check(&log, started, &naps);
+}
