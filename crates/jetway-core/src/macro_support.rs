@@ -155,9 +155,7 @@ mod tests {
     fn every_failure_but_a_cancellation_is_handled() {
         let fail = |error| handle_failure::<&str, ()>(Outcome::Failed(error), |_| vec!["fallback"]);
         assert!(matches!(fail(Error::Cancelled), Outcome::Failed(Error::Cancelled)));
-        for error in
-            [Error::Panicked(String::new()), Error::Timeout(std::time::Duration::ZERO), Error::NoOutput]
-        {
+        for error in [Error::Panicked(String::new()), Error::Timeout(Duration::ZERO), Error::NoOutput] {
             assert!(
                 matches!(fail(error), Outcome::Handled { emission, .. } if emission.items == ["fallback"])
             );

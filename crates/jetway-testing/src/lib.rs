@@ -34,6 +34,8 @@
 //!
 //! Linux and macOS are supported.
 
+#[cfg(feature = "clock")]
+mod clock;
 mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -48,6 +50,8 @@ mod resident;
 mod shared;
 mod wait;
 
+#[cfg(feature = "clock")]
+pub use clock::TestClock;
 pub use cluster::NatsCluster;
 pub use faketime::FakeTime;
 pub use go_tool::{GoTool, GoToolError};

@@ -7,6 +7,7 @@ mod harness;
 mod python;
 mod shared;
 mod stores;
+mod timers;
 
 use std::time::Duration;
 
