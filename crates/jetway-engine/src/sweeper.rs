@@ -43,6 +43,9 @@ pub struct SweepReport {
 /// host that crashed earlier has been delivered again.
 const RECENTLY_ENDED: Duration = Duration::from_secs(60);
 
+/// How far back the first sweep of a host looks for alarms that have not rung.
+const FIRST_LOOK_BACK: Duration = Duration::from_secs(2 * 3600);
+
 /// How many items without a ticket the log names for a run, at most.
 const MAX_NAMED: usize = 50;
 
@@ -119,6 +122,7 @@ impl Sweep {
     async fn find(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
         sweeper.use_store(self.snapshots.store_id());
         self.drop_stale_tickets(sweeper).await?;
+        self.ring_overdue(sweeper, now).await?;
         if let Some(SuspectedLoss { since, until }) = sweeper.suspected {
             for run in self.backend.ended_since(since.min(now).before(RECENTLY_ENDED)).await? {
                 sweeper.add(run, PendingCheck::ended(until, Seen::default(), now, self.stale_after));
@@ -304,6 +308,22 @@ impl Sweep {
                 sweeper.suspect_loss(now, now);
             }
         }
+        Ok(())
+    }
+
+    /// Rings alarms that should have rung. Their items are found by themselves too, when they are due: this removes the alarms.
+    async fn ring_overdue(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
+        let since = sweeper.rung_until.unwrap_or_else(|| now.before(FIRST_LOOK_BACK));
+        let until = now.before(self.stale_after);
+        for workflow in self.registry.iter().map(|workflow| workflow.name()) {
+            match self.backend.ring_overdue(workflow, since, until).await {
+                Err(error) if ends_the_sweep(error.kind()) => return Err(error),
+                Err(error) => tracing::warn!(%workflow, %error, "sweep skipped the alarms of a workflow"),
+                Ok(0) => {}
+                Ok(alarms) => tracing::warn!(%workflow, alarms, "alarms had not rung in time"),
+            }
+        }
+        sweeper.rung_until = Some(until);
         Ok(())
     }
 

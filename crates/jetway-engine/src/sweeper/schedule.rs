@@ -16,6 +16,8 @@ pub struct Sweeper {
     store: StoreId,
     /// Everything that was written up to this revision was scanned.
     pub(super) scanned: u64,
+    /// All alarms that were due before have rung.
+    pub(super) rung_until: Option<Timestamp>,
     /// The runs to check again, and when.
     checks: BTreeMap<RunKey, PendingCheck>,
     /// Tickets may be lost, also those of runs that are being written.
