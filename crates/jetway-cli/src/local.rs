@@ -6,6 +6,7 @@ use crate::{
     workflows::{
         chain::chain,
         corpus::{CorpusRoot, corpus},
+        nap::nap,
     },
 };
 use anyhow::{Context, bail};
@@ -203,7 +204,8 @@ async fn start_host(
     concurrency: Option<usize>,
     root: Option<CorpusRoot>,
 ) -> anyhow::Result<HostHandle> {
-    let mut builder = Host::builder().nats_config(config).workflow(chain()).drain_within(DRAIN_LIMIT);
+    let mut builder =
+        Host::builder().nats_config(config).workflow(chain()).workflow(nap()).drain_within(DRAIN_LIMIT);
     if let Some(root) = root {
         builder = builder.workflow(corpus(root));
     }

@@ -2,3 +2,4 @@
 
 pub(crate) mod chain;
 pub(crate) mod corpus;
+pub(crate) mod nap;

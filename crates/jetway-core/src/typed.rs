@@ -143,7 +143,8 @@ where
             task.attempt,
             task.timeout,
             task.cancel.clone(),
-        );
+        )
+        .with_clock(&task.clock);
         let (child, last_try) = (Arc::new(ChildSlot::new(task.child)), scope.last_try());
         let node = self.workflow.attempt_work_item(&ctx, item);
         let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;

@@ -16,8 +16,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
-Starts a nats-server and a host in this process. The host serves the workflow `chain`,
-and `corpus` with --corpus-root. Without --data, all data is deleted when the command
+Starts a nats-server and a host in this process. The host serves the workflows
+`chain` and `nap`, and `corpus` with --corpus-root. Without --data, all data is deleted when the command
 ends. Logs warnings and errors; RUST_LOG=info shows more. Installs nats-server into a cache
 directory if it is not found.
 
@@ -109,6 +109,7 @@ Data          {kept}
 Try:
   jetway start chain --input 0 --id first --wait{options}
   jetway status chain first{options}
+  jetway start nap --input '{{\"for\": \"10s\"}}' --wait{options}
   nats --server {one_word} pub {start} 0
 
 Press Ctrl-C to stop the server and the host.

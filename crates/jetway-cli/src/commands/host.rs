@@ -7,6 +7,7 @@ use crate::{
     workflows::{
         chain::chain,
         corpus::{CorpusArgs, corpus},
+        nap::nap,
     },
 };
 use clap::Args;
@@ -21,7 +22,7 @@ To serve your own workflows, see `jetway::Host`.
 Example:
   jetway host --nats nats://127.0.0.1:4222 --concurrency 64";
 
-/// Run a host that serves the workflow `chain`, and `corpus` with --corpus-root
+/// Run a host that serves the workflows `chain` and `nap`, and `corpus` with --corpus-root
 #[derive(Debug, Args)]
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
@@ -47,7 +48,8 @@ pub(crate) struct HostArgs {
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     let mut config = args.server.config()?;
     config.replicas = args.replicas.number()?;
-    let mut builder = Host::builder().nats_config(config).workflow(chain()).drain_within(args.drain_within);
+    let mut builder =
+        Host::builder().nats_config(config).workflow(chain()).workflow(nap()).drain_within(args.drain_within);
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),
         None => output::note(

@@ -96,16 +96,18 @@ fn pending(tables: &Tables, status: &StatusView, now: &str) -> String {
     let rows = status.pending.iter().map(|pending| {
         let node = pending.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned());
         let (items, waiting) = (count(pending.items as u64), count(pending.waiting as u64));
+        let asleep = count(pending.sleeping as u64);
         let since = match tables.relative_times() {
             true => output::ago(&pending.since, now),
             false => pending.since.clone(),
         };
-        vec![node, items, waiting, since]
+        vec![node, items, waiting, asleep, since]
     });
     let columns = [
         Column::cut("PENDING NODE"),
         Column::right("ITEMS"),
         Column::right("WAITING FOR A SLOT"),
+        Column::right("FOR A TIME"),
         Column::left("SINCE"),
     ];
     tables.table(&columns, rows)
@@ -134,7 +136,7 @@ mod tests {
         assert!(first.starts_with("waiting for  "), "{text}");
         let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == row);
         assert!(has(&["status", "running"]), "{text}");
-        assert!(has(&["charge", "2", "1", "2026-01-01T00:00:01.000Z"]), "{text}");
+        assert!(has(&["charge", "2", "1", "0", "2026-01-01T00:00:01.000Z"]), "{text}");
         assert!(text.contains("no live host serves the workflow \"pay\""), "{text}");
         assert!(text.contains("(fan-out branches)  4,000"), "{text}");
         assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");

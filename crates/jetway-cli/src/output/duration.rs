@@ -3,13 +3,13 @@
 use chrono::{DateTime, TimeDelta};
 use std::time::Duration;
 
-/// Parses `500ms`, `30s`, `5m`, `2h`, or seconds without a unit.
+/// Parses `500ms`, `30s`, `5m`, `2h`, `3d`, or seconds without a unit.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let invalid = || {
         format!(
-            "invalid duration {text:?}: write it as 500ms, 30s, 5m or 2h, and other arguments before the flag"
+            "invalid duration {text:?}: write it as 500ms, 30s, 5m, 2h or 3d, and other arguments before the flag"
         )
     };
     let number: u64 = number.parse().map_err(|_not_a_number| invalid())?;
@@ -18,6 +18,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(invalid()),
     };
     Ok(Duration::from_millis(number.saturating_mul(milliseconds)))

@@ -1,6 +1,7 @@
 //! The interface of a workflow whose types are erased.
 
 use super::child::ChildSpec;
+use crate::clock::Clock;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
@@ -8,7 +9,7 @@ use jetway_state::{
     codec::Encoding,
     run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
 };
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// A workflow whose types are erased: all values are encoded. Hosts run workflows through this trait.
@@ -89,6 +90,8 @@ pub struct Task {
     pub cancel: CancellationToken,
     /// The result of the child run that the item has waited for.
     pub child: Option<ChildResult>,
+    /// The clock that the times of the run come from.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// The encoded output of a child run that has ended, or the reason why it has none.

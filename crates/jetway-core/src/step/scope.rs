@@ -1,6 +1,7 @@
 //! The step that a node runs in, as the node sees it.
 
 use super::ChildSlot;
+use crate::clock::{Clock, SystemClock};
 use jetway_state::{Incarnation, ItemId, RunKey};
 use std::{
     fmt,
@@ -8,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ pub struct StepScope {
     cancel: CancellationToken,
     /// The idempotency key of the step that this one runs in.
     outer: Option<String>,
+    /// The clock of the run.
+    clock: Option<Arc<dyn Clock>>,
     /// Takes the request for a child run. Set on hosts alone.
     child: Option<Arc<ChildSlot>>,
     /// The position in the batch, after those in the batches around it.
@@ -69,10 +72,15 @@ impl StepScope {
             deadline: timeout.map(|limit| Instant::now() + limit),
             cancel,
             outer,
+            clock: None,
             child: None,
             parts: Vec::new(),
             tries: Arc::default(),
         }
+    }
+
+    pub(crate) fn with_clock(self, clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Some(Arc::clone(clock)), ..self }
     }
 
     pub(crate) fn with_child(self, child: Arc<ChildSlot>) -> Self {
@@ -95,6 +103,7 @@ impl StepScope {
             deadline: self.deadline,
             cancel: self.cancel.clone(),
             outer: self.outer.clone(),
+            clock: self.clock.clone(),
             child: None,
             parts,
             tries: Arc::default(),
@@ -131,6 +140,12 @@ impl StepScope {
         let outer = self.outer.as_ref().map(|outer| format!("{outer}/")).unwrap_or_default();
         let parts: String = self.parts.iter().map(|position| format!("/{position}")).collect();
         format!("{outer}{}/{}/{}{parts}", self.run, self.incarnation, self.item)
+    }
+
+    /// The time, by the clock that the run's times come from: on hosts it is that of the server. Hosts agree on it to some
+    /// milliseconds, whatever their own clocks say.
+    pub fn now(&self) -> SystemTime {
+        self.clock.as_deref().unwrap_or(&SystemClock).exact()
     }
 
     /// The time at which the attempt is stopped; `None` where it has no time limit.

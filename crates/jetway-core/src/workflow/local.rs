@@ -149,7 +149,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             1,
             ctx.timeout(),
             ctx.cancel_token().clone(),
-        );
+        )
+        .with_clock(ctx.clock());
         let last_try = scope.last_try();
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {

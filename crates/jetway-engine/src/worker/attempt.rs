@@ -10,7 +10,7 @@ use crate::{
 };
 use jetway_core::step::{AttemptResult, ChildResult, Task, TaskInput, Unreadable};
 use jetway_state::run::{AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult};
-use std::{convert::Infallible, future::pending, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -98,6 +98,7 @@ impl TicketSession<'_> {
             timeout: self.worker.config.step_timeout,
             cancel: self.cancel.child_token(),
             child,
+            clock: Arc::clone(&self.worker.clock),
         };
         let cancel = task.cancel.clone();
         tokio::select! {

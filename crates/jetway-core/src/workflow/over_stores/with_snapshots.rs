@@ -160,7 +160,8 @@ where
             attempt.number,
             ctx.timeout(),
             abort.clone(),
-        );
+        )
+        .with_clock(&self.callbacks.clock());
         let copy = || item_in::<W::WorkItem>(snapshot, id)?.ok_or(Error::NotStarted);
         let node = async {
             let node = async { Ok(self.workflow.attempt_work_item(&ctx, item).await) };
