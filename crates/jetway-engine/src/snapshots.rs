@@ -203,7 +203,7 @@ impl Snapshots {
             return Err(BackendError::new(BackendErrorKind::Conflict, message));
         }
         let expected = over.revision;
-        let bytes = codec::seal(snapshot, build, "the snapshot").map_err(|error| {
+        let bytes = snapshot.seal(build).map_err(|error| {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the snapshot of run {run}"))
                 .caused_by(error)
         })?;

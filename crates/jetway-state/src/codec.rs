@@ -6,8 +6,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The format that this build writes and reads.
-pub const FORMAT: u16 = 1;
+/// The latest format that this build reads.
+pub const FORMAT: u16 = 2;
+
+/// The format of what earlier builds can act on too. They leave what is newer to hosts that know it.
+const FIRST: u16 = 1;
 
 /// The first bytes of an envelope.
 const MAGIC: [u8; 2] = *b"JW";
@@ -109,9 +112,27 @@ fn in_order(value: Value) -> Value {
 /// # Errors
 /// [`Error::Codec`] if serde cannot serialise it.
 pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &str) -> Result<Bytes, Error> {
+    seal_as(FIRST, value, fingerprint, what)
+}
+
+/// As [`seal`], in the latest format: earlier builds would take the value for something else.
+pub(crate) fn seal_latest<T: Serialize>(
+    value: &T,
+    fingerprint: Fingerprint,
+    what: &str,
+) -> Result<Bytes, Error> {
+    seal_as(FORMAT, value, fingerprint, what)
+}
+
+fn seal_as<T: Serialize + ?Sized>(
+    format: u16,
+    value: &T,
+    fingerprint: Fingerprint,
+    what: &str,
+) -> Result<Bytes, Error> {
     let mut bytes = BytesMut::with_capacity(1024);
     bytes.put_slice(&MAGIC);
-    bytes.put_u16(FORMAT);
+    bytes.put_u16(format);
     bytes.put_u64(fingerprint.0);
     let mut writer = bytes.writer();
     ciborium::into_writer(value, &mut writer).map_err(|error| Error::encode(what, error))?;
@@ -193,9 +214,9 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused() {
         let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
-        sealed[3] = 2;
+        sealed[3] = 3;
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
-        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 2 });
+        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 3 });
         assert!(refused.to_string().contains("update this host"));
     }
 
@@ -226,7 +247,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let mut marked = b"JW\x00\x01".to_vec();
+            let mut marked = b"JW\x00\x02".to_vec();
             marked.extend(&bytes);
             let foreign = matches!(open::<u8>(&bytes, "x"), Err(EnvelopeError::Foreign { .. }));
             prop_assert!(foreign || bytes.starts_with(b"JW"));

@@ -59,6 +59,7 @@ fn value<T>(transition: Transition<T>) -> Option<T> {
         Transition::NextAll(values) => values.into_iter().next(),
         Transition::Hold => None,
         Transition::Abort(_) => None,
+        _ => None,
     }
 }
 

@@ -12,11 +12,11 @@ use jetway_state::{
     Timestamp, WorkflowName, codec,
     run::{
         Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
-        EncodedOutput, EndedSpan, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace,
-        apply, begin, control, node_states, offload, pending_ticket, pending_tickets, tickets_under,
+        EncodedOutput, EndedSpan, Later, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor,
+        Trace, apply, begin, control, node_states, offload, pending_ticket, pending_tickets, tickets_under,
     },
 };
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 /// How many attempts are made at one record.
 const STEPS: usize = 12;
@@ -104,12 +104,23 @@ fn look(snapshot: &Snapshot, graph: &Graph) {
         assert_eq!(node_states(graph, &status).len(), graph.nodes.len());
     }
     let pending = snapshot.pending();
-    let wanted = pending_tickets(snapshot);
+    let now = snapshot.updated_at;
+    let wanted = pending_tickets(snapshot, now);
+    let asleep = pending_tickets(snapshot, Timestamp(u64::MAX)).len();
+    assert!(wanted.len() <= asleep && asleep <= pending, "{asleep} items can be ready, of {pending}");
+    if let Some(alarm) = snapshot.alarm(now) {
+        assert!(
+            alarm.due > now && snapshot.is_pending(&alarm.ticket.item),
+            "an alarm for nothing: {alarm:?}"
+        );
+        let rung = snapshot.now_due(alarm.due, &alarm.ticket.item);
+        assert!(rung.tickets.iter().all(|ticket| snapshot.is_pending(&ticket.item)));
+    }
     assert!(wanted.len() <= pending, "{} tickets for {pending} items", wanted.len());
     for ticket in wanted.iter().take(16) {
         assert!(snapshot.is_pending(&ticket.item), "a ticket for {:?}, which is not pending", ticket.item);
-        assert_eq!(pending_ticket(snapshot, &ticket.item).as_ref(), Some(ticket));
-        assert!(tickets_under(snapshot, &ticket.ticket_item).contains(ticket));
+        assert_eq!(pending_ticket(snapshot, &ticket.item, now).as_ref(), Some(ticket));
+        assert!(tickets_under(snapshot, &ticket.ticket_item, now).contains(ticket));
         assert!(ItemId::new(ticket.item.as_str()).is_ok(), "a ticket cannot carry {:?}", ticket.item);
     }
 }
@@ -128,8 +139,11 @@ fn spilled(snapshot: &mut Snapshot, commit: CommitId, u: &mut Unstructured<'_>) 
 }
 
 fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Result<AttemptReport> {
-    let mut items: Vec<ItemId> =
-        pending_tickets(snapshot).into_iter().take(64).map(|ticket| ticket.item).collect();
+    let mut items: Vec<ItemId> = pending_tickets(snapshot, Timestamp(u64::MAX))
+        .into_iter()
+        .take(64)
+        .map(|ticket| ticket.item)
+        .collect();
     items.extend(snapshot.items.keys().take(8).cloned());
     items.extend(["start", "start-1", "no-such-item"].map(|name| ItemId::new(name).expect("a good name")));
     let item = u.choose(&items)?.clone();
@@ -147,7 +161,7 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
 }
 
 fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
-    Ok(match u.int_in_range(0..=7_u8)? {
+    Ok(match u.int_in_range(0..=9_u8)? {
         0 | 1 => EncodedOutcome::Next(emitted(u)?),
         2 | 3 => EncodedOutcome::NextAll(
             (0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?,
@@ -155,6 +169,8 @@ fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
         4 => EncodedOutcome::Hold,
         5 => EncodedOutcome::Await(key("child")),
         6 => EncodedOutcome::Handled(error(), emitted(u)?),
+        7 => EncodedOutcome::NextLater(Later::After(Duration::from_millis(u.arbitrary()?)), emitted(u)?),
+        8 => EncodedOutcome::Admit,
         _ => EncodedOutcome::Failed(error()),
     })
 }

@@ -102,7 +102,7 @@ fn fit(
     let limits = snapshots.limits();
     let mut written = offload(&mut applied.snapshot, commit, chunks.len(), limits)?;
     if measure {
-        let size = codec::seal(&applied.snapshot, workflow.fingerprint(), "the snapshot")?.len();
+        let size = applied.snapshot.seal(workflow.fingerprint())?.len();
         if size > limits.snapshot {
             let (part, bytes) = applied.snapshot.largest_part();
             return Err(Error::Limit(format!(

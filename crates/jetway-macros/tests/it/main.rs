@@ -30,6 +30,7 @@ async fn attempt<C: Context, W: Workflow<C>>(
 ) -> AttemptResult<W::Output> {
     let (emissions, error) = match workflow.attempt_work_item(ctx, item).await {
         Outcome::Next(emission) => (vec![emission], None),
+        Outcome::NextLater(_, emission) => (vec![emission], None),
         Outcome::NextAll(emissions) => (emissions, None),
         Outcome::Hold => (Vec::new(), None),
         Outcome::Handled { error, emission } => (vec![emission], Some(error)),

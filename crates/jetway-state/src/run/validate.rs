@@ -8,9 +8,10 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    Fingerprint, ItemId,
+    Error, Fingerprint, ItemId,
     codec::{self, EnvelopeError},
 };
+use bytes::Bytes;
 
 /// The name of a snapshot in errors.
 const WHAT: &str = "a snapshot";
@@ -19,6 +20,19 @@ const WHAT: &str = "a snapshot";
 const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
+    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, so such a record has a
+    /// format that it does not read.
+    ///
+    /// # Errors
+    /// As [`codec::seal`].
+    pub fn seal(&self, build: Fingerprint) -> Result<Bytes, Error> {
+        let gathers_later = self.fan_outs.values().any(|fan_out| fan_out.gather_due.is_some());
+        match self.has_waits() || gathers_later {
+            true => codec::seal_latest(self, build, WHAT),
+            false => codec::seal(self, build, WHAT),
+        }
+    }
+
     /// Opens the envelope of a snapshot and validates the snapshot.
     ///
     /// # Errors
@@ -69,7 +83,6 @@ mod tests {
             fan_out::Bounded,
         },
     };
-    use bytes::Bytes;
 
     fn opened(branches: PendingBranches) -> Result<Snapshot, String> {
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());

@@ -196,8 +196,9 @@ impl WaitsBefore {
         }
         let next = snapshot.alarm(now);
         let armed = self.armed.as_ref();
+        // Also for another item of the same time: the alarm replaces the one that was armed.
         if let Some(next) = &next
-            && armed.is_none_or(|armed| armed.due != next.due)
+            && armed.is_none_or(|armed| (armed.due, &armed.ticket.item) != (next.due, &next.ticket.item))
         {
             effects.push(Effect::ArmAlarm);
         }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::run::{AlarmWanted, Later, MAX_WAIT, Wait, control, pending_ticket};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -127,13 +130,14 @@ struct Driver {
     run: Run,
     now: u64,
     tickets: BTreeSet<(ItemId, bool)>,
-    alarms: BTreeSet<(Timestamp, ItemId)>,
+    /// One for each time: the later one replaces the earlier one.
+    alarms: BTreeMap<Timestamp, ItemId>,
 }
 
 impl Driver {
     fn arm(&mut self, since: Timestamp) {
         if let Some(AlarmWanted { due, ticket }) = self.run.snapshot.alarm(since) {
-            self.alarms.insert((due, ticket.item));
+            self.alarms.insert(due, ticket.item);
         }
     }
 
@@ -154,7 +158,7 @@ impl Driver {
                     let due = snapshot.due_between(since, snapshot.updated_at, &except);
                     self.tickets.extend(due.into_iter().map(|ticket| (ticket.item, false)));
                 }
-                Effect::DisarmAlarm(due) => self.alarms.retain(|(armed, _)| *armed != due),
+                Effect::DisarmAlarm(due) => drop(self.alarms.remove(&due)),
                 _ => {}
             }
         }
@@ -183,7 +187,7 @@ impl Driver {
     /// Delivers one ticket, or lets the next alarm ring. `false` if there is neither.
     fn go_on(&mut self, choice: usize, passes: u64, produced: EncodedOutcome) -> bool {
         self.now += passes;
-        while let Some((due, _)) = self.alarms.first()
+        while let Some((due, _)) = self.alarms.first_key_value()
             && due.0 <= self.now
         {
             let (_, item) = self.alarms.pop_first().unwrap();
@@ -225,7 +229,7 @@ proptest! {
         let mut run = start(&[("a", "b"), ("b", "b"), ("b", "g"), ("g", "b")], &["g"]);
         run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = at_most;
         let tickets = BTreeSet::from([(ItemId::start(), false)]);
-        let mut driver = Driver { run, now: 2, tickets, alarms: BTreeSet::new() };
+        let mut driver = Driver { run, now: 2, tickets, alarms: BTreeMap::new() };
         for (choice, wait, passes, pick) in steps {
             let before = driver.run.snapshot.clone();
             driver.go_on(pick, passes, produced(choice, wait));
@@ -245,4 +249,21 @@ proptest! {
         let snapshot = &driver.run.snapshot;
         prop_assert!(snapshot.status.is_terminal(), "nothing moves: {snapshot:?}");
     }
+}
+
+/// Two items of one time, of which the later one comes first.
+#[test]
+fn an_alarm_is_for_the_item_that_whoever_passes_its_time_leaves_out() {
+    let mut run = start(&[("a", "b"), ("b", "b")], &[]);
+    run.step("a", all("b", &["0", "1"]));
+    let items = [ItemId::branch(&ItemId::start(), 0), ItemId::branch(&ItemId::start(), 1)];
+    let mut armed = None;
+    for item in &items {
+        let at = Later::At(Timestamp(1000));
+        let effects = commit(&mut run, item, EncodedOutcome::NextLater(at, to(&[("b", "x")])), 5);
+        if effects.contains(&Effect::ArmAlarm) {
+            armed = alarm(&run);
+        }
+    }
+    assert_eq!(armed, alarm(&run));
 }
