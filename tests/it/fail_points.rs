@@ -46,6 +46,11 @@ async fn crash_p1_p2_p3_a_host_dies_in_a_start_and_in_a_step() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn crash_p3_a_host_dies_when_its_run_falls_asleep() -> Result<()> {
+    all(&[Scenario::Sleep]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crash_p3_a_host_dies_in_a_fan_out() -> Result<()> {
     all(&[Scenario::Fan, Scenario::Wide]).await
 }

@@ -14,7 +14,7 @@ use crate::{
 use cache::RunCache;
 use chunks::{ChunkCache, Entries};
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, RunKey, Seen, StoreId, codec,
+    CommitId, Fingerprint, Incarnation, RunKey, Seen, StoreId,
     run::{Chunk, ChunkRef, Effect, Limits, Snapshot, TicketFor},
 };
 use std::sync::{

@@ -6,6 +6,7 @@
 //! | [`first_workflow`] | nodes, edges, running and testing |
 //! | [`context`] | state that the nodes of a run share, and how concurrent changes are merged |
 //! | [`joins`] | fan-outs, gathering, concurrency limits |
+//! | [`waiting_for_time`] | timers: a run waits without a worker |
 //! | [`errors`] | failures, fallbacks, retries, time limits |
 //! | [`checkpoints`] | resuming a run in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
@@ -29,6 +30,9 @@ pub mod context {}
 
 #[doc = include_str!("../docs/joins.md")]
 pub mod joins {}
+
+#[doc = include_str!("../docs/waiting-for-time.md")]
+pub mod waiting_for_time {}
 
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}

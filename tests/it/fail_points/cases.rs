@@ -102,6 +102,13 @@ pub(super) const CASES: &[Case] = &[
     ),
     case(At::TicketsPublished, Scenario::Fan, 4, "the step is committed, all branches have tickets", GO_ON),
     case(
+        At::AlarmArmed,
+        Scenario::Sleep,
+        0,
+        "the step is committed, its alarm is armed",
+        "the ticket is delivered again: its item is done, so the alarm is armed again",
+    ),
+    case(
         At::ChunksDropped,
         Scenario::Wide,
         1,

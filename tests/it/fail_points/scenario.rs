@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 pub(super) enum Scenario {
     /// Three steps, one after the other.
     Chain,
+    /// Three steps, with a wait before the second.
+    Sleep,
     /// Four branches and a join.
     Fan,
     /// Sixty branches whose payloads are beside the snapshot, and a join.
@@ -39,6 +41,7 @@ impl Scenario {
     fn workflow(self) -> &'static str {
         match self {
             Self::Chain => "chain",
+            Self::Sleep => "sleep",
             Self::Fan | Self::Wide | Self::Sweep => "fan",
             Self::Children | Self::Cancel => "family",
             Self::Pause | Self::Resume => "gated",
@@ -48,7 +51,7 @@ impl Scenario {
     /// The number that the workflow is started with, and the bytes of each branch.
     fn input(self) -> (u64, usize) {
         match self {
-            Self::Chain | Self::Pause | Self::Resume => (10, 0),
+            Self::Chain | Self::Sleep | Self::Pause | Self::Resume => (10, 0),
             Self::Fan | Self::Sweep => (4, 0),
             Self::Wide => (60, 2000),
             Self::Children => (2, 0),
@@ -59,7 +62,7 @@ impl Scenario {
     /// The number of committed steps of a run and of its children, without steps that wait for a child run.
     pub(super) fn committed(self) -> u64 {
         match self {
-            Self::Chain | Self::Pause | Self::Resume => 3,
+            Self::Chain | Self::Sleep | Self::Pause | Self::Resume => 3,
             Self::Fan | Self::Sweep => 1 + 4 + 1,
             Self::Wide => 1 + 60 + 1,
             Self::Children => 1 + 2 * 3 + 1,
@@ -83,7 +86,7 @@ impl Scenario {
     /// The output: a sum of numbers, and the number of steps from the context.
     fn output(self) -> Value {
         match self {
-            Self::Chain => json!([12, 3]),
+            Self::Chain | Self::Sleep => json!([12, 3]),
             Self::Fan | Self::Sweep => json!([12, 6]),
             Self::Wide => json!([3540, 62]),
             Self::Children => json!([3 + 4, 2]),
@@ -107,7 +110,7 @@ impl Scenario {
     /// Sends the commands that bring the host to its fail point.
     async fn provoke(self, fixture: &Fixture, run: &RunKey) -> Result<()> {
         match self {
-            Self::Chain | Self::Fan | Self::Wide | Self::Children | Self::Sweep => {}
+            Self::Chain | Self::Sleep | Self::Fan | Self::Wide | Self::Children | Self::Sweep => {}
             Self::Cancel => {
                 fixture.reached(run, "first").await;
                 control(fixture, run, Control::Cancel).await;

@@ -78,6 +78,21 @@ workflow! {
 }
 
 node! {
+    struct Doze; context = Tally; input = Job; output = Job;
+    |tally, job| {
+        tally.add(&job, "doze")?;
+        Ok(Transition::NextAfter(Duration::from_millis(700), Job { number: job.number + 1, ..job }))
+    }
+}
+
+workflow! {
+    /// Three steps, with a wait before the second.
+    struct Sleep { doze: Doze, two: Two, three: Three }
+    name = "sleep"; context = Tally; start = doze;
+    edges { doze => [two]; two => [three]; three => []; }
+}
+
+node! {
     struct Split; context = Tally; input = Job; output = Job;
     |tally, job| {
         tally.add(&job, "split")?;
@@ -146,6 +161,7 @@ async fn main() -> Result<()> {
         .system_config(system)
         .engine_config(engine)
         .workflow(Chain { one: One {}, two: Two {}, three: Three {} })
+        .workflow(Sleep { doze: Doze {}, two: Two {}, three: Three {} })
         .workflow(Fan { split: Split {}, double: Double {}, sum: Sum {} })
         .workflow(gated())
         .workflow(Family { split: Split {}, child: ChildRun::new(gated()), sum: Sum {} })

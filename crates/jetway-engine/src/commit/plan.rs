@@ -3,7 +3,7 @@
 use crate::snapshots::{CachedSnapshot, CommitOutcome, PendingCommit, Snapshots};
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, apply_fitting};
 use jetway_state::{
-    CommitId, Error, STORE_ELSEWHERE, codec,
+    CommitId, Error, STORE_ELSEWHERE,
     run::{Applied, Chunk, EncodedOutcome, Snapshot, offload},
 };
 use std::{borrow::Cow, cell::Cell};

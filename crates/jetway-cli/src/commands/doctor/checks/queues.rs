@@ -157,7 +157,6 @@ fn listed(texts: &[String]) -> String {
 }
 
 /// "1 ticket waits", "2 tickets wait".
-
 fn messages(number: u64, of: &str) -> String {
     match number {
         1 => format!("1 {of} waits"),

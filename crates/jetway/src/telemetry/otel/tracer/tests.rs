@@ -111,6 +111,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         trace: trace(parent_id),
         input_digest: Vec::new(),
         children: BTreeMap::new(),
+        waits: BTreeMap::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
