@@ -68,6 +68,7 @@ const FIELDS: &[&str] = &[
     "starts",
     "steps",
     "tasks",
+    "alarms",
     "tickets",
     "values",
     "writes",

@@ -89,7 +89,7 @@ async fn a10_a_newer_wake_up_is_given_back() {
     let backend = backend("newerwake").await;
     let mut tickets = open(&backend).await;
     let mut newer = seal(&ticket(&run("newer"), "i1"), FINGERPRINT, "a ticket").unwrap().to_vec();
-    newer[2..4].copy_from_slice(&u16::to_be_bytes(2));
+    newer[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
     let subject = format!("jetway.{}.wake.pay.newer.00000000", backend.namespace());
     client().await.publish(subject, newer.into()).await.unwrap();
     let armed = alarm(&backend, SOON, &run("a"), "i1");

@@ -253,7 +253,7 @@ proptest! {
 
 /// Two items of one time, of which the later one comes first.
 #[test]
-fn an_alarm_is_for_the_item_that_whoever_passes_its_time_leaves_out() {
+fn an_alarm_is_for_the_first_item_of_its_time() {
     let mut run = start(&[("a", "b"), ("b", "b")], &[]);
     run.step("a", all("b", &["0", "1"]));
     let items = [ItemId::branch(&ItemId::start(), 0), ItemId::branch(&ItemId::start(), 1)];
