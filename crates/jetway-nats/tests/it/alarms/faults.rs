@@ -91,7 +91,9 @@ async fn a10_a_newer_wake_up_is_given_back() {
     let mut newer = seal(&ticket(&run("newer"), "i1"), FINGERPRINT, "a ticket").unwrap().to_vec();
     newer[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
     let subject = format!("jetway.{}.wake.pay.newer.00000000", backend.namespace());
-    client().await.publish(subject, newer.into()).await.unwrap();
+    let client = client().await;
+    client.publish(subject, newer.into()).await.unwrap();
+    client.flush().await.unwrap();
     let armed = alarm(&backend, SOON, &run("a"), "i1");
     backend.arm(armed.clone()).await.unwrap();
     rings_once(&mut tickets, &armed).await;
