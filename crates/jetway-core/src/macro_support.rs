@@ -4,11 +4,13 @@
 pub use crate::panics::guarded;
 pub use crate::{
     Failure, Merge, Node, Transition, WorkItem, Workflow, WorkflowCtx,
-    nodes::retry::retried,
+    nodes::retry::retried_by_host,
     outcome::{Emission, Outcome},
 };
 pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};
+
+use crate::step::step;
 
 use jetway_state::{Timestamp, run::Later};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
@@ -32,7 +34,14 @@ pub fn follow<V, WI, O>(
         Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::Hold) => Outcome::Hold,
-        Ok(Transition::Abort(error)) | Err(error) => Outcome::Failed(error),
+        Ok(Transition::Abort(error)) => {
+            // The node has given up.
+            if let Some(step) = step() {
+                step.refuse_retries();
+            }
+            Outcome::Failed(error)
+        }
+        Err(error) => Outcome::Failed(error),
     }
 }
 

@@ -17,7 +17,12 @@ use jetway_state::{
     run::{AttemptId, EncodedOutcome, RunInput, UnreadablePart},
     value,
 };
-use std::{any::type_name, fmt, marker::PhantomData, sync::Arc};
+use std::{
+    any::type_name,
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Implements [`AnyWorkflow`] for a workflow of type `W`.
 pub struct Typed<C, W> {
@@ -146,17 +151,25 @@ where
         )
         .with_clock(&task.clock);
         let (child, last_try) = (Arc::new(ChildSlot::new(task.child)), scope.last_try());
+        let policy = Arc::new(Mutex::new(task.retry));
         let node = self.workflow.attempt_work_item(&ctx, item);
-        let outcome = run_node(scope.with_child(Arc::clone(&child)), node).await;
+        let scope = scope.with_child(Arc::clone(&child)).with_durable_retries(&policy);
+        let outcome = run_node(scope, node).await;
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let Task { incarnation, item, node, input, .. } = task;
         let attempt = AttemptId { incarnation, item, node, number: last_try.number() };
         let fail = |error| self.failed(&input, &attempt, error);
-        let EncodedAttempt { produced, context, .. } =
+        let EncodedAttempt { produced, context, error } =
             encode(outcome, &ctx.store, &task.context, &attempt, fail);
+        let policy = policy.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let number = usize::try_from(task.failures).unwrap_or(usize::MAX).saturating_add(1);
+        let retry = error.filter(|_| !cancelled).zip(policy).and_then(|(error, policy)| {
+            let delay = policy.delay(&error, number)?;
+            Some((error, delay))
+        });
         // A node whose context cannot be kept has failed, and starts no child.
         let requested_child = child.take_request().filter(|_| produced == EncodedOutcome::Hold);
-        Ok(AttemptResult { produced, context, cancelled, requested_child })
+        Ok(AttemptResult { produced, context, cancelled, requested_child, retry })
     }
 
     fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome {

@@ -1,13 +1,14 @@
 //! The limits of an engine.
 
+use jetway_core::RetryPolicy;
 use jetway_state::run::Limits;
 use std::time::Duration;
 
 /// The limits of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// How many attempts at one item may end with the loss or the stop of their worker. After that the run fails, so
-    /// that it does not crash host after host. From the second attempt on, the record of the run counts them.
+    /// How many attempts at one item may end with the loss of their worker. After that the run fails, so that it does not crash
+    /// host after host. From the second attempt on, the record of the run counts them, apart from those that failed.
     pub max_attempts: u32,
     /// How many steps a worker runs under one ticket at most, so that other runs get their turn.
     pub steps_per_ticket: u32,
@@ -15,6 +16,8 @@ pub struct EngineConfig {
     pub time_per_ticket: Duration,
     /// The time limit of each attempt.
     pub step_timeout: Option<Duration>,
+    /// How failed attempts are retried at nodes without a policy of their own; `None`: not at all.
+    pub retry: Option<RetryPolicy>,
     /// The sweep checks a run that was not written for this long.
     pub stale_after: Duration,
     /// The limits on the size of snapshots and chunks.
@@ -32,6 +35,7 @@ impl Default for EngineConfig {
             steps_per_ticket: 256,
             time_per_ticket: Duration::from_secs(5),
             step_timeout: None,
+            retry: None,
             stale_after: Duration::from_secs(60),
             limits: Limits::default(),
             cached_runs: 8192,

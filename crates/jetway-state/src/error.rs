@@ -37,6 +37,17 @@ pub enum Error {
         /// The error of the codec.
         reason: String,
     },
+    /// The node failed, and would fail again: no policy retries it. The text describes it.
+    #[error("{0}")]
+    Terminal(String),
+    /// The node failed, and says when to try again: not earlier, whatever the policy says.
+    #[error("{message}")]
+    RetryAfter {
+        /// Describes the error.
+        message: String,
+        /// The least time until the next attempt.
+        after: Duration,
+    },
     /// A wait of more than 100 years.
     #[error("time out of range: a run waits for at most 100 years")]
     TimeOutOfRange,
@@ -57,7 +68,15 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later: after an error of a store, or an exceeded time limit.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Storage(_) | Self::Timeout(_))
+        matches!(self, Self::Storage(_) | Self::Timeout(_) | Self::RetryAfter { .. })
+    }
+
+    /// The least time until the next attempt, if the node has said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RetryAfter { after, .. } => Some(*after),
+            _ => None,
+        }
     }
 
     /// A stable word for the kind of error, for span attributes and records.
@@ -70,6 +89,8 @@ impl Error {
             Self::AlreadyCompleted => "already_completed",
             Self::Panicked(_) => "panic",
             Self::Codec { .. } => "codec",
+            Self::Terminal(_) => "terminal",
+            Self::RetryAfter { .. } => "retry_after",
             Self::TimeOutOfRange => "time_out_of_range",
             Self::Limit(_) => "limit",
             Self::NoOutput => "no_output",

@@ -19,6 +19,7 @@
 //! | `Next` to a gathering node | the value arrives; the last open branch makes the node ready | discarded |
 //! | an output | the output is recorded; the branch ends | discarded |
 //! | `NextLater` | as `Next`; what it creates waits for a time | discarded |
+//! | `Retry` | the item stays pending, and waits for its next attempt | discarded |
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
@@ -43,6 +44,7 @@ mod offload;
 mod output;
 mod recover;
 mod result_version;
+mod retry;
 mod snapshot;
 mod tombstone;
 mod unreadable;
@@ -67,6 +69,7 @@ pub use offload::{ChunkEntry, Limits, offload};
 pub use output::EncodedOutput;
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
+pub use retry::Failures;
 pub use snapshot::{
     Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };

@@ -237,6 +237,13 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
 fn timer(snapshot: &Snapshot) -> Option<String> {
     let (due, item) = (snapshot.next_due(snapshot.updated_at)?, snapshot.alarm(snapshot.updated_at)?.ticket);
     let node = item.node.map_or_else(String::new, |node| format!(", for node {node:?}"));
+    if let (1, Some(failures)) = (snapshot.pending(), snapshot.failures.get(&item.item)) {
+        let (next, error) = (snapshot.attempt_at(&item.item), &failures.latest.message);
+        return Some(format!(
+            "attempt {next}{node}, due at {due}; attempt {} failed: {error}",
+            failures.latest.attempt
+        ));
+    }
     Some(match snapshot.pending() {
         1 => format!("a timer, due at {due}{node}"),
         items => format!("{items} timers, the first due at {due}{node}"),

@@ -77,19 +77,22 @@ pub enum BackoffStrategy {
 /// Which errors are retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryError {
-    /// All errors.
+    /// All errors but [`Error::Terminal`].
     All,
     /// [`Error::Cancelled`].
     Cancelled,
     /// [`Error::Timeout`].
     Timeout,
-    /// Errors of the node itself: all but [`Error::Cancelled`], [`Error::Timeout`], [`Error::NotStarted`] and
-    /// [`Error::AlreadyCompleted`].
+    /// Errors of the node itself: all but [`Error::Cancelled`], [`Error::Timeout`], [`Error::NotStarted`],
+    /// [`Error::AlreadyCompleted`] and [`Error::Terminal`].
     Generic,
 }
 
 impl RetryError {
     fn covers(self, error: &Error) -> bool {
+        if matches!(error, Error::Terminal(_)) {
+            return false;
+        }
         match self {
             Self::All => true,
             Self::Cancelled => matches!(error, Error::Cancelled),
@@ -156,6 +159,13 @@ impl RetryPolicy {
         attempt < self.max_attempts && self.retry_error.covers(error)
     }
 
+    /// The delay after attempt number `attempt` (from 1) failed with `error`; `None` if it is not retried. A node that says when to
+    /// try again is not tried earlier.
+    pub fn delay(&self, error: &Error, attempt: usize) -> Option<Duration> {
+        let delay = self.should_retry(error, attempt).then(|| self.backoff_duration(attempt))?;
+        Some(delay.max(error.retry_after().unwrap_or_default()))
+    }
+
     /// The delay after attempt number `attempt` (from 1).
     pub fn backoff_duration(&self, attempt: usize) -> Duration {
         let factor = match self.strategy {
@@ -177,8 +187,10 @@ pub fn with_retry<N>(node: N, policy: RetryPolicy) -> RetryNode<N> {
 
 /// Retries a node that fails, by a policy.
 ///
-/// Errors and panics are retried, [`Transition::Abort`] is not. In a workflow, `#[retry = policy] node: Type` with a
-/// field `policy: RetryPolicy` does the same.
+/// Errors and panics are retried, [`Transition::Abort`] is not. All attempts are within one attempt of the step, which holds its
+/// worker meanwhile, and they start again when the host is lost. In a workflow, `#[retry = policy] node: Type` with a field
+/// `policy: RetryPolicy` makes durable retries on hosts: the count is in the record, and a run that waits for its next attempt
+/// needs no worker.
 ///
 /// ```
 /// use jetway_core::{Error, Node, Transition, retry::{BackoffStrategy, RetryError, RetryPolicy, with_retry}};
@@ -270,14 +282,35 @@ where
             Err(error) => error,
         };
         let stopped = step.as_ref().is_some_and(|step| step.cancel_token().is_cancelled());
-        let again = !stopped && policy.should_retry(&error, attempt);
-        let delay = again.then(|| policy.backoff_duration(attempt));
+        let delay = if stopped { None } else { policy.delay(&error, attempt) };
         tries::failed(&span, number, &error, delay);
         drop(span);
         let Some(delay) = delay else { return Err(error) };
         RetryDelay::wait(ctx, delay).await?;
         attempt += 1;
     }
+}
+
+/// Runs a node by the policy of `#[retry]`: on a host once, and the host makes the other attempts, durably. Elsewhere as
+/// [`retried`].
+///
+/// # Errors
+/// The error of the attempt, or of the last one.
+pub async fn retried_by_host<C, N>(
+    node: &N,
+    policy: &RetryPolicy,
+    ctx: &C,
+    input: N::Input,
+) -> Result<Transition<N::Output>, Error>
+where
+    C: Context,
+    N: Node<C>,
+    N::Input: Clone,
+{
+    if !step().is_some_and(|step| step.takes_policy(policy)) {
+        return retried(node, policy, ctx, input).await;
+    }
+    guarded(node.process(ctx, input)).await
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The interface of a workflow whose types are erased.
 
 use super::child::ChildSpec;
-use crate::clock::Clock;
+use crate::{clock::Clock, nodes::retry::RetryPolicy};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
@@ -92,6 +92,10 @@ pub struct Task {
     pub child: Option<ChildResult>,
     /// The clock that the times of the run come from.
     pub clock: Arc<dyn Clock>,
+    /// How many attempts have failed and were made again.
+    pub failures: u32,
+    /// The policy for nodes that have none.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// The encoded output of a child run that has ended, or the reason why it has none.
@@ -119,6 +123,8 @@ pub struct AttemptResult {
     pub cancelled: bool,
     /// The child run that the node requests. The outcome is then `Hold`.
     pub requested_child: Option<ChildSpec>,
+    /// The error of the node, if it runs again, and after which time. The outcome does not count then.
+    pub retry: Option<(Error, Duration)>,
 }
 
 impl AttemptResult {
@@ -130,6 +136,7 @@ impl AttemptResult {
             context: None,
             cancelled: false,
             requested_child: None,
+            retry: None,
         }
     }
 }

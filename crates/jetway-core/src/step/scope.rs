@@ -1,12 +1,15 @@
 //! The step that a node runs in, as the node sees it.
 
 use super::ChildSlot;
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    nodes::retry::RetryPolicy,
+};
 use jetway_state::{Incarnation, ItemId, RunKey};
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -31,6 +34,8 @@ pub struct StepScope {
     outer: Option<String>,
     /// The clock of the run.
     clock: Option<Arc<dyn Clock>>,
+    /// Takes the retry policy of the node. Set on hosts alone.
+    policy: Option<Arc<Mutex<Option<RetryPolicy>>>>,
     /// Takes the request for a child run. Set on hosts alone.
     child: Option<Arc<ChildSlot>>,
     /// The position in the batch, after those in the batches around it.
@@ -73,6 +78,7 @@ impl StepScope {
             cancel,
             outer,
             clock: None,
+            policy: None,
             child: None,
             parts: Vec::new(),
             tries: Arc::default(),
@@ -81,6 +87,27 @@ impl StepScope {
 
     pub(crate) fn with_clock(self, clock: &Arc<dyn Clock>) -> Self {
         Self { clock: Some(Arc::clone(clock)), ..self }
+    }
+
+    /// The host makes the further attempts at a node with a policy, which it finds in `policy`. It holds that of the host at first.
+    pub(crate) fn with_durable_retries(self, policy: &Arc<Mutex<Option<RetryPolicy>>>) -> Self {
+        Self { policy: Some(Arc::clone(policy)), ..self }
+    }
+
+    /// Whether the host makes the further attempts at this node, by its policy.
+    pub(crate) fn takes_policy(&self, policy: &RetryPolicy) -> bool {
+        self.set_policy(Some(policy.clone()))
+    }
+
+    /// The node has given up: no policy applies.
+    pub(crate) fn refuse_retries(&self) {
+        self.set_policy(None);
+    }
+
+    fn set_policy(&self, policy: Option<RetryPolicy>) -> bool {
+        let Some(slot) = &self.policy else { return false };
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+        true
     }
 
     pub(crate) fn with_child(self, child: Arc<ChildSlot>) -> Self {
@@ -104,6 +131,7 @@ impl StepScope {
             cancel: self.cancel.clone(),
             outer: self.outer.clone(),
             clock: self.clock.clone(),
+            policy: None,
             child: None,
             parts,
             tries: Arc::default(),

@@ -9,7 +9,10 @@ use crate::{
     trace::{SpanTimes, StepSpan},
 };
 use jetway_core::step::{AttemptResult, ChildResult, Task, TaskInput, Unreadable};
-use jetway_state::run::{AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult};
+use jetway_state::{
+    Rounded,
+    run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult},
+};
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +42,8 @@ impl TicketSession<'_> {
         jetway_state::hop!("TicketSession::attempt");
         let node = ready.node.clone();
         let max_attempts = self.worker.config.max_attempts;
-        let result = if next.attempt > max_attempts {
+        let snapshot = &next.cached.snapshot;
+        let result = if snapshot.losses_at(&next.item) >= max_attempts {
             too_many_attempts(next, &node, max_attempts)
         } else {
             match self.run_node(next, ready, child, span).await {
@@ -61,9 +65,21 @@ impl TicketSession<'_> {
             let parent = Parent { run, incarnation, item, node: node.clone(), build, seen, span };
             NewChild::new(spec, parent, &next.cached.snapshot.trace, times.end_micros)
         });
-        let produced = match &child {
-            None => result.produced,
-            Some(child) => EncodedOutcome::Await(child.run.clone()),
+        let now = self.worker.clock.now();
+        let id = AttemptId {
+            incarnation: snapshot.incarnation,
+            item: next.item.clone(),
+            node: node.clone(),
+            number: next.attempt,
+        };
+        if let Some((error, delay)) = &result.retry {
+            let (number, delay) = (i64::from(next.attempt), Rounded(*delay));
+            tracing::warn!(run = %self.run, node, attempt = number, %error, %delay, "node failed, trying it again");
+        }
+        let (produced, context) = match (&child, &result.retry) {
+            (None, None) => (result.produced, result.context),
+            (_, Some((error, delay))) => (EncodedOutcome::Retry(now.after(*delay), id.error(error)), None),
+            (Some(child), None) => (EncodedOutcome::Await(child.run.clone()), result.context),
         };
         let report = AttemptReport {
             incarnation: next.cached.snapshot.incarnation,
@@ -71,10 +87,10 @@ impl TicketSession<'_> {
             node,
             ticket_item: self.ticket_item().clone(),
             number: next.attempt,
-            timestamp: self.worker.clock.now(),
+            timestamp: now,
             span: span.id.map(|id| EndedSpan { id, end_micros: times.end_micros }),
             produced,
-            context: result.context,
+            context,
         };
         Ok(Some((report, child, times)))
     }
@@ -99,6 +115,8 @@ impl TicketSession<'_> {
             cancel: self.cancel.child_token(),
             child,
             clock: Arc::clone(&self.worker.clock),
+            failures: next.cached.snapshot.failures_at(&next.item),
+            retry: self.worker.config.retry.clone(),
         };
         let cancel = task.cancel.clone();
         tokio::select! {
@@ -179,5 +197,6 @@ fn too_many_attempts(next: &PendingAttempt, node: &str, max: u32) -> AttemptResu
         context: None,
         cancelled: false,
         requested_child: None,
+        retry: None,
     }
 }

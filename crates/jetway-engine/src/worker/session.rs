@@ -26,6 +26,7 @@ use tracing::Instrument;
 /// Labels of [`step_ended`](crate::trace::Tracer::step_ended).
 const FAILED: &str = "failed";
 const HANDLED: &str = "handled";
+const RETRIED: &str = "retried";
 
 /// A worker that holds one ticket.
 pub(super) struct TicketSession<'a> {
@@ -233,7 +234,10 @@ impl<'a> TicketSession<'a> {
         };
         fail_point(FailPoint::NodeRun);
         let label = outcome_label(&report.produced);
-        if let EncodedOutcome::Failed(error) | EncodedOutcome::Handled(error, _) = &report.produced {
+        if let EncodedOutcome::Failed(error)
+        | EncodedOutcome::Handled(error, _)
+        | EncodedOutcome::Retry(_, error) = &report.produced
+        {
             self.worker.tracer.step_failed(&span, error);
         }
         let committed =
@@ -281,7 +285,7 @@ impl<'a> TicketSession<'a> {
         label: &'static str,
         snapshot: &Snapshot,
     ) -> &'static str {
-        if matches!(label, FAILED | HANDLED) {
+        if matches!(label, FAILED | HANDLED | RETRIED) {
             return label;
         }
         let Some(error) = snapshot.failure_of(item) else {
@@ -386,6 +390,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::Next(_) => "next",
         EncodedOutcome::NextLater(..) => "next_later",
         EncodedOutcome::Admit => "admit",
+        EncodedOutcome::Retry(..) => RETRIED,
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::Hold => "hold",
         EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",

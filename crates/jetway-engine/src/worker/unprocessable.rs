@@ -100,7 +100,7 @@ impl TicketSession<'_> {
             number: next.attempt,
         };
         let produced = self.workflow.failure(input, &id, &unreadable.error);
-        AttemptResult { produced, context: None, cancelled: false, requested_child: None }
+        AttemptResult { produced, context: None, cancelled: false, requested_child: None, retry: None }
     }
 
     /// Gives the ticket back so that another host may take it. At last it marks the item in the record, with one dead letter

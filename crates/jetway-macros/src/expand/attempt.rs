@@ -80,7 +80,7 @@ fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
             quote_spanned!(here=> #of::process(&self.#field, &ctx.store, #input))
         }
         Some(policy) => quote_spanned! {here=>
-            #support::retried::<#context, _>(&self.#field, &self.#policy, &ctx.store, #input)
+            #support::retried_by_host::<#context, _>(&self.#field, &self.#policy, &ctx.store, #input)
         },
     }
 }
@@ -202,6 +202,6 @@ mod tests {
         workflow.nodes[0].policy = Some(format_ident!("backoff"));
         let call = process(&Scope::new(&workflow), &workflow.nodes[0], &format_ident!("input")).to_string();
         let call = call.replace(' ', "");
-        assert!(call.contains("retried::<(),_>(&self.a,&self.backoff,"), "{call}");
+        assert!(call.contains("retried_by_host::<(),_>(&self.a,&self.backoff,"), "{call}");
     }
 }

@@ -13,10 +13,12 @@ use super::{
     attempt::{AttemptReport, EncodedOutcome},
     children::{awaits, started},
     effect::{Applied, Effect, TicketFor},
+    retry::retry,
     snapshot::Snapshot,
     wait::WaitsBefore,
 };
 use crate::{CommitId, Graph, Timestamp};
+pub(super) use admit::admit;
 use admit::admit_due;
 use finished::FinishedItem;
 
@@ -46,6 +48,10 @@ pub fn apply(
         }
         EncodedOutcome::Started(child) => return started(snapshot, &attempt, *child, commit),
         EncodedOutcome::Admit => return admit_due(snapshot, &attempt, commit, graph, waits),
+        EncodedOutcome::Retry(due, error) => {
+            let next = (*due, error.clone());
+            return retry(snapshot, &attempt, next, commit, graph, waits);
+        }
         _ => {}
     }
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
@@ -71,7 +77,8 @@ pub fn apply(
         EncodedOutcome::Hold
         | EncodedOutcome::Await(_)
         | EncodedOutcome::Started(_)
-        | EncodedOutcome::Admit => step.end_branch(),
+        | EncodedOutcome::Admit
+        | EncodedOutcome::Retry(..) => step.end_branch(),
         EncodedOutcome::Handled(error, emitted) => {
             step.snapshot.handled_failures.record(error);
             step.next(emitted);

@@ -47,6 +47,8 @@ pub enum EncodedOutcome {
     NextAll(Vec<EncodedEmission>),
     /// Nothing.
     Hold,
+    /// The node failed, and runs again at this time.
+    Retry(Timestamp, RunError),
     /// Nothing ran: the item is due, and needs a slot at its node.
     Admit,
     /// Not yet known: the item waits for this child run.

@@ -7,9 +7,11 @@ use super::snapshot::{Snapshot, Status};
 use crate::{CommitId, ItemId, Timestamp};
 
 impl Snapshot {
-    /// The number of the latest attempt at an item, from 1.
+    /// The number of the latest attempt at an item, from 1. Attempts that failed count, and those that ended with the loss of their
+    /// host.
     pub fn attempt_at(&self, item: &ItemId) -> u32 {
-        self.attempts.get(item).copied().unwrap_or(1)
+        let lost = self.attempts.get(item).copied().unwrap_or(1);
+        lost.saturating_add(self.failures_at(item))
     }
 }
 
@@ -24,8 +26,9 @@ pub fn count_attempt(
     if snapshot.status != Status::Running || !snapshot.is_pending(item) {
         return None;
     }
-    let number = snapshot.attempt_at(item).saturating_add(1);
-    snapshot.attempts.insert(item.clone(), number);
+    let losses = snapshot.losses_at(item).saturating_add(1);
+    snapshot.attempts.insert(item.clone(), losses.saturating_add(1));
+    let number = snapshot.attempt_at(item);
     // Whoever makes the attempt has read the item.
     snapshot.unreadable.remove(item);
     snapshot.commit = commit;

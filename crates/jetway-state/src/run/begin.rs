@@ -82,6 +82,7 @@ pub fn begin(begin: Begin) -> (Snapshot, TicketFor) {
         input_digest,
         children: BTreeMap::new(),
         waits: BTreeMap::new(),
+        failures: BTreeMap::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,

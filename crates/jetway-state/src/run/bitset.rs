@@ -44,6 +44,14 @@ impl BitSet {
         Some(u32::try_from(byte).ok()? * 8 + self.bits[byte].trailing_zeros())
     }
 
+    /// The positions, the lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let bytes = (0_u32..).step_by(8).zip(&self.bits);
+        bytes.flat_map(|(first, bits)| {
+            (0..8).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| first + bit)
+        })
+    }
+
     /// The highest position.
     pub fn last(&self) -> Option<u32> {
         let byte = self.bits.iter().rposition(|bits| *bits != 0)?;

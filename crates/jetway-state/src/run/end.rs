@@ -14,6 +14,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.items.clear();
     snapshot.fan_outs.clear();
     snapshot.waits.clear();
+    snapshot.failures.clear();
     snapshot.attempts.clear();
     snapshot.unreadable.clear();
     snapshot.written_by.clear();

@@ -79,7 +79,10 @@ fn wanted(snapshot: &Snapshot, now: Timestamp, under: impl Fn(&ItemId) -> bool) 
     let fan_outs = snapshot.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.is_none_or(|due| due <= now));
     for (id, fan_out) in fan_outs {
         let branches = &fan_out.branches;
-        let open = branches.open_positions().filter(|position| !branches.waits_for_slot(*position));
+        let is_due =
+            |position| snapshot.waits.is_empty() || snapshot.is_due(&ItemId::branch(id, position), now);
+        let open = branches.open_positions();
+        let open = open.filter(|position| !branches.waits_for_slot(*position) && is_due(*position));
         let wanted = open.filter_map(|position| {
             let ticket_item = branches.admitted_under(position).unwrap_or(&fan_out.ticket_item);
             let node = branches.inline.get(&position).map(|seed| seed.node.clone());

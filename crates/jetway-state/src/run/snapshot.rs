@@ -4,6 +4,7 @@ use super::{
     chunk::ChunkRef,
     fan_out::{Arrivals, Branch, FanOut},
     output::EncodedOutput,
+    retry::Failures,
     unreadable::UnreadableItem,
     wait::Wait,
 };
@@ -67,6 +68,9 @@ pub struct Snapshot {
     /// come is ready.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waits: BTreeMap<ItemId, Wait>,
+    /// The failed attempts at pending items that are made again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<ItemId, Failures>,
     /// The numbers of the latest attempts at items that had more than one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attempts: BTreeMap<ItemId, u32>,

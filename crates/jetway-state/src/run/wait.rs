@@ -27,6 +27,11 @@ pub enum Wait {
         /// When the item is due.
         due: Timestamp,
     },
+    /// The next attempt.
+    Retry {
+        /// When it is made.
+        due: Timestamp,
+    },
 }
 
 /// When a value is passed on.
@@ -78,7 +83,7 @@ impl Wait {
     /// When the item becomes ready at the latest.
     pub fn due(&self) -> Timestamp {
         match self {
-            Self::Timer { due } => *due,
+            Self::Timer { due } | Self::Retry { due } => *due,
         }
     }
 }

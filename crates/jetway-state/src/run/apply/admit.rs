@@ -6,6 +6,7 @@ use crate::{
     run::{
         attempt::AttemptReport,
         effect::{Applied, TicketFor},
+        fan_out::Bounded,
         snapshot::Snapshot,
         wait::WaitsBefore,
     },
@@ -43,7 +44,13 @@ pub(super) fn admit_due(
     Some(Applied { snapshot, tickets, effects })
 }
 
-fn admit(snapshot: &mut Snapshot, graph: &Graph, ticket_item: &ItemId, now: Timestamp) -> Vec<TicketFor> {
+/// Gives free slots to waiting items that are due. Returns their tickets.
+pub(in crate::run) fn admit(
+    snapshot: &mut Snapshot,
+    graph: &Graph,
+    ticket_item: &ItemId,
+    now: Timestamp,
+) -> Vec<TicketFor> {
     let mut tickets = Vec::new();
     if snapshot.status.is_terminal() {
         return tickets;
@@ -80,6 +87,11 @@ fn in_flight(snapshot: &Snapshot, node: &str) -> usize {
     items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
 }
 
+/// The first branch that waits for a slot and for nothing else.
+fn first_due(bounded: &Bounded, is_due: impl Fn(u32) -> bool) -> Option<u32> {
+    bounded.waiting.iter().find(|position| is_due(*position))
+}
+
 /// Gives a slot to the first item that waits at the node and is due. The holder of the ticket for `ticket_item` publishes its
 /// ticket: if the holder crashes, the redelivery of that ticket finds the item.
 fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId, now: Timestamp) -> Option<ItemId> {
@@ -95,7 +107,7 @@ fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId, now: Tim
     fan_outs.iter_mut().filter(|(_, fan_out)| fan_out.due.is_none_or(|due| due <= now)).find_map(
         |(id, fan_out)| {
             let bounded = fan_out.branches.bounded.get_mut(node)?;
-            let position = bounded.waiting.first()?;
+            let position = first_due(bounded, |position| is_due(&ItemId::branch(id, position)))?;
             bounded.waiting.remove(position);
             bounded.in_flight.insert(position, ticket_item.clone());
             Some(ItemId::branch(id, position))

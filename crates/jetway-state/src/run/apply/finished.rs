@@ -36,6 +36,7 @@ impl FinishedItem {
         effects.extend(child.clone().map(Effect::PreventChild));
         snapshot.attempts.remove(&attempt.item);
         snapshot.waits.remove(&attempt.item);
+        snapshot.failures.remove(&attempt.item);
         snapshot.unreadable.remove(&attempt.item);
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {

@@ -205,7 +205,8 @@ impl Driver {
     }
 }
 
-fn produced(choice: u8, wait: u64) -> EncodedOutcome {
+fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
+    let retry = Timestamp(now + wait);
     let wait = Duration::from_millis(wait);
     match choice {
         0 => next(&[("b", "x")]),
@@ -216,6 +217,7 @@ fn produced(choice: u8, wait: u64) -> EncodedOutcome {
         5 => next(&[("g", "x")]),
         6 => later(wait, output("1")),
         7 => later(wait, to(&[("b", "x"), ("g", "y")])),
+        8 => EncodedOutcome::Retry(retry, error("busy")),
         _ => EncodedOutcome::Hold,
     }
 }
@@ -223,7 +225,7 @@ fn produced(choice: u8, wait: u64) -> EncodedOutcome {
 proptest! {
     #[test]
     fn alarms_and_tickets_alone_run_everything_and_nothing_early(
-        steps in prop::collection::vec((0..9_u8, 1..200_u64, 0..60_u64, any::<usize>()), 1..60),
+        steps in prop::collection::vec((0..10_u8, 1..200_u64, 0..60_u64, any::<usize>()), 1..60),
         at_most in prop::option::of(1..3_u32),
     ) {
         let mut run = start(&[("a", "b"), ("b", "b"), ("b", "g"), ("g", "b")], &["g"]);
@@ -232,7 +234,7 @@ proptest! {
         let mut driver = Driver { run, now: 2, tickets, alarms: BTreeMap::new() };
         for (choice, wait, passes, pick) in steps {
             let before = driver.run.snapshot.clone();
-            driver.go_on(pick, passes, produced(choice, wait));
+            driver.go_on(pick, passes, produced(choice, wait, driver.now + passes));
             // What is gone from the record was due.
             let gone = before.waits.iter().filter(|(id, _)| !driver.run.snapshot.waits.contains_key(*id));
             if !driver.run.snapshot.status.is_terminal() {
@@ -266,4 +268,42 @@ fn an_alarm_is_for_the_first_item_of_its_time() {
         }
     }
     assert_eq!(armed, alarm(&run));
+}
+
+#[test]
+fn w31_a_failed_attempt_is_made_again_and_counted() {
+    let mut run = start(&[("a", "b")], &[]);
+    let first = ItemId::start();
+    for number in 1..=3 {
+        let due = Timestamp(run.snapshot.updated_at.0 + 500);
+        let at = run.snapshot.updated_at.0;
+        let effects = commit(&mut run, &first, EncodedOutcome::Retry(due, error("busy")), at);
+        assert_eq!(effects, [Effect::ArmAlarm]);
+        assert_eq!((run.snapshot.failures_at(&first), run.snapshot.attempt_at(&first)), (number, number + 1));
+        assert_eq!(run.snapshot.waits[&first], Wait::Retry { due });
+        assert_eq!((run.snapshot.steps, run.snapshot.losses_at(&first)), (0, 0));
+        run.snapshot.updated_at = due;
+    }
+    let (lost, number) =
+        crate::run::count_attempt(run.snapshot.clone(), &first, CommitId::default(), Timestamp(9000))
+            .unwrap();
+    assert_eq!((number, lost.losses_at(&first), lost.failures_at(&first)), (5, 1, 3));
+    commit(&mut run, &first, EncodedOutcome::Next(output("1")), 9000);
+    assert!(run.snapshot.failures.is_empty() && run.snapshot.waits.is_empty());
+}
+
+#[test]
+fn an_item_that_is_tried_again_gives_its_slot_to_another() {
+    let mut run = start(&[("a", "b"), ("b", "g")], &["g"]);
+    run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
+    run.step("a", all("b", &["0", "1"]));
+    let (first, second) = (ItemId::branch(&ItemId::start(), 0), ItemId::branch(&ItemId::start(), 1));
+    assert_eq!(run.ticket("b"), first);
+    run.step("b", EncodedOutcome::Retry(Timestamp(1000), error("busy")));
+    assert_eq!(run.ticket("b"), second);
+    assert!(run.snapshot.waits_for_slot(&first));
+    run.step("b", next(&[("g", "1")]));
+    assert_eq!(pending_ticket(&run.snapshot, &first, Timestamp(1000)), None, "it needs a slot");
+    commit(&mut run, &first, EncodedOutcome::Admit, 1000);
+    assert_eq!(run.ticket("b"), first);
 }
