@@ -1,0 +1,216 @@
+//! Attempts that fail and are made again by the host, with the count in the record.
+
+use super::{BackendUnderTest, DEADLINE, TestHost};
+use crate::wait_until;
+use jetway_core::{BackoffStrategy, Failure, RetryError, RetryPolicy, Transition, clock::Clock, step};
+use jetway_engine::{
+    Engine, EngineConfig,
+    backend::{Api, Backend},
+};
+use jetway_macros::{node, workflow};
+use jetway_state::{Error, Timestamp, run::Status, run::control::Control};
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Longer than what a worker keeps in hand.
+const FIRST: Duration = Duration::from_millis(300);
+
+/// What the node does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Call {
+    /// Fails in so many attempts.
+    Busy(u32),
+    /// Fails for good.
+    Terminal,
+    Abort,
+    /// Says when to try again, in milliseconds.
+    Later(u64),
+    /// Hangs in the second attempt.
+    Hang(u32),
+}
+
+/// The attempts that were made, with their times.
+#[derive(Debug, Clone)]
+struct Calls {
+    clock: Arc<dyn Clock>,
+    made: Arc<Mutex<Vec<(u32, Timestamp)>>>,
+}
+
+impl Calls {
+    fn made(&self) -> Vec<(u32, Timestamp)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn numbers(&self) -> Vec<u32> {
+        self.made().into_iter().map(|(number, _)| number).collect()
+    }
+
+    /// The times between the attempts.
+    fn gaps(&self) -> Vec<Duration> {
+        self.made().windows(2).map(|pair| pair[1].1.since(pair[0].1)).collect()
+    }
+}
+
+node! {
+    struct Service { calls: Calls };
+    input = Call; output = u32;
+    |_ctx, call| {
+        let number = step().map_or(0, |step| step.attempt());
+        let calls = {
+            let mut made = self.calls.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.push((number, self.calls.clock.now()));
+            u32::try_from(made.len()).unwrap_or(u32::MAX)
+        };
+        match call {
+            Call::Hang(_) if calls == 2 => std::future::pending().await,
+            Call::Busy(times) | Call::Hang(times) if calls > times => Ok(Transition::Next(number)),
+            Call::Busy(_) | Call::Hang(_) => Err(Error::Generic("busy".to_owned())),
+            Call::Terminal => Err(Error::Terminal("no such account".to_owned())),
+            Call::Abort => Ok(Transition::Abort(Error::Generic("enough".to_owned()))),
+            Call::Later(_) if calls > 1 => Ok(Transition::Next(number)),
+            Call::Later(millis) => Err(Error::RetryAfter {
+                message: "too many calls".to_owned(),
+                after: Duration::from_millis(millis),
+            }),
+        }
+    }
+}
+
+node! {
+    struct Instead {};
+    input = Failure<Call>; output = u32;
+    |_ctx, failure| { Ok(Transition::Next(if failure.node == "service" { 1000 } else { 0 })) }
+}
+
+workflow! {
+    struct Patient { #[retry = policy] service: Service, instead: Instead, policy: RetryPolicy }
+    name = "patient";
+    start = service;
+    edges { service => []; service on_failure => [instead]; instead => []; }
+}
+
+workflow! {
+    /// Without a policy of its own.
+    struct Plain { service: Service }
+    name = "plain";
+    start = service;
+    edges { service => []; }
+}
+
+fn policy(attempts: usize) -> RetryPolicy {
+    let longest = Duration::from_secs(60);
+    RetryPolicy::new(attempts, FIRST, longest, BackoffStrategy::Exponential, RetryError::Generic)
+}
+
+fn host(backend: &Arc<dyn Backend>, calls: &Calls, retry: Option<RetryPolicy>) -> TestHost {
+    let service = || Service { calls: calls.clone() };
+    let engine = Engine::builder(Arc::clone(backend))
+        .config(EngineConfig { stale_after: Duration::ZERO, retry, ..EngineConfig::default() })
+        .workflow(Patient { service: service(), instead: Instead {}, policy: policy(4) })
+        .workflow(Plain { service: service() })
+        .build();
+    TestHost::of(engine.expect("the workflows are sound"))
+}
+
+fn idle(tested: &BackendUnderTest) -> (TestHost, Calls) {
+    let calls = Calls { clock: tested.backend.clock(), made: Arc::default() };
+    (host(&tested.backend, &calls, None), calls)
+}
+
+async fn at_work(tested: &BackendUnderTest) -> (TestHost, Calls) {
+    let (mut host, calls) = idle(tested);
+    host.work(8).await;
+    (host, calls)
+}
+
+pub(super) async fn w31_attempts_are_made_again_at_growing_intervals(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    let run = host.start("patient", "r", &Call::Busy(3)).await;
+    assert_eq!(host.output::<u32>(&run).await, 4);
+    assert_eq!(calls.numbers(), [1, 2, 3, 4]);
+    for (gap, least) in calls.gaps().into_iter().zip([FIRST, FIRST * 2, FIRST * 4]) {
+        assert!(gap >= least && gap < least + DEADLINE / 8, "{gap:?} after {least:?}");
+    }
+    assert_eq!(host.status(&run).await.run.steps, 1);
+}
+
+pub(super) async fn w36_the_last_attempt_takes_the_fallback(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    let run = host.start("patient", "r", &Call::Busy(99)).await;
+    assert_eq!(host.output::<u32>(&run).await, 1000);
+    assert_eq!(calls.numbers(), [1, 2, 3, 4]);
+    assert_eq!(host.status(&run).await.handled_failures, 1);
+}
+
+pub(super) async fn w35_what_is_terminal_is_not_tried_again(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    for (id, call) in [("terminal", Call::Terminal), ("abort", Call::Abort)] {
+        let run = host.start("patient", id, &call).await;
+        assert_eq!(host.output::<u32>(&run).await, 1000);
+    }
+    assert_eq!(calls.numbers(), [1, 1]);
+}
+
+pub(super) async fn w33_a_node_says_when_to_try_again(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    // The error is covered by the class `Generic`, and the wait is longer than the first interval.
+    let run = host.start("patient", "r", &Call::Later(900)).await;
+    assert_eq!(host.output::<u32>(&run).await, 2);
+    assert!(calls.gaps()[0] >= Duration::from_millis(900), "{:?}", calls.gaps());
+}
+
+pub(super) async fn a_policy_of_the_host_is_for_nodes_without_one(tested: BackendUnderTest) {
+    let (plain, calls) = at_work(&tested).await;
+    let run = plain.start("plain", "once", &Call::Busy(1)).await;
+    assert_eq!(plain.result(&run).await["status"], "failed");
+    drop(plain);
+    calls.made.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let mut host = host(&tested.backend, &calls, Some(policy(2)));
+    host.work(8).await;
+    let run = host.start("plain", "twice", &Call::Busy(1)).await;
+    assert_eq!(host.output::<u32>(&run).await, 2);
+    let run = host.start("plain", "abort", &Call::Abort).await;
+    assert_eq!(host.result(&run).await["status"], "failed");
+    assert_eq!(calls.numbers(), [1, 2, 1]);
+}
+
+pub(super) async fn w32_a_lost_host_is_no_failure_of_the_node(tested: BackendUnderTest) {
+    let (host, calls) = idle(&tested);
+    let run = host.start("patient", "r", &Call::Hang(4)).await;
+    assert!(matches!(
+        host.work_off(host.ticket("patient").await).await,
+        jetway_engine::TicketOutcome::Acked { .. }
+    ));
+    let status = host.status(&run).await;
+    let waiting_for = status.waiting_for.unwrap_or_default();
+    assert!(
+        waiting_for.starts_with("attempt 2, for node \"service\", due at ")
+            && waiting_for.ends_with("; attempt 1 failed: Generic error: busy"),
+        "{waiting_for}"
+    );
+    // The second attempt is lost with its host.
+    let (engine, held) = (Arc::clone(&host.engine), host.ticket("patient").await);
+    let lost = tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
+    wait_until("the second attempt runs", DEADLINE, async || calls.numbers().len() == 2).await;
+    lost.abort();
+    assert!(lost.await.is_err());
+    let mut host = host;
+    host.work(8).await;
+    assert_eq!(host.output::<u32>(&run).await, 5, "the fourth failure would have been the last");
+    assert_eq!(calls.numbers(), [1, 2, 3, 4, 5]);
+}
+
+pub(super) async fn w37_a_cancelled_run_is_not_tried_again(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    let run = host.start("patient", "r", &Call::Later(600_000)).await;
+    wait_until("the run waits", DEADLINE, async || {
+        host.status(&run).await.pending.iter().any(|pending| pending.sleeping == 1)
+    })
+    .await;
+    let cancelled = Api::control(&*host.engine, Control::Cancel, "patient", "r").await.expect("it is there");
+    assert_eq!((cancelled.status, calls.numbers()), (Status::Cancelled, vec![1]));
+}
