@@ -138,10 +138,10 @@ fn check_children(traces: &BTreeMap<String, JaegerTrace>) -> Result<()> {
     Ok(())
 }
 
-/// Each call of a node with retries has a span, and a failed one says so.
+/// Each attempt at a node with retries is a step of its own in the trace, and a failed one says so.
 fn check_tries(traces: &BTreeMap<String, JaegerTrace>) -> Result<()> {
     for (id, trace) in traces.iter().filter(|(id, _)| id.starts_with("retried-")) {
-        let mut tries: Vec<_> = trace.named("try ").collect();
+        let mut tries: Vec<_> = trace.named("step flaky").collect();
         tries.sort_by_key(|span| span.start);
         let numbers: Vec<_> = tries.iter().map(|span| span.tags["jetway.attempt"].as_str()).collect();
         ensure!(numbers == ["1", "2", "3"], "{id}: {numbers:?}");

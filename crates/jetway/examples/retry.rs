@@ -6,7 +6,7 @@
 //! city ──▶ forecast ──▶ "rain in Bergen"
 //! ```
 //!
-//! The attempts belong to one step. The example `fallback` shows what to do when all of them have failed.
+//! With `--nats` the run waits for each attempt without a worker, and the count survives crashes. The example `fallback` shows what to do when all of them have failed.
 //!
 //! ```sh
 //! cargo run -p jetway --example retry
