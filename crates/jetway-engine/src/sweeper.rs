@@ -44,7 +44,10 @@ pub struct SweepReport {
 const RECENTLY_ENDED: Duration = Duration::from_secs(60);
 
 /// How far back the first sweep of a host looks for alarms that have not rung.
-const FIRST_LOOK_BACK: Duration = Duration::from_secs(2 * 3600);
+const FIRST_LOOK_BACK: Duration = Duration::from_secs(3 * 3600);
+
+/// How often the sweep looks for alarms that have not rung. It costs a request for each minute.
+const RING_EVERY: Duration = Duration::from_secs(300);
 
 /// How many items without a ticket the log names for a run, at most.
 const MAX_NAMED: usize = 50;
@@ -315,6 +318,9 @@ impl Sweep {
     async fn ring_overdue(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
         let since = sweeper.rung_until.unwrap_or_else(|| now.before(FIRST_LOOK_BACK));
         let until = now.before(self.stale_after);
+        if sweeper.rung_until.is_some() && until.since(since) < RING_EVERY {
+            return Ok(());
+        }
         for workflow in self.registry.iter().map(|workflow| workflow.name()) {
             match self.backend.ring_overdue(workflow, since, until).await {
                 Err(error) if ends_the_sweep(error.kind()) => return Err(error),

@@ -18,9 +18,10 @@ pub(super) async fn verb(enforced: &Enforced, role: &'static str, arguments: &[&
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_an_operator_uses_every_verb() -> Result<()> {
-    for (logins, workflows) in
-        [(Logins::Nkeys, &["--workflow", "chain", "--workflow", "corpus"][..]), (Logins::Passwords, &[])]
-    {
+    for (logins, workflows) in [
+        (Logins::Nkeys, &["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap"][..]),
+        (Logins::Passwords, &[]),
+    ] {
         let enforced = Enforced::start(logins, workflows).await?;
         let created = verb(&enforced, "operator", &["setup"]).await?;
         assert!(created.contains("created"), "{created}");
