@@ -41,6 +41,7 @@ pub fn chain(context: usize) -> Snapshot {
         ),
         commit: CommitId { writer: u64::MAX, number: 1 },
         at: Timestamp(1_780_000_000_000),
+        due: None,
         trace: Trace {
             trace_id: u128::MAX,
             span_id: u64::MAX,

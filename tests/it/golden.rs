@@ -69,6 +69,7 @@ fn sample() -> (Snapshot, Bytes) {
         incarnation: incarnation(),
         commit: CommitId { writer: 1, number: 2 },
         at: Timestamp(1_780_000_000_000),
+        due: None,
         trace: Trace {
             trace_id: 3,
             span_id: 4,

@@ -192,6 +192,7 @@ fn sealed_run(run_id: &str, status: Status) -> Result<Vec<u8>> {
         incarnation: Incarnation::default(),
         commit: CommitId { writer: 1, number: 1 },
         at: jetway_core::clock::now(),
+        due: None,
         trace: Trace { trace_id: 1, span_id: 1, ..Trace::default() },
         input,
     };

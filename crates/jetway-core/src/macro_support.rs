@@ -18,7 +18,6 @@ use std::{
     collections::BTreeSet,
     fmt::Debug,
     sync::{Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Turns the result of a node into an outcome. `route` maps one value along the edges of the graph.
@@ -31,7 +30,9 @@ pub fn follow<V, WI, O>(
         Ok(Transition::NextAfter(duration, value)) => {
             Outcome::NextLater(Later::After(duration), route(value))
         }
-        Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
+        Ok(Transition::NextAt(time, value)) => {
+            Outcome::NextLater(Later::At(Timestamp::not_before(time)), route(value))
+        }
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::Hold) => Outcome::Hold,
         Ok(Transition::Abort(error)) => {
@@ -43,12 +44,6 @@ pub fn follow<V, WI, O>(
         }
         Err(error) => Outcome::Failed(error),
     }
-}
-
-/// The first millisecond that is not before a time. A time before 1970 has passed in any case.
-fn not_before(time: SystemTime) -> Timestamp {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp(0).after(since.saturating_add(Duration::from_nanos(999_999)))
 }
 
 /// The outcome of a node, or where it failed that of its `on_failure` edge. A cancelled node has not failed.
@@ -159,6 +154,7 @@ pub fn graph_edge(from: &str, to: Option<&str>, kind: EdgeKind) -> GraphEdge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn every_failure_but_a_cancellation_is_handled() {

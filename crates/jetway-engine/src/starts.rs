@@ -5,6 +5,8 @@
 //! | taking the start message | nothing changed | redelivery of the message |
 //! | the first snapshot | the run exists, its first item has no ticket | redelivery: the run is found, its ticket is published again; the sweep |
 //! | the first ticket | the run exists, the message is not acked | redelivery: the run is found |
+//!
+//! A run that starts later has an alarm in place of the first ticket, and the same repairs.
 
 mod child;
 mod error;
@@ -24,7 +26,7 @@ use crate::{
 };
 use jetway_core::{clock::Clock, step::AnyWorkflow};
 use jetway_state::{
-    Incarnation, RunId, RunKey, Seen, StartId,
+    Incarnation, RunId, RunKey, Seen, StartId, Timestamp,
     run::{Begin, Parent, RunInput, Trace, begin, offload},
 };
 use std::sync::Arc;
@@ -69,8 +71,10 @@ impl Starter {
         })?;
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        let trace = self.tracer.begin(&request.trace);
-        let incarnation = match self.create(&*workflow, &run, input.clone(), trace, None).await {
+        let due = request.start_time.due(self.clock.now())?;
+        let new =
+            NewRun { input: input.clone(), due, trace: self.tracer.begin(&request.trace), parent: None };
+        let incarnation = match self.create(&*workflow, &run, new).await {
             Ok(created) => {
                 fail_point(FailPoint::StartTicketed);
                 created.snapshot.incarnation
@@ -127,22 +131,19 @@ impl Starter {
         self.backend.dead_letter(DeadLetter { why: why.to_owned(), reason, ..original }).await
     }
 
-    /// Writes the first snapshot of a new incarnation of a run and publishes its first ticket.
-    ///
-    /// `trace` is the new span of the run, without its start. A child run comes with its parent.
+    /// Writes the first snapshot of a new incarnation of a run, and publishes its first ticket or arms its alarm.
     async fn create(
         &self,
         workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        input: RunInput,
-        trace: Trace,
-        parent: Option<Parent>,
+        NewRun { input, due, trace, parent }: NewRun,
     ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let start_micros = trace.start_micros.max(exact_micros(&*self.clock));
         let trace = Trace { start_micros, ..trace };
         let incarnation = Incarnation::from_random(rand::random());
-        let (mut snapshot, ticket) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });
+        let key = run.clone();
+        let (mut snapshot, ticket) = begin(Begin { key, incarnation, commit, at, due, trace, input });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
         let chunks =
@@ -152,12 +153,17 @@ impl Starter {
         let cached = self.snapshots.found(snapshot, revision, build);
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);
-        self.tickets.publish_batch(RunVersion { run, build, cached: &cached }, vec![ticket], 1).await?;
+        let version = RunVersion { run, build, cached: &cached };
+        match ticket {
+            Some(ticket) => self.tickets.publish_batch(version, vec![ticket], 1).await?,
+            // It rings at once if its time has passed since the snapshot.
+            None => self.tickets.arm(version, at).await?,
+        }
         Ok(cached)
     }
 
     /// The run exists: this is a redelivery, or another client chose the same id. The coordinator may have crashed between
-    /// the snapshot and the ticket, so the ticket is published again.
+    /// the snapshot and the ticket, so the ticket is published again, or the alarm armed. The run keeps the time of its start.
     async fn join_existing(
         &self,
         workflow: &dyn AnyWorkflow,
@@ -173,7 +179,7 @@ impl Starter {
         Ok(cached.snapshot.incarnation)
     }
 
-    /// Publishes the first ticket of a run again, unless a step was committed.
+    /// Publishes the first ticket of a run again, or arms its alarm, unless a step was committed.
     async fn publish_first_again(
         &self,
         workflow: &dyn AnyWorkflow,
@@ -183,6 +189,20 @@ impl Starter {
         if cached.snapshot.steps > 0 {
             return Ok(());
         }
-        self.tickets.publish_pending(RunVersion { run, build: workflow.fingerprint(), cached }).await
+        let (version, now) = (RunVersion { run, build: workflow.fingerprint(), cached }, self.clock.now());
+        self.tickets.publish_pending(version).await?;
+        // What becomes due in between gets its ticket twice, and not never.
+        self.tickets.arm(version, now).await
     }
+}
+
+/// What a new run begins with.
+struct NewRun {
+    input: RunInput,
+    /// When its first item is due, if that is later.
+    due: Option<Timestamp>,
+    /// The new span of the run, without its start.
+    trace: Trace,
+    /// What a child run comes with.
+    parent: Option<Parent>,
 }

@@ -19,8 +19,8 @@ use jetway_engine::{
     backend::{DeadLetter, RunsQuery, StartRequest, Ticket},
 };
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, WorkflowName, run::ChunkRef,
-    view::OutputQuery,
+    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, Timestamp, WorkflowName,
+    run::ChunkRef, view::OutputQuery,
 };
 use serde_json::Value;
 use std::{ops::Range, time::Duration};
@@ -97,7 +97,8 @@ impl Decoders {
     /// # Errors
     /// The code and the sentence.
     pub fn start_request(&self, wire: &Wire<'_>) -> Result<(StartRequest, Option<Duration>), (u16, String)> {
-        answer::parse_start(&self.0, &wire.message()).map_err(|error| (error.code, error.message))
+        answer::parse_start(&self.0, &wire.message(), Timestamp(0))
+            .map_err(|error| (error.code, error.message))
     }
 
     /// The workflow and the run id of a request with any verb.

@@ -4,7 +4,7 @@
 //! what these functions decide.
 //!
 //! ```text
-//! begin(input)                      -> snapshot, first ticket
+//! begin(input)                      -> snapshot, first ticket; or none yet: the run starts later
 //! apply(snapshot, attempt)          -> snapshot', tickets, effects; or the attempt is discarded
 //! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
@@ -46,6 +46,7 @@ mod recover;
 mod result_version;
 mod retry;
 mod snapshot;
+mod start_time;
 mod tombstone;
 mod unreadable;
 mod validate;
@@ -73,6 +74,7 @@ pub use retry::Failures;
 pub use snapshot::{
     Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };
+pub use start_time::{BadStartTime, StartTime};
 pub use tombstone::tombstone;
 pub use unreadable::{
     FoundUnreadable, Marked, UnreadableBy, UnreadableItem, UnreadablePart, mark_unreadable,

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 /// A point in time in milliseconds since 1970 (UTC). The rules of the engine get the time as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -10,10 +13,20 @@ use std::{fmt, time::Duration};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
+    /// The first millisecond that is not before a time. A time before 1970 becomes 1970.
+    pub fn not_before(time: SystemTime) -> Self {
+        Self(0).after(rounded_up(time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)))
+    }
+
     /// Reads what [`Display`](fmt::Display) writes; `None` if the text is not RFC 3339.
     pub fn parse(text: &str) -> Option<Self> {
         let time = DateTime::parse_from_rfc3339(text).ok()?;
         u64::try_from(time.timestamp_millis()).ok().map(Self)
+    }
+
+    /// Reads RFC 3339 as a time that is not before the text. A time before 1970 becomes 1970. `None` if the text is something else.
+    pub(crate) fn parse_rounded_up(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok().map(|time| Self::not_before(time.into()))
     }
 
     /// The time that is `duration` before this one.
@@ -30,6 +43,11 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// A part of a millisecond counts as a whole one.
+pub(crate) fn rounded_up(duration: Duration) -> Duration {
+    duration.saturating_add(Duration::from_nanos(999_999))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -240,6 +240,7 @@ fn begun() -> Snapshot {
         incarnation: Incarnation::default(),
         commit,
         at: Timestamp(9),
+        due: None,
         trace: Trace::default(),
         input,
     })

@@ -93,6 +93,7 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
         incarnation: Incarnation::default(),
         commit,
         at: Timestamp(1),
+        due: None,
         trace: Trace::default(),
         input,
     });

@@ -78,7 +78,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let (commit, at) = (CommitId::default(), ctx.clock().now());
-        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
+        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input, due: None });
         Self::continue_from(workflow, snapshot, &VecDeque::new())
     }
 

@@ -54,6 +54,7 @@ where
         incarnation: Incarnation::from_random(rand::random()),
         commit: CommitId::default(),
         at: contexts.clock().map_or_else(|| ctx.clock().now(), |clock| clock.now()),
+        due: None,
         trace: trace_of(&TraceHeaders::default(), 1, 1),
         input,
     });

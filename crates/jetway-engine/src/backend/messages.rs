@@ -7,7 +7,7 @@ use jetway_state::{
     CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, StartId, StoreId, Timestamp,
     WorkflowName,
     codec::{Encoding, EnvelopeError},
-    run::{Chunk, ResultVersion, Snapshot, Status},
+    run::{Chunk, ResultVersion, Snapshot, StartTime, Status},
     trace::TraceHeaders,
 };
 use serde::{Deserialize, Serialize};
@@ -206,6 +206,8 @@ pub struct StartRequest {
     pub input: Bytes,
     /// The encoding of the input.
     pub encoding: Encoding,
+    /// When the run starts. A run that exists keeps the time that it has.
+    pub start_time: StartTime,
     /// The trace of the client.
     pub trace: TraceHeaders,
 }

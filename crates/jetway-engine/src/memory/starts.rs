@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jetway_state::{StartId, StartMessage, WorkflowName};
 use std::{
+    iter::once,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -101,10 +102,13 @@ impl MemoryBackend {
 }
 
 fn letter(PublishedStart { request, message, .. }: &PublishedStart) -> DeadLetter {
+    let start_time = request.start_time.header();
     DeadLetter {
         workflow: request.workflow.clone(),
         subject: format!("start {}", request.workflow),
-        headers: vec![("Jetway-Run-Id".to_owned(), request.run_id.clone())],
+        headers: once(("Jetway-Run-Id".to_owned(), request.run_id.clone()))
+            .chain(start_time.map(|time| ("Jetway-Original-Jetway-Start-At".to_owned(), time)))
+            .collect(),
         payload: request.input.clone(),
         id: format!("start-{}", message.sequence),
         ..DeadLetter::default()

@@ -134,7 +134,7 @@ mod tests {
         let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: vec![0; bytes].into() };
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
         let (key, incarnation) = (key.clone(), Incarnation::default());
-        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input });
+        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input, due: None });
         CachedSnapshot { snapshot: Arc::new(snapshot), revision, store: StoreId(1), build: Fingerprint(1) }
     }
 

@@ -1,6 +1,6 @@
 //! Starting child runs.
 
-use super::{StartError, Starter};
+use super::{NewRun, StartError, Starter};
 use crate::control::not_found_yet;
 use jetway_core::step::ChildSpec;
 use jetway_state::{
@@ -38,7 +38,8 @@ impl Starter {
         let NewChild { spec, run, parent, trace, not_before } = child;
         let workflow = &**spec.workflow();
         let trace = Trace { start_micros: *not_before, ..self.tracer.begin(trace) };
-        match self.create(workflow, run, spec.input().clone(), trace, Some(parent.clone())).await {
+        let new = NewRun { input: spec.input().clone(), due: None, trace, parent: Some(parent.clone()) };
+        match self.create(workflow, run, new).await {
             Ok(created) => Ok(created.seen()),
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 let found = self.snapshots.load(run, Seen::default()).await?;

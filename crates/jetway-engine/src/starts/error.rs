@@ -1,7 +1,7 @@
 //! Errors of starts.
 
 use crate::backend::BackendError;
-use jetway_state::{BadName, Error, RunKey};
+use jetway_state::{BadName, Error, RunKey, run::BadStartTime};
 
 /// Why a run cannot be started.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum StartError {
     /// The run id is not a valid name.
     #[error(transparent)]
     BadRunId(#[from] BadName),
+    /// The time of the start is invalid.
+    #[error(transparent)]
+    BadStartTime(#[from] BadStartTime),
     /// The workflow cannot decode the input.
     #[error(transparent)]
     BadInput(Error),
@@ -37,6 +40,7 @@ impl StartError {
         match self {
             Self::UnknownWorkflow { .. } => "unknown-workflow",
             Self::BadRunId(_) => "bad-run-id",
+            Self::BadStartTime(_) => "bad-start-time",
             Self::BadInput(_) => "bad-input",
             Self::OtherInput(_) => "other-input",
             Self::Backend(_) => "backend",
@@ -52,7 +56,7 @@ impl StartError {
     pub fn code(&self) -> u16 {
         match self {
             Self::UnknownWorkflow { .. } => 404,
-            Self::BadRunId(_) | Self::BadInput(_) => 400,
+            Self::BadRunId(_) | Self::BadStartTime(_) | Self::BadInput(_) => 400,
             Self::OtherInput(_) => 409,
             Self::Backend(error) if error.is_retryable() => 503,
             Self::Backend(_) => 500,

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_nats::{HeaderMap, Message, header::NATS_MESSAGE_ID};
 use jetway_engine::backend::StartRequest;
-use jetway_state::codec::Encoding;
+use jetway_state::{Timestamp, codec::Encoding, run::StartTime};
 
 /// The headers of a start message.
 pub(crate) fn headers(request: &StartRequest) -> HeaderMap {
@@ -23,6 +23,7 @@ pub(crate) fn headers(request: &StartRequest) -> HeaderMap {
     } else {
         insert_text(&mut headers, names::RUN_ID, Some(&request.run_id));
     }
+    insert_text(&mut headers, names::START_AT, request.start_time.header().as_deref());
     insert_trace(&mut headers, &request.trace);
     headers
 }
@@ -37,6 +38,8 @@ pub(crate) fn request_of(message: Message, delivery: &DeliveryInfo, workflow: &s
         workflow: workflow.to_owned(),
         run_id,
         encoding: encoding_of(header(&message, names::CONTENT_TYPE)),
+        // The same for each delivery.
+        start_time: start_time_of(&message, Timestamp(delivery.published.div_ceil(1_000_000))),
         trace: trace_of(message.headers.as_ref()),
         input: message.payload,
     }
@@ -46,6 +49,11 @@ pub(crate) fn request_of(message: Message, delivery: &DeliveryInfo, workflow: &s
 pub(crate) fn encoding_of(content_type: Option<&str>) -> Encoding {
     let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
     if media_type.trim().eq_ignore_ascii_case(names::CBOR) { Encoding::Cbor } else { Encoding::Json }
+}
+
+/// When a run starts that was asked for at `sent`, by the header of its message.
+pub(crate) fn start_time_of(message: &Message, sent: Timestamp) -> StartTime {
+    header(message, names::START_AT).map_or(StartTime::Now, |text| StartTime::parse(text, sent))
 }
 
 /// The run id of a start message without one. It contains the message's sequence, so that a redelivery is the same run, and

@@ -23,6 +23,8 @@ pub(crate) const REPLICAS: HeaderName = HeaderName::from_static("Jetway-Replicas
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// What the sender of a start message knows its refusal by.
 pub(crate) const START_ID: HeaderName = HeaderName::from_static("Jetway-Start-Id");
+/// When the run of a start message begins: RFC 3339, or `+10m` after the message was sent.
+pub(crate) const START_AT: HeaderName = HeaderName::from_static("Jetway-Start-At");
 /// How long a request waits for the result, such as `30s`.
 pub(crate) const WAIT: HeaderName = HeaderName::from_static("Jetway-Wait");
 /// The reason of a dead letter in one word.

@@ -2,7 +2,10 @@
 
 use super::{Endpoint, replies::ReplyTo, unknown_workflow::UnknownWorkflow, wait::parse_wait};
 use crate::{
-    backend::{NatsBackend, start_message::encoding_of},
+    backend::{
+        NatsBackend,
+        start_message::{encoding_of, start_time_of},
+    },
     headers::{header, trace_of},
     names::{self, ApiMethod, Names},
 };
@@ -13,7 +16,10 @@ use jetway_engine::{
     api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView},
     backend::StartRequest,
 };
-use jetway_state::view::{OutputPage, OutputQuery, StatusView};
+use jetway_state::{
+    Timestamp,
+    view::{OutputPage, OutputQuery, StatusView},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 
@@ -62,7 +68,8 @@ impl Answerer {
     }
 
     async fn start(&self, waits: bool, request: Message) -> Result<StartAnswer, ApiError> {
-        let (start, wait) = parse_start(self.backend.names(), &request)?;
+        let (start, wait) =
+            parse_start(self.backend.names(), &request, self.backend.connection().server_time())?;
         // The input is not held while the request waits for a result.
         drop(request);
         self.api.start(start, wait.filter(|_| waits)).await
@@ -122,10 +129,11 @@ pub(super) fn waits(request: &Message, to: &ReplyTo) -> bool {
     *to != ReplyTo::Nobody && header(request, names::WAIT).is_some()
 }
 
-/// Parses a request for a start. Returns also how long the client waits for the result.
+/// Parses a request for a start, which came at `now`. Returns also how long the client waits for the result.
 pub(crate) fn parse_start(
     names: &Names,
     request: &Message,
+    now: Timestamp,
 ) -> Result<(StartRequest, Option<Duration>), ApiError> {
     let [workflow] = parse_tokens(names, ApiMethod::Start, request)?;
     let wait = parse_wait(header(request, names::WAIT))?;
@@ -135,6 +143,7 @@ pub(crate) fn parse_start(
         run_id,
         input: request.payload.clone(),
         encoding: encoding_of(header(request, names::CONTENT_TYPE)),
+        start_time: start_time_of(request, now),
         trace: trace_of(request.headers.as_ref()),
     };
     Ok((start, wait))

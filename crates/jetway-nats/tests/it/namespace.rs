@@ -7,7 +7,7 @@ use jetway_engine::backend::{
     Alarm, Alarms as _, BackendErrorKind, HostInfo, Hosts as _, StartRequest, Starts as _, TicketQueue as _,
 };
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning, set_up};
-use jetway_state::{Incarnation, codec::Encoding, trace::TraceHeaders};
+use jetway_state::{Incarnation, codec::Encoding, run::StartTime, trace::TraceHeaders};
 use jetway_testing::{NatsCluster, shared_server, wait_until};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -18,6 +18,7 @@ fn start() -> StartRequest {
         run_id: "a".to_owned(),
         input: "1".into(),
         encoding: Encoding::Json,
+        start_time: StartTime::Now,
         trace: TraceHeaders::default(),
     }
 }

@@ -5,7 +5,12 @@ use async_nats::{HeaderMap, jetstream};
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway_engine::backend::{BackendError, Results as _, StartDelivery, StartRequest, Starts};
 use jetway_nats::NatsBackend;
-use jetway_state::{RunId, codec::Encoding, run::WantedResult, trace::TraceHeaders};
+use jetway_state::{
+    RunId, Timestamp,
+    codec::Encoding,
+    run::{StartTime, WantedResult},
+    trace::TraceHeaders,
+};
 use jetway_testing::wait_until;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -36,6 +41,7 @@ async fn a_start_is_delivered_as_published() {
             run_id: "order-1".to_owned(),
             input: "[1]".into(),
             encoding,
+            start_time: StartTime::At(Timestamp(1_900_000_000_001)),
             trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: None },
         };
         backend.publish_start(&request).await.unwrap();

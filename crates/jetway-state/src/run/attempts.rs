@@ -51,7 +51,7 @@ mod tests {
         let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
         let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-        begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
+        begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input, due: None }).0
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn tombstone(
     at: Timestamp,
 ) -> Snapshot {
     let input = RunInput { node: String::new(), payload: Bytes::new(), context: Bytes::new() };
-    let (mut snapshot, _) = begin(Begin { key: run, incarnation, commit, at, trace, input });
+    let (mut snapshot, _) = begin(Begin { key: run, incarnation, commit, at, trace, input, due: None });
     snapshot.input_digest.clear();
     match control::cancel(snapshot.clone(), commit, at) {
         Some(cancelled) => cancelled.snapshot,

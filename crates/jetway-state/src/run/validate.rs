@@ -93,6 +93,7 @@ mod tests {
             incarnation: Incarnation::default(),
             commit,
             at: Timestamp(1),
+            due: None,
             trace: Trace::default(),
             input,
         });

@@ -8,7 +8,7 @@ use super::{
     recover::{TicketWanted, pending_ticket},
     snapshot::Snapshot,
 };
-use crate::{Error, ItemId, Timestamp};
+use crate::{Error, ItemId, Timestamp, time::rounded_up};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Later {
     /// When a step that ended at `now` passes its value on. A part of a millisecond counts as a whole one: nothing is early.
     pub fn due(self, now: Timestamp) -> Timestamp {
         match self {
-            Self::After(duration) => now.after(duration.saturating_add(Duration::from_nanos(999_999))),
+            Self::After(duration) => now.after(rounded_up(duration)),
             Self::At(time) => time,
         }
     }

@@ -103,7 +103,8 @@ mod tests {
         let input = RunInput { node: "two".to_owned(), payload: Bytes::new(), context: Bytes::new() };
         let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
         let (commit, at, trace) = (CommitId::default(), Timestamp(0), Trace::default());
-        let run = begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0;
+        let run =
+            begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input, due: None }).0;
         let by = UnreadableBy {
             build: Fingerprint(2),
             expected: Some("u64".to_owned()),

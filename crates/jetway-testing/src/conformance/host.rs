@@ -12,7 +12,7 @@ use jetway_engine::{
 use jetway_state::{
     RunKey,
     codec::Encoding,
-    run::{StatusView, WantedResult},
+    run::{StartTime, StatusView, WantedResult},
     trace::TraceHeaders,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -155,6 +155,7 @@ pub(super) fn request(workflow: &str, run_id: &str, input: &impl Serialize) -> S
         run_id: run_id.to_owned(),
         input: serde_json::to_vec(input).expect("the input is JSON").into(),
         encoding: Encoding::Json,
+        start_time: StartTime::Now,
         trace: TraceHeaders::default(),
     }
 }

@@ -41,7 +41,7 @@ async fn record(tested: &BackendUnderTest, run: &RunKey, incarnation: Incarnatio
         .map_or(0, |stored| stored.revision);
     let input = RunInput { node: "n".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId { writer: 7, number: expected }, Timestamp(1), Trace::default());
-    let (snapshot, _) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input });
+    let (snapshot, _) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input, due: None });
     let bytes = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be encoded");
     let write = SnapshotWrite { incarnation, commit, bytes, ..write(run, expected, 0, b"") };
     tested.backend.commit(write).await.expect("it is written")

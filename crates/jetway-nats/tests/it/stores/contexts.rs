@@ -27,7 +27,7 @@ fn snapshot(run_id: &str, ctx: &Ctx) -> Snapshot {
     let input = RunInput { node: "charge".to_owned(), payload: Bytes::from_static(b"x"), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
-    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
+    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input, due: None }).0
 }
 
 async fn number(store: &NatsContextStore<Ctx>, run_id: &str) -> Option<i64> {

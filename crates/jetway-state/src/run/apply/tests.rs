@@ -60,6 +60,7 @@ fn start(edges: &[(&str, &str)], gathers: &[&str]) -> Run {
         incarnation: Incarnation::default(),
         commit: CommitId::default(),
         at: Timestamp(1),
+        due: None,
         trace: Trace::default(),
         input: RunInput {
             node: "a".to_owned(),

@@ -34,7 +34,16 @@ fn answered(snapshot: Snapshot, produced: EncodedOutcome) -> Option<Applied> {
 fn running() -> Snapshot {
     let input = RunInput { node: "a".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    begin(Begin { key: key("parent"), incarnation: Incarnation::default(), commit, at, trace, input }).0
+    begin(Begin {
+        key: key("parent"),
+        incarnation: Incarnation::default(),
+        commit,
+        at,
+        trace,
+        input,
+        due: None,
+    })
+    .0
 }
 
 fn recorded(child: &str) -> Snapshot {

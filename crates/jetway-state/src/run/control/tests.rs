@@ -19,7 +19,8 @@ fn run(status: Status) -> Snapshot {
     let key = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("r").unwrap());
     let input = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"a0"), context: Bytes::new() };
     let (commit, at, trace) = (CommitId::default(), Timestamp(1), Trace::default());
-    let (snapshot, _) = begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input });
+    let (snapshot, _) =
+        begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input, due: None });
     Snapshot { status, ..snapshot }
 }
 

@@ -23,7 +23,7 @@ fn record(run_id: &str, number: i64) -> Snapshot {
     let input = RunInput { node: "charge".to_owned(), payload: b"x".as_slice().into(), context };
     let key = RunKey::new(WorkflowName::new("pay").unwrap(), RunId::new(run_id).unwrap());
     let (commit, at, trace) = (CommitId::default(), jetway_core::clock::now(), Trace::default());
-    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input }).0
+    begin(Begin { key, incarnation: Incarnation::default(), commit, at, trace, input, due: None }).0
 }
 
 async fn number(store: &impl ContextStore<Number>, run_id: &str) -> Option<i64> {
