@@ -4,7 +4,7 @@ use super::waiting::{Waited, go_on, interrupted, limit, say_how_to_go_on, wait_f
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, parse_duration},
+    output::{self, parse_duration, parse_time},
 };
 use anyhow::Context;
 use clap::Args;
@@ -12,15 +12,22 @@ use jetway::{
     Client, RunId, RunKey, WorkflowName,
     client::{ClientError, Json, StartOptions, StartedRun},
 };
-use std::{io::Read, path::PathBuf, time::Duration};
+use std::{
+    io::Read,
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 const AFTER_HELP: &str = "\
 Prints the run id, or with --wait the output of the run. --wait prints the run id at once
 on standard error; Ctrl-C ends the wait, and not the run. If no host is running, the server
-stores the start, and the run begins when a host starts.
+stores the start, and the run begins when a host starts. With --at or --in, the run exists
+at once and waits: jetway status shows until when. A run that exists keeps its time.
 
 Examples:
   jetway start chain --input 0 --wait
+  jetway start chain --input 0 --id later --in 10m
+  jetway start chain --input 0 --at 2030-01-31T08:00:00+01:00
   jetway start corpus --input '{\"path\": \"/usr/share/doc\", \"top\": 5}' --id docs --wait 5m";
 
 /// How a command that waits for a run may end.
@@ -40,6 +47,14 @@ pub(crate) struct StartArgs {
     /// Run id; starting the same id twice with the same input gives one run [default: random]
     #[arg(long, value_name = "ID")]
     id: Option<RunId>,
+
+    /// Start the run at TIME, by the clock of the server: RFC 3339 with its offset [default: at once, as for a time in the past]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<SystemTime>,
+
+    /// Start the run after DURATION, such as 90s, 10m, 2h or 3d
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = parse_duration)]
+    after: Option<Duration>,
 
     /// Wait for the result, for at most TIME [default: do not wait; without TIME: 30s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "30s",
@@ -92,7 +107,8 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let run_id = args.id.map_or_else(|| RunId::new(&format!("{:032x}", rand::random::<u128>())), Ok)?;
     let key = RunKey::new(args.workflow.clone(), run_id.clone());
     let client = server.client().await?;
-    let options = StartOptions { run_id: Some(run_id) };
+    let after = args.after.map(|after| time_after(&client, after)).transpose()?;
+    let options = StartOptions { run_id: Some(run_id), start_at: args.at.or(after) };
     let run = tokio::select! {
         started = start(&client, args.workflow.as_str(), &input, &options) => started?,
         signal = jetway::shutdown_requested() => {
@@ -116,6 +132,13 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
         Waited::Done(done) => output::print_result(&done, json),
         Waited::Interrupted => Ok(interrupted(&key, server)),
     }
+}
+
+/// The time of the server after a duration.
+fn time_after(client: &Client, duration: Duration) -> anyhow::Result<SystemTime> {
+    let now = UNIX_EPOCH.checked_add(Duration::from_millis(client.now().0));
+    now.and_then(|now| now.checked_add(duration))
+        .context("--in is too long: a run waits for at most 100 years")
 }
 
 /// Asks a host to start the run: it validates the input and answers when the run exists. If no host is running,
@@ -177,6 +200,19 @@ mod tests {
         assert_eq!(parsed(&["--input", "-"]).input, Some(Input::Stdin));
         let error = parse_input("text").unwrap_err();
         assert!(error.contains("needs quotes"), "{error}");
+    }
+
+    #[test]
+    fn a_start_has_one_time() {
+        assert_eq!((parsed(&[]).at, parsed(&[]).after), (None, None));
+        let at = parsed(&["--at", "1970-01-01T01:00:01+01:00"]).at;
+        assert_eq!(at, Some(UNIX_EPOCH + Duration::from_secs(1)));
+        assert_eq!(parsed(&["--in", "10m"]).after, Some(Duration::from_secs(600)));
+        for wrong in
+            [&["--at", "soon"][..], &["--in", "-1s"], &["--in", "1s", "--at", "1970-01-01T00:00:00Z"]]
+        {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), Exit::Usage as i32, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Durations: parsing arguments, and formatting for people.
 
 use chrono::{DateTime, TimeDelta};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Parses `500ms`, `30s`, `5m`, `2h`, `3d`, or seconds without a unit.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -22,6 +22,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(invalid()),
     };
     Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
+}
+
+/// Parses a time in RFC 3339, with its offset.
+pub(crate) fn parse_time(text: &str) -> Result<SystemTime, String> {
+    let time = DateTime::parse_from_rfc3339(text.trim());
+    time.map(SystemTime::from).map_err(|error| {
+        format!("invalid time {text:?}: {error}; write it with its offset, as 2030-01-31T08:00:00+01:00 or 2030-01-31T07:00:00Z")
+    })
 }
 
 /// The time from `started` to `finished`, both in RFC 3339. `None` if there is no end yet.

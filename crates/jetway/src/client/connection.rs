@@ -232,8 +232,8 @@ impl Client {
     /// joins the trace of the current span.
     ///
     /// # Errors
-    /// [`ClientError::NotFound`] if no running host serves the workflow, [`ClientError::Refused`] if the input is
-    /// invalid or the run id is in use with another input, [`ClientError::NoHost`] if no host is running:
+    /// [`ClientError::NotFound`] if no running host serves the workflow, [`ClientError::Refused`] if the input or the time of
+    /// the start is invalid or the run id is in use with another input, [`ClientError::NoHost`] if no host is running:
     /// [`publish_start`](Self::publish_start) works without a host.
     pub async fn start<I>(
         &self,
@@ -317,6 +317,7 @@ where
         run_id: run.run_id.to_string(),
         input: Bytes::from(serde_json::to_vec(input).map_err(ClientError::Input)?),
         encoding: Encoding::Json,
+        start_time: options.start_time(),
         trace: current_trace(),
     };
     Ok((run, request))

@@ -1,6 +1,7 @@
 //! Options for starting a run.
 
-use jetway_state::RunId;
+use jetway_state::{RunId, Timestamp, run::StartTime};
+use std::time::SystemTime;
 use uuid::Uuid;
 
 /// Options for starting a run.
@@ -9,12 +10,34 @@ pub struct StartOptions {
     /// The run id; `None` for a random one. Starting twice with the same id and the same input gives one run. An id that
     /// the caller can reproduce, such as an order number, therefore makes a start safe to repeat.
     pub run_id: Option<RunId>,
+    /// When the run starts, by the clock of the server; `None` and a time that has passed are at once. The run exists as soon as a
+    /// host has processed the start, and waits. A run that exists keeps the time that it has.
+    pub start_at: Option<SystemTime>,
 }
 
 impl StartOptions {
     /// Options with this run id.
     pub fn named(run_id: RunId) -> Self {
-        Self { run_id: Some(run_id) }
+        Self { run_id: Some(run_id), start_at: None }
+    }
+
+    /// Starts the run at a time, of at most 100 years ahead.
+    ///
+    /// ```
+    /// use jetway::client::StartOptions;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let tomorrow = SystemTime::now() + Duration::from_secs(24 * 3600);
+    /// let options = StartOptions::named("order-1".parse()?).at(tomorrow);
+    /// # Ok::<(), jetway::BadName>(())
+    /// ```
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> Self {
+        Self { start_at: Some(time), ..self }
+    }
+
+    pub(super) fn start_time(&self) -> StartTime {
+        self.start_at.map_or(StartTime::Now, |time| StartTime::At(Timestamp::not_before(time)))
     }
 
     pub(super) fn id(&self) -> String {
