@@ -28,6 +28,7 @@ mod recovery;
 mod results;
 mod retries;
 mod snapshots;
+mod start_times;
 mod starts;
 mod stopping;
 pub mod stores;
@@ -152,6 +153,9 @@ cases! {
         w35_what_is_terminal_is_not_tried_again, w33_a_node_says_when_to_try_again,
         a_policy_of_the_host_is_for_nodes_without_one, w32_a_lost_host_is_no_failure_of_the_node,
         w37_a_cancelled_run_is_not_tried_again;
+    start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
+        w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
+        w44_a_repeated_request_arms_a_lost_alarm;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

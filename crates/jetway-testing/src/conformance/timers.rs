@@ -27,7 +27,7 @@ use std::{
 
 /// When nodes ran, by the clock of the backend.
 #[derive(Debug, Clone)]
-struct Log {
+pub(super) struct Log {
     clock: Arc<dyn Clock>,
     woken: Arc<Mutex<Vec<(u64, Timestamp)>>>,
     inside: Arc<AtomicU32>,
@@ -35,11 +35,11 @@ struct Log {
 }
 
 impl Log {
-    fn new(backend: &Arc<dyn Backend>) -> Self {
+    pub(super) fn new(backend: &Arc<dyn Backend>) -> Self {
         Self { clock: backend.clock(), woken: Arc::default(), inside: Arc::default(), most: Arc::default() }
     }
 
-    fn woken(&self) -> Vec<(u64, Timestamp)> {
+    pub(super) fn woken(&self) -> Vec<(u64, Timestamp)> {
         self.woken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -110,7 +110,7 @@ workflow! {
     edges { pause => [until]; until => [nap]; nap => []; }
 }
 
-fn host(backend: &Arc<dyn Backend>, log: &Log) -> TestHost {
+pub(super) fn host(backend: &Arc<dyn Backend>, log: &Log) -> TestHost {
     let wake = || Wake { log: log.clone() };
     let engine = Engine::builder(Arc::clone(backend))
         .config(EngineConfig { stale_after: Duration::ZERO, ..EngineConfig::default() })
@@ -121,14 +121,14 @@ fn host(backend: &Arc<dyn Backend>, log: &Log) -> TestHost {
     TestHost::of(engine.expect("the workflows are sound"))
 }
 
-async fn at_work(tested: &BackendUnderTest) -> (TestHost, Log) {
+pub(super) async fn at_work(tested: &BackendUnderTest) -> (TestHost, Log) {
     let log = Log::new(&tested.backend);
     let mut host = host(&tested.backend, &log);
     host.work(64).await;
     (host, log)
 }
 
-async fn asleep(host: &TestHost, run: &RunKey, items: usize) {
+pub(super) async fn asleep(host: &TestHost, run: &RunKey, items: usize) {
     wait_until("the items sleep", DEADLINE, async || {
         host.status(run).await.pending.iter().map(|pending| pending.sleeping).sum::<usize>() == items
     })
