@@ -69,6 +69,7 @@ impl Stranger {
         for (name, values) in [
             ("Jetway-Run-Id", &["victim", "a b", "", "ok-1", "…"][..]),
             ("Content-Type", &["application/cbor", "application/json; x", "/", "APPLICATION/CBOR;"]),
+            ("Jetway-Start-At", &["+1ms", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "+x", "soon"]),
             ("Jetway-Wait", &["1ms", "99999999999999999999h", "-1s", "soon"]),
             (
                 "traceparent",

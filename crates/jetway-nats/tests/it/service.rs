@@ -10,9 +10,9 @@ use jetway_engine::{
 };
 use jetway_nats::{NatsBackend, serve};
 use jetway_state::{
-    Incarnation, RunId, WorkflowName,
+    Incarnation, RunId, Timestamp, WorkflowName,
     codec::Encoding,
-    run::Status,
+    run::{StartTime, Status},
     view::{OutputPage, OutputQuery, StatusView},
 };
 use serde_json::Value;
@@ -147,6 +147,7 @@ async fn a_start_is_passed_on_with_its_headers() {
     headers.insert("Jetway-Run-Id", "order-1");
     headers.insert("Jetway-Wait", "30s");
     headers.insert("Content-Type", "application/cbor");
+    headers.insert("jetway-start-at", "2030-01-31T08:00:00+01:00");
     headers.insert("traceparent", "00-aa-bb-01");
     let reply = ask(&client, &backend, "start.pay", headers, "input").await;
     assert_eq!(json_of(&reply)["run_id"], "order-1");
@@ -154,6 +155,7 @@ async fn a_start_is_passed_on_with_its_headers() {
     assert_eq!(wait, Some(Duration::from_secs(30)));
     assert_eq!((request.workflow.as_str(), request.input.as_ref()), ("pay", b"input".as_slice()));
     assert_eq!((request.encoding, request.trace.parent.as_deref()), (Encoding::Cbor, Some("00-aa-bb-01")));
+    assert_eq!(request.start_time, StartTime::At(Timestamp::parse("2030-01-31T07:00:00Z").unwrap()));
     // Without a run id, each request is another run.
     let one = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
     let two = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);

@@ -3,7 +3,7 @@
 use crate::support::{DEADLINE, backend, client, config, connect, run, workflow};
 use async_nats::{HeaderMap, jetstream};
 use futures::{StreamExt as _, stream::BoxStream};
-use jetway_engine::backend::{BackendError, Results as _, StartDelivery, StartRequest, Starts};
+use jetway_engine::backend::{BackendError, Hosts as _, Results as _, StartDelivery, StartRequest, Starts};
 use jetway_nats::NatsBackend;
 use jetway_state::{
     RunId, Timestamp,
@@ -74,6 +74,38 @@ async fn a_client_may_publish_an_input_without_headers() {
     // Another message is another run.
     client.publish(subject, "{\"n\":1}".into()).await.unwrap();
     assert_ne!(next(&mut starts).await.request.run_id, run_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w44_a_start_time_is_the_same_for_each_delivery() {
+    let backend = backend("later").await;
+    let mut starts = open(&backend).await;
+    let client = client().await;
+    let subject = format!("jetway.{}.start.pay", backend.namespace());
+    let mut read = async |name: &str, text: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, text);
+        client.publish_with_headers(subject.clone(), headers, "1".into()).await.unwrap();
+        let first = next(&mut starts).await;
+        let time = first.request.start_time.clone();
+        first.lease.nak().await.unwrap();
+        let second = next(&mut starts).await;
+        assert_eq!(second.request.start_time, time, "{text}");
+        second.lease.ack().await.unwrap();
+        time
+    };
+    for name in ["Jetway-Start-At", "jetway-start-at", "JETWAY-START-AT"] {
+        let time = read(name, "2030-01-31T08:00:00.001+01:00").await;
+        assert_eq!(time, StartTime::At(Timestamp::parse("2030-01-31T07:00:00.001Z").unwrap()), "{name}");
+    }
+    // It counts from the time at which the message was stored.
+    let before = backend.clock().now();
+    let StartTime::At(time) = read("Jetway-Start-At", "+10m").await else { panic!("it is a time") };
+    let (early, late) =
+        (before.after(Duration::from_secs(590)), backend.clock().now().after(Duration::from_secs(610)));
+    assert!(early < time && time < late, "{time} is not in ten minutes");
+    assert_eq!(read("Jetway-Start-At", "soon").await, StartTime::Unreadable("soon".to_owned()));
+    assert_eq!(read("Jetway-Start-After", "soon").await, StartTime::Now);
 }
 
 #[tokio::test(flavor = "multi_thread")]
