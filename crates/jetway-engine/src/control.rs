@@ -83,7 +83,7 @@ impl Controller {
             (Control::Resume, Status::Running) => {
                 if let Some((latest, missing)) = self.tickets.missing(run, cached.clone()).await? {
                     (*cached, *tickets, decided.attempt) = (latest, missing, SECOND_ATTEMPT);
-                    effects.push(Effect::ArmAlarm);
+                    effects.push(Effect::ArmAlarm { since: cached.snapshot.updated_at });
                 }
             }
             _ => {}

@@ -204,8 +204,8 @@ impl Dispatcher {
                 Effect::PublishDue { since, except } => {
                     self.tickets.publish_due(version, since, &except).await?;
                 }
-                Effect::ArmAlarm => {
-                    self.tickets.arm(version, version.cached.snapshot.updated_at).await?;
+                Effect::ArmAlarm { since } => {
+                    self.tickets.arm(version, since).await?;
                     fail_point(FailPoint::AlarmArmed);
                 }
                 Effect::DisarmAlarm(due) => self.tickets.disarm(version, due).await,

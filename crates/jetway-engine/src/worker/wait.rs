@@ -58,7 +58,8 @@ impl TicketSession<'_> {
 
     /// The only item of the run, if it is due very soon: it is kept in hand, and needs no alarm.
     pub(super) fn due_soon(&self, cached: &CachedSnapshot, effects: &mut Vec<Effect>) -> Option<TicketFor> {
-        if !effects.contains(&Effect::ArmAlarm) || cached.snapshot.pending() != 1 {
+        let arms = |effect: &Effect| matches!(effect, Effect::ArmAlarm { .. });
+        if !effects.iter().any(arms) || cached.snapshot.pending() != 1 {
             return None;
         }
         let AlarmWanted { due, mut ticket } = cached.snapshot.alarm(cached.snapshot.updated_at)?;
@@ -66,7 +67,7 @@ impl TicketSession<'_> {
             return None;
         }
         let node = ticket.node.take()?;
-        effects.retain(|effect| *effect != Effect::ArmAlarm);
+        effects.retain(|effect| !arms(effect));
         Some(ticket.for_node(node))
     }
 

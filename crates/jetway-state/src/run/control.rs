@@ -97,7 +97,7 @@ pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<App
     let mut applied = change_status(snapshot, Status::Paused, Status::Running, commit, at)?;
     let now = applied.snapshot.updated_at;
     if applied.snapshot.next_due(now).is_some() {
-        applied.effects.push(Effect::ArmAlarm);
+        applied.effects.push(Effect::ArmAlarm { since: now });
     }
     let tickets = pending_tickets(&applied.snapshot, now).into_iter();
     applied.tickets =

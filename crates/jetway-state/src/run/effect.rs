@@ -37,7 +37,11 @@ pub enum Effect {
         except: ItemId,
     },
     /// Arm the alarm of the run: an item becomes due.
-    ArmAlarm,
+    ArmAlarm {
+        /// This commit. The record may have later ones by then, since commits are written in groups: an item that is due between
+        /// them needs the alarm as well.
+        since: Timestamp,
+    },
     /// Disarm the alarm of the run for this time: nothing waits for it any more.
     DisarmAlarm(Timestamp),
     /// Delete chunks that nothing refers to any more.

@@ -205,7 +205,7 @@ impl WaitsBefore {
         if let Some(next) = &next
             && armed.is_none_or(|armed| (armed.due, &armed.ticket.item) != (next.due, &next.ticket.item))
         {
-            effects.push(Effect::ArmAlarm);
+            effects.push(Effect::ArmAlarm { since: now });
         }
         if let Some(armed) = armed {
             if armed.due <= now {

@@ -1,7 +1,7 @@
 //! Waiting for time.
 
 use super::*;
-use crate::run::{AlarmWanted, Later, MAX_WAIT, Wait, control, pending_ticket};
+use crate::run::{AlarmWanted, Later, MAX_WAIT, TicketFor, Wait, control, pending_ticket};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -11,6 +11,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn later(duration: Duration, emission: EncodedEmission) -> EncodedOutcome {
     EncodedOutcome::NextLater(Later::After(duration), emission)
+}
+
+fn armed_at(commit: u64) -> Effect {
+    Effect::ArmAlarm { since: Timestamp(commit) }
 }
 
 /// The alarm of a run after its last commit.
@@ -31,7 +35,7 @@ fn commit(run: &mut Run, item: &ItemId, produced: EncodedOutcome, at: u64) -> Ve
 fn w23_a_step_waits_until_its_time() {
     let mut run = start(&[("a", "b")], &[]);
     let effects = commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1")])), 5);
-    assert_eq!(effects, [Effect::ArmAlarm]);
+    assert_eq!(effects, [armed_at(5)]);
     let (due, item) = alarm(&run).unwrap();
     assert_eq!((due, &run.snapshot.waits[&item]), (Timestamp(1005), &Wait::Timer { due: Timestamp(1005) }));
     assert!(run.snapshot.waits_for_times(Timestamp(1004)) && !run.snapshot.waits_for_times(due));
@@ -83,7 +87,7 @@ fn an_output_waits_without_a_node() {
 fn a_delayed_fan_out_waits_as_a_whole() {
     let mut run = start(&[("a", "b"), ("a", "c")], &[]);
     let effects = commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1"), ("c", "2")])), 5);
-    assert_eq!((effects, run.snapshot.waits.len()), (vec![Effect::ArmAlarm], 0));
+    assert_eq!((effects, run.snapshot.waits.len()), (vec![armed_at(5)], 0));
     let first = ItemId::branch(&ItemId::start(), 0);
     assert_eq!(alarm(&run), Some((Timestamp(1005), first.clone())));
     assert!(pending_tickets(&run.snapshot, Timestamp(1004)).is_empty());
@@ -109,7 +113,7 @@ fn w27_a_resumed_run_arms_its_alarm_again() {
     commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1")])), 5);
     let paused = control::pause(run.snapshot.clone(), CommitId::default(), Timestamp(6)).unwrap().snapshot;
     let early = control::resume(paused.clone(), CommitId::default(), Timestamp(7)).unwrap();
-    assert_eq!((early.tickets, early.effects), (vec![], vec![Effect::ArmAlarm]));
+    assert_eq!((early.tickets, early.effects), (vec![], vec![armed_at(7)]));
     let late = control::resume(paused, CommitId::default(), Timestamp(1005)).unwrap();
     assert_eq!((late.tickets.len(), late.effects), (1, vec![]));
 }
@@ -132,6 +136,8 @@ struct Driver {
     tickets: BTreeSet<(ItemId, bool)>,
     /// One for each time: the later one replaces the earlier one.
     alarms: BTreeMap<Timestamp, ItemId>,
+    /// The tickets and effects of commits that are written together with the next one, and carried out on its record.
+    group: (Vec<TicketFor>, Vec<Effect>),
 }
 
 impl Driver {
@@ -149,11 +155,18 @@ impl Driver {
             return;
         };
         self.run.snapshot = applied.snapshot;
-        self.tickets.extend(applied.tickets.into_iter().map(|ticket| (ticket.item, false)));
-        for effect in applied.effects {
+        self.group.0.extend(applied.tickets);
+        self.group.1.extend(applied.effects);
+    }
+
+    /// Writes the commits since the last write.
+    fn write(&mut self) {
+        let (tickets, effects) = std::mem::take(&mut self.group);
+        self.tickets.extend(tickets.into_iter().map(|ticket| (ticket.item, false)));
+        for effect in effects {
             let snapshot = &self.run.snapshot;
             match effect {
-                Effect::ArmAlarm => self.arm(snapshot.updated_at),
+                Effect::ArmAlarm { since } => self.arm(since),
                 Effect::PublishDue { since, except } => {
                     let due = snapshot.due_between(since, snapshot.updated_at, &except);
                     self.tickets.extend(due.into_iter().map(|ticket| (ticket.item, false)));
@@ -198,6 +211,10 @@ impl Driver {
             self.take(&item, rang, produced);
             return true;
         }
+        if self.group != Default::default() {
+            self.write();
+            return true;
+        }
         let Some((due, item)) = self.alarms.pop_first() else { return false };
         self.now = self.now.max(due.0);
         self.tickets.insert((item, true));
@@ -225,16 +242,19 @@ fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
 proptest! {
     #[test]
     fn alarms_and_tickets_alone_run_everything_and_nothing_early(
-        steps in prop::collection::vec((0..10_u8, 1..200_u64, 0..60_u64, any::<usize>()), 1..60),
+        steps in prop::collection::vec((0..10_u8, 1..200_u64, 0..60_u64, any::<usize>(), any::<bool>()), 1..60),
         at_most in prop::option::of(1..3_u32),
     ) {
         let mut run = start(&[("a", "b"), ("b", "b"), ("b", "g"), ("g", "b")], &["g"]);
         run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = at_most;
         let tickets = BTreeSet::from([(ItemId::start(), false)]);
-        let mut driver = Driver { run, now: 2, tickets, alarms: BTreeMap::new() };
-        for (choice, wait, passes, pick) in steps {
+        let mut driver = Driver { run, now: 2, tickets, alarms: BTreeMap::new(), group: Default::default() };
+        for (choice, wait, passes, pick, alone) in steps {
             let before = driver.run.snapshot.clone();
             driver.go_on(pick, passes, produced(choice, wait, driver.now + passes));
+            if alone {
+                driver.write();
+            }
             // What is gone from the record was due.
             let gone = before.waits.iter().filter(|(id, _)| !driver.run.snapshot.waits.contains_key(*id));
             if !driver.run.snapshot.status.is_terminal() {
@@ -253,6 +273,21 @@ proptest! {
     }
 }
 
+/// The wait is over before the group is written that it begins in.
+#[test]
+fn an_item_that_is_due_before_its_group_is_written_gets_its_alarm() {
+    let mut run = start(&[("a", "b"), ("b", "b")], &[]);
+    run.step("a", all("b", &["0", "1"]));
+    let [one, other] = [0, 1].map(|position| ItemId::branch(&ItemId::start(), position));
+    let effects = commit(&mut run, &one, later(Duration::from_millis(4), to(&[("b", "x")])), 5);
+    let (due, waiting) = alarm(&run).unwrap();
+    let later = commit(&mut run, &other, next(&[("b", "y")]), 10);
+    assert_eq!(later, [Effect::PublishDue { since: Timestamp(5), except: waiting.clone() }]);
+    let [Effect::ArmAlarm { since }] = effects[..] else { panic!("{effects:?}") };
+    let armed = run.snapshot.alarm(since).map(|alarm| (alarm.due, alarm.ticket.item));
+    assert_eq!(armed, Some((due, waiting)));
+}
+
 /// Two items of one time, of which the later one comes first.
 #[test]
 fn an_alarm_is_for_the_first_item_of_its_time() {
@@ -263,7 +298,7 @@ fn an_alarm_is_for_the_first_item_of_its_time() {
     for item in &items {
         let at = Later::At(Timestamp(1000));
         let effects = commit(&mut run, item, EncodedOutcome::NextLater(at, to(&[("b", "x")])), 5);
-        if effects.contains(&Effect::ArmAlarm) {
+        if effects.contains(&armed_at(5)) {
             armed = alarm(&run);
         }
     }
@@ -278,7 +313,7 @@ fn w31_a_failed_attempt_is_made_again_and_counted() {
         let due = Timestamp(run.snapshot.updated_at.0 + 500);
         let at = run.snapshot.updated_at.0;
         let effects = commit(&mut run, &first, EncodedOutcome::Retry(due, error("busy")), at);
-        assert_eq!(effects, [Effect::ArmAlarm]);
+        assert_eq!(effects, [armed_at(at)]);
         assert_eq!((run.snapshot.failures_at(&first), run.snapshot.attempt_at(&first)), (number, number + 1));
         assert_eq!(run.snapshot.waits[&first], Wait::Retry { due });
         assert_eq!((run.snapshot.steps, run.snapshot.losses_at(&first)), (0, 0));
