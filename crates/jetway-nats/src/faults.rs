@@ -10,7 +10,8 @@ use async_nats::{
 };
 use bytes::Bytes;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use jetway_state::RunKey;
+use jetway_state::{RunId, RunKey, WorkflowName};
+use std::collections::BTreeSet;
 
 /// How the record of a run goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,4 +118,44 @@ pub async fn lose_tickets(backend: &NatsBackend, run: &RunKey) -> Result<u64, Ba
     let (stream, tickets) = (names.stream(Stream::Tickets), names.tickets_of_run(run));
     let removed = api::delete_one_by_one(backend.connection(), &stream, &tickets).await;
     removed.map_err(|failure| failure.cannot(format!("remove the tickets of run {run}")))
+}
+
+/// Removes the alarms of a run, and the wake-ups that nobody has forwarded, also those that hosts hold. `choice` decides which of
+/// the runs that have some. Returns the run; `None` if there is none.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn lose_alarms(backend: &NatsBackend, choice: usize) -> Result<Option<RunKey>, BackendError> {
+    let (names, connection) = (backend.names(), backend.connection());
+    let stream = names.stream(Stream::Timers);
+    let lost = async {
+        let subjects = api::subjects(connection, &stream, ">").await?;
+        let runs: BTreeSet<RunKey> = subjects.keys().filter_map(|subject| run_of(names, subject)).collect();
+        let Some(run) = runs.iter().nth(choice % runs.len().max(1)) else { return Ok(None) };
+        for subject in subjects.keys().filter(|subject| run_of(names, subject).as_ref() == Some(run)) {
+            api::delete_one_by_one(connection, &stream, subject).await?;
+        }
+        Ok(Some(run.clone()))
+    };
+    lost.await.map_err(|failure: Failure| failure.cannot("remove the alarms of a run"))
+}
+
+/// Deletes the stream of alarms, with all alarms and wake-ups. Hosts make it again.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn lose_all_alarms(backend: &NatsBackend) -> Result<(), BackendError> {
+    let stream = backend.names().stream(Stream::Timers);
+    match api::delete_stream(backend.connection(), &stream).await {
+        // It is being made again.
+        Err(failure) if failure.is_absent() => Ok(()),
+        deleted => deleted.map_err(|failure| failure.cannot(format!("delete the stream {stream}"))),
+    }
+}
+
+/// The run that an alarm or a wake-up is for.
+fn run_of(names: &Names, subject: &str) -> Option<RunKey> {
+    let tokens = names.timer_tokens(subject).map(|(run, _)| run).or_else(|| names.wake_tokens(subject))?;
+    let (workflow, run_id) = (WorkflowName::new(tokens.workflow).ok()?, RunId::new(tokens.run_id).ok()?);
+    Some(RunKey::new(workflow, run_id))
 }

@@ -15,6 +15,8 @@ pub struct StreamCounts {
     pub tickets: u64,
     /// The number of alarms that are armed.
     pub alarms: u64,
+    /// The number of alarms that have rung and are not forwarded.
+    pub wakes: u64,
     /// The runs that have chunks beside their snapshots.
     pub chunked: BTreeSet<String>,
     /// The numbers of dead letters, by `workflow.why`.
@@ -38,6 +40,7 @@ impl NatsBackend {
             let starts = subjects(&self.streams.starts, ">").await?;
             let tickets = subjects(&self.streams.tickets, ">").await?;
             let alarms = subjects(&self.streams.timers, &self.names.all_timers()).await?;
+            let wakes = subjects(&self.streams.timers, &self.names.all_wakes()).await?;
             let chunks = subjects(&self.streams.runs, &self.names.chunks()).await?;
             let dead_letters = subjects(&self.streams.dead, ">").await?;
             let runs = chunks.keys().filter_map(|subject| self.names.run_of_chunk(subject));
@@ -48,6 +51,7 @@ impl NatsBackend {
                 starts: starts.values().sum(),
                 tickets: tickets.values().sum(),
                 alarms: alarms.values().sum(),
+                wakes: wakes.values().sum(),
                 chunked: runs.map(|(run, _)| run.to_string()).collect(),
                 dead_letters: letters.collect(),
             })
