@@ -14,6 +14,7 @@ async fn verify(arguments: &[&str]) -> Result<Value> {
     let summary: Value = serde_json::from_str(&stdout).context("the summary is JSON")?;
     assert!(summary["runs"].as_u64() > Some(20), "{summary:#}");
     assert!(summary["steps"].as_u64() > summary["runs"].as_u64(), "{summary:#}");
+    assert!(summary["timers"].as_u64() > Some(20), "{summary:#}");
     for (kind, found) in summary["violations"].as_object().context("there is a list")? {
         assert_eq!(*found, 0, "{kind}: {summary:#}");
     }
@@ -24,13 +25,13 @@ async fn verify(arguments: &[&str]) -> Result<Value> {
 async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()> {
     // One phase at a time: on a slow machine, the time would be over before the last phase of a complete verification.
     for (phase, faults) in [
-        ("hosts", ["hosts killed", "hosts paused longer than their leases"]),
-        ("tickets", ["tickets duplicated", "runs with tickets removed"]),
-        ("server", ["servers killed", "servers paused"]),
+        ("hosts", &["hosts killed", "hosts paused longer than their leases"][..]),
+        ("tickets", &["tickets duplicated", "runs with tickets removed", "runs with alarms removed"]),
+        ("server", &["servers killed", "servers paused"]),
     ] {
         let summary = verify(&["--seed", "1", "--phase", phase, "--minutes", "0.25"]).await?;
         for fault in faults {
-            assert!(summary["faults"][fault].as_u64() > Some(0), "{fault}: {summary:#}");
+            assert!(summary["faults"][*fault].as_u64() > Some(0), "{fault}: {summary:#}");
         }
     }
     Ok(())
@@ -132,4 +133,14 @@ async fn h3_nothing_is_mixed_up_where_run_ids_are_used_again() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_sweep_is_found() -> Result<()> {
     finds("no-sweep", "tickets", &["stuck"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_that_ring_early_are_found() -> Result<()> {
+    finds("early-alarms", "calm", &["early"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_that_are_never_armed_are_found() -> Result<()> {
+    finds("no-alarms", "calm", &["items_without_ticket", "stuck"]).await
 }

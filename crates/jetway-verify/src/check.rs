@@ -2,6 +2,7 @@
 
 mod report;
 mod run;
+mod timers;
 mod used_ids;
 
 pub use report::{Evidence, Finding, Report};
@@ -31,9 +32,11 @@ pub enum Kind {
     Doubled,
     /// A status, an output, a context or an id differs from the expected one.
     Wrong,
+    /// A step ran, or a run ended, before its wait was over.
+    Early,
     /// A run does not end.
     Stuck,
-    /// A child run, a message or a chunk is left over that no run needs.
+    /// A child run, a message, an alarm or a chunk is left over that no run needs.
     Orphaned,
     /// A step, an idempotency key, a child or the result of an earlier run with the same id is part of a later one.
     EarlierRun,
@@ -43,10 +46,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Lost,
         Self::Doubled,
         Self::Wrong,
+        Self::Early,
         Self::Stuck,
         Self::Orphaned,
         Self::EarlierRun,
@@ -59,6 +63,7 @@ impl Kind {
             Self::Lost => "lost",
             Self::Doubled => "doubled",
             Self::Wrong => "wrong",
+            Self::Early => "early",
             Self::Stuck => "stuck",
             Self::Orphaned => "orphaned",
             Self::EarlierRun => "earlier_run",

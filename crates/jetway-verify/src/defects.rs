@@ -27,17 +27,23 @@ pub enum Defect {
     OwnClock,
     /// The sweep sees no run, so that items without a ticket never get one.
     NoSweep,
+    /// An alarm rings when it is armed, and whoever gets its ticket takes its item for due.
+    EarlyAlarms,
+    /// An alarm is told to be armed, and is not.
+    NoAlarms,
 }
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::AckBeforeCommit,
         Self::EffectsBeforeCommit,
         Self::ForgottenConflict,
         Self::MergeInsteadOfRebase,
         Self::OwnClock,
         Self::NoSweep,
+        Self::EarlyAlarms,
+        Self::NoAlarms,
     ];
 
     /// The name on a command line.
@@ -49,6 +55,8 @@ impl Defect {
             Self::MergeInsteadOfRebase => "merge-instead-of-rebase",
             Self::OwnClock => "own-clock",
             Self::NoSweep => "no-sweep",
+            Self::EarlyAlarms => "early-alarms",
+            Self::NoAlarms => "no-alarms",
         }
     }
 }

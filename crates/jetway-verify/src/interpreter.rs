@@ -12,8 +12,8 @@ pub use ledger::{Comparable, Entry, Fields, Ledger, PlainLedger};
 use crate::program::{BranchOutput, NextStep};
 use jetway::{BackoffStrategy, ChildRun, RetryError, RetryPolicy, workflow};
 use nodes::{
-    Again, Bounded, ChildCompleted, ChildFailed, Doomed, Fan, Flaky, Held, Join, Joined, Next, NoChild,
-    Rescue, Risky, Round, Slow, Work,
+    Again, Bounded, ChildCompleted, ChildFailed, Doomed, Doze, Fan, Flaky, Held, Join, Joined, Left, Next,
+    NoChild, Rescue, Right, Risky, Round, Slow, Work,
 };
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ workflow! {
         rescue: Rescue,
         doomed: Doomed,
         fan: Fan,
+        left: Left,
+        #[at_most = 2]
+        right: Right,
+        doze: Doze,
         #[gather]
         join: Join,
         held: Held,
@@ -54,6 +58,8 @@ workflow! {
             NextStep::Caught(frame, fault) => [risky];
             NextStep::Uncaught(frame, fault) => [doomed];
             NextStep::Fan(frame, branches, join) => [fan];
+            NextStep::Split(frame, branches) => [left, right];
+            NextStep::Wait(frame, wait) => [doze];
             NextStep::Child(frame) => [child];
             NextStep::Arrive(frame) => [join];
             NextStep::Hold(frame) => [held];
@@ -69,6 +75,24 @@ workflow! {
         rescue => [next];
         doomed => [next];
         fan => [next];
+        doze => {
+            NextStep::Work(frame, changes) => [work];
+            NextStep::Bounded(frame) => [bounded];
+            NextStep::Flaky(frame) => [flaky];
+            NextStep::Slow(frame, millis) => [slow];
+            NextStep::Again(frame, times) => [again];
+            NextStep::Caught(frame, fault) => [risky];
+            NextStep::Uncaught(frame, fault) => [doomed];
+            NextStep::Fan(frame, branches, join) => [fan];
+            NextStep::Split(frame, branches) => [left, right];
+            NextStep::Wait(frame, wait) => [doze];
+            NextStep::Child(frame) => [child];
+            NextStep::Arrive(frame) => [join];
+            NextStep::Hold(frame) => [held];
+            NextStep::Done(output) => [];
+        };
+        left => [next];
+        right => [next];
         join => { Joined::Next(frame) => [next]; Joined::Empty(output) => []; };
         held => [next];
         child => [child_completed];
@@ -94,6 +118,10 @@ workflow! {
         rescue: Rescue,
         doomed: Doomed,
         fan: Fan,
+        left: Left,
+        #[at_most = 2]
+        right: Right,
+        doze: Doze,
         #[gather]
         join: Join,
         held: Held,
@@ -113,6 +141,8 @@ workflow! {
             NextStep::Caught(frame, fault) => [risky];
             NextStep::Uncaught(frame, fault) => [doomed];
             NextStep::Fan(frame, branches, join) => [fan];
+            NextStep::Split(frame, branches) => [left, right];
+            NextStep::Wait(frame, wait) => [doze];
             NextStep::Child(frame) => [no_child];
             NextStep::Arrive(frame) => [join];
             NextStep::Hold(frame) => [held];
@@ -128,6 +158,24 @@ workflow! {
         rescue => [next];
         doomed => [next];
         fan => [next];
+        doze => {
+            NextStep::Work(frame, changes) => [work];
+            NextStep::Bounded(frame) => [bounded];
+            NextStep::Flaky(frame) => [flaky];
+            NextStep::Slow(frame, millis) => [slow];
+            NextStep::Again(frame, times) => [again];
+            NextStep::Caught(frame, fault) => [risky];
+            NextStep::Uncaught(frame, fault) => [doomed];
+            NextStep::Fan(frame, branches, join) => [fan];
+            NextStep::Split(frame, branches) => [left, right];
+            NextStep::Wait(frame, wait) => [doze];
+            NextStep::Child(frame) => [no_child];
+            NextStep::Arrive(frame) => [join];
+            NextStep::Hold(frame) => [held];
+            NextStep::Done(output) => [];
+        };
+        left => [next];
+        right => [next];
         join => { Joined::Next(frame) => [next]; Joined::Empty(output) => []; };
         held => [next];
         no_child => [next];
@@ -149,6 +197,9 @@ impl Interpreter {
             rescue: Rescue,
             doomed: Doomed,
             fan: Fan,
+            left: Left,
+            right: Right,
+            doze: Doze,
             join: Join,
             held: Held,
             child: ChildRun::new(ChildInterpreter::new()),
@@ -173,6 +224,9 @@ impl ChildInterpreter {
             rescue: Rescue,
             doomed: Doomed,
             fan: Fan,
+            left: Left,
+            right: Right,
+            doze: Doze,
             join: Join,
             held: Held,
             no_child: NoChild,

@@ -2,11 +2,11 @@
 //! model.
 //!
 //! A seed decides the [programs](program): chains, nested fan-outs, joins that gather and joins that hold, loops, bounded
-//! nodes, nodes that fail or panic with and without a fallback, child runs, and changes of a context with every mergeable
-//! type. Hosts run them on a real nats-server by an [interpreter]. Meanwhile a [nemesis] kills and pauses hosts and the
-//! server, cuts, blocks and delays connections, and removes and duplicates tickets. In the end each run is
-//! [compared](check) with what the [reference model](reference_model) expects of its program, and the streams must be
-//! empty.
+//! nodes, nodes that fail or panic with and without a fallback, child runs, waits for a time before any of these, and changes of a
+//! context with every mergeable type. Hosts run them on a real nats-server by an [interpreter]. Meanwhile a [nemesis] kills and pauses hosts and the
+//! server, cuts, blocks and delays connections, removes and duplicates tickets, and removes alarms. In the end each run is
+//! [compared](check) with what the [reference model](reference_model) expects of its program, no step may have run before its
+//! time, and the streams must be empty.
 //!
 //! The method is that of Restate's verification runner and of Jepsen: the system under test is never asked whether it
 //! worked.

@@ -6,6 +6,7 @@ use crate::{
     runs::Runs,
     ticket_replay::TicketReplay,
 };
+use jetway_engine::backend::BackendError;
 use jetway_nats::{NatsBackend, faults};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 use std::{collections::BTreeMap, time::Duration};
@@ -26,6 +27,10 @@ pub enum Fault {
     Delay,
     /// Removes all tickets of a run.
     RemoveTickets,
+    /// Removes the alarms and the wake-ups of a run.
+    RemoveAlarms,
+    /// Deletes the stream of alarms.
+    DeleteAlarmStream,
     /// Publishes tickets again, some of them late.
     DuplicateTickets,
     /// Kills the server and starts it again on its store.
@@ -44,6 +49,8 @@ impl Fault {
             Self::Hold => "connections blocked",
             Self::Delay => "connections delayed",
             Self::RemoveTickets => "runs with tickets removed",
+            Self::RemoveAlarms => "runs with alarms removed",
+            Self::DeleteAlarmStream => "streams of alarms deleted",
             Self::DuplicateTickets => "tickets duplicated",
             Self::KillServer => "servers killed",
             Self::PauseServer => "servers paused",
@@ -133,6 +140,8 @@ impl<'a, R: Rng> Nemesis<'a, R> {
     async fn inject(&mut self, fault: Fault, fleet: &mut Fleet) -> Result<u64, Error> {
         match fault {
             Fault::RemoveTickets => return self.remove_tickets().await,
+            Fault::RemoveAlarms => return self.remove_alarms().await,
+            Fault::DeleteAlarmStream => return self.delete_alarm_stream().await,
             Fault::DuplicateTickets => {
                 return self.replay.publish(&mut self.rng, self.backend, self.runs).await;
             }
@@ -177,7 +186,12 @@ impl<'a, R: Rng> Nemesis<'a, R> {
                 host.proxy.delay(Duration::from_millis(self.rng.random_range(5..150)));
                 self.repair_later(500..4000, Repair::Connection(index));
             }
-            Fault::RemoveTickets | Fault::DuplicateTickets | Fault::KillServer | Fault::PauseServer => {}
+            Fault::RemoveTickets
+            | Fault::RemoveAlarms
+            | Fault::DeleteAlarmStream
+            | Fault::DuplicateTickets
+            | Fault::KillServer
+            | Fault::PauseServer => {}
         }
         Ok(())
     }
@@ -192,11 +206,28 @@ impl<'a, R: Rng> Nemesis<'a, R> {
             return Ok(0);
         };
         self.runs.tickets_removed(&run);
-        match faults::lose_tickets(self.backend, &run).await {
-            Ok(_) => Ok(1),
-            // Another fault may have stopped the server.
-            Err(error) if error.is_retryable() => Ok(0),
-            Err(error) => Err(error.into()),
+        count(faults::lose_tickets(self.backend, &run).await.map(|_removed| 1))
+    }
+
+    async fn remove_alarms(&mut self) -> Result<u64, Error> {
+        let removed = faults::lose_alarms(self.backend, self.rng.random_range(0..usize::MAX)).await;
+        if let Ok(Some(run)) = &removed {
+            self.runs.tickets_removed(run);
         }
+        count(removed.map(|run| u64::from(run.is_some())))
+    }
+
+    async fn delete_alarm_stream(&self) -> Result<u64, Error> {
+        let deleted = faults::lose_all_alarms(self.backend).await;
+        self.runs.all_alarms_removed();
+        count(deleted.map(|()| 1))
+    }
+}
+
+/// The number of injected faults: 0 if the server does not answer, since another fault may have stopped it.
+fn count(injected: Result<u64, BackendError>) -> Result<u64, Error> {
+    match injected {
+        Err(error) if error.is_retryable() => Ok(0),
+        injected => Ok(injected?),
     }
 }

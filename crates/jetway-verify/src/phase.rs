@@ -1,7 +1,8 @@
 //! The phases of a verification.
 
 use crate::nemesis::Fault::{
-    self, Cut, Delay, DuplicateTickets, Hold, KillHost, KillServer, PauseHost, PauseServer, RemoveTickets,
+    self, Cut, Delay, DeleteAlarmStream, DuplicateTickets, Hold, KillHost, KillServer, PauseHost,
+    PauseServer, RemoveAlarms, RemoveTickets,
 };
 use std::time::Duration;
 
@@ -30,18 +31,43 @@ impl Phase {
 pub(crate) const PHASES: [Phase; 7] = [
     Phase::new("calm", 5, &[]),
     Phase::new("hosts", 20, &[KillHost, KillHost, PauseHost, Cut, Hold, Delay]),
-    Phase::new("tickets", 12, &[RemoveTickets, DuplicateTickets, DuplicateTickets, KillHost]),
+    Phase::new(
+        "tickets",
+        15,
+        &[
+            RemoveTickets,
+            RemoveTickets,
+            RemoveAlarms,
+            RemoveAlarms,
+            DeleteAlarmStream,
+            DuplicateTickets,
+            DuplicateTickets,
+            DuplicateTickets,
+            KillHost,
+            KillHost,
+        ],
+    ),
     Phase::new("server", 15, &[KillServer, PauseServer]),
     Phase {
         wrong_clocks: true,
-        ..Phase::new("clocks", 15, &[KillHost, PauseHost, RemoveTickets, DuplicateTickets])
+        ..Phase::new("clocks", 15, &[KillHost, PauseHost, RemoveTickets, RemoveAlarms, DuplicateTickets])
     },
     Phase {
         used_ids: true,
         ..Phase::new(
             "used-ids",
             20,
-            &[KillHost, PauseHost, PauseHost, Cut, Hold, RemoveTickets, DuplicateTickets, DuplicateTickets],
+            &[
+                KillHost,
+                PauseHost,
+                PauseHost,
+                Cut,
+                Hold,
+                RemoveTickets,
+                RemoveAlarms,
+                DuplicateTickets,
+                DuplicateTickets,
+            ],
         )
     },
     Phase::new(
@@ -55,6 +81,7 @@ pub(crate) const PHASES: [Phase; 7] = [
             Hold,
             Delay,
             RemoveTickets,
+            RemoveAlarms,
             DuplicateTickets,
             KillServer,
             PauseServer,

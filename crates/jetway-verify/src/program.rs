@@ -7,9 +7,14 @@
 
 mod generator;
 mod input;
+mod split;
+mod wait;
 
 pub use generator::GeneratorConfig;
 pub use input::Input;
+pub use split::Side;
+pub use wait::Wait;
+pub(crate) use wait::{Later, micros};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +37,10 @@ pub enum Op {
     Uncaught(Fault),
     /// Fans out into branches.
     Fan(Vec<Vec<Op>>, Join),
+    /// Passes the frame to two nodes, and gathers what comes of it. The second node has a limit of concurrent items.
+    Split([Vec<Op>; 2]),
+    /// Passes the frame on later, to the node of the next instruction.
+    Wait(Wait),
     /// Starts a child run and waits for it.
     Child(Vec<Op>),
     /// Ends the branch with an output of the run.
@@ -113,6 +122,9 @@ pub struct Frame {
     pub value: u64,
     /// The run that the frame belongs to, see [`Input::mark`].
     pub mark: u64,
+    /// No step may run with the frame before this time of the server, in microseconds since 1970. 0 after no wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_before: u64,
     /// The remaining instructions, in reverse order.
     pub rest: Vec<Op>,
     /// What follows after them, the innermost fan-out last.
@@ -146,12 +158,15 @@ pub struct BranchOutput {
     pub path: String,
     /// A digest of all steps that led there.
     pub value: u64,
+    /// The run may not end before this time of the server, in microseconds since 1970. 0 after no wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_before: u64,
     /// The frame of the parent run that waits for this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Frame>>,
 }
 
-/// The decision of the node `next`: the node that executes the next instruction.
+/// The decision of the nodes `next` and `doze`: the node that executes the next instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextStep {
     /// To `work`.
@@ -170,6 +185,10 @@ pub enum NextStep {
     Uncaught(Frame, Fault),
     /// To `fan`.
     Fan(Frame, Vec<Vec<Op>>, Join),
+    /// To `left` and to `right`.
+    Split(Frame, [Vec<Op>; 2]),
+    /// To `doze`.
+    Wait(Frame, Wait),
     /// To `child`, with the frame of the child run.
     Child(Frame),
     /// To the gathering node `join`.
@@ -185,7 +204,7 @@ impl Frame {
     pub fn new(mut program: Vec<Op>, mark: u64) -> Self {
         program.reverse();
         let (base, continuations) = (String::new(), Vec::new());
-        Self { base, at: 0, value: mark, mark, rest: program, continuations, parent: None }
+        Self { base, at: 0, value: mark, mark, not_before: 0, rest: program, continuations, parent: None }
     }
 
     /// The path of the current instruction.
@@ -218,9 +237,12 @@ impl Frame {
             Op::Caught(fault) => NextStep::Caught(self, fault),
             Op::Uncaught(fault) => NextStep::Uncaught(self, fault),
             Op::Fan(branches, join) => NextStep::Fan(self, branches, join),
+            Op::Split(branches) => NextStep::Split(self, branches),
+            Op::Wait(wait) => NextStep::Wait(self, wait),
             Op::Child(program) => NextStep::Child(Frame {
                 value: self.value,
                 mark: self.mark,
+                not_before: self.not_before,
                 parent: Some(Box::new(self)),
                 ..Frame::new(program, 0)
             }),
@@ -248,6 +270,7 @@ impl Frame {
                 at: 0,
                 value: mix(self.value, u64::from(branch)),
                 mark: self.mark,
+                not_before: self.not_before,
                 rest: program,
                 continuations,
                 parent: self.parent.clone(),
@@ -268,7 +291,9 @@ impl Frame {
     /// Joins the frames that reached a gathering node, in the order of the fan-out; `None` without frames.
     pub fn gather(frames: Vec<Self>) -> Option<Self> {
         let value = frames.iter().fold(7, |value, frame| mix(value, frame.value));
-        frames.into_iter().next().map(|frame| frame.leave_fan_out(value))
+        // The join waits for the time of each value.
+        let not_before = frames.iter().map(|frame| frame.not_before).max()?;
+        frames.into_iter().next().map(|frame| Self { not_before, ..frame.leave_fan_out(value) })
     }
 
     /// The frame after a child run with this output; `None` if the child run failed.
@@ -278,15 +303,25 @@ impl Frame {
     }
 
     fn output(self) -> BranchOutput {
-        BranchOutput { path: self.path(), value: self.value, parent: self.parent }
+        BranchOutput {
+            path: self.path(),
+            value: self.value,
+            not_before: self.not_before,
+            parent: self.parent,
+        }
     }
 }
 
 impl BranchOutput {
     /// The output of a gathering node that no branch reached.
     pub fn of_empty_join() -> Self {
-        Self { path: "nothing".to_owned(), value: 0, parent: None }
+        Self { path: "nothing".to_owned(), value: 0, not_before: 0, parent: None }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(time: &u64) -> bool {
+    *time == 0
 }
 
 /// The digest of the branches of a held join. It does not depend on their order.

@@ -3,11 +3,12 @@
 //!
 //! The model implements the rules of the engine from their description and shares no code with the engine: a step is named
 //! after the one before it. A fan-out ends when its last branch has ended. Its gathering node then fires with the values
-//! that arrived. It also fires if no value arrived, unless a join inside the fan-out has fired already.
+//! that arrived. It also fires if no value arrived, unless a join inside the fan-out has fired already. A wait changes
+//! nothing of that, except that an output which is passed on later is a step of its own.
 
 use crate::{
     interpreter::{Comparable, Entry},
-    program::{self, Change, Fault, Frame, Join, NextStep, Op},
+    program::{self, Change, Fault, Frame, Join, NextStep, Op, Side, Wait},
 };
 use jetway::ItemId;
 use serde::Serialize;
@@ -18,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Expected {
     /// Every step that leaves an entry in the trail, by name.
     pub steps: BTreeMap<String, ExpectedStep>,
-    /// The number of steps without an entry: those whose failure is handled, and those that wait for a child run.
+    /// The number of steps without an entry: those whose failure is handled, those that wait for a child run, and outputs that
+    /// are passed on later.
     pub steps_without_entry: u64,
     /// The path and the digest of every output, sorted.
     pub outputs: Vec<(String, u64)>,
@@ -49,13 +51,6 @@ enum BranchEnd {
     Elsewhere,
     /// One of its steps fails the run, and no step follows.
     Failed,
-}
-
-/// How a fan-out ends.
-struct FanOutEnd {
-    /// The frame and the item that continue after the fan-out.
-    on: Option<(Frame, Option<ItemId>)>,
-    failed: bool,
 }
 
 impl Expected {
@@ -119,6 +114,13 @@ impl Expected {
         *item = successor(item.as_ref());
     }
 
+    /// The step of a node that decides on the next instruction. Returns its item, which opens the branches of a split.
+    fn decide(&mut self, frame: &mut Frame, node: &str, item: &mut Option<ItemId>) -> Option<ItemId> {
+        let opener = item.clone();
+        self.step(frame, node, item, Vec::new());
+        opener
+    }
+
     fn step_without_entry(&mut self, item: &mut Option<ItemId>) {
         self.steps_without_entry += 1;
         *item = successor(item.as_ref());
@@ -127,43 +129,64 @@ impl Expected {
     /// Executes a frame until its branch ends. `fired` becomes true if a join inside of its fan-out fires.
     fn branch(&mut self, mut frame: Frame, mut item: Option<ItemId>, fired: &mut bool) -> BranchEnd {
         loop {
-            self.step(&mut frame, "next", &mut item, Vec::new());
-            frame = match frame.next_step() {
+            let mut opener = self.decide(&mut frame, "next", &mut item);
+            let mut next = frame.next_step();
+            let mut wait = None;
+            while let NextStep::Wait(mut waiting, how) = next {
+                opener = self.decide(&mut waiting, how.step(), &mut item);
+                next = waiting.done().next_step();
+                wait = Some(how);
+            }
+            frame = match next {
                 NextStep::Work(frame, changes) => self.simple(frame, "work", &mut item, changes),
                 NextStep::Bounded(frame) => self.simple(frame, "bounded", &mut item, Vec::new()),
                 NextStep::Flaky(frame) => self.simple(frame, "flaky", &mut item, Vec::new()),
                 NextStep::Slow(frame, _) => self.simple(frame, "slow", &mut item, Vec::new()),
                 NextStep::Again(frame, times) => self.again(frame, times, &mut item),
                 NextStep::Caught(frame, fault) => self.caught(frame, fault, &mut item),
-                NextStep::Uncaught(mut frame, _) => {
-                    self.failing_steps.insert(frame.stamp("doomed"));
-                    return BranchEnd::Failed;
-                }
                 NextStep::Child(child) => match self.child(child, &mut item) {
                     Some(frame) => frame,
                     None => return BranchEnd::Failed,
                 },
                 NextStep::Fan(frame, branches, join) => {
-                    let fan_out = self.fan(frame, branches, join, item, fired);
-                    if fan_out.failed {
-                        return BranchEnd::Failed;
+                    match self.fan(frame, branches, join, &mut item, fired) {
+                        Ok(frame) => frame,
+                        Err(end) => return end,
                     }
-                    let Some((frame, next)) = fan_out.on else {
-                        return BranchEnd::Elsewhere;
-                    };
-                    item = next;
-                    frame
                 }
-                NextStep::Arrive(frame) => return BranchEnd::Arrived(Box::new(frame)),
-                NextStep::Hold(mut frame) => {
-                    self.step(&mut frame, "held", &mut item, Vec::new());
-                    return BranchEnd::Arrived(Box::new(frame));
+                NextStep::Split(frame, branches) => {
+                    item = opener;
+                    match self.split(frame, &branches, &mut item, fired) {
+                        Ok(frame) => frame,
+                        Err(end) => return end,
+                    }
                 }
-                NextStep::Done(output) => {
-                    self.outputs.push((output.path, output.value));
-                    return BranchEnd::Elsewhere;
-                }
+                end => return self.end(end, wait, &mut item),
             };
+        }
+    }
+
+    /// The last step of a branch, which may come after a wait.
+    fn end(&mut self, end: NextStep, wait: Option<Wait>, item: &mut Option<ItemId>) -> BranchEnd {
+        match end {
+            NextStep::Uncaught(mut frame, _) => {
+                self.failing_steps.insert(frame.stamp("doomed"));
+                BranchEnd::Failed
+            }
+            NextStep::Arrive(frame) => BranchEnd::Arrived(Box::new(frame)),
+            NextStep::Hold(mut frame) => {
+                self.step(&mut frame, "held", item, Vec::new());
+                BranchEnd::Arrived(Box::new(frame))
+            }
+            NextStep::Done(output) => {
+                if wait.is_some_and(|wait| !wait.is_none()) {
+                    self.step_without_entry(item);
+                }
+                self.outputs.push((output.path, output.value));
+                BranchEnd::Elsewhere
+            }
+            // The branch continues.
+            _ => BranchEnd::Elsewhere,
         }
     }
 
@@ -208,22 +231,54 @@ impl Expected {
         Some(frame.done())
     }
 
+    /// A node opens branches. Returns the frame after them, or how the branch around them ends.
     fn fan(
         &mut self,
         mut frame: Frame,
         branches: Vec<Vec<Op>>,
         join: Join,
-        item: Option<ItemId>,
+        item: &mut Option<ItemId>,
         fired: &mut bool,
-    ) -> FanOutEnd {
-        let opener = item;
-        let mut unused = opener.clone();
-        self.step(&mut frame, "fan", &mut unused, Vec::new());
+    ) -> Result<Frame, BranchEnd> {
+        let fan_out = item.as_ref().map(ItemId::fan_out);
+        self.step(&mut frame, "fan", item, Vec::new());
+        let branches = frame.branches(branches, join).into_iter().zip(0..).map(|(branch, position)| {
+            (branch, fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position)))
+        });
+        self.fan_out(branches.collect(), fan_out, join, item, fired)
+    }
+
+    /// The edges of the step with this item open two branches, each with a first step.
+    fn split(
+        &mut self,
+        frame: Frame,
+        programs: &[Vec<Op>; 2],
+        item: &mut Option<ItemId>,
+        fired: &mut bool,
+    ) -> Result<Frame, BranchEnd> {
+        let fan_out = item.as_ref().map(ItemId::fan_out);
+        let mut branches = Vec::new();
+        for (side, position) in Side::BOTH.into_iter().zip(0..) {
+            let mut first = frame.clone();
+            let mut of_side = fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position));
+            self.step(&mut first, side.node(), &mut of_side, Vec::new());
+            branches.extend(first.side(programs.clone(), side).map(|branch| (branch, of_side)));
+        }
+        self.fan_out(branches, fan_out, Join::Gathered, item, fired)
+    }
+
+    /// The branches of a fan-out, each with its first item, and what follows after them.
+    fn fan_out(
+        &mut self,
+        branches: Vec<(Frame, Option<ItemId>)>,
+        fan_out: Option<ItemId>,
+        join: Join,
+        item: &mut Option<ItemId>,
+        fired: &mut bool,
+    ) -> Result<Frame, BranchEnd> {
         let count = branches.len();
-        let fan_out = opener.as_ref().map(ItemId::fan_out);
         let (mut arrived, mut failed, mut inside) = (Vec::new(), false, false);
-        for (branch, position) in frame.branches(branches, join).into_iter().zip(0..) {
-            let id = fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position));
+        for (branch, id) in branches {
             match self.branch(branch, id, &mut inside) {
                 BranchEnd::Arrived(frame) => arrived.push(*frame),
                 BranchEnd::Elsewhere => {}
@@ -237,7 +292,12 @@ impl Expected {
             Join::Loose => self.gather(Vec::new(), gathered, failed, inside),
         };
         *fired = true;
-        FanOutEnd { on, failed }
+        if failed {
+            return Err(BranchEnd::Failed);
+        }
+        let (frame, next) = on.ok_or(BranchEnd::Elsewhere)?;
+        *item = next;
+        Ok(frame)
     }
 
     /// The gathering node after a fan-out fires.

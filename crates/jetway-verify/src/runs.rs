@@ -18,6 +18,7 @@ pub struct Runs {
 struct State {
     in_flight: Vec<RunKey>,
     tickets_removed: BTreeSet<String>,
+    all_alarms_removed: bool,
     paused: BTreeSet<String>,
     started: BTreeMap<String, Started>,
     replaced: Vec<Replaced>,
@@ -74,6 +75,14 @@ impl Runs {
         self.lock().tickets_removed.insert(run.to_string());
     }
 
+    /// Every run that was started until now, and every child run, may have lost an alarm, and so the ticket of an item.
+    pub(crate) fn all_alarms_removed(&self) {
+        let mut state = self.lock();
+        let runs: Vec<String> = state.started.keys().cloned().collect();
+        state.tickets_removed.extend(runs);
+        state.all_alarms_removed = true;
+    }
+
     pub(crate) fn paused(&self, run: &RunKey) {
         self.lock().paused.insert(run.to_string());
     }
@@ -82,9 +91,11 @@ impl Runs {
         self.lock().in_flight.choose(rng).cloned()
     }
 
-    /// Whether the nemesis has removed tickets of the run.
+    /// Whether the nemesis has removed tickets or alarms of the run, or may have.
     pub fn had_tickets_removed(&self, run: &str) -> bool {
-        self.lock().tickets_removed.contains(run)
+        let state = self.lock();
+        let is_child = || !state.started.contains_key(run);
+        state.tickets_removed.contains(run) || (state.all_alarms_removed && is_child())
     }
 
     /// Whether the run was paused and resumed.

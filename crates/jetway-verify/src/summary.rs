@@ -25,6 +25,8 @@ pub struct Summary {
     pub children: u64,
     /// The number of committed steps, those of child runs included.
     pub steps: u64,
+    /// The number of these steps that waited for a time.
+    pub timers: u64,
     /// The number of executions of nodes. It exceeds the number of steps, because a lost step is executed again.
     pub executions: u64,
     /// The number of injected faults of each kind.
@@ -59,6 +61,7 @@ impl Summary {
         self.runs += report.ended.values().sum::<u64>();
         self.children += report.children;
         self.steps += report.steps;
+        self.timers += report.timers;
         for (fault, count) in faults {
             *self.faults.entry(fault.as_str()).or_default() += count;
         }

@@ -143,6 +143,7 @@ async fn run_phase(
         items_without_ticket: &items_without_ticket,
         began,
         any_ticket_lost: injected.contains_key(&Fault::KillServer),
+        exact_clocks: !phase.wrong_clocks,
     };
     let report = settled_report(&evidence).await?;
     summary.add(&report, &injected);

@@ -14,8 +14,8 @@ use std::{env, path::PathBuf, time::Duration};
 const AFTER_HELP: &str = "\
 Runs thousands of random workflows on three hosts while injecting faults, and checks
 every run against a reference model. The faults: it kills, pauses, disconnects and slows
-down hosts and server, deletes or duplicates tickets, sets wrong clocks, and starts runs
-under ids that were used before. It stops at the first violation and prints the run, its
+down hosts and server, deletes or duplicates tickets, deletes timers, sets wrong clocks,
+and starts runs under ids that were used before. It stops at the first violation and prints the run, its
 workflow, its record and the logs.
 
 Starts its own nats-server and installs it into a cache directory if it is not found.

@@ -2,7 +2,7 @@
 
 use super::{
     Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
-    Observed, Violation, check_run,
+    Observed, Violation, check_run, timers,
     used_ids::{LATE_STARTS_REFUSED, REFUSED},
 };
 use crate::{
@@ -46,6 +46,8 @@ pub struct Report {
     pub children: u64,
     /// The number of committed steps, those of child runs included.
     pub steps: u64,
+    /// The number of committed steps that waited for a time.
+    pub timers: u64,
     /// How often ids were used again, and in which way.
     pub used_ids: BTreeMap<&'static str, u64>,
     /// The violations.
@@ -69,6 +71,8 @@ pub struct Evidence<'a> {
     pub began: Timestamp,
     /// Whether a fault may have removed tickets of any run.
     pub any_ticket_lost: bool,
+    /// Whether the machines of the hosts have the clock of the server.
+    pub exact_clocks: bool,
 }
 
 impl Report {
@@ -90,6 +94,8 @@ impl Report {
         let phase = evidence.began.before(TOLERANCE)..=SystemClock.now().after(TOLERANCE);
         for (run, snapshot) in &snapshots {
             report.steps += snapshot.steps;
+            // One that cannot be read is reported by another check.
+            report.timers += observed(snapshot).map_or(0, |observed| timers::count(&observed.ledger.trail));
             report.check_times(run, snapshot, &phase);
             if snapshot.parent.is_some() {
                 report.check_child(run, snapshot);
@@ -97,6 +103,7 @@ impl Report {
         }
         report.check_used_ids(evidence, &snapshots).await?;
         report.check_tickets(evidence);
+        report.check_timers(evidence.executions, evidence.exact_clocks);
         report.check_leftovers(evidence.backend, &snapshots).await?;
         Ok(report)
     }
@@ -205,7 +212,14 @@ impl Report {
         snapshots: &BTreeMap<String, Snapshot>,
     ) -> Result<(), BackendError> {
         let counts = backend.stream_counts().await?;
-        for (what, count) in [("start messages", counts.starts), ("tickets", counts.tickets)] {
+        let left = [
+            ("start messages", counts.starts),
+            ("tickets", counts.tickets),
+            // Also those that nobody waits for: no run waits for more than some seconds, unless its alarm is disarmed.
+            ("alarms", counts.alarms),
+            ("wake-ups", counts.wakes),
+        ];
+        for (what, count) in left {
             if count > 0 {
                 self.add(None, Orphaned, format!("{count} {what} are left over"));
             }
@@ -259,6 +273,7 @@ pub(super) fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
         error: snapshot.error.as_ref().map(|error| error.message.clone()),
         outputs: outputs.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
         steps: snapshot.steps,
+        finished_at: snapshot.finished_at,
         ledger,
     })
 }

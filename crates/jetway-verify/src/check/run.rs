@@ -2,10 +2,10 @@
 
 use super::{
     Kind::{Doubled, EarlierRun, Lost, Wrong},
-    Violation,
+    Violation, timers,
 };
 use crate::{interpreter::PlainLedger, program::BranchOutput, reference_model::Expected};
-use jetway::client::Status;
+use jetway::{Timestamp, client::Status};
 use std::collections::BTreeMap;
 
 /// What is recorded of a run.
@@ -19,6 +19,8 @@ pub struct Observed {
     pub outputs: Vec<BranchOutput>,
     /// The number of committed steps.
     pub steps: u64,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
     /// Its context.
     pub ledger: PlainLedger,
 }
@@ -26,6 +28,7 @@ pub struct Observed {
 /// The violations of a run that has ended. `cancelled`: a cancellation was requested, and may have come in time.
 pub fn check_run(expected: &Expected, observed: &Observed, cancelled: bool) -> Vec<Violation> {
     let mut found = check_steps(expected, observed);
+    found.extend(timers::check_end(observed.finished_at, &observed.outputs));
     match observed.status {
         Status::Completed => found.extend(check_completed(expected, observed)),
         Status::Failed => found.extend(check_failed(expected, observed)),
@@ -142,13 +145,33 @@ mod tests {
         interpreter::{Interpreter, Ledger},
         program::{Frame, GeneratorConfig, Op},
     };
-    use jetway::{Workflow, WorkflowCtx};
+    use futures::future::{self, BoxFuture};
+    use jetway::{Clock, Workflow, WorkflowCtx};
     use jetway_state::codec;
     use rand::{SeedableRng, rngs::StdRng};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    };
+
+    /// A clock that moves to the time that somebody waits for.
+    #[derive(Debug, Default)]
+    struct Impatient(AtomicU64);
+
+    impl Clock for Impatient {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Relaxed))
+        }
+
+        fn sleep_until(&self, time: Timestamp) -> BoxFuture<'static, ()> {
+            self.0.fetch_max(time.0, Relaxed);
+            Box::pin(future::ready(()))
+        }
+    }
 
     /// Runs a program in this process: the same rules, without faults.
     async fn run(program: Vec<Op>) -> Observed {
-        let ctx = WorkflowCtx::new(Ledger::default());
+        let ctx = WorkflowCtx::new(Ledger::default()).with_clock(Arc::new(Impatient::default()));
         let ended = Interpreter::new().run(&ctx, Frame::new(program, 1)).await;
         let bytes = codec::encode(&ctx.store, "the context").unwrap();
         let mut ledger: PlainLedger = codec::decode(&bytes, "the context").unwrap();
@@ -158,15 +181,24 @@ mod tests {
             Ok(_) => (Status::Completed, None),
             Err(error) => (Status::Failed, Some(error.to_string())),
         };
-        Observed { status, error, outputs: ended.into_iter().collect(), steps: 0, ledger }
+        Observed {
+            status,
+            error,
+            outputs: ended.into_iter().collect(),
+            steps: 0,
+            finished_at: Some(ctx.clock().now()),
+            ledger,
+        }
     }
 
     #[tokio::test]
     async fn the_reference_model_agrees_with_a_run_without_faults() {
         for seed in 0..200 {
             let mut rng = StdRng::seed_from_u64(seed);
-            let program =
-                Op::random(&mut rng, GeneratorConfig { size: 30, depth: 3, uncaught: seed % 5 == 0 });
+            let program = Op::random(
+                &mut rng,
+                GeneratorConfig { size: 30, depth: 3, uncaught: seed % 5 == 0, far: true },
+            );
             let expected = Expected::of(Frame::new(program.clone(), 1));
             let mut observed = run(program.clone()).await;
             // This runner returns the first output only, and does not count steps.
@@ -176,7 +208,12 @@ mod tests {
                 observed.outputs = expected
                     .outputs
                     .iter()
-                    .map(|(path, value)| BranchOutput { path: path.clone(), value: *value, parent: None })
+                    .map(|(path, value)| BranchOutput {
+                        path: path.clone(),
+                        value: *value,
+                        not_before: 0,
+                        parent: None,
+                    })
                     .collect();
             }
             let found = check_run(&expected, &observed, false);

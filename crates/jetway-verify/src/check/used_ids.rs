@@ -5,6 +5,7 @@ use super::{
     Kind::{EarlierRun, Lost, Wrong},
     Report, Violation, check_run, check_steps,
     report::{Evidence, observed},
+    timers,
 };
 use crate::{
     interpreter::Execution,
@@ -84,10 +85,16 @@ impl Report {
         self.steps += snapshot.steps;
         let expected = Expected::of(input.frame());
         match observed(snapshot) {
-            Ok(observed) if snapshot.status.is_terminal() => {
-                self.add_all(&run, check_run(&expected, &observed, *cancelled));
+            Ok(observed) => {
+                self.timers += timers::count(&observed.ledger.trail);
+                self.add_all(
+                    &run,
+                    match snapshot.status.is_terminal() {
+                        true => check_run(&expected, &observed, *cancelled),
+                        false => check_steps(&expected, &observed),
+                    },
+                );
             }
-            Ok(observed) => self.add_all(&run, check_steps(&expected, &observed)),
             Err(what) => self.add(Some(&run), Wrong, what),
         }
         if result.is_some() {
@@ -166,6 +173,8 @@ mod tests {
             attempt: 1,
             key: key.to_owned(),
             mark,
+            now: 0,
+            not_before: 0,
             step: "next 0".to_owned(),
         }
     }

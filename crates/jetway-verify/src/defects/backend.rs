@@ -4,11 +4,14 @@ use super::{Defect, early_effects::publish_early};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway::{RunKey, WorkflowName};
-use jetway_engine::backend::{Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun};
+use jetway_engine::backend::{Alarm, Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun};
 use jetway_state::{Seen, Timestamp};
 use jetway_testing::interceptor::Interceptor;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
+
+/// Longer than any wait of a run that does not fail.
+const AHEAD: Duration = Duration::from_secs(5);
 
 /// Changes the calls that a defect is about.
 #[derive(Debug)]
@@ -37,6 +40,14 @@ impl Interceptor for DefectiveCalls {
         }
     }
 
+    async fn arm(&self, alarm: Alarm) -> Result<(), BackendError> {
+        match self.defect {
+            Defect::EarlyAlarms => self.inner.publish(vec![(alarm.ticket, alarm.build)]).await,
+            Defect::NoAlarms => Ok(()),
+            _ => self.inner.arm(alarm).await,
+        }
+    }
+
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
         match self.defect {
             Defect::NoSweep => Ok((Vec::new(), after)),
@@ -59,9 +70,17 @@ impl Interceptor for DefectiveCalls {
         let tickets = self.inner.tickets(workflow, slots).await?;
         Ok(match self.defect {
             Defect::AckBeforeCommit => tickets.then(acked_early).boxed(),
+            Defect::EarlyAlarms => tickets.map(ahead).boxed(),
             _ => tickets,
         })
     }
+}
+
+/// A ticket that seems to be of a later time than it is.
+fn ahead(delivered: Result<Delivery, BackendError>) -> Result<Delivery, BackendError> {
+    let mut delivery = delivered?;
+    delivery.ticket.at = delivery.ticket.at.after(AHEAD);
+    Ok(delivery)
 }
 
 async fn acked_early(delivered: Result<Delivery, BackendError>) -> Result<Delivery, BackendError> {

@@ -1,5 +1,6 @@
 //! The executions of nodes, written to a file that survives the host process.
 
+use crate::program::micros;
 use jetway::step;
 use std::{
     fmt,
@@ -32,6 +33,10 @@ pub struct Execution {
     pub key: String,
     /// The mark of the frame that the node got, see [`Input::mark`](crate::program::Input::mark). 0 without a frame.
     pub mark: u64,
+    /// The time of the server as the node saw it, in microseconds since 1970.
+    pub now: u64,
+    /// The time before which the node may not run, see [`Frame::not_before`](crate::program::Frame::not_before).
+    pub not_before: u64,
     /// The name of the step in the program.
     pub step: String,
 }
@@ -47,14 +52,15 @@ impl Journal {
     }
 
     /// Records an execution of the step in the current task. Does nothing without a journal.
-    pub(super) fn record(name: &str, mark: u64) -> io::Result<()> {
+    pub(super) fn record(name: &str, mark: u64, not_before: u64) -> io::Result<()> {
         let (Some(mut journal), Some(step)) = (JOURNAL.get(), step()) else {
             return Ok(());
         };
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         // One write, since many threads append.
         let (run, item, attempt, key) = (step.run(), step.item_id(), step.attempt(), step.idempotency_key());
-        let line = format!("{at}\t{run}\t{item}\t{attempt}\t{key}\t{mark}\t{name}\n");
+        let now = micros(step.now());
+        let line = format!("{at}\t{run}\t{item}\t{attempt}\t{key}\t{mark}\t{now}\t{not_before}\t{name}\n");
         journal.write_all(line.as_bytes())
     }
 
@@ -73,8 +79,9 @@ impl Journal {
 
 impl fmt::Display for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { at, item, attempt, key, mark, step, .. } = self;
-        write!(f, "{at} item {item} attempt {attempt} mark {mark:x} key {key}: {step}")
+        let Self { at, item, attempt, key, mark, now, not_before, step, .. } = self;
+        write!(f, "{at} item {item} attempt {attempt} mark {mark:x} key {key}: {step} at {now}")?;
+        if *not_before > 0 { write!(f, ", due at {not_before}") } else { Ok(()) }
     }
 }
 
@@ -87,6 +94,8 @@ fn parse(line: &str) -> Option<Execution> {
         attempt: fields.next()?.parse().ok()?,
         key: fields.next()?,
         mark: fields.next()?.parse().ok()?,
+        now: fields.next()?.parse().ok()?,
+        not_before: fields.next()?.parse().ok()?,
         step: fields.next()?,
     })
 }

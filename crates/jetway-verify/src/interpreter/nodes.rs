@@ -4,17 +4,18 @@ use super::{
     journal::Journal,
     ledger::{Entry, Ledger},
 };
-use crate::program::{self, BranchOutput, Change, Fault, Frame, NextStep, Op};
+use crate::program::{self, BranchOutput, Change, Fault, Frame, Later, NextStep, Op, Side, Wait};
 use jetway::{Error, Failure, Transition, node, step};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-/// Records an execution in the journal and, if the step is committed, in the trail. `mark` is that of the frame.
-fn enter(ctx: &Ledger, step_name: &str, mark: u64) -> Result<(), Error> {
-    Journal::record(step_name, mark)
+/// Records an execution in the journal and, if the step is committed, in the trail. `mark` and `not_before` are those of the
+/// frame.
+fn enter(ctx: &Ledger, step_name: &str, mark: u64, not_before: u64) -> Result<(), Error> {
+    Journal::record(step_name, mark, not_before)
         .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
     let item = step().map_or_else(String::new, |step| step.item_id().to_string());
     ctx.trail.push(Entry { step: step_name.to_owned(), item, mark });
@@ -24,7 +25,7 @@ fn enter(ctx: &Ledger, step_name: &str, mark: u64) -> Result<(), Error> {
 /// Records the step of `node` at the position of `frame`. Returns the name of the step.
 fn stamp(ctx: &Ledger, frame: &mut Frame, node: &str) -> Result<String, Error> {
     let name = frame.stamp(node);
-    enter(ctx, &name, frame.mark)?;
+    enter(ctx, &name, frame.mark, std::mem::take(&mut frame.not_before))?;
     Ok(name)
 }
 
@@ -105,7 +106,7 @@ node! {
         if self.failed.is_first(&key) {
             return Err(Error::Generic("flaky: fails once".to_owned()));
         }
-        enter(ctx, &name, frame.mark)?;
+        enter(ctx, &name, frame.mark, std::mem::take(&mut frame.not_before))?;
         Ok(Transition::Next(frame.done()))
     }
 }
@@ -188,6 +189,53 @@ node! {
 }
 
 node! {
+    /// Passes the frame to the next instruction later.
+    pub struct Doze;
+    context = Ledger; input = (Frame, Wait); output = NextStep;
+    |ctx, (frame, wait)| {
+        let mut frame = frame;
+        stamp(ctx, &mut frame, wait.step())?;
+        let now = step().map_or_else(SystemTime::now, |step| step.now());
+        let is_last = matches!(frame.clone().done().next_step(), NextStep::Done(_));
+        let (later, not_before) = wait.at(now, is_last);
+        let next = Frame { not_before, ..frame.done() }.next_step();
+        Ok(match later {
+            Later::After(duration) => Transition::NextAfter(duration, next),
+            Later::At(time) => Transition::NextAt(time, next),
+        })
+    }
+}
+
+/// Begins a branch of a split.
+fn begin(
+    ctx: &Ledger,
+    mut frame: Frame,
+    branches: [Vec<Op>; 2],
+    side: Side,
+) -> Result<Transition<Frame>, Error> {
+    stamp(ctx, &mut frame, side.node())?;
+    let path = frame.path();
+    let frame = frame.side(branches, side);
+    Ok(Transition::Next(
+        frame.ok_or_else(|| Error::Generic(format!("the split at {path} has no such branch")))?,
+    ))
+}
+
+node! {
+    /// Begins the first branch of a split.
+    pub struct Left;
+    context = Ledger; input = (Frame, [Vec<Op>; 2]); output = Frame;
+    |ctx, (frame, branches)| { begin(ctx, frame, branches, Side::Left) }
+}
+
+node! {
+    /// Begins the second branch of a split, and has a limit of concurrent items.
+    pub struct Right;
+    context = Ledger; input = (Frame, [Vec<Op>; 2]); output = Frame;
+    |ctx, (frame, branches)| { begin(ctx, frame, branches, Side::Right) }
+}
+
+node! {
     /// Joins branches.
     pub struct Join;
     context = Ledger; input = Vec<Frame>; output = Joined;
@@ -199,7 +247,7 @@ node! {
             }
             None => {
                 let output = BranchOutput::of_empty_join();
-                enter(ctx, &output.path, 0)?;
+                enter(ctx, &output.path, 0, 0)?;
                 Joined::Empty(output)
             }
         }))
@@ -236,6 +284,7 @@ node! {
             return Err(Error::Generic(format!("the child run that ended at {} has no parent", output.path)));
         };
         let mut frame = parent.with_child_output(Some(output.value));
+        frame.not_before = frame.not_before.max(output.not_before);
         stamp(ctx, &mut frame, "child_completed")?;
         Ok(Transition::Next(frame.done()))
     }

@@ -1,6 +1,6 @@
 //! Generates random programs.
 
-use super::{Change, Fault, Join, Op, ValueChange};
+use super::{Change, Fault, Join, Op, ValueChange, Wait};
 use rand::{Rng, RngExt};
 
 /// What a program may consist of.
@@ -12,6 +12,8 @@ pub struct GeneratorConfig {
     pub depth: u8,
     /// Whether one instruction may fail the run.
     pub uncaught: bool,
+    /// Whether a branch may wait for hours beside the instruction that fails the run.
+    pub far: bool,
 }
 
 /// What is allowed at a position of a program.
@@ -30,12 +32,14 @@ struct Generator<'a, R> {
     rng: &'a mut R,
     left: u16,
     uncaught: bool,
+    far: bool,
 }
 
 impl Op {
     /// A random program. The same state of `rng` gives the same program.
     pub fn random(rng: &mut impl Rng, config: GeneratorConfig) -> Vec<Self> {
-        let mut generator = Generator { rng, left: config.size, uncaught: config.uncaught };
+        let GeneratorConfig { size, uncaught, far, .. } = config;
+        let mut generator = Generator { rng, left: size, uncaught, far };
         generator.program(Place { depth: config.depth, held: true, child: false })
     }
 }
@@ -49,7 +53,15 @@ impl<R: Rng> Generator<'_, R> {
                 break;
             }
             self.left -= 1;
-            program.push(self.op(place));
+            let op = match program.last() {
+                Some(Op::Wait(_)) => match self.after_wait(place) {
+                    Some(op) => op,
+                    // What follows the program waits: a join, or the end of the run.
+                    None => break,
+                },
+                _ => self.op(place),
+            };
+            program.push(op);
             if program.last() == Some(&Op::Emit) {
                 break;
             }
@@ -57,16 +69,29 @@ impl<R: Rng> Generator<'_, R> {
         program
     }
 
+    /// What follows a wait: more often that for which a wait is special.
+    fn after_wait(&mut self, place: Place) -> Option<Op> {
+        Some(match self.rng.random_range(0..10) {
+            0 | 1 => Op::Bounded,
+            2 | 3 if place.depth > 0 => self.split(place),
+            4 if place.depth > 0 => self.fan(place, Join::Gathered),
+            5 => return None,
+            _ => self.op(place),
+        })
+    }
+
     fn op(&mut self, place: Place) -> Op {
         let nests = place.depth > 0;
         match self.rng.random_range(0..100) {
-            0..40 => Op::Work(self.changes()),
+            0..25 => Op::Work(self.changes()),
+            25..37 => Op::Wait(self.wait()),
+            37..40 if nests => self.split(place),
             40..46 => Op::Bounded,
             46..51 => Op::Flaky,
             51..56 => Op::Slow(self.rng.random_range(1..=40)),
             56..61 => Op::Again(self.rng.random_range(1..=4)),
             61..67 => Op::Caught(self.fault()),
-            67..70 if std::mem::take(&mut self.uncaught) => Op::Uncaught(self.fault()),
+            67..70 if std::mem::take(&mut self.uncaught) => self.uncaught(place),
             70..86 if nests => self.fan(place, Join::Gathered),
             86..90 if nests && place.held => self.fan(place, Join::Held),
             90..93 if nests && !place.child => self.fan(place, Join::Loose),
@@ -87,6 +112,31 @@ impl<R: Rng> Generator<'_, R> {
         let held = place.held && join == Join::Loose;
         let inside = Place { depth: place.depth - 1, held, ..place };
         Op::Fan((0..count).map(|_| self.program(inside)).collect(), join)
+    }
+
+    fn split(&mut self, place: Place) -> Op {
+        let inside = Place { depth: place.depth - 1, held: false, ..place };
+        Op::Split([self.program(inside), self.program(inside)])
+    }
+
+    /// A step that fails the run, sometimes while another branch waits for hours.
+    fn uncaught(&mut self, place: Place) -> Op {
+        let uncaught = Op::Uncaught(self.fault());
+        if !self.far || place.depth == 0 || self.rng.random() {
+            return uncaught;
+        }
+        let hours = Wait::After(self.rng.random_range(3_600_000..=10_800_000));
+        Op::Split([vec![Op::Wait(hours)], vec![Op::Wait(self.wait()), uncaught]])
+    }
+
+    fn wait(&mut self) -> Wait {
+        let millis = match self.rng.random_range(0..20) {
+            0 => 0,
+            1..6 => self.rng.random_range(1..=50),
+            6..19 => self.rng.random_range(51..=1500),
+            _ => self.rng.random_range(2500..=3500),
+        };
+        if self.rng.random_ratio(1, 4) { Wait::At(millis) } else { Wait::After(millis) }
     }
 
     fn fault(&mut self) -> Fault {
@@ -132,7 +182,7 @@ mod tests {
     fn the_same_seed_gives_the_same_program() {
         let generated = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            Op::random(&mut rng, GeneratorConfig { size: 40, depth: 3, uncaught: true })
+            Op::random(&mut rng, GeneratorConfig { size: 40, depth: 3, uncaught: true, far: true })
         };
         assert_eq!(generated(1), generated(1));
         assert_ne!(generated(1), generated(2));

@@ -35,6 +35,8 @@ impl Input {
             size: rng.random_range(1..60),
             depth: rng.random_range(0..=3),
             uncaught: rng.random_ratio(1, 8),
+            // Nobody disarms the alarms of a run whose record is removed.
+            far: !self.lingers,
         };
         let mut program = Op::random(&mut rng, config);
         if self.lingers {

@@ -12,6 +12,7 @@ pub(super) fn render(tables: &Tables, summary: &Summary) -> String {
         ("runs", count(summary.runs)),
         ("child runs", count(summary.children)),
         ("steps committed", count(summary.steps)),
+        ("timers", count(summary.timers)),
         ("node executions", count(summary.executions)),
         ("tickets restored by a sweep", count(summary.republished)),
     ];
