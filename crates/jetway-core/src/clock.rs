@@ -60,6 +60,11 @@ impl Clock for SystemClock {
     }
 }
 
+/// The first millisecond that is not before a time. A time before 1970 becomes 1970.
+pub fn not_before(time: SystemTime) -> Timestamp {
+    Timestamp::not_before(time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO))
+}
+
 /// The current time of the [`SystemClock`], for tests.
 pub fn now() -> Timestamp {
     SystemClock.now()

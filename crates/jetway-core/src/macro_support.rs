@@ -10,9 +10,8 @@ pub use crate::{
 pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};
 
-use crate::step::step;
-
-use jetway_state::{Timestamp, run::Later};
+use crate::{clock::not_before, step::step};
+use jetway_state::run::Later;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeSet,
@@ -30,9 +29,7 @@ pub fn follow<V, WI, O>(
         Ok(Transition::NextAfter(duration, value)) => {
             Outcome::NextLater(Later::After(duration), route(value))
         }
-        Ok(Transition::NextAt(time, value)) => {
-            Outcome::NextLater(Later::At(Timestamp::not_before(time)), route(value))
-        }
+        Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::Hold) => Outcome::Hold,
         Ok(Transition::Abort(error)) => {

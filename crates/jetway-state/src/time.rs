@@ -2,10 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, time::Duration};
 
 /// A point in time in milliseconds since 1970 (UTC). The rules of the engine get the time as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -13,9 +10,9 @@ use std::{
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The first millisecond that is not before a time. A time before 1970 becomes 1970.
-    pub fn not_before(time: SystemTime) -> Self {
-        Self(0).after(rounded_up(time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)))
+    /// The first millisecond that is not before this much time since 1970.
+    pub fn not_before(since_1970: Duration) -> Self {
+        Self(0).after(rounded_up(since_1970))
     }
 
     /// Reads what [`Display`](fmt::Display) writes; `None` if the text is not RFC 3339.
@@ -26,7 +23,9 @@ impl Timestamp {
 
     /// Reads RFC 3339 as a time that is not before the text. A time before 1970 becomes 1970. `None` if the text is something else.
     pub(crate) fn parse_rounded_up(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text).ok().map(|time| Self::not_before(time.into()))
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        let since = (time.to_utc() - DateTime::<Utc>::UNIX_EPOCH).to_std().unwrap_or(Duration::ZERO);
+        Some(Self::not_before(since))
     }
 
     /// The time that is `duration` before this one.

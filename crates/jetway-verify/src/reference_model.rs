@@ -156,7 +156,7 @@ impl Expected {
                 }
                 NextStep::Split(frame, branches) => {
                     item = opener;
-                    match self.split(frame, &branches, &mut item, fired) {
+                    match self.split(&frame, &branches, &mut item, fired) {
                         Ok(frame) => frame,
                         Err(end) => return end,
                     }
@@ -245,13 +245,13 @@ impl Expected {
         let branches = frame.branches(branches, join).into_iter().zip(0..).map(|(branch, position)| {
             (branch, fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position)))
         });
-        self.fan_out(branches.collect(), fan_out, join, item, fired)
+        self.fan_out(branches.collect(), fan_out.as_ref(), join, item, fired)
     }
 
     /// The edges of the step with this item open two branches, each with a first step.
     fn split(
         &mut self,
-        frame: Frame,
+        frame: &Frame,
         programs: &[Vec<Op>; 2],
         item: &mut Option<ItemId>,
         fired: &mut bool,
@@ -264,14 +264,14 @@ impl Expected {
             self.step(&mut first, side.node(), &mut of_side, Vec::new());
             branches.extend(first.side(programs.clone(), side).map(|branch| (branch, of_side)));
         }
-        self.fan_out(branches, fan_out, Join::Gathered, item, fired)
+        self.fan_out(branches, fan_out.as_ref(), Join::Gathered, item, fired)
     }
 
     /// The branches of a fan-out, each with its first item, and what follows after them.
     fn fan_out(
         &mut self,
         branches: Vec<(Frame, Option<ItemId>)>,
-        fan_out: Option<ItemId>,
+        fan_out: Option<&ItemId>,
         join: Join,
         item: &mut Option<ItemId>,
         fired: &mut bool,
@@ -285,7 +285,7 @@ impl Expected {
                 BranchEnd::Failed => failed = true,
             }
         }
-        let gathered = fan_out.as_ref().map(|fan_out| ItemId::gathered(fan_out, "join"));
+        let gathered = fan_out.map(|fan_out| ItemId::gathered(fan_out, "join"));
         let on = match join {
             Join::Gathered => self.gather(arrived, gathered, failed, inside),
             Join::Held => self.hold(arrived, count, gathered, &mut failed, inside),

@@ -149,7 +149,9 @@ mod tests {
             cancelled.effects
         );
         assert_eq!((cancelled.snapshot.status, cancelled.snapshot.pending()), (Status::Cancelled, 0));
-        for (resumed_at, tickets, effects) in [(400, 0, vec![Effect::ArmAlarm]), (200_000, 1, vec![])] {
+        for (resumed_at, tickets, effects) in
+            [(400, 0, vec![Effect::ArmAlarm { since: Timestamp(400) }]), (200_000, 1, vec![])]
+        {
             let paused = control::pause(snapshot.clone(), commit, Timestamp(300)).unwrap().snapshot;
             let resumed = control::resume(paused, commit, Timestamp(resumed_at)).unwrap();
             assert_eq!((resumed.tickets.len(), resumed.effects), (tickets, effects), "at {resumed_at}");

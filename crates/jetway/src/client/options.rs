@@ -1,6 +1,7 @@
 //! Options for starting a run.
 
-use jetway_state::{RunId, Timestamp, run::StartTime};
+use jetway_core::clock::not_before;
+use jetway_state::{RunId, run::StartTime};
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ impl StartOptions {
     }
 
     pub(super) fn start_time(&self) -> StartTime {
-        self.start_at.map_or(StartTime::Now, |time| StartTime::At(Timestamp::not_before(time)))
+        self.start_at.map_or(StartTime::Now, |time| StartTime::At(not_before(time)))
     }
 
     pub(super) fn id(&self) -> String {

@@ -112,6 +112,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         input_digest: Vec::new(),
         children: BTreeMap::new(),
         waits: BTreeMap::new(),
+        failures: BTreeMap::new(),
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
