@@ -32,6 +32,7 @@ pub mod node;
 pub mod nodes;
 pub mod outcome;
 mod panics;
+mod retry_policy;
 mod shared_state;
 pub mod step;
 pub mod stores;

@@ -1,7 +1,7 @@
 //! The interface of a workflow whose types are erased.
 
 use super::child::ChildSpec;
-use crate::{clock::Clock, nodes::retry::RetryPolicy};
+use crate::{clock::Clock, retry_policy::RetryPolicy};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{

@@ -3,7 +3,7 @@
 use super::ChildSlot;
 use crate::{
     clock::{Clock, SystemClock},
-    nodes::retry::RetryPolicy,
+    retry_policy::RetryPolicy,
 };
 use jetway_state::{Incarnation, ItemId, RunKey};
 use std::{
