@@ -155,7 +155,7 @@ pub async fn lose_all_alarms(backend: &NatsBackend) -> Result<(), BackendError> 
 
 /// The run that an alarm or a wake-up is for.
 fn run_of(names: &Names, subject: &str) -> Option<RunKey> {
-    let tokens = names.timer_tokens(subject).map(|(run, _)| run).or_else(|| names.wake_tokens(subject))?;
+    let (tokens, _) = names.timer_tokens(subject).or_else(|| names.wake_tokens(subject))?;
     let (workflow, run_id) = (WorkflowName::new(tokens.workflow).ok()?, RunId::new(tokens.run_id).ok()?);
     Some(RunKey::new(workflow, run_id))
 }

@@ -132,8 +132,8 @@ impl Decoders {
             assert_eq!(names.timer_of(run, due), subject, "an alarm");
             parsed += 1;
         }
-        if let Some(run) = names.wake_tokens(subject) {
-            assert_eq!(names.wake(run), subject, "a wake-up");
+        if let Some((run, due)) = names.wake_tokens(subject) {
+            assert_eq!(names.wake(run, due), subject, "a wake-up");
             parsed += 1;
         }
         if let Some(run) = names.run_of_snapshot(subject) {

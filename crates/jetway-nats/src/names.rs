@@ -8,7 +8,7 @@
 //! | start message | `jetway.ns.start.<workflow>` |
 //! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<activation>`, see [`Ticket::activation`](jetway_engine::backend::Ticket::activation) |
 //! | alarm | `jetway.ns.timer.<minute>.<workflow>.<run_id>.<incarnation>.<millisecond>`, see [`timer`](Names::timer) |
-//! | wake-up, which an alarm publishes | `jetway.ns.wake.<workflow>.<run_id>.<incarnation>` |
+//! | wake-up, which an alarm publishes | `jetway.ns.wake.<workflow>.<run_id>.<incarnation>.<millisecond since 1970>` |
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |

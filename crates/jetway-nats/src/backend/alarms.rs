@@ -107,7 +107,7 @@ fn write_of(names: &Names, alarm: &Alarm) -> Result<Write, BackendError> {
         run_id: run.run_id.as_str(),
         incarnation: &incarnation,
     };
-    let mut headers = schedule(*due, &names.wake(tokens));
+    let mut headers = schedule(*due, &names.wake(tokens, *due));
     insert_trace(&mut headers, &ticket.trace);
     let subject = names.timer_of(tokens, *due).into();
     Ok(Write { subject, payload, condition: Condition::Always(headers) })

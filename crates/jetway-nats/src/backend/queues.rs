@@ -133,7 +133,7 @@ impl NatsBackend {
             *report.alarms.entry(workflow.to_owned()).or_default() += messages;
         }
         for (subject, messages) in self.subjects_of(Stream::Timers, &self.names.all_wakes()).await? {
-            let workflow = self.names.wake_tokens(&subject).map_or(subject.as_str(), |run| run.workflow);
+            let workflow = self.names.wake_tokens(&subject).map_or(subject.as_str(), |(run, _)| run.workflow);
             *report.wakes.entry(workflow.to_owned()).or_default() += messages;
         }
         let (stream, prefix) = (&self.streams.timers, Names::wake_consumer(""));

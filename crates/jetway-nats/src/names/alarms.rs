@@ -72,9 +72,10 @@ impl Names {
         (self.timer_of(run, due) == subject).then_some((run, due))
     }
 
-    /// The subject of the wake-ups of a run: `jetway.ns.wake.<workflow>.<run_id>.<incarnation>`
-    pub(crate) fn wake(&self, run: WakeTokens<'_>) -> String {
-        self.subject(Kind::Wake, &[run.workflow, run.run_id, run.incarnation])
+    /// The subject of a wake-up: `jetway.ns.wake.<workflow>.<run_id>.<incarnation>.<millisecond since 1970>`. Each alarm of a run has
+    /// its own: the stream keeps one message for each subject, and a wake-up may wait for a host while the next alarm rings.
+    pub(crate) fn wake(&self, run: WakeTokens<'_>, due: Timestamp) -> String {
+        self.subject(Kind::Wake, &[run.workflow, run.run_id, run.incarnation, &due.0.to_string()])
     }
 
     /// The wake-ups of a workflow.
@@ -87,9 +88,11 @@ impl Names {
         self.subject(Kind::Wake, &[">"])
     }
 
-    pub(crate) fn wake_tokens<'a>(&self, subject: &'a str) -> Option<WakeTokens<'a>> {
-        let [workflow, run_id, incarnation] = self.tokens(Kind::Wake, subject)?;
-        Some(WakeTokens { workflow, run_id, incarnation })
+    /// The run of a wake-up's subject, and the time of its alarm. `None` also for a time that is written in another way.
+    pub(crate) fn wake_tokens<'a>(&self, subject: &'a str) -> Option<(WakeTokens<'a>, Timestamp)> {
+        let [workflow, run_id, incarnation, due] = self.tokens(Kind::Wake, subject)?;
+        let (run, due) = (WakeTokens { workflow, run_id, incarnation }, Timestamp(due.parse().ok()?));
+        (self.wake(run, due) == subject).then_some((run, due))
     }
 }
 
@@ -138,10 +141,13 @@ mod tests {
     #[test]
     fn the_subject_of_a_wake_up_is_built_and_parsed() {
         let tokens = WakeTokens { workflow: "pay", run_id: "order-1", incarnation: "00000000" };
-        let subject = names().wake(tokens);
-        assert_eq!(subject, "jetway.ns.wake.pay.order-1.00000000");
-        assert_eq!(names().wake_tokens(&subject), Some(tokens));
-        assert_eq!(names().wake_tokens("jetway.ns.wake.pay.order-1"), None);
+        let subject = names().wake(tokens, Timestamp(60_001));
+        assert_eq!(subject, "jetway.ns.wake.pay.order-1.00000000.60001");
+        assert_eq!(names().wake_tokens(&subject), Some((tokens, Timestamp(60_001))));
+        assert_ne!(subject, names().wake(tokens, Timestamp(60_002)));
+        for foreign in ["jetway.ns.wake.pay.order-1.00000000", "jetway.ns.wake.pay.order-1.00000000.01"] {
+            assert_eq!(names().wake_tokens(foreign), None, "{foreign}");
+        }
         assert_eq!(names().wakes_of_workflow(&run().workflow), "jetway.ns.wake.pay.>");
     }
 }

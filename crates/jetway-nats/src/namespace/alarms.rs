@@ -65,7 +65,9 @@ impl Namespace {
 
     /// The alarm that rings at once in the place of a wake-up that nobody has forwarded.
     fn ring_now(&self, wake: StreamMessage, now: Timestamp) -> Option<Write> {
-        let subject = self.names.timer_of(self.names.wake_tokens(&wake.subject)?, now).into();
+        // With its own time: a run may have several.
+        let (run, due) = self.names.wake_tokens(&wake.subject)?;
+        let subject = self.names.timer_of(run, due).into();
         let mut headers = schedule(now, &wake.subject);
         insert_trace(&mut headers, &trace_of(Some(&wake.headers)));
         Some(Write { subject, payload: wake.payload, condition: Condition::Always(headers) })

@@ -12,7 +12,7 @@ use jetway_engine::backend::{
 use jetway_nats::NatsBackend;
 use jetway_state::{Incarnation, RunKey, Seen, StoreId, Timestamp, WorkflowName};
 use jetway_testing::wait_until;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
 
 type Tickets = BoxStream<'static, Result<Delivery, BackendError>>;
@@ -92,13 +92,13 @@ async fn no_alarm_rings_early() {
     // Nobody forwards the wake-ups, so they can be read.
     let stream = stream_of(backend.namespace(), "TIMERS").await;
     for number in 0..40 {
-        let subject = format!("jetway.{}.wake.pay.r{number}.00000000", backend.namespace());
+        let due = start.after(Duration::from_millis(number * 7)).0;
+        let subject = format!("jetway.{}.wake.pay.r{number}.00000000.{due}", backend.namespace());
         let rung = wait_until("the alarm rings", DEADLINE, async || {
             stream.get_last_raw_message_by_subject(&subject).await.ok()
         });
         let rung = rung.await;
-        let due = i128::from(start.after(Duration::from_millis(number * 7)).0) * 1_000_000;
-        let early = due - rung.time.unix_timestamp_nanos();
+        let early = i128::from(due) * 1_000_000 - rung.time.unix_timestamp_nanos();
         assert!(early <= 0, "alarm {number} rings {early} ns early");
     }
     assert_eq!(backend.stream_counts().await.unwrap().alarms, 0, "an alarm is gone when it has rung");
@@ -144,6 +144,26 @@ async fn an_alarm_that_is_disarmed_does_not_ring() {
     rings_once(&mut tickets, &other).await;
     // It does not exist.
     disarm().await;
+}
+
+/// The first wake-up waits for a host, since it may be leased by one that hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wake_up_does_not_replace_an_earlier_one_of_its_run() {
+    let backend = backend("wakes").await;
+    let now = backend.clock().now();
+    for (item, due) in [("i1", now.before(SOON)), ("i2", now)] {
+        backend.arm(alarm_at(due, &run("a"), item)).await.unwrap();
+    }
+    wait_until("both have rung", DEADLINE, async || backend.stream_counts().await.unwrap().alarms == 0).await;
+    let mut tickets = open(&backend).await;
+    let mut items = BTreeSet::new();
+    for _ in 0..2 {
+        let delivery = next(&mut tickets).await;
+        items.insert(delivery.ticket.item.to_string());
+        delivery.lease.ack().await.unwrap();
+    }
+    assert_eq!(items, ["i1", "i2"].map(str::to_owned).into());
+    nothing_more(&mut tickets).await;
 }
 
 /// A purge could make a consumer forget which messages it has delivered.

@@ -113,7 +113,7 @@ impl WakeReader {
 
 /// The ticket of a wake-up.
 fn ticket_of(names: &Names, message: &Message) -> Result<Write, TicketError> {
-    let tokens = names.wake_tokens(&message.subject);
+    let tokens = names.wake_tokens(&message.subject).map(|(run, _)| run);
     let is_of_subject = |ticket: &Ticket| tokens.is_some_and(|tokens| tokens.match_ticket(ticket));
     write_of(names, message, tokens.map_or("", |tokens| tokens.workflow), is_of_subject)
 }

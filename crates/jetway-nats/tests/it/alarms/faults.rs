@@ -74,7 +74,7 @@ async fn an_undecodable_wake_up_is_a_dead_letter() {
     let subject = format!("jetway.{ns}.timer.{minute}.pay.another.00000000.{millisecond}");
     let forged = stream.get_last_raw_message_by_subject(&subject).await.unwrap().payload;
     for (id, payload) in [("a", "no ticket".into()), ("b", forged)] {
-        client.publish(format!("jetway.{ns}.wake.pay.{id}.00000000"), payload).await.unwrap();
+        client.publish(format!("jetway.{ns}.wake.pay.{id}.00000000.1"), payload).await.unwrap();
     }
     let armed = alarm(&backend, SOON, &run("good"), "i1");
     backend.arm(armed.clone()).await.unwrap();
@@ -90,7 +90,7 @@ async fn a10_a_newer_wake_up_is_given_back() {
     let mut tickets = open(&backend).await;
     let mut newer = seal(&ticket(&run("newer"), "i1"), FINGERPRINT, "a ticket").unwrap().to_vec();
     newer[2..4].copy_from_slice(&u16::MAX.to_be_bytes());
-    let subject = format!("jetway.{}.wake.pay.newer.00000000", backend.namespace());
+    let subject = format!("jetway.{}.wake.pay.newer.00000000.1", backend.namespace());
     let client = client().await;
     client.publish(subject, newer.into()).await.unwrap();
     client.flush().await.unwrap();
