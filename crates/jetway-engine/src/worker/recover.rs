@@ -43,7 +43,10 @@ impl TicketSession<'_> {
             return worker.dispatcher.reapply_end_effects(version).await;
         }
         let wanted = match self.delivery.ticket.attempt {
-            1 => tickets_under(snapshot, self.ticket_item(), now),
+            // The holder had to publish the tickets of what had become due, whatever ticket that was committed under.
+            1 if snapshot.dues().all(|due| due > snapshot.updated_at) => {
+                tickets_under(snapshot, self.ticket_item(), now)
+            }
             // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.
             _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item())).await?,
         };
