@@ -17,7 +17,7 @@ use jetway_engine::{
 };
 use jetway_nats::{NatsBackend, NatsConfig};
 use jetway_server::NatsServer;
-use jetway_state::{codec::Encoding, trace::TraceHeaders};
+use jetway_state::{codec::Encoding, run::StartTime, trace::TraceHeaders};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -95,5 +95,6 @@ fn request(number: usize) -> StartRequest {
         input: "0".into(),
         encoding: Encoding::Json,
         trace: TraceHeaders::default(),
+        start_time: StartTime::Now,
     }
 }

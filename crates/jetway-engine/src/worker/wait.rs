@@ -80,14 +80,27 @@ impl TicketSession<'_> {
 
     /// Commits that due items get slots, as far as there are any.
     pub(super) async fn admit(&mut self, next: PendingAttempt) -> Result<NextAction, BackendError> {
-        let PendingAttempt { item, attempt, cached, .. } = next;
+        let PendingAttempt { item, attempt, uncounted, queue_wait, cached } = next;
         let incarnation = cached.snapshot.incarnation;
-        let id = AttemptId { incarnation, item, node: String::new(), number: attempt };
+        let id = AttemptId { incarnation, item: item.clone(), node: String::new(), number: attempt };
         let report = id.report(self.ticket_item().clone(), self.now(), EncodedOutcome::Admit, None);
         let committed = self.commit(report, None, &cached).await?;
         match committed.outcome {
-            CommitOutcome::Committed(tickets, effects) => {
-                self.dispatch(committed.cached, tickets, effects).await
+            CommitOutcome::Committed(mut tickets, effects) => {
+                let cached = committed.cached;
+                let own = tickets.iter().position(|ticket| ticket.item == item);
+                let Some(own) = own.map(|position| tickets.remove(position)) else {
+                    return self.dispatch(cached, tickets, effects).await;
+                };
+                // This is its ticket: another one would be refused while this one exists.
+                self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
+                Ok(NextAction::Attempt(PendingAttempt {
+                    item: own.item,
+                    attempt,
+                    uncounted,
+                    queue_wait,
+                    cached,
+                }))
             }
             // No slot is free: whoever frees one admits the item.
             CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Ack),

@@ -57,7 +57,7 @@ pub(in crate::run) fn admit(
     }
     for node in waited_for(snapshot, now) {
         let mut free = match graph.node(&node).and_then(|known| known.at_most) {
-            Some(at_most) => (at_most as usize).saturating_sub(in_flight(snapshot, &node)),
+            Some(at_most) => (at_most as usize).saturating_sub(snapshot.in_flight(&node)),
             // An older build had a limit here, or had this node: without a limit, all its items get slots.
             None => usize::MAX,
         };
@@ -80,11 +80,13 @@ fn waited_for(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<String> {
     items.chain(branches).cloned().collect()
 }
 
-/// The number of items of the node that have a slot.
-fn in_flight(snapshot: &Snapshot, node: &str) -> usize {
-    let items = snapshot.items.values().filter(|item| item.node == node && !item.waits_for_slot).count();
-    let branches = snapshot.fan_outs.values().filter_map(|fan_out| fan_out.branches.bounded.get(node));
-    items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
+impl Snapshot {
+    /// The number of items of a node that have a slot.
+    pub(in crate::run) fn in_flight(&self, node: &str) -> usize {
+        let items = self.items.values().filter(|item| item.node == node && !item.waits_for_slot).count();
+        let branches = self.fan_outs.values().filter_map(|fan_out| fan_out.branches.bounded.get(node));
+        items + branches.map(|bounded| bounded.in_flight.len()).sum::<usize>()
+    }
 }
 
 /// The first branch that waits for a slot and for nothing else.

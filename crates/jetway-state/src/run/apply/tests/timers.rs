@@ -273,9 +273,37 @@ proptest! {
     }
 }
 
+/// Nobody has a slot there, so nobody will give it one.
+#[test]
+fn a_due_item_at_a_bounded_node_needs_a_ticket() {
+    let mut run = start(&[("a", "b")], &[]);
+    run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
+    commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1"), ("b", "2")])), 5);
+    let [first, second] = [0, 1].map(|position| ItemId::branch(&ItemId::start(), position));
+    let items = |snapshot: &Snapshot, now| {
+        let tickets = pending_tickets(snapshot, Timestamp(now)).into_iter();
+        tickets.map(|ticket| ticket.item).collect::<Vec<_>>()
+    };
+    assert!(items(&run.snapshot, 1004).is_empty());
+    assert_eq!(items(&run.snapshot, 1005), [first.clone()]);
+    assert!(pending_ticket(&run.snapshot, &first, Timestamp(1005)).is_some());
+    assert_eq!(pending_ticket(&run.snapshot, &second, Timestamp(1005)), None);
+    commit(&mut run, &second, EncodedOutcome::Admit, 1005);
+    assert_eq!(items(&run.snapshot, 1005), [first], "one has the slot, and the other waits for it");
+    assert_eq!(pending_ticket(&run.snapshot, &second, Timestamp(1005)), None);
+
+    let mut run = start(&[("a", "b")], &[]);
+    run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
+    commit(&mut run, &ItemId::start(), later(SECOND, to(&[("b", "1")])), 5);
+    assert_eq!((items(&run.snapshot, 1004).len(), items(&run.snapshot, 1005).len()), (0, 1));
+    let resumed = control::pause(run.snapshot, CommitId::default(), Timestamp(6)).unwrap().snapshot;
+    let resumed = control::resume(resumed, CommitId::default(), Timestamp(1006)).unwrap();
+    assert_eq!(resumed.tickets.len(), 1);
+}
+
 /// The wait is over before the group is written that it begins in.
 #[test]
-fn an_item_that_is_due_before_its_group_is_written_gets_its_alarm() {
+fn an_item_due_before_its_group_is_written_is_armed() {
     let mut run = start(&[("a", "b"), ("b", "b")], &[]);
     run.step("a", all("b", &["0", "1"]));
     let [one, other] = [0, 1].map(|position| ItemId::branch(&ItemId::start(), position));
@@ -338,7 +366,8 @@ fn an_item_that_is_tried_again_gives_its_slot_to_another() {
     assert_eq!(run.ticket("b"), second);
     assert!(run.snapshot.waits_for_slot(&first));
     run.step("b", next(&[("g", "1")]));
-    assert_eq!(pending_ticket(&run.snapshot, &first, Timestamp(1000)), None, "it needs a slot");
+    assert_eq!(pending_ticket(&run.snapshot, &first, Timestamp(999)), None);
+    assert!(pending_ticket(&run.snapshot, &first, Timestamp(1000)).is_some(), "nobody else gives it a slot");
     commit(&mut run, &first, EncodedOutcome::Admit, 1000);
     assert_eq!(run.ticket("b"), first);
 }
