@@ -285,7 +285,7 @@ fn a_due_item_at_a_bounded_node_needs_a_ticket() {
         tickets.map(|ticket| ticket.item).collect::<Vec<_>>()
     };
     assert!(items(&run.snapshot, 1004).is_empty());
-    assert_eq!(items(&run.snapshot, 1005), [first.clone()]);
+    assert_eq!(items(&run.snapshot, 1005), std::slice::from_ref(&first));
     assert!(pending_ticket(&run.snapshot, &first, Timestamp(1005)).is_some());
     assert_eq!(pending_ticket(&run.snapshot, &second, Timestamp(1005)), None);
     commit(&mut run, &second, EncodedOutcome::Admit, 1005);
