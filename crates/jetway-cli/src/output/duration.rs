@@ -75,12 +75,17 @@ mod tests {
 
     #[test]
     fn durations_are_parsed_with_their_unit() {
-        for (text, milliseconds) in
-            [("250ms", 250), ("30s", 30_000), ("30", 30_000), ("5m", 300_000), ("1h", 3_600_000)]
-        {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("30s", 30_000),
+            ("30", 30_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("3d", 259_200_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for bad in ["", "s", "-1s", "1.5s", "3 days", "1d"] {
+        for bad in ["", "s", "-1s", "1.5s", "3 days", "1w"] {
             assert!(parse_duration(bad).is_err(), "{bad:?} was accepted");
         }
     }
