@@ -58,8 +58,8 @@ pub(super) enum NextAction {
     /// Make another attempt under the same ticket.
     Attempt(PendingAttempt),
     Ack,
-    /// Ack, although the item stays pending without a ticket: it waits for this child run, or its run is paused. It is
-    /// checked again after the ack.
+    /// Ack, although the item stays pending without a ticket: it waits for this child run or for a slot, or its run is paused.
+    /// It is checked again after the ack.
     Park(ItemId, Option<(RunKey, Seen)>),
     Nak,
     /// Give it back, to be delivered again after this time.
