@@ -355,7 +355,7 @@ impl<'a> TicketSession<'a> {
     ) -> Result<NextAction, BackendError> {
         let may_continue = self.may_continue();
         let only = match tickets.len() {
-            1 if may_continue => tickets.pop(),
+            1 if may_continue => tickets.pop_if(|ticket| !has_waited(&cached.snapshot, ticket)),
             0 if may_continue => self.due_soon(&cached, &mut effects),
             _ => None,
         };
@@ -383,6 +383,11 @@ impl<'a> TicketSession<'a> {
             && self.started.elapsed() < config.time_per_ticket
             && !self.cancel.is_cancelled()
     }
+}
+
+/// Whether an item has waited for its time. Another worker may hold its ticket, and publishes one again if it finds none.
+fn has_waited(snapshot: &Snapshot, ticket: &TicketFor) -> bool {
+    snapshot.has_waits() && snapshot.due_of(&ticket.item).is_some()
 }
 
 fn outcome_label(produced: &EncodedOutcome) -> &'static str {
