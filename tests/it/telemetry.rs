@@ -84,13 +84,10 @@ async fn u5_every_call_of_a_retried_node_is_shown() -> Result<()> {
     assert_eq!((&result["status"], &result["output"]), (&json!("completed"), &json!(3)), "{result}");
     let lines = host.log_lines("node failed, trying it again");
     assert_eq!(lines.len(), 2, "{lines:?}");
-    let step = wait_until("the span of the step has come", DEADLINE, async || {
-        collector.of_run("r1").into_iter().find(|span| span.name == "step flaky")
-    })
-    .await;
-    let tries = wait_until("the spans of the calls have come", DEADLINE, async || {
-        let below = collector.below(&step);
-        (below.len() == 3).then_some(below)
+    let tries = wait_until("the spans of the attempts have come", DEADLINE, async || {
+        let spans = collector.of_run("r1").into_iter();
+        let tries: Vec<_> = spans.filter(|span| span.name == "step flaky").collect();
+        (tries.len() == 3).then_some(tries)
     })
     .await;
     let mut found: Vec<_> = tries
@@ -101,10 +98,6 @@ async fn u5_every_call_of_a_retried_node_is_shown() -> Result<()> {
         .collect();
     found.sort();
     assert_eq!(found, [("1".to_owned(), 2), ("2".to_owned(), 2), ("3".to_owned(), 0)]);
-    for span in &tries {
-        assert!(span.start_time_unix_nano >= step.start_time_unix_nano, "{span:?} before {step:?}");
-        assert!(span.end_time_unix_nano <= step.end_time_unix_nano, "{span:?} after {step:?}");
-    }
     let result = run(&ns, "rescued", "r2", &json!(1), &[("Jetway-Run-Id", "r2")]).await?;
     assert_eq!((&result["status"], &result["output"]), (&json!("completed"), &json!(7)), "{result}");
     let handled = wait_until("the span of the handled step has come", DEADLINE, async || {

@@ -2,12 +2,13 @@
 
 use crate::{
     backend::{Alarm, BackendError, Ticket},
+    fail_point::FailPoint,
     snapshots::RunVersion,
     tickets::Tickets,
 };
 use jetway_state::{
     ItemId, Timestamp,
-    run::{AlarmWanted, MAX_ALARM},
+    run::{AlarmWanted, MAX_ALARM, TicketFor},
 };
 
 impl Tickets {
@@ -41,6 +42,24 @@ impl Tickets {
         if let Err(error) = self.backend().disarm(version.run, incarnation, due).await {
             tracing::debug!(run = %version.run, %error, "an alarm is left over");
         }
+    }
+
+    /// Publishes the tickets of a commit. That of an item that has waited for its time, and gets a slot now, is one of its own: another
+    /// ticket of the item may still be there, whose holder found no slot and is about to ack it.
+    pub(crate) async fn publish_committed(
+        &self,
+        version: RunVersion<'_>,
+        tickets: Vec<TicketFor>,
+    ) -> Result<(), BackendError> {
+        let snapshot = &version.cached.snapshot;
+        let has_waits = snapshot.has_waits();
+        let (waited, others): (Vec<_>, Vec<_>) =
+            tickets.into_iter().partition(|ticket| has_waits && snapshot.due_of(&ticket.item).is_some());
+        self.publish(FailPoint::TicketPublished, version, others, 1).await?;
+        for ticket in waited {
+            self.publish_woken(version, ticket, version.cached.seen()).await?;
+        }
+        Ok(())
     }
 
     /// Publishes tickets for what became due between the last commit and the one before it.

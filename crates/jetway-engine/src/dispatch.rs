@@ -182,7 +182,7 @@ impl Dispatcher {
         cascade: &mut Cascade,
     ) -> Result<(), BackendError> {
         if !tickets.is_empty() {
-            self.tickets.publish(FailPoint::TicketPublished, version, tickets, 1).await?;
+            self.tickets.publish_committed(version, tickets).await?;
             fail_point(FailPoint::TicketsPublished);
         }
         let incarnation = version.cached.snapshot.incarnation;

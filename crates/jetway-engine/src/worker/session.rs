@@ -58,7 +58,7 @@ pub(super) enum NextAction {
     /// Make another attempt under the same ticket.
     Attempt(PendingAttempt),
     Ack,
-    /// Ack, although the item stays pending without a ticket: it waits for this child run or for a slot, or its run is paused.
+    /// Ack, although the item stays pending without a ticket: it waits for this child run, or its run is paused.
     /// It is checked again after the ack.
     Park(ItemId, Option<(RunKey, Seen)>),
     Nak,
@@ -385,7 +385,7 @@ impl<'a> TicketSession<'a> {
     }
 }
 
-/// Whether an item has waited for its time. Another worker may hold its ticket, and publishes one again if it finds none.
+/// Whether an item has waited for its time, so that its ticket is one of its own.
 fn has_waited(snapshot: &Snapshot, ticket: &TicketFor) -> bool {
     snapshot.has_waits() && snapshot.due_of(&ticket.item).is_some()
 }

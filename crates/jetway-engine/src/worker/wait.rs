@@ -102,9 +102,8 @@ impl TicketSession<'_> {
                     cached,
                 }))
             }
-            // No slot is free, and whoever frees one admits the item; or another commit has given it one. A ticket of theirs is
-            // refused while this one exists, so the record is read again after the ack.
-            CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Park(item, None)),
+            // No slot is free, and whoever frees one publishes another ticket; or somebody has done that.
+            CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Ack),
         }
     }
 }
