@@ -35,7 +35,7 @@
 //! | an item has one ticket at a time | a ticket has a subject of its own, is published with expected sequence 0, and the stream holds one message per subject. A second ticket counts as published |
 //! | a lost ticket delays a step only a little | a single server need not sync tickets (`persist_mode: async`, since version 2.14). After a restart of the server, every host looks for pending items without a ticket |
 //! | an alarm rings at its time or later | a message schedule (`Nats-Schedule: @at`), in a stream of its own: the server publishes the wake-up, and removes the alarm with the same write. Any host of the workflow publishes its ticket, and then acknowledges the wake-up. Whoever may arm an alarm may change all of that stream, so it holds nothing else |
-//! | a lost alarm delays a run only a little | as for tickets: the loss of the stream and restarts of a server that need not sync it are reported to the sweep |
+//! | a lost alarm delays a run only a little | as for tickets: the sweep hears of a lost stream, and of restarts of a server that need not sync it |
 //! | a leased ticket belongs to one worker | explicit acknowledgement with `ack_wait`; `+WPI` extends the lease, and without it the ticket is delivered to another worker. A host that stops publishes its tickets again, which is no lost attempt, and acknowledges the old ones. `max_deliver` is unlimited, so no ticket is delivered for the last time |
 //! | a start is not lost, and not doubled | a work queue keeps a message until it is acknowledged, which happens after its run exists; the run id is the caller's or is derived from the message's sequence |
 //! | a client's header is no command | the stream to which clients publish allows no rollup, no schedule and no time to live |

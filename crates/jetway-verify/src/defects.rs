@@ -29,7 +29,7 @@ pub enum Defect {
     NoSweep,
     /// An alarm rings when it is armed, and whoever gets its ticket takes its item for due.
     EarlyAlarms,
-    /// An alarm is told to be armed, and is not.
+    /// Alarms are never armed.
     NoAlarms,
 }
 

@@ -233,7 +233,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::NotFound`] if no running host serves the workflow, [`ClientError::Refused`] if the input or the time of
-    /// the start is invalid or the run id is in use with another input, [`ClientError::NoHost`] if no host is running:
+    /// the start is invalid, or if the run id is in use with another input. [`ClientError::NoHost`] if no host is running:
     /// [`publish_start`](Self::publish_start) works without a host.
     pub async fn start<I>(
         &self,
