@@ -35,9 +35,9 @@ impl Tickets {
         Ok(())
     }
 
-    /// Disarms an alarm that nothing waits for any more. An alarm that is left over finds nothing to do. The pieces of a wait that
-    /// is longer than an alarm have other times, and are left.
-    pub(crate) async fn disarm(&self, version: RunVersion<'_>, due: Timestamp) {
+    /// Disarms an alarm that nothing waits for any more, or all alarms of a run that has ended. An alarm that is left over finds
+    /// nothing to do.
+    pub(crate) async fn disarm(&self, version: RunVersion<'_>, due: Option<Timestamp>) {
         let incarnation = version.cached.snapshot.incarnation;
         if let Err(error) = self.backend().disarm(version.run, incarnation, due).await {
             tracing::debug!(run = %version.run, %error, "an alarm is left over");

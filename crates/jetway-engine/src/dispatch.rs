@@ -208,7 +208,8 @@ impl Dispatcher {
                     self.tickets.arm(version, since).await?;
                     fail_point(FailPoint::AlarmArmed);
                 }
-                Effect::DisarmAlarm(due) => self.tickets.disarm(version, due).await,
+                Effect::DisarmAlarm(due) => self.tickets.disarm(version, Some(due)).await,
+                Effect::DisarmAllAlarms => self.tickets.disarm(version, None).await,
                 Effect::DropChunks(chunks) => {
                     self.backend.drop_chunks(version.run, incarnation, &chunks).await?;
                     fail_point(FailPoint::ChunksDropped);

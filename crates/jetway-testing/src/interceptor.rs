@@ -270,7 +270,7 @@ impl<I: Interceptor> Alarms for Intercepted<I> {
         &self,
         run: &RunKey,
         incarnation: Incarnation,
-        due: Timestamp,
+        due: Option<Timestamp>,
     ) -> Result<(), BackendError> {
         self.0.inner().disarm(run, incarnation, due).await
     }

@@ -30,12 +30,12 @@ pub trait Alarms: Send + Sync {
     /// `Unavailable`, and `NoRoom` if a limit is reached.
     async fn arm(&self, alarm: Alarm) -> Result<(), BackendError>;
 
-    /// Disarms the alarm of a run for that time, if it has not rung.
+    /// Disarms the alarm of a run for that time, or all its alarms, as far as they have not rung.
     async fn disarm(
         &self,
         run: &RunKey,
         incarnation: Incarnation,
-        due: Timestamp,
+        due: Option<Timestamp>,
     ) -> Result<(), BackendError>;
 
     /// Publishes the tickets of the alarms of a workflow that were due between `since` and `until` and have not rung. Returns

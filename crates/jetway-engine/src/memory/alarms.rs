@@ -63,9 +63,11 @@ impl Alarms for MemoryBackend {
         &self,
         run: &RunKey,
         incarnation: Incarnation,
-        due: Timestamp,
+        due: Option<Timestamp>,
     ) -> Result<(), BackendError> {
-        locked(&self.alarms.alarms).remove(&(due, run.clone(), incarnation));
+        locked(&self.alarms.alarms).retain(|(at, of, start), _| {
+            due.is_some_and(|due| due != *at) || of != run || *start != incarnation
+        });
         Ok(())
     }
 

@@ -39,14 +39,20 @@ impl Alarms for NatsBackend {
         &self,
         run: &RunKey,
         incarnation: Incarnation,
-        due: Timestamp,
+        due: Option<Timestamp>,
     ) -> Result<(), BackendError> {
-        let subject = self.names.timer(run, incarnation, due);
+        let subject = match due {
+            Some(due) => self.names.timer(run, incarnation, due),
+            None => self.names.timers_of_run(run, incarnation),
+        };
         // No consumer has this subject, so none forgets what it has delivered.
         match api::purge(&self.connection, &self.streams.timers, subject).await {
             Ok(_removed) => Ok(()),
             Err(failure) if failure.is_absent() => Ok(()),
-            Err(failure) => Err(failure.cannot(format!("disarm the alarm of run {run} for {due}"))),
+            Err(failure) => Err(failure.cannot(match due {
+                Some(due) => format!("disarm the alarm of run {run} for {due}"),
+                None => format!("disarm the alarms of run {run}"),
+            })),
         }
     }
 

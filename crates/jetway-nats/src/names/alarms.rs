@@ -58,6 +58,12 @@ impl Names {
         self.subject(Kind::Timer, &[&minute, workflow.as_str(), ">"])
     }
 
+    /// The alarms of one incarnation of a run.
+    pub(crate) fn timers_of_run(&self, run: &RunKey, incarnation: Incarnation) -> String {
+        let (workflow, run_id) = (run.workflow.as_str(), run.run_id.as_str());
+        self.subject(Kind::Timer, &["*", workflow, run_id, &incarnation.short(), "*"])
+    }
+
     /// All alarms.
     pub(crate) fn all_timers(&self) -> String {
         self.subject(Kind::Timer, &[">"])
@@ -119,6 +125,8 @@ mod tests {
         assert_eq!(names().timer_of(tokens, due), subject);
         assert_eq!(names().timers(&run().workflow, Some(minute_of(due))), "jetway.ns.timer.29400000.pay.>");
         assert_eq!(names().timers(&run().workflow, None), "jetway.ns.timer.*.pay.>");
+        let all = names().timers_of_run(&run(), Incarnation::default());
+        assert_eq!(all, "jetway.ns.timer.*.pay.order-1.00000000.*");
         for foreign in [
             "jetway.ns.timer.x.pay.order-1.00000000.0",
             "jetway.ns.timer.01.pay.order-1.00000000.0",

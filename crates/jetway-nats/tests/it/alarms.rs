@@ -125,7 +125,7 @@ async fn the_times_of_a_run_are_alarms_of_their_own() {
     for alarm in [&first, &second, &third] {
         backend.arm(alarm.clone()).await.unwrap();
     }
-    backend.disarm(&run("a"), Incarnation::default(), second.due).await.unwrap();
+    backend.disarm(&run("a"), Incarnation::default(), Some(second.due)).await.unwrap();
     for alarm in [first, third] {
         assert_eq!(next(&mut tickets).await.ticket.item, alarm.ticket.item);
     }
@@ -139,11 +139,25 @@ async fn an_alarm_that_is_disarmed_does_not_ring() {
     let [disarmed, other] = ["a", "b"].map(|id| alarm(&backend, SOON, &run(id), "i1"));
     backend.arm(disarmed.clone()).await.unwrap();
     backend.arm(other.clone()).await.unwrap();
-    let disarm = async || backend.disarm(&run("a"), Incarnation::default(), disarmed.due).await.unwrap();
+    let disarm =
+        async || backend.disarm(&run("a"), Incarnation::default(), Some(disarmed.due)).await.unwrap();
     disarm().await;
     rings_once(&mut tickets, &other).await;
     // It does not exist.
     disarm().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_alarms_of_one_start_of_a_run_are_disarmed() {
+    let backend = backend("disarm-all").await;
+    for due in [HOUR, HOUR * 24, HOUR * 24 * 29] {
+        backend.arm(alarm(&backend, due, &run("a"), "i1")).await.unwrap();
+    }
+    backend.arm(alarm(&backend, HOUR, &run("b"), "i1")).await.unwrap();
+    backend.disarm(&run("a"), Incarnation::from_random(7 << 32), None).await.unwrap();
+    assert_eq!(backend.stream_counts().await.unwrap().alarms, 4);
+    backend.disarm(&run("a"), Incarnation::default(), None).await.unwrap();
+    assert_eq!(backend.stream_counts().await.unwrap().alarms, 1);
 }
 
 /// The first wake-up waits for a host, since it may be leased by one that hangs.
@@ -178,7 +192,7 @@ async fn disarming_leaves_wake_ups_that_are_being_forwarded() {
     backend.arm(far.clone()).await.unwrap();
     let first = wakes.fetch().max_messages(1).expires(DEADLINE).messages().await.unwrap().next().await;
     let first = first.unwrap().unwrap();
-    backend.disarm(&run("b"), Incarnation::default(), far.due).await.unwrap();
+    backend.disarm(&run("b"), Incarnation::default(), Some(far.due)).await.unwrap();
     first.ack_with(jetstream::AckKind::Nak(None)).await.unwrap();
     let second = wakes.fetch().max_messages(1).expires(DEADLINE).messages().await.unwrap().next().await;
     let second = second.unwrap().unwrap();
@@ -209,7 +223,7 @@ async fn a_time_that_the_server_cannot_take_is_refused() {
     nothing_more(&mut tickets).await;
     let counts = backend.queues().await.unwrap().alarms;
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("pay".to_owned(), 1)]);
-    backend.disarm(&run("a"), Incarnation::default(), latest).await.unwrap();
+    backend.disarm(&run("a"), Incarnation::default(), Some(latest)).await.unwrap();
     assert_eq!(messages(&backend).await, 0);
 }
 
@@ -261,7 +275,7 @@ async fn p13_a_worker_may_use_alarms() {
     for alarm in [&disarmed, &armed] {
         worker.arm(alarm.clone()).await.unwrap();
     }
-    worker.disarm(&run("a"), Incarnation::default(), disarmed.due).await.unwrap();
+    worker.disarm(&run("a"), Incarnation::default(), Some(disarmed.due)).await.unwrap();
     rings_once(&mut tickets, &armed).await;
     let now = worker.clock().now();
     assert_eq!(worker.ring_overdue(&workflow(), now.before(HOUR), now).await.unwrap(), 0);

@@ -114,7 +114,7 @@ async fn f8_replicas_are_recorded_and_followed() {
     let rung = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(rung.ticket.run(), run("rung"));
     rung.lease.ack().await.unwrap();
-    host.disarm(&run("far"), Incarnation::default(), far.due).await.unwrap();
+    host.disarm(&run("far"), Incarnation::default(), Some(far.due)).await.unwrap();
     let soon = host.clock().now().after(Duration::from_millis(300));
     host.arm(Alarm { due: soon, ..far }).await.unwrap();
     let rung = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();

@@ -112,7 +112,7 @@ fn end_run(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timesta
     let at = snapshot.next_time(at);
     let waits = WaitsBefore::of(&snapshot);
     let mut effects = end(&mut snapshot, status, at);
-    waits.disarm(at, &mut effects);
+    waits.disarm_all(at, &mut effects);
     Some(changed(snapshot, effects, commit, at))
 }
 

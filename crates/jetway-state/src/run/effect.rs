@@ -44,6 +44,8 @@ pub enum Effect {
     },
     /// Disarm the alarm of the run for this time: nothing waits for it any more.
     DisarmAlarm(Timestamp),
+    /// Disarm every alarm of the run: it has ended.
+    DisarmAllAlarms,
     /// Delete chunks that nothing refers to any more.
     DropChunks(Vec<ChunkRef>),
     /// Delete every chunk of the run.

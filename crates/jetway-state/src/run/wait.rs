@@ -185,11 +185,14 @@ pub(super) struct WaitsBefore {
     since: Timestamp,
     /// The alarm that was armed then, and its item.
     armed: Option<AlarmWanted>,
+    /// The last time that an item waited for.
+    last: Option<Timestamp>,
 }
 
 impl WaitsBefore {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        Self { since: snapshot.updated_at, armed: snapshot.alarm(snapshot.updated_at) }
+        let (since, last) = (snapshot.updated_at, snapshot.dues().max());
+        Self { since, armed: snapshot.alarm(since), last }
     }
 
     /// Adds what the commit owes to those that wait: tickets for the items that have become due since the last commit, and the next
@@ -197,7 +200,7 @@ impl WaitsBefore {
     pub(super) fn settle(self, snapshot: &Snapshot, effects: &mut Vec<Effect>) {
         let now = snapshot.updated_at;
         if snapshot.status.is_terminal() {
-            return self.disarm(now, effects);
+            return self.disarm_all(now, effects);
         }
         let next = snapshot.alarm(now);
         let armed = self.armed.as_ref();
@@ -218,8 +221,13 @@ impl WaitsBefore {
     }
 
     /// Disarms the last alarm if it would ring much later than now.
-    pub(super) fn disarm(self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn disarm(self, now: Timestamp, effects: &mut Vec<Effect>) {
         let far = self.armed.filter(|armed| armed.due > now.after(NEAR));
         effects.extend(far.map(|armed| Effect::DisarmAlarm(armed.due)));
+    }
+    /// The run has ended: disarms all its alarms if one of them would ring much later than now. There may be more than the last one:
+    /// an alarm stays armed when an item comes that is due earlier, and the pieces of a long wait have times of their own.
+    pub(super) fn disarm_all(self, now: Timestamp, effects: &mut Vec<Effect>) {
+        effects.extend(self.last.filter(|last| *last > now.after(NEAR)).map(|_far| Effect::DisarmAllAlarms));
     }
 }

@@ -125,8 +125,21 @@ fn w37_the_alarm_of_a_cancelled_run_is_disarmed_if_it_is_far() {
         commit(&mut run, &ItemId::start(), later(wait, to(&[("b", "1")])), 5);
         let cancelled = control::cancel(run.snapshot.clone(), CommitId::default(), Timestamp(5)).unwrap();
         assert!(cancelled.snapshot.waits.is_empty());
-        assert_eq!(cancelled.effects.contains(&Effect::DisarmAlarm(Timestamp(61_005))), disarmed);
+        assert_eq!(cancelled.effects.contains(&Effect::DisarmAllAlarms), disarmed);
     }
+}
+
+#[test]
+fn w37_an_alarm_that_an_earlier_one_followed_is_disarmed_at_the_end() {
+    let hour = Duration::from_secs(3600);
+    let mut run = start(&[("a", "b"), ("b", "b")], &[]);
+    run.step("a", all("b", &["0", "1"]));
+    run.step("b", later(hour, to(&[("b", "0")])));
+    let far = alarm(&run).unwrap();
+    run.step("b", later(SECOND, to(&[("b", "1")])));
+    assert!(alarm(&run).unwrap() < far);
+    let cancelled = control::cancel(run.snapshot.clone(), CommitId::default(), Timestamp(9)).unwrap();
+    assert!(cancelled.effects.contains(&Effect::DisarmAllAlarms), "{:?}", cancelled.effects);
 }
 
 /// Carries out what the rules decide, without a sweep: every item has to be run by tickets and alarms alone, and none of them early.
@@ -172,6 +185,7 @@ impl Driver {
                     self.tickets.extend(due.into_iter().map(|ticket| (ticket.item, false)));
                 }
                 Effect::DisarmAlarm(due) => drop(self.alarms.remove(&due)),
+                Effect::DisarmAllAlarms => self.alarms.clear(),
                 _ => {}
             }
         }
