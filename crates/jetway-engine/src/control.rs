@@ -81,7 +81,9 @@ impl Controller {
         match (control, cached.snapshot.status) {
             (Control::Cancel, Status::Cancelled) => *effects = end_effects(&cached.snapshot),
             (Control::Resume, Status::Running) => {
-                if let Some((latest, missing)) = self.tickets.missing(run, cached.clone()).await? {
+                if let Some((latest, missing)) =
+                    self.tickets.missing(run, cached.clone(), self.clock.now()).await?
+                {
                     (*cached, *tickets, decided.attempt) = (latest, missing, SECOND_ATTEMPT);
                     effects.push(Effect::ArmAlarm { since: cached.snapshot.updated_at });
                 }

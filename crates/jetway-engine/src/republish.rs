@@ -69,7 +69,7 @@ async fn republish(
     if cached.snapshot.status != Status::Running {
         return Ok(0);
     }
-    let Some((cached, missing)) = tickets.missing(run, cached).await? else { return Ok(0) };
+    let Some((cached, missing)) = tickets.missing(run, cached, tickets.now()).await? else { return Ok(0) };
     let published = missing.len() as u64;
     let version = RunVersion { run, build, cached: &cached };
     tickets.publish(FailPoint::SweepPublished, version, missing, SECOND_ATTEMPT).await?;

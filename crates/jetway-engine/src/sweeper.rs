@@ -49,6 +49,9 @@ const FIRST_LOOK_BACK: Duration = Duration::from_secs(3 * 3600);
 /// How often the sweep looks for alarms that have not rung. It costs a request for each minute.
 const RING_EVERY: Duration = Duration::from_secs(300);
 
+/// An item whose time came this short a while ago lacks nothing: its alarm may be ringing.
+const RINGS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How many items without a ticket the log names for a run, at most.
 const MAX_NAMED: usize = 50;
 
@@ -350,7 +353,8 @@ impl Sweep {
             let revision = Some(cached.revision);
             return Ok(Some(Checked { republished: 0, revision, asleep_until: None }));
         }
-        let Some((cached, tickets)) = self.tickets.missing(run, cached).await? else {
+        let due = self.clock.now().before(RINGS_WITHIN);
+        let Some((cached, tickets)) = self.tickets.missing(run, cached, due).await? else {
             return Ok(None);
         };
         let tickets = self.readable(&**workflow, run, &cached, tickets).await?;

@@ -143,17 +143,19 @@ impl Tickets {
     }
 
     /// The pending items that have no ticket and were not committed under a ticket that still exists. An item that waits
-    /// for a child run needs none. `acked` is a ticket that exists and is about to be acked: it does not count.
+    /// for a child run needs none, nor does one that is due only after `now`. `acked` is a ticket that exists and is about to be
+    /// acked: it does not count.
     pub(crate) async fn items_without_ticket(
         &self,
         run: &RunKey,
         snapshot: &Snapshot,
         acked: Option<&ItemId>,
+        now: Timestamp,
     ) -> Result<Vec<TicketWanted>, BackendError> {
         let existing = self.backend.items_with_tickets(run, Some(snapshot.incarnation)).await?;
         let exists = |item: &ItemId| existing.contains(item) && acked != Some(item);
         let mut missing = Vec::new();
-        for ticket in pending_tickets(snapshot, self.clock.now()) {
+        for ticket in pending_tickets(snapshot, now) {
             if exists(&ticket.item) || exists(&ticket.ticket_item) {
                 continue;
             }
@@ -179,7 +181,7 @@ impl Tickets {
             .all(|ticket| exists(&ticket.item) || exists(&ticket.ticket_item))
     }
 
-    /// The tickets that a run lacks, and the snapshot that says so. `None` if the run ended or was deleted.
+    /// The tickets that a run lacks at `now`, and the snapshot that says so. `None` if the run ended or was deleted.
     ///
     /// Reads the run twice: between reading the run and reading its tickets an item may be committed and its ticket acked.
     /// An item that is still pending then had no ticket.
@@ -187,8 +189,9 @@ impl Tickets {
         &self,
         run: &RunKey,
         cached: CachedSnapshot,
+        now: Timestamp,
     ) -> Result<Option<(CachedSnapshot, Vec<TicketFor>)>, BackendError> {
-        let missing = self.items_without_ticket(run, &cached.snapshot, None).await?;
+        let missing = self.items_without_ticket(run, &cached.snapshot, None, now).await?;
         if missing.is_empty() {
             return Ok(Some((cached, Vec::new())));
         }
@@ -200,7 +203,6 @@ impl Tickets {
         let Some(cached) = latest.filter(is_live) else {
             return Ok(None);
         };
-        let now = self.clock.now();
         let is_pending =
             |seen: &TicketWanted| pending_ticket(&cached.snapshot, &seen.item, now).as_ref() == Some(seen);
         let missing = missing.into_iter().filter(is_pending).collect();

@@ -48,7 +48,7 @@ impl TicketSession<'_> {
                 tickets_under(snapshot, self.ticket_item(), now)
             }
             // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.
-            _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item())).await?,
+            _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item()), now).await?,
         };
         let tickets = worker.tickets.resolve(version, wanted).await?;
         // A worker may be running one of these items without a ticket, unless it was the one that stopped.
