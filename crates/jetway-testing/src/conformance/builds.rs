@@ -108,7 +108,10 @@ async fn parked(host: &TestHost, run: &RunKey) -> StatusView {
 
 /// How many tickets these sweeps publish.
 async fn swept(host: &TestHost, sweeps: usize) -> u64 {
-    let mut republished = 0;
+    let (mut republished, clock) = (0, host.engine.clock());
+    // What was written in this millisecond is not stale yet.
+    let written = clock.now();
+    wait_until("the clock goes on", DEADLINE, async || clock.now() > written).await;
     for _ in 0..sweeps {
         // A new one each time looks at every run.
         republished += host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps").republished;
