@@ -27,6 +27,7 @@
 //! | `dispatch` | publishes the tickets and carries out the effects of commits |
 //! | `control` | commits commands to runs |
 //! | `tickets` | publishes tickets, and finds the items that have none |
+//! | `hosts_of` | what a status says of hosts |
 //! | `inputs`, `children` | loads the inputs of items, and the ends of child runs |
 //! | `snapshots` | reads, caches and writes snapshots and chunks |
 
@@ -45,6 +46,7 @@ mod config;
 mod control;
 mod dispatch;
 mod engine;
+mod hosts_of;
 mod inputs;
 mod refusal;
 mod registry;
@@ -59,6 +61,7 @@ mod worker;
 
 pub use config::EngineConfig;
 pub use engine::{BuildError, Engine, EngineBuilder};
+pub use hosts_of::with_hosts;
 pub use jetway_state::run::control::{Control, ControlResult};
 pub use refusal::{RefusedStart, publish_refusal};
 pub use registry::Registry;

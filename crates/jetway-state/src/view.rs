@@ -5,6 +5,7 @@ mod left_out;
 mod page;
 mod pending;
 mod status;
+mod waits;
 
 use crate::{
     Error, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
@@ -17,6 +18,8 @@ pub use page::{NoPage, OutputPage, OutputQuery};
 pub use pending::PendingView;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use waits::HostsState;
+pub use waits::{HostsOf, WaitKind, WaitView};
 
 /// The result of a run, published when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,9 @@ pub struct StatusView {
     /// for child runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitView>,
     /// The number of failures that an `on_failure` edge handled.
     pub handled_failures: u64,
     /// The latest of these failures.
@@ -183,6 +189,7 @@ impl StatusView {
             more_children,
             waiting_for_build: BuildWaitView::of(snapshot),
             waiting_for: waiting_for(snapshot),
+            waits: WaitView::of(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
             output_nodes: output_nodes(snapshot),
@@ -202,13 +209,27 @@ fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
 }
 
 impl StatusView {
-    /// Adds that the run waits for a host, if no live host serves its workflow and there is no other reason.
+    /// Whether items are ready, so that it depends on hosts whether the run goes on.
+    pub fn depends_on_hosts(&self) -> bool {
+        self.waits.iter().any(|wait| wait.kind == WaitKind::Worker)
+    }
+
+    /// Adds what is known of the hosts of the workflow: none is alive, or all are full.
     #[must_use]
-    pub fn served_by<'a>(mut self, served: impl IntoIterator<Item = &'a WorkflowName>) -> Self {
-        let waits = self.run.status == Status::Running && self.waiting_for.is_none();
-        if waits && !served.into_iter().any(|name| *name == self.run.workflow) {
+    pub fn with_hosts(mut self, hosts: HostsOf) -> Self {
+        WaitView::of_hosts(&mut self.waits, hosts);
+        if self.run.status == Status::Running && self.waiting_for.is_none() {
             let workflow = self.run.workflow.as_str();
-            self.waiting_for = Some(format!("no live host serves the workflow {workflow:?}"));
+            self.waiting_for = match hosts.state() {
+                HostsState::None => Some(format!("no live host serves the workflow {workflow:?}")),
+                HostsState::Full if self.waits.iter().any(|wait| wait.kind == WaitKind::HostFull) => {
+                    Some(format!(
+                        "a free slot: the hosts of workflow {workflow:?} run {} steps, as many as they may",
+                        hosts.slots
+                    ))
+                }
+                HostsState::Full | HostsState::Free => None,
+            };
         }
         self
     }

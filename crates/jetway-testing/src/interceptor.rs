@@ -200,6 +200,10 @@ impl<I: Interceptor> TicketQueue for Intercepted<I> {
         self.0.inner().ticket_index(workflow).await
     }
 
+    async fn queued(&self, workflow: &WorkflowName) -> Result<Option<u64>, BackendError> {
+        self.0.inner().queued(workflow).await
+    }
+
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
         self.0.inner().is_replaced(ticket).await
     }

@@ -36,7 +36,7 @@ pub use jetway_state::{
     StartId, StartMessage,
     json::Json,
     run::{DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
-    view::{BuildWaitView, LeftOut},
+    view::{BuildWaitView, LeftOut, WaitKind, WaitView},
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;

@@ -6,7 +6,10 @@ use crate::{
     output::{self, Column, TableArgs, Tables, count},
 };
 use clap::Args;
-use jetway::{RunId, RunKey, WorkflowName, client::StatusView};
+use jetway::{
+    RunId, RunKey, WorkflowName,
+    client::{StatusView, WaitKind},
+};
 
 const AFTER_HELP: &str = "\
 Says first what the run waits for. Reads the run's record from the server; no host has to
@@ -85,30 +88,37 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
     }
     let rows = rows.into_iter().map(|(field, value)| vec![field.to_owned(), value]);
     let mut text = tables.table(&[Column::left("FIELD"), Column::wrap("VALUE")], rows);
-    if !status.pending.is_empty() {
+    if !status.waits.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&pending(tables, status, now));
+        text.push_str(&waits(tables, status, now));
     }
     text
 }
 
-fn pending(tables: &Tables, status: &StatusView, now: &str) -> String {
-    let rows = status.pending.iter().map(|pending| {
-        let node = pending.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned());
-        let (items, waiting) = (count(pending.items as u64), count(pending.waiting as u64));
-        let asleep = count(pending.sleeping as u64);
-        let since = match tables.relative_times() {
-            true => output::ago(&pending.since, now),
-            false => pending.since.clone(),
+/// What pending items wait for, and what makes them go on.
+fn waits(tables: &Tables, status: &StatusView, now: &str) -> String {
+    let time = |time: &str| match tables.relative_times() {
+        true => output::ago(time, now),
+        false => time.to_owned(),
+    };
+    let rows = status.waits.iter().map(|wait| {
+        let node = match wait.kind {
+            WaitKind::Paused => "(the run)".to_owned(),
+            _ => wait.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned()),
         };
-        vec![node, items, waiting, asleep, since]
+        let until = wait.until.as_deref().map_or_else(|| "-".to_owned(), time);
+        let ends_with = match &wait.detail {
+            Some(detail) => format!("{} ({detail})", wait.moved_by),
+            None => wait.moved_by.clone(),
+        };
+        vec![node, count(wait.items as u64), time(&wait.since), until, ends_with]
     });
     let columns = [
         Column::cut("PENDING NODE"),
         Column::right("ITEMS"),
-        Column::right("WAITING FOR A SLOT"),
-        Column::right("FOR A TIME"),
         Column::left("SINCE"),
+        Column::left("UNTIL"),
+        Column::wrap("GOES ON WITH"),
     ];
     tables.table(&columns, rows)
 }
@@ -127,6 +137,14 @@ mod tests {
                 { "node": "charge", "items": 2, "waiting": 1, "since": "2026-01-01T00:00:01.000Z" },
                 { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
             ],
+            "waits": [
+                { "kind": "slot", "node": "charge", "items": 1, "since": "2026-01-01T00:00:01.000Z", "moved_by": "the end of another" },
+                {
+                    "kind": "retry", "node": "charge", "items": 1, "since": "2026-01-01T00:00:01.000Z",
+                    "until": "2026-01-01T00:01:01.000Z", "detail": "busy", "moved_by": "the time",
+                },
+                { "kind": "no_host", "items": 4000, "since": "2026-01-01T00:00:01.000Z", "moved_by": "a host" },
+            ],
             "waiting_for": "no live host serves the workflow \"pay\"", "handled_failures": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }))
         .unwrap();
@@ -136,7 +154,9 @@ mod tests {
         assert!(first.starts_with("waiting for  "), "{text}");
         let has = |row: &[&str]| text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == row);
         assert!(has(&["status", "running"]), "{text}");
-        assert!(has(&["charge", "2", "1", "0", "2026-01-01T00:00:01.000Z"]), "{text}");
+        let since = "2026-01-01T00:00:01.000Z";
+        assert!(has(&["charge", "1", since, "-", "the", "end", "of", "another"]), "{text}");
+        assert!(has(&["charge", "1", since, "2026-01-01T00:01:01.000Z", "the", "time", "(busy)"]), "{text}");
         assert!(text.contains("no live host serves the workflow \"pay\""), "{text}");
         assert!(text.contains("(fan-out branches)  4,000"), "{text}");
         assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");

@@ -54,18 +54,23 @@ pub(crate) fn spoken(elapsed: Duration) -> String {
     }
 }
 
-/// How long before `now` that was, both in RFC 3339, as people say it: `12 s ago`. A time that cannot be read stays as it is.
+/// How long before `now` that was, or after it, both in RFC 3339, as people say it: `12 s ago`, `in 3 min`. A time that cannot be read stays as it is.
 pub(crate) fn ago(time: &str, now: &str) -> String {
     let parse = |text: &str| DateTime::parse_from_rfc3339(text).ok();
     let Some(elapsed) = parse(now).zip(parse(time)).map(|(now, time)| (now - time).num_seconds()) else {
         return time.to_owned();
     };
+    let length = match elapsed.unsigned_abs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    };
     match elapsed {
-        ..1 => "now".to_owned(),
-        seconds @ 1..60 => format!("{seconds} s ago"),
-        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
-        seconds @ 3600..86_400 => format!("{} h ago", seconds / 3600),
-        seconds => format!("{} d ago", seconds / 86_400),
+        // The clock of this machine may be a little behind.
+        -1..1 => "now".to_owned(),
+        1.. => format!("{length} ago"),
+        _ => format!("in {length}"),
     }
 }
 
@@ -108,7 +113,9 @@ mod tests {
         let now = "2026-01-03T00:00:00.500Z";
         for (time, said) in [
             ("2026-01-03T00:00:00.000Z", "now"),
-            ("2026-01-03T00:00:09.000Z", "now"),
+            ("2026-01-03T00:00:01.900Z", "now"),
+            ("2026-01-03T00:00:09.500Z", "in 9 s"),
+            ("2026-01-03T02:00:00.500Z", "in 2 h"),
             ("2026-01-02T23:59:48.000Z", "12 s ago"),
             ("2026-01-02T23:00:01.000Z", "59 min ago"),
             ("2026-01-02T01:00:00.000Z", "23 h ago"),

@@ -121,6 +121,12 @@ pub trait TicketQueue: Send + Sync {
         Ok(None)
     }
 
+    /// How many tickets of a workflow no worker holds: workers take one for each free slot. `None` if that is not known.
+    async fn queued(&self, workflow: &WorkflowName) -> Result<Option<u64>, BackendError> {
+        let _unused = workflow;
+        Ok(None)
+    }
+
     /// Whether a ticket that was delivered more than once was given back, and another one replaced it: its host died before it
     /// acked this one, or the ack was lost.
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::{
     api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
     backend::{RunsQuery, StartRequest},
+    hosts_of::with_hosts,
 };
 use async_trait::async_trait;
 use jetway_core::step::AnyWorkflow;
@@ -45,12 +46,12 @@ impl Api for Engine {
         let run = key(workflow, run_id)?;
         let stored = self.backend().load(&run, Seen::default()).await?.ok_or_else(|| not_found(&run))?;
         let (snapshot, _) = stored.open()?;
-        let mut view = StatusView::new(&snapshot).map_err(unreadable(&run))?;
-        if !self.serves(workflow) {
-            let hosts = self.backend().hosts().await?;
-            view = view.served_by(hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name));
+        let view = StatusView::new(&snapshot).map_err(unreadable(&run))?;
+        if !view.depends_on_hosts() {
+            return Ok(view);
         }
-        Ok(view)
+        let hosts = self.backend().hosts().await?;
+        Ok(with_hosts(&**self.backend(), view, &hosts, self.serves(workflow)).await?)
     }
 
     async fn output(&self, workflow: &str, run_id: &str, query: OutputQuery) -> Result<OutputPage, ApiError> {

@@ -99,6 +99,11 @@ impl<M: Message> Leases<M> {
         self.changed.notify_waiters();
     }
 
+    /// How many messages of a lane nobody holds.
+    pub(super) fn waiting(&self, lane: &str) -> u64 {
+        locked(&self.lanes).get(lane).map_or(0, |lane| lane.waiting.len() as u64)
+    }
+
     /// Waits until messages were added, given back or settled.
     pub(super) fn changed(&self) -> Notified<'_> {
         self.changed.notified()

@@ -73,6 +73,10 @@ impl TicketQueue for MemoryBackend {
         .boxed())
     }
 
+    async fn queued(&self, workflow: &WorkflowName) -> Result<Option<u64>, BackendError> {
+        Ok(Some(self.tickets.waiting(workflow.as_str())))
+    }
+
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
         let keys = self.keys_of_run(&ticket.run())?;
         Ok(keys

@@ -132,6 +132,16 @@ impl TicketQueue for NatsBackend {
         Ok(Some(index))
     }
 
+    async fn queued(&self, workflow: &WorkflowName) -> Result<Option<u64>, BackendError> {
+        let consumer = Names::work_consumer(workflow.as_str());
+        match api::consumer_info(&self.connection, &self.streams.tickets, &consumer).await {
+            Ok(info) => Ok(Some(info.num_pending)),
+            // A user of a client may not ask, and a workflow that nobody has served has no consumer.
+            Err(failure) if failure.is_absent() || matches!(failure, Failure::NotPermitted(_)) => Ok(None),
+            Err(failure) => Err(failure.cannot(format!("count the tickets of workflow {workflow}"))),
+        }
+    }
+
     async fn is_replaced(&self, ticket: &Ticket) -> Result<bool, BackendError> {
         let run = ticket.run();
         let filter = self.names.tickets_of_run(&run);

@@ -87,6 +87,9 @@ pub(crate) struct ConsumerInfo {
     /// How many messages it has delivered that are not acknowledged.
     #[serde(default)]
     pub(crate) num_ack_pending: u64,
+    /// How many messages it has not delivered yet.
+    #[serde(default)]
+    pub(crate) num_pending: u64,
     /// Whether it delivers nothing for a while, because somebody has paused it.
     #[serde(default)]
     pub(crate) paused: bool,

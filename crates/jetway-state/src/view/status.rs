@@ -1,7 +1,7 @@
 //! Reading a result and a status. An output may be `null`, which serde reads as no output. And in a status the fields of its result
 //! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
-use super::{BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, StatusView};
+use super::{BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, StatusView, WaitView};
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
 
@@ -65,6 +65,8 @@ pub(super) struct Fields {
     waiting_for_build: Vec<BuildWaitView>,
     #[serde(default)]
     waiting_for: Option<String>,
+    #[serde(default)]
+    waits: Vec<WaitView>,
     handled_failures: u64,
     latest_handled_failures: Vec<ErrorView>,
     #[serde(default)]
@@ -95,6 +97,7 @@ impl From<Fields> for StatusView {
             more_children: fields.more_children,
             waiting_for_build: fields.waiting_for_build,
             waiting_for: fields.waiting_for,
+            waits: fields.waits,
             handled_failures: fields.handled_failures,
             latest_handled_failures: fields.latest_handled_failures,
             output_nodes: fields.output_nodes,

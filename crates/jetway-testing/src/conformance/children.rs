@@ -9,6 +9,7 @@ use jetway_engine::{
 use jetway_state::{
     ItemId, RunKey, Seen, WorkflowName, codec,
     run::{Child, Snapshot, Status},
+    view::WaitKind,
 };
 
 /// The runs of the children's workflow.
@@ -29,7 +30,10 @@ pub(super) async fn a_child_run_is_a_run_of_its_own(tested: BackendUnderTest) {
     let run = host.start("family", "r", &vec![1_u64, 7, 3]).await;
     wait_until("the parent waits for its children", DEADLINE, async || {
         let status = host.status(&run).await;
-        status.children.len() == 3 && status.waiting_for.is_some_and(|why| why.contains("3 child runs"))
+        let kinds: Vec<_> = status.waits.iter().map(|wait| (wait.kind, wait.items)).collect();
+        status.children.len() == 3
+            && kinds == [(WaitKind::Child, 1); 3]
+            && status.waiting_for.is_some_and(|why| why.contains("3 child runs"))
     })
     .await;
     // While it waits it has no ticket, so that it takes no slot.

@@ -8,10 +8,14 @@ use super::{
 };
 use crate::wait_until;
 use bytes::Bytes;
-use jetway_engine::{Engine, StartError, backend::Api};
+use jetway_engine::{
+    Engine, StartError,
+    backend::{Api, HostInfo},
+};
 use jetway_state::{
     Seen, codec,
-    run::{Snapshot, Status},
+    run::{Snapshot, Status, control::Control},
+    view::WaitKind,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -173,4 +177,34 @@ pub(super) async fn p10_a_waiting_run_says_why(tested: BackendUnderTest) {
     let why = status.waiting_for.as_deref().unwrap_or_default();
     assert!(why.contains("chain3") && why.contains("host"), "{status:#?}");
     assert_eq!((status.pending[0].node.as_deref(), status.pending[0].items), (Some("one"), 1));
+}
+
+pub(super) async fn p10_a_wait_has_a_kind_and_what_ends_it(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
+    let run = host.start("chain3", "r", &1).await;
+    let kinds = async |engine: &Engine| {
+        let status = Api::status(engine, "chain3", "r").await.expect("the run is there");
+        let waits = status.waits.into_iter();
+        waits.map(|wait| (wait.kind, wait.node, wait.items, wait.moved_by)).collect::<Vec<_>>()
+    };
+    let one = |kind, moved_by: &str| vec![(kind, Some("one".to_owned()), 1, moved_by.to_owned())];
+    assert_eq!(kinds(&host.engine).await, one(WaitKind::Worker, "a worker"));
+    let other =
+        Engine::builder(Arc::clone(&tested.backend)).workflow(Trouble::new()).build().expect("it is sound");
+    assert_eq!(kinds(&other).await, one(WaitKind::NoHost, "a host that serves the workflow"));
+    let workflows = vec![(run.workflow.clone(), "0".repeat(16))];
+    let (started_at, version) = (tested.backend.clock().now().to_string(), "0".to_owned());
+    let full = HostInfo { host: "busy".to_owned(), workflows, slots: 1, started_at, version };
+    tested.backend.announce(&full).await.expect("it is announced");
+    // It takes no ticket, although there is one.
+    let waits = kinds(&other).await;
+    assert_eq!(waits, one(WaitKind::HostFull, "the end of another step on a host, or a further host"));
+    let control = async |control| {
+        Api::control(&other, control, "chain3", "r").await.expect("it is possible");
+    };
+    control(Control::Pause).await;
+    let paused = (WaitKind::Paused, None, 1, "a resume of the run".to_owned());
+    assert_eq!(kinds(&other).await, [paused]);
+    control(Control::Cancel).await;
+    assert_eq!(kinds(&other).await, []);
 }

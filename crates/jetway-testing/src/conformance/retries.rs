@@ -8,7 +8,7 @@ use jetway_engine::{
     backend::{Api, Backend},
 };
 use jetway_macros::{node, workflow};
-use jetway_state::{Error, Timestamp, run::Status, run::control::Control};
+use jetway_state::{Error, Timestamp, run::Status, run::control::Control, view::WaitKind};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -186,6 +186,9 @@ pub(super) async fn w32_a_lost_host_is_no_failure_of_the_node(tested: BackendUnd
         jetway_engine::TicketOutcome::Acked { .. }
     ));
     let status = host.status(&run).await;
+    let [wait] = &status.waits[..] else { panic!("{:?}", status.waits) };
+    assert_eq!((wait.kind, wait.detail.as_deref()), (WaitKind::Retry, Some("Generic error: busy")));
+    assert!(wait.until.is_some() && wait.moved_by == "the time", "{wait:?}");
     let waiting_for = status.waiting_for.unwrap_or_default();
     assert!(
         waiting_for.starts_with("attempt 2, for node \"service\", due at ")

@@ -15,6 +15,7 @@ use jetway_macros::{node, workflow};
 use jetway_state::{
     RunKey, Timestamp,
     run::{Status, control::Control},
+    view::WaitKind,
 };
 use serde_json::json;
 use std::{
@@ -184,6 +185,8 @@ pub(super) async fn w23_a_run_says_until_when_it_waits(tested: BackendUnderTest)
     assert!(due.since(tested.backend.clock().now()) > Duration::from_millis(CENTURY - 60_000));
     let waiting_for = status.waiting_for.expect("it waits");
     assert_eq!(waiting_for, format!("a timer, due at {due}, for node \"wake\""));
+    let [wait] = &status.waits[..] else { panic!("{:?}", status.waits) };
+    assert_eq!((wait.kind, wait.items, wait.until.as_deref()), (WaitKind::Timer, 1, Some(&*due.to_string())));
     let range = host.start("nights", "range", &[u64::MAX]).await;
     assert_eq!(host.output::<Vec<u64>>(&range).await, [1], "its step failed, and was handled");
     // Whatever else happens to it meanwhile, it sleeps.

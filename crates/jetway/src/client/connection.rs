@@ -164,14 +164,14 @@ impl Client {
     pub async fn status(&self, run: &RunKey) -> Result<StatusView, ClientError> {
         let stored = self.backend.load(run, Seen::default()).await?;
         let hosts = self.backend.hosts().await?;
-        let mut served = hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name);
         let Some(stored) = stored else {
+            let mut served = hosts.iter().flat_map(|host| &host.workflows).map(|(name, _)| name);
             let is_served = served.any(|name| *name == run.workflow);
             return Err(self.not_found(run, is_served).await);
         };
         let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
         let view = StatusView::new(&snapshot).map_err(ClientError::Value)?;
-        Ok(view.served_by(served))
+        Ok(jetway_engine::with_hosts(&*self.backend, view, &hosts, false).await?)
     }
 
     /// Why a run has no record.
