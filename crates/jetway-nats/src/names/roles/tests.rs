@@ -20,8 +20,10 @@ const SOURCES: [&str; 6] = [
 
 /// Functions that build a part of a name, which others complete, or that check one. And the subject of wake-ups: the server
 /// publishes there, and no user.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "wake",
+    // Selects what is removed: part of an operation.
+    "timers_of_run",
     "suffix",
     "name",
     "verb",

@@ -130,7 +130,7 @@ fn w37_the_alarm_of_a_cancelled_run_is_disarmed_if_it_is_far() {
 }
 
 #[test]
-fn w37_an_alarm_that_an_earlier_one_followed_is_disarmed_at_the_end() {
+fn w37_far_alarms_are_disarmed_at_the_end() {
     let hour = Duration::from_secs(3600);
     let mut run = start(&[("a", "b"), ("b", "b")], &[]);
     run.step("a", all("b", &["0", "1"]));
