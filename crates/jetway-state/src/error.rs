@@ -1,5 +1,7 @@
 //! Errors of nodes, steps and runs.
 
+mod chain;
+
 use std::time::Duration;
 
 /// The error of a node, of a step and of a run.
@@ -48,6 +50,25 @@ pub enum Error {
         /// The least time until the next attempt.
         after: Duration,
     },
+    /// The node failed with an error of another type. See [`caused_by`](Self::caused_by).
+    #[error("{message}")]
+    Caused {
+        /// The path of that type; empty if it is not known.
+        type_name: String,
+        /// The messages of the error and of its sources.
+        message: String,
+    },
+    /// The step was not done in the time that it has from when it is ready (`within`).
+    #[error("not done within {limit:?}{}", last.as_ref().map_or_else(String::new, |last| format!("; the last attempt failed: {last}")))]
+    NotDoneWithin {
+        /// The time.
+        limit: Duration,
+        /// The error of the last attempt, if one has failed.
+        last: Option<String>,
+    },
+    /// So many attempts at the step ended with the loss of their host that no further one is made.
+    #[error("the host ended {0} times during this step: the node seems to crash it")]
+    HostsLost(u32),
     /// A wait of more than 100 years.
     #[error("time out of range: a run waits for at most 100 years")]
     TimeOutOfRange,
@@ -84,13 +105,15 @@ impl Error {
         match self {
             Self::Generic(_) => "error",
             Self::Cancelled => "cancelled",
-            Self::Timeout(_) => "timeout",
+            Self::Timeout(_) | Self::NotDoneWithin { .. } => "timeout",
             Self::NotStarted => "not_started",
             Self::AlreadyCompleted => "already_completed",
             Self::Panicked(_) => "panic",
             Self::Codec { .. } => "codec",
             Self::Terminal(_) => "terminal",
             Self::RetryAfter { .. } => "retry_after",
+            Self::Caused { .. } => "error",
+            Self::HostsLost(_) => "worker_lost",
             Self::TimeOutOfRange => "time_out_of_range",
             Self::Limit(_) => "limit",
             Self::NoOutput => "no_output",
