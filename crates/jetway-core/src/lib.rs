@@ -35,6 +35,7 @@ mod panics;
 mod retry_policy;
 mod shared_state;
 pub mod step;
+pub mod step_rules;
 pub mod stores;
 pub mod transition;
 pub mod typed;
@@ -59,8 +60,8 @@ pub use jetway_state::{
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
 pub use nodes::{
-    BackoffStrategy, BatchNode, ChildRun, CompositeNode, Delay, RetryError, RetryNode, RetryPolicy, Source,
-    SplitNode, with_retry,
+    BackoffStrategy, BatchNode, ChildRun, CompositeNode, Delay, Exhausted, RetryError, RetryNode,
+    RetryPolicy, Source, SplitNode, with_retry,
 };
 pub use outcome::{Emission, Outcome};
 pub use shared_state::SharedState;

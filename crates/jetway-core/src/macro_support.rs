@@ -6,6 +6,9 @@ pub use crate::{
     Failure, Merge, Node, Transition, WorkItem, Workflow, WorkflowCtx,
     nodes::retry::retried_by_host,
     outcome::{Emission, Outcome},
+    retry_policy::RetryPolicy,
+    step::{LimitedNode, within_context},
+    step_rules::StepRules,
 };
 pub use jetway_state::{EdgeKind, Error, Graph, GraphEdge, GraphNode, ItemId};
 pub use {async_trait, serde};

@@ -12,6 +12,6 @@ pub use batch::BatchNode;
 pub use child::ChildRun;
 pub use composite::CompositeNode;
 pub use delay::Delay;
-pub use retry::{BackoffStrategy, RetryError, RetryNode, RetryPolicy, with_retry};
+pub use retry::{BackoffStrategy, Exhausted, RetryError, RetryNode, RetryPolicy, with_retry};
 pub use source::{Source, source};
 pub use split::SplitNode;

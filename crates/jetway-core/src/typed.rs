@@ -1,17 +1,21 @@
 //! [`Typed`]: erases the types of a workflow.
 
+mod failed;
+
 use crate::{
     Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
     panics::guarded_now,
     step::{
-        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, Unreadable,
-        decode_item, encode, encode_failure, rebase_context, run_input_of, run_node,
+        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, TimeLeft,
+        Unreadable, decode_item, encode, encode_failure, rebase_context, run_input_of, run_node,
     },
+    step_rules::{BadRules, StepRules, check_rules},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use failed::Failed;
 use jetway_state::{
-    BadName, Error, Fingerprint, Graph, WorkflowName,
+    BadName, Error, Fingerprint, Graph, Timestamp, WorkflowName,
     codec::Encoding,
     json,
     run::{AttemptId, EncodedOutcome, RunInput, UnreadablePart},
@@ -22,6 +26,7 @@ use std::{
     fmt,
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 /// Implements [`AnyWorkflow`] for a workflow of type `W`.
@@ -75,6 +80,17 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         let item: W::WorkItem = decode_item(&attempt.node, input)?;
         Ok(self.workflow.fail_work_item(item.with_instance_id(attempt.item.to_string()), error))
     }
+}
+
+/// The scope of an attempt that begins now.
+fn scope(task: &Task, rules: &StepRules, limit: Option<Duration>, began: Timestamp) -> StepScope {
+    let (run, item, cancel) = (task.run.clone(), task.item.clone(), task.cancel.clone());
+    let spent = began.since(task.ready_since);
+    let time_left = rules.within.and_then(|limit| TimeLeft::of(limit, spent, task.last_error.clone()));
+    StepScope::new(run, task.incarnation, item, task.attempt, limit, cancel)
+        .with_clock(&task.clock)
+        .with_heartbeats(&task.heartbeats)
+        .with_time_left(time_left)
 }
 
 impl<C, W> fmt::Debug for Typed<C, W> {
@@ -135,38 +151,38 @@ where
         if let TaskInput::Output(output) = task.input {
             return Ok(AttemptResult::output(output));
         }
+        let rules = self.workflow.step_rules(&task.node);
+        if let Some(lost) = task.lost {
+            return Ok(self.after_losses(&task, lost, &rules));
+        }
         let (item, context) = self.decoded(&task.node, &task.input, &task.context)?;
         let item = item.with_instance_id(task.item.to_string());
         let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());
-        if let Some(limit) = task.timeout {
+        // A node keeps its own limit by itself.
+        let limit = task.timeout.filter(|_| rules.timeout.is_none());
+        if let Some(limit) = limit {
             ctx.set_timeout(limit);
         }
-        let scope = StepScope::new(
-            task.run,
-            task.incarnation,
-            task.item.clone(),
-            task.attempt,
-            task.timeout,
-            task.cancel.clone(),
-        )
-        .with_clock(&task.clock);
-        let (child, last_try) = (Arc::new(ChildSlot::new(task.child)), scope.last_try());
-        let policy = Arc::new(Mutex::new(task.retry));
+        let began = task.clock.now();
+        let scope = scope(&task, &rules, limit, began);
+        let (child, last_try) = (Arc::new(ChildSlot::new(task.child.clone())), scope.last_try());
+        let policy = Arc::new(Mutex::new(rules.retry.clone().or_else(|| task.retry.clone())));
         let node = self.workflow.attempt_work_item(&ctx, item);
         let scope = scope.with_child(Arc::clone(&child)).with_durable_retries(&policy);
         let outcome = run_node(scope, node).await;
         let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
-        let Task { incarnation, item, node, input, .. } = task;
-        let attempt = AttemptId { incarnation, item, node, number: last_try.number() };
-        let fail = |error| self.failed(&input, &attempt, error);
-        let EncodedAttempt { produced, context, error } =
+        let attempt = AttemptId { number: last_try.number(), ..task.attempt_id() };
+        let fail = |error| self.failed(&task.input, &attempt, error);
+        let EncodedAttempt { mut produced, context, error } =
             encode(outcome, &ctx.store, &task.context, &attempt, fail);
         let policy = policy.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let number = usize::try_from(task.failures).unwrap_or(usize::MAX).saturating_add(1);
-        let retry = error.filter(|_| !cancelled).zip(policy).and_then(|(error, policy)| {
-            let delay = policy.delay(&error, number)?;
-            Some((error, delay))
-        });
+        let retry = match error.filter(|_| !cancelled) {
+            Some(error) => {
+                let failed = Failed { task: &task, attempt: &attempt, began, rules: &rules, error };
+                self.after_failure(failed, policy.as_ref(), &mut produced)
+            }
+            None => None,
+        };
         // A node whose context cannot be kept has failed, and starts no child.
         let requested_child = child.take_request().filter(|_| produced == EncodedOutcome::Hold);
         Ok(AttemptResult { produced, context, cancelled, requested_child, retry })
@@ -174,6 +190,10 @@ where
 
     fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome {
         encode_failure(error, attempt, |error| self.failed(input, attempt, error))
+    }
+
+    fn check_rules(&self) -> Result<(), BadRules> {
+        check_rules::<C, W>(&self.workflow, &self.graph)
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

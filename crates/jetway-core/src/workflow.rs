@@ -8,7 +8,7 @@ pub(crate) mod over_stores;
 pub use crate::work_item::WorkItem;
 use crate::{
     CheckpointStore, Context, ContextStore, Merge, Outcome, StepCallbacks, StepError, WorkQueue, WorkflowCtx,
-    outcome::Emission,
+    outcome::Emission, step_rules::StepRules,
 };
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
@@ -99,6 +99,13 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     fn fail_work_item(&self, item: Self::WorkItem, error: Error) -> Outcome<Self::WorkItem, Self::Output> {
         let _ignored = item;
         Outcome::Failed(error)
+    }
+
+    /// The retry policy and the time limits of the steps of a node.
+    #[doc(hidden)]
+    fn step_rules(&self, node: &str) -> StepRules {
+        let _ignored = node;
+        StepRules::default()
     }
 
     /// Runs the workflow to its end in this process, one work item after the other, in the order in which they were

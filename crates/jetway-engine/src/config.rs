@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The limits of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// How many attempts at one item may end with the loss of their worker. After that the run fails, so that it does not crash
+    /// How many attempts at one item may end with the loss of their host. After that the step fails, so that it does not crash
     /// host after host. From the second attempt on, the record of the run counts them, apart from those that failed.
     pub max_attempts: u32,
     /// How many steps a worker runs under one ticket at most, so that other runs get their turn.
@@ -31,7 +31,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            max_attempts: 25,
+            max_attempts: 5,
             steps_per_ticket: 256,
             time_per_ticket: Duration::from_secs(5),
             step_timeout: None,

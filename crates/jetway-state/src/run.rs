@@ -8,6 +8,7 @@
 //! apply(snapshot, attempt)          -> snapshot', tickets, effects; or the attempt is discarded
 //! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
+//! retry_items(snapshot, item)       -> snapshot', tickets, effects; or nothing waits for a person
 //! mark_unreadable(snapshot, item)   -> snapshot' with a marker: a build cannot read the item
 //! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
@@ -19,7 +20,7 @@
 //! | `Next` to a gathering node | the value arrives; the last open branch makes the node ready | discarded |
 //! | an output | the output is recorded; the branch ends | discarded |
 //! | `NextLater` | as `Next`; what it creates waits for a time | discarded |
-//! | `Retry` | the item stays pending, and waits for its next attempt | discarded |
+//! | `Retry` | the item stays pending, and waits for its next attempt, or for a person | discarded |
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
@@ -42,6 +43,7 @@ mod end;
 mod fan_out;
 mod offload;
 mod output;
+mod person;
 mod recover;
 mod result_version;
 mod retry;
@@ -57,7 +59,7 @@ pub use crate::{
     view::{DoneView, ErrorView, PendingView, StatusView},
 };
 pub use apply::apply;
-pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, EndedSpan, Successor};
+pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, EndedSpan, NextTry, Successor};
 pub use attempt_id::AttemptId;
 pub use attempts::count_attempt;
 pub use begin::{Begin, RunInput, begin};
@@ -65,9 +67,10 @@ pub use bitset::BitSet;
 pub use chunk::{Chunk, ChunkRef};
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
-pub use fan_out::{Arrival, Arrivals, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
+pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
 pub use offload::{ChunkEntry, Limits, offload};
 pub use output::EncodedOutput;
+pub use person::{NotRetried, RetriedItems, retry_items};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
 pub use retry::Failures;

@@ -4,6 +4,7 @@ mod build_wait;
 mod left_out;
 mod page;
 mod pending;
+mod person;
 mod status;
 mod waits;
 
@@ -16,6 +17,7 @@ pub use build_wait::BuildWaitView;
 pub use left_out::LeftOut;
 pub use page::{NoPage, OutputPage, OutputQuery};
 pub use pending::PendingView;
+pub use person::PersonWaitView;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use waits::HostsState;
@@ -82,12 +84,15 @@ pub struct StatusView {
     /// The number of further child runs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more_children: usize,
+    /// The items that wait for a person, since their attempts are used up: the first hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for_person: Vec<PersonWaitView>,
     /// The pending items that a build cannot read, since another one wrote them or the context. They wait for a host of a build
     /// that can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for_build: Vec<BuildWaitView>,
     /// Why the run makes no progress, if that is known: no host serves it, it is paused, no host of its build runs, or it waits
-    /// for child runs.
+    /// for child runs, a time or a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
@@ -187,6 +192,7 @@ impl StatusView {
             pending: pending::by_node(snapshot),
             children,
             more_children,
+            waiting_for_person: PersonWaitView::of(snapshot),
             waiting_for_build: BuildWaitView::of(snapshot),
             waiting_for: waiting_for(snapshot),
             waits: WaitView::of(snapshot),
@@ -249,6 +255,7 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
                 children => format!("{children} child runs, such as {first}"),
             })
         }
+        Status::Running if snapshot.waits_for_persons_alone() => person::sentence(snapshot),
         Status::Running if snapshot.waits_for_times(snapshot.updated_at) => Some(timer(snapshot)?),
         Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
     }
@@ -258,14 +265,15 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
 fn timer(snapshot: &Snapshot) -> Option<String> {
     let (due, item) = (snapshot.next_due(snapshot.updated_at)?, snapshot.alarm(snapshot.updated_at)?.ticket);
     let node = item.node.map_or_else(String::new, |node| format!(", for node {node:?}"));
-    if let (1, Some(failures)) = (snapshot.pending(), snapshot.failures.get(&item.item)) {
+    let waiting = snapshot.pending() - snapshot.waiting_for_person().count();
+    if let (1, Some(failures)) = (waiting, snapshot.failures.get(&item.item)) {
         let (next, error) = (snapshot.attempt_at(&item.item), &failures.latest.message);
         return Some(format!(
             "attempt {next}{node}, due at {due}; attempt {} failed: {error}",
             failures.latest.attempt
         ));
     }
-    Some(match snapshot.pending() {
+    Some(match waiting {
         1 => format!("a timer, due at {due}{node}"),
         items => format!("{items} timers, the first due at {due}{node}"),
     })

@@ -5,13 +5,19 @@
 
 mod tries;
 
-use crate::{Context, Node, Transition, WorkflowCtx, panics::guarded, step};
+use crate::{
+    Context, Node, Transition, WorkflowCtx,
+    panics::guarded,
+    retry_policy::{Decision, FailedAttempt, decide},
+    step,
+};
 use async_trait::async_trait;
-use jetway_state::{Error, Graph};
+use jetway_state::{Error, Graph, Timestamp};
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
-pub use crate::retry_policy::{BackoffStrategy, RetryError, RetryPolicy};
+pub use crate::retry_policy::{BackoffStrategy, BadPolicy, Exhausted, RetryError, RetryPolicy};
 
 /// Waits between two attempts, until the delay is over or the step is cancelled.
 ///
@@ -155,11 +161,10 @@ where
     N: Node<C>,
     N::Input: Clone,
 {
-    let step = step();
-    let mut attempt = 1;
+    let (step, began) = (step(), Instant::now());
+    let mut attempt: u32 = 1;
     loop {
-        let number =
-            step.as_ref().map_or_else(|| i64::try_from(attempt).unwrap_or(i64::MAX), |step| step.count_try());
+        let number = step.as_ref().map_or_else(|| i64::from(attempt), |step| step.count_try());
         let span = tries::span(number);
         let error = match guarded(node.process(ctx, input.clone())).instrument(span.clone()).await {
             Ok(transition) => {
@@ -169,12 +174,22 @@ where
             Err(error) => error,
         };
         let stopped = step.as_ref().is_some_and(|step| step.cancel_token().is_cancelled());
-        let delay = if stopped { None } else { policy.delay(&error, attempt) };
+        let delay = if stopped { None } else { delay(policy, &error, attempt, began) };
         tries::failed(&span, number, &error, delay);
         drop(span);
         let Some(delay) = delay else { return Err(error) };
         RetryDelay::wait(ctx, delay).await?;
-        attempt += 1;
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+/// The delay before the next attempt, if there is one. Nobody waits for a person here.
+fn delay(policy: &RetryPolicy, error: &Error, attempt: u32, began: Instant) -> Option<Duration> {
+    let (first_at, now) = (Timestamp::default(), Timestamp::default().after(began.elapsed()));
+    let failed = FailedAttempt { error, failures: attempt, first_at, now, until: None };
+    match decide(Some(policy), &failed, rand::random()) {
+        Decision::Again(delay) => Some(delay),
+        Decision::Fail(_) | Decision::Pause(_) => None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! One attempt at a work item: runs its node with a scope and a time limit.
 
-use super::{StepScope, scope::within};
+use super::{StepScope, limits::GRACE, scope::within};
 use crate::{Outcome, panics::guarded};
 use jetway_state::Error;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long after its time limit a node is dropped. A generated workflow ends a node at the limit itself, so that an
+/// How long after its time limit a node is dropped. A generated workflow stops a node at the limit itself, so that an
 /// `on_failure` edge can handle the error; this is for workflows that are written by hand.
-const GRACE: Duration = Duration::from_millis(100);
+const LAST_GRACE: Duration = GRACE.saturating_mul(2);
 
 /// Runs the node of an item once. A panic and an exceeded time limit are failed attempts. A cancellation is up to the node:
 /// it sees the token of its scope.
@@ -29,7 +29,7 @@ pub(crate) async fn limited<T>(
     let attempt = guarded(attempt);
     match limit {
         Some(limit) => {
-            let timed = tokio::time::timeout(limit.saturating_add(GRACE), attempt);
+            let timed = tokio::time::timeout(limit.saturating_add(LAST_GRACE), attempt);
             timed.await.unwrap_or(Err(Error::Timeout(limit)))
         }
         None => attempt.await,

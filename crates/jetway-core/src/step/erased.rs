@@ -1,11 +1,11 @@
 //! The interface of a workflow whose types are erased.
 
-use super::child::ChildSpec;
-use crate::{clock::Clock, retry_policy::RetryPolicy};
+use super::{Heartbeats, child::ChildSpec};
+use crate::{clock::Clock, retry_policy::RetryPolicy, step_rules::BadRules};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
-    Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, WorkflowName,
+    Error, Fingerprint, Graph, Incarnation, ItemId, RunKey, Timestamp, WorkflowName,
     codec::Encoding,
     run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
 };
@@ -47,6 +47,12 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
 
     /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one.
     fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome;
+
+    /// Checks the retry policies and time limits of the nodes.
+    ///
+    /// # Errors
+    /// See [`BadRules`].
+    fn check_rules(&self) -> Result<(), BadRules>;
 
     /// Re-applies the change from `base` to `mine` to the context `theirs`.
     ///
@@ -94,8 +100,26 @@ pub struct Task {
     pub clock: Arc<dyn Clock>,
     /// How many attempts have failed and were made again.
     pub failures: u32,
+    /// When the first of them began; `None` if none has failed.
+    pub first_at: Option<Timestamp>,
+    /// Since when the item is ready.
+    pub ready_since: Timestamp,
+    /// The message of the last failed attempt.
+    pub last_error: Option<String>,
+    /// How many attempts ended with the loss of their host, if they are too many: the node does not run, and its step fails.
+    pub lost: Option<u32>,
+    /// The heartbeats of the attempt.
+    pub heartbeats: Arc<Heartbeats>,
     /// The policy for nodes that have none.
     pub retry: Option<RetryPolicy>,
+}
+
+impl Task {
+    /// The attempt.
+    pub fn attempt_id(&self) -> AttemptId {
+        let (incarnation, number) = (self.incarnation, self.attempt);
+        AttemptId { incarnation, item: self.item.clone(), node: self.node.clone(), number }
+    }
 }
 
 /// The encoded output of a child run that has ended, or the reason why it has none.
@@ -123,8 +147,17 @@ pub struct AttemptResult {
     pub cancelled: bool,
     /// The child run that the node requests. The outcome is then `Hold`.
     pub requested_child: Option<ChildSpec>,
-    /// The error of the node, if it runs again, and after which time. The outcome does not count then.
-    pub retry: Option<(Error, Duration)>,
+    /// Where the node failed and runs again. The outcome does not count then.
+    pub retry: Option<RetryOf>,
+}
+
+/// A failed attempt that another one follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RetryOf {
+    /// After a delay.
+    After(Error, Duration),
+    /// When a person asks for it. The text says why there is no other one, if that is not the number of attempts.
+    WhenAsked(Error, String),
 }
 
 impl AttemptResult {

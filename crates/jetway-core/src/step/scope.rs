@@ -1,11 +1,12 @@
 //! The step that a node runs in, as the node sees it.
 
-use super::ChildSlot;
+use super::{ChildSlot, Heartbeats, TimeLeft};
 use crate::{
     clock::{Clock, SystemClock},
     retry_policy::RetryPolicy,
 };
-use jetway_state::{Incarnation, ItemId, RunKey};
+use jetway_state::{Error, Incarnation, ItemId, RunKey};
+use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
     sync::{
@@ -42,6 +43,9 @@ pub struct StepScope {
     parts: Vec<usize>,
     /// How often a node with a retry policy was called.
     tries: Arc<AtomicU32>,
+    /// What is left of the time that the step has, at the begin of the attempt.
+    time_left: Option<TimeLeft>,
+    heartbeats: Arc<Heartbeats>,
 }
 
 /// The number of the latest call of a node, known after its scope is gone.
@@ -82,7 +86,26 @@ impl StepScope {
             child: None,
             parts: Vec::new(),
             tries: Arc::default(),
+            time_left: None,
+            heartbeats: Arc::default(),
         }
+    }
+
+    pub(crate) fn with_heartbeats(self, heartbeats: &Arc<Heartbeats>) -> Self {
+        Self { heartbeats: Arc::clone(heartbeats), ..self }
+    }
+
+    /// The step has to be done in this time.
+    pub(crate) fn with_time_left(self, time_left: Option<TimeLeft>) -> Self {
+        Self { time_left, ..self }
+    }
+
+    pub(super) fn time_left(&self) -> Option<TimeLeft> {
+        self.time_left.clone()
+    }
+
+    pub(super) fn heartbeats(&self) -> Arc<Heartbeats> {
+        Arc::clone(&self.heartbeats)
     }
 
     pub(crate) fn with_clock(self, clock: &Arc<dyn Clock>) -> Self {
@@ -121,6 +144,16 @@ impl StepScope {
     /// The scope of one input of a batch. It cannot request a child run: a step has one at most.
     fn part(&self, position: usize) -> Self {
         let parts = self.parts.iter().copied().chain([position]).collect();
+        Self { policy: None, child: None, parts, tries: Arc::default(), ..self.copy() }
+    }
+
+    /// The same scope with a token of its own, and with this deadline if it is earlier.
+    pub(super) fn limited(&self, cancel: CancellationToken, deadline: Option<Instant>) -> Self {
+        let deadline = self.deadline.into_iter().chain(deadline).min();
+        Self { cancel, deadline, ..self.copy() }
+    }
+
+    fn copy(&self) -> Self {
         Self {
             run: self.run.clone(),
             incarnation: self.incarnation,
@@ -131,10 +164,12 @@ impl StepScope {
             cancel: self.cancel.clone(),
             outer: self.outer.clone(),
             clock: self.clock.clone(),
-            policy: None,
-            child: None,
-            parts,
-            tries: Arc::default(),
+            policy: self.policy.clone(),
+            child: self.child.clone(),
+            parts: self.parts.clone(),
+            tries: Arc::clone(&self.tries),
+            time_left: self.time_left.clone(),
+            heartbeats: Arc::clone(&self.heartbeats),
         }
     }
 
@@ -179,6 +214,27 @@ impl StepScope {
     /// The time at which the attempt is stopped; `None` where it has no time limit.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Says that the node is alive, and how far it is. A node with `#[heartbeat = limit]` has to say so within each limit, or its
+    /// attempt fails with [`Error::Timeout`].
+    ///
+    /// On hosts the last detail is kept, at most one a second while the node runs, and given to the next attempt:
+    /// [`last_heartbeat`](Self::last_heartbeat). This call waits for nothing.
+    ///
+    /// # Errors
+    /// The detail is no JSON, or larger than [`MAX_HEARTBEAT`](super::MAX_HEARTBEAT).
+    pub fn heartbeat(&self, detail: impl Serialize) -> Result<(), Error> {
+        self.heartbeats.beat(&detail)
+    }
+
+    /// The detail of the last heartbeat of the attempts before this one. `None` if there was none, or if it is lost: it is a hint,
+    /// and the step has to be right without it.
+    ///
+    /// # Errors
+    /// The detail is of another type.
+    pub fn last_heartbeat<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        self.heartbeats.last_before()
     }
 
     /// Counts one call of a node with a retry policy. Returns its number: with such a policy, each call is an attempt.
@@ -237,6 +293,14 @@ pub fn step() -> Option<Arc<StepScope>> {
 
 pub(crate) async fn within<F: Future>(scope: StepScope, future: F) -> F::Output {
     SCOPE.scope(Arc::new(scope), future).await
+}
+
+/// The same with a scope that may be there.
+pub(super) async fn within_shared<F: Future>(scope: Option<Arc<StepScope>>, future: F) -> F::Output {
+    match scope {
+        Some(scope) => SCOPE.scope(scope, future).await,
+        None => future.await,
+    }
 }
 
 /// Polls `future` in the scope of one input of a batch. Outside of a step there is no scope.

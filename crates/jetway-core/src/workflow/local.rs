@@ -2,7 +2,8 @@
 
 use crate::{
     Context, Outcome, WorkItem, Workflow, WorkflowCtx,
-    step::{StepScope, encode_outcome, item_in, output_of, run_input_of, run_node, step},
+    step::{StepScope, TimeLeft, encode_outcome, item_in, output_of, run_input_of, run_node, step},
+    step_rules::check_rules,
 };
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -51,6 +52,7 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
         None => (Uuid::new_v4().simple().to_string(), Incarnation::from_random(rand::random())),
     };
     let mut run = LocalRun::begin_with(workflow, input, &id, incarnation, ctx);
+    check_rules(workflow, &run.graph).map_err(|refused| Error::Generic(refused.to_string()))?;
     while run.step(ctx).await? {}
     run.output()
 }
@@ -142,6 +144,9 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             return Ok(!self.snapshot.status.is_terminal());
         };
         let node = item.node();
+        let rules = self.workflow.step_rules(&node);
+        let spent = ctx.clock().now().since(self.snapshot.ready_since(&id));
+        let time_left = rules.within.and_then(|limit| TimeLeft::of(limit, spent, None));
         let scope = StepScope::new(
             self.snapshot.key(),
             self.snapshot.incarnation,
@@ -150,7 +155,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             ctx.timeout(),
             ctx.cancel_token().clone(),
         )
-        .with_clock(ctx.clock());
+        .with_clock(ctx.clock())
+        .with_time_left(time_left);
         let last_try = scope.last_try();
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {

@@ -14,7 +14,10 @@ use crate::{
     trace::{PlainTracer, Tracer},
     worker::Worker,
 };
-use jetway_core::{Context, Merge, Workflow, clock::Clock, step::AnyWorkflow, typed::Typed};
+use jetway_core::{
+    Context, Merge, RetryPolicy, Workflow, clock::Clock, retry::BadPolicy, step::AnyWorkflow,
+    step_rules::BadRules, typed::Typed,
+};
 use jetway_state::BadName;
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -31,6 +34,12 @@ pub enum BuildError {
     /// Two workflows have the same name.
     #[error("two workflows are named {0:?}: give each workflow of a host its own name")]
     SameName(String),
+    /// The retry policy or a time limit of a node makes no sense.
+    #[error(transparent)]
+    BadRules(#[from] BadRules),
+    /// The retry policy for nodes without one makes no sense.
+    #[error("the policy of the host (EngineConfig::retry): {0}")]
+    BadPolicy(#[from] BadPolicy),
     /// The records of runs that have ended expire before a lost result can be noticed.
     #[error(
         "records of ended runs are kept for {keep:?}, and have to be kept for at least {least:?}: four times the sum of a lease \
@@ -120,6 +129,8 @@ impl EngineBuilder {
         let host = host.unwrap_or_else(|| format!("process-{}", std::process::id()));
         let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
+        registry.iter().try_for_each(|workflow| workflow.check_rules())?;
+        config.retry.as_ref().map_or(Ok(()), RetryPolicy::check)?;
         config.limits = config.limits.within(backend.max_snapshot());
         check_retention(&*backend, &config)?;
         let config = Arc::new(config);

@@ -8,10 +8,10 @@ use crate::{
     starts::NewChild,
     trace::{SpanTimes, StepSpan},
 };
-use jetway_core::step::{AttemptResult, ChildResult, Task, TaskInput, Unreadable};
+use jetway_core::step::{AttemptResult, ChildResult, RetryOf, Task, TaskInput, Unreadable};
 use jetway_state::{
-    Rounded,
-    run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, Parent, RunError, WantedResult},
+    Rounded, Timestamp,
+    run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, NextTry, Parent, WantedResult},
 };
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -41,17 +41,12 @@ impl TicketSession<'_> {
     ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, Unreadable> {
         jetway_state::hop!("TicketSession::attempt");
         let node = ready.node.clone();
-        let max_attempts = self.worker.config.max_attempts;
-        let snapshot = &next.cached.snapshot;
-        let result = if snapshot.losses_at(&next.item) >= max_attempts {
-            too_many_attempts(next, &node, max_attempts)
-        } else {
-            match self.run_node(next, ready, child, span).await {
-                Err(unreadable) if self.has_written(next, &unreadable) => {
-                    self.failed_to_read(next, &node, input, &unreadable)
-                }
-                result => result?,
+        let began = self.worker.clock.now();
+        let result = match self.run_node(next, ready, child, span).await {
+            Err(unreadable) if self.has_written(next, &unreadable) => {
+                self.failed_to_read(next, &node, input, &unreadable)
             }
+            result => result?,
         };
         if result.cancelled {
             return Ok(None);
@@ -67,18 +62,14 @@ impl TicketSession<'_> {
         });
         let now = self.worker.clock.now();
         let id = AttemptId {
-            incarnation: snapshot.incarnation,
+            incarnation: next.cached.snapshot.incarnation,
             item: next.item.clone(),
             node: node.clone(),
             number: next.attempt,
         };
-        if let Some((error, delay)) = &result.retry {
-            let (number, delay) = (i64::from(next.attempt), Rounded(*delay));
-            tracing::warn!(run = %self.run, node, attempt = number, %error, %delay, "node failed, trying it again");
-        }
-        let (produced, context) = match (&child, &result.retry) {
+        let (produced, context) = match (&child, result.retry) {
             (None, None) => (result.produced, result.context),
-            (_, Some((error, delay))) => (EncodedOutcome::Retry(now.after(*delay), id.error(error)), None),
+            (_, Some(retry)) => (self.retried(&id, began, now, retry), None),
             (Some(child), None) => (EncodedOutcome::Await(child.run.clone()), result.context),
         };
         let report = AttemptReport {
@@ -103,19 +94,26 @@ impl TicketSession<'_> {
         span: &StepSpan,
     ) -> Result<AttemptResult, Unreadable> {
         let ReadyItem { node, input, .. } = ready;
+        let (snapshot, item) = (&next.cached.snapshot, &next.item);
+        let (max_lost, lost) = (self.worker.config.max_attempts, snapshot.losses_at(item));
         let task = Task {
             run: self.run.clone(),
-            incarnation: next.cached.snapshot.incarnation,
-            item: next.item.clone(),
-            node: node.clone(),
+            incarnation: snapshot.incarnation,
+            item: item.clone(),
+            node,
             attempt: next.attempt,
             input,
-            context: next.cached.snapshot.context.clone(),
+            context: snapshot.context.clone(),
             timeout: self.worker.config.step_timeout,
             cancel: self.cancel.child_token(),
             child,
             clock: Arc::clone(&self.worker.clock),
-            failures: next.cached.snapshot.failures_at(&next.item),
+            failures: snapshot.failures_at(item),
+            first_at: snapshot.first_attempt_at(item),
+            ready_since: snapshot.ready_since(item),
+            last_error: snapshot.failures.get(item).map(|failures| failures.latest.message.clone()),
+            lost: (lost >= max_lost).then_some(lost),
+            heartbeats: Arc::default(),
             retry: self.worker.config.retry.clone(),
         };
         let cancel = task.cancel.clone();
@@ -123,6 +121,24 @@ impl TicketSession<'_> {
             biased;
             result = self.workflow.attempt(task).instrument(span.span.clone()) => result,
             never = self.cancel_when_ended(&cancel) => match never {},
+        }
+    }
+
+    /// The outcome of an attempt at a node that runs again.
+    fn retried(&self, id: &AttemptId, began: Timestamp, now: Timestamp, retry: RetryOf) -> EncodedOutcome {
+        let (run, node, attempt) = (self.run, &id.node, i64::from(id.number));
+        match retry {
+            RetryOf::After(error, delay) => {
+                let (next, delay) = (NextTry::At { due: now.after(delay), began }, Rounded(delay));
+                tracing::warn!(%run, node, attempt, %error, %delay, "node failed, trying it again");
+                EncodedOutcome::Retry(next, id.error(&error))
+            }
+            RetryOf::WhenAsked(error, note) => {
+                tracing::warn!(%run, node, attempt, %error, "node failed, and waits for a person: see `jetway status`");
+                let note = if note.is_empty() { note } else { format!("; {note}") };
+                let error = id.error_of_kind(error.kind(), format!("{error}{note}"));
+                EncodedOutcome::Retry(NextTry::WhenAsked { began }, error)
+            }
         }
     }
 
@@ -178,25 +194,5 @@ impl TicketSession<'_> {
         }
         let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
         Ok(latest.is_none_or(|cached| !self.is_of_ticket(&cached) || cached.snapshot.status.is_terminal()))
-    }
-}
-
-fn too_many_attempts(next: &PendingAttempt, node: &str, max: u32) -> AttemptResult {
-    let error = RunError {
-        item: Some(next.item.clone()),
-        node: Some(node.to_owned()),
-        attempt: next.attempt,
-        kind: "worker_lost".to_owned(),
-        message: format!(
-            "{max} attempts ended with the loss of their host, and such losses alone count, not restarts that give work \
-             back: the node seems to crash its host"
-        ),
-    };
-    AttemptResult {
-        produced: EncodedOutcome::Failed(error),
-        context: None,
-        cancelled: false,
-        requested_child: None,
-        retry: None,
     }
 }

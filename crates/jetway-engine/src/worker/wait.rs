@@ -41,6 +41,11 @@ impl TicketSession<'_> {
     /// Waits until the item is due, if that is soon. `None` if it is.
     pub(super) async fn wait(&self, next: &PendingAttempt) -> Result<Option<NextAction>, BackendError> {
         let (snapshot, clock) = (&next.cached.snapshot, &self.worker.clock);
+        if snapshot.waits_for_person(&next.item) {
+            // Whoever committed that may have crashed before it published the tickets of others.
+            self.recover().await?;
+            return Ok(Some(NextAction::Ack));
+        }
         while let Some(due) = snapshot.due_of(&next.item).filter(|due| *due > self.now()) {
             if due.since(self.now()) > IN_HAND {
                 let version = self.version(&next.cached);

@@ -48,8 +48,8 @@ pub fn apply(
         }
         EncodedOutcome::Started(child) => return started(snapshot, &attempt, *child, commit),
         EncodedOutcome::Admit => return admit_due(snapshot, &attempt, commit, graph, waits),
-        EncodedOutcome::Retry(due, error) => {
-            let next = (*due, error.clone());
+        EncodedOutcome::Retry(next, error) => {
+            let next = (*next, error.clone());
             return retry(snapshot, &attempt, next, commit, graph, waits);
         }
         _ => {}

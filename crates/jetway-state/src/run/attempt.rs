@@ -47,8 +47,8 @@ pub enum EncodedOutcome {
     NextAll(Vec<EncodedEmission>),
     /// Nothing.
     Hold,
-    /// The node failed, and runs again at this time.
-    Retry(Timestamp, RunError),
+    /// The node failed, and runs again.
+    Retry(NextTry, RunError),
     /// Nothing ran: the item is due, and needs a slot at its node.
     Admit,
     /// Not yet known: the item waits for this child run.
@@ -59,6 +59,32 @@ pub enum EncodedOutcome {
     Handled(RunError, EncodedEmission),
     /// The node failed.
     Failed(RunError),
+}
+
+/// When a failed node runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextTry {
+    /// At a time.
+    At {
+        /// The time.
+        due: Timestamp,
+        /// When the failed attempt began.
+        began: Timestamp,
+    },
+    /// When a person asks for it.
+    WhenAsked {
+        /// When the failed attempt began.
+        began: Timestamp,
+    },
+}
+
+impl NextTry {
+    /// When the failed attempt began.
+    pub fn began(self) -> Timestamp {
+        match self {
+            Self::At { began, .. } | Self::WhenAsked { began } => began,
+        }
+    }
 }
 
 /// What one value of a node leads to.

@@ -32,6 +32,11 @@ pub enum Wait {
         /// When it is made.
         due: Timestamp,
     },
+    /// A person, who looks at the failed attempts and asks for another one: see [`retry_items`](super::retry_items).
+    Person {
+        /// When the last attempt failed.
+        since: Timestamp,
+    },
 }
 
 /// When a value is passed on.
@@ -80,11 +85,17 @@ pub struct NowDue {
 }
 
 impl Wait {
-    /// When the item becomes ready at the latest.
-    pub fn due(&self) -> Timestamp {
+    /// When the item becomes ready at the latest; `None` if no time makes it ready.
+    pub fn due(&self) -> Option<Timestamp> {
         match self {
-            Self::Timer { due } | Self::Retry { due } => *due,
+            Self::Timer { due } | Self::Retry { due } => Some(*due),
+            Self::Person { .. } => None,
         }
+    }
+
+    /// Whether the wait is over at `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.due().is_some_and(|due| due <= now)
     }
 }
 
@@ -92,31 +103,37 @@ impl Snapshot {
     /// When a pending item becomes due; `None` if it waits for no time.
     pub fn due_of(&self, item: &ItemId) -> Option<Timestamp> {
         if let Some(wait) = self.waits.get(item) {
-            return Some(wait.due());
+            return wait.due();
         }
         let (fan_out, position) = item.as_branch()?;
         let fan_out = self.fan_outs.get(&fan_out)?;
         fan_out.due.filter(|_| fan_out.branches.is_open(position))
     }
 
-    /// Whether a pending item waits for no time that is later than `now`.
+    /// Whether a pending item waits for no time that is later than `now`, and for no person.
     pub fn is_due(&self, item: &ItemId, now: Timestamp) -> bool {
-        self.due_of(item).is_none_or(|due| due <= now)
+        match self.waits.get(item) {
+            Some(wait) => wait.is_over(now),
+            None => self.due_of(item).is_none_or(|due| due <= now),
+        }
     }
 
     /// The times that pending items wait for, also those that have passed.
     pub fn dues(&self) -> impl Iterator<Item = Timestamp> {
-        self.waits.values().map(Wait::due).chain(self.fan_outs.values().filter_map(|fan_out| fan_out.due))
+        self.waits
+            .values()
+            .filter_map(Wait::due)
+            .chain(self.fan_outs.values().filter_map(|fan_out| fan_out.due))
     }
 
-    /// Whether an item waits, or waited, for a time.
+    /// Whether an item waits, or waited, for a time, or waits for a person.
     pub fn has_waits(&self) -> bool {
-        self.dues().next().is_some()
+        !self.waits.is_empty() || self.dues().next().is_some()
     }
 
     /// An item that waits for a slot at its node, and has waited for its time.
     pub fn due_for_slot(&self, now: Timestamp) -> Option<ItemId> {
-        let items = self.waits.iter().filter(|(_, wait)| wait.due() <= now).map(|(id, _)| id);
+        let items = self.waits.iter().filter(|(_, wait)| wait.is_over(now)).map(|(id, _)| id);
         if let Some(id) = items.into_iter().find(|id| self.waits_for_slot(id)) {
             return Some(id.clone());
         }
@@ -132,12 +149,12 @@ impl Snapshot {
         self.dues().filter(|due| *due > now).min()
     }
 
-    /// Whether there are pending items, and all of them wait for times after `now`.
+    /// Whether there are pending items that wait for times after `now`, and no other ones but those that wait for a person.
     pub fn waits_for_times(&self, now: Timestamp) -> bool {
-        let waits = self.waits.values().filter(|wait| wait.due() > now).count();
+        let waits = self.waits.values().filter_map(Wait::due).filter(|due| *due > now).count();
         let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
         let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
-        waiting > 0 && waiting == self.pending()
+        waiting > 0 && waiting + self.waiting_for_person().count() == self.pending()
     }
 
     /// The alarm that the run needs at `now`; `None` if no item becomes due later, or if the run does not go on.
@@ -146,7 +163,8 @@ impl Snapshot {
             return None;
         }
         let due = self.next_due(now)?;
-        let waiting = self.waits.iter().filter(|(_, wait)| wait.due() == due).map(|(item, _)| item.clone());
+        let waiting =
+            self.waits.iter().filter(|(_, wait)| wait.due() == Some(due)).map(|(item, _)| item.clone());
         let branches = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due == Some(due));
         let branches = branches
             .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
@@ -165,7 +183,11 @@ impl Snapshot {
     /// The tickets of the items that became due after `since` and until `now`, apart from one.
     pub fn due_between(&self, since: Timestamp, now: Timestamp, except: &ItemId) -> Vec<TicketWanted> {
         let passed = |due: &Timestamp| *due > since && *due <= now;
-        let items = self.waits.iter().filter(|(_, wait)| passed(&wait.due())).map(|(item, _)| item.clone());
+        let items = self
+            .waits
+            .iter()
+            .filter(|(_, wait)| wait.due().as_ref().is_some_and(passed))
+            .map(|(item, _)| item.clone());
         let fan_outs = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.as_ref().is_some_and(passed));
         let branches = fan_outs.flat_map(|(id, fan_out)| {
             fan_out.branches.open_positions().map(|position| ItemId::branch(id, position))

@@ -1,8 +1,8 @@
 //! The pending work of a run, by node.
 
 use crate::{
-    Timestamp,
-    run::{FanOut, Snapshot},
+    ItemId, Timestamp,
+    run::{Bounded, FanOut, Snapshot},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,7 +20,10 @@ pub struct PendingView {
     /// How many of them wait for a time.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub sleeping: usize,
-    /// When the first of those is due, in RFC 3339.
+    /// How many of them wait for a person, since their attempts are used up.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub for_person: usize,
+    /// When the first of those that wait for a time is due, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
     /// Since when the oldest item is pending, in RFC 3339.
@@ -35,7 +38,9 @@ struct Pending {
     waiting: usize,
     /// Those that wait for a time.
     sleeping: usize,
-    /// When the first of those is due.
+    /// Those that wait for a person.
+    for_person: usize,
+    /// When the first of those that wait for a time is due.
     due: Option<Timestamp>,
     since: Timestamp,
 }
@@ -53,6 +58,7 @@ impl ByNode {
         entry.items += more.items;
         entry.waiting += more.waiting;
         entry.sleeping += more.sleeping;
+        entry.for_person += more.for_person;
         entry.due = [entry.due, more.due].into_iter().flatten().min();
         entry.since = entry.since.min(more.since);
     }
@@ -62,7 +68,8 @@ impl ByNode {
         let due = fan_out.due.filter(|due| *due > now);
         let of = |items: usize, waiting: usize| {
             let sleeping = if due.is_some() { items } else { 0 };
-            Pending { items, waiting: if due.is_some() { 0 } else { waiting }, sleeping, due, since }
+            let waiting = if due.is_some() { 0 } else { waiting };
+            Pending { items, waiting, sleeping, due, since, ..Pending::default() }
         };
         let mut named = 0;
         for (node, bounded) in &branches.bounded {
@@ -79,26 +86,52 @@ impl ByNode {
     }
 }
 
+impl ByNode {
+    /// Counts the branches that wait on their own, for their next attempt or for a person. Their fan-outs were added as a whole.
+    fn mark_branches(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        for (id, wait) in snapshot.waits.iter().filter(|(id, wait)| {
+            !snapshot.items.contains_key(*id) && !wait.is_over(now) && snapshot.is_pending(id)
+        }) {
+            let node = snapshot.node_of(id).or_else(|| bounded_node(snapshot, id)).map(ToOwned::to_owned);
+            let Some(entry) = self.0.get_mut(&node) else { continue };
+            entry.waiting -= usize::from(snapshot.waits_for_slot(id)).min(entry.waiting);
+            match wait.due() {
+                Some(due) => {
+                    entry.sleeping += 1;
+                    entry.due = Some(entry.due.map_or(due, |first| first.min(due)));
+                }
+                None => entry.for_person += 1,
+            }
+        }
+    }
+}
+
+/// The node of a branch, if it has a limit.
+fn bounded_node<'a>(snapshot: &'a Snapshot, id: &ItemId) -> Option<&'a str> {
+    let (fan_out, position) = id.as_branch()?;
+    let bounded = &snapshot.fan_outs.get(&fan_out)?.branches.bounded;
+    let holds = |of: &Bounded| of.waiting.contains(position) || of.in_flight.contains_key(&position);
+    bounded.iter().find(|(_, of)| holds(of)).map(|(node, _)| node.as_str())
+}
+
 /// The pending work of a run, by node. What had become due at the last commit waits for no time.
 pub(super) fn by_node(snapshot: &Snapshot) -> Vec<PendingView> {
     let (mut by_node, now) = (ByNode::default(), snapshot.updated_at);
     for (id, item) in &snapshot.items {
         let due = snapshot.due_of(id).filter(|due| *due > now);
-        let waiting = usize::from(item.waits_for_slot && due.is_none());
+        let for_person = usize::from(snapshot.waits_for_person(id));
+        let waiting = usize::from(item.waits_for_slot && due.is_none() && for_person == 0);
         let (sleeping, since) = (usize::from(due.is_some()), item.pending_since);
-        by_node.add(Some(&item.node), Pending { items: 1, waiting, sleeping, due, since });
+        by_node.add(Some(&item.node), Pending { items: 1, waiting, sleeping, for_person, due, since });
     }
     for fan_out in snapshot.fan_outs.values() {
         by_node.add_fan_out(fan_out, now);
     }
-    let views =
-        by_node.0.into_iter().map(|(node, Pending { items, waiting, sleeping, due, since })| PendingView {
-            node,
-            items,
-            waiting,
-            sleeping,
-            due: due.map(|due| due.to_string()),
-            since: since.to_string(),
-        });
+    by_node.mark_branches(snapshot, now);
+    let views = by_node.0.into_iter().map(|(node, pending)| {
+        let Pending { items, waiting, sleeping, for_person, due, since } = pending;
+        let (due, since) = (due.map(|due| due.to_string()), since.to_string());
+        PendingView { node, items, waiting, sleeping, for_person, due, since }
+    });
     views.collect()
 }

@@ -1,7 +1,9 @@
 //! Reading a result and a status. An output may be `null`, which serde reads as no output. And in a status the fields of its result
 //! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
-use super::{BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, StatusView, WaitView};
+use super::{
+    BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, PersonWaitView, StatusView, WaitView,
+};
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
 
@@ -62,6 +64,8 @@ pub(super) struct Fields {
     #[serde(default)]
     more_children: usize,
     #[serde(default)]
+    waiting_for_person: Vec<PersonWaitView>,
+    #[serde(default)]
     waiting_for_build: Vec<BuildWaitView>,
     #[serde(default)]
     waiting_for: Option<String>,
@@ -95,6 +99,7 @@ impl From<Fields> for StatusView {
             pending: fields.pending,
             children: fields.children,
             more_children: fields.more_children,
+            waiting_for_person: fields.waiting_for_person,
             waiting_for_build: fields.waiting_for_build,
             waiting_for: fields.waiting_for,
             waits: fields.waits,

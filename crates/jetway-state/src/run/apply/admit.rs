@@ -98,7 +98,7 @@ fn first_due(bounded: &Bounded, is_due: impl Fn(u32) -> bool) -> Option<u32> {
 /// ticket: if the holder crashes, the redelivery of that ticket finds the item.
 fn admit_one(snapshot: &mut Snapshot, node: &str, ticket_item: &ItemId, now: Timestamp) -> Option<ItemId> {
     let Snapshot { items, fan_outs, waits, .. } = snapshot;
-    let is_due = |id: &ItemId| waits.get(id).is_none_or(|wait| wait.due() <= now);
+    let is_due = |id: &ItemId| waits.get(id).is_none_or(|wait| wait.is_over(now));
     if let Some((id, item)) =
         items.iter_mut().find(|(id, item)| item.node == node && item.waits_for_slot && is_due(id))
     {

@@ -2,6 +2,7 @@
 
 mod bounded;
 mod nested;
+mod person;
 mod timers;
 mod times;
 

@@ -1,7 +1,7 @@
 //! Waiting for time.
 
 use super::*;
-use crate::run::{AlarmWanted, Later, MAX_WAIT, TicketFor, Wait, control, pending_ticket};
+use crate::run::{AlarmWanted, Later, MAX_WAIT, NextTry, TicketFor, Wait, control, pending_ticket};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -9,8 +9,12 @@ use std::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn later(duration: Duration, emission: EncodedEmission) -> EncodedOutcome {
+pub(super) fn later(duration: Duration, emission: EncodedEmission) -> EncodedOutcome {
     EncodedOutcome::NextLater(Later::After(duration), emission)
+}
+
+pub(super) fn again(due: u64, began: u64) -> EncodedOutcome {
+    EncodedOutcome::Retry(NextTry::At { due: Timestamp(due), began: Timestamp(began) }, error("busy"))
 }
 
 fn armed_at(commit: u64) -> Effect {
@@ -23,7 +27,7 @@ fn alarm(run: &Run) -> Option<(Timestamp, ItemId)> {
     Some((due, ticket.item))
 }
 
-fn commit(run: &mut Run, item: &ItemId, produced: EncodedOutcome, at: u64) -> Vec<Effect> {
+pub(super) fn commit(run: &mut Run, item: &ItemId, produced: EncodedOutcome, at: u64) -> Vec<Effect> {
     let attempt = AttemptReport { timestamp: Timestamp(at), ..run.attempt(item, "b", produced) };
     let applied = apply(run.snapshot.clone(), attempt, CommitId::default(), &run.graph).unwrap();
     run.snapshot = applied.snapshot;
@@ -237,7 +241,7 @@ impl Driver {
 }
 
 fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
-    let retry = Timestamp(now + wait);
+    let retry = again(now + wait, now);
     let wait = Duration::from_millis(wait);
     match choice {
         0 => next(&[("b", "x")]),
@@ -248,7 +252,7 @@ fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
         5 => next(&[("g", "x")]),
         6 => later(wait, output("1")),
         7 => later(wait, to(&[("b", "x"), ("g", "y")])),
-        8 => EncodedOutcome::Retry(retry, error("busy")),
+        8 => retry,
         _ => EncodedOutcome::Hold,
     }
 }
@@ -273,7 +277,7 @@ proptest! {
             let gone = before.waits.iter().filter(|(id, _)| !driver.run.snapshot.waits.contains_key(*id));
             if !driver.run.snapshot.status.is_terminal() {
                 for (item, wait) in gone {
-                    prop_assert!(wait.due().0 <= driver.now, "{item} ran early");
+                    prop_assert!(wait.is_over(Timestamp(driver.now)), "{item} ran early");
                 }
             }
         }
@@ -354,7 +358,7 @@ fn w31_a_failed_attempt_is_made_again_and_counted() {
     for number in 1..=3 {
         let due = Timestamp(run.snapshot.updated_at.0 + 500);
         let at = run.snapshot.updated_at.0;
-        let effects = commit(&mut run, &first, EncodedOutcome::Retry(due, error("busy")), at);
+        let effects = commit(&mut run, &first, again(due.0, at), at);
         assert_eq!(effects, [armed_at(at)]);
         assert_eq!((run.snapshot.failures_at(&first), run.snapshot.attempt_at(&first)), (number, number + 1));
         assert_eq!(run.snapshot.waits[&first], Wait::Retry { due });
@@ -376,7 +380,7 @@ fn an_item_that_is_tried_again_gives_its_slot_to_another() {
     run.step("a", all("b", &["0", "1"]));
     let (first, second) = (ItemId::branch(&ItemId::start(), 0), ItemId::branch(&ItemId::start(), 1));
     assert_eq!(run.ticket("b"), first);
-    run.step("b", EncodedOutcome::Retry(Timestamp(1000), error("busy")));
+    run.step("b", again(1000, 2));
     assert_eq!(run.ticket("b"), second);
     assert!(run.snapshot.waits_for_slot(&first));
     run.step("b", next(&[("g", "1")]));

@@ -1,0 +1,76 @@
+//! [`StepRules`]: the retry policy and the time limits that a workflow gives to the steps of a node.
+
+use crate::{
+    Context, Workflow,
+    retry_policy::{BadPolicy, RetryPolicy},
+};
+use jetway_state::Graph;
+use std::time::Duration;
+
+/// The retry policy and the time limits of the steps of one node. `workflow!` makes it from the attributes of the node.
+#[derive(Debug, Clone, Default)]
+pub struct StepRules {
+    /// The policy of the node, or of its workflow.
+    pub retry: Option<RetryPolicy>,
+    /// The longest time of one attempt.
+    pub timeout: Option<Duration>,
+    /// The longest time from when the step is ready to when it is done, over all its attempts.
+    pub within: Option<Duration>,
+    /// The longest time between two [heartbeats](crate::step::StepScope::heartbeat) of an attempt.
+    pub heartbeat: Option<Duration>,
+}
+
+/// Rules that make no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node {node:?} of workflow {workflow:?}: {reason}")]
+pub struct BadRules {
+    /// The workflow.
+    pub workflow: String,
+    /// The node.
+    pub node: String,
+    /// What is wrong.
+    pub reason: BadRule,
+}
+
+/// Why the rules of a node are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadRule {
+    /// The retry policy.
+    #[error(transparent)]
+    Retry(#[from] BadPolicy),
+    /// A limit of no time.
+    #[error("a `{0}` of zero: no attempt could succeed")]
+    NoTime(&'static str),
+}
+
+impl StepRules {
+    /// Checks the rules.
+    ///
+    /// # Errors
+    /// See [`BadRule`].
+    pub fn check(&self) -> Result<(), BadRule> {
+        if let Some(policy) = &self.retry {
+            policy.check()?;
+        }
+        let limits = [("timeout", self.timeout), ("within", self.within), ("heartbeat", self.heartbeat)];
+        match limits.into_iter().find(|(_, limit)| limit.is_some_and(|limit| limit.is_zero())) {
+            Some((name, _)) => Err(BadRule::NoTime(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks the rules of every node of a workflow.
+///
+/// # Errors
+/// See [`BadRules`].
+pub(crate) fn check_rules<C: Context, W: Workflow<C>>(workflow: &W, graph: &Graph) -> Result<(), BadRules> {
+    graph.nodes.iter().try_for_each(|node| {
+        workflow.step_rules(&node.name).check().map_err(|reason| BadRules {
+            workflow: workflow.name().to_owned(),
+            node: node.name.clone(),
+            reason,
+        })
+    })
+}
