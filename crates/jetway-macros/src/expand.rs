@@ -7,6 +7,7 @@ mod graph;
 pub(crate) mod merge;
 pub(crate) mod node;
 mod root;
+mod rules;
 mod scope;
 mod work_item;
 pub(crate) mod workflow;

@@ -142,13 +142,16 @@ pub fn node(input: TokenStream) -> TokenStream {
 ///
 /// ```text
 /// [attributes] [pub] struct Name [<generics>] [where ..] {
-///     [attributes] [#[gather]] [#[retry = policy]] [#[at_most = 8]] [pub] node: Type,
+///     [attributes] [#[gather]] [#[retry = policy]] [#[at_most = 8]] [limits] [pub] node: Type,
 /// }
 /// start = node;
 /// edges { edge .. }
 /// [context = Type;]                 default: ()
 /// [name = "text";]                  [A-Za-z0-9_-]{1,64}; default: the name of the struct
 /// [output = Type;]                  default: the output of the first terminal node
+/// [retry = policy;]                 a field or an expression; for nodes without #[retry]
+///
+/// limits: [#[timeout = "30 s"]] [#[within = "1 h"]] [#[heartbeat = "10 s"]]
 /// ```
 ///
 /// The clauses may have any order. Every node needs an edge:
@@ -161,8 +164,14 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// | `a => { arm; arm; };` | where the matching arm leads |
 /// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`; if `f` takes a `Failure`, it gets the input together with the error. Used in addition to one of the edges above |
 ///
-/// `#[retry = policy]` names a field of type `RetryPolicy`, which is not a node. The policy retries the node within its
-/// step; when it allows no more attempts, the node fails.
+/// `#[retry = policy]` names a field of type `RetryPolicy`, which is not a node. When the policy allows no more attempts, the
+/// node fails. The clause `retry = policy;` is for the nodes without this attribute: it names such a field, or is an expression
+/// of that type.
+///
+/// `#[timeout = ..]` limits one attempt, `#[within = ..]` the time from when the step is ready to when it is done, over all
+/// attempts, and `#[heartbeat = ..]` the time between two heartbeats (`step().heartbeat(detail)`). Each is a text such as
+/// `"500 ms"` or `"1 h 30 min"`, or an expression of type `Duration`. A node that exceeds a limit fails: its token is cancelled,
+/// and it is dropped soon after.
 ///
 /// `#[at_most = 8]` limits the items of a node that are in flight in one run, over all hosts. The other items wait, and
 /// use no resources meanwhile.

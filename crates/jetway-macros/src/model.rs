@@ -1,8 +1,8 @@
 //! A valid workflow: every name is resolved, every rule is checked.
 
-use crate::parse::{arm::Arm, head::Head, workflow::NodeField};
+use crate::parse::{arm::Arm, head::Head, limit::Limits, workflow::NodeField};
 use proc_macro2::Ident;
-use syn::{LitInt, Type};
+use syn::{Expr, LitInt, Type};
 
 /// A valid workflow.
 pub(crate) struct Workflow {
@@ -17,6 +17,16 @@ pub(crate) struct Workflow {
     pub(crate) start: usize,
     /// The nodes, as declared.
     pub(crate) nodes: Vec<Node>,
+    /// The retry policy of the nodes that have none.
+    pub(crate) policy: Option<Policy>,
+}
+
+/// The retry policy of a workflow.
+pub(crate) enum Policy {
+    /// A field of it.
+    Field(Ident),
+    /// An expression.
+    Given(Box<Expr>),
 }
 
 /// A node of a valid workflow.
@@ -32,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) at_most: Option<LitInt>,
     /// The field with the node's retry policy.
     pub(crate) policy: Option<Ident>,
+    /// Its time limits.
+    pub(crate) limits: Limits,
     pub(crate) success: Success,
     /// Where the input goes when the node fails; empty without an `on_failure` edge.
     pub(crate) fallbacks: Vec<Target>,

@@ -3,6 +3,7 @@
 pub(crate) mod arm;
 pub(crate) mod edge;
 pub(crate) mod head;
+pub(crate) mod limit;
 pub(crate) mod node;
 pub(crate) mod workflow;
 

@@ -16,16 +16,17 @@ pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
     let Definition { head, fields, clauses } = definition;
     let mut errors = Errors::default();
     let clauses = Clauses::sort(&head, clauses, &mut errors);
-    let nodes = names::declared(&head, &fields, &mut errors);
+    let policy = clauses.retry.clone().map(|retry| names::policy_of_workflow(retry, &fields));
+    let nodes = names::declared(&head, &fields, policy.as_ref(), &mut errors);
     errors.finish()?;
-    let Clauses { start, context, output, name, edges } = clauses;
+    let Clauses { start, context, output, name, edges, retry: _ } = clauses;
 
     let mut errors = Errors::default();
     let start = names::start(&start, &nodes, &mut errors);
     let nodes = edges::resolve(nodes, edges, &mut errors);
     errors.finish()?;
 
-    let workflow = Workflow { head, fields, context, output, name, start, nodes };
+    let workflow = Workflow { head, fields, context, output, name, start, nodes, policy };
     reachability::check(&workflow)?;
     Ok(workflow)
 }

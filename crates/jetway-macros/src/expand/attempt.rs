@@ -3,6 +3,7 @@
 use super::{
     edge_traits::{EdgeTraits, EdgeValue},
     local, located,
+    rules::{limited, policy},
     scope::Scope,
 };
 use crate::{
@@ -42,7 +43,7 @@ pub(super) fn arm(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) 
         #item::#variant(_, #input) => {
             #copies
             #save
-            let #result = ctx.run_future(#support::guarded(#process)).await;
+            let #result = #support::within_context(ctx, #process).await;
             #outcome
         }
     }
@@ -70,17 +71,18 @@ pub(super) fn failure_arm(
     })
 }
 
-/// The future of one call of the node, with its retry policy if it has one.
+/// The future of one call of the node, with its time limits, and with the retry policy of it or of its workflow.
 fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
-    let (field, support, context) = (&node.ident, &scope.support, &scope.workflow.context);
-    let here = located(node.ident.span());
-    match &node.policy {
-        None => {
+    let (support, context, here) = (&scope.support, &scope.workflow.context, located(node.ident.span()));
+    let called = limited(scope, node);
+    match policy(scope, node) {
+        None if node.limits.is_empty() => {
             let of = scope.node(node);
-            quote_spanned!(here=> #of::process(&self.#field, &ctx.store, #input))
+            quote_spanned!(here=> #of::process(#called, &ctx.store, #input))
         }
+        None => quote_spanned!(here=> #support::Node::<#context>::process(#called, &ctx.store, #input)),
         Some(policy) => quote_spanned! {here=>
-            #support::retried_by_host::<#context, _>(&self.#field, &self.#policy, &ctx.store, #input)
+            #support::retried_by_host::<#context, _>(#called, &#policy, &ctx.store, #input)
         },
     }
 }

@@ -1,8 +1,8 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
 use super::{
-    attempt, derives, derives_debug, edge_traits::EdgeTraits, field_visibility, graph, local, scope::Scope,
-    work_item,
+    attempt, derives, derives_debug, edge_traits::EdgeTraits, field_visibility, graph, local, rules,
+    scope::Scope, work_item,
 };
 use crate::{
     model::{Shadowed, Workflow},
@@ -124,6 +124,7 @@ fn output(scope: &Scope<'_>) -> TokenStream {
 fn constants(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
     let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
+    let rules = rules::step_rules(scope);
     quote_spanned! {here=>
         fn name(&self) -> &'static str {
             #name
@@ -136,6 +137,8 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
         fn graph(&self) -> #support::Graph {
             #graph
         }
+
+        #rules
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     edge::Edge,
     head::{Head, named_fields},
+    limit::{LIMITS, Limit, Limits},
     unknown_clause,
 };
 use crate::{errors::Errors, text::did_you_mean};
@@ -14,7 +15,7 @@ use syn::{
     spanned::Spanned,
 };
 
-const CLAUSES: [&str; 5] = ["start", "context", "edges", "name", "output"];
+const CLAUSES: [&str; 6] = ["start", "context", "edges", "name", "output", "retry"];
 
 /// The input of `workflow!`.
 pub(crate) struct Definition {
@@ -25,7 +26,7 @@ pub(crate) struct Definition {
 
 /// A field: a node, or a retry policy that the `#[retry]` of a node names.
 pub(crate) struct NodeField {
-    /// Without `#[retry]` and `#[gather]`.
+    /// Without those of Jetway.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) ident: Ident,
@@ -36,6 +37,8 @@ pub(crate) struct NodeField {
     pub(crate) gather: Option<Span>,
     /// The number of `#[at_most = 8]`.
     pub(crate) at_most: Option<LitInt>,
+    /// `#[timeout = ..]`, `#[within = ..]` and `#[heartbeat = ..]`.
+    pub(crate) limits: Limits,
 }
 
 /// One clause after the struct.
@@ -50,6 +53,7 @@ pub(crate) enum Value {
     Context(Type),
     Output(Type),
     Name(LitStr),
+    Retry(Box<Expr>),
     Edges(Vec<Edge>),
 }
 
@@ -94,6 +98,7 @@ impl NodeField {
             retry: None,
             gather: None,
             at_most: None,
+            limits: Limits::default(),
         };
         for attribute in field.attrs {
             node.attribute(attribute)?;
@@ -119,14 +124,19 @@ impl NodeField {
             if self.at_most.replace(bound(&attribute.meta)?).is_some() {
                 return Err(duplicate("at_most"));
             }
+        } else if let Some(name) = LIMITS.into_iter().find(|name| path.is_ident(name)) {
+            let limit = Limit::parse(name, &attribute.meta)?;
+            if self.limits.slot(name).is_some_and(|slot| slot.replace(limit).is_some()) {
+                return Err(duplicate(name));
+            }
         } else if path.is_ident("cfg") || path.is_ident("cfg_attr") {
             return Err(syn::Error::new_spanned(
                 &attribute,
                 "`cfg` is not supported on a node: put it before the whole `workflow!`",
             ));
         } else {
-            let hint =
-                path.get_ident().map(|name| did_you_mean(&name.to_string(), ["retry", "gather", "at_most"]));
+            let known = ["retry", "gather", "at_most"].into_iter().chain(LIMITS);
+            let hint = path.get_ident().map(|name| did_you_mean(&name.to_string(), known));
             if let (Some(name), Some(hint)) = (path.get_ident(), hint.filter(|hint| !hint.is_empty())) {
                 return Err(syn::Error::new_spanned(&attribute, format!("unknown attribute `{name}`{hint}")));
             }
@@ -183,6 +193,7 @@ impl Parse for Clause {
             "start" => Value::Start(input.parse()?),
             "context" => Value::Context(input.parse()?),
             "output" => Value::Output(input.parse()?),
+            "retry" => Value::Retry(input.parse()?),
             _ => Value::Name(input.parse()?),
         };
         input.parse::<Token![;]>()?;

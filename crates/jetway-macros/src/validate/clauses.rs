@@ -10,7 +10,7 @@ use crate::{
     text::plain,
 };
 use proc_macro2::Ident;
-use syn::{LitStr, Type, parse_quote};
+use syn::{Expr, LitStr, Type, parse_quote};
 
 const NAME_RULE: &str = "1 to 64 characters from A-Z, a-z, 0-9, _ and -";
 
@@ -21,18 +21,22 @@ pub(super) struct Clauses {
     pub(super) output: Option<Type>,
     pub(super) name: String,
     pub(super) edges: Vec<Edge>,
+    /// The policy of the workflow.
+    pub(super) retry: Option<Expr>,
 }
 
 impl Clauses {
     /// Sorts the clauses. The result is only valid if no error was added.
     pub(super) fn sort(head: &Head, clauses: Vec<Clause>, errors: &mut Errors) -> Self {
         let (mut start, mut context, mut output, mut name, mut edges) = (None, None, None, None, None);
+        let mut retry = None;
         for Clause { keyword, value } in clauses {
             let duplicate = match value {
                 Value::Start(node) => start.replace(node).is_some(),
                 Value::Context(ty) => context.replace(ty).is_some(),
                 Value::Output(ty) => output.replace(ty).is_some(),
                 Value::Name(text) => name.replace(text).is_some(),
+                Value::Retry(policy) => retry.replace(*policy).is_some(),
                 Value::Edges(list) => edges.replace(list).is_some(),
             };
             if duplicate {
@@ -54,6 +58,7 @@ impl Clauses {
             output,
             name: checked_name(&head.ident, workflow, name, errors),
             edges: edges.unwrap_or_default(),
+            retry,
         }
     }
 }

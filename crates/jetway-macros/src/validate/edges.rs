@@ -101,6 +101,7 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         gathers: node.gather.is_some(),
         at_most: node.at_most,
         policy: node.policy,
+        limits: node.limits,
         success,
         fallbacks: failure.unwrap_or_default(),
         shadowed,

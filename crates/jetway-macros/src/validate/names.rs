@@ -2,12 +2,13 @@
 
 use crate::{
     errors::Errors,
-    parse::{head::Head, workflow::NodeField},
+    model::Policy,
+    parse::{head::Head, limit::Limits, workflow::NodeField},
     text::{camel_case, did_you_mean, plain},
 };
 use proc_macro2::{Ident, Span};
 use std::collections::BTreeMap;
-use syn::{LitInt, Type};
+use syn::{Expr, LitInt, Type};
 
 /// A node before its edges are known.
 pub(super) struct Declared {
@@ -18,11 +19,31 @@ pub(super) struct Declared {
     pub(super) gather: Option<Span>,
     pub(super) policy: Option<Ident>,
     pub(super) at_most: Option<LitInt>,
+    pub(super) limits: Limits,
 }
 
-/// The fields that are nodes: all except those that a `#[retry]` names.
-pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -> Vec<Declared> {
-    let policies = policies(fields, errors);
+/// The policy of the `retry` clause: a field, or any other expression.
+pub(super) fn policy_of_workflow(policy: Expr, fields: &[NodeField]) -> Policy {
+    if let Expr::Path(path) = &policy
+        && let Some(ident) = path.path.get_ident()
+        && fields.iter().any(|field| plain(&field.ident) == plain(ident))
+    {
+        return Policy::Field(ident.clone());
+    }
+    Policy::Given(Box::new(policy))
+}
+
+/// The fields that are nodes: all except those that a `#[retry]`, or the clause, names.
+pub(super) fn declared(
+    head: &Head,
+    fields: &[NodeField],
+    policy: Option<&Policy>,
+    errors: &mut Errors,
+) -> Vec<Declared> {
+    let mut policies = policies(fields, errors);
+    if let Some(Policy::Field(field)) = policy {
+        policies.push(plain(field));
+    }
     let mut nodes: Vec<Declared> = Vec::new();
     let mut seen = BTreeMap::new();
     for field in fields {
@@ -51,6 +72,7 @@ pub(super) fn declared(head: &Head, fields: &[NodeField], errors: &mut Errors) -
             gather: field.gather,
             policy: field.retry.clone(),
             at_most: field.at_most.clone(),
+            limits: field.limits.clone(),
         });
     }
     if seen.is_empty() {
