@@ -23,6 +23,7 @@ mod joins;
 mod limits;
 mod many_runs;
 mod old_answers;
+mod person;
 mod pipeline;
 mod recovery;
 mod results;
@@ -34,6 +35,7 @@ mod stopping;
 pub mod stores;
 mod strangers;
 mod tickets;
+mod time_limits;
 mod timers;
 mod workflows;
 
@@ -152,7 +154,14 @@ cases! {
     retries: w31_attempts_are_made_again_at_growing_intervals, w36_the_last_attempt_takes_the_fallback,
         w35_what_is_terminal_is_not_tried_again, w33_a_node_says_when_to_try_again,
         a_policy_of_the_host_is_for_nodes_without_one, w32_a_lost_host_is_no_failure_of_the_node,
-        w37_a_cancelled_run_is_not_tried_again;
+        w32_a_node_that_ends_its_host_each_time_fails, w34_a_step_without_time_for_a_retry_fails_at_once,
+        w35_errors_are_named_and_wrapped, a_policy_of_the_workflow_is_for_nodes_without_one,
+        w30_policies_without_sense_are_refused, w37_a_cancelled_run_is_not_tried_again;
+    person: an_item_waits_for_a_person_and_its_siblings_go_on, a_retry_of_what_waits_for_nobody_is_refused,
+        a_run_that_waits_for_a_person_takes_commands, a_failure_that_is_handled_waits_for_nobody;
+    time_limits: w36_each_attempt_has_its_limit, a_node_that_overruns_is_told_to_stop,
+        the_limit_of_the_host_is_for_nodes_without_one, a_step_has_to_be_done_within_its_time,
+        a_step_that_is_found_too_late_does_not_run, a_node_without_a_heartbeat_fails;
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;

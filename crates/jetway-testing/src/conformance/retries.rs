@@ -2,9 +2,11 @@
 
 use super::{BackendUnderTest, DEADLINE, TestHost};
 use crate::wait_until;
-use jetway_core::{BackoffStrategy, Failure, RetryError, RetryPolicy, Transition, clock::Clock, step};
+use jetway_core::{
+    BackoffStrategy, Failure, RetryError, RetryPolicy, Transition, clock::Clock, retry::BadPolicy, step,
+};
 use jetway_engine::{
-    Engine, EngineConfig,
+    BuildError, Engine, EngineConfig,
     backend::{Api, Backend},
 };
 use jetway_macros::{node, workflow};
@@ -31,7 +33,21 @@ enum Call {
     Later(u64),
     /// Hangs in the second attempt.
     Hang(u32),
+    /// Hangs in every attempt.
+    HangAlways,
+    /// The card of the customer is bad.
+    BadCard,
+    /// A library says that it is terminal, and another one wraps that.
+    Wrapped,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the card is bad")]
+struct BadCard;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot pay")]
+struct Wrapper(#[from] Error);
 
 /// The attempts that were made, with their times.
 #[derive(Debug, Clone)]
@@ -69,6 +85,9 @@ node! {
             Call::Hang(_) if calls == 2 => std::future::pending().await,
             Call::Busy(times) | Call::Hang(times) if calls > times => Ok(Transition::Next(number)),
             Call::Busy(_) | Call::Hang(_) => Err(Error::Generic("busy".to_owned())),
+            Call::HangAlways => std::future::pending().await,
+            Call::BadCard => Err(Error::caused_by(BadCard)),
+            Call::Wrapped => Err(Error::caused_by(Wrapper::from(Error::Terminal("no such account".to_owned())))),
             Call::Terminal => Err(Error::Terminal("no such account".to_owned())),
             Call::Abort => Ok(Transition::Abort(Error::Generic("enough".to_owned()))),
             Call::Later(_) if calls > 1 => Ok(Transition::Next(number)),
@@ -94,6 +113,24 @@ workflow! {
 }
 
 workflow! {
+    /// The policy of a node is before that of its workflow, and as a whole.
+    struct OfTwo { #[retry = twice] service: Service, second: Service, twice: RetryPolicy, often: RetryPolicy }
+    name = "of-two";
+    start = service;
+    retry = often;
+    edges { service => []; service on_failure => [second]; second => []; }
+}
+
+workflow! {
+    /// There is no time for many attempts.
+    struct Hasty { service: Service }
+    name = "hasty";
+    start = service;
+    retry = policy(99).total_time(FIRST * 5);
+    edges { service => []; }
+}
+
+workflow! {
     /// Without a policy of its own.
     struct Plain { service: Service }
     name = "plain";
@@ -112,6 +149,8 @@ fn host(backend: &Arc<dyn Backend>, calls: &Calls, retry: Option<RetryPolicy>) -
         .config(EngineConfig { stale_after: Duration::ZERO, retry, ..EngineConfig::default() })
         .workflow(Patient { service: service(), instead: Instead {}, policy: policy(4) })
         .workflow(Plain { service: service() })
+        .workflow(Hasty { service: service() })
+        .workflow(OfTwo { service: service(), second: service(), twice: policy(2), often: policy(3) })
         .build();
     TestHost::of(engine.expect("the workflows are sound"))
 }
@@ -205,6 +244,100 @@ pub(super) async fn w32_a_lost_host_is_no_failure_of_the_node(tested: BackendUnd
     host.work(8).await;
     assert_eq!(host.output::<u32>(&run).await, 5, "the fourth failure would have been the last");
     assert_eq!(calls.numbers(), [1, 2, 3, 4, 5]);
+}
+
+pub(super) async fn w32_a_node_that_ends_its_host_each_time_fails(tested: BackendUnderTest) {
+    assert_eq!(EngineConfig::default().max_attempts, 5);
+    let calls = Calls { clock: tested.backend.clock(), made: Arc::default() };
+    let service = || Service { calls: calls.clone() };
+    let engine = Engine::builder(Arc::clone(&tested.backend))
+        .config(EngineConfig { max_attempts: 2, ..EngineConfig::default() })
+        .workflow(Patient { service: service(), instead: Instead {}, policy: policy(4) })
+        .workflow(Plain { service: service() })
+        .build();
+    let mut host = TestHost::of(engine.expect("the workflows are sound"));
+    let runs =
+        [("plain", "r"), ("patient", "handled")].map(|(workflow, id)| (workflow, id, Call::HangAlways));
+    let mut started = Vec::new();
+    for (workflow, id, call) in &runs {
+        started.push(host.start(workflow, id, call).await);
+        for losses in 1..=2 {
+            let (engine, held, made) =
+                (Arc::clone(&host.engine), host.ticket(workflow).await, calls.made().len());
+            let lost =
+                tokio::spawn(async move { engine.process_ticket(held, CancellationToken::new()).await });
+            wait_until("the attempt is made", DEADLINE, async || calls.made().len() > made).await;
+            lost.abort();
+            assert!(lost.await.is_err(), "loss {losses}");
+        }
+    }
+    host.work(8).await;
+    let error = &host.result(&started[0]).await["error"];
+    assert_eq!(error["kind"], "worker_lost", "{error:#}");
+    let sentence = error["message"].as_str().unwrap_or_default();
+    assert!(sentence.starts_with("the host ended 2 times during this step"), "{sentence}");
+    assert_eq!(host.output::<u32>(&started[1]).await, 1000, "the step failed, and was handled");
+    assert_eq!(calls.numbers(), [1, 2, 1, 2]);
+}
+
+pub(super) async fn w34_a_step_without_time_for_a_retry_fails_at_once(tested: BackendUnderTest) {
+    let (host, calls) = at_work(&tested).await;
+    // Attempts at 0, 300 and 900 ms, and the next one would be after 1,500 ms.
+    let run = host.start("hasty", "r", &Call::Busy(99)).await;
+    let error = &host.result(&run).await["error"];
+    assert_eq!(error["kind"], "error", "{error:#}");
+    let sentence = error["message"].as_str().unwrap_or_default();
+    assert!(sentence.starts_with("Generic error: busy; no_time_for_retry: next attempt at "), "{sentence}");
+    assert!(sentence.ends_with(", limit 1.5 s"), "{sentence}");
+    let attempts = calls.numbers().len();
+    assert!((2..=3).contains(&attempts), "{attempts} attempts");
+}
+
+pub(super) async fn w35_errors_are_named_and_wrapped(tested: BackendUnderTest) {
+    let calls = Calls { clock: tested.backend.clock(), made: Arc::default() };
+    let named = RetryPolicy::attempts(2).first(Duration::from_millis(1)).never(["BadCard"]);
+    let mut host = host(&tested.backend, &calls, Some(named));
+    host.work(8).await;
+    for (id, call, message) in [
+        ("named", Call::BadCard, "the card is bad"),
+        ("wrapped", Call::Wrapped, "cannot pay: no such account"),
+        ("busy", Call::Busy(9), "Generic error: busy"),
+    ] {
+        let run = host.start("plain", id, &call).await;
+        assert_eq!(host.result(&run).await["error"]["message"], message);
+    }
+    assert_eq!(calls.numbers(), [1, 1, 1, 2]);
+}
+
+pub(super) async fn a_policy_of_the_workflow_is_for_nodes_without_one(tested: BackendUnderTest) {
+    let calls = Calls { clock: tested.backend.clock(), made: Arc::default() };
+    let mut host = host(&tested.backend, &calls, Some(policy(9)));
+    host.work(8).await;
+    let run = host.start("of-two", "r", &Call::Busy(99)).await;
+    assert_eq!(host.result(&run).await["status"], "failed");
+    assert_eq!(calls.numbers(), [1, 2, 1, 2, 3]);
+}
+
+pub(super) async fn w30_policies_without_sense_are_refused(tested: BackendUnderTest) {
+    let built = |of_node: RetryPolicy, of_host: Option<RetryPolicy>| {
+        let service = Service { calls: Calls { clock: tested.backend.clock(), made: Arc::default() } };
+        let engine = Engine::builder(Arc::clone(&tested.backend))
+            .config(EngineConfig { retry: of_host, ..EngineConfig::default() })
+            .workflow(Patient { service, instead: Instead {}, policy: of_node })
+            .build();
+        engine.err()
+    };
+    let refused = built(policy(0), None).expect("no attempt");
+    let sentence = "node \"service\" of workflow \"patient\": a retry policy of 0 attempts";
+    assert!(refused.to_string().starts_with(sentence), "{refused}");
+    for coefficient in [0.5, 0.0, -1.0, f64::NAN] {
+        let bad = || policy(2).coefficient(coefficient);
+        assert!(matches!(built(bad(), None), Some(BuildError::BadRules(_))), "{coefficient}");
+        let of_host = built(policy(2), Some(bad()));
+        let is_named = matches!(of_host, Some(BuildError::BadPolicy(BadPolicy::BadCoefficient(_))));
+        assert!(is_named, "{coefficient}");
+    }
+    assert_eq!(built(policy(2).coefficient(1e308), Some(policy(1))), None);
 }
 
 pub(super) async fn w37_a_cancelled_run_is_not_tried_again(tested: BackendUnderTest) {
