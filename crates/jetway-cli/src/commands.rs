@@ -8,6 +8,7 @@ mod dot;
 mod host;
 mod permissions;
 mod result;
+mod retry;
 mod runs;
 mod setup;
 mod start;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     /// Resume a paused run
     #[command(after_help = Exit::connection_help(RESUME_HELP, &[Exit::NotFound]))]
     Resume(control::ControlArgs),
+    Retry(retry::RetryArgs),
     Dot(dot::DotArgs),
     Setup(setup::SetupArgs),
     Permissions(permissions::PermissionsArgs),
@@ -61,6 +63,7 @@ impl Command {
             | Self::Cancel(_)
             | Self::Pause(_)
             | Self::Resume(_)
+            | Self::Retry(_)
             | Self::Dot(_)
             | Self::Setup(_)
             | Self::Permissions(_)
@@ -82,6 +85,7 @@ impl Command {
             Self::Result(args) => args.server.common.json,
             Self::Runs(args) => args.server.common.json,
             Self::Cancel(args) | Self::Pause(args) | Self::Resume(args) => args.server.common.json,
+            Self::Retry(args) => args.server.common.json,
             Self::Dot(args) => args.server.common.json,
             Self::Setup(args) => args.server.common.json,
             Self::Permissions(args) => args.common.json,
@@ -104,6 +108,7 @@ impl Command {
             Self::Cancel(args) => control::run(args, Control::Cancel).await,
             Self::Pause(args) => control::run(args, Control::Pause).await,
             Self::Resume(args) => control::run(args, Control::Resume).await,
+            Self::Retry(args) => retry::run(args).await,
             Self::Dot(args) => dot::run(args).await,
             Self::Setup(args) => setup::run(args).await,
             Self::Permissions(args) => permissions::run(args),

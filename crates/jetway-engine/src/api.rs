@@ -3,7 +3,8 @@
 mod answers;
 
 pub use answers::{
-    ControlView, RunSummary, RunsView, StartAnswer, UnreadableRun, WorkflowView, WorkflowsView,
+    ControlView, RetryQuery, RetryView, RunSummary, RunsView, StartAnswer, UnreadableRun, WorkflowView,
+    WorkflowsView,
 };
 
 use crate::backend::{BackendError, BackendErrorKind, RunsQuery, StartRequest};
@@ -31,6 +32,9 @@ pub trait Api: Send + Sync + fmt::Debug {
 
     /// Cancels, pauses or resumes a run. Error 409 if the run has ended with another status.
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError>;
+
+    /// Tries an item of a run again that waits for a person, or all of them. Error 409 if there is none.
+    async fn retry(&self, workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError>;
 
     /// Returns a page of runs.
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError>;

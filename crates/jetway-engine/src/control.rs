@@ -7,6 +7,10 @@
 //! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a cancelled run |
 //! | the effects | complete | - |
 
+mod retry_items;
+
+pub(crate) use retry_items::Retried;
+
 use crate::{
     backend::{BackendError, BackendErrorKind},
     fail_point::{FailPoint, fail_point},

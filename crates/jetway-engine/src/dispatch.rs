@@ -12,7 +12,7 @@ mod result;
 
 use crate::{
     backend::{Backend, BackendError},
-    control::{Controller, Decided},
+    control::{Controller, Decided, Retried},
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, Committed, RunVersion, Snapshots},
     tickets::Tickets,
@@ -20,14 +20,23 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    RunKey, Seen,
+    ItemId, RunKey, Seen,
     run::{
-        Effect, Snapshot, Status, TicketFor,
+        Effect, NotRetried, Snapshot, Status, TicketFor,
         control::{Control, ControlResult},
         end_effects,
     },
 };
 use std::{collections::VecDeque, sync::Arc};
+
+/// A run of which items are tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetriedRun {
+    /// The status of the run.
+    pub status: Status,
+    /// The items.
+    pub items: Vec<ItemId>,
+}
 
 /// Publishes the tickets and carries out the effects of commits.
 pub(crate) struct Dispatcher {
@@ -89,11 +98,29 @@ impl Dispatcher {
         run: &RunKey,
         control: Control,
     ) -> Result<Option<ControlResult>, BackendError> {
-        let Some(Decided { result, mut committed, attempt }) =
-            self.controller.command(run, Seen::default(), control).await?
-        else {
+        let Some(decided) = self.controller.command(run, Seen::default(), control).await? else {
             return Ok(None);
         };
+        self.carry_out_command(decided).await.map(Some)
+    }
+
+    /// Tries an item of a run again, or all that wait for a person, and publishes their tickets. `None` if there is no such run.
+    pub(crate) async fn retry_items(
+        &self,
+        run: &RunKey,
+        item: Option<&ItemId>,
+    ) -> Result<Option<Result<RetriedRun, NotRetried>>, BackendError> {
+        let Retried { decided, items } = match self.controller.retry_items(run, item).await? {
+            None => return Ok(None),
+            Some(Err(refused)) => return Ok(Some(Err(refused))),
+            Some(Ok(retried)) => retried,
+        };
+        let status = self.carry_out_command(decided).await?.status;
+        Ok(Some(Ok(RetriedRun { status, items })))
+    }
+
+    async fn carry_out_command(&self, decided: Decided) -> Result<ControlResult, BackendError> {
+        let Decided { result, mut committed, attempt } = decided;
         let (tickets, effects) = committed.take_open();
         self.tickets.publish(FailPoint::TicketPublished, committed.version(), tickets, attempt).await?;
         if committed.ended {
@@ -101,7 +128,7 @@ impl Dispatcher {
         } else {
             self.carry_out(committed.version(), Vec::new(), effects).await?;
         }
-        Ok(Some(result))
+        Ok(result)
     }
 
     /// Writes the span of a run that a commit has ended, and carries out the effects of its end.

@@ -8,7 +8,7 @@ pub use builder::{BuildError, EngineBuilder};
 use crate::{
     backend::{Backend, BackendError, Delivery, StartDelivery, StartRequest},
     config::EngineConfig,
-    dispatch::Dispatcher,
+    dispatch::{Dispatcher, RetriedRun},
     registry::Registry,
     starts::{StartError, StartOutcome, Starter},
     sweeper::{Sweep, SweepReport, Sweeper},
@@ -16,8 +16,11 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    RunKey,
-    run::control::{Control, ControlResult},
+    ItemId, RunKey,
+    run::{
+        NotRetried,
+        control::{Control, ControlResult},
+    },
 };
 use std::{fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -94,6 +97,19 @@ impl Engine {
         control: Control,
     ) -> Result<Option<ControlResult>, BackendError> {
         self.dispatcher.control(run, control).await
+    }
+
+    /// Tries an item of a run again, or all that wait for a person, also of a workflow that this host does not serve. They count
+    /// their attempts from anew. `None` if there is no such run.
+    ///
+    /// # Errors
+    /// An error of the backend.
+    pub async fn retry_items(
+        &self,
+        run: &RunKey,
+        item: Option<&ItemId>,
+    ) -> Result<Option<Result<RetriedRun, NotRetried>>, BackendError> {
+        self.dispatcher.retry_items(run, item).await
     }
 
     /// Checks the runs that were not written for a while. A pending item without a ticket gets one, unless the ticket under

@@ -60,6 +60,7 @@ mod trace;
 mod worker;
 
 pub use config::EngineConfig;
+pub use dispatch::RetriedRun;
 pub use engine::{BuildError, Engine, EngineBuilder};
 pub use hosts_of::with_hosts;
 pub use jetway_state::run::control::{Control, ControlResult};

@@ -29,14 +29,14 @@ pub use connection::Client;
 pub use error::ClientError;
 pub use jetway_engine::{
     Control,
-    api::{ControlView, RunSummary, RunsView, UnreadableRun, WorkflowView},
+    api::{ControlView, RetryQuery, RetryView, RunSummary, RunsView, UnreadableRun, WorkflowView},
     backend::{HostInfo, RunsQuery},
 };
 pub use jetway_state::{
     StartId, StartMessage,
     json::Json,
     run::{DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
-    view::{BuildWaitView, LeftOut, WaitKind, WaitView},
+    view::{BuildWaitView, LeftOut, PersonWaitView, WaitKind, WaitView},
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;

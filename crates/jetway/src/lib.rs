@@ -105,9 +105,9 @@ pub use compat::{
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun, CompositeNode,
-    Context, Counter, Delay, EventLog, Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore,
-    LoggedEvent, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState, Source, SplitNode, Transition,
-    WorkItem, Workflow, WorkflowCtx,
+    Context, Counter, Delay, EventLog, Exhausted, Failure, FileCheckpointStore, Fixed,
+    InMemoryCheckpointStore, LoggedEvent, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState,
+    Source, SplitNode, Transition, WorkItem, Workflow, WorkflowCtx,
     clock::{Clock, SystemClock},
     merge,
     nodes::source::source,

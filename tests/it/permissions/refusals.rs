@@ -48,8 +48,14 @@ async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
     let enforced = Enforced::start(Logins::Passwords, &["--workflow", "chain", "--workflow", "nap"]).await?;
     let mut refused = of_the_engine(&enforced);
     let others = ["start.other", "api.start.other", "api.status.other.x", "api.output.other.x"];
-    let verbs =
-        ["api.cancel.chain.x", "api.pause.chain.x", "api.resume.chain.x", "api.runs", "api.workflows"];
+    let verbs = [
+        "api.cancel.chain.x",
+        "api.pause.chain.x",
+        "api.resume.chain.x",
+        "api.retry.chain.x",
+        "api.runs",
+        "api.workflows",
+    ];
     refused.extend(others.into_iter().chain(verbs).map(|subject| enforced.subject(subject)));
     refused.push(format!("jetway.{}x.start.chain", enforced.namespace));
     publishes_none(&enforced, "starter", &refused).await?;

@@ -92,7 +92,31 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
         text.push_str("\n\n");
         text.push_str(&waits(tables, status, now));
     }
+    if !status.waiting_for_person.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&for_person(tables, status, now));
+    }
     text
+}
+
+/// The items that `jetway retry` takes.
+fn for_person(tables: &Tables, status: &StatusView, now: &str) -> String {
+    let rows = status.waiting_for_person.iter().map(|waiting| {
+        let node = waiting.node.clone().unwrap_or_else(|| "(fan-out branch)".to_owned());
+        let since = match tables.relative_times() {
+            true => output::ago(&waiting.since, now),
+            false => waiting.since.clone(),
+        };
+        let error = waiting.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+        vec![waiting.item.to_string(), node, since, error]
+    });
+    let columns = [
+        Column::left("WAITS FOR A PERSON"),
+        Column::cut("NODE"),
+        Column::left("SINCE"),
+        Column::wrap("ERROR"),
+    ];
+    tables.table(&columns, rows)
 }
 
 /// What pending items wait for, and what makes them go on.

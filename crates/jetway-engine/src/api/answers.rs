@@ -2,7 +2,7 @@
 
 use crate::backend::RunsPage;
 use jetway_state::{
-    Graph, Incarnation, RunId, RunKey, WorkflowName,
+    Graph, Incarnation, ItemId, RunId, RunKey, WorkflowName,
     json::Json,
     run::{Snapshot, Status},
     view::{BuildWaitView, DoneView},
@@ -136,6 +136,25 @@ pub struct ControlView {
     pub status: Status,
     /// Whether the status was different before.
     pub changed: bool,
+}
+
+/// Which items of a run are tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryQuery {
+    /// The item; `None` for all that wait for a person.
+    pub item: Option<ItemId>,
+}
+
+/// The items of a run that are tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryView {
+    /// The run.
+    pub run_id: RunId,
+    /// Its status. Nothing of a paused run is tried before it is resumed.
+    pub status: Status,
+    /// The items.
+    pub items: Vec<ItemId>,
 }
 
 impl From<RunsPage> for RunsView {

@@ -2,8 +2,11 @@
 
 use super::Engine;
 use crate::{
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
+    api::{
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+    },
     backend::{RunsQuery, StartRequest},
+    dispatch::RetriedRun,
     hosts_of::with_hosts,
 };
 use async_trait::async_trait;
@@ -79,6 +82,15 @@ impl Api for Engine {
             return Err(ApiError::new(409, format!("cannot {control} run {run}: it has ended, {status}")));
         }
         Ok(ControlView { run_id: run.run_id, status, changed })
+    }
+
+    async fn retry(&self, workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError> {
+        let run = key(workflow, run_id)?;
+        let retried = Self::retry_items(self, &run, query.item.as_ref()).await?;
+        let retried = retried.ok_or_else(|| not_found(&run))?;
+        let RetriedRun { status, items } =
+            retried.map_err(|refused| ApiError::new(409, format!("cannot retry run {run}: {refused}")))?;
+        Ok(RetryView { run_id: run.run_id, status, items })
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

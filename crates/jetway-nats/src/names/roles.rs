@@ -83,7 +83,7 @@ impl ApiMethod {
     fn users(self) -> Users {
         let publish = match self {
             Self::Start | Self::Status | Self::Output => CLIENTS,
-            Self::Control(_) | Self::Runs | Self::Workflows | Self::Workflow => OPERATORS,
+            Self::Control(_) | Self::Retry | Self::Runs | Self::Workflows | Self::Workflow => OPERATORS,
         };
         Users { publish, subscribe: HOSTS }
     }
@@ -92,7 +92,7 @@ impl ApiMethod {
     fn tokens(self, workflow: &str) -> Vec<&str> {
         match self {
             Self::Start | Self::Workflow => vec![workflow],
-            Self::Status | Self::Output | Self::Control(_) => vec![workflow, "*"],
+            Self::Status | Self::Output | Self::Control(_) | Self::Retry => vec![workflow, "*"],
             Self::Runs | Self::Workflows => Vec::new(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) enum ApiMethod {
     Output,
     /// `<workflow>.<run_id>`
     Control(Control),
+    /// `<workflow>.<run_id>`
+    Retry,
     /// None.
     Runs,
     /// None.
@@ -49,13 +51,14 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Start,
         Self::Status,
         Self::Output,
         Self::Control(Control::Cancel),
         Self::Control(Control::Pause),
         Self::Control(Control::Resume),
+        Self::Retry,
         Self::Runs,
         Self::Workflows,
         Self::Workflow,
@@ -68,6 +71,7 @@ impl ApiMethod {
             Self::Status => "status",
             Self::Output => "output",
             Self::Control(control) => control.verb(),
+            Self::Retry => "retry",
             Self::Runs => "runs",
             Self::Workflows => "workflows",
             Self::Workflow => "workflow",

@@ -13,7 +13,7 @@ use async_nats::Message;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView},
+    api::{Api, ApiError, ControlView, RetryView, RunsView, StartAnswer, WorkflowView},
     backend::StartRequest,
 };
 use jetway_state::{
@@ -55,6 +55,7 @@ impl Answerer {
             Endpoint::Method(method @ ApiMethod::Control(control)) => {
                 self.encoded(self.control(method, control, &request).await)
             }
+            Endpoint::Method(ApiMethod::Retry) => self.encoded(self.retry(&request).await),
             Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(&request).await),
             Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
             Endpoint::Method(ApiMethod::Workflow) => self.encoded(self.workflow(&request).await),
@@ -99,6 +100,11 @@ impl Answerer {
     ) -> Result<ControlView, ApiError> {
         let [workflow, run_id] = parse_tokens(self.backend.names(), method, request)?;
         self.api.control(control, workflow, run_id).await
+    }
+
+    async fn retry(&self, request: &Message) -> Result<RetryView, ApiError> {
+        let [workflow, run_id] = parse_tokens(self.backend.names(), ApiMethod::Retry, request)?;
+        self.api.retry(workflow, run_id, parse_query(request, "a retry")?).await
     }
 
     async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {

@@ -78,7 +78,7 @@ impl Budgets {
             Endpoint::Method(ApiMethod::Start) => &self.start,
             Endpoint::Method(ApiMethod::Status) => &self.status,
             Endpoint::Method(ApiMethod::Output) => &self.output,
-            Endpoint::Method(ApiMethod::Control(_)) => &self.control,
+            Endpoint::Method(ApiMethod::Control(_) | ApiMethod::Retry) => &self.control,
             Endpoint::Method(ApiMethod::Runs) => &self.runs,
             Endpoint::Method(ApiMethod::Workflows | ApiMethod::Workflow) => &self.workflows,
         };

@@ -11,7 +11,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
+    api::{
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+    },
     backend::{RunsQuery, StartRequest},
 };
 use jetway_state::{
@@ -139,6 +141,13 @@ impl Api for HostsClient {
     async fn control(&self, control: Control, workflow: &str, run_id: &str) -> Result<ControlView, ApiError> {
         let tokens = [workflow, run_id];
         self.request(ApiMethod::Control(control), &tokens, HeaderMap::new(), Bytes::new(), None).await
+    }
+
+    async fn retry(&self, workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError> {
+        let tokens = [workflow, run_id];
+        let query = serde_json::to_vec(&query)
+            .map_err(|error| ApiError::new(400, format!("cannot encode the query for a retry: {error}")))?;
+        self.request(ApiMethod::Retry, &tokens, HeaderMap::new(), query.into(), None).await
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

@@ -80,6 +80,7 @@ pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<Offe
         control(Control::Cancel),
         control(Control::Pause),
         control(Control::Resume),
+        (ApiMethod::Retry, run),
         (ApiMethod::Runs, &[]),
         (ApiMethod::Workflows, &[]),
     ];

@@ -5,7 +5,9 @@ use async_nats::{Client, HeaderMap, Message};
 use async_trait::async_trait;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RunsView, StartAnswer, WorkflowView, WorkflowsView},
+    api::{
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+    },
     backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
 use jetway_nats::{NatsBackend, serve};
@@ -74,6 +76,11 @@ impl Api for Echo {
     ) -> Result<ControlView, ApiError> {
         let status = if control == Control::Pause { Status::Paused } else { Status::Running };
         Ok(ControlView { run_id: RunId::new(run_id).expect("a run id"), status, changed: true })
+    }
+
+    async fn retry(&self, _workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError> {
+        let items = query.item.into_iter().collect();
+        Ok(RetryView { run_id: RunId::new(run_id).expect("a run id"), status: Status::Running, items })
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
@@ -213,6 +220,7 @@ async fn the_service_is_discoverable() {
         "output",
         "pause",
         "resume",
+        "retry",
         "runs",
         "start",
         "start-pay",

@@ -44,6 +44,8 @@ pub enum WaitKind {
     Timer,
     /// The next attempt, after one that failed.
     Retry,
+    /// A person, who retries items whose attempts are used up.
+    Person,
     /// The end of a child run.
     Child,
     /// A slot at the node, which has a limit (`at_most`).
@@ -62,6 +64,7 @@ impl WaitKind {
             Self::Paused => "a resume of the run",
             Self::Build => "a host of a build that can read them",
             Self::Timer | Self::Retry => "the time",
+            Self::Person => "a retry by a person",
             Self::Child => "the end of the child run",
             Self::Slot => "the end of another item of the node",
             Self::NoHost => "a host that serves the workflow",
@@ -249,10 +252,12 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
         return (WaitKind::Child, Some(child.run.to_string()));
     }
     let waits = snapshot.due_of(id).is_some_and(|due| due > snapshot.updated_at);
+    let error = || snapshot.failures.get(id).map(|failures| failures.latest.message.clone());
     match snapshot.waits.get(id) {
         Some(Wait::Retry { .. }) if waits => {
-            (WaitKind::Retry, snapshot.failures.get(id).map(|failures| failures.latest.message.clone()))
+            (WaitKind::Retry, error())
         }
+        Some(Wait::Person { .. }) => (WaitKind::Person, error()),
         _ if waits => (WaitKind::Timer, None),
         _ if waits_for_slot => (WaitKind::Slot, None),
         _ => (WaitKind::Worker, None),

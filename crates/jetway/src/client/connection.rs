@@ -1,7 +1,8 @@
 //! The client.
 
 use super::{
-    ClientError, ControlView, HostInfo, ResultOf, RunsQuery, RunsView, StartOptions, StartedRun, WorkflowView,
+    ClientError, ControlView, HostInfo, ResultOf, RetryQuery, RetryView, RunsQuery, RunsView, StartOptions,
+    StartedRun, WorkflowView,
 };
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
@@ -15,7 +16,7 @@ use jetway_nats::{
     BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioning, QueueReport, ServerFacts,
 };
 use jetway_state::{
-    RunId, RunKey, Seen, Timestamp, WorkflowName,
+    ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName,
     codec::Encoding,
     run::{DoneView, StatusView, WantedResult},
 };
@@ -201,6 +202,17 @@ impl Client {
     /// command, [`ClientError::NoHost`] if no host is running.
     pub async fn control(&self, run: &RunKey, control: Control) -> Result<ControlView, ClientError> {
         Ok(self.hosts.control(control, run.workflow.as_str(), run.run_id.as_str()).await?)
+    }
+
+    /// Tries an item of a run again that waits for a person, or without an item all of them, through a host. They count their
+    /// attempts from anew.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is no such run, [`ClientError::Refused`] if the item, or no item of the run, waits for a
+    /// person, [`ClientError::NoHost`] if no host is running.
+    pub async fn retry(&self, run: &RunKey, item: Option<ItemId>) -> Result<RetryView, ClientError> {
+        let query = RetryQuery { item };
+        Ok(self.hosts.retry(run.workflow.as_str(), run.run_id.as_str(), query).await?)
     }
 
     /// Lists runs, the one that changed last first, one page per call. All runs are looked at until the page is full:
