@@ -8,6 +8,7 @@
 //! * a write is reported as done only when it is as durable as the backend can make it.
 
 mod alarms;
+mod beats;
 mod error;
 mod messages;
 mod ticket_index;
@@ -15,6 +16,7 @@ mod traits;
 
 pub use crate::api::{Api, ApiError};
 pub use alarms::{Alarm, Alarms};
+pub use beats::{BeatKey, Beats};
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,

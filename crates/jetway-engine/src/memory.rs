@@ -3,6 +3,7 @@
 //! It keeps the rules of [`backend`](crate::backend) within one process. Everything is lost when the process ends.
 
 mod alarms;
+mod beats;
 mod hosts;
 mod leases;
 mod results;
@@ -26,6 +27,7 @@ pub struct MemoryBackend {
     starts: Arc<starts::Queue>,
     published_starts: Arc<AtomicU64>,
     results: Arc<results::Results>,
+    beats: Arc<Mutex<beats::Kept>>,
     hosts: Arc<Mutex<hosts::Hosts>>,
     lease: Duration,
     clock: Arc<dyn Clock>,
@@ -46,6 +48,7 @@ impl MemoryBackend {
             starts: Arc::default(),
             published_starts: Arc::default(),
             results: Arc::default(),
+            beats: Arc::default(),
             hosts: Arc::default(),
             lease,
             clock: Arc::new(SystemClock),

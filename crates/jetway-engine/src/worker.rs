@@ -11,6 +11,7 @@
 mod attempt;
 mod child;
 mod count;
+mod heartbeat;
 mod recover;
 mod session;
 mod unprocessable;

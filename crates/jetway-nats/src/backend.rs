@@ -1,6 +1,7 @@
 //! The backend of hosts and clients: one connection, the streams of one namespace, and the tasks that write to them.
 
 mod alarms;
+mod beats;
 mod durability;
 mod headers;
 mod hosts;
@@ -97,6 +98,7 @@ struct StreamNames {
     done: String,
     dead: String,
     hosts: String,
+    beats: String,
 }
 
 /// The committer of each stream.
@@ -279,6 +281,7 @@ impl StreamNames {
             done: names.stream(Stream::Done),
             dead: names.stream(Stream::Dead),
             hosts: names.stream(Stream::Hosts),
+            beats: names.stream(Stream::Beats),
         }
     }
 }

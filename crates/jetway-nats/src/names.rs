@@ -15,6 +15,7 @@
 //! | refusal of a start | `jetway.ns.done.<workflow>.<run_id>.<start id>` |
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
+//! | last heartbeat of a step | `$KV.JETWAY_ns_BEATS.<workflow>.<run_id>.<incarnation>.<item_id>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
 //! | question about the service | `$SRV.<PING, INFO or STATS>[.jetway[.<id>]]` |
 //! | question about the own user | `$SYS.REQ.USER.INFO` |
@@ -65,6 +66,8 @@ pub(crate) enum Stream {
     Dead,
     /// Live hosts.
     Hosts,
+    /// The last heartbeats of steps.
+    Beats,
     /// The values of the stores for runs without hosts.
     StoreState,
     /// The work items of the stores for runs without hosts.
@@ -73,14 +76,7 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Those of hosts.
-    pub(crate) const OF_HOSTS: [Self; 7] =
-        [Self::Starts, Self::Tickets, Self::Timers, Self::Runs, Self::Done, Self::Dead, Self::Hosts];
-
-    /// Those of the stores for runs without hosts.
-    pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
-
-    /// All of a namespace.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const OF_HOSTS: [Self; 8] = [
         Self::Starts,
         Self::Tickets,
         Self::Timers,
@@ -88,6 +84,22 @@ impl Stream {
         Self::Done,
         Self::Dead,
         Self::Hosts,
+        Self::Beats,
+    ];
+
+    /// Those of the stores for runs without hosts.
+    pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
+
+    /// All of a namespace.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Starts,
+        Self::Tickets,
+        Self::Timers,
+        Self::Runs,
+        Self::Done,
+        Self::Dead,
+        Self::Hosts,
+        Self::Beats,
         Self::StoreState,
         Self::StoreItems,
     ];
@@ -101,13 +113,14 @@ impl Stream {
             Self::Done => "DONE",
             Self::Dead => "DEAD",
             Self::Hosts => "HOSTS",
+            Self::Beats => "BEATS",
             Self::StoreState => "STORE_STATE",
             Self::StoreItems => "STORE_ITEMS",
         }
     }
 
     fn is_bucket(self) -> bool {
-        matches!(self, Self::Runs | Self::Hosts | Self::StoreState)
+        matches!(self, Self::Runs | Self::Hosts | Self::Beats | Self::StoreState)
     }
 }
 
@@ -207,6 +220,7 @@ mod tests {
                 "JETWAY_team-a_DONE",
                 "JETWAY_team-a_DEAD",
                 "KV_JETWAY_team-a_HOSTS",
+                "KV_JETWAY_team-a_BEATS",
             ]
         );
         assert_eq!(names.bucket(Stream::Runs), "JETWAY_team-a_RUNS");

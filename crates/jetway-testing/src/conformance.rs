@@ -17,6 +17,7 @@ mod builds;
 mod children;
 mod control;
 mod engine;
+mod heartbeats;
 mod host;
 mod incarnations;
 mod joins;
@@ -162,6 +163,9 @@ cases! {
     time_limits: w36_each_attempt_has_its_limit, a_node_that_overruns_is_told_to_stop,
         the_limit_of_the_host_is_for_nodes_without_one, a_step_has_to_be_done_within_its_time,
         a_step_that_is_found_too_late_does_not_run, a_node_without_a_heartbeat_fails;
+    heartbeats: a_heartbeat_replaces_the_one_before, w51_the_last_heartbeat_is_given_to_the_next_attempt,
+        w51_a_lost_host_leaves_a_heartbeat_of_a_second_ago,
+        w51_heartbeats_are_stored_once_a_second_and_fail_no_step;
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;

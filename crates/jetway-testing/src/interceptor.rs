@@ -5,9 +5,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{
-    Alarm, Alarms, Backend, BackendError, DeadLetter, Delivery, HostInfo, Hosts, Results, RunResult,
-    RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored,
-    Ticket, TicketIndex, TicketQueue,
+    Alarm, Alarms, Backend, BackendError, BeatKey, Beats, DeadLetter, Delivery, HostInfo, Hosts, Results,
+    RunResult, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest,
+    Starts, Stored, Ticket, TicketIndex, TicketQueue,
 };
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
@@ -102,6 +102,11 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
     /// See [`Results::dead_letter`].
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
         self.inner().dead_letter(letter).await
+    }
+
+    /// See [`Beats::keep_beat`].
+    async fn keep_beat(&self, key: &BeatKey, detail: Bytes) -> Result<(), BackendError> {
+        self.inner().keep_beat(key, detail).await
     }
 }
 
@@ -286,6 +291,17 @@ impl<I: Interceptor> Alarms for Intercepted<I> {
         until: Timestamp,
     ) -> Result<u64, BackendError> {
         self.0.inner().ring_overdue(workflow, since, until).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Beats for Intercepted<I> {
+    async fn keep_beat(&self, key: &BeatKey, detail: Bytes) -> Result<(), BackendError> {
+        self.0.keep_beat(key, detail).await
+    }
+
+    async fn last_beat(&self, key: &BeatKey) -> Result<Option<Bytes>, BackendError> {
+        self.0.inner().last_beat(key).await
     }
 }
 

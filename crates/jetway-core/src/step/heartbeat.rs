@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use jetway_state::{Error, Rounded, json};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
+use std::{
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
+use tokio::{sync::Notify, time::timeout};
 
 /// The largest detail of a heartbeat, in bytes of JSON.
 pub const MAX_HEARTBEAT: usize = 64 * 1024;
 
 /// The heartbeats of one attempt, and the last one of the attempts before it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Heartbeats {
-    latest: watch::Sender<Option<Beat>>,
+    latest: Mutex<Option<Beat>>,
+    changed: Notify,
     before: Option<Bytes>,
 }
 
@@ -28,26 +30,28 @@ pub struct Beat {
     pub detail: Bytes,
 }
 
-impl Default for Heartbeats {
-    fn default() -> Self {
-        Self::after(None)
-    }
-}
-
 impl Heartbeats {
     /// Those of an attempt, after an earlier attempt whose last detail was this.
     pub fn after(before: Option<Bytes>) -> Self {
-        Self { latest: watch::Sender::new(None), before }
-    }
-
-    /// Receives the heartbeats: the latest one, if they come faster than they are received.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Beat>> {
-        self.latest.subscribe()
+        Self { before, ..Self::default() }
     }
 
     /// The latest heartbeat of this attempt.
     pub fn latest(&self) -> Option<Beat> {
-        self.latest.borrow().clone()
+        // A panic cannot leave half a heartbeat.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a heartbeat after this number. Of several, it is the latest.
+    pub async fn next_after(&self, number: u64) -> Beat {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(beat) = self.latest().filter(|beat| beat.number > number) {
+                return beat;
+            }
+            changed.await;
+        }
     }
 
     pub(super) fn beat(&self, detail: &(impl Serialize + ?Sized)) -> Result<(), Error> {
@@ -58,10 +62,11 @@ impl Heartbeats {
                 "the detail of a heartbeat is {bytes} bytes; the limit is {MAX_HEARTBEAT}"
             )));
         }
-        self.latest.send_modify(|latest| {
-            let number = latest.as_ref().map_or(0, |beat| beat.number).saturating_add(1);
-            *latest = Some(Beat { number, detail: detail.into() });
-        });
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = latest.as_ref().map_or(0, |beat| beat.number).saturating_add(1);
+        *latest = Some(Beat { number, detail: detail.into() });
+        drop(latest);
+        self.changed.notify_waiters();
         Ok(())
     }
 
@@ -73,20 +78,46 @@ impl Heartbeats {
 
     /// Waits until there was no heartbeat for this time. The first one counts from now.
     pub(super) async fn silent_for(&self, limit: Duration) {
-        let mut beats = self.latest.subscribe();
+        let mut number = 0;
         loop {
-            let Some(until) = Instant::now().checked_add(limit) else {
-                return std::future::pending().await;
-            };
-            match timeout_at(until, beats.changed()).await {
-                Ok(Ok(())) => {}
-                // This holds the sender.
-                Ok(Err(_closed)) => return std::future::pending().await,
+            match timeout(limit, self.next_after(number)).await {
+                Ok(beat) => number = beat.number,
                 Err(_elapsed) => {
                     tracing::debug!(limit = %Rounded(limit), "no heartbeat of a node");
                     return;
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_beats_is_not_silent() {
+        let (beats, limit) = (Heartbeats::default(), Duration::from_secs(10));
+        let started = tokio::time::Instant::now();
+        let beating = async {
+            for beat in 1..=3 {
+                tokio::time::sleep(Duration::from_secs(8)).await;
+                beats.beat(&beat).unwrap();
+            }
+        };
+        tokio::join!(beats.silent_for(limit), beating);
+        assert_eq!(started.elapsed(), Duration::from_secs(3 * 8 + 10));
+        assert_eq!(beats.next_after(0).await, Beat { number: 3, detail: "3".into() });
+    }
+
+    #[test]
+    fn details_are_small_and_are_read_again() {
+        let beats = Heartbeats::default();
+        let refused = beats.beat(&"x".repeat(MAX_HEARTBEAT)).unwrap_err();
+        assert!(matches!(refused, Error::Limit(_)) && beats.latest().is_none(), "{refused}");
+        assert_eq!(beats.last_before::<u32>(), Ok(None));
+        let next = Heartbeats::after(Some("[7,\"page\"]".into()));
+        assert_eq!(next.last_before(), Ok(Some((7, "page".to_owned()))));
+        assert!(next.last_before::<bool>().is_err());
     }
 }

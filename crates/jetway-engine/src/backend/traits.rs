@@ -1,8 +1,8 @@
 //! The traits that a backend implements.
 
 use super::{
-    Alarms, BackendError, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery, SnapshotWrite,
-    StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
+    Alarms, BackendError, Beats, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery,
+    SnapshotWrite, StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -209,11 +209,11 @@ pub trait Hosts: Send + Sync {
 
 /// A backend: all that the engine needs.
 pub trait Backend:
-    SnapshotStore + TicketQueue + Alarms + Starts + Results + Hosts + fmt::Debug + 'static
+    SnapshotStore + TicketQueue + Alarms + Starts + Results + Beats + Hosts + fmt::Debug + 'static
 {
 }
 
 impl<T> Backend for T where
-    T: SnapshotStore + TicketQueue + Alarms + Starts + Results + Hosts + fmt::Debug + 'static
+    T: SnapshotStore + TicketQueue + Alarms + Starts + Results + Beats + Hosts + fmt::Debug + 'static
 {
 }

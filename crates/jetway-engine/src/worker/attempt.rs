@@ -1,6 +1,9 @@
 //! One attempt: the node runs. It is stopped when the worker has to stop or the run ends.
 
-use super::session::{NextAction, PendingAttempt, TicketSession};
+use super::{
+    heartbeat::KeptBeats,
+    session::{NextAction, PendingAttempt, TicketSession},
+};
 use crate::{
     backend::BackendError,
     inputs::ReadyItem,
@@ -8,7 +11,7 @@ use crate::{
     starts::NewChild,
     trace::{SpanTimes, StepSpan},
 };
-use jetway_core::step::{AttemptResult, ChildResult, RetryOf, Task, TaskInput, Unreadable};
+use jetway_core::step::{AttemptResult, ChildResult, Heartbeats, RetryOf, Task, TaskInput, Unreadable};
 use jetway_state::{
     Rounded, Timestamp,
     run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, NextTry, Parent, WantedResult},
@@ -96,6 +99,8 @@ impl TicketSession<'_> {
         let ReadyItem { node, input, .. } = ready;
         let (snapshot, item) = (&next.cached.snapshot, &next.item);
         let (max_lost, lost) = (self.worker.config.max_attempts, snapshot.losses_at(item));
+        let heartbeats = Arc::new(Heartbeats::after(self.last_beat(next).await));
+        let beats = KeptBeats::new(&heartbeats, self.beat_key(next));
         let task = Task {
             run: self.run.clone(),
             incarnation: snapshot.incarnation,
@@ -113,15 +118,20 @@ impl TicketSession<'_> {
             ready_since: snapshot.ready_since(item),
             last_error: snapshot.failures.get(item).map(|failures| failures.latest.message.clone()),
             lost: (lost >= max_lost).then_some(lost),
-            heartbeats: Arc::default(),
+            heartbeats: Arc::clone(&heartbeats),
             retry: self.worker.config.retry.clone(),
         };
         let cancel = task.cancel.clone();
-        tokio::select! {
+        let result = tokio::select! {
             biased;
             result = self.workflow.attempt(task).instrument(span.span.clone()) => result,
             never = self.cancel_when_ended(&cancel) => match never {},
+            never = self.keep_beats(&beats) => match never {},
+        };
+        if result.as_ref().is_ok_and(|result| result.cancelled || result.retry.is_some()) {
+            self.keep_last_beat(&beats).await;
         }
+        result
     }
 
     /// The outcome of an attempt at a node that runs again.

@@ -140,7 +140,7 @@ impl Stream {
             Self::Timers => Consumers::OfWorkflows(Names::wake_consumer, Kind::Wake),
             Self::StoreItems => Consumers::OfWorkflows(Names::item_consumer, Kind::Item),
             Self::Runs | Self::Done => Consumers::Scans,
-            Self::Dead | Self::Hosts | Self::StoreState => Consumers::None,
+            Self::Dead | Self::Hosts | Self::Beats | Self::StoreState => Consumers::None,
         }
     }
 }

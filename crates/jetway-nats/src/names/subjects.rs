@@ -3,7 +3,7 @@
 use super::{Kind, Names, Stream};
 use jetway_engine::{
     Control,
-    backend::{BackendError, BackendErrorKind, Ticket},
+    backend::{BackendError, BackendErrorKind, BeatKey, Ticket},
 };
 use jetway_state::{Incarnation, ItemId, RunId, RunKey, StartId, WorkflowName, run::ChunkRef};
 
@@ -106,7 +106,9 @@ impl Names {
             Stream::Done => vec![all_of(Kind::Done)],
             Stream::Dead => vec![all_of(Kind::Dead)],
             Stream::StoreItems => vec![all_of(Kind::Item)],
-            Stream::Runs | Stream::Hosts | Stream::StoreState => vec![self.key(stream, &[">"])],
+            Stream::Runs | Stream::Hosts | Stream::Beats | Stream::StoreState => {
+                vec![self.key(stream, &[">"])]
+            }
         }
     }
 
@@ -256,6 +258,13 @@ impl Names {
     /// `Refused` if the host's name cannot be part of a subject.
     pub(crate) fn host(&self, host: &str) -> Result<String, BackendError> {
         Ok(self.key(Stream::Hosts, &[subject_token("the host name", host)?]))
+    }
+
+    /// The key of the last heartbeat of a step.
+    pub(crate) fn beat(&self, BeatKey { run, incarnation, item }: &BeatKey) -> String {
+        let incarnation = incarnation.to_string();
+        let tokens = [run.workflow.as_str(), run.run_id.as_str(), &incarnation, item.as_str()];
+        self.key(Stream::Beats, &tokens)
     }
 
     /// A key for measuring writes. It has one token more than the key of a host.

@@ -48,6 +48,7 @@ pub(crate) fn lost_with(stream: Stream) -> &'static str {
         Stream::Done => "the results of runs are lost",
         Stream::Dead => "the dead letters are lost",
         Stream::Hosts => "hosts announce themselves again",
+        Stream::Beats => "the details of heartbeats are lost, and steps do without them",
         Stream::StoreState => "the contexts, checkpoints and records of stores are lost",
         Stream::StoreItems => "the work items of stores are lost",
     }

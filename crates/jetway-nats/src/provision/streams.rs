@@ -37,6 +37,7 @@ pub(crate) fn expected(
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
         Stream::Hosts => hosts(common, config.announce_every),
+        Stream::Beats => beats(common),
         Stream::StoreState => replicas::recorded(store_state(common)),
         Stream::StoreItems => store_items(common),
     }
@@ -144,6 +145,23 @@ fn hosts(common: Config, announce_every: Duration) -> Config {
         max_messages_per_subject: 1,
         max_age: announce_every * 3,
         duplicate_window: (announce_every * 3).min(Duration::from_secs(120)),
+        allow_direct: true,
+        allow_rollup: true,
+        deny_delete: true,
+        ..common
+    }
+}
+
+/// How long the last heartbeat of a step is kept: as long as the next attempt at it may be away.
+const KEEP_BEATS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A bucket with one entry for each step that has a heartbeat. Each is a hint, so a full bucket drops its oldest ones.
+fn beats(common: Config) -> Config {
+    Config {
+        description: Some("Jetway: last heartbeats of steps".to_owned()),
+        discard: DiscardPolicy::Old,
+        max_messages_per_subject: 1,
+        max_age: KEEP_BEATS,
         allow_direct: true,
         allow_rollup: true,
         deny_delete: true,

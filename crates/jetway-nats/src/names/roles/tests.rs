@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{DiscoveryVerb, StoreKey, StoreNames, WakeTokens};
-use jetway_engine::backend::Ticket;
+use jetway_engine::backend::{BeatKey, Ticket};
 use jetway_state::{
     CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StartId, StoreId, Timestamp, WorkflowName,
     run::ChunkRef, trace::TraceHeaders,
@@ -132,6 +132,7 @@ fn of_subjects() -> Examples {
         ("results", vec![names.results()]),
         ("dead", vec![names.dead("pay", "bad-input")]),
         ("host", vec![names.host("host-1").unwrap()]),
+        ("beat", vec![names.beat(&BeatKey { run: run.clone(), incarnation: none, item: ItemId::start() })]),
         ("probe", vec![names.probe()]),
         ("hosts", vec![names.hosts()]),
         ("api", ApiMethod::ALL.map(|method| names.api(method, &method.tokens("pay"))).to_vec()),
