@@ -7,7 +7,8 @@
 //! | [`context`] | state that the nodes of a run share, and how concurrent changes are merged |
 //! | [`joins`] | fan-outs, gathering, concurrency limits |
 //! | [`waiting_for_time`] | timers: a run waits without a worker |
-//! | [`errors`] | failures, fallbacks, retries, time limits |
+//! | [`errors`] | failures and fallbacks |
+//! | [`retries_and_deadlines`] | retry policies, waiting for a person, time limits, heartbeats |
 //! | [`checkpoints`] | resuming a run in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
 //! | [`crash_points`] | the state after a host crashes between any two operations, and how it recovers |
@@ -36,6 +37,9 @@ pub mod waiting_for_time {}
 
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}
+
+#[doc = include_str!("../docs/retries-and-deadlines.md")]
+pub mod retries_and_deadlines {}
 
 #[doc = include_str!("../docs/checkpoints.md")]
 pub mod checkpoints {}

@@ -5,6 +5,7 @@
 mod conformance;
 mod harness;
 mod python;
+mod retries;
 mod shared;
 mod stores;
 mod timers;
