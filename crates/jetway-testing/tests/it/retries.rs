@@ -1,9 +1,7 @@
 //! Retries and time limits in memory, with a clock that the test moves.
 
 use super::DEADLINE;
-use jetway_core::{
-    Error, Exhausted, RetryPolicy, Transition, Workflow as _, WorkflowCtx, clock::Clock as _, step,
-};
+use jetway_core::{Error, Exhausted, RetryPolicy, Workflow as _, WorkflowCtx, clock::Clock as _, step};
 use jetway_engine::{Engine, memory::MemoryBackend};
 use jetway_macros::{node, workflow};
 use jetway_testing::{TestClock, conformance::TestHost};
