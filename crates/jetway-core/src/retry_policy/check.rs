@@ -29,7 +29,7 @@ impl RetryPolicy {
             return Err(BadPolicy::NoAttempts);
         }
         if let Some(coefficient) = self.coefficient
-            && !(coefficient >= 1.0)
+            && (coefficient.is_nan() || coefficient < 1.0)
         {
             return Err(BadPolicy::BadCoefficient(coefficient.to_string()));
         }
