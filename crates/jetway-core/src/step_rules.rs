@@ -1,9 +1,6 @@
 //! [`StepRules`]: the retry policy and the time limits that a workflow gives to the steps of a node.
 
-use crate::{
-    Context, Workflow,
-    retry_policy::{BadPolicy, RetryPolicy},
-};
+use crate::retry_policy::{BadPolicy, RetryPolicy};
 use jetway_state::Graph;
 use std::time::Duration;
 
@@ -65,10 +62,10 @@ impl StepRules {
 ///
 /// # Errors
 /// See [`BadRules`].
-pub(crate) fn check_rules<C: Context, W: Workflow<C>>(workflow: &W, graph: &Graph) -> Result<(), BadRules> {
+pub(crate) fn check_rules(graph: &Graph, rules_of: impl Fn(&str) -> StepRules) -> Result<(), BadRules> {
     graph.nodes.iter().try_for_each(|node| {
-        workflow.step_rules(&node.name).check().map_err(|reason| BadRules {
-            workflow: workflow.name().to_owned(),
+        rules_of(&node.name).check().map_err(|reason| BadRules {
+            workflow: graph.name.clone(),
             node: node.name.clone(),
             reason,
         })

@@ -193,7 +193,7 @@ where
     }
 
     fn check_rules(&self) -> Result<(), BadRules> {
-        check_rules::<C, W>(&self.workflow, &self.graph)
+        check_rules(&self.graph, |node| self.workflow.step_rules(node))
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

@@ -1,3 +1,5 @@
+//! The table of the rule: policies, errors and times.
+
 use super::*;
 use jetway_state::Timestamp;
 

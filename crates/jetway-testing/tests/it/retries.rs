@@ -88,7 +88,7 @@ async fn w33_two_hours_are_two_hours() {
 }
 
 #[tokio::test]
-async fn w34_a_step_without_time_for_a_retry_fails_with_its_own_error() {
+async fn w34_a_step_without_time_keeps_its_own_error() {
     let policy = RetryPolicy::attempts(9).first(32 * SECOND).total_time(60 * SECOND);
     let (error, made) = tested(policy, 31 * SECOND).await.run(None, 0).await;
     assert_eq!(error["kind"], "error");
