@@ -90,17 +90,6 @@ impl Collector {
         self.kept(run_id).into_iter().map(|(_, span)| span).collect()
     }
 
-    /// The spans directly below this one.
-    pub(crate) fn below(&self, span: &Span) -> Vec<Span> {
-        let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spans
-            .iter()
-            .map(|(_, below)| below)
-            .filter(|below| below.parent_span_id == span.span_id)
-            .cloned()
-            .collect()
-    }
-
     /// The runs that have their own span below this one.
     pub(crate) fn runs_below(&self, span: &Span) -> Vec<String> {
         let spans = self.spans.0.lock().unwrap_or_else(PoisonError::into_inner);
