@@ -11,7 +11,7 @@ pub(crate) use progress::{FileProgress, PhaseProgress, RunProgress};
 pub(crate) use table::{Column, TableArgs, Tables, bytes, count};
 
 use crate::exit::Exit;
-use jetway::client::{DoneView, ErrorView, Status};
+use jetway::client::{CancelReason, DoneView, ErrorView, Status};
 use printable::printable_json;
 use serde::Serialize;
 use serde_json::json;
@@ -97,10 +97,25 @@ pub(crate) fn print_run_failed(done: &DoneView) {
     let cause = done.error.as_ref().map_or_else(String::new, |error| format!(": {}", error_text(error)));
     let ended = match done.status {
         Status::Failed => "failed".to_owned(),
-        Status::Cancelled => "was cancelled".to_owned(),
-        status @ (Status::Running | Status::Paused | Status::Completed) => format!("is {status}"),
+        Status::Cancelled => cancelled_text(done),
+        status @ (Status::Running | Status::Paused | Status::Cancelling | Status::Completed) => {
+            format!("is {status}")
+        }
     };
     print_failure(&format!("run {}/{} {ended}{cause}", done.workflow, done.run_id), Exit::RunFailed);
+}
+
+/// How a run was cancelled.
+fn cancelled_text(done: &DoneView) -> String {
+    let Some(cancel) = &done.cancel else { return "was cancelled".to_owned() };
+    match cancel.reason {
+        CancelReason::Requested => "was cancelled".to_owned(),
+        CancelReason::Terminated => "was terminated".to_owned(),
+        CancelReason::CleanUpTimeout => {
+            let nodes = cancel.not_run.join(", ");
+            format!("was cancelled, and its clean-up did not end in time; what did not run: {nodes}")
+        }
+    }
 }
 
 /// The message of a run's error, with the node and the attempt that failed.

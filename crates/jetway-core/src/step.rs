@@ -25,7 +25,9 @@ pub(crate) use attempt::{limited, run_node, until_cancelled};
 pub(crate) use child::ChildSlot;
 pub use child::ChildSpec;
 pub(crate) use decode::{decode_item, item_in, output_of};
-pub(crate) use encode::{EncodedAttempt, encode, encode_failure, encode_outcome, run_input_of};
+pub(crate) use encode::{
+    EncodedAttempt, encode, encode_emission, encode_failure, encode_outcome, run_input_of,
+};
 pub use erased::{AnyWorkflow, AttemptResult, ChildResult, RetryOf, Task, TaskInput, Unreadable};
 pub use heartbeat::{Beat, Heartbeats, MAX_HEARTBEAT};
 pub(crate) use limits::TimeLeft;

@@ -3,11 +3,12 @@
 mod failed;
 
 use crate::{
-    Context, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
+    Context, Emission, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
     panics::guarded_now,
     step::{
         AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, TimeLeft,
-        Unreadable, decode_item, encode, encode_failure, rebase_context, run_input_of, run_node,
+        Unreadable, decode_item, encode, encode_emission, encode_failure, rebase_context, run_input_of,
+        run_node,
     },
     step_rules::{BadRules, StepRules, check_rules},
 };
@@ -18,7 +19,7 @@ use jetway_state::{
     BadName, Error, Fingerprint, Graph, Timestamp, WorkflowName,
     codec::Encoding,
     json,
-    run::{AttemptId, EncodedOutcome, RunInput, UnreadablePart},
+    run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, UnreadablePart},
     value,
 };
 use std::{
@@ -59,15 +60,22 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         input: &TaskInput,
         context: &Bytes,
     ) -> Result<(W::WorkItem, C), Unreadable> {
-        let item = guarded_now(|| decode_item(node, input)).map_err(|error| {
-            let expected = self.graph.node(node).map(|node| node.input.clone());
-            Unreadable { part: UnreadablePart::Input, expected, error }
-        })?;
+        let item = self.item(node, input)?;
         let context = guarded_now(|| value::read(context, &"the context")).map_err(|error| {
             let expected = Some(type_name::<C>().to_owned());
             Unreadable { part: UnreadablePart::Context, expected, error }
         })?;
         Ok((item, context))
+    }
+
+    /// The work item of a node. Decoding calls code of the user, which may panic.
+    fn item(&self, node: &str, input: &TaskInput) -> Result<W::WorkItem, Unreadable> {
+        guarded_now(|| decode_item(node, input)).map_err(|error| self.unreadable_input(node, error))
+    }
+
+    fn unreadable_input(&self, node: &str, error: Error) -> Unreadable {
+        let expected = self.graph.node(node).map(|node| node.input.clone());
+        Unreadable { part: UnreadablePart::Input, expected, error }
     }
 
     /// The outcome of a failed attempt. The item is decoded again: the node has used it up.
@@ -170,7 +178,7 @@ where
         let node = self.workflow.attempt_work_item(&ctx, item);
         let scope = scope.with_child(Arc::clone(&child)).with_durable_retries(&policy);
         let outcome = run_node(scope, node).await;
-        let cancelled = task.cancel.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
+        let cancelled = task.stop.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let attempt = AttemptId { number: last_try.number(), ..task.attempt_id() };
         let fail = |error| self.failed(&task.input, &attempt, error);
         let EncodedAttempt { mut produced, context, error } =
@@ -194,6 +202,17 @@ where
 
     fn check_rules(&self) -> Result<(), BadRules> {
         check_rules(&self.graph, |node| self.workflow.step_rules(node))
+    }
+
+    fn clean_up(&self, node: &str, input: &TaskInput) -> Result<Option<EncodedEmission>, Unreadable> {
+        // An output that has waited for its time, and gets none any more, has no node to clean up after.
+        if matches!(input, TaskInput::Output(_)) || !self.graph.is_cleaned_up(node) {
+            return Ok(None);
+        }
+        let item = self.item(node, input)?;
+        let emission = Emission::to(self.workflow.cancel_work_item(item));
+        let encoded = guarded_now(|| encode_emission(emission, EncodedOutput::new::<W::Output>));
+        encoded.map(Some).map_err(|error| self.unreadable_input(node, error))
     }
 
     fn rebase(&self, base: &Bytes, mine: &Bytes, theirs: &Bytes) -> Result<Bytes, Error> {

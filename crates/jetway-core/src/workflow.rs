@@ -108,6 +108,14 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
         StepRules::default()
     }
 
+    /// The work items that clean up after an item whose run was cancelled before its node ran: the targets of the `on_cancel` edge
+    /// of the node, with its input. Empty without such an edge.
+    #[doc(hidden)]
+    fn cancel_work_item(&self, item: Self::WorkItem) -> Vec<Self::WorkItem> {
+        let _ignored = item;
+        Vec::new()
+    }
+
     /// Runs the workflow to its end in this process, one work item after the other, in the order in which they were
     /// created. Returns the first output, after all branches have ended. Nothing is durable.
     ///

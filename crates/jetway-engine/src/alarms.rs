@@ -4,11 +4,11 @@ use crate::{
     backend::{Alarm, BackendError, Ticket},
     fail_point::FailPoint,
     snapshots::RunVersion,
-    tickets::Tickets,
+    tickets::{SECOND_ATTEMPT, Tickets},
 };
 use jetway_state::{
     ItemId, Timestamp,
-    run::{AlarmWanted, MAX_ALARM, TicketFor},
+    run::{AlarmWanted, MAX_ALARM, TicketFor, pending_ticket},
 };
 
 impl Tickets {
@@ -60,6 +60,34 @@ impl Tickets {
             self.publish_woken(version, ticket, version.cached.seen()).await?;
         }
         Ok(())
+    }
+
+    /// Publishes tickets of their own for items that have waited without one, and do not wait any more.
+    pub(crate) async fn publish_ready(
+        &self,
+        version: RunVersion<'_>,
+        items: Vec<ItemId>,
+    ) -> Result<(), BackendError> {
+        let (snapshot, woken_by) = (&version.cached.snapshot, Some(version.cached.seen()));
+        let wanted = items.iter().filter_map(|item| pending_ticket(snapshot, item, snapshot.updated_at));
+        let tickets = self.resolve(version, wanted.collect()).await?.into_iter();
+        let tickets = tickets
+            .map(|ticket| (Ticket { woken_by, ..self.ticket(version, ticket, 1) }, version.build))
+            .collect::<Vec<_>>();
+        match tickets.is_empty() {
+            true => Ok(()),
+            false => self.backend().publish(tickets).await,
+        }
+    }
+
+    /// Publishes the tickets of pending items that have none.
+    pub(crate) async fn publish_missing(&self, version: RunVersion<'_>) -> Result<(), BackendError> {
+        let Some((cached, missing)) = self.missing(version.run, version.cached.clone(), self.now()).await?
+        else {
+            return Ok(());
+        };
+        let version = RunVersion { cached: &cached, ..version };
+        self.publish(FailPoint::TicketPublished, version, missing, SECOND_ATTEMPT).await
     }
 
     /// Publishes tickets for what became due between the last commit and the one before it.

@@ -9,6 +9,7 @@
 
 mod alarms;
 mod beats;
+mod cancels;
 mod error;
 mod messages;
 mod ticket_index;
@@ -17,6 +18,7 @@ mod traits;
 pub use crate::api::{Api, ApiError};
 pub use alarms::{Alarm, Alarms};
 pub use beats::{BeatKey, Beats};
+pub use cancels::{CancelBoard, CancelNews, Cancels};
 pub use error::{BackendError, BackendErrorKind};
 pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,

@@ -48,7 +48,7 @@ pub(crate) async fn child_end(
 
 fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildResult> {
     match snapshot.status {
-        Status::Running | Status::Paused => None,
+        Status::Running | Status::Paused | Status::Cancelling => None,
         Status::Completed => Some(match snapshot.outputs.first() {
             Some(output) => Ok(output.value.clone()),
             None => Err(format!("child run {child} has no output")),

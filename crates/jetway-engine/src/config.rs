@@ -18,6 +18,9 @@ pub struct EngineConfig {
     pub step_timeout: Option<Duration>,
     /// How failed attempts are retried at nodes without a policy of their own; `None`: not at all.
     pub retry: Option<RetryPolicy>,
+    /// How long the clean-up of a cancelled run takes at most: what its `on_cancel` edges lead to. After that the run ends, and what is
+    /// left does not run. The host that takes the command sets it.
+    pub clean_up_limit: Duration,
     /// The sweep checks a run that was not written for this long.
     pub stale_after: Duration,
     /// The limits on the size of snapshots and chunks.
@@ -36,6 +39,7 @@ impl Default for EngineConfig {
             time_per_ticket: Duration::from_secs(5),
             step_timeout: None,
             retry: None,
+            clean_up_limit: Duration::from_secs(300),
             stale_after: Duration::from_secs(60),
             limits: Limits::default(),
             cached_runs: 8192,

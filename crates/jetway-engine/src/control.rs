@@ -1,10 +1,10 @@
-//! Commands to runs: cancel, pause, resume; and keeping a child run from being started.
+//! Commands to runs: cancel, terminate, pause, resume; and keeping a child run from being started.
 //!
 //! A command commits its decision and returns what is to be done then. It publishes nothing itself.
 //!
 //! | crash after | state | repaired by |
 //! |---|---|---|
-//! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a cancelled run |
+//! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a run that is cancelled or being cancelled |
 //! | the effects | complete | - |
 
 mod retry_items;
@@ -22,20 +22,21 @@ use jetway_core::{
     step::{Swap, Swapped, swap_until},
 };
 use jetway_state::{
-    Fingerprint, Incarnation, RunKey, Seen,
+    Fingerprint, Incarnation, RunKey, Seen, Timestamp,
     run::{
         Applied, Effect, Snapshot, Status,
         control::{Control, ControlResult},
-        end_effects, pending_tickets, tombstone,
+        end_clean_up, end_effects, pending_tickets, tombstone,
     },
 };
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Changes runs by commands.
 pub(crate) struct Controller {
     snapshots: Arc<Snapshots>,
     tickets: Arc<Tickets>,
     clock: Arc<dyn Clock>,
+    clean_up_limit: Duration,
 }
 
 /// A command that was decided, and what is to be done then.
@@ -47,8 +48,28 @@ pub(crate) struct Decided {
 }
 
 impl Controller {
-    pub(crate) fn new(snapshots: Arc<Snapshots>, tickets: Arc<Tickets>, clock: Arc<dyn Clock>) -> Self {
-        Self { snapshots, tickets, clock }
+    pub(crate) fn new(
+        snapshots: Arc<Snapshots>,
+        tickets: Arc<Tickets>,
+        clock: Arc<dyn Clock>,
+        clean_up_limit: Duration,
+    ) -> Self {
+        Self { snapshots, tickets, clock, clean_up_limit }
+    }
+
+    /// Ends a run whose clean-up has taken too long at `now`. `None` if that is not so.
+    pub(crate) async fn end_clean_up(
+        &self,
+        run: &RunKey,
+        seen: Seen,
+        now: Timestamp,
+    ) -> Result<Option<Committed>, BackendError> {
+        let rule = Rule::EndCleanUp(now);
+        let decided = swap_until(Command { controller: self, run, seen, rule }).await?;
+        Ok(decided.filter(|decided| decided.result.changed).map(|decided| {
+            fail_point(FailPoint::CancelCommitted);
+            Committed { ended: true, ..decided.committed }
+        }))
     }
 
     /// Commits a command to a run of any workflow, whose record was seen. `None` if there is no such run.
@@ -61,7 +82,8 @@ impl Controller {
         seen: Seen,
         control: Control,
     ) -> Result<Option<Decided>, BackendError> {
-        let Some(mut decided) = swap_until(Command { controller: self, run, seen, control }).await? else {
+        let rule = Rule::Control(control);
+        let Some(mut decided) = swap_until(Command { controller: self, run, seen, rule }).await? else {
             return Ok(None);
         };
         if decided.result.changed {
@@ -83,8 +105,13 @@ impl Controller {
     async fn add_missing(&self, decided: &mut Decided, control: Control) -> Result<(), BackendError> {
         let Committed { run, cached, effects, tickets, .. } = &mut decided.committed;
         match (control, cached.snapshot.status) {
-            (Control::Cancel, Status::Cancelled) => *effects = end_effects(&cached.snapshot),
-            (Control::Resume, Status::Running) => {
+            (Control::Cancel | Control::Terminate, Status::Cancelled) => {
+                *effects = end_effects(&cached.snapshot);
+            }
+            (Control::Cancel, Status::Cancelling) | (Control::Resume, Status::Running) => {
+                if control == Control::Cancel {
+                    effects.push(Effect::TellHosts);
+                }
                 if let Some((latest, missing)) =
                     self.tickets.missing(run, cached.clone(), self.clock.now()).await?
                 {
@@ -139,7 +166,24 @@ struct Command<'a> {
     controller: &'a Controller,
     run: &'a RunKey,
     seen: Seen,
-    control: Control,
+    rule: Rule,
+}
+
+/// What decides about a run.
+#[derive(Clone, Copy)]
+enum Rule {
+    Control(Control),
+    /// The limit of its clean-up has passed by this time.
+    EndCleanUp(Timestamp),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Control(control) => control.fmt(f),
+            Self::EndCleanUp(_) => f.write_str("end the clean-up of"),
+        }
+    }
 }
 
 impl Swap for Command<'_> {
@@ -155,9 +199,13 @@ impl Swap for Command<'_> {
         let Some((cached, build)) = state else {
             return Ok(Swapped::Done(None));
         };
-        let Self { controller: Controller { snapshots, clock, .. }, run, control, .. } = self;
-        let snapshot = Snapshot::clone(&cached.snapshot);
-        let Some(applied) = control.decide(snapshot, snapshots.next_commit(), clock.now()) else {
+        let Self { controller: Controller { snapshots, clock, clean_up_limit, .. }, run, rule, .. } = self;
+        let (snapshot, commit) = (Snapshot::clone(&cached.snapshot), snapshots.next_commit());
+        let applied = match rule {
+            Rule::Control(control) => control.decide(snapshot, commit, clock.now(), *clean_up_limit),
+            Rule::EndCleanUp(now) => end_clean_up(snapshot, commit, *now),
+        };
+        let Some(applied) = applied else {
             return Ok(Swapped::Done(Some(Decided::new(run, build, cached, false))));
         };
         let Applied { snapshot, effects, .. } = applied;
@@ -175,10 +223,10 @@ impl Swap for Command<'_> {
     }
 
     fn contended(&self, conflicts: usize) -> BackendError {
-        let Self { run, control, .. } = self;
+        let Self { run, rule, .. } = self;
         BackendError::new(
             BackendErrorKind::Unavailable,
-            format!("cannot {control} run {run}: {conflicts} writes of others came first; try again"),
+            format!("cannot {rule} run {run}: {conflicts} writes of others came first; try again"),
         )
     }
 }
@@ -204,6 +252,7 @@ pub(crate) fn not_found_yet(run: &RunKey) -> BackendError {
 fn committed_point(control: Control) -> FailPoint {
     match control {
         Control::Cancel => FailPoint::CancelCommitted,
+        Control::Terminate => FailPoint::TerminateCommitted,
         Control::Pause => FailPoint::PauseCommitted,
         Control::Resume => FailPoint::ResumeCommitted,
     }

@@ -20,14 +20,14 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    ItemId, RunKey, Seen,
+    ItemId, RunKey, Seen, Timestamp,
     run::{
         Effect, NotRetried, Snapshot, Status, TicketFor,
         control::{Control, ControlResult},
         end_effects,
     },
 };
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// A run of which items are tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,8 +87,9 @@ impl Dispatcher {
         tickets: Arc<Tickets>,
         clock: Arc<dyn Clock>,
         tracer: Arc<dyn Tracer>,
+        clean_up_limit: Duration,
     ) -> Self {
-        let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock);
+        let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock, clean_up_limit);
         Self { backend, snapshots, tickets, controller, tracer }
     }
 
@@ -129,6 +130,28 @@ impl Dispatcher {
             self.carry_out(committed.version(), Vec::new(), effects).await?;
         }
         Ok(result)
+    }
+
+    /// Ends a run whose clean-up has taken too long at `now`, and carries out what that asks for.
+    pub(crate) async fn end_clean_up(
+        &self,
+        run: &RunKey,
+        seen: Seen,
+        now: Timestamp,
+    ) -> Result<(), BackendError> {
+        let Some(mut committed) = self.controller.end_clean_up(run, seen, now).await? else {
+            return Ok(());
+        };
+        let (_, effects) = committed.take_open();
+        self.end_run(committed.version(), effects).await
+    }
+
+    /// Tells all hosts that a run is cancelled. Without that, they find it a little later.
+    async fn tell_hosts(&self, RunVersion { run, cached, .. }: RunVersion<'_>) {
+        if let Err(error) = self.backend.tell_cancelled(run, cached.snapshot.incarnation).await {
+            tracing::debug!(%run, %error, "cannot tell the hosts that a run is cancelled");
+        }
+        fail_point(FailPoint::HostsTold);
     }
 
     /// Writes the span of a run that a commit has ended, and carries out the effects of its end.
@@ -231,6 +254,9 @@ impl Dispatcher {
                 Effect::PublishDue { since, except } => {
                     self.tickets.publish_due(version, since, &except).await?;
                 }
+                Effect::TellHosts => self.tell_hosts(version).await,
+                Effect::PublishWoken(items) => self.tickets.publish_ready(version, items).await?,
+                Effect::PublishMissing => self.tickets.publish_missing(version).await?,
                 Effect::ArmAlarm { since } => {
                     self.tickets.arm(version, since).await?;
                     fail_point(FailPoint::AlarmArmed);

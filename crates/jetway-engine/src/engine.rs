@@ -87,7 +87,7 @@ impl Engine {
         self.worker.process_ticket(delivery, cancel).await
     }
 
-    /// Cancels, pauses or resumes a run, also of a workflow that this host does not serve. `None` if there is no such run.
+    /// Cancels, terminates, pauses or resumes a run, also of a workflow that this host does not serve. `None` if there is no such run.
     ///
     /// # Errors
     /// An error of the backend. Repeating the command is safe, and completes what a crashed host left open.

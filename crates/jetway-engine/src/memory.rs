@@ -4,6 +4,7 @@
 
 mod alarms;
 mod beats;
+mod cancels;
 mod hosts;
 mod leases;
 mod results;
@@ -11,6 +12,7 @@ mod snapshots;
 mod starts;
 mod tickets;
 
+use crate::backend::CancelBoard;
 use jetway_core::clock::{Clock, SystemClock};
 use std::{
     fmt,
@@ -24,6 +26,7 @@ pub struct MemoryBackend {
     snapshots: Arc<Mutex<snapshots::Snapshots>>,
     tickets: Arc<tickets::Queue>,
     alarms: Arc<alarms::Armed>,
+    cancels: CancelBoard,
     starts: Arc<starts::Queue>,
     published_starts: Arc<AtomicU64>,
     results: Arc<results::Results>,
@@ -45,6 +48,7 @@ impl MemoryBackend {
             snapshots: Arc::default(),
             tickets: Arc::default(),
             alarms: Arc::default(),
+            cancels: CancelBoard::default(),
             starts: Arc::default(),
             published_starts: Arc::default(),
             results: Arc::default(),

@@ -7,7 +7,7 @@ use crate::{
     snapshots::{RunVersion, Snapshots},
     tickets::{SECOND_ATTEMPT, Tickets},
 };
-use jetway_state::{RunKey, Seen, run::Status};
+use jetway_state::{RunKey, Seen};
 use std::{sync::Arc, time::Duration};
 
 /// Every run was written before this much time from now.
@@ -66,7 +66,7 @@ async fn republish(
     seen: Seen,
 ) -> Result<u64, BackendError> {
     let Some((cached, build)) = snapshots.read(run, seen).await? else { return Ok(0) };
-    if cached.snapshot.status != Status::Running {
+    if !cached.snapshot.status.is_active() {
         return Ok(0);
     }
     let Some((cached, missing)) = tickets.missing(run, cached, tickets.now()).await? else { return Ok(0) };

@@ -146,6 +146,7 @@ impl Starter {
         let (mut snapshot, ticket) = begin(Begin { key, incarnation, commit, at, due, trace, input });
         let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
+        snapshot.has_clean_up = workflow.graph().has_clean_up();
         let chunks =
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let build = workflow.fingerprint();

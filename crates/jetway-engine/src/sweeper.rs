@@ -24,7 +24,7 @@ use glance::Indexes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen, Timestamp, WorkflowName,
-    run::{Effect, Snapshot, Status, TicketFor, WantedResult, end_effects},
+    run::{Effect, Snapshot, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -349,7 +349,12 @@ impl Sweep {
         if cached.snapshot.status.is_terminal() || is_written_since {
             return Ok(None);
         }
-        if cached.snapshot.status != Status::Running {
+        let now = self.clock.now();
+        if cached.snapshot.clean_up_is_over(now) {
+            self.dispatcher.end_clean_up(run, cached.seen(), now).await?;
+            return Ok(None);
+        }
+        if !cached.snapshot.status.is_active() {
             let revision = Some(cached.revision);
             return Ok(Some(Checked { republished: 0, revision, asleep_until: None }));
         }

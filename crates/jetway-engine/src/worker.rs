@@ -10,6 +10,7 @@
 
 mod attempt;
 mod child;
+mod clean_up;
 mod count;
 mod heartbeat;
 mod recover;

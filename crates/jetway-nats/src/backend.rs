@@ -2,6 +2,7 @@
 
 mod alarms;
 mod beats;
+mod cancels;
 mod durability;
 mod headers;
 mod hosts;
@@ -58,7 +59,9 @@ pub struct NatsBackend {
     streams: StreamNames,
     connection: Arc<Connection>,
     /// Receives what clients send.
-    for_clients: RenewedConnection,
+    for_clients: Arc<RenewedConnection>,
+    /// What this host hears of cancelled runs.
+    cancels: cancels::CancelEvents,
     /// Reads stored messages.
     reads: Arc<Reads>,
     /// Reads snapshots and chunks.
@@ -156,7 +159,8 @@ impl NatsBackend {
             inspects_streams: provisioned.is_inspected(),
             is_set_up: AtomicBool::new(provisioned.is_inspected()),
             may_lose_tickets: provisioned.may_lose_tickets(),
-            for_clients: RenewedConnection::new(&config, "clients"),
+            for_clients: Arc::new(RenewedConnection::new(&config, "clients")),
+            cancels: cancels::CancelEvents::default(),
             reads,
             config,
             names,

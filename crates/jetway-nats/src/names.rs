@@ -14,6 +14,7 @@
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
 //! | refusal of a start | `jetway.ns.done.<workflow>.<run_id>.<start id>` |
 //! | dead letter | `jetway.ns.dead.<workflow>.<why>` |
+//! | a run is cancelled | `jetway.ns.event.<workflow>.cancel`, see [`cancelled`](Names::cancelled) |
 //! | host | `$KV.JETWAY_ns_HOSTS.<host>` |
 //! | last heartbeat of a step | `$KV.JETWAY_ns_BEATS.<workflow>.<run_id>.<incarnation>.<item_id>` |
 //! | request | `jetway.ns.api.<verb>[.<workflow>[.<run_id>]]` |
@@ -28,6 +29,7 @@
 
 mod alarms;
 mod discovery;
+mod events;
 mod headers;
 mod kind;
 mod operations;

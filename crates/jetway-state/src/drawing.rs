@@ -59,7 +59,7 @@ fn is_taken(graph: &Graph, status: &StatusView, edge: &GraphEdge, state: Option<
             state == Some(NodeState::Done) && (all_known || !falls_back)
         }
         EdgeKind::Failure => state == Some(NodeState::Handled),
-        EdgeKind::Match(_) => false,
+        EdgeKind::Cancel | EdgeKind::Match(_) => false,
     }
 }
 

@@ -67,6 +67,8 @@ pub enum EdgeKind {
     Direct,
     /// When the node fails.
     Failure,
+    /// When the run is cancelled before the node has run.
+    Cancel,
     /// For values of one variant; the text is the variant and its guard, as written.
     Match(String),
 }
@@ -82,6 +84,16 @@ impl Graph {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// Whether there is a node with an `on_cancel` edge.
+    pub fn has_clean_up(&self) -> bool {
+        self.edges.iter().any(|edge| edge.kind == EdgeKind::Cancel)
+    }
+
+    /// Whether the node has an `on_cancel` edge.
+    pub fn is_cleaned_up(&self, name: &str) -> bool {
+        self.edges.iter().any(|edge| edge.kind == EdgeKind::Cancel && edge.from == name)
+    }
+
     /// Whether the node gathers the values of a fan-out.
     pub fn gathers(&self, name: &str) -> bool {
         self.node(name).is_some_and(|node| node.gathers)
@@ -93,10 +105,12 @@ impl Graph {
     }
 
     /// The gathering node that closes a fan-out which `opener` opens: the nearest one behind it, by number of edges, and of
-    /// equally near ones the first declared. Failure edges count only if no other path leads to one.
+    /// equally near ones the first declared. Failure edges count only if no other path leads to one, and `on_cancel` edges do not
+    /// count.
     pub fn gather_behind(&self, opener: &str) -> Option<&str> {
-        let succeeds = |edge: &GraphEdge| edge.kind != EdgeKind::Failure;
-        self.nearest_gather(opener, succeeds).or_else(|| self.nearest_gather(opener, |_| true))
+        let goes_on = |edge: &GraphEdge| edge.kind != EdgeKind::Cancel;
+        let succeeds = |edge: &GraphEdge| goes_on(edge) && edge.kind != EdgeKind::Failure;
+        self.nearest_gather(opener, succeeds).or_else(|| self.nearest_gather(opener, goes_on))
     }
 
     fn nearest_gather(&self, opener: &str, counts: impl Fn(&GraphEdge) -> bool) -> Option<&str> {

@@ -27,7 +27,11 @@
 //! | `Handled` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
-//! When no item and no fan-out is left, the run is Completed, or Failed if it has no output.
+//! In a run that is Cancelling, an item is one of the clean-up, and then as above except that `Failed` ends its branch alone. Or it is
+//! cancelled: the only new outcome of such an item is `CleanUp`, which replaces it by what its `on_cancel` edge leads to. The outcome of
+//! a node that was running counts if the node succeeded; if not, its item has to be cleaned up. See `clean_up.rs`.
+//!
+//! When no item and no fan-out is left, the run is Completed, or Failed if it has no output, or Cancelled if it was Cancelling.
 
 mod apply;
 mod attempt;
@@ -37,6 +41,7 @@ mod begin;
 mod bitset;
 mod children;
 mod chunk;
+mod clean_up;
 pub mod control;
 mod effect;
 mod end;
@@ -65,6 +70,7 @@ pub use attempts::count_attempt;
 pub use begin::{Begin, RunInput, begin};
 pub use bitset::BitSet;
 pub use chunk::{Chunk, ChunkRef};
+pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, end_clean_up, terminate};
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};

@@ -1,6 +1,7 @@
 //! The JSON that clients see of a run: its result, its status, and its outputs in pages.
 
 mod build_wait;
+mod cancel;
 mod left_out;
 mod page;
 mod pending;
@@ -14,6 +15,7 @@ use crate::{
     run::{RunError, Snapshot, Status},
 };
 pub use build_wait::BuildWaitView;
+pub use cancel::CancelView;
 pub use left_out::LeftOut;
 pub use page::{NoPage, OutputPage, OutputQuery};
 pub use pending::PendingView;
@@ -50,6 +52,9 @@ pub struct DoneView {
     pub finished_at: Option<String>,
     /// The number of committed steps.
     pub steps: u64,
+    /// That the run was cancelled: why, and how its clean-up went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<CancelView>,
 }
 
 /// An error of a run.
@@ -141,6 +146,7 @@ impl DoneView {
             started_at: snapshot.started_at.to_string(),
             finished_at: snapshot.finished_at.map(|at| at.to_string()),
             steps: snapshot.steps,
+            cancel: snapshot.cancel.as_ref().map(CancelView::from),
         })
     }
 }
@@ -167,6 +173,7 @@ impl DoneView {
             started_at: at.to_string(),
             finished_at: Some(at.to_string()),
             steps: 0,
+            cancel: None,
         }
     }
 }
@@ -224,7 +231,8 @@ impl StatusView {
     #[must_use]
     pub fn with_hosts(mut self, hosts: HostsOf) -> Self {
         WaitView::of_hosts(&mut self.waits, hosts);
-        if self.run.status == Status::Running && self.waiting_for.is_none() {
+        let is_active = self.run.status.is_active();
+        if is_active && (self.waiting_for.is_none() || self.run.status == Status::Cancelling) {
             let workflow = self.run.workflow.as_str();
             self.waiting_for = match hosts.state() {
                 HostsState::None => Some(format!("no live host serves the workflow {workflow:?}")),
@@ -257,6 +265,7 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
         }
         Status::Running if snapshot.waits_for_persons_alone() => person::sentence(snapshot),
         Status::Running if snapshot.waits_for_times(snapshot.updated_at) => Some(timer(snapshot)?),
+        Status::Cancelling => cancel::waiting_for(snapshot),
         Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
     }
 }

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{
-    Alarm, Alarms, Backend, BackendError, BeatKey, Beats, DeadLetter, Delivery, HostInfo, Hosts, Results,
-    RunResult, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest,
-    Starts, Stored, Ticket, TicketIndex, TicketQueue,
+    Alarm, Alarms, Backend, BackendError, BeatKey, Beats, CancelNews, Cancels, DeadLetter, Delivery,
+    HostInfo, Hosts, Results, RunResult, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun,
+    StartDelivery, StartRequest, Starts, Stored, Ticket, TicketIndex, TicketQueue,
 };
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
@@ -302,6 +302,17 @@ impl<I: Interceptor> Beats for Intercepted<I> {
 
     async fn last_beat(&self, key: &BeatKey) -> Result<Option<Bytes>, BackendError> {
         self.0.inner().last_beat(key).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Cancels for Intercepted<I> {
+    async fn tell_cancelled(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        self.0.inner().tell_cancelled(run, incarnation).await
+    }
+
+    fn hear_cancelled(&self, run: &RunKey, incarnation: Incarnation) -> CancelNews {
+        self.0.inner().hear_cancelled(run, incarnation)
     }
 }
 

@@ -35,8 +35,8 @@ pub use jetway_engine::{
 pub use jetway_state::{
     StartId, StartMessage,
     json::Json,
-    run::{DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
-    view::{BuildWaitView, LeftOut, PersonWaitView, WaitKind, WaitView},
+    run::{CancelReason, DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
+    view::{BuildWaitView, CancelView, LeftOut, PersonWaitView, WaitKind, WaitView},
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;

@@ -30,7 +30,7 @@ fn encode_item<WI: WorkItem>(item: WI) -> Result<Successor, Error> {
     Ok(Successor { node, payload })
 }
 
-fn encode_emission<WI: WorkItem, O>(
+pub(crate) fn encode_emission<WI: WorkItem, O>(
     emission: Emission<WI, O>,
     encode_output: EncodeOutput<O>,
 ) -> Result<EncodedEmission, Error> {

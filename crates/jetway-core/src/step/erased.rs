@@ -54,6 +54,12 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// See [`BadRules`].
     fn check_rules(&self) -> Result<(), BadRules>;
 
+    /// What the `on_cancel` edge of the node leads to, for an item whose run was cancelled; `None` if the node has no such edge.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    fn clean_up(&self, node: &str, input: &TaskInput) -> Result<Option<EncodedEmission>, Unreadable>;
+
     /// Re-applies the change from `base` to `mine` to the context `theirs`.
     ///
     /// # Errors
@@ -92,8 +98,11 @@ pub struct Task {
     pub context: Bytes,
     /// The time limit of the attempt.
     pub timeout: Option<Duration>,
-    /// Cancels the attempt.
+    /// Cancels the attempt: the node is dropped.
     pub cancel: CancellationToken,
+    /// Asks the node to stop, since its run is being cancelled: a child of `cancel`, which the node sees. If the node succeeds all the
+    /// same, its step counts.
+    pub stop: CancellationToken,
     /// The result of the child run that the item has waited for.
     pub child: Option<ChildResult>,
     /// The clock that the times of the run come from.

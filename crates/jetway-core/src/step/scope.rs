@@ -250,7 +250,8 @@ impl StepScope {
         self.limit
     }
 
-    /// The token that is cancelled when the attempt must stop.
+    /// The token that is cancelled when the attempt must stop: the host stops, the run has ended, or somebody cancels the run. In the
+    /// last case the node is not dropped: it may stop with an error, or finish its step, which counts then.
     pub fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
     }

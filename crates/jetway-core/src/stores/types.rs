@@ -37,7 +37,8 @@ impl RunStatus {
 impl From<Status> for RunStatus {
     fn from(status: Status) -> Self {
         match status {
-            Status::Running => Self::Running,
+            // A run over stores has no clean-up.
+            Status::Running | Status::Cancelling => Self::Running,
             Status::Paused => Self::Paused,
             Status::Completed => Self::Completed,
             Status::Failed => Self::Failed,

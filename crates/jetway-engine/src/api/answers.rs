@@ -127,7 +127,7 @@ pub struct WorkflowView {
     pub graph: Option<Graph>,
 }
 
-/// The result of cancelling, pausing or resuming a run.
+/// The result of cancelling, terminating, pausing or resuming a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlView {
     /// The run.

@@ -1,7 +1,7 @@
 //! The traits that a backend implements.
 
 use super::{
-    Alarms, BackendError, Beats, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery,
+    Alarms, BackendError, Beats, Cancels, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery,
     SnapshotWrite, StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
 };
 use async_trait::async_trait;
@@ -209,11 +209,20 @@ pub trait Hosts: Send + Sync {
 
 /// A backend: all that the engine needs.
 pub trait Backend:
-    SnapshotStore + TicketQueue + Alarms + Starts + Results + Beats + Hosts + fmt::Debug + 'static
+    SnapshotStore + TicketQueue + Alarms + Cancels + Starts + Results + Beats + Hosts + fmt::Debug + 'static
 {
 }
 
 impl<T> Backend for T where
-    T: SnapshotStore + TicketQueue + Alarms + Starts + Results + Beats + Hosts + fmt::Debug + 'static
+    T: SnapshotStore
+        + TicketQueue
+        + Alarms
+        + Cancels
+        + Starts
+        + Results
+        + Beats
+        + Hosts
+        + fmt::Debug
+        + 'static
 {
 }

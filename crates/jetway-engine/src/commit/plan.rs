@@ -4,7 +4,7 @@ use crate::snapshots::{CachedSnapshot, CommitOutcome, PendingCommit, Snapshots};
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, apply_fitting};
 use jetway_state::{
     CommitId, Error, STORE_ELSEWHERE,
-    run::{Applied, Chunk, EncodedOutcome, Snapshot, offload},
+    run::{Applied, AttemptReport, Chunk, EncodedOutcome, Snapshot, offload},
 };
 use std::{borrow::Cow, cell::Cell};
 
@@ -62,7 +62,7 @@ impl Plan {
                     outcomes.push(CommitOutcome::Committed(tickets, effects));
                     latest = Some(snapshot);
                 }
-                None => outcomes.push(CommitOutcome::Discarded),
+                None => outcomes.push(without_effect(snapshot, &pending.attempt)),
             }
         }
         if latest.as_ref().is_some_and(|latest| latest.status.is_terminal()) {
@@ -76,8 +76,21 @@ impl Plan {
 fn failure(workflow: &dyn AnyWorkflow, attempt: &AttemptWithBase, error: &Error) -> EncodedOutcome {
     let id = attempt.report.id();
     match &attempt.input {
+        _ if matches!(attempt.report.produced, EncodedOutcome::CleanUp(_)) => EncodedOutcome::CleanUp(None),
         Some(input) => workflow.failure(input, &id, error),
         None => EncodedOutcome::Failed(id.error(error)),
+    }
+}
+
+/// The outcome of an attempt that is not applied. If its item was cancelled while the node ran, and the node did not succeed, the item
+/// has to be cleaned up.
+fn without_effect(snapshot: &Snapshot, attempt: &AttemptWithBase) -> CommitOutcome {
+    let AttemptReport { item, produced, .. } = &attempt.report;
+    let is_left = snapshot.is_cancelled(item) && snapshot.is_pending(item);
+    match produced {
+        EncodedOutcome::CleanUp(_) => CommitOutcome::Discarded,
+        _ if is_left => CommitOutcome::RunAgain,
+        _ => CommitOutcome::Discarded,
     }
 }
 

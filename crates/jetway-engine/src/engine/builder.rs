@@ -143,6 +143,7 @@ impl EngineBuilder {
             Arc::clone(&tickets),
             Arc::clone(&clock),
             Arc::clone(&tracer),
+            config.clean_up_limit,
         ));
         let starter = Arc::new(Starter::new(
             Arc::clone(&backend),

@@ -14,7 +14,7 @@ use jetway_core::step::AnyWorkflow;
 use jetway_state::{
     Error, RunId, RunKey, Seen, WorkflowName,
     run::{
-        WantedResult,
+        Status, WantedResult,
         control::{Control, ControlResult},
     },
     view::{NoPage, OutputPage, OutputQuery, StatusView},
@@ -79,7 +79,11 @@ impl Api for Engine {
         let result = Self::control(self, &run, control).await?;
         let ControlResult { status, changed } = result.ok_or_else(|| not_found(&run))?;
         if !changed && !control.is_satisfied_by(status) {
-            return Err(ApiError::new(409, format!("cannot {control} run {run}: it has ended, {status}")));
+            let why = match status {
+                Status::Cancelling => "it is being cancelled".to_owned(),
+                ended => format!("it has ended, {ended}"),
+            };
+            return Err(ApiError::new(409, format!("cannot {control} run {run}: {why}")));
         }
         Ok(ControlView { run_id: run.run_id, status, changed })
     }

@@ -102,8 +102,12 @@ named! {
         ParentWoken = "parent-woken",
         /// A child run that no item waits for any more is cancelled.
         ChildCancelled = "child-cancelled",
-        /// A run is cancelled, its effects are open.
+        /// A run is cancelled, or its clean-up begins. The effects are open.
         CancelCommitted = "cancel-committed",
+        /// All hosts are told that a run is cancelled, its other effects are open.
+        HostsTold = "hosts-told",
+        /// A run is terminated, its effects are open.
+        TerminateCommitted = "terminate-committed",
         /// A run is paused.
         PauseCommitted = "pause-committed",
         /// A run is resumed, its tickets are not published.

@@ -58,7 +58,10 @@ fn whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex, now: Timest
     let may_lack_alarm = check.revision.is_none() && snapshot.next_due(now).is_some();
     let is_whole = match snapshot.status {
         Status::Paused => true,
-        Status::Running => !may_lack_alarm && Tickets::are_in(index, &stored.run, &snapshot, now),
+        Status::Cancelling if snapshot.clean_up_is_over(now) => false,
+        Status::Running | Status::Cancelling => {
+            !may_lack_alarm && Tickets::are_in(index, &stored.run, &snapshot, now)
+        }
         Status::Completed | Status::Failed | Status::Cancelled => false,
     };
     let revision = Some(stored.revision);

@@ -1,4 +1,4 @@
-//! One attempt: the node runs. It is stopped when the worker has to stop or the run ends.
+//! One attempt: the node runs. It is stopped when the worker has to stop, or when the run is cancelled or has ended.
 
 use super::{
     heartbeat::KeptBeats,
@@ -101,6 +101,8 @@ impl TicketSession<'_> {
         let (max_lost, lost) = (self.worker.config.max_attempts, snapshot.losses_at(item));
         let heartbeats = Arc::new(Heartbeats::after(self.last_beat(next).await));
         let beats = KeptBeats::new(&heartbeats, self.beat_key(next));
+        let cancel = self.cancel.child_token();
+        let stop = cancel.child_token();
         let task = Task {
             run: self.run.clone(),
             incarnation: snapshot.incarnation,
@@ -110,7 +112,8 @@ impl TicketSession<'_> {
             input,
             context: snapshot.context.clone(),
             timeout: self.worker.config.step_timeout,
-            cancel: self.cancel.child_token(),
+            cancel: cancel.clone(),
+            stop: stop.clone(),
             child,
             clock: Arc::clone(&self.worker.clock),
             failures: snapshot.failures_at(item),
@@ -121,11 +124,11 @@ impl TicketSession<'_> {
             heartbeats: Arc::clone(&heartbeats),
             retry: self.worker.config.retry.clone(),
         };
-        let cancel = task.cancel.clone();
         let result = tokio::select! {
             biased;
             result = self.workflow.attempt(task).instrument(span.span.clone()) => result,
             never = self.cancel_when_ended(&cancel) => match never {},
+            never = self.stop_when_told(item, &cancel, &stop) => match never {},
             never = self.keep_beats(&beats) => match never {},
         };
         if result.as_ref().is_ok_and(|result| result.cancelled || result.retry.is_some()) {
@@ -153,7 +156,11 @@ impl TicketSession<'_> {
     }
 
     /// Ends an attempt that was stopped.
-    pub(super) async fn stop_attempt(&self, span: &StepSpan) -> Result<NextAction, BackendError> {
+    pub(super) async fn stop_attempt(
+        &self,
+        next: PendingAttempt,
+        span: &StepSpan,
+    ) -> Result<NextAction, BackendError> {
         let tracer = &*self.worker.tracer;
         let times = span.times(tracer);
         if self.cancel.is_cancelled() {
@@ -163,7 +170,11 @@ impl TicketSession<'_> {
         }
         let ended = self.worker.snapshots.load(self.run, self.delivery.ticket.seen()).await;
         self.discard_span(span, times, ended.as_ref().ok().and_then(Option::as_ref));
-        ended?;
+        let is_cancelled =
+            |latest: &CachedSnapshot| self.is_of_ticket(latest) && latest.snapshot.is_cancelled(&next.item);
+        if let Some(cached) = ended?.filter(is_cancelled) {
+            return Ok(NextAction::Attempt(PendingAttempt { cached, ..next }));
+        }
         self.recover().await?;
         Ok(NextAction::Ack)
     }

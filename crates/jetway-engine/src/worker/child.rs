@@ -11,7 +11,7 @@ use crate::{
 use jetway_core::step::TaskInput;
 use jetway_state::{
     Error, ItemId, RunKey, Seen,
-    run::{AttemptId, AttemptReport, Effect, EncodedOutcome, Status, TicketFor, pending_ticket},
+    run::{AttemptId, AttemptReport, Effect, EncodedOutcome, TicketFor, pending_ticket},
 };
 
 impl TicketSession<'_> {
@@ -112,12 +112,13 @@ impl TicketSession<'_> {
         let Some((cached, build)) = worker.snapshots.read(run, self.delivery.ticket.seen()).await? else {
             return Ok(());
         };
-        if cached.snapshot.status != Status::Running || !self.is_of_ticket(&cached) {
+        if !cached.snapshot.status.is_active() || !self.is_of_ticket(&cached) {
             return Ok(());
         }
         let version = RunVersion { run, build, cached: &cached };
         let wanted = pending_ticket(&cached.snapshot, item, worker.clock.now()).into_iter().collect();
-        let Some((child, seen)) = child else {
+        // A cancelled item does not wait for its child.
+        let Some((child, seen)) = child.filter(|_| !cached.snapshot.is_cancelled(item)) else {
             let tickets = worker.tickets.resolve(version, wanted).await?;
             return worker.tickets.publish_batch(version, tickets, 1).await;
         };

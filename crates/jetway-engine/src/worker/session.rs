@@ -4,7 +4,7 @@
 
 use super::Worker;
 use crate::{
-    backend::{BackendError, BackendErrorKind, Delivery},
+    backend::{BackendError, BackendErrorKind, CancelNews, Delivery},
     children::{ChildEnd, child_end},
     fail_point::{FailPoint, fail_point},
     inputs::{ReadyItem, load_item},
@@ -40,6 +40,8 @@ pub(super) struct TicketSession<'a> {
     /// An item was done when it was to be committed: another worker committed it, or a write of this host that got no
     /// answer, and later writes replaced that one.
     pub(super) overtaken: bool,
+    /// Whether somebody tells that the run is cancelled.
+    pub(super) news: CancelNews,
 }
 
 /// The next attempt to be made.
@@ -75,7 +77,9 @@ impl<'a> TicketSession<'a> {
         cancel: &'a CancellationToken,
     ) -> Self {
         let started = Instant::now();
-        Self { worker, workflow, run, delivery, cancel, started, steps: 0, overtaken: false }
+        // Before the record is read: what comes later is told.
+        let news = worker.backend.hear_cancelled(run, delivery.ticket.incarnation);
+        Self { worker, workflow, run, delivery, cancel, started, steps: 0, overtaken: false, news }
     }
 
     /// The steps that were committed under the ticket.
@@ -122,6 +126,9 @@ impl<'a> TicketSession<'a> {
             return Ok(NextAction::Ack);
         };
         fail_point(FailPoint::SnapshotLoaded);
+        if self.is_of_ticket(&cached) && cached.snapshot.clean_up_is_over(self.now()) {
+            return Box::pin(self.end_clean_up(&cached)).await;
+        }
         if ticket.woken_by.is_some() && cached.snapshot.has_waits() {
             Box::pin(self.alarm_rang(&cached)).await?;
         }
@@ -155,6 +162,7 @@ impl<'a> TicketSession<'a> {
             tracing::debug!(run = %self.run, "discarded a ticket of another incarnation");
             return Ok(NextAction::Ack);
         }
+        let next = if self.news.is_new() { Box::pin(self.told(next)).await? } else { next };
         if self.waits(&next)
             && let Some(end) = Box::pin(self.wait(&next)).await?
         {
@@ -178,6 +186,9 @@ impl<'a> TicketSession<'a> {
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
         };
+        if snapshot.is_cancelled(&next.item) {
+            return Box::pin(self.clean_up(next, ready)).await;
+        }
         // A child that is not known to be started does not count: the node runs again and names it.
         let child = match snapshot.started_child(&next.item) {
             Some((child, started)) => {
@@ -226,7 +237,7 @@ impl<'a> TicketSession<'a> {
         let (node, input) = (ready.node.clone(), ready.input.clone());
         let (report, child, times) = match self.attempt(&next, ready, &input, child, &span).await {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return Box::pin(self.stop_attempt(&span)).await,
+            Ok(None) => return Box::pin(self.stop_attempt(next, &span)).await,
             Err(unreadable) => {
                 self.discard_span(&span, span.times(&*self.worker.tracer), None);
                 return Box::pin(self.set_aside(next, node, unreadable)).await;
@@ -299,7 +310,7 @@ impl<'a> TicketSession<'a> {
     async fn ready(&self, next: &PendingAttempt) -> Result<Option<ReadyItem>, BackendError> {
         let snapshot = &next.cached.snapshot;
         match snapshot.status {
-            Status::Running => {
+            Status::Running | Status::Cancelling => {
                 self.retry(|| load_item(&self.worker.snapshots, self.run, snapshot, &next.item)).await
             }
             Status::Paused | Status::Completed | Status::Failed | Status::Cancelled => Ok(None),
@@ -395,6 +406,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::Next(_) => "next",
         EncodedOutcome::NextLater(..) => "next_later",
         EncodedOutcome::Admit => "admit",
+        EncodedOutcome::CleanUp(_) => "clean_up",
         EncodedOutcome::Retry(..) => RETRIED,
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::Hold => "hold",

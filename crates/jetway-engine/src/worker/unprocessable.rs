@@ -24,7 +24,7 @@ use jetway_core::step::{AttemptResult, Swap, Swapped, TaskInput, Unreadable, swa
 use jetway_state::{
     Fingerprint, ItemId,
     run::{
-        AttemptId, EncodedOutcome, FoundUnreadable, Marked, Snapshot, Status, UnreadableBy, UnreadablePart,
+        AttemptId, EncodedOutcome, FoundUnreadable, Marked, Snapshot, UnreadableBy, UnreadablePart,
         mark_unreadable,
     },
 };
@@ -193,9 +193,7 @@ impl TicketSession<'_> {
         };
         let is_ready = |latest: &CachedSnapshot| {
             let snapshot = &latest.snapshot;
-            self.is_of_ticket(latest)
-                && snapshot.status == Status::Running
-                && snapshot.is_pending(&ticket.item)
+            self.is_of_ticket(latest) && snapshot.status.is_active() && snapshot.is_pending(&ticket.item)
         };
         let Some(cached) = latest.filter(is_ready) else {
             let letter = self.letter(&ticket.item, &ticket.node, error.to_string());
@@ -228,8 +226,11 @@ impl TicketSession<'_> {
         let attempt = cached.snapshot.attempt_at(&item);
         let incarnation = cached.snapshot.incarnation;
         let id = AttemptId { incarnation, item: item.clone(), node, number: attempt };
-        let failed = EncodedOutcome::Failed(id.error_of_kind("corrupt", error.to_string()));
-        let report = id.report(self.ticket_item().clone(), self.worker.clock.now(), failed, None);
+        let produced = match cached.snapshot.is_cancelled(&item) {
+            true => EncodedOutcome::CleanUp(None),
+            false => EncodedOutcome::Failed(id.error_of_kind("corrupt", error.to_string())),
+        };
+        let report = id.report(self.ticket_item().clone(), self.worker.clock.now(), produced, None);
         let committed = self.commit(report, None, &cached).await?;
         let next = PendingAttempt { item, attempt, uncounted: false, queue_wait: None, cached };
         self.after_commit(next, committed, None).await

@@ -10,7 +10,7 @@ use crate::{
 };
 use jetway_state::{
     ItemId, Timestamp,
-    run::{AlarmWanted, AttemptId, Effect, EncodedOutcome, Status, TicketFor},
+    run::{AlarmWanted, AttemptId, Effect, EncodedOutcome, TicketFor},
 };
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ const IN_HAND: Duration = Duration::from_millis(250);
 
 impl TicketSession<'_> {
     /// The time that counts for this ticket. The ticket of an alarm was published when its time had come, by the clock of the server.
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.worker.clock.now().max(self.delivery.ticket.at)
     }
 
     /// Whether the item may have to wait for its time.
     pub(super) fn waits(&self, next: &PendingAttempt) -> bool {
         let snapshot = &next.cached.snapshot;
-        snapshot.status == Status::Running && snapshot.has_waits() && !snapshot.is_due(&next.item, self.now())
+        snapshot.status.is_active() && snapshot.has_waits() && !snapshot.is_due(&next.item, self.now())
     }
 
     /// An alarm has rung: looks for everything that is due.
     pub(super) async fn alarm_rang(&self, cached: &CachedSnapshot) -> Result<(), BackendError> {
-        if !self.is_of_ticket(cached) || cached.snapshot.status != Status::Running {
+        if !self.is_of_ticket(cached) || !cached.snapshot.status.is_active() {
             return Ok(());
         }
         let (version, now) = (self.version(cached), self.now());
@@ -80,7 +80,7 @@ impl TicketSession<'_> {
     pub(super) fn is_due_for_slot(&self, next: &PendingAttempt) -> bool {
         let snapshot = &next.cached.snapshot;
         let has_waited = |item: &ItemId| snapshot.due_of(item).is_some_and(|due| due <= self.now());
-        snapshot.status == Status::Running && snapshot.waits_for_slot(&next.item) && has_waited(&next.item)
+        snapshot.status.is_active() && snapshot.waits_for_slot(&next.item) && has_waited(&next.item)
     }
 
     /// Commits that due items get slots, as far as there are any.

@@ -59,6 +59,7 @@ impl TicketQueue for NatsBackend {
             filter: self.names.tickets_of_workflow(workflow),
             workflow: workflow.to_string(),
         };
+        self.listen_for_cancels().await;
         let return_tickets =
             ReturnTickets { names: self.names.clone(), committer: Arc::clone(&self.committers.tickets) };
         let return_tickets = Arc::new(return_tickets);

@@ -17,14 +17,25 @@ pub(crate) enum Kind {
     Dead,
     /// Work items of stores.
     Item,
+    /// Events, which nobody keeps.
+    Event,
     /// Requests.
     Api,
     // Signals are another kind, of starters too.
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Start, Self::Work, Self::Timer, Self::Wake, Self::Done, Self::Dead, Self::Item, Self::Api];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Work,
+        Self::Timer,
+        Self::Wake,
+        Self::Done,
+        Self::Dead,
+        Self::Item,
+        Self::Event,
+        Self::Api,
+    ];
 
     /// The kind in the subject.
     pub(super) fn token(self) -> &'static str {
@@ -36,6 +47,7 @@ impl Kind {
             Self::Done => "done",
             Self::Dead => "dead",
             Self::Item => "item",
+            Self::Event => "event",
             Self::Api => "api",
         }
     }

@@ -63,6 +63,7 @@ impl Kind {
             Self::Start => Users { publish: CLIENTS, subscribe: &[] },
             Self::Work | Self::Timer | Self::Dead | Self::Item => Users { publish: HOSTS, subscribe: &[] },
             Self::Done => Users { publish: HOSTS, subscribe: EVERYBODY },
+            Self::Event => Users { publish: HOSTS, subscribe: HOSTS },
             // The server itself publishes wake-ups, and each method has its own users.
             Self::Wake | Self::Api => Users { publish: &[], subscribe: &[] },
         }
@@ -72,7 +73,7 @@ impl Kind {
     fn tokens(self, workflow: &str) -> Vec<&str> {
         match self {
             Self::Start => vec![workflow],
-            Self::Dead => vec![workflow, "*"],
+            Self::Dead | Self::Event => vec![workflow, "*"],
             Self::Timer => vec!["*", workflow, ">"],
             Self::Work | Self::Wake | Self::Done | Self::Item | Self::Api => vec![workflow, ">"],
         }

@@ -170,17 +170,20 @@ impl Drawing<'_> {
         }
     }
 
-    /// The edges of a node: direct ones, those that are taken on failure, arms.
+    /// The edges of a node: direct ones, those that are taken on failure or on cancel, arms.
     fn edges(&mut self, level: &Level<'_>, node: &GraphNode) {
         let from = level.id(node);
         let (direct, others): (Vec<_>, Vec<_>) =
             level.drawn(node).partition(|edge| edge.kind == EdgeKind::Direct);
         let (failure, arms): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|edge| edge.kind == EdgeKind::Failure);
-        for edge in direct.into_iter().chain(failure).chain(arms) {
+        let (cancel, arms): (Vec<_>, Vec<_>) =
+            arms.into_iter().partition(|edge| edge.kind == EdgeKind::Cancel);
+        for edge in direct.into_iter().chain(failure).chain(cancel).chain(arms) {
             let style = match &edge.kind {
                 EdgeKind::Direct => String::new(),
                 EdgeKind::Failure => " [style=\"dotted\" color=\"red\" label=\"fallback\"]".to_owned(),
+                EdgeKind::Cancel => " [style=\"dotted\" color=\"blue\" label=\"on cancel\"]".to_owned(),
                 EdgeKind::Match(arm) => format!(" [label={}]", quoted(&label(arm))),
             };
             let to = match &edge.to {

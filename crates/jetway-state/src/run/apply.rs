@@ -2,6 +2,7 @@
 
 mod admit;
 mod branch;
+mod clean_up;
 mod emit;
 mod end;
 mod finished;
@@ -25,7 +26,8 @@ use finished::FinishedItem;
 /// Applies an attempt to a run: context, finished item, new items, output, error and status change together.
 ///
 /// `None` if the attempt is discarded: it belongs to another incarnation, the run has ended, or the item is not pending any more
-/// because another worker committed it. Total: no record and no attempt makes it panic.
+/// because another worker committed it. Also if the item is cancelled and its node did not succeed: then its
+/// [clean-up](EncodedOutcome::CleanUp) has to be committed in place of that. Total: no record and no attempt makes it panic.
 pub fn apply(
     mut snapshot: Snapshot,
     mut attempt: AttemptReport,
@@ -33,7 +35,10 @@ pub fn apply(
     graph: &Graph,
 ) -> Option<Applied> {
     crate::hop!("apply");
-    if snapshot.status.is_terminal() || snapshot.incarnation != attempt.incarnation {
+    if snapshot.status.is_terminal()
+        || snapshot.incarnation != attempt.incarnation
+        || snapshot.gives_way(&attempt)
+    {
         return None;
     }
     attempt.timestamp = snapshot.next_time(attempt.timestamp);
@@ -57,7 +62,9 @@ pub fn apply(
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
     let finished = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
-    snapshot.steps = snapshot.steps.saturating_add(1);
+    if !matches!(attempt.produced, EncodedOutcome::CleanUp(_)) {
+        snapshot.steps = snapshot.steps.saturating_add(1);
+    }
     snapshot.updated_at = attempt.timestamp;
     if let Some(context) = attempt.context {
         snapshot.context = context;
@@ -83,6 +90,8 @@ pub fn apply(
             step.snapshot.handled_failures.record(error);
             step.next(emitted);
         }
+        EncodedOutcome::CleanUp(None) => step.end_branch(),
+        EncodedOutcome::CleanUp(Some(emitted)) => step.clean_up(emitted),
         EncodedOutcome::Failed(error) => step.fail(error),
     }
     step.end_if_done();

@@ -51,6 +51,8 @@ pub enum EncodedOutcome {
     Retry(NextTry, RunError),
     /// Nothing ran: the item is due, and needs a slot at its node.
     Admit,
+    /// Nothing ran: the run was cancelled before the node did, and this is what the `on_cancel` edge of the node leads to.
+    CleanUp(Option<EncodedEmission>),
     /// Not yet known: the item waits for this child run.
     Await(RunKey),
     /// Not yet known: the child run that the item waits for is started, and this is its record.

@@ -3,7 +3,7 @@
 //! The first attempt at an item is not counted: that would cost a write for each step. From the second delivery of a ticket
 //! on, an attempt is counted in the record before the node runs. Tickets can be forged, so what they say does not count.
 
-use super::snapshot::{Snapshot, Status};
+use super::snapshot::Snapshot;
 use crate::{CommitId, ItemId, Timestamp};
 
 impl Snapshot {
@@ -23,7 +23,7 @@ pub fn count_attempt(
     commit: CommitId,
     at: Timestamp,
 ) -> Option<(Snapshot, u32)> {
-    if snapshot.status != Status::Running || !snapshot.is_pending(item) {
+    if !snapshot.may_run(item) || !snapshot.is_pending(item) {
         return None;
     }
     let losses = snapshot.losses_at(item).saturating_add(1);

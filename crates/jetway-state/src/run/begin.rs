@@ -93,6 +93,8 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         chunked: false,
         unreadable: BTreeMap::new(),
         written_by: BTreeMap::new(),
+        has_clean_up: false,
+        cancel: None,
     };
     let ticket = due.is_none().then_some(TicketFor { item: id, node: input.node });
     (snapshot, ticket)

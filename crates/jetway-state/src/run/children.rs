@@ -59,8 +59,12 @@ pub(super) fn detach_child(snapshot: &mut Snapshot, item: &ItemId) -> Option<Run
 }
 
 impl Snapshot {
-    /// The child run that an item waits for, and its record at its start, if it is known to be started.
+    /// The child run that an item waits for, and its record at its start, if it is known to be started. A cancelled item does not
+    /// wait for its child.
     pub fn started_child(&self, item: &ItemId) -> Option<(&RunKey, Seen)> {
+        if self.is_cancelled(item) {
+            return None;
+        }
         let child = self.children.get(item)?;
         Some((&child.run, child.started?))
     }

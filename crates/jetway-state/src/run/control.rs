@@ -1,9 +1,10 @@
-//! Commands to runs: cancel, pause, resume, complete.
+//! Commands to runs: cancel, terminate, pause, resume, complete.
 
 #[cfg(test)]
 mod tests;
 
 use super::{
+    clean_up::{CancelReason, cancel_with_clean_up, end_cancelled, terminate},
     effect::{Applied, Effect},
     end::end,
     recover::pending_tickets,
@@ -11,13 +12,16 @@ use super::{
     wait::WaitsBefore,
 };
 use crate::{CommitId, Timestamp};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// A command to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
-    /// Cancel the run: pending items are dropped, and running steps are discarded.
+    /// Cancel the run. Its clean-up runs first, if its workflow has `on_cancel` edges. Without clean-up, pending items are dropped,
+    /// and running steps are discarded.
     Cancel,
+    /// End the run at once: as cancel, without clean-up.
+    Terminate,
     /// Pause the run: running steps finish, no new ones start.
     Pause,
     /// Resume a paused run.
@@ -34,10 +38,17 @@ pub struct ControlResult {
 }
 
 impl Control {
-    /// Applies the command. `None` if the status of the run does not allow it.
-    pub fn decide(self, snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
+    /// Applies the command. `None` if the status of the run does not allow it. A clean-up takes `clean_up_limit` at most.
+    pub fn decide(
+        self,
+        snapshot: Snapshot,
+        commit: CommitId,
+        at: Timestamp,
+        clean_up_limit: Duration,
+    ) -> Option<Applied> {
         match self {
-            Self::Cancel => cancel(snapshot, commit, at),
+            Self::Cancel => cancel_with_clean_up(snapshot, commit, at, clean_up_limit),
+            Self::Terminate => terminate(snapshot, commit, at),
             Self::Pause => pause(snapshot, commit, at),
             Self::Resume => resume(snapshot, commit, at),
         }
@@ -47,6 +58,7 @@ impl Control {
     pub fn verb(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Terminate => "terminate",
             Self::Pause => "pause",
             Self::Resume => "resume",
         }
@@ -55,7 +67,8 @@ impl Control {
     /// Whether a run of that status is as the command wants it, whether the command changed it or not.
     pub fn is_satisfied_by(self, status: Status) -> bool {
         match self {
-            Self::Cancel => status == Status::Cancelled,
+            Self::Cancel => matches!(status, Status::Cancelling | Status::Cancelled),
+            Self::Terminate => status == Status::Cancelled,
             Self::Pause => status == Status::Paused,
             Self::Resume => status == Status::Running,
         }
@@ -68,11 +81,11 @@ impl fmt::Display for Control {
     }
 }
 
-/// Cancels a run: pending items are dropped, and running steps are discarded.
+/// Cancels a run without clean-up: pending items are dropped, and running steps are discarded.
 ///
 /// `None` if the run has ended: an end is final.
 pub fn cancel(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    end_run(snapshot, Status::Cancelled, commit, at)
+    end_cancelled(snapshot, CancelReason::Requested, commit, at)
 }
 
 /// Completes a run with the outputs that it has; pending items are dropped.
@@ -105,7 +118,12 @@ pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<App
     Some(applied)
 }
 
-fn end_run(mut snapshot: Snapshot, status: Status, commit: CommitId, at: Timestamp) -> Option<Applied> {
+pub(super) fn end_run(
+    mut snapshot: Snapshot,
+    status: Status,
+    commit: CommitId,
+    at: Timestamp,
+) -> Option<Applied> {
     if snapshot.status.is_terminal() {
         return None;
     }

@@ -36,6 +36,12 @@ pub enum Effect {
         /// The item of the alarm that was armed then.
         except: ItemId,
     },
+    /// Tell all hosts that the run is being cancelled, or has been: the nodes that run for it should stop.
+    TellHosts,
+    /// Publish tickets of their own for these items: each has waited without a ticket, and does not wait any more.
+    PublishWoken(Vec<ItemId>),
+    /// Publish the tickets of pending items that have none.
+    PublishMissing,
     /// Arm the alarm of the run: an item becomes due.
     ArmAlarm {
         /// This commit. The record may have later ones by then, since commits are written in groups: an item that is due between

@@ -18,6 +18,9 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.attempts.clear();
     snapshot.unreadable.clear();
     snapshot.written_by.clear();
+    if let Some(cancel) = &mut snapshot.cancel {
+        cancel.clean_up.clear();
+    }
     end_effects(snapshot)
 }
 

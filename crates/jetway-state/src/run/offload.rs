@@ -28,7 +28,13 @@ const END_RESERVE: usize = 4 * 1024;
 impl Limits {
     /// The limit for a snapshot of a run with this status.
     pub fn max_snapshot(&self, status: Status) -> usize {
-        if status.is_terminal() { self.snapshot + END_RESERVE } else { self.snapshot }
+        match status {
+            Status::Running | Status::Paused => self.snapshot,
+            // A run that is too large can be cancelled all the same.
+            Status::Cancelling | Status::Completed | Status::Failed | Status::Cancelled => {
+                self.snapshot + END_RESERVE
+            }
+        }
     }
 
     /// The same limits for a backend that stores snapshots of up to `max` bytes.

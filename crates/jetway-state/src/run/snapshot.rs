@@ -2,6 +2,7 @@
 
 use super::{
     chunk::ChunkRef,
+    clean_up::Cancellation,
     fan_out::{Arrivals, Branch, FanOut},
     output::EncodedOutput,
     retry::Failures,
@@ -86,6 +87,13 @@ pub struct Snapshot {
     /// The items and fan-outs that another build wrote than the one that the record is written for, and that build.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub written_by: BTreeMap<ItemId, Fingerprint>,
+    /// Whether the workflow has `on_cancel` edges, according to the host that started the run: whoever cancels the run may not know
+    /// the workflow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_clean_up: bool,
+    /// That the run was cancelled, and how its clean-up goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancellation>,
 }
 
 impl Snapshot {
@@ -142,6 +150,8 @@ pub enum Status {
     Running,
     /// There are pending items, and none of them starts until the run is resumed.
     Paused,
+    /// The run was cancelled, and its clean-up has not ended.
+    Cancelling,
     /// All work is done, and there is an output.
     Completed,
     /// A step failed, or all work is done without an output.
@@ -151,9 +161,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Paused, Self::Cancelling, Self::Completed, Self::Failed, Self::Cancelled];
+
     /// Whether the status never changes again.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether steps start.
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Running | Self::Cancelling)
     }
 
     /// The name in JSON.
@@ -161,6 +180,7 @@ impl Status {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Cancelling => "cancelling",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
@@ -178,12 +198,11 @@ impl std::str::FromStr for Status {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        [Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|status| status.as_str() == word)
-            .ok_or_else(|| {
-                format!("unknown status {word:?}; use running, paused, completed, failed or cancelled")
-            })
+        Self::ALL.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+            format!(
+                "unknown status {word:?}; use running, paused, cancelling, completed, failed or cancelled"
+            )
+        })
     }
 }
 

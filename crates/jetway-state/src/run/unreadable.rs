@@ -4,7 +4,7 @@
 //! letter and one log line are written, and not one for each ticket. A host that can read the item finds it by its sweep, and
 //! the commit that processes the item removes the marker.
 
-use super::snapshot::{Snapshot, Status};
+use super::snapshot::Snapshot;
 use crate::{CommitId, Fingerprint, ItemId, Timestamp, json::shortened};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -87,7 +87,7 @@ pub struct Marked {
 /// is not pending or is marked already, or so many items are marked that there is no room.
 pub fn mark_unreadable(mut snapshot: Snapshot, found: FoundUnreadable, commit: CommitId) -> Option<Marked> {
     let FoundUnreadable { item, node, part, written_by, by } = found;
-    let is_running = snapshot.status == Status::Running && snapshot.is_pending(&item);
+    let is_running = snapshot.status.is_active() && snapshot.is_pending(&item);
     let has_room = snapshot.unreadable.len() < MAX_ITEMS || snapshot.unreadable.contains_key(&item);
     if !is_running || !has_room || snapshot.is_unreadable_by(&item, by.build) {
         return None;

@@ -144,9 +144,9 @@ impl Snapshot {
         })
     }
 
-    /// The first time after `now` at which an item becomes due.
+    /// The first time after `now` at which an item becomes due, or at which the clean-up of the run has to end.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.dues().filter(|due| *due > now).min()
+        self.dues().chain(self.clean_up_until()).filter(|due| *due > now).min()
     }
 
     /// Whether there are pending items that wait for times after `now`, and no other ones but those that wait for a person.
@@ -155,6 +155,16 @@ impl Snapshot {
         let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
         let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
         waiting > 0 && waiting + self.waiting_for_person().count() == self.pending()
+    }
+
+    /// Any pending item.
+    fn any_pending(&self) -> Option<ItemId> {
+        let branch = || {
+            let mut fan_outs = self.fan_outs.iter();
+            fan_outs
+                .find_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)))
+        };
+        self.items.keys().next().cloned().or_else(branch)
     }
 
     /// The alarm that the run needs at `now`; `None` if no item becomes due later, or if the run does not go on.
@@ -168,7 +178,10 @@ impl Snapshot {
         let branches = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due == Some(due));
         let branches = branches
             .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
-        let ticket = waiting.chain(branches).find_map(|item| TicketWanted::of_waiting(self, &item))?;
+        // The end of a clean-up belongs to no item: whoever gets this ticket looks at the record.
+        let any = self.clean_up_until().filter(|until| *until == due).and_then(|_| self.any_pending());
+        let mut items = waiting.chain(branches).chain(any);
+        let ticket = items.find_map(|item| TicketWanted::of_waiting(self, &item))?;
         Some(AlarmWanted { due, ticket })
     }
 
@@ -207,14 +220,19 @@ pub(super) struct WaitsBefore {
     since: Timestamp,
     /// The alarm that was armed then, and its item.
     armed: Option<AlarmWanted>,
-    /// The last time that an item waited for.
+    /// The last time that an item waited for, or the end of the clean-up.
     last: Option<Timestamp>,
 }
 
 impl WaitsBefore {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let (since, last) = (snapshot.updated_at, snapshot.dues().max());
-        Self { since, armed: snapshot.alarm(since), last }
+        let (since, until) = (snapshot.updated_at, snapshot.clean_up_until());
+        Self { since, armed: snapshot.alarm(since), last: snapshot.dues().chain(until).max() }
+    }
+
+    /// Whether the alarm was armed for this time.
+    pub(super) fn was_armed_for(&self, time: Timestamp) -> bool {
+        self.armed.as_ref().is_some_and(|armed| armed.due == time)
     }
 
     /// Adds what the commit owes to those that wait: tickets for the items that have become due since the last commit, and the next
@@ -226,9 +244,14 @@ impl WaitsBefore {
         }
         let next = snapshot.alarm(now);
         let armed = self.armed.as_ref();
-        // Also for another item of the same time: the alarm replaces the one that was armed.
+        // Also for another item of the same time: the alarm replaces the one that was armed. That of the end of a clean-up is for any
+        // item.
+        let is_for_any = |due| snapshot.clean_up_until() == Some(due);
+        let is_same = |armed: &AlarmWanted, next: &AlarmWanted| {
+            armed.due == next.due && (armed.ticket.item == next.ticket.item || is_for_any(next.due))
+        };
         if let Some(next) = &next
-            && armed.is_none_or(|armed| (armed.due, &armed.ticket.item) != (next.due, &next.ticket.item))
+            && armed.is_none_or(|armed| !is_same(armed, next))
         {
             effects.push(Effect::ArmAlarm { since: now });
         }
@@ -243,10 +266,11 @@ impl WaitsBefore {
     }
 
     /// Disarms the last alarm if it would ring much later than now.
-    fn disarm(self, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub(super) fn disarm(self, now: Timestamp, effects: &mut Vec<Effect>) {
         let far = self.armed.filter(|armed| armed.due > now.after(NEAR));
         effects.extend(far.map(|armed| Effect::DisarmAlarm(armed.due)));
     }
+
     /// The run has ended: disarms all its alarms if one of them would ring much later than now. There may be more than the last one:
     /// an alarm stays armed when an item comes that is due earlier, and the pieces of a long wait have times of their own.
     pub(super) fn disarm_all(self, now: Timestamp, effects: &mut Vec<Effect>) {

@@ -2,7 +2,8 @@
 //! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
 use super::{
-    BuildWaitView, DoneView, ErrorView, LeftOut, PendingView, PersonWaitView, StatusView, WaitView,
+    BuildWaitView, CancelView, DoneView, ErrorView, LeftOut, PendingView, PersonWaitView, StatusView,
+    WaitView,
 };
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub(super) struct DoneFields {
     started_at: String,
     finished_at: Option<String>,
     steps: u64,
+    #[serde(default)]
+    cancel: Option<CancelView>,
 }
 
 impl From<DoneFields> for DoneView {
@@ -38,6 +41,7 @@ impl From<DoneFields> for DoneView {
             started_at: fields.started_at,
             finished_at: fields.finished_at,
             steps: fields.steps,
+            cancel: fields.cancel,
         }
     }
 }
@@ -57,6 +61,8 @@ pub(super) struct Fields {
     started_at: String,
     finished_at: Option<String>,
     steps: u64,
+    #[serde(default)]
+    cancel: Option<CancelView>,
     updated_at: String,
     pending: Vec<PendingView>,
     #[serde(default)]
@@ -92,6 +98,7 @@ impl From<Fields> for StatusView {
             started_at: fields.started_at,
             finished_at: fields.finished_at,
             steps: fields.steps,
+            cancel: fields.cancel,
         };
         Self {
             run: run.into(),

@@ -254,9 +254,7 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
     let waits = snapshot.due_of(id).is_some_and(|due| due > snapshot.updated_at);
     let error = || snapshot.failures.get(id).map(|failures| failures.latest.message.clone());
     match snapshot.waits.get(id) {
-        Some(Wait::Retry { .. }) if waits => {
-            (WaitKind::Retry, error())
-        }
+        Some(Wait::Retry { .. }) if waits => (WaitKind::Retry, error()),
         Some(Wait::Person { .. }) => (WaitKind::Person, error()),
         _ if waits => (WaitKind::Timer, None),
         _ if waits_for_slot => (WaitKind::Slot, None),

@@ -33,7 +33,7 @@ pub fn check_run(expected: &Expected, observed: &Observed, cancelled: bool) -> V
         Status::Completed => found.extend(check_completed(expected, observed)),
         Status::Failed => found.extend(check_failed(expected, observed)),
         Status::Cancelled if cancelled => {}
-        status @ (Status::Cancelled | Status::Running | Status::Paused) => {
+        status @ (Status::Cancelled | Status::Running | Status::Paused | Status::Cancelling) => {
             found.push(Violation::new(Wrong, format!("the run is {status}")));
         }
     }

@@ -9,10 +9,11 @@ use jetway_state::{
 };
 
 /// The sources that have functions which build names.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("../../names.rs"),
     include_str!("../alarms.rs"),
     include_str!("../discovery.rs"),
+    include_str!("../events.rs"),
     include_str!("../operations.rs"),
     include_str!("../stores.rs"),
     include_str!("../subjects.rs"),
@@ -131,6 +132,8 @@ fn of_subjects() -> Examples {
         ("refusal", vec![names.refusal(&run, StartId::from_random(1))]),
         ("results", vec![names.results()]),
         ("dead", vec![names.dead("pay", "bad-input")]),
+        ("cancelled", vec![names.cancelled("pay")]),
+        ("all_cancelled", vec![names.all_cancelled()]),
         ("host", vec![names.host("host-1").unwrap()]),
         ("beat", vec![names.beat(&BeatKey { run: run.clone(), incarnation: none, item: ItemId::start() })]),
         ("probe", vec![names.probe()]),

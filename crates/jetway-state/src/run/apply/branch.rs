@@ -32,8 +32,10 @@ impl Step<'_> {
             let mut arrivals = Arrivals::default();
             arrivals.push(arrival);
             let id = ItemId::gathered(&self.finished.id, &successor.node);
+            self.mark(&id);
             return self.add_item(id, successor.node, Input::Gathered(arrivals), None, self.due);
         };
+        self.mark(&ItemId::gathered(&branch.fan_out, &successor.node));
         if let Some(fan_out) = self.snapshot.fan_outs.get_mut(&branch.fan_out) {
             fan_out.arrivals.entry(successor.node).or_default().push(arrival);
             fan_out.gather_due = fan_out.gather_due.max(self.due);
@@ -71,15 +73,23 @@ impl Step<'_> {
     fn close_one(&mut self, id: &ItemId) -> Option<ItemId> {
         let closed = self.snapshot.fan_outs.remove(id)?;
         let FanOut { opener, outer, branches, mut arrivals, mut fired, gather_due, .. } = closed;
+        let is_clean_up = self.snapshot.is_clean_up(id);
+        let is_cancelled = self.snapshot.is_cancelled(id);
+        self.snapshot.unmark_clean_up(id);
         let due = gather_due.filter(|due| *due > self.finished.timestamp);
         if !branches.chunks.is_empty() {
             self.effects.push(Effect::DropChunks(branches.chunks.iter().map(|chunk| chunk.chunk).collect()));
         }
+        // Of a cancelled fan-out, no branch was left to arrive.
         if arrivals.is_empty()
+            && !is_cancelled
             && let Some(gather) = self.graph.gather_behind(&opener)
             && !fired.contains(gather)
             && !self.belongs_to_outer(gather, outer.as_ref())
         {
+            if is_clean_up {
+                self.snapshot.mark_clean_up(&ItemId::gathered(id, gather));
+            }
             arrivals.insert(gather.to_owned(), Arrivals::default());
         }
         let branches = u32::try_from(arrivals.len()).unwrap_or(u32::MAX);

@@ -34,7 +34,8 @@ impl Step<'_> {
     /// One value that is passed on later: what it creates waits. A time that has passed is no wait.
     pub(super) fn next_later(&mut self, later: Later, mut emitted: EncodedEmission) {
         let due = later.due(self.finished.timestamp);
-        if due <= self.finished.timestamp {
+        // What a cancelled step leads to is not run, so it does not wait.
+        if due <= self.finished.timestamp || self.leads_to_cancelled() {
             return self.next(emitted);
         }
         self.due = Some(due);
@@ -42,6 +43,7 @@ impl Step<'_> {
             Some(output) if emitted.successors.is_empty() => {
                 let id = ItemId::successor(self.finished.id.as_str(), 0);
                 let (node, branch) = (self.finished.node.clone(), self.finished.branch.clone());
+                self.mark(&id);
                 self.add_item(id, node, Input::Output(output), branch, self.due);
             }
             output => self.next(EncodedEmission { output, ..emitted }),
@@ -72,6 +74,7 @@ impl Step<'_> {
         }
         let id = ItemId::successor(self.finished.id.as_str(), 0);
         let input = Input::One(Payload::Inline(successor.payload));
+        self.mark(&id);
         self.add_item(id, successor.node, input, branch, self.due);
     }
 
@@ -80,6 +83,8 @@ impl Step<'_> {
             return self.fail(self.too_many(successors.len()));
         }
         let id = ItemId::fan_out(&self.finished.id);
+        self.mark(&id);
+        let needs_no_slot = self.leads_to_cancelled();
         let count = u32::try_from(successors.len()).unwrap_or(u32::MAX);
         let mut fan_out = FanOut {
             opener: self.finished.node.clone(),
@@ -101,10 +106,11 @@ impl Step<'_> {
                 fan_out.open -= 1;
                 let arrival =
                     Arrival { position, from: self.finished.id.clone(), span: self.finished.span, payload };
+                self.mark(&ItemId::gathered(&id, &node));
                 fan_out.arrivals.entry(node).or_default().push(arrival);
                 fan_out.gather_due = self.due;
             } else {
-                if self.graph.is_bounded(&node) {
+                if self.graph.is_bounded(&node) && !needs_no_slot {
                     fan_out.branches.bounded.entry(node.clone()).or_default().waiting.insert(position);
                 } else if self.due.is_none() {
                     let ticket = TicketFor { item: ItemId::branch(&id, position), node: node.clone() };
@@ -131,7 +137,7 @@ impl Step<'_> {
         }
     }
 
-    /// Adds a pending item. It has a ticket, unless it waits for a time or for a slot at its node.
+    /// Adds a pending item. It has a ticket, unless it waits for a time or for a slot at its node. A cancelled item does not wait.
     pub(super) fn add_item(
         &mut self,
         id: ItemId,
@@ -140,8 +146,10 @@ impl Step<'_> {
         branch: Option<Branch>,
         due: Option<Timestamp>,
     ) {
-        let waits_for_slot = self.graph.is_bounded(&node) && !matches!(input, Input::Output(_));
-        if let Some(due) = due {
+        let is_cancelled = self.snapshot.is_cancelled(&id);
+        let waits_for_slot =
+            self.graph.is_bounded(&node) && !matches!(input, Input::Output(_)) && !is_cancelled;
+        if let Some(due) = due.filter(|_| !is_cancelled) {
             self.snapshot.waits.insert(id.clone(), Wait::Timer { due });
         } else if !waits_for_slot {
             self.tickets.push(TicketFor { item: id.clone(), node: node.clone() });

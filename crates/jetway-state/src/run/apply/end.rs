@@ -10,8 +10,13 @@ use crate::{
 };
 
 impl Step<'_> {
-    /// A step failed and no `on_failure` edge handles it: the run fails, and its pending items are dropped.
+    /// A step failed and no `on_failure` edge handles it: the run fails, and its pending items are dropped. In a run that is being
+    /// cancelled, the other clean-up goes on.
     pub(super) fn fail(&mut self, error: RunError) {
+        if self.snapshot.status == Status::Cancelling {
+            self.snapshot.error.get_or_insert(error);
+            return self.end_branch();
+        }
         self.snapshot.error = Some(error);
         self.end(Status::Failed);
     }
@@ -22,6 +27,9 @@ impl Step<'_> {
         let snapshot = &mut *self.snapshot;
         if snapshot.status.is_terminal() || !snapshot.items.is_empty() || !snapshot.fan_outs.is_empty() {
             return;
+        }
+        if snapshot.status == Status::Cancelling {
+            return self.end(Status::Cancelled);
         }
         if snapshot.outputs.is_empty() {
             let none = Error::NoOutput;
@@ -42,6 +50,9 @@ impl Step<'_> {
         if let Some(child) = self.finished.child.take() {
             // The end cancels it too, so the record has to name it.
             let child = Child { run: child, started: None };
+            self.snapshot.children.insert(self.finished.id.clone(), child);
+        }
+        if let Some(child) = self.finished.cancelled_child.take() {
             self.snapshot.children.insert(self.finished.id.clone(), child);
         }
         *self.effects = end(self.snapshot, status, self.finished.timestamp);

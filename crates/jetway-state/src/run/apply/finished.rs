@@ -3,11 +3,11 @@
 use crate::{
     ItemId, RunKey, Timestamp,
     run::{
-        attempt::AttemptReport,
+        attempt::{AttemptReport, EncodedOutcome},
         children::detach_child,
         effect::Effect,
         fan_out::Branch,
-        snapshot::{Input, Payload, Snapshot},
+        snapshot::{Child, Input, Payload, Snapshot},
     },
 };
 
@@ -16,6 +16,10 @@ pub(super) struct FinishedItem {
     pub(super) id: ItemId,
     /// The child run that it waited for, if that is not known to be started.
     pub(super) child: Option<RunKey>,
+    /// The child run that it waited for, if that is known to be started and has to be cancelled.
+    pub(super) cancelled_child: Option<Child>,
+    /// Whether what the item leads to belongs to the clean-up of its run.
+    pub(super) is_clean_up: bool,
     pub(super) node: String,
     /// The branch that its successors continue.
     pub(super) branch: Option<Branch>,
@@ -32,12 +36,19 @@ impl FinishedItem {
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
         crate::hop!("FinishedItem::take");
+        let is_taken_back = matches!(attempt.produced, EncodedOutcome::CleanUp(_));
+        let is_clean_up = is_taken_back || snapshot.is_clean_up(&attempt.item);
+        let waited_for = snapshot.children.get(&attempt.item).filter(|_| is_taken_back).cloned();
+        let cancelled_child = waited_for.filter(|child| child.started.is_some());
+        let started = cancelled_child.as_ref().and_then(|child| Some((child.run.clone(), child.started?)));
+        effects.extend(started.map(|(child, seen)| Effect::CancelChild(child, seen)));
         let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         snapshot.attempts.remove(&attempt.item);
         snapshot.waits.remove(&attempt.item);
         snapshot.failures.remove(&attempt.item);
         snapshot.unreadable.remove(&attempt.item);
+        snapshot.unmark_clean_up(&attempt.item);
         let branch = match snapshot.items.remove(&attempt.item) {
             Some(item) => {
                 drop_chunks_of(item.input, effects);
@@ -48,6 +59,8 @@ impl FinishedItem {
         Some(Self {
             id: attempt.item.clone(),
             child,
+            cancelled_child,
+            is_clean_up,
             node: attempt.node.clone(),
             branch,
             ticket_item: attempt.ticket_item.clone(),

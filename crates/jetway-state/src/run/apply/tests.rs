@@ -1,6 +1,7 @@
 //! The table of the rules, row by row.
 
 mod bounded;
+mod clean_up;
 mod nested;
 mod person;
 mod timers;

@@ -1,6 +1,6 @@
 //! The table of the rules: every command in every status.
 
-use super::{cancel, complete, pause, resume};
+use super::{cancel, cancel_with_clean_up, complete, pause, resume, terminate};
 use crate::{
     CommitId, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use std::time::Duration;
 
 type Command = fn(Snapshot, CommitId, Timestamp) -> Option<Applied>;
 
@@ -56,15 +57,26 @@ fn output() -> EncodedOutcome {
 
 #[test]
 fn every_command_in_every_status() {
-    use Status::{Cancelled, Completed, Failed, Paused, Running};
-    let table: [(&str, Command, [Option<Status>; 5]); 4] = [
-        ("cancel", cancel, [Some(Cancelled), Some(Cancelled), None, None, None]),
-        ("complete", complete, [Some(Completed), Some(Completed), None, None, None]),
-        ("pause", pause, [Some(Paused), None, None, None, None]),
-        ("resume", resume, [None, Some(Running), None, None, None]),
+    use Status::{Cancelled, Cancelling, Completed, Paused, Running};
+    let request: Command =
+        |snapshot, commit, at| cancel_with_clean_up(snapshot, commit, at, Duration::from_secs(9));
+    let request_with_edges: Command = |snapshot, commit, at| {
+        let snapshot = Snapshot { has_clean_up: true, ..snapshot };
+        cancel_with_clean_up(snapshot, commit, at, Duration::from_secs(9))
+    };
+    let table: [(&str, Command, [Option<Status>; 3]); 7] = [
+        ("cancel", cancel, [Some(Cancelled), Some(Cancelled), Some(Cancelled)]),
+        ("cancel without clean-up", request, [Some(Cancelled), Some(Cancelled), None]),
+        ("cancel with clean-up", request_with_edges, [Some(Cancelling), Some(Cancelling), None]),
+        ("terminate", terminate, [Some(Cancelled), Some(Cancelled), Some(Cancelled)]),
+        ("complete", complete, [Some(Completed), Some(Completed), Some(Completed)]),
+        ("pause", pause, [Some(Paused), None, None]),
+        ("resume", resume, [None, Some(Running), None]),
     ];
     for (name, command, expected) in table {
-        for (status, expected) in [Running, Paused, Completed, Failed, Cancelled].into_iter().zip(expected) {
+        // Nothing changes a run that has ended.
+        let expected = expected.into_iter().chain([None; 3]);
+        for (status, expected) in Status::ALL.into_iter().zip(expected) {
             let applied = command(run(status), COMMIT, NOW);
             assert_eq!(applied.as_ref().map(|applied| applied.snapshot.status), expected, "{name} {status}");
             if let Some(Applied { snapshot, .. }) = applied {
@@ -81,8 +93,8 @@ fn every_command_in_every_status() {
 fn an_end_publishes_the_result_and_drops_the_chunks() {
     let chunked = Snapshot { chunked: true, ..run(Status::Running) };
     let effects = |snapshot| cancel(snapshot, COMMIT, NOW).unwrap().effects;
-    assert_eq!(effects(run(Status::Paused)), [Effect::PublishResult]);
-    assert_eq!(effects(chunked), [Effect::PublishResult, Effect::DropAllChunks]);
+    assert_eq!(effects(run(Status::Paused)), [Effect::TellHosts, Effect::PublishResult]);
+    assert_eq!(effects(chunked), [Effect::TellHosts, Effect::PublishResult, Effect::DropAllChunks]);
 }
 
 #[test]

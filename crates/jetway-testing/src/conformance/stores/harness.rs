@@ -127,7 +127,7 @@ where
     async fn answer(&self, run_id: &str) -> Option<Result<W::Output, Error>> {
         let record = self.snapshot(run_id).await;
         match (record.status, record.outputs.first()) {
-            (Status::Running | Status::Paused, _) => None,
+            (Status::Running | Status::Paused | Status::Cancelling, _) => None,
             (Status::Completed, Some(output)) => Some(output.value.read()),
             _ => Some(Err(record.error.map_or(Error::NoOutput, |error| match error.kind.as_str() {
                 "no_output" => Error::NoOutput,

@@ -180,6 +180,9 @@ fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
         KeyValue::new("jetway.steps", steps),
     ];
     attributes.extend(messaging_attributes(&snapshot.key()));
+    if let Some(cancel) = &snapshot.cancel {
+        attributes.push(KeyValue::new("jetway.cancel.reason", cancel.reason.as_str()));
+    }
     if let Some(error) = &snapshot.error {
         attributes.push(KeyValue::new("error.type", error.kind.clone()));
         attributes.extend(error.node.clone().map(|node| KeyValue::new("jetway.node", node)));
@@ -193,7 +196,7 @@ fn run_status(snapshot: &Snapshot) -> SpanStatus {
         (Status::Failed, Some(error)) => SpanStatus::error(error.message.clone()),
         (Status::Failed, None) => SpanStatus::error("the run failed"),
         (Status::Completed, _) => SpanStatus::Ok,
-        (Status::Running | Status::Paused | Status::Cancelled, _) => SpanStatus::Unset,
+        (Status::Running | Status::Paused | Status::Cancelling | Status::Cancelled, _) => SpanStatus::Unset,
     }
 }
 

@@ -113,6 +113,8 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         children: BTreeMap::new(),
         waits: BTreeMap::new(),
         failures: BTreeMap::new(),
+        cancel: None,
+        has_clean_up: false,
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
