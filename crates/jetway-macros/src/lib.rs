@@ -163,6 +163,10 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// | `a => [];` | to the output of the run: `a` is terminal |
 /// | `a => { arm; arm; };` | where the matching arm leads |
 /// | `a on_failure => [f];` | when `a` fails, the *input* of `a` goes to `f`; if `f` takes a `Failure`, it gets the input together with the error. Used in addition to one of the edges above |
+/// | `a on_cancel => [c];` | when the run is cancelled before `a` has run, the *input* of `a` goes to `c`. Used in addition to the edges above |
+///
+/// What follows a node that `on_cancel` edges alone lead to is clean-up: such a node may output values of any type, and `c => [];` ends
+/// its branch without an output of the run.
 ///
 /// `#[retry = policy]` names a field of type `RetryPolicy`, which is not a node. When the policy allows no more attempts, the
 /// node fails. The clause `retry = policy;` is for the nodes without this attribute: it names such a field, or is an expression

@@ -47,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) success: Success,
     /// Where the input goes when the node fails; empty without an `on_failure` edge.
     pub(crate) fallbacks: Vec<Target>,
+    /// Where the input goes when the run is cancelled before the node has run; empty without an `on_cancel` edge.
+    pub(crate) clean_up: Vec<Target>,
+    /// Whether `on_cancel` edges alone lead to the node: what it outputs is no output of the run.
+    pub(crate) only_cleans_up: bool,
     /// Arms of a node that also has a direct edge: drawn, never taken.
     pub(crate) shadowed: Option<Shadowed>,
 }
@@ -91,7 +95,7 @@ impl Workflow {
 impl Node {
     /// Whether the outputs of the node are outputs of the run.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self.success, Success::Output)
+        matches!(self.success, Success::Output) && !self.only_cleans_up
     }
 
     /// The node's direct successors.
@@ -112,10 +116,15 @@ impl Node {
         self.direct().iter().chain(&self.fallbacks).chain(arms).map(|target| target.node)
     }
 
-    /// The successors by any edge, including arms that are only drawn.
-    pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
+    /// The successors by any edge that is not an `on_cancel` edge, including arms that are only drawn.
+    pub(crate) fn successors_without_cancel(&self) -> impl Iterator<Item = usize> {
         let drawn = self.shadowed.iter().flat_map(|shadowed| &shadowed.arms).flat_map(|arm| &arm.to);
         self.value_successors().chain(drawn.map(|target| target.node))
+    }
+
+    /// The successors by any edge, including arms that are only drawn.
+    pub(crate) fn successors(&self) -> impl Iterator<Item = usize> {
+        self.successors_without_cancel().chain(self.clean_up.iter().map(|target| target.node))
     }
 
     /// Whether failures are retried, by the policy of the field or by the type of the node.

@@ -26,7 +26,8 @@ pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
     let nodes = edges::resolve(nodes, edges, &mut errors);
     errors.finish()?;
 
-    let workflow = Workflow { head, fields, context, output, name, start, nodes, policy };
+    let mut workflow = Workflow { head, fields, context, output, name, start, nodes, policy };
+    reachability::find_clean_up(&mut workflow);
     reachability::check(&workflow)?;
     Ok(workflow)
 }
@@ -73,6 +74,17 @@ mod tests {
             struct W { a: A, b: B } start = a; edges { a on_failure => [b]; b => []; }
         });
         assert!(workflow.unwrap().nodes[0].is_terminal());
+    }
+
+    #[test]
+    fn what_cancel_edges_alone_lead_to_has_no_output() {
+        let workflow = check(quote! {
+            struct W { a: A, b: B, undo: U, tell: T } start = a;
+            edges { a => [b]; b => []; a on_cancel => [undo]; b on_cancel => [undo, b]; undo => [tell]; tell => []; }
+        });
+        let nodes = workflow.unwrap().nodes;
+        let only: Vec<_> = nodes.iter().map(|node| (node.only_cleans_up, node.is_terminal())).collect();
+        assert_eq!(only, [(false, false), (false, true), (true, false), (true, false)]);
     }
 
     #[test]

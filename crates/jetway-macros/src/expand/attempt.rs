@@ -71,6 +71,22 @@ pub(super) fn failure_arm(
     })
 }
 
+/// The arm of `match item` for a node that has an `on_cancel` edge: the work items of its targets.
+pub(super) fn cancel_arm(
+    scope: &Scope<'_>,
+    node: &Node,
+    edge_traits: &mut EdgeTraits,
+) -> Option<TokenStream> {
+    if node.clean_up.is_empty() {
+        return None;
+    }
+    let (item, variant, here) = (&scope.item, &node.variant, located(node.ident.span()));
+    let saved = local("saved", here);
+    let items =
+        items(scope, &node.clean_up, &saved, |target, value| edge_traits.cancel(scope, node, target, value));
+    Some(quote_spanned!(here=> #item::#variant(_, #saved) => #items,))
+}
+
 /// The future of one call of the node, with its time limits, and with the retry policy of it or of its workflow.
 fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
     let (support, context, here) = (&scope.support, &scope.workflow.context, located(node.ident.span()));
@@ -91,6 +107,9 @@ fn process(scope: &Scope<'_>, node: &Node, input: &Ident) -> TokenStream {
 fn route(scope: &Scope<'_>, node: &Node, edge_traits: &mut EdgeTraits) -> TokenStream {
     let support = &scope.support;
     match &node.success {
+        Success::Output if node.only_cleans_up => {
+            quote_spanned!(located(node.ident.span())=> |_| #support::Emission::to(::std::vec![]))
+        }
         Success::Output => {
             let span = node.ident.span();
             let value = local("value", span);
@@ -126,7 +145,9 @@ fn match_arm(scope: &Scope<'_>, node: &Node, arm: &Arm<Target>, edge_traits: &mu
         names => quote_spanned!(here=> (#(#names),*)),
     };
     let edge_value = EdgeValue::Payload(node, pattern);
-    let emission = if arm.to.is_empty() {
+    let emission = if arm.to.is_empty() && node.only_cleans_up {
+        quote_spanned!(here=> { let _ignored = #payload; #support::Emission::to(::std::vec![]) })
+    } else if arm.to.is_empty() {
         let output = edge_traits.output(scope, edge_value, pattern.span, &payload.to_token_stream());
         quote_spanned!(here=> #support::Emission::output(#output))
     } else {

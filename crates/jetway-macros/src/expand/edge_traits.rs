@@ -48,6 +48,21 @@ impl EdgeTraits {
         if node.gathers { quote_spanned!(span=> #support::Gathers::one(#converted)) } else { converted }
     }
 
+    /// Converts the input of `from`, whose run was cancelled, to the input of the clean-up node `target`.
+    pub(super) fn cancel(
+        &mut self,
+        scope: &Scope<'_>,
+        from: &Node,
+        target: &Target,
+        value: &TokenStream,
+    ) -> TokenStream {
+        let node = scope.workflow.node(target);
+        let (span, support) = (target.ident.span(), &scope.support);
+        let converted =
+            self.convert(scope, span, &scope.carried(node), value, Diagnostic::cancel(from, node));
+        if node.gathers { quote_spanned!(span=> #support::Gathers::one(#converted)) } else { converted }
+    }
+
     /// Converts `value` to the output of the run.
     pub(super) fn output(
         &mut self,
@@ -140,6 +155,15 @@ impl Diagnostic {
         let takes = format!("`{to}` {verb} `{{Wanted}}`");
         let message = format!("edge `{from} on_failure => {to}`: `{from}` takes `{{Given}}`, but {takes}");
         let note = "a fallback takes the input of the failed node, or a `Failure` of it".to_owned();
+        Self([message, takes, note])
+    }
+
+    fn cancel(from: &Node, to: &Node) -> Self {
+        let verb = if to.gathers { "gathers" } else { "takes" };
+        let (from, to) = (plain(&from.ident), plain(&to.ident));
+        let takes = format!("`{to}` {verb} `{{Wanted}}`");
+        let message = format!("edge `{from} on_cancel => {to}`: `{from}` takes `{{Self}}`, but {takes}");
+        let note = "a clean-up node takes the input of the node that was cancelled".to_owned();
         Self([message, takes, note])
     }
 

@@ -63,7 +63,8 @@ fn edges(scope: &Scope<'_>, node: &Node) -> Vec<TokenStream> {
         Success::Match { arms: all, .. } => arms(scope, node, all),
     };
     let failure = node.fallbacks.iter().map(|to| edge(scope, node, Some(to), &quote!(Failure)));
-    success.into_iter().chain(failure).collect()
+    let cancel = node.clean_up.iter().map(|to| edge(scope, node, Some(to), &quote!(Cancel)));
+    success.into_iter().chain(failure).chain(cancel).collect()
 }
 
 fn arms(scope: &Scope<'_>, node: &Node, arms: &[Arm<Target>]) -> Vec<TokenStream> {

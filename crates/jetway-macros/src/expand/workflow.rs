@@ -154,6 +154,12 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
         .iter()
         .filter_map(|node| attempt::failure_arm(scope, node, &mut edge_traits))
         .collect();
+    let cancels: Vec<_> = scope
+        .workflow
+        .nodes
+        .iter()
+        .filter_map(|node| attempt::cancel_arm(scope, node, &mut edge_traits))
+        .collect();
     let [item, id, error] = ["item", "id", "error"].map(|name| local(name, here));
     let others = (failures.len() < arms.len()).then(|| quote!(_ => #support::Outcome::Failed(#error),));
     let failed = (!failures.is_empty()).then(|| {
@@ -167,6 +173,7 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
             }
         }
     });
+    let cancelled = cancelled(scope, &cancels);
     // The name of the lifetime must not conflict with one of the user's.
     let engine = quote_spanned! {here=>
         async fn attempt_work_item<'jetway>(
@@ -188,8 +195,23 @@ fn engine(scope: &Scope<'_>) -> (TokenStream, Vec<TokenStream>) {
         }
 
         #failed
+        #cancelled
     };
     (engine, edge_traits.into_traits())
+}
+
+/// The method for cancelled items, if a node has an `on_cancel` edge.
+fn cancelled(scope: &Scope<'_>, arms: &[TokenStream]) -> Option<TokenStream> {
+    if arms.is_empty() {
+        return None;
+    }
+    let (here, item) = (scope.here(), local("item", scope.here()));
+    let others = (arms.len() < scope.workflow.nodes.len()).then(|| quote!(_ => ::std::vec![],));
+    Some(quote_spanned! {here=>
+        fn cancel_work_item(&self, #item: Self::WorkItem) -> ::std::vec::Vec<Self::WorkItem> {
+            match #item { #(#arms)* #others }
+        }
+    })
 }
 
 /// A warning. A macro can only emit one as the use of a deprecated item.

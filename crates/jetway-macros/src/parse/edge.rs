@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Direct(Vec<Ident>),
     /// `a on_failure => [b];`
     Failure(Vec<Ident>),
+    /// `a on_cancel => [b];`
+    Cancel(Vec<Ident>),
     /// `a => { Kind::One(v) => [b]; };`
     Match(Vec<Arm<Ident>>),
 }
@@ -30,22 +32,36 @@ pub(crate) enum Kind {
 impl Parse for Edge {
     fn parse(input: ParseStream) -> syn::Result<Self> {
         let from: Ident = input.parse()?;
-        let on_failure = input.peek(Ident);
-        if on_failure {
-            let word: Ident = input.parse()?;
-            if word != "on_failure" {
-                return Err(syn::Error::new(word.span(), "expected `=>` or `on_failure =>`"));
-            }
-        }
+        let event = if input.peek(Ident) { Some(event(input)?) } else { None };
         input.parse::<Token![=>]>()?;
-        let kind = kind(input, on_failure)?;
+        let kind = kind(input, event)?;
         // The older spellings with braces need no `;`.
         Ok(Self { from, kind })
     }
 }
 
-fn kind(input: ParseStream, on_failure: bool) -> syn::Result<Kind> {
-    let simple = if on_failure { Kind::Failure } else { Kind::Direct };
+/// An edge that is taken when something happens: its kind, and why it has no arms.
+struct Event {
+    kind: fn(Vec<Ident>) -> Kind,
+    no_arms: &'static str,
+}
+
+/// The `on_failure` or `on_cancel` of an edge.
+fn event(input: ParseStream) -> syn::Result<Event> {
+    let word: Ident = input.parse()?;
+    match word.to_string().as_str() {
+        "on_failure" => {
+            Ok(Event { kind: Kind::Failure, no_arms: "expected `[fallback]`: a failure has no variants" })
+        }
+        "on_cancel" => {
+            Ok(Event { kind: Kind::Cancel, no_arms: "expected `[clean_up]`: a cancel has no variants" })
+        }
+        _ => Err(syn::Error::new(word.span(), "expected `=>`, `on_failure =>` or `on_cancel =>`")),
+    }
+}
+
+fn kind(input: ParseStream, event: Option<Event>) -> syn::Result<Kind> {
+    let simple = event.as_ref().map_or(Kind::Direct as fn(Vec<Ident>) -> Kind, |event| event.kind);
     if input.peek(token::Bracket) {
         let to = names(input)?;
         input.parse::<Token![;]>()?;
@@ -60,8 +76,8 @@ fn kind(input: ParseStream, on_failure: bool) -> syn::Result<Kind> {
         simple(Vec::new())
     } else if content.peek(token::Bracket) {
         simple(names(&content)?)
-    } else if on_failure {
-        return Err(content.error("expected `[fallback]`: a failure has no variants"));
+    } else if let Some(event) = event {
+        return Err(content.error(event.no_arms));
     } else {
         Kind::Match(arms(&content)?)
     };
@@ -140,6 +156,13 @@ mod tests {
     }
 
     #[test]
+    fn cancel_edges_with_and_without_braces() {
+        for tokens in [quote!(a on_cancel => {[b]};), quote!(a on_cancel => [b];)] {
+            assert!(matches!(parse(tokens).unwrap().kind, Kind::Cancel(names) if text(&names) == "b"));
+        }
+    }
+
+    #[test]
     fn arms_keep_their_order() {
         let edge =
             parse(quote!(a => { V::A(v) if v > 1 => [b, c]; V::A(_) => [b]; V::Done => [] };)).unwrap();
@@ -156,6 +179,8 @@ mod tests {
             (quote!(a => [b]), "expected `;`"),
             (quote!(a => {[b] c};), "expected `}`"),
             (quote!(a on_failure => { V::A => [b]; };), "a failure has no variants"),
+            (quote!(a on_cancel => { V::A => [b]; };), "a cancel has no variants"),
+            (quote!(a on_cancelled => [b];), "`on_cancel =>`"),
             (quote!(a => { V::A => b; };), "or `[]` for an output"),
         ] {
             let error = parse(tokens).err().unwrap_or_default();

@@ -18,6 +18,7 @@ struct Edges {
     first: Option<Ident>,
     direct: Option<Vec<Target>>,
     failure: Option<Vec<Target>>,
+    cancel: Option<Vec<Target>>,
     composite: Option<(Ident, Vec<Arm<Target>>)>,
 }
 
@@ -45,6 +46,12 @@ impl Edges {
                     errors.at(from.span(), format!("missing fallback: write `{name} on_failure => [node];`"));
                 }
                 (self.failure.replace(targets(from, to, nodes, errors)).is_some(), "`on_failure`")
+            }
+            Kind::Cancel(to) => {
+                if to.is_empty() {
+                    errors.at(from.span(), format!("missing clean-up: write `{name} on_cancel => [node];`"));
+                }
+                (self.cancel.replace(targets(from, to, nodes, errors)).is_some(), "`on_cancel`")
             }
             Kind::Match(arms) => {
                 let arms = arms.into_iter().map(|mut arm| {
@@ -76,9 +83,9 @@ fn targets(from: &Ident, to: Vec<Ident>, nodes: &[Declared], errors: &mut Errors
 }
 
 fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
-    let Edges { first, direct, failure, composite } = edges;
+    let Edges { first, direct, failure, cancel, composite } = edges;
     let (success, shadowed) = match (direct, composite) {
-        (None, None) if failure.is_none() => {
+        (None, None) if failure.is_none() && cancel.is_none() => {
             let name = plain(&node.ident);
             let message = format!(
                 "node `{name}` has no edges: add `{name} => [successor];`, or `{name} => [];` if it is terminal"
@@ -104,6 +111,8 @@ fn joined(node: Declared, edges: Edges, errors: &mut Errors) -> Option<Node> {
         limits: node.limits,
         success,
         fallbacks: failure.unwrap_or_default(),
+        clean_up: cancel.unwrap_or_default(),
+        only_cleans_up: false,
         shadowed,
     })
 }
@@ -143,6 +152,21 @@ mod tests {
                 edges { a => []; a on_failure => []; b => []; b on_failure => [a]; b on_failure => [a]; }
             },
             &["missing fallback: write `a on_failure => [node];`", "`b` has two `on_failure` edges"],
+        );
+    }
+
+    #[test]
+    fn a_node_has_one_clean_up() {
+        rejected(
+            &quote! {
+                struct W { a: A, b: B } start = a;
+                edges { a => []; a on_cancel => []; b => []; b on_cancel => [a]; b on_cancel => [a, a]; }
+            },
+            &[
+                "missing clean-up: write `a on_cancel => [node];`",
+                "duplicate edge `b => a`",
+                "`b` has two `on_cancel` edges",
+            ],
         );
     }
 

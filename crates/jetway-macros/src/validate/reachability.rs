@@ -19,6 +19,16 @@ pub(super) fn check(workflow: &Workflow) -> syn::Result<()> {
     errors.finish()
 }
 
+/// Finds the nodes to which `on_cancel` edges alone lead.
+pub(super) fn find_clean_up(workflow: &mut Workflow) {
+    let nodes = &workflow.nodes;
+    let ordinary = reachable_from(workflow.start, |node| nodes[node].successors_without_cancel());
+    let reached = reachable_from(workflow.start, |node| nodes[node].successors());
+    for position in reached.difference(&ordinary) {
+        workflow.nodes[*position].only_cleans_up = true;
+    }
+}
+
 fn unreachable_nodes(workflow: &Workflow, errors: &mut Errors) {
     // Arms that are only drawn count: a warning says that they are never taken.
     let reached = reachable_from(workflow.start, |node| workflow.nodes[node].successors());
@@ -49,7 +59,7 @@ fn missing_exits(workflow: &Workflow, errors: &mut Errors) {
     let nodes = &workflow.nodes;
     let name = plain(&workflow.head.ident);
     let span = workflow.head.ident.span();
-    if !nodes.iter().any(Node::is_exit) {
+    if !nodes.iter().any(|node| node.is_exit() && !node.only_cleans_up) {
         let names: Vec<_> = nodes.iter().map(|node| plain(&node.ident)).collect();
         let first = names.first().map_or("node", String::as_str);
         let message = format!(
