@@ -18,7 +18,7 @@ mod waiting;
 
 use crate::exit::Exit;
 use clap::Subcommand;
-use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP};
+use control::{CANCEL_HELP, PAUSE_HELP, RESUME_HELP, TERMINATE_HELP};
 use jetway::client::Control;
 
 #[derive(Debug, Subcommand)]
@@ -30,9 +30,12 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Result(result::ResultArgs),
     Runs(runs::RunsArgs),
-    /// Cancel a run and its child runs
+    /// Cancel a run and its child runs, with its clean-up
     #[command(after_help = Exit::connection_help(CANCEL_HELP, &[Exit::NotFound]))]
     Cancel(control::ControlArgs),
+    /// End a run at once, without its clean-up
+    #[command(after_help = Exit::connection_help(TERMINATE_HELP, &[Exit::NotFound]))]
+    Terminate(control::ControlArgs),
     /// Pause a run: running steps finish, no new ones start
     #[command(after_help = Exit::connection_help(PAUSE_HELP, &[Exit::NotFound]))]
     Pause(control::ControlArgs),
@@ -61,6 +64,7 @@ impl Command {
             | Self::Result(_)
             | Self::Runs(_)
             | Self::Cancel(_)
+            | Self::Terminate(_)
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Retry(_)
@@ -84,7 +88,9 @@ impl Command {
             Self::Status(args) => args.server.common.json,
             Self::Result(args) => args.server.common.json,
             Self::Runs(args) => args.server.common.json,
-            Self::Cancel(args) | Self::Pause(args) | Self::Resume(args) => args.server.common.json,
+            Self::Cancel(args) | Self::Terminate(args) | Self::Pause(args) | Self::Resume(args) => {
+                args.server.common.json
+            }
             Self::Retry(args) => args.server.common.json,
             Self::Dot(args) => args.server.common.json,
             Self::Setup(args) => args.server.common.json,
@@ -106,6 +112,7 @@ impl Command {
             Self::Result(args) => result::run(args).await,
             Self::Runs(args) => runs::run(args).await,
             Self::Cancel(args) => control::run(args, Control::Cancel).await,
+            Self::Terminate(args) => control::run(args, Control::Terminate).await,
             Self::Pause(args) => control::run(args, Control::Pause).await,
             Self::Resume(args) => control::run(args, Control::Resume).await,
             Self::Retry(args) => retry::run(args).await,

@@ -104,7 +104,8 @@ impl Decoders {
     /// The workflow and the run id of a request with any verb.
     pub fn requested_run(&self, wire: &Wire<'_>) -> Option<[String; 2]> {
         let message = wire.message();
-        let control = [Control::Cancel, Control::Pause, Control::Resume].map(ApiMethod::Control);
+        let control =
+            [Control::Cancel, Control::Terminate, Control::Pause, Control::Resume].map(ApiMethod::Control);
         let tokens = control.into_iter().chain([ApiMethod::Status, ApiMethod::Output]).find_map(|method| {
             let tokens: Result<[&str; 2], _> = answer::parse_tokens(&self.0, method, &message);
             tokens.ok()

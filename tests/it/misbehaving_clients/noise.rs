@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 const MESSAGES: usize = 300;
 /// How much larger a host may become by it, in megabytes.
 const GROWTH: u64 = 150;
-const VERBS: [&str; 8] = ["start", "status", "cancel", "pause", "resume", "retry", "runs", "workflows"];
+const VERBS: [&str; 9] =
+    ["start", "status", "cancel", "terminate", "pause", "resume", "retry", "runs", "workflows"];
 
 /// Says what a stranger might say.
 struct Stranger(StdRng);

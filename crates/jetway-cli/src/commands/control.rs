@@ -1,15 +1,24 @@
-//! `jetway cancel`, `jetway pause` and `jetway resume`.
+//! `jetway cancel`, `jetway terminate`, `jetway pause` and `jetway resume`.
 
 use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
 use jetway::{RunId, RunKey, WorkflowName, client::Control};
 
 pub(super) const CANCEL_HELP: &str = "\
-Drops pending steps, interrupts running steps and discards their results. A cancelled
-run cannot be resumed. Needs a running host.
+Steps that have not started do not run any more, and running steps are asked to stop.
+If the workflow has `on_cancel` edges, its clean-up runs first: until then the run is
+cancelling. Without them it ends at once, and the results of running steps are
+discarded. A cancelled run cannot be resumed. Needs a running host.
 
 Example:
   jetway cancel chain first";
+
+pub(super) const TERMINATE_HELP: &str = "\
+Ends the run at once, without its clean-up, or in the middle of it. Interrupts running
+steps and discards their results. Needs a running host.
+
+Example:
+  jetway terminate chain first";
 
 pub(super) const PAUSE_HELP: &str = "\
 Needs a running host.

@@ -27,7 +27,7 @@ pub(crate) struct RunsArgs {
     #[arg(long, value_name = "NAME")]
     workflow: Option<WorkflowName>,
 
-    /// Filter by status: running, paused, completed, failed or cancelled
+    /// Filter by status: running, paused, cancelling, completed, failed or cancelled
     #[arg(long, value_name = "STATUS")]
     status: Option<Status>,
 

@@ -56,6 +56,7 @@ impl ApiMethod {
         Self::Status,
         Self::Output,
         Self::Control(Control::Cancel),
+        Self::Control(Control::Terminate),
         Self::Control(Control::Pause),
         Self::Control(Control::Resume),
         Self::Retry,

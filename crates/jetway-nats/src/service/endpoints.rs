@@ -78,6 +78,7 @@ pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<Offe
         (ApiMethod::Status, run),
         (ApiMethod::Output, run),
         control(Control::Cancel),
+        control(Control::Terminate),
         control(Control::Pause),
         control(Control::Resume),
         (ApiMethod::Retry, run),

@@ -225,6 +225,7 @@ async fn the_service_is_discoverable() {
         "start",
         "start-pay",
         "status",
+        "terminate",
         "workflow-pay",
         "workflows",
     ];

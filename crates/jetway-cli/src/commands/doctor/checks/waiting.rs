@@ -31,7 +31,7 @@ pub(super) async fn checks(client: &Client) -> Vec<Check> {
 /// The latest of the runs that have not ended.
 async fn read(client: &Client) -> Result<(Vec<RunSummary>, Vec<UnreadableRun>), ClientError> {
     let (mut runs, mut unreadable) = (Vec::new(), Vec::new());
-    for status in [Status::Running, Status::Paused] {
+    for status in [Status::Running, Status::Paused, Status::Cancelling] {
         let (mut after, mut left) = (None, MAX_RUNS);
         while left > 0 {
             let query =
