@@ -15,6 +15,7 @@
 
 mod builds;
 mod children;
+mod clean_up;
 mod control;
 mod engine;
 mod heartbeats;
@@ -166,6 +167,13 @@ cases! {
     heartbeats: a_heartbeat_replaces_the_one_before, w51_the_last_heartbeat_is_given_to_the_next_attempt,
         w51_a_lost_host_leaves_a_heartbeat_of_a_second_ago,
         w51_heartbeats_are_stored_once_a_second_and_fail_no_step;
+    clean_up: w37_a_run_that_waits_is_cleaned_up_at_once, w46_a_step_that_succeeds_after_the_cancel_counts,
+        w46_no_cancelled_run_is_completed, w46_a_step_that_fails_after_the_cancel_is_cleaned_up,
+        w47_a_clean_up_runs_to_its_end_once, a_clean_up_that_fails_is_told, w47_a_run_that_is_terminated_ends_at_once,
+        w47_past_its_limit_a_clean_up_ends, branches_are_cleaned_up_as_their_node_allows,
+        a_run_that_is_paused_is_cleaned_up, a_host_that_does_not_know_the_workflow_cancels,
+        a_run_without_clean_up_is_cancelled_at_once, a_cancel_that_is_repeated_completes_a_lost_one,
+        a_cancel_that_was_lost_is_found_by_the_sweep;
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;
