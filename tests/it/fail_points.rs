@@ -62,7 +62,7 @@ async fn crash_p3_a_host_dies_in_a_child_run() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_p5_a_host_dies_in_cancel_pause_and_resume() -> Result<()> {
-    all(&[Scenario::Cancel, Scenario::Pause, Scenario::Resume]).await
+    all(&[Scenario::Cancel, Scenario::Terminate, Scenario::CleanUp, Scenario::Pause, Scenario::Resume]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

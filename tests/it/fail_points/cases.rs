@@ -142,6 +142,20 @@ pub(super) const CASES: &[Case] = &[
         "the parent is cancelled, its child is running",
         SWEEP_ENDS,
     ),
+    case(
+        At::HostsTold,
+        Scenario::CleanUp,
+        1,
+        "the run is cancelling, its item that waited has no ticket",
+        "the sweep, or a second cancel command",
+    ),
+    case(
+        At::TerminateCommitted,
+        Scenario::Terminate,
+        2,
+        "the parent is cancelled, its child is running",
+        SWEEP_ENDS,
+    ),
     case(At::PauseCommitted, Scenario::Pause, 1, "the run is paused", "nothing to repair"),
     case(
         At::ResumeCommitted,

@@ -8,7 +8,7 @@ use crate::support::DEADLINE;
 use anyhow::{Context, Result, ensure};
 use jetway::{
     RunKey, WorkflowName,
-    client::{Control, RunsQuery, Status},
+    client::{CancelReason, Control, RunsQuery, Status},
 };
 use jetway_engine::fail_point::FailPoint;
 use jetway_testing::wait_until;
@@ -29,6 +29,10 @@ pub(super) enum Scenario {
     Children,
     /// A run is cancelled while its child run is running.
     Cancel,
+    /// The same, and it is terminated.
+    Terminate,
+    /// A run that sleeps is cancelled, and has a clean-up.
+    CleanUp,
     /// A run is paused, and resumed when the host is back.
     Pause,
     /// A paused run is resumed when none of its items has a ticket.
@@ -43,7 +47,8 @@ impl Scenario {
             Self::Chain => "chain",
             Self::Sleep => "sleep",
             Self::Fan | Self::Wide | Self::Sweep => "fan",
-            Self::Children | Self::Cancel => "family",
+            Self::Children | Self::Cancel | Self::Terminate => "family",
+            Self::CleanUp => "stay",
             Self::Pause | Self::Resume => "gated",
         }
     }
@@ -51,11 +56,11 @@ impl Scenario {
     /// The number that the workflow is started with, and the bytes of each branch.
     fn input(self) -> (u64, usize) {
         match self {
-            Self::Chain | Self::Sleep | Self::Pause | Self::Resume => (10, 0),
+            Self::Chain | Self::Sleep | Self::Pause | Self::Resume | Self::CleanUp => (10, 0),
             Self::Fan | Self::Sweep => (4, 0),
             Self::Wide => (60, 2000),
             Self::Children => (2, 0),
-            Self::Cancel => (1, 0),
+            Self::Cancel | Self::Terminate => (1, 0),
         }
     }
 
@@ -66,13 +71,14 @@ impl Scenario {
             Self::Fan | Self::Sweep => 1 + 4 + 1,
             Self::Wide => 1 + 60 + 1,
             Self::Children => 1 + 2 * 3 + 1,
-            Self::Cancel => 1,
+            Self::Cancel | Self::Terminate => 1,
+            Self::CleanUp => 2,
         }
     }
 
     /// The number of attempts if no host dies. The cancelled run has one that is discarded.
     pub(super) fn executed(self) -> u64 {
-        self.committed() + u64::from(self == Self::Cancel)
+        self.committed() + u64::from(matches!(self, Self::Cancel | Self::Terminate))
     }
 
     /// The number of steps in the snapshot of the run itself.
@@ -91,7 +97,7 @@ impl Scenario {
             Self::Wide => json!([3540, 62]),
             Self::Children => json!([3 + 4, 2]),
             Self::Pause | Self::Resume => json!(13),
-            Self::Cancel => Value::Null,
+            Self::Cancel | Self::Terminate | Self::CleanUp => Value::Null,
         }
     }
 
@@ -100,7 +106,7 @@ impl Scenario {
         let (number, bytes) = self.input();
         let run = fixture.start(self.workflow(), &format!("r{nth}"), number, bytes).await?;
         match self {
-            Self::Cancel | Self::Pause => {}
+            Self::Cancel | Self::Terminate | Self::CleanUp | Self::Pause => {}
             Self::Resume => fixture.open(&run, &["second", "third"])?,
             _ => fixture.open(&run, &["first", "second", "third"])?,
         }
@@ -113,6 +119,18 @@ impl Scenario {
             Self::Chain | Self::Sleep | Self::Fan | Self::Wide | Self::Children | Self::Sweep => {}
             Self::Cancel => {
                 fixture.reached(run, "first").await;
+                control(fixture, run, Control::Cancel).await;
+            }
+            Self::Terminate => {
+                fixture.reached(run, "first").await;
+                control(fixture, run, Control::Terminate).await;
+            }
+            Self::CleanUp => {
+                wait_until("the run sleeps", DEADLINE, async || {
+                    let status = fixture.client.status(run).await.ok()?;
+                    status.pending.iter().any(|pending| pending.sleeping == 1).then_some(())
+                })
+                .await;
                 control(fixture, run, Control::Cancel).await;
             }
             Self::Pause => {
@@ -138,7 +156,8 @@ impl Scenario {
     /// Finishes a run after the restart of the host and checks its result.
     async fn finish(self, fixture: &Fixture, run: &RunKey) -> Result<()> {
         match self {
-            Self::Cancel => return check_cancelled(fixture, run).await,
+            Self::Cancel | Self::Terminate => return check_cancelled(fixture, run).await,
+            Self::CleanUp => return check_cleaned_up(fixture, run).await,
             Self::Pause => {
                 let paused = fixture.client.status(run).await?;
                 ensure!((paused.run.status, paused.run.steps) == (Status::Paused, 0), "{paused:?}");
@@ -185,6 +204,20 @@ async fn check_cancelled(fixture: &Fixture, run: &RunKey) -> Result<()> {
     check_children_cancelled(fixture, run).await?;
     // The running attempts end, and change nothing.
     fixture.open(run, &["first", "second", "third"])
+}
+
+/// Checks that the run is cancelled after its clean-up.
+async fn check_cleaned_up(fixture: &Fixture, run: &RunKey) -> Result<()> {
+    fixture.reached(run, "rest").await;
+    if fixture.client.status(run).await?.run.status == Status::Running {
+        // The host died in another run, before it processed this one.
+        control(fixture, run, Control::Cancel).await;
+    }
+    let done = fixture.client.result(run, DEADLINE).await.context("the run has no result")?;
+    let reason = done.cancel.as_ref().map(|cancel| cancel.reason);
+    ensure!(done.status == Status::Cancelled && done.steps == 2, "{done:#?}");
+    ensure!(reason == Some(CancelReason::Requested), "{done:#?}");
+    Ok(())
 }
 
 /// Checks that the only child of the run is cancelled and that none of its steps is committed.

@@ -93,6 +93,19 @@ workflow! {
 }
 
 node! {
+    struct Rest; context = Tally; input = Job; output = Job;
+    |tally, job| { tally.add(&job, "rest")?; Ok(Transition::NextAfter(Duration::from_secs(3600), job)) }
+}
+node! { struct Undo; context = Tally; input = Job; output = (); |tally, job| { tally.add(&job, "undo")?; Ok(Transition::Next(())) } }
+
+workflow! {
+    /// A run that sleeps for an hour, with a clean-up.
+    struct Stay { rest: Rest, three: Three, undo: Undo }
+    name = "stay"; context = Tally; start = rest;
+    edges { rest => [three]; three => []; three on_cancel => [undo]; undo => []; }
+}
+
+node! {
     struct Split; context = Tally; input = Job; output = Job;
     |tally, job| {
         tally.add(&job, "split")?;
@@ -162,6 +175,7 @@ async fn main() -> Result<()> {
         .engine_config(engine)
         .workflow(Chain { one: One {}, two: Two {}, three: Three {} })
         .workflow(Sleep { doze: Doze {}, two: Two {}, three: Three {} })
+        .workflow(Stay { rest: Rest {}, three: Three {}, undo: Undo {} })
         .workflow(Fan { split: Split {}, double: Double {}, sum: Sum {} })
         .workflow(gated())
         .workflow(Family { split: Split {}, child: ChildRun::new(gated()), sum: Sum {} })

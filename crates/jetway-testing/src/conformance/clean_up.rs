@@ -1,29 +1,29 @@
 //! Cancelling with clean-up, and terminating.
 
+mod booking;
+
 use super::{BackendUnderTest, DEADLINE, TestHost};
 use crate::{
     interceptor::{Intercepted, Interceptor},
     wait_until,
 };
 use async_trait::async_trait;
-use jetway_core::{BackoffStrategy, ChildRun, RetryError, RetryPolicy, Transition, clock::Clock, step};
+use booking::{Job, Letter, Log, Pay, Undo, Write, engine};
 use jetway_engine::{
     Engine, EngineConfig, SweepReport, Sweeper,
     backend::{Alarm, Api, Backend, BackendError, BackendErrorKind, Ticket},
 };
-use jetway_macros::{node, workflow};
 use jetway_state::{
-    Error, Fingerprint, RunKey, Timestamp,
+    Fingerprint, RunKey,
     run::{
         CancelReason, Status,
         control::{Control, ControlResult},
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     time::Duration,
@@ -34,220 +34,6 @@ const SOON: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(600);
 /// How often the row of the table wants it.
 const RUNS: usize = 500;
-
-/// What a run does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Job {
-    /// How long the run sleeps before it pays, in milliseconds.
-    sleep: u64,
-    pay: Pay,
-    undo: Undo,
-}
-
-/// What the step under way does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Pay {
-    /// It waits until it is asked to stop, and succeeds.
-    Succeeds,
-    /// It waits until it is asked to stop, and fails.
-    Fails,
-    /// It takes so many milliseconds, whatever it is asked.
-    Takes(u64),
-    /// It is to be tried again later.
-    Busy,
-}
-
-/// What the clean-up does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Undo {
-    Once,
-    /// It fails for good.
-    Fails,
-    /// It fails, is tried again, and sleeps.
-    Again,
-    /// It sleeps for ten minutes.
-    Sleeps,
-}
-
-/// What was done, with the run that it was done for.
-#[derive(Debug, Clone)]
-struct Log {
-    clock: Arc<dyn Clock>,
-    done: Arc<Mutex<Vec<(String, String, Timestamp)>>>,
-}
-
-impl Log {
-    fn new(tested: &BackendUnderTest) -> Self {
-        Self { clock: tested.backend.clock(), done: Arc::default() }
-    }
-
-    fn add(&self, what: &str) {
-        let run = step().map(|step| step.run().run_id.to_string()).unwrap_or_default();
-        let now = self.clock.now();
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push((run, what.to_owned(), now));
-    }
-
-    fn all(&self) -> Vec<(String, String, Timestamp)> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What was done for a run, in order.
-    fn of(&self, run: &RunKey) -> Vec<String> {
-        let of_run = self.all().into_iter().filter(|(of, ..)| *of == run.run_id.as_str());
-        of_run.map(|(_, what, _)| what).collect()
-    }
-
-    fn time_of(&self, what: &str) -> Timestamp {
-        self.all().into_iter().find(|(_, done, _)| done == what).expect("it was done").2
-    }
-
-    async fn wait_for(&self, run: &RunKey, what: &str) {
-        wait_until(what, DEADLINE, async || self.of(run).iter().any(|done| done == what)).await;
-    }
-}
-
-node! {
-    struct Reserve { log: Log };
-    input = Job; output = Job;
-    |_ctx, job| {
-        self.log.add("reserve");
-        Ok(Transition::NextAfter(Duration::from_millis(job.sleep), job))
-    }
-}
-
-node! {
-    struct PayNode { log: Log };
-    input = Job; output = u32;
-    |_ctx, job| {
-        self.log.add("pay");
-        if let Pay::Takes(millis) = job.pay {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            return Ok(Transition::Next(1));
-        }
-        if job.pay == Pay::Busy {
-            return Err(Error::RetryAfter { message: "busy".to_owned(), after: LONG });
-        }
-        if let Some(step) = step() {
-            step.cancel_token().cancelled().await;
-        }
-        self.log.add("asked");
-        if job.pay == Pay::Succeeds { Ok(Transition::Next(1)) } else { Err(Error::Generic("stopped".to_owned())) }
-    }
-}
-
-node! {
-    struct Refund { log: Log };
-    input = Job; output = Job;
-    |_ctx, job| {
-        self.log.add("refund");
-        let attempt = step().map_or(0, |step| step.attempt());
-        match job.undo {
-            Undo::Once => Ok(Transition::Next(job)),
-            Undo::Fails => Err(Error::Terminal("no such payment".to_owned())),
-            Undo::Again if attempt == 1 => Err(Error::Generic("busy".to_owned())),
-            Undo::Again => Ok(Transition::NextAfter(Duration::from_millis(500), job)),
-            Undo::Sleeps => Ok(Transition::NextAfter(LONG, job)),
-        }
-    }
-}
-
-node! {
-    struct Release { log: Log };
-    input = Job; output = String;
-    |_ctx, _job| {
-        self.log.add("release");
-        Ok(Transition::Next("released".to_owned()))
-    }
-}
-
-node! {
-    struct Write { log: Log };
-    input = String; output = ();
-    |_ctx, _text| {
-        self.log.add("letter");
-        Ok(Transition::Next(()))
-    }
-}
-
-workflow! {
-    /// What the clean-up starts as a run of its own.
-    struct Letter { write: Write }
-    name = "letter";
-    start = write;
-    edges { write => []; }
-}
-
-workflow! {
-    struct Booking {
-        reserve: Reserve,
-        #[retry = policy]
-        pay: PayNode,
-        #[retry = policy]
-        refund: Refund,
-        release: Release,
-        letter: ChildRun<(), Letter>,
-        policy: RetryPolicy,
-    }
-    name = "booking";
-    start = reserve;
-    edges {
-        reserve => [pay];
-        pay => [];
-        reserve on_cancel => [release];
-        pay on_cancel => [refund];
-        refund => [release];
-        release => [letter];
-        letter => [];
-    }
-}
-
-node! {
-    struct Scatter {};
-    input = u32; output = Job;
-    |_ctx, branches| {
-        let job = Job { sleep: 0, pay: Pay::Succeeds, undo: Undo::Once };
-        Ok(Transition::NextAll((0..branches).map(|_| job.clone()).collect()))
-    }
-}
-
-node! { struct All {}; input = Vec<u32>; output = u32; |_ctx, all| { Ok(Transition::Next(all.iter().sum())) } }
-
-workflow! {
-    /// One branch runs at a time, and each has a clean-up.
-    struct Tour { scatter: Scatter, #[at_most = 1] pay: PayNode, #[at_most = 2] refund: Refund, #[gather] all: All }
-    name = "tour";
-    start = scatter;
-    edges { scatter => [pay]; pay => [all]; pay on_cancel => [refund]; refund => []; all => []; }
-}
-
-workflow! {
-    /// Without clean-up.
-    struct Plain { pay: PayNode }
-    name = "plain";
-    start = pay;
-    edges { pay => []; }
-}
-
-fn engine(backend: &Arc<dyn Backend>, log: &Log, config: EngineConfig) -> Engine {
-    let letter = Letter { write: Write { log: log.clone() } };
-    let first = Duration::from_millis(300);
-    let policy = RetryPolicy::new(3, first, LONG, BackoffStrategy::Exponential, RetryError::Generic);
-    let (pay, refund) = (|| PayNode { log: log.clone() }, || Refund { log: log.clone() });
-    let engine = Engine::builder(Arc::clone(backend))
-        .config(config)
-        .workflow(letter.clone())
-        .workflow(Plain { pay: pay() })
-        .workflow(Tour { scatter: Scatter {}, pay: pay(), refund: refund(), all: All {} })
-        .workflow(Booking {
-            reserve: Reserve { log: log.clone() },
-            pay: pay(),
-            refund: refund(),
-            release: Release { log: log.clone() },
-            letter: ChildRun::new(letter),
-            policy,
-        });
-    engine.build().expect("the workflows are sound")
-}
 
 fn config() -> EngineConfig {
     EngineConfig { stale_after: Duration::ZERO, ..EngineConfig::default() }

@@ -73,7 +73,7 @@ fn a_cancelled_item_gives_its_input_to_its_clean_up() {
 }
 
 #[test]
-fn w46_a_step_that_returns_after_the_cancel_counts_and_leads_to_nothing_else() {
+fn w46_a_step_that_returns_after_the_cancel_counts() {
     for last in [next(&[("b", "b0")]), EncodedOutcome::Next(output("1"))] {
         let mut run = chain();
         run.cancel();
@@ -103,7 +103,7 @@ fn w46_what_would_wait_after_the_cancel_does_not() {
 }
 
 #[test]
-fn a_step_that_fails_after_the_cancel_gives_way_to_its_clean_up() {
+fn a_step_that_fails_after_the_cancel_gives_way() {
     let handled = EncodedOutcome::Handled(error("no"), to(&[("c", "c0")]));
     let again = again(Timestamp(9), "no");
     let child = RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("child").unwrap());
@@ -166,7 +166,7 @@ fn w37_what_waits_is_ready_for_its_clean_up_at_once() {
 }
 
 #[test]
-fn w37_branches_that_wait_for_a_slot_are_ready_for_their_clean_up() {
+fn w37_branches_that_wait_for_a_slot_are_ready() {
     let mut run = chain();
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
     run.step("a", all("b", &["0", "1", "2"]));
@@ -210,7 +210,7 @@ fn w47_a_clean_up_sleeps_and_retries_like_other_steps() {
 }
 
 #[test]
-fn w47_past_its_limit_a_clean_up_ends_and_says_what_did_not_run() {
+fn w47_past_its_limit_a_clean_up_says_what_is_left() {
     let mut run = chain();
     run.step("a", next(&[("b", "b0"), ("b", "b1")]));
     run.cancel();
@@ -294,7 +294,7 @@ fn a_join_of_clean_up_runs_and_a_cancelled_one_does_not() {
 }
 
 #[test]
-fn several_targets_of_a_clean_up_do_not_close_at_the_cancelled_join() {
+fn targets_of_a_clean_up_do_not_join_for_its_node() {
     let mut run = start(&[("a", "j"), ("u", "v")], &["j"]);
     run.graph.edges.push(clean_up("a", "u"));
     run.snapshot.has_clean_up = true;
