@@ -9,6 +9,7 @@
 //! | [`waiting_for_time`] | timers: a run waits without a worker |
 //! | [`errors`] | failures and fallbacks |
 //! | [`retries_and_deadlines`] | retry policies, waiting for a person, time limits, heartbeats |
+//! | [`cancelling`] | cancel with clean-up, and terminate |
 //! | [`checkpoints`] | resuming a run in one process after a crash |
 //! | [`distributed`] | hosts, stores, and what happens in a crash |
 //! | [`crash_points`] | the state after a host crashes between any two operations, and how it recovers |
@@ -40,6 +41,9 @@ pub mod errors {}
 
 #[doc = include_str!("../docs/retries-and-deadlines.md")]
 pub mod retries_and_deadlines {}
+
+#[doc = include_str!("../docs/cancelling.md")]
+pub mod cancelling {}
 
 #[doc = include_str!("../docs/checkpoints.md")]
 pub mod checkpoints {}
