@@ -13,7 +13,8 @@ use jetway_state::{
     run::{
         Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
         EncodedOutput, EndedSpan, Later, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor,
-        Trace, apply, begin, control, node_states, offload, pending_ticket, pending_tickets, tickets_under,
+        Trace, apply, begin, cancel_with_clean_up, control, end_clean_up, node_states, offload,
+        pending_ticket, pending_tickets, tickets_under,
     },
 };
 use std::{sync::LazyLock, time::Duration};
@@ -75,6 +76,11 @@ fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
             1 => control::resume(record, commit, at),
             2 => control::cancel(record, commit, at),
             3 => control::complete(record, commit, at),
+            4 => {
+                let (limit, has_clean_up) = (Duration::from_millis(u.arbitrary()?), u.ratio(7_u8, 8)?);
+                cancel_with_clean_up(Snapshot { has_clean_up, ..record }, commit, at, limit)
+            }
+            5 => end_clean_up(record, commit, at),
             _ => apply(record, attempt(&snapshot, at, u)?, commit, &graph),
         };
         let Some(Applied { snapshot: next, effects, .. }) = applied else { continue };
@@ -161,7 +167,7 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
 }
 
 fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
-    Ok(match u.int_in_range(0..=9_u8)? {
+    Ok(match u.int_in_range(0..=10_u8)? {
         0 | 1 => EncodedOutcome::Next(emitted(u)?),
         2 | 3 => EncodedOutcome::NextAll(
             (0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?,
@@ -171,6 +177,7 @@ fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
         6 => EncodedOutcome::Handled(error(), emitted(u)?),
         7 => EncodedOutcome::NextLater(Later::After(Duration::from_millis(u.arbitrary()?)), emitted(u)?),
         8 => EncodedOutcome::Admit,
+        9 => EncodedOutcome::CleanUp(if u.arbitrary()? { Some(emitted(u)?) } else { None }),
         _ => EncodedOutcome::Failed(error()),
     })
 }

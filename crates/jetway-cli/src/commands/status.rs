@@ -63,6 +63,9 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
     if let Some(error) = &run.error {
         rows.push(("error", output::error_text(error)));
     }
+    if let Some(cancel) = &run.cancel {
+        rows.push(("cancelled", format!("{}, {}", cancel.reason, time(&cancel.at))));
+    }
     rows.extend([
         ("workflow", run.workflow.to_string()),
         ("run", run.run_id.to_string()),
