@@ -35,10 +35,7 @@ pub fn apply(
     graph: &Graph,
 ) -> Option<Applied> {
     crate::hop!("apply");
-    if snapshot.status.is_terminal()
-        || snapshot.incarnation != attempt.incarnation
-        || snapshot.gives_way(&attempt)
-    {
+    if snapshot.discards(&attempt) {
         return None;
     }
     attempt.timestamp = snapshot.next_time(attempt.timestamp);
@@ -62,9 +59,7 @@ pub fn apply(
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
     let finished = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
     snapshot.commit = commit;
-    if !matches!(attempt.produced, EncodedOutcome::CleanUp(_)) {
-        snapshot.steps = snapshot.steps.saturating_add(1);
-    }
+    snapshot.steps = snapshot.steps.saturating_add(attempt.produced.steps());
     snapshot.updated_at = attempt.timestamp;
     if let Some(context) = attempt.context {
         snapshot.context = context;
@@ -90,8 +85,7 @@ pub fn apply(
             step.snapshot.handled_failures.record(error);
             step.next(emitted);
         }
-        EncodedOutcome::CleanUp(None) => step.end_branch(),
-        EncodedOutcome::CleanUp(Some(emitted)) => step.clean_up(emitted),
+        EncodedOutcome::CleanUp(emitted) => step.clean_up(emitted),
         EncodedOutcome::Failed(error) => step.fail(error),
     }
     step.end_if_done();

@@ -89,6 +89,13 @@ impl NextTry {
     }
 }
 
+impl EncodedOutcome {
+    /// The number of steps that it commits.
+    pub(super) fn steps(&self) -> u64 {
+        u64::from(!matches!(self, Self::CleanUp(_)))
+    }
+}
+
 /// What one value of a node leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EncodedEmission {

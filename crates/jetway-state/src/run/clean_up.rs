@@ -106,9 +106,14 @@ impl Snapshot {
         self.clean_up_until().is_some_and(|until| until <= now)
     }
 
+    /// Whether an attempt changes nothing: it belongs to another incarnation, the run has ended, or it has to give way.
+    pub(super) fn discards(&self, attempt: &AttemptReport) -> bool {
+        self.status.is_terminal() || self.incarnation != attempt.incarnation || self.gives_way(attempt)
+    }
+
     /// Whether an attempt does not fit the state of its item. If the run was cancelled while a node ran that did not succeed, the
     /// item has to be cleaned up instead. And only cancelled items are cleaned up.
-    pub(super) fn gives_way(&self, attempt: &AttemptReport) -> bool {
+    fn gives_way(&self, attempt: &AttemptReport) -> bool {
         match &attempt.produced {
             EncodedOutcome::Next(_)
             | EncodedOutcome::NextLater(..)

@@ -7,8 +7,9 @@ use crate::{
 };
 
 impl Step<'_> {
-    /// The item was cancelled, and its `on_cancel` edge is taken: its branch goes on with the clean-up.
-    pub(super) fn clean_up(&mut self, emitted: EncodedEmission) {
+    /// The item was cancelled. If its `on_cancel` edge is taken, its branch goes on with the clean-up.
+    pub(super) fn clean_up(&mut self, emitted: Option<EncodedEmission>) {
+        let Some(emitted) = emitted else { return self.end_branch() };
         // A fan-out of clean-up does not close at the gathering node behind the cancelled node, but at one behind its own nodes.
         if let Some(first) = emitted.successors.first() {
             self.finished.node.clone_from(&first.node);
