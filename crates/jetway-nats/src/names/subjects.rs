@@ -51,7 +51,7 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Start,
         Self::Status,
         Self::Output,
