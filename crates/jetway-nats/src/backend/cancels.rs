@@ -34,7 +34,13 @@ struct Cancelled {
 pub(super) struct CancelEvents {
     board: CancelBoard,
     /// Listens as soon as this host takes tickets.
-    task: OnceCell<AbortOnDropHandle<()>>,
+    task: OnceCell<ListeningTask>,
+}
+
+/// The task that listens. It ends with this.
+#[derive(Debug)]
+struct ListeningTask {
+    _task: AbortOnDropHandle<()>,
 }
 
 #[async_trait]
@@ -68,13 +74,13 @@ impl NatsBackend {
             let connection = Arc::clone(&self.for_clients);
             let first = subscribe(&connection, &names).await;
             let listening = Listening { names, board, connection };
-            AbortOnDropHandle::new(tokio::spawn(listening.run(first)))
+            ListeningTask { _task: AbortOnDropHandle::new(tokio::spawn(listening.run(first))) }
         };
         self.cancels.task.get_or_init(start).await;
     }
 }
 
-/// The task that listens. Any client may send such a message, so it listens where all other messages of clients arrive.
+/// What the task needs. Any client may send such a message, so it listens where all other messages of clients arrive.
 struct Listening {
     names: Names,
     board: CancelBoard,

@@ -115,7 +115,7 @@ pub(super) async fn w46_a_step_that_succeeds_after_the_cancel_counts(tested: Bac
 
 pub(super) async fn w46_no_cancelled_run_is_completed(tested: BackendUnderTest) {
     let (host, log) = at_work(&tested).await;
-    let pay = |nth: usize| if nth % 2 == 0 { Pay::Succeeds } else { Pay::Takes(100) };
+    let pay = |nth: usize| if nth.is_multiple_of(2) { Pay::Succeeds } else { Pay::Takes(100) };
     let runs = (0..RUNS).map(|nth| {
         let (host, log) = (&host, &log);
         async move {
