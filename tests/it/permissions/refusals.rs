@@ -14,6 +14,7 @@ fn of_the_engine(enforced: &Enforced) -> Vec<String> {
         "$JS.API.INFO".to_owned(),
         format!("$KV.JETWAY_{ns}_RUNS.chain.admin-1"),
         format!("$KV.JETWAY_{ns}_HOSTS.host-1"),
+        format!("$KV.JETWAY_{ns}_BEATS.chain.admin-1.0000000000000000.start"),
         enforced.subject("work.chain.one.admin-1.start.00000000"),
         enforced.subject("timer.1.chain.admin-1.00000000.0"),
         enforced.subject("wake.chain.admin-1.00000000"),

@@ -100,7 +100,7 @@ impl TicketSession<'_> {
         let (snapshot, item) = (&next.cached.snapshot, &next.item);
         let (max_lost, lost) = (self.worker.config.max_attempts, snapshot.losses_at(item));
         let heartbeats = Arc::new(Heartbeats::after(self.last_beat(next).await));
-        let beats = KeptBeats::new(&heartbeats, self.beat_key(next));
+        let beats = KeptBeats::new(&heartbeats, next);
         let cancel = self.cancel.child_token();
         let stop = cancel.child_token();
         let task = Task {

@@ -21,19 +21,19 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// The heartbeats of an attempt, and how far they are written.
 pub(super) struct KeptBeats<'a> {
-    pub(super) heartbeats: &'a Heartbeats,
-    key: BeatKey,
+    heartbeats: &'a Heartbeats,
+    next: &'a PendingAttempt,
     written: AtomicU64,
 }
 
 impl<'a> KeptBeats<'a> {
-    pub(super) fn new(heartbeats: &'a Heartbeats, key: BeatKey) -> Self {
-        Self { heartbeats, key, written: AtomicU64::new(0) }
+    pub(super) fn new(heartbeats: &'a Heartbeats, next: &'a PendingAttempt) -> Self {
+        Self { heartbeats, next, written: AtomicU64::new(0) }
     }
 }
 
 impl TicketSession<'_> {
-    pub(super) fn beat_key(&self, next: &PendingAttempt) -> BeatKey {
+    fn beat_key(&self, next: &PendingAttempt) -> BeatKey {
         let (run, incarnation) = (self.run.clone(), next.cached.snapshot.incarnation);
         BeatKey { run, incarnation, item: next.item.clone() }
     }
@@ -60,7 +60,7 @@ impl TicketSession<'_> {
         loop {
             let beat = beats.heartbeats.next_after(beats.written.load(Relaxed)).await;
             let again_at = Instant::now() + WRITE_EVERY;
-            // What a node says often is boxed, what it seldom says costs nothing.
+            // Boxed, since most nodes never say anything.
             Box::pin(self.write_beat(beats, beat.number, beat.detail)).await;
             sleep_until(again_at).await;
         }
@@ -75,10 +75,11 @@ impl TicketSession<'_> {
     }
 
     async fn write_beat(&self, beats: &KeptBeats<'_>, number: u64, detail: Bytes) {
-        match timeout(WAIT, self.worker.backend.keep_beat(&beats.key, detail)).await {
+        let key = self.beat_key(beats.next);
+        match timeout(WAIT, self.worker.backend.keep_beat(&key, detail)).await {
             Ok(Ok(())) => beats.written.store(number, Relaxed),
             Ok(Err(error)) => {
-                tracing::debug!(run = %self.run, item = %beats.key.item, %error, "cannot store a heartbeat");
+                tracing::debug!(run = %self.run, item = %key.item, %error, "cannot store a heartbeat");
             }
             Err(_elapsed) => tracing::debug!(run = %self.run, "a heartbeat is not stored in time"),
         }
