@@ -92,10 +92,10 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
 
 /// The scope of an attempt that begins now.
 fn scope(task: &Task, rules: &StepRules, limit: Option<Duration>, began: Timestamp) -> StepScope {
-    let (run, item, cancel) = (task.run.clone(), task.item.clone(), task.cancel.clone());
+    let (run, item, stop) = (task.run.clone(), task.item.clone(), task.stop.clone());
     let spent = began.since(task.ready_since);
     let time_left = rules.within.and_then(|limit| TimeLeft::of(limit, spent, task.last_error.clone()));
-    StepScope::new(run, task.incarnation, item, task.attempt, limit, cancel)
+    StepScope::new(run, task.incarnation, item, task.attempt, limit, stop)
         .with_clock(&task.clock)
         .with_heartbeats(&task.heartbeats)
         .with_time_left(time_left)
