@@ -12,6 +12,7 @@ mod beats;
 mod cancels;
 mod error;
 mod messages;
+mod signals;
 mod ticket_index;
 mod traits;
 
@@ -24,5 +25,6 @@ pub use messages::{
     DeadLetter, Delivery, HostInfo, Lease, RunResult, RunsPage, RunsQuery, SnapshotWrite, StaleRun,
     StartDelivery, StartRequest, Stored, Ticket,
 };
+pub use signals::{NewSignal, SignalDelivery, Signals, StoredSignal};
 pub use ticket_index::TicketIndex;
 pub use traits::{Backend, Hosts, Results, SnapshotStore, Starts, TicketQueue};

@@ -108,6 +108,10 @@ name!(
     /// successors.
     ItemId, "work item id", 64
 );
+name!(
+    /// The name of a signal: `[A-Za-z0-9_-]{1,64}`. An item waits for a signal of a name.
+    SignalName, "signal name", 64
+);
 
 macro_rules! fitted {
     ($($type:ident, $longest:literal;)+) => {$(
@@ -253,6 +257,9 @@ mod tests {
             assert!(RunId::new(bad).is_err(), "{bad:?} passed");
         }
         assert!(serde_json::from_str::<RunId>("\"a.b\"").is_err());
+        assert!(SignalName::new("approve").is_ok() && SignalName::new(&"x".repeat(64)).is_ok());
+        let refused = SignalName::new("a.b").unwrap_err().to_string();
+        assert!(refused.starts_with("invalid signal name \"a.b\""), "{refused}");
     }
 
     #[test]

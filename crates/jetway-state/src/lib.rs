@@ -27,7 +27,7 @@ pub mod view;
 
 pub use error::{Error, FloxideError, STORE_ELSEWHERE};
 pub use graph::{EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, NodeState};
-pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, WorkflowName};
+pub use id::{BadName, CommitId, ItemId, Namespace, RunId, RunKey, SignalName, WorkflowName};
 pub use incarnation::{BadIncarnation, Incarnation};
 pub use seen::{Belief, Seen, StoreId};
 pub use start_message::{BadStartId, StartId, StartMessage};

@@ -1,0 +1,101 @@
+//! Signals: named messages to runs.
+
+use super::{BackendError, DeadLetter, Lease};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jetway_state::{Incarnation, RunKey, StoreId, Timestamp, WorkflowName};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A signal to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSignal {
+    /// The run.
+    pub run: RunKey,
+    /// The name of the signal.
+    pub name: String,
+    /// The id that its sender has chosen: two signals of a run with one id are one signal. `None` if each is another one.
+    pub id: Option<String>,
+    /// The incarnation that it is for; `None` for whichever incarnation has the run id.
+    pub incarnation: Option<Incarnation>,
+    /// The media type of the payload; `None` for JSON.
+    pub content_type: Option<String>,
+    /// The payload.
+    pub payload: Bytes,
+}
+
+/// A signal as it is stored. The sequences of one store grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSignal {
+    /// The run.
+    pub run: RunKey,
+    /// The name of the signal.
+    pub name: String,
+    /// What its doubles are found by: the id of its sender. A backend may give an id to a signal whose sender has chosen none.
+    pub id: Option<String>,
+    /// The incarnation that it is for; `None` for whichever incarnation has the run id.
+    pub incarnation: Option<Incarnation>,
+    /// The media type of the payload; `None` for JSON.
+    pub content_type: Option<String>,
+    /// The payload.
+    pub payload: Bytes,
+    /// Its place in the store.
+    pub sequence: u64,
+    /// The store of this sequence.
+    pub store: StoreId,
+    /// When it was first sent, by the clock of the backend. It stays the same when the signal is put off.
+    pub sent_at: Timestamp,
+}
+
+/// A signal that is held under a lease.
+#[derive(Debug)]
+pub struct SignalDelivery {
+    /// The signal.
+    pub signal: StoredSignal,
+    /// The number of this delivery, from 1.
+    pub delivered: u32,
+    /// The lease.
+    pub lease: Arc<dyn Lease>,
+    /// The slot of the coordinator that it occupies.
+    pub slot: OwnedSemaphorePermit,
+    /// The original message, for the dead letters.
+    pub original: DeadLetter,
+}
+
+/// Stores signals and delivers them to coordinators.
+///
+/// A delivery is a hint: whoever gets one applies all stored signals of the run, in their order, and then acks. An acked signal
+/// leaves the store.
+#[async_trait]
+pub trait Signals: Send + Sync {
+    /// Stores a signal. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `NoRoom` if a limit is reached, `Invalid` for a bad name.
+    async fn publish_signal(&self, signal: &NewSignal) -> Result<StoredSignal, BackendError>;
+
+    /// Returns the signals of a workflow, at most one for each free slot. The stream owns all slots. A message that is no signal
+    /// becomes a dead letter and is not delivered.
+    async fn signals(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<SignalDelivery, BackendError>>, BackendError>;
+
+    /// Returns the stored signals of a run behind the sequence `after`, in their order: `most` at most. None is left out that was
+    /// stored before one that is returned.
+    async fn stored_signals(
+        &self,
+        run: &RunKey,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<StoredSignal>, BackendError>;
+
+    /// Stores a delivered signal in another place, to be delivered again at `due` with another sequence: its run does not exist yet.
+    /// The caller acks the delivered one afterwards. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `NoRoom` if a limit is reached.
+    async fn put_off(&self, signal: &StoredSignal, due: Timestamp) -> Result<(), BackendError>;
+}
