@@ -1,6 +1,9 @@
 //! The state that all nodes of a run share, and the means to cancel and limit a run within a process.
 
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    signal_sender::SignalSender,
+};
 use jetway_state::Error;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, future::Future, sync::Arc, time::Duration};
@@ -44,17 +47,25 @@ pub struct WorkflowCtx<S: Context> {
     cancel: CancellationToken,
     timeout: Option<Duration>,
     clock: Arc<dyn Clock>,
+    signals: Option<SignalSender>,
 }
 
 impl<S: Context> WorkflowCtx<S> {
     /// Wraps a context, with a new token, no time limit and the system clock.
     pub fn new(store: S) -> Self {
-        Self { store, cancel: CancellationToken::new(), timeout: None, clock: Arc::new(SystemClock) }
+        Self {
+            store,
+            cancel: CancellationToken::new(),
+            timeout: None,
+            clock: Arc::new(SystemClock),
+            signals: None,
+        }
     }
 
-    /// Another context with the same token, time limit and clock.
+    /// Another context with the same token, time limit, clock and sender of signals.
     pub fn with_context(&self, store: S) -> Self {
-        Self { store, cancel: self.cancel.clone(), timeout: self.timeout, clock: Arc::clone(&self.clock) }
+        let Self { cancel, timeout, clock, signals, .. } = self.clone();
+        Self { store, cancel, timeout, clock, signals }
     }
 
     /// Replaces the cancellation token.
@@ -70,6 +81,16 @@ impl<S: Context> WorkflowCtx<S> {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// Lets a run within this process get signals from this sender.
+    #[must_use]
+    pub fn with_signals(self, sender: &SignalSender) -> Self {
+        Self { signals: Some(sender.clone()), ..self }
+    }
+
+    pub(crate) fn signals(&self) -> Option<&SignalSender> {
+        self.signals.as_ref()
     }
 
     /// The clock.

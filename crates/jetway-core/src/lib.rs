@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`workflow`], [`node`], [`nodes`], [`transition`], [`outcome`] | the model: workflows, nodes and their results |
 //! | [`context`], [`merge`], [`event_log`] | the state that the nodes of a run share, and how concurrent changes are merged |
+//! | [`signal`] | signals as nodes see them |
 //! | [`mod@step`] | the pipeline that executes one step, shared with hosts |
 //! | [`typed`] | a workflow without its types, for hosts |
 //! | [`checkpoint`] | checkpoints of runs within one process |
@@ -34,11 +35,14 @@ pub mod outcome;
 mod panics;
 mod retry_policy;
 mod shared_state;
+pub mod signal;
+mod signal_sender;
 pub mod step;
 pub mod step_rules;
 pub mod stores;
 pub mod transition;
 pub mod typed;
+mod wait_for;
 mod work_item;
 pub mod workers;
 pub mod workflow;
@@ -60,14 +64,17 @@ pub use jetway_state::{
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
 pub use nodes::{
-    BackoffStrategy, BatchNode, ChildRun, CompositeNode, Delay, Exhausted, RetryError, RetryNode,
-    RetryPolicy, Source, SplitNode, with_retry,
+    Answered, Approval, BackoffStrategy, BatchNode, ChildRun, CompositeNode, Decision, Delay, Exhausted,
+    RetryError, RetryNode, RetryPolicy, Source, SplitNode, WaitForSignal, YesOrNo, with_retry,
 };
 pub use outcome::{Emission, Outcome};
 pub use shared_state::SharedState;
+pub use signal::{Answer, Signal, SignalType};
+pub use signal_sender::SignalSender;
 pub use step::step;
 pub use stores::{ContextStore, WorkQueue};
 pub use transition::Transition;
+pub use wait_for::WaitFor;
 pub use work_item::WorkItem;
 pub use workflow::{
     Workflow,

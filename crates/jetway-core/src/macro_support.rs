@@ -7,6 +7,7 @@ pub use crate::{
     nodes::retry::retried_by_host,
     outcome::{Emission, Outcome},
     retry_policy::RetryPolicy,
+    signal::SignalType,
     step::{LimitedNode, within_context},
     step_rules::StepRules,
 };
@@ -34,6 +35,7 @@ pub fn follow<V, WI, O>(
         }
         Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
+        Ok(Transition::WaitFor(wait)) => Outcome::WaitFor(wait),
         Ok(Transition::Hold) => Outcome::Hold,
         Ok(Transition::Abort(error)) => {
             // The node has given up.
@@ -70,6 +72,7 @@ pub fn handle_failure<WI, O>(
         Outcome::Next(_)
         | Outcome::NextLater(..)
         | Outcome::NextAll(_)
+        | Outcome::WaitFor(_)
         | Outcome::Hold
         | Outcome::Handled { .. }
         | Outcome::Failed(_) => outcome,

@@ -1,6 +1,6 @@
 //! The [`Node`] trait.
 
-use crate::{Context, Transition};
+use crate::{Context, Transition, signal::SignalType};
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 
@@ -61,5 +61,11 @@ pub trait Node<C: Context = ()>: Send + Sync {
     /// returns that node's graph. The default is none.
     fn nested(&self) -> Option<Graph> {
         None
+    }
+
+    /// The signals that the node may wait for, with the types of their payloads. A node that wraps another one returns those of
+    /// that node. The default is none. See [`Transition::WaitFor`].
+    fn signals(&self) -> Vec<SignalType> {
+        Vec::new()
     }
 }

@@ -5,6 +5,7 @@ mod child;
 pub mod composite;
 mod delay;
 pub mod retry;
+mod signals;
 pub mod source;
 pub mod split;
 
@@ -13,5 +14,6 @@ pub use child::ChildRun;
 pub use composite::CompositeNode;
 pub use delay::Delay;
 pub use retry::{BackoffStrategy, Exhausted, RetryError, RetryNode, RetryPolicy, with_retry};
+pub use signals::{Answered, Approval, Decision, WaitForSignal, YesOrNo};
 pub use source::{Source, source};
 pub use split::SplitNode;

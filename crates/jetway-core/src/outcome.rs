@@ -1,6 +1,6 @@
 //! The outcome of an attempt at a work item, in the workflow's own types.
 
-use crate::WorkItem;
+use crate::{WorkItem, wait_for::WaitFor};
 use jetway_state::{Error, ItemId, run::Later};
 use std::collections::VecDeque;
 
@@ -13,6 +13,8 @@ pub enum Outcome<WI, O> {
     NextLater(Later, Emission<WI, O>),
     /// The node returned several values, with one emission for each, in their order.
     NextAll(Vec<Emission<WI, O>>),
+    /// The node waits for signals, and runs again then.
+    WaitFor(WaitFor),
     /// The node ended its branch without a value.
     Hold,
     /// The node failed and its `on_failure` edge was taken.
@@ -52,12 +54,14 @@ impl<WI: WorkItem, O> Outcome<WI, O> {
     /// is the result of [`process_work_item`](crate::Workflow::process_work_item).
     ///
     /// # Errors
-    /// The error of [`Outcome::Failed`]. A queue has no timers, so a value that is passed on later is an error.
+    /// The error of [`Outcome::Failed`]. A queue has no timers and no signals, so a value that is passed on later is an error, and so
+    /// is a wait.
     pub fn into_queue(self, parent: &str, queue: &mut VecDeque<WI>) -> Result<Option<O>, Error> {
         let emissions = match self {
             Self::Next(emission) | Self::Handled { emission, .. } => vec![emission],
             Self::NextAll(emissions) => emissions,
             Self::NextLater(..) => return Err(no_timers()),
+            Self::WaitFor(_) => return Err(no_signals()),
             Self::Hold => Vec::new(),
             Self::Failed(error) => return Err(error),
         };
@@ -83,11 +87,21 @@ fn no_timers() -> Error {
     )
 }
 
+/// The error of a node that waits where nobody can send a signal to the run.
+fn no_signals() -> Error {
+    Error::Generic(
+        "the node waits for a signal (WaitFor), and a run over stores has no mailbox: run the workflow on hosts, or in memory with \
+         `Workflow::run`"
+            .to_owned(),
+    )
+}
+
 impl<WI, O> Outcome<WI, O> {
     /// The same outcome where nothing can wake the run: a node that waits has failed.
     pub(crate) fn without_waits(self) -> Self {
         match self {
             Self::NextLater(..) => Self::Failed(no_timers()),
+            Self::WaitFor(_) => Self::Failed(no_signals()),
             outcome => outcome,
         }
     }

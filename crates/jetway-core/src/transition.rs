@@ -1,5 +1,6 @@
 //! The result of a node.
 
+use crate::wait_for::WaitFor;
 use jetway_state::Error;
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +18,40 @@ pub enum Transition<Output> {
     NextAt(SystemTime, Output),
     /// A fan-out: one branch for each value and successor. An empty list is a fan-out without branches.
     NextAll(Vec<Output>),
+    /// Waits for signals: named messages that somebody sends to the run. The run waits without a worker, a slot or a lease, for
+    /// milliseconds or for years.
+    ///
+    /// When a signal has come, or the deadline has passed, the same node runs again, with the same input, and
+    /// [`StepScope::answer`](crate::step::StepScope::answer) has the signals. A signal that came before anybody waits for it is
+    /// there at once. What the waiting attempt has changed in the context is not kept. The names are those that the nodes of the
+    /// workflow declare: see [`Node::signals`](crate::Node::signals).
+    ///
+    /// ```
+    /// use jetway_core::{Answer, Error, Node, SignalType, Transition, WaitFor, step};
+    ///
+    /// /// Waits until somebody names a price.
+    /// #[derive(Debug, Clone)]
+    /// struct AskPrice;
+    ///
+    /// #[async_trait::async_trait]
+    /// impl Node for AskPrice {
+    ///     type Input = String;
+    ///     type Output = u32;
+    ///
+    ///     async fn process(&self, _ctx: &(), _what: String) -> Result<Transition<u32>, Error> {
+    ///         match step().and_then(|step| step.answer()) {
+    ///             None => Ok(Transition::WaitFor(WaitFor::signal("price").within(std::time::Duration::from_hours(72)))),
+    ///             Some(Answer::Signals(prices)) => Ok(Transition::Next(prices[0].payload()?)),
+    ///             Some(Answer::DeadlinePassed) => Ok(Transition::Next(0)),
+    ///         }
+    ///     }
+    ///
+    ///     fn signals(&self) -> Vec<SignalType> {
+    ///         vec![SignalType::of::<u32>("price")]
+    ///     }
+    /// }
+    /// ```
+    WaitFor(WaitFor),
     /// Ends the branch without a value. Changes of the context are kept.
     Hold,
     /// Fails the attempt with this error.

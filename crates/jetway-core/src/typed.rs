@@ -5,6 +5,7 @@ mod failed;
 use crate::{
     Context, Emission, Merge, Outcome, WorkItem as _, Workflow, WorkflowCtx,
     panics::guarded_now,
+    signal::SignalType,
     step::{
         AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, TimeLeft,
         Unreadable, decode_item, encode, encode_emission, encode_failure, rebase_context, run_input_of,
@@ -36,6 +37,7 @@ pub struct Typed<C, W> {
     name: WorkflowName,
     graph: Graph,
     fingerprint: Fingerprint,
+    signals: Vec<SignalType>,
     context: PhantomData<fn() -> C>,
 }
 
@@ -48,7 +50,8 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
         let name = WorkflowName::new(workflow.name())?;
         let graph = workflow.graph();
         let fingerprint = graph.fingerprint();
-        Ok(Self { workflow, name, graph, fingerprint, context: PhantomData })
+        let signals = workflow.signals();
+        Ok(Self { workflow, name, graph, fingerprint, signals, context: PhantomData })
     }
 }
 
@@ -132,6 +135,10 @@ where
         self.workflow.to_dot()
     }
 
+    fn signals(&self) -> &[SignalType] {
+        &self.signals
+    }
+
     fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error> {
         jetway_state::hop!("Typed::run_input");
         let what = format!("input of workflow {:?}", self.name.as_str());
@@ -177,10 +184,16 @@ where
         let policy = Arc::new(Mutex::new(rules.retry.clone().or_else(|| task.retry.clone())));
         let node = self.workflow.attempt_work_item(&ctx, item);
         let scope = scope.with_child(Arc::clone(&child)).with_durable_retries(&policy);
-        let outcome = run_node(scope, node).await;
+        let scope = scope.with_answer(task.answer.clone());
+        let mut outcome = run_node(scope, node).await;
         let cancelled = task.stop.is_cancelled() && matches!(outcome, Outcome::Failed(Error::Cancelled));
         let attempt = AttemptId { number: last_try.number(), ..task.attempt_id() };
         let fail = |error| self.failed(&task.input, &attempt, error);
+        if let Outcome::WaitFor(wait) = &outcome
+            && let Err(error) = wait.check(&self.signals)
+        {
+            outcome = guarded_now(|| fail(error.clone())).unwrap_or(Outcome::Failed(error));
+        }
         let EncodedAttempt { mut produced, context, error } =
             encode(outcome, &ctx.store, &task.context, &attempt, fail);
         let policy = policy.lock().unwrap_or_else(PoisonError::into_inner).take();

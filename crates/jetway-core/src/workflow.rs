@@ -8,7 +8,7 @@ pub(crate) mod over_stores;
 pub use crate::work_item::WorkItem;
 use crate::{
     CheckpointStore, Context, ContextStore, Merge, Outcome, StepCallbacks, StepError, WorkQueue, WorkflowCtx,
-    outcome::Emission, step_rules::StepRules,
+    outcome::Emission, signal::SignalType, step_rules::StepRules,
 };
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
@@ -78,6 +78,11 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     /// The graph as data. The default has the name alone, and no gathering nodes.
     fn graph(&self) -> Graph {
         Graph::opaque(self.name())
+    }
+
+    /// The signals that its nodes may wait for, as the nodes declare them. The default is none.
+    fn signals(&self) -> Vec<SignalType> {
+        Vec::new()
     }
 
     /// Runs one work item once and returns the outcome. A node's error is an [`Outcome::Failed`], never a panic.

@@ -54,7 +54,7 @@ impl Tickets {
         let snapshot = &version.cached.snapshot;
         let has_waits = snapshot.has_waits();
         let (waited, others): (Vec<_>, Vec<_>) =
-            tickets.into_iter().partition(|ticket| has_waits && snapshot.due_of(&ticket.item).is_some());
+            tickets.into_iter().partition(|ticket| has_waits && snapshot.has_wait(&ticket.item));
         self.publish(FailPoint::TicketPublished, version, others, 1).await?;
         for ticket in waited {
             self.publish_woken(version, ticket, version.cached.seen()).await?;
@@ -88,6 +88,20 @@ impl Tickets {
         };
         let version = RunVersion { cached: &cached, ..version };
         self.publish(FailPoint::TicketPublished, version, missing, SECOND_ATTEMPT).await
+    }
+
+    /// Publishes tickets for items that have got the signals which they waited for: tickets of their own, since others of these items
+    /// may still be there. In a run that is paused, nothing starts until it is resumed.
+    pub(crate) async fn wake(&self, version: RunVersion<'_>, items: &[ItemId]) -> Result<(), BackendError> {
+        let (snapshot, now) = (&version.cached.snapshot, self.now());
+        if !snapshot.status.is_active() {
+            return Ok(());
+        }
+        let wanted = items.iter().filter_map(|item| pending_ticket(snapshot, item, now)).collect();
+        for ticket in self.resolve(version, wanted).await? {
+            self.publish_woken(version, ticket, version.cached.seen()).await?;
+        }
+        Ok(())
     }
 
     /// Publishes tickets for what became due between the last commit and the one before it.

@@ -5,10 +5,12 @@
 //! | some tickets | the other items have none | redelivery of the ticket that was held; the sweep |
 //! | the tickets | the children, the parent's ticket and the result are open | redelivery of the ticket that was held; the sweep, which finds that the run ended without a result |
 //! | the cancellation of a child | the child's own effects, the parent's ticket and the result are open | as above; the cancelled child's effects are carried out again |
-//! | the parent's ticket | the result is open | as above |
+//! | the parent's ticket | the untaken signals and the result are open | as above |
+//! | the dead letters of untaken signals | the result is open | as above; a dead letter that is stored twice has one id |
 //! | the result | chunks are left over | as above; the collection of orphaned chunks |
 
 mod result;
+mod untaken;
 
 use crate::{
     backend::{Backend, BackendError},
@@ -257,6 +259,14 @@ impl Dispatcher {
                 Effect::TellHosts => self.tell_hosts(version).await,
                 Effect::PublishWoken(items) => self.tickets.publish_ready(version, items).await?,
                 Effect::PublishMissing => self.tickets.publish_missing(version).await?,
+                Effect::WakeItems(items) => {
+                    self.tickets.wake(version, &items).await?;
+                    fail_point(FailPoint::ItemsWoken);
+                }
+                Effect::ReportUntaken => {
+                    self.report_untaken(&version.cached.snapshot).await?;
+                    fail_point(FailPoint::UntakenReported);
+                }
                 Effect::ArmAlarm { since } => {
                     self.tickets.arm(version, since).await?;
                     fail_point(FailPoint::AlarmArmed);

@@ -8,6 +8,7 @@ mod cancels;
 mod hosts;
 mod leases;
 mod results;
+mod signals;
 mod snapshots;
 mod starts;
 mod tickets;
@@ -29,6 +30,7 @@ pub struct MemoryBackend {
     cancels: CancelBoard,
     starts: Arc<starts::Queue>,
     published_starts: Arc<AtomicU64>,
+    signals: Arc<signals::Stored>,
     results: Arc<results::Results>,
     beats: Arc<Mutex<beats::Kept>>,
     hosts: Arc<Mutex<hosts::Hosts>>,
@@ -51,6 +53,7 @@ impl MemoryBackend {
             cancels: CancelBoard::default(),
             starts: Arc::default(),
             published_starts: Arc::default(),
+            signals: Arc::default(),
             results: Arc::default(),
             beats: Arc::default(),
             hosts: Arc::default(),

@@ -24,7 +24,7 @@ use glance::Indexes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     RunKey, Seen, Timestamp, WorkflowName,
-    run::{Effect, Snapshot, TicketFor, WantedResult, end_effects},
+    run::{Effect, MAX_ALARM, Snapshot, TicketFor, WantedResult, end_effects},
 };
 use schedule::{PendingCheck, SuspectedLoss};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -394,9 +394,10 @@ impl Sweep {
     }
 }
 
-/// Until when nothing of a run is ready, if all of it waits for times.
+/// Until when nothing of a run is ready, if all of it waits for times or signals. Whoever applies a signal writes the record, and then
+/// the run is checked anew.
 fn asleep(snapshot: &Snapshot, now: Timestamp) -> Option<Timestamp> {
-    snapshot.waits_for_times(now).then(|| snapshot.next_due(now)).flatten()
+    snapshot.is_asleep(now).then(|| snapshot.next_due(now).unwrap_or_else(|| now.after(MAX_ALARM)))
 }
 
 /// The first of the items, as `node/item`.

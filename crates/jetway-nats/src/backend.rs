@@ -9,6 +9,7 @@ mod hosts;
 mod queues;
 mod results;
 mod set_up;
+mod signals;
 mod snapshots;
 pub(crate) mod start_message;
 mod starts;

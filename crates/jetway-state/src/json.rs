@@ -98,6 +98,25 @@ pub fn read<T: DeserializeOwned>(text: &[u8], what: &dyn fmt::Display) -> Result
     value.map_err(|error| Error::decode(what.to_string(), error))
 }
 
+/// As [`read`], and an error says where in the value it is: for what people write by hand.
+///
+/// # Errors
+/// [`Error::Codec`] with the path, as in `items[2].price`, if the text is not such a value.
+pub fn read_with_path<T: DeserializeOwned>(text: &[u8], what: &dyn fmt::Display) -> Result<T, Error> {
+    check_depth(text).map_err(|reason| Error::decode(what.to_string(), reason))?;
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    // The depth is checked.
+    deserializer.disable_recursion_limit();
+    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let reason =
+            if path == "." { error.inner().to_string() } else { format!("at {path}: {}", error.inner()) };
+        Error::decode(what.to_string(), reason)
+    })?;
+    deserializer.end().map_err(|error| Error::decode(what.to_string(), error))?;
+    Ok(value)
+}
+
 /// The sentence about a value that is nested too deeply.
 pub(crate) fn too_deep() -> String {
     format!("it is nested too deeply: the limit is {MAX_DEPTH} levels")

@@ -9,6 +9,7 @@
 //! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
 //! retry_items(snapshot, item)       -> snapshot', tickets, effects; or nothing waits for a person
+//! deliver(snapshot, signals)        -> snapshot', effects, and what becomes of each signal
 //! mark_unreadable(snapshot, item)   -> snapshot' with a marker: a build cannot read the item
 //! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
@@ -21,6 +22,7 @@
 //! | an output | the output is recorded; the branch ends | discarded |
 //! | `NextLater` | as `Next`; what it creates waits for a time | discarded |
 //! | `Retry` | the item stays pending, and waits for its next attempt, or for a person | discarded |
+//! | `WaitFor` | the item stays pending, and waits for signals | discarded |
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
@@ -46,12 +48,14 @@ pub mod control;
 mod effect;
 mod end;
 mod fan_out;
+mod mailbox;
 mod offload;
 mod output;
 mod person;
 mod recover;
 mod result_version;
 mod retry;
+mod signal;
 mod snapshot;
 mod start_time;
 mod tombstone;
@@ -61,7 +65,7 @@ mod wait;
 
 pub use crate::{
     drawing::node_states,
-    view::{DoneView, ErrorView, PendingView, StatusView},
+    view::{DoneView, ErrorView, MailboxView, PendingView, StatusView},
 };
 pub use apply::apply;
 pub use attempt::{AttemptReport, EncodedEmission, EncodedOutcome, EndedSpan, NextTry, Successor};
@@ -74,12 +78,14 @@ pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, end_clean_u
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
+pub use mailbox::{Letter, MAX_LETTER_BYTES, MAX_LETTERS, Mailbox, Verdict, signal_id_hash};
 pub use offload::{ChunkEntry, Limits, offload};
 pub use output::EncodedOutput;
 pub use person::{NotRetried, RetriedItems, retry_items};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
 pub use retry::Failures;
+pub use signal::{ArrivedSignal, Delivered, SawSignals, SignalWait, SignalWanted, deliver};
 pub use snapshot::{
     Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };

@@ -6,6 +6,7 @@ mod left_out;
 mod page;
 mod pending;
 mod person;
+mod signals;
 mod status;
 mod waits;
 
@@ -21,6 +22,7 @@ pub use page::{NoPage, OutputPage, OutputQuery};
 pub use pending::PendingView;
 pub use person::PersonWaitView;
 use serde::{Deserialize, Serialize};
+pub use signals::MailboxView;
 use std::collections::BTreeSet;
 use waits::HostsState;
 pub use waits::{HostsOf, WaitKind, WaitView};
@@ -97,12 +99,15 @@ pub struct StatusView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for_build: Vec<BuildWaitView>,
     /// Why the run makes no progress, if that is known: no host serves it, it is paused, no host of its build runs, or it waits
-    /// for child runs, a time or a person.
+    /// for child runs, times, signals or a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitView>,
+    /// The signals that no item has waited for yet; `None` if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<MailboxView>,
     /// The number of failures that an `on_failure` edge handled.
     pub handled_failures: u64,
     /// The latest of these failures.
@@ -203,6 +208,7 @@ impl StatusView {
             waiting_for_build: BuildWaitView::of(snapshot),
             waiting_for: waiting_for(snapshot),
             waits: WaitView::of(snapshot),
+            mailbox: MailboxView::of(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
             output_nodes: output_nodes(snapshot),
@@ -264,7 +270,9 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
             })
         }
         Status::Running if snapshot.waits_for_persons_alone() => person::sentence(snapshot),
-        Status::Running if snapshot.waits_for_times(snapshot.updated_at) => Some(timer(snapshot)?),
+        Status::Running if snapshot.is_asleep(snapshot.updated_at) => {
+            signals::sentence(snapshot).or_else(|| timer(snapshot))
+        }
         Status::Cancelling => cancel::waiting_for(snapshot),
         Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
     }

@@ -6,8 +6,9 @@ use futures::stream::BoxStream;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{
     Alarm, Alarms, Backend, BackendError, BeatKey, Beats, CancelNews, Cancels, DeadLetter, Delivery,
-    HostInfo, Hosts, Results, RunResult, RunsPage, RunsQuery, SnapshotStore, SnapshotWrite, StaleRun,
-    StartDelivery, StartRequest, Starts, Stored, Ticket, TicketIndex, TicketQueue,
+    HostInfo, Hosts, NewSignal, Results, RunResult, RunsPage, RunsQuery, SignalDelivery, Signals,
+    SnapshotStore, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Starts, Stored, StoredSignal,
+    Ticket, TicketIndex, TicketQueue,
 };
 use jetway_state::{
     Fingerprint, Incarnation, ItemId, RunKey, Seen, StartMessage, StoreId, Timestamp, WorkflowName,
@@ -246,6 +247,38 @@ impl<I: Interceptor> Starts for Intercepted<I> {
 
     async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError> {
         self.0.inner().dead_letter_unroutable_starts(grace).await
+    }
+}
+
+#[async_trait]
+impl<I: Interceptor> Signals for Intercepted<I> {
+    async fn publish_signal(&self, signal: &NewSignal) -> Result<StoredSignal, BackendError> {
+        self.0.inner().publish_signal(signal).await
+    }
+
+    async fn signals(
+        &self,
+        workflow: &WorkflowName,
+        slots: Arc<Semaphore>,
+    ) -> Result<BoxStream<'static, Result<SignalDelivery, BackendError>>, BackendError> {
+        self.0.inner().signals(workflow, slots).await
+    }
+
+    async fn stored_signals(
+        &self,
+        run: &RunKey,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<StoredSignal>, BackendError> {
+        self.0.inner().stored_signals(run, after, most).await
+    }
+
+    fn letter_of(&self, signal: &NewSignal) -> DeadLetter {
+        self.0.inner().letter_of(signal)
+    }
+
+    async fn put_off(&self, signal: &StoredSignal, due: Timestamp) -> Result<(), BackendError> {
+        self.0.inner().put_off(signal, due).await
     }
 }
 

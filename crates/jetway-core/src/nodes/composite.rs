@@ -10,6 +10,9 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// The inner workflow uses the context of the step, so the changes of its nodes are part of the step. After a crash it
 /// starts from its beginning. Where that is too expensive, use a [`ChildRun`](crate::ChildRun).
 ///
+/// Nobody can send a signal to the inner workflow, which is no run of its own: a node of it that waits for one without a deadline
+/// fails the step, so its signals are not among those of the outer workflow. A [`ChildRun`](crate::ChildRun) takes signals.
+///
 /// ```
 /// use jetway_core::{Error, Transition, Workflow, WorkflowCtx, CompositeNode};
 /// # extern crate jetway_core as jetway;

@@ -9,6 +9,7 @@ use crate::{
     Context, Node, Transition, WorkflowCtx,
     panics::guarded,
     retry_policy::{Decision, FailedAttempt, decide},
+    signal::SignalType,
     step,
 };
 use async_trait::async_trait;
@@ -143,6 +144,10 @@ where
 
     fn nested(&self) -> Option<Graph> {
         self.inner.nested()
+    }
+
+    fn signals(&self) -> Vec<SignalType> {
+        self.inner.signals()
     }
 }
 

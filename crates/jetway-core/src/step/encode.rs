@@ -60,7 +60,11 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
     jetway_state::hop!("encode");
     let error = match &outcome {
         Outcome::Failed(error) | Outcome::Handled { error, .. } => Some(error.clone()),
-        Outcome::Next(_) | Outcome::NextLater(..) | Outcome::NextAll(_) | Outcome::Hold => None,
+        Outcome::Next(_)
+        | Outcome::NextLater(..)
+        | Outcome::NextAll(_)
+        | Outcome::WaitFor(_)
+        | Outcome::Hold => None,
     };
     // Encoding calls code of the user, which may panic.
     let encoded = guarded_now(|| {
@@ -94,13 +98,17 @@ pub(crate) fn encode_failure<WI: WorkItem, O: Serialize + DeserializeOwned>(
     handled.unwrap_or_else(|_| EncodedOutcome::Failed(attempt.error(error)))
 }
 
-/// The encoded context where the node changed it. Changes by a node that failed are dropped: a step is all or nothing.
+/// The encoded context where the node changed it. Changes by a node that failed are dropped, and those by a node that waits and runs
+/// again: a step is all or nothing.
 fn changed_context<C: Serialize + DeserializeOwned>(
     context: &C,
     before: &Bytes,
     produced: &EncodedOutcome,
 ) -> Result<Option<Bytes>, Error> {
-    if matches!(produced, EncodedOutcome::Failed(_) | EncodedOutcome::Handled(..)) {
+    if matches!(
+        produced,
+        EncodedOutcome::Failed(_) | EncodedOutcome::Handled(..) | EncodedOutcome::WaitFor(_)
+    ) {
         return Ok(None);
     }
     let after = value::write_changed(context, Some(before), &"the context")?;
@@ -122,6 +130,11 @@ pub(crate) fn encode_outcome<WI: WorkItem, O>(
         }
         Outcome::NextAll(emissions) => {
             EncodedOutcome::NextAll(emissions.into_iter().map(encode_emission).collect::<Result<_, _>>()?)
+        }
+        Outcome::WaitFor(wait) => {
+            let wanted = wait.wanted();
+            wanted.until.map_or(Ok(()), |until| until.check(SystemClock.now()))?;
+            EncodedOutcome::WaitFor(wanted)
         }
         Outcome::Hold => EncodedOutcome::Hold,
         Outcome::Handled { error: handled, emission } => {

@@ -1,7 +1,12 @@
 //! The interface of a workflow whose types are erased.
 
 use super::{Heartbeats, child::ChildSpec};
-use crate::{clock::Clock, retry_policy::RetryPolicy, step_rules::BadRules};
+use crate::{
+    clock::Clock,
+    retry_policy::RetryPolicy,
+    signal::{Answer, SignalType},
+    step_rules::BadRules,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_state::{
@@ -26,6 +31,9 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
 
     /// The graph in the DOT language of Graphviz.
     fn to_dot(&self) -> &'static str;
+
+    /// The signals that its nodes may wait for.
+    fn signals(&self) -> &[SignalType];
 
     /// The first work item and the context of a run with that input.
     ///
@@ -105,6 +113,8 @@ pub struct Task {
     pub stop: CancellationToken,
     /// The result of the child run that the item has waited for.
     pub child: Option<ChildResult>,
+    /// The answer to the wait of the item for signals.
+    pub answer: Option<Answer>,
     /// The clock that the times of the run come from.
     pub clock: Arc<dyn Clock>,
     /// How many attempts have failed and were made again.

@@ -5,7 +5,7 @@ use crate::{Context, Merge, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
     Error,
-    run::{AttemptReport, EncodedOutcome},
+    run::{AttemptReport, EncodedOutcome, SawSignals, Snapshot},
     value,
 };
 
@@ -16,11 +16,21 @@ pub struct AttemptWithBase {
     pub report: AttemptReport,
     /// The encoded context that the node started from.
     pub base: Bytes,
+    /// What the attempt knew of the wait of its item for signals.
+    pub saw: Option<SawSignals>,
     /// The input of the node, for its `on_failure` edge; `None` where no node ran.
     pub input: Option<TaskInput>,
 }
 
 impl AttemptWithBase {
+    /// Whether the node must run again: the wait of its item for signals is another one than when it started, or a signal has come
+    /// since. One write settles the race between a signal and its deadline.
+    pub fn is_outdated(&self, latest: &Snapshot) -> bool {
+        let report = &self.report;
+        let ran = !matches!(report.produced, EncodedOutcome::Admit | EncodedOutcome::Started(_));
+        ran && latest.is_pending(&report.item) && latest.saw(&report.item) != self.saw
+    }
+
     /// The attempt with its change re-applied to the latest context. Where that is not possible, the attempt fails, and `fail`
     /// gives its outcome.
     ///
@@ -88,7 +98,7 @@ mod tests {
             produced,
             context: mine.map(Bytes::from_static),
         };
-        AttemptWithBase { report, base: Bytes::from_static(base), input: None }
+        AttemptWithBase { report, base: Bytes::from_static(base), saw: None, input: None }
     }
 
     fn failed(error: &Error) -> EncodedOutcome {

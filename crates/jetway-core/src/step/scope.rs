@@ -4,6 +4,7 @@ use super::{ChildSlot, Heartbeats, TimeLeft};
 use crate::{
     clock::{Clock, SystemClock},
     retry_policy::RetryPolicy,
+    signal::Answer,
 };
 use jetway_state::{Error, Incarnation, ItemId, RunKey};
 use serde::{Serialize, de::DeserializeOwned};
@@ -39,6 +40,8 @@ pub struct StepScope {
     policy: Option<Arc<Mutex<Option<RetryPolicy>>>>,
     /// Takes the request for a child run. Set on hosts alone.
     child: Option<Arc<ChildSlot>>,
+    /// The answer to the wait of the item.
+    answer: Option<Answer>,
     /// The position in the batch, after those in the batches around it.
     parts: Vec<usize>,
     /// How often a node with a retry policy was called.
@@ -84,6 +87,7 @@ impl StepScope {
             clock: None,
             policy: None,
             child: None,
+            answer: None,
             parts: Vec::new(),
             tries: Arc::default(),
             time_left: None,
@@ -137,6 +141,10 @@ impl StepScope {
         Self { child: Some(child), ..self }
     }
 
+    pub(crate) fn with_answer(self, answer: Option<Answer>) -> Self {
+        Self { answer, ..self }
+    }
+
     pub(crate) fn child(&self) -> Option<&ChildSlot> {
         self.child.as_deref()
     }
@@ -144,7 +152,7 @@ impl StepScope {
     /// The scope of one input of a batch. It cannot request a child run: a step has one at most.
     fn part(&self, position: usize) -> Self {
         let parts = self.parts.iter().copied().chain([position]).collect();
-        Self { policy: None, child: None, parts, tries: Arc::default(), ..self.copy() }
+        Self { policy: None, child: None, answer: None, parts, tries: Arc::default(), ..self.copy() }
     }
 
     /// The same scope with a token of its own, and with this deadline if it is earlier.
@@ -166,6 +174,7 @@ impl StepScope {
             clock: self.clock.clone(),
             policy: self.policy.clone(),
             child: self.child.clone(),
+            answer: self.answer.clone(),
             parts: self.parts.clone(),
             tries: Arc::clone(&self.tries),
             time_left: self.time_left.clone(),
@@ -191,6 +200,12 @@ impl StepScope {
     /// The number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The signals that the node has waited for, or that its deadline has passed; `None` where it has not waited yet. Every
+    /// attempt at the step gets the same answer, until the node waits again.
+    pub fn answer(&self) -> Option<Answer> {
+        self.answer.clone()
     }
 
     /// A key for calls to other systems. It is the same for every attempt at this step, so a system that ignores a

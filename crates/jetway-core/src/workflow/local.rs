@@ -1,7 +1,10 @@
 //! Runs within this process: the same pipeline and rules as on hosts, in memory.
 
+mod waiting;
+
 use crate::{
     Context, Outcome, WorkItem, Workflow, WorkflowCtx,
+    signal::{Answer, SignalType},
     step::{StepScope, TimeLeft, encode_outcome, item_in, output_of, run_input_of, run_node, step},
     step_rules::check_rules,
 };
@@ -34,6 +37,7 @@ const ANY_TIME: Timestamp = Timestamp(u64::MAX);
 pub(super) struct LocalRun<'a, C: Context, W: Workflow<C>> {
     workflow: &'a W,
     graph: Graph,
+    signals: Vec<SignalType>,
     snapshot: Snapshot,
     order: VecDeque<ItemId>,
     context: PhantomData<fn() -> C>,
@@ -98,7 +102,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
                 .map(|want| want.item)
                 .filter(|id| !queued.contains(id)),
         );
-        Self { workflow, graph: workflow.graph(), snapshot, order, context: PhantomData }
+        let (graph, signals) = (workflow.graph(), workflow.signals());
+        Self { workflow, graph, signals, snapshot, order, context: PhantomData }
     }
 
     /// Adds items that no step of this run created.
@@ -157,7 +162,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             ctx.cancel_token().clone(),
         )
         .with_clock(ctx.clock())
-        .with_time_left(time_left);
+        .with_time_left(time_left)
+        .with_answer(self.snapshot.signal_wait(&id).map(Answer::to));
         let last_try = scope.last_try();
         let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
             Outcome::Failed(error) => {
@@ -168,7 +174,13 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             outcome => outcome,
         };
         let attempt = self.attempt_at(&id, node, last_try.number());
-        let produced = match encode_outcome(outcome, &attempt, EncodedOutput::for_this_process) {
+        let checked = match &outcome {
+            Outcome::WaitFor(wait) => wait.check(&self.signals),
+            _ => Ok(()),
+        };
+        let encoded =
+            checked.and_then(|()| encode_outcome(outcome, &attempt, EncodedOutput::for_this_process));
+        let produced = match encoded {
             Ok(produced) => produced,
             Err(error) => self.handled(&id, &attempt, error)?,
         };
@@ -191,17 +203,18 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         }
     }
 
-    /// Adds the items that wait for a time: they have no ticket.
-    fn add_waiting(&mut self) {
+    /// Adds the items that wait for a time, and those that have got their signals: they have no ticket.
+    pub(super) fn add_waiting(&mut self) {
         let known: BTreeSet<_> = self.order.iter().cloned().collect();
         let pending = pending_tickets(&self.snapshot, ANY_TIME).into_iter().map(|want| want.item);
         self.order.extend(pending.filter(|id| !known.contains(id)));
     }
 
-    /// The next item that waits for no time. If all of them do, waits until one is due.
+    /// The next item that waits for nothing. If all of them wait, waits until one is due or has its signals.
     async fn next_due(&mut self, ctx: &WorkflowCtx<C>) -> Result<Option<ItemId>, Error> {
         loop {
             let now = ctx.clock().now();
+            self.take_signals(ctx, now);
             if let Some(position) = self.order.iter().position(|id| self.snapshot.is_due(id, now)) {
                 return Ok(self.order.remove(position));
             }
@@ -209,11 +222,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
                 self.apply(self.attempt_at(&id, String::new(), 1), EncodedOutcome::Admit, ctx);
                 continue;
             }
-            let Some(due) = self.snapshot.next_due(now) else { return Ok(None) };
-            tokio::select! {
-                biased;
-                () = ctx.cancel_token().cancelled() => return Err(Error::Cancelled),
-                () = ctx.clock().sleep_until(due) => {}
+            if !self.wait(ctx, now).await? {
+                return Ok(None);
             }
         }
     }

@@ -92,6 +92,27 @@ pub trait Signals: Send + Sync {
         most: usize,
     ) -> Result<Vec<StoredSignal>, BackendError>;
 
+    /// A dead letter with the message of a signal, which has no reason and no id yet. A backend whose messages have subjects names that
+    /// of the signal, so that the dead letter can be put back.
+    fn letter_of(&self, signal: &NewSignal) -> DeadLetter {
+        let NewSignal { run, name, id, incarnation, content_type, payload } = signal;
+        let headers = [
+            ("Jetway-Signal-Id", id.clone()),
+            ("Jetway-Incarnation", incarnation.map(|incarnation| incarnation.to_string())),
+            ("Content-Type", content_type.clone()),
+        ];
+        DeadLetter {
+            workflow: run.workflow.to_string(),
+            subject: format!("signal {run} {name}"),
+            headers: headers
+                .into_iter()
+                .filter_map(|(header, value)| Some((header.to_owned(), value?)))
+                .collect(),
+            payload: payload.clone(),
+            ..DeadLetter::default()
+        }
+    }
+
     /// Stores a delivered signal in another place, to be delivered again at `due` with another sequence: its run does not exist yet.
     /// The caller acks the delivered one afterwards. It is durable when this returns.
     ///

@@ -2,7 +2,7 @@
 
 use super::{
     Alarms, BackendError, Beats, Cancels, DeadLetter, Delivery, HostInfo, RunResult, RunsPage, RunsQuery,
-    SnapshotWrite, StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
+    Signals, SnapshotWrite, StaleRun, StartDelivery, StartRequest, Stored, Ticket, TicketIndex,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -209,7 +209,17 @@ pub trait Hosts: Send + Sync {
 
 /// A backend: all that the engine needs.
 pub trait Backend:
-    SnapshotStore + TicketQueue + Alarms + Cancels + Starts + Results + Beats + Hosts + fmt::Debug + 'static
+    SnapshotStore
+    + TicketQueue
+    + Alarms
+    + Cancels
+    + Starts
+    + Signals
+    + Results
+    + Beats
+    + Hosts
+    + fmt::Debug
+    + 'static
 {
 }
 
@@ -219,6 +229,7 @@ impl<T> Backend for T where
         + Alarms
         + Cancels
         + Starts
+        + Signals
         + Results
         + Beats
         + Hosts

@@ -41,6 +41,10 @@ impl Plan {
                 outcomes.push(CommitOutcome::Discarded);
                 continue;
             }
+            if pending.attempt.is_outdated(snapshot) {
+                outcomes.push(CommitOutcome::RunAgain);
+                continue;
+            }
             let is_foreign = latest.is_none() && cached.build != build;
             let cannot_rebase = Cell::new(false);
             let rebase = |base: &_, mine: &_, theirs: &_| {

@@ -64,6 +64,16 @@ named! {
         StartUnsettled = "start-unsettled",
         /// A start message is acked.
         StartSettled = "start-settled",
+        /// A signal is received, nothing is done.
+        SignalTaken = "signal-taken",
+        /// Signals are applied to their run, their effects are open.
+        SignalsApplied = "signals-applied",
+        /// A signal to an unknown run is stored in another place, and not acked.
+        SignalPutOff = "signal-put-off",
+        /// A signal is processed and not acked.
+        SignalUnsettled = "signal-unsettled",
+        /// A signal is acked.
+        SignalSettled = "signal-settled",
         /// A ticket is received, nothing is done.
         TicketTaken = "ticket-taken",
         /// The snapshot for a ticket is loaded.
@@ -84,6 +94,10 @@ named! {
         TicketsPublished = "tickets-published",
         /// The alarm of a run is armed.
         AlarmArmed = "alarm-armed",
+        /// The items that have got their signals have tickets.
+        ItemsWoken = "items-woken",
+        /// The signals that no step of an ended run has taken are dead letters.
+        UntakenReported = "untaken-reported",
         /// Chunks that nothing refers to any more are deleted.
         ChunksDropped = "chunks-dropped",
         /// A ticket is processed and not acked.

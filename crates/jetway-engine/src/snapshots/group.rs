@@ -52,7 +52,7 @@ pub(crate) enum CommitOutcome {
     Committed(Vec<TicketFor>, Vec<Effect>),
     /// The item was no longer pending: the attempt is discarded.
     Discarded,
-    /// The node held its branch because of a context that changed meanwhile: it has to run again.
+    /// The node held its branch because of a context that changed meanwhile, or a signal has come for it: it has to run again.
     RunAgain,
 }
 

@@ -11,7 +11,10 @@ use crate::{
     starts::NewChild,
     trace::{SpanTimes, StepSpan},
 };
-use jetway_core::step::{AttemptResult, ChildResult, Heartbeats, RetryOf, Task, TaskInput, Unreadable};
+use jetway_core::{
+    Answer,
+    step::{AttemptResult, ChildResult, Heartbeats, RetryOf, Task, TaskInput, Unreadable},
+};
 use jetway_state::{
     Rounded, Timestamp,
     run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, NextTry, Parent, WantedResult},
@@ -115,6 +118,7 @@ impl TicketSession<'_> {
             cancel: cancel.clone(),
             stop: stop.clone(),
             child,
+            answer: next.cached.snapshot.signal_wait(&next.item).map(Answer::to),
             clock: Arc::clone(&self.worker.clock),
             failures: snapshot.failures_at(item),
             first_at: snapshot.first_attempt_at(item),

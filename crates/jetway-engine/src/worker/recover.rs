@@ -44,7 +44,7 @@ impl TicketSession<'_> {
         }
         let wanted = match self.delivery.ticket.attempt {
             // The holder had to publish the tickets of what had become due, whatever ticket that was committed under.
-            1 if snapshot.dues().all(|due| due > snapshot.updated_at) => {
+            1 if !snapshot.has_waited(snapshot.updated_at) => {
                 tickets_under(snapshot, self.ticket_item(), now)
             }
             // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.

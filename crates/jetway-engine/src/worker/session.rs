@@ -324,7 +324,8 @@ impl<'a> TicketSession<'a> {
         input: Option<TaskInput>,
         seen: &CachedSnapshot,
     ) -> Result<CommitResult, BackendError> {
-        let attempt = Arc::new(AttemptWithBase { report, base: seen.snapshot.context.clone(), input });
+        let (base, saw) = (seen.snapshot.context.clone(), seen.snapshot.saw(&report.item));
+        let attempt = Arc::new(AttemptWithBase { report, base, saw, input });
         self.retry(|| {
             self.worker.committer.commit(self.workflow, self.run, Arc::clone(&attempt), seen.seen())
         })
@@ -340,7 +341,7 @@ impl<'a> TicketSession<'a> {
         match (outcome, child) {
             (CommitOutcome::Committed(tickets, effects), None) => {
                 self.steps += 1;
-                self.dispatch(cached, tickets, effects).await
+                self.dispatch(cached, tickets, effects, Some(&next.item)).await
             }
             (CommitOutcome::Committed(tickets, effects), Some((child, input))) => {
                 Box::pin(self.start_child(next, cached, tickets, effects, child, input)).await
@@ -357,16 +358,19 @@ impl<'a> TicketSession<'a> {
     }
 
     /// Publishes the tickets and carries out the effects of a commit. An only successor needs no ticket: it runs next, under
-    /// the ticket and lease of this session.
+    /// the ticket and lease of this session. So does the item `own` of the attempt, if it has waited for nothing.
     pub(super) async fn dispatch(
         &mut self,
         cached: CachedSnapshot,
         mut tickets: Vec<TicketFor>,
         mut effects: Vec<Effect>,
+        own: Option<&ItemId>,
     ) -> Result<NextAction, BackendError> {
         let may_continue = self.may_continue();
         let only = match tickets.len() {
-            1 if may_continue => tickets.pop_if(|ticket| !has_waited(&cached.snapshot, ticket)),
+            1 if may_continue => {
+                tickets.pop_if(|ticket| own == Some(&ticket.item) || !has_waited(&cached.snapshot, ticket))
+            }
             0 if may_continue => self.due_soon(&cached, &mut effects),
             _ => None,
         };
@@ -396,9 +400,9 @@ impl<'a> TicketSession<'a> {
     }
 }
 
-/// Whether an item has waited for its time, so that its ticket is one of its own.
+/// Whether an item has waited for its time or its signals, so that its ticket is one of its own.
 fn has_waited(snapshot: &Snapshot, ticket: &TicketFor) -> bool {
-    snapshot.has_waits() && snapshot.due_of(&ticket.item).is_some()
+    snapshot.has_waits() && snapshot.has_wait(&ticket.item)
 }
 
 fn outcome_label(produced: &EncodedOutcome) -> &'static str {
@@ -409,6 +413,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::CleanUp(_) => "clean_up",
         EncodedOutcome::Retry(..) => RETRIED,
         EncodedOutcome::NextAll(_) => "next_all",
+        EncodedOutcome::WaitFor(_) => "wait_for",
         EncodedOutcome::Hold => "hold",
         EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",
         EncodedOutcome::Handled(..) => HANDLED,

@@ -1,4 +1,4 @@
-//! Items that wait for a time.
+//! Items that wait for a time, or for signals.
 //!
 //! A ticket is a hint: it may come before the item is due, also when nobody forged it, since clocks differ a little. An item that is
 //! due very soon is kept in hand. For another one the alarm is armed again, and the ticket is acked.
@@ -23,7 +23,7 @@ impl TicketSession<'_> {
         self.worker.clock.now().max(self.delivery.ticket.at)
     }
 
-    /// Whether the item may have to wait for its time.
+    /// Whether the item may have to wait for its time, or for a signal.
     pub(super) fn waits(&self, next: &PendingAttempt) -> bool {
         let snapshot = &next.cached.snapshot;
         snapshot.status.is_active() && snapshot.has_waits() && !snapshot.is_due(&next.item, self.now())
@@ -46,19 +46,38 @@ impl TicketSession<'_> {
             self.recover().await?;
             return Ok(Some(NextAction::Ack));
         }
-        while let Some(due) = snapshot.due_of(&next.item).filter(|due| *due > self.now()) {
-            if due.since(self.now()) > IN_HAND {
+        while !snapshot.is_due(&next.item, self.now()) {
+            let soon = snapshot.due_of(&next.item).filter(|due| due.since(self.now()) <= IN_HAND);
+            let Some(due) = soon else {
                 let version = self.version(&next.cached);
                 self.retry(|| self.worker.tickets.arm(version, self.now())).await?;
                 return Ok(Some(NextAction::Ack));
-            }
+            };
             tokio::select! {
                 biased;
                 () = self.cancel.cancelled() => return Ok(Some(NextAction::Nak)),
                 () = clock.sleep_until(due) => {}
             }
         }
-        Ok(None)
+        match snapshot.signal_wait(&next.item) {
+            Some(_) => self.read_again(next).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The deadline of a wait for signals has passed in hand: a signal may have come meanwhile.
+    async fn read_again(&self, next: &PendingAttempt) -> Result<NextAction, BackendError> {
+        let seen = next.cached.seen();
+        let latest = self.retry(|| self.worker.snapshots.load(self.run, seen)).await?;
+        let Some(cached) = latest else { return Ok(NextAction::Ack) };
+        let PendingAttempt { attempt, uncounted, queue_wait, .. } = *next;
+        Ok(NextAction::Attempt(PendingAttempt {
+            item: next.item.clone(),
+            attempt,
+            uncounted,
+            queue_wait,
+            cached,
+        }))
     }
 
     /// The only item of the run, if it is due very soon: it is kept in hand, and needs no alarm.
@@ -76,10 +95,10 @@ impl TicketSession<'_> {
         Some(ticket.for_node(node))
     }
 
-    /// Whether the item has waited for its time, and now waits for a slot at its node.
+    /// Whether the item has waited for its time or its signals, and now waits for a slot at its node.
     pub(super) fn is_due_for_slot(&self, next: &PendingAttempt) -> bool {
         let snapshot = &next.cached.snapshot;
-        let has_waited = |item: &ItemId| snapshot.due_of(item).is_some_and(|due| due <= self.now());
+        let has_waited = |item: &ItemId| snapshot.has_wait(item) && snapshot.is_due(item, self.now());
         snapshot.status.is_active() && snapshot.waits_for_slot(&next.item) && has_waited(&next.item)
     }
 
@@ -95,7 +114,7 @@ impl TicketSession<'_> {
                 let cached = committed.cached;
                 let own = tickets.iter().position(|ticket| ticket.item == item);
                 let Some(own) = own.map(|position| tickets.remove(position)) else {
-                    return self.dispatch(cached, tickets, effects).await;
+                    return self.dispatch(cached, tickets, effects, None).await;
                 };
                 // This is its ticket: another one would be refused while this one exists.
                 self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;

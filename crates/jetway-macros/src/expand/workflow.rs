@@ -1,7 +1,7 @@
 //! The struct of `workflow!` and its `Workflow` implementation.
 
 use super::{
-    attempt, derives, derives_debug, edge_traits::EdgeTraits, field_visibility, graph, local, rules,
+    attempt, derives, derives_debug, edge_traits::EdgeTraits, field_visibility, graph, local, located, rules,
     scope::Scope, work_item,
 };
 use crate::{
@@ -125,6 +125,10 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
     let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
     let rules = rules::step_rules(scope);
+    let signals = workflow.nodes.iter().map(|node| {
+        let (of, field) = (scope.node(node), &node.ident);
+        quote_spanned!(located(node.ty.span())=> #of::signals(&self.#field))
+    });
     quote_spanned! {here=>
         fn name(&self) -> &'static str {
             #name
@@ -139,6 +143,10 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
         }
 
         #rules
+
+        fn signals(&self) -> ::std::vec::Vec<#support::SignalType> {
+            <[::std::vec::Vec<#support::SignalType>]>::concat(&[#(#signals),*])
+        }
     }
 }
 

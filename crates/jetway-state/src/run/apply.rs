@@ -15,6 +15,7 @@ use super::{
     children::{awaits, started},
     effect::{Applied, Effect, TicketFor},
     retry::retry,
+    signal::wait_for,
     snapshot::Snapshot,
     wait::WaitsBefore,
 };
@@ -54,6 +55,10 @@ pub fn apply(
             let next = (*next, error.clone());
             return retry(snapshot, &attempt, next, commit, graph, waits);
         }
+        EncodedOutcome::WaitFor(wanted) => {
+            let wanted = wanted.clone();
+            return wait_for(snapshot, &attempt, wanted, commit, graph, waits);
+        }
         _ => {}
     }
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
@@ -80,6 +85,7 @@ pub fn apply(
         | EncodedOutcome::Await(_)
         | EncodedOutcome::Started(_)
         | EncodedOutcome::Admit
+        | EncodedOutcome::WaitFor(_)
         | EncodedOutcome::Retry(..) => step.end_branch(),
         EncodedOutcome::Handled(error, emitted) => {
             step.snapshot.handled_failures.record(error);

@@ -1,6 +1,8 @@
 //! The report of an attempt at a work item, encoded.
 
-use super::{attempt_id::AttemptId, output::EncodedOutput, snapshot::RunError, wait::Later};
+use super::{
+    attempt_id::AttemptId, output::EncodedOutput, signal::SignalWanted, snapshot::RunError, wait::Later,
+};
 use crate::{Incarnation, ItemId, RunKey, Seen, Timestamp};
 use bytes::Bytes;
 
@@ -49,6 +51,8 @@ pub enum EncodedOutcome {
     Hold,
     /// The node failed, and runs again.
     Retry(NextTry, RunError),
+    /// Not yet known: the item waits for signals.
+    WaitFor(SignalWanted),
     /// Nothing ran: the item is due, and needs a slot at its node.
     Admit,
     /// Nothing ran: the run was cancelled before the node did, and this is what the `on_cancel` edge of the node leads to.

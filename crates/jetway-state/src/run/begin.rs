@@ -2,6 +2,7 @@
 
 use super::{
     effect::TicketFor,
+    mailbox::Mailbox,
     snapshot::{HandledFailures, Input, Item, Payload, Snapshot, Status, Trace},
     wait::Wait,
 };
@@ -87,6 +88,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         input_digest,
         children: BTreeMap::new(),
         waits: due.map(|due| (id.clone(), Wait::Timer { due })).into_iter().collect(),
+        mailbox: Mailbox::default(),
         failures: BTreeMap::new(),
         attempts: BTreeMap::new(),
         parent: None,

@@ -122,6 +122,7 @@ impl Snapshot {
             | EncodedOutcome::Started(_) => false,
             EncodedOutcome::Retry(..)
             | EncodedOutcome::Admit
+            | EncodedOutcome::WaitFor(_)
             | EncodedOutcome::Await(_)
             | EncodedOutcome::Handled(..)
             | EncodedOutcome::Failed(_) => self.is_cancelled(&attempt.item),
@@ -198,10 +199,10 @@ fn begin_clean_up(mut snapshot: Snapshot, commit: CommitId, at: Timestamp, limit
 
 /// Ends all waits of a run: its items are ready for their clean-up at once. Returns those that had no ticket: nobody runs them.
 fn release(snapshot: &mut Snapshot, now: Timestamp) -> Vec<ItemId> {
-    let Snapshot { items, fan_outs, waits, unreadable, children, .. } = snapshot;
-    let waits = std::mem::take(waits).into_iter();
-    let mut woken: BTreeSet<ItemId> =
-        waits.filter(|(_, wait)| !wait.is_over(now)).map(|(id, _)| id).collect();
+    let waiting = snapshot.waits.iter().filter(|(_, wait)| !wait.is_over(now));
+    let mut woken: BTreeSet<ItemId> = waiting.map(|(id, _)| id.clone()).collect();
+    snapshot.put_back_all_signals();
+    let Snapshot { items, fan_outs, unreadable, children, .. } = snapshot;
     woken.extend(std::mem::take(unreadable).into_keys());
     woken.extend(children.iter().filter(|(_, child)| child.started.is_some()).map(|(id, _)| id.clone()));
     for (id, item) in items.iter_mut() {

@@ -48,6 +48,10 @@ pub enum Effect {
         /// them needs the alarm as well.
         since: Timestamp,
     },
+    /// Publish tickets for these items: they have got the signals that they waited for.
+    WakeItems(Vec<ItemId>),
+    /// Move the signals that no step has taken to the dead letters: the run has ended.
+    ReportUntaken,
     /// Disarm the alarm of the run for this time: nothing waits for it any more.
     DisarmAlarm(Timestamp),
     /// Disarm every alarm of the run: it has ended.

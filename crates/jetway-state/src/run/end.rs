@@ -13,7 +13,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
-    snapshot.waits.clear();
+    snapshot.put_back_all_signals();
     snapshot.failures.clear();
     snapshot.attempts.clear();
     snapshot.unreadable.clear();
@@ -24,7 +24,8 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     end_effects(snapshot)
 }
 
-/// The effects of the end of a run: cancel the children, wake the parent, publish the result, delete the chunks.
+/// The effects of the end of a run: cancel the children, wake the parent, report the signals that no step has taken, publish the
+/// result, delete the chunks.
 ///
 /// The result comes after the effects on other runs: a run whose result is stored has carried them out. Chunks that are left
 /// over are collected.
@@ -34,6 +35,7 @@ pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
         Some(seen) => Effect::CancelChild(child.run.clone(), seen),
     });
     let parent = snapshot.parent.clone().map(Effect::WakeParent);
+    let untaken = (!snapshot.mailbox.letters.is_empty()).then_some(Effect::ReportUntaken);
     let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);
-    children.chain(parent).chain([Effect::PublishResult]).chain(chunks).collect()
+    children.chain(parent).chain(untaken).chain([Effect::PublishResult]).chain(chunks).collect()
 }

@@ -106,12 +106,13 @@ pub fn offload(
 
 impl Snapshot {
     /// Its parts, with their approximate sizes in bytes.
-    fn parts(&self) -> [(&'static str, usize); 4] {
+    fn parts(&self) -> [(&'static str, usize); 5] {
         let errors = self.error.iter().chain(&self.handled_failures.latest);
         [
             ("context", self.context.len()),
             ("outputs", self.outputs.iter().map(|output| output.value.len() + 64).sum()),
             ("pending work", inline_bytes(self) + 128 * (self.items.len() + self.fan_outs.len())),
+            ("signals", self.signal_bytes()),
             ("errors", errors.map(|error| error.message.len() + 128).sum()),
         ]
     }

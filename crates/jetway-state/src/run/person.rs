@@ -47,8 +47,8 @@ impl Snapshot {
     /// The items that wait for a person, each with the time since when it does.
     pub fn waiting_for_person(&self) -> impl Iterator<Item = (&ItemId, Timestamp)> {
         self.waits.iter().filter_map(|(item, wait)| match wait {
-            Wait::Person { since } => Some((item, *since)),
-            Wait::Timer { .. } | Wait::Retry { .. } => None,
+            Wait::Person { since, .. } => Some((item, *since)),
+            Wait::Timer { .. } | Wait::Retry { .. } | Wait::Signal(_) => None,
         })
     }
 
@@ -83,7 +83,8 @@ pub fn retry_items(
     let (waits, at) = (WaitsBefore::of(&snapshot), snapshot.next_time(at));
     for item in &items {
         // It is due, and so gets a slot as soon as its node has one.
-        snapshot.waits.insert(item.clone(), Wait::Retry { due: at });
+        let signals = snapshot.waits.remove(item).and_then(Wait::into_signals).map(Box::new);
+        snapshot.waits.insert(item.clone(), Wait::Retry { due: at, signals });
         snapshot.attempts.remove(item);
         if let Some(failures) = snapshot.failures.get_mut(item) {
             (failures.count, failures.first_at, failures.ready_since) = (0, at, at);

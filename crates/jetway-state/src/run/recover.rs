@@ -12,8 +12,8 @@ pub fn tickets_under(snapshot: &Snapshot, ticket: &ItemId, now: Timestamp) -> Ve
     wanted(snapshot, now, |ticket_item| ticket_item == ticket)
 }
 
-/// The tickets of all pending items. An item that waits for a slot at its node, or for a time after `now`, has none. One that has
-/// waited for its time needs one while no item at its node has a slot: nobody would give it one.
+/// The tickets of all pending items. An item that waits for a slot at its node, a signal, or a time after `now` has none. One that
+/// has waited needs one while no item at its node has a slot: nobody would give it one.
 pub fn pending_tickets(snapshot: &Snapshot, now: Timestamp) -> Vec<TicketWanted> {
     wanted(snapshot, now, |_| true)
 }
@@ -40,7 +40,7 @@ fn is_due_alone(snapshot: &Snapshot, id: &ItemId, now: Timestamp) -> bool {
             bounded.iter().find(|(_, of)| is_first(of)).map(|(node, _)| node.as_str())
         }),
     };
-    snapshot.due_of(id).is_some() && node.is_some_and(|node| snapshot.in_flight(node) == 0)
+    snapshot.has_wait(id) && node.is_some_and(|node| snapshot.in_flight(node) == 0)
 }
 
 /// The first branch that waits for a slot and for nothing else.

@@ -77,12 +77,15 @@ pub(super) fn retry(
     snapshot.failures.insert(attempt.item.clone(), failures);
     snapshot.unreadable.remove(&attempt.item);
     free_slot(&mut snapshot, &attempt.item, graph);
+    // The next attempt gets the answer that this one had.
+    let signals = snapshot.waits.remove(&attempt.item).and_then(Wait::into_signals).map(Box::new);
     let wait = match next {
         // No ticket is published for it now: it would be that of the attempt that has failed.
         NextTry::At { due, .. } => {
-            Wait::Retry { due: due.max(Timestamp(attempt.timestamp.0.saturating_add(1))) }
+            let due = due.max(Timestamp(attempt.timestamp.0.saturating_add(1)));
+            Wait::Retry { due, signals }
         }
-        NextTry::WhenAsked { .. } => Wait::Person { since: attempt.timestamp },
+        NextTry::WhenAsked { .. } => Wait::Person { since: attempt.timestamp, signals },
     };
     snapshot.waits.insert(attempt.item.clone(), wait);
     snapshot.commit = commit;
@@ -94,7 +97,7 @@ pub(super) fn retry(
 }
 
 /// An item that waits holds no slot at its node.
-fn free_slot(snapshot: &mut Snapshot, item: &ItemId, graph: &Graph) {
+pub(super) fn free_slot(snapshot: &mut Snapshot, item: &ItemId, graph: &Graph) {
     if let Some(pending) = snapshot.items.get_mut(item) {
         pending.waits_for_slot = graph.is_bounded(&pending.node);
     }

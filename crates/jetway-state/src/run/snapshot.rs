@@ -4,6 +4,7 @@ use super::{
     chunk::ChunkRef,
     clean_up::Cancellation,
     fan_out::{Arrivals, Branch, FanOut},
+    mailbox::Mailbox,
     output::EncodedOutput,
     retry::Failures,
     unreadable::UnreadableItem,
@@ -65,10 +66,13 @@ pub struct Snapshot {
     /// cancelled.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<ItemId, Child>,
-    /// The pending items that wait for a time, apart from the branches of fan-outs that wait as a whole. One whose time has
-    /// come is ready.
+    /// The pending items that wait for a time or a signal, apart from the branches of fan-outs that wait as a whole. One whose time
+    /// has come, or that has its signals, is ready.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waits: BTreeMap<ItemId, Wait>,
+    /// The signals that no step has taken.
+    #[serde(default, skip_serializing_if = "Mailbox::is_unused")]
+    pub mailbox: Mailbox,
     /// The failed attempts at pending items that are made again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<ItemId, Failures>,

@@ -1,4 +1,4 @@
-//! Waiting for time: items that are pending and have no ticket until they are due.
+//! Waiting for time, and for signals: items that are pending and have no ticket until they are due.
 //!
 //! A run has one alarm, for what is due first after its last commit. Whoever gets the alarm's ticket runs its item and publishes the
 //! tickets of the other items that have become due. So does a commit that comes later than they are due.
@@ -6,6 +6,7 @@
 use super::{
     effect::Effect,
     recover::{TicketWanted, pending_ticket},
+    signal::SignalWait,
     snapshot::Snapshot,
 };
 use crate::{Error, ItemId, Timestamp, time::rounded_up};
@@ -31,12 +32,20 @@ pub enum Wait {
     Retry {
         /// When it is made.
         due: Timestamp,
+        /// The wait for signals before the failed attempt, which the next one gets the answer of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signals: Option<Box<SignalWait>>,
     },
     /// A person, who looks at the failed attempts and asks for another one: see [`retry_items`](super::retry_items).
     Person {
         /// When the last attempt failed.
         since: Timestamp,
+        /// As for the next attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signals: Option<Box<SignalWait>>,
     },
+    /// Signals.
+    Signal(SignalWait),
 }
 
 /// When a value is passed on.
@@ -85,22 +94,44 @@ pub struct NowDue {
 }
 
 impl Wait {
-    /// When the item becomes ready at the latest; `None` if no time makes it ready.
+    /// When the item becomes ready, if nothing happens before; `None` if it waits for no time, or not any more.
     pub fn due(&self) -> Option<Timestamp> {
         match self {
-            Self::Timer { due } | Self::Retry { due } => Some(*due),
+            Self::Timer { due } | Self::Retry { due, .. } => Some(*due),
+            Self::Signal(wait) => wait.due.filter(|_| !wait.is_answered()),
             Self::Person { .. } => None,
         }
     }
 
-    /// Whether the wait is over at `now`.
+    /// Whether the item is ready.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.due().is_some_and(|due| due <= now)
+        match self {
+            Self::Timer { due } | Self::Retry { due, .. } => *due <= now,
+            Self::Signal(wait) => wait.is_over(now),
+            Self::Person { .. } => false,
+        }
+    }
+
+    /// The wait for signals, also if it is over and the attempt after it has failed.
+    pub fn signals(&self) -> Option<&SignalWait> {
+        match self {
+            Self::Timer { .. } => None,
+            Self::Retry { signals, .. } | Self::Person { signals, .. } => signals.as_deref(),
+            Self::Signal(wait) => Some(wait),
+        }
+    }
+
+    pub(super) fn into_signals(self) -> Option<SignalWait> {
+        match self {
+            Self::Timer { .. } => None,
+            Self::Retry { signals, .. } | Self::Person { signals, .. } => signals.map(|wait| *wait),
+            Self::Signal(wait) => Some(wait),
+        }
     }
 }
 
 impl Snapshot {
-    /// When a pending item becomes due; `None` if it waits for no time.
+    /// When a pending item becomes due by itself; `None` if it waits for no time.
     pub fn due_of(&self, item: &ItemId) -> Option<Timestamp> {
         if let Some(wait) = self.waits.get(item) {
             return wait.due();
@@ -110,7 +141,7 @@ impl Snapshot {
         fan_out.due.filter(|_| fan_out.branches.is_open(position))
     }
 
-    /// Whether a pending item waits for no time that is later than `now`, and for no person.
+    /// Whether a pending item waits for no time that is later than `now`, for no signal and for no person.
     pub fn is_due(&self, item: &ItemId, now: Timestamp) -> bool {
         match self.waits.get(item) {
             Some(wait) => wait.is_over(now),
@@ -118,20 +149,29 @@ impl Snapshot {
         }
     }
 
-    /// The times that pending items wait for, also those that have passed.
-    pub fn dues(&self) -> impl Iterator<Item = Timestamp> {
-        self.waits
-            .values()
-            .filter_map(Wait::due)
-            .chain(self.fan_outs.values().filter_map(|fan_out| fan_out.due))
+    /// Whether a pending item waits, or has waited, for a time or a signal.
+    pub fn has_wait(&self, item: &ItemId) -> bool {
+        self.waits.contains_key(item) || self.due_of(item).is_some()
     }
 
-    /// Whether an item waits, or waited, for a time, or waits for a person.
+    /// The times that pending items wait for, also those that have passed.
+    pub fn dues(&self) -> impl Iterator<Item = Timestamp> {
+        let fan_outs = self.fan_outs.values().filter_map(|fan_out| fan_out.due);
+        self.waits.values().filter_map(Wait::due).chain(fan_outs)
+    }
+
+    /// Whether an item waits, or waited, for a time or a signal, or waits for a person.
     pub fn has_waits(&self) -> bool {
         !self.waits.is_empty() || self.dues().next().is_some()
     }
 
-    /// An item that waits for a slot at its node, and has waited for its time.
+    /// Whether a pending item is ready that has waited for a time or a signal.
+    pub fn has_waited(&self, now: Timestamp) -> bool {
+        let fan_outs = self.fan_outs.values().filter_map(|fan_out| fan_out.due);
+        self.waits.values().any(|wait| wait.is_over(now)) || fan_outs.into_iter().any(|due| due <= now)
+    }
+
+    /// An item that waits for a slot at its node, and has waited for its time or its signals.
     pub fn due_for_slot(&self, now: Timestamp) -> Option<ItemId> {
         let items = self.waits.iter().filter(|(_, wait)| wait.is_over(now)).map(|(id, _)| id);
         if let Some(id) = items.into_iter().find(|id| self.waits_for_slot(id)) {
@@ -149,12 +189,12 @@ impl Snapshot {
         self.dues().chain(self.clean_up_until()).filter(|due| *due > now).min()
     }
 
-    /// Whether there are pending items that wait for times after `now`, and no other ones but those that wait for a person.
-    pub fn waits_for_times(&self, now: Timestamp) -> bool {
-        let waits = self.waits.values().filter_map(Wait::due).filter(|due| *due > now).count();
+    /// Whether there are pending items, and all of them wait for times after `now`, for signals or for persons.
+    pub fn is_asleep(&self, now: Timestamp) -> bool {
+        let waits = self.waits.values().filter(|wait| !wait.is_over(now)).count();
         let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
         let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
-        waiting > 0 && waiting + self.waiting_for_person().count() == self.pending()
+        waiting > 0 && waiting == self.pending()
     }
 
     /// Any pending item.
@@ -173,8 +213,8 @@ impl Snapshot {
             return None;
         }
         let due = self.next_due(now)?;
-        let waiting =
-            self.waits.iter().filter(|(_, wait)| wait.due() == Some(due)).map(|(item, _)| item.clone());
+        let waits = self.waits.iter().filter(|(_, wait)| wait.due() == Some(due));
+        let waiting = waits.map(|(item, _)| item.clone());
         let branches = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due == Some(due));
         let branches = branches
             .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
@@ -196,11 +236,8 @@ impl Snapshot {
     /// The tickets of the items that became due after `since` and until `now`, apart from one.
     pub fn due_between(&self, since: Timestamp, now: Timestamp, except: &ItemId) -> Vec<TicketWanted> {
         let passed = |due: &Timestamp| *due > since && *due <= now;
-        let items = self
-            .waits
-            .iter()
-            .filter(|(_, wait)| wait.due().as_ref().is_some_and(passed))
-            .map(|(item, _)| item.clone());
+        let items = self.waits.iter().filter(|(_, wait)| wait.due().as_ref().is_some_and(passed));
+        let items = items.map(|(item, _)| item.clone());
         let fan_outs = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due.as_ref().is_some_and(passed));
         let branches = fan_outs.flat_map(|(id, fan_out)| {
             fan_out.branches.open_positions().map(|position| ItemId::branch(id, position))

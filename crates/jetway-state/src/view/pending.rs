@@ -2,10 +2,10 @@
 
 use crate::{
     ItemId, Timestamp,
-    run::{Bounded, FanOut, Snapshot},
+    run::{Bounded, FanOut, Snapshot, Wait},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Pending work items of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +17,15 @@ pub struct PendingView {
     /// How many of them wait for a slot, because the node has a limit (`at_most`).
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub waiting: usize,
-    /// How many of them wait for a time.
+    /// How many of them wait for a time or a signal.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub sleeping: usize,
     /// How many of them wait for a person, since their attempts are used up.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub for_person: usize,
+    /// The signals that they wait for, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub signals: BTreeSet<String>,
     /// When the first of those that wait for a time is due, in RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
@@ -31,16 +34,17 @@ pub struct PendingView {
 }
 
 /// What is pending at one node.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pending {
     items: usize,
     /// Those that wait for a slot.
     waiting: usize,
-    /// Those that wait for a time.
+    /// Those that wait for a time or a signal.
     sleeping: usize,
     /// Those that wait for a person.
     for_person: usize,
-    /// When the first of those that wait for a time is due.
+    signals: BTreeSet<String>,
+    /// When the first of those is due.
     due: Option<Timestamp>,
     since: Timestamp,
 }
@@ -59,6 +63,7 @@ impl ByNode {
         entry.waiting += more.waiting;
         entry.sleeping += more.sleeping;
         entry.for_person += more.for_person;
+        entry.signals.extend(more.signals);
         entry.due = [entry.due, more.due].into_iter().flatten().min();
         entry.since = entry.since.min(more.since);
     }
@@ -86,8 +91,15 @@ impl ByNode {
     }
 }
 
+fn missing(wait: &Wait) -> BTreeSet<String> {
+    match wait {
+        Wait::Signal(wait) => wait.missing().map(ToOwned::to_owned).collect(),
+        Wait::Timer { .. } | Wait::Retry { .. } | Wait::Person { .. } => BTreeSet::new(),
+    }
+}
+
 impl ByNode {
-    /// Counts the branches that wait on their own, for their next attempt or for a person. Their fan-outs were added as a whole.
+    /// Counts the branches that wait on their own, for their next attempt, a signal or a person. Their fan-outs were added as a whole.
     fn mark_branches(&mut self, snapshot: &Snapshot, now: Timestamp) {
         for (id, wait) in snapshot.waits.iter().filter(|(id, wait)| {
             !snapshot.items.contains_key(*id) && !wait.is_over(now) && snapshot.is_pending(id)
@@ -95,12 +107,11 @@ impl ByNode {
             let node = snapshot.node_of(id).or_else(|| bounded_node(snapshot, id)).map(ToOwned::to_owned);
             let Some(entry) = self.0.get_mut(&node) else { continue };
             entry.waiting -= usize::from(snapshot.waits_for_slot(id)).min(entry.waiting);
-            match wait.due() {
-                Some(due) => {
-                    entry.sleeping += 1;
-                    entry.due = Some(entry.due.map_or(due, |first| first.min(due)));
-                }
-                None => entry.for_person += 1,
+            entry.signals.extend(missing(wait));
+            entry.due = [entry.due, wait.due()].into_iter().flatten().min();
+            match wait {
+                Wait::Person { .. } => entry.for_person += 1,
+                Wait::Timer { .. } | Wait::Retry { .. } | Wait::Signal(_) => entry.sleeping += 1,
             }
         }
     }
@@ -114,24 +125,26 @@ fn bounded_node<'a>(snapshot: &'a Snapshot, id: &ItemId) -> Option<&'a str> {
     bounded.iter().find(|(_, of)| holds(of)).map(|(node, _)| node.as_str())
 }
 
-/// The pending work of a run, by node. What had become due at the last commit waits for no time.
+/// The pending work of a run, by node. What had become due at the last commit waits for nothing.
 pub(super) fn by_node(snapshot: &Snapshot) -> Vec<PendingView> {
     let (mut by_node, now) = (ByNode::default(), snapshot.updated_at);
     for (id, item) in &snapshot.items {
-        let due = snapshot.due_of(id).filter(|due| *due > now);
+        let wait = snapshot.waits.get(id).filter(|wait| !wait.is_over(now));
         let for_person = usize::from(snapshot.waits_for_person(id));
-        let waiting = usize::from(item.waits_for_slot && due.is_none() && for_person == 0);
-        let (sleeping, since) = (usize::from(due.is_some()), item.pending_since);
-        by_node.add(Some(&item.node), Pending { items: 1, waiting, sleeping, for_person, due, since });
+        let waiting = usize::from(item.waits_for_slot && wait.is_none());
+        let (sleeping, since) = (usize::from(wait.is_some()) - for_person, item.pending_since);
+        let (due, signals) = (wait.and_then(Wait::due), wait.map(missing).unwrap_or_default());
+        let pending = Pending { items: 1, waiting, sleeping, for_person, signals, due, since };
+        by_node.add(Some(&item.node), pending);
     }
     for fan_out in snapshot.fan_outs.values() {
         by_node.add_fan_out(fan_out, now);
     }
     by_node.mark_branches(snapshot, now);
     let views = by_node.0.into_iter().map(|(node, pending)| {
-        let Pending { items, waiting, sleeping, for_person, due, since } = pending;
+        let Pending { items, waiting, sleeping, for_person, signals, due, since } = pending;
         let (due, since) = (due.map(|due| due.to_string()), since.to_string());
-        PendingView { node, items, waiting, sleeping, for_person, due, since }
+        PendingView { node, items, waiting, sleeping, for_person, signals, due, since }
     });
     views.collect()
 }

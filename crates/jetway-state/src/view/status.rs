@@ -2,8 +2,8 @@
 //! are among its own, and serde cannot read a JSON text as it is out of such a group (`flatten`), so they are listed once more.
 
 use super::{
-    BuildWaitView, CancelView, DoneView, ErrorView, LeftOut, PendingView, PersonWaitView, StatusView,
-    WaitView,
+    BuildWaitView, CancelView, DoneView, ErrorView, LeftOut, MailboxView, PendingView, PersonWaitView,
+    StatusView, WaitView,
 };
 use crate::{Incarnation, RunId, WorkflowName, json::Json, run::Status};
 use serde::Deserialize;
@@ -77,6 +77,8 @@ pub(super) struct Fields {
     waiting_for: Option<String>,
     #[serde(default)]
     waits: Vec<WaitView>,
+    #[serde(default)]
+    mailbox: Option<MailboxView>,
     handled_failures: u64,
     latest_handled_failures: Vec<ErrorView>,
     #[serde(default)]
@@ -110,6 +112,7 @@ impl From<Fields> for StatusView {
             waiting_for_build: fields.waiting_for_build,
             waiting_for: fields.waiting_for,
             waits: fields.waits,
+            mailbox: fields.mailbox,
             handled_failures: fields.handled_failures,
             latest_handled_failures: fields.latest_handled_failures,
             output_nodes: fields.output_nodes,

@@ -44,6 +44,8 @@ pub enum WaitKind {
     Timer,
     /// The next attempt, after one that failed.
     Retry,
+    /// A signal.
+    Signal,
     /// A person, who retries items whose attempts are used up.
     Person,
     /// The end of a child run.
@@ -64,6 +66,7 @@ impl WaitKind {
             Self::Paused => "a resume of the run",
             Self::Build => "a host of a build that can read them",
             Self::Timer | Self::Retry => "the time",
+            Self::Signal => "the signal",
             Self::Person => "a retry by a person",
             Self::Child => "the end of the child run",
             Self::Slot => "the end of another item of the node",
@@ -255,6 +258,9 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
     let error = || snapshot.failures.get(id).map(|failures| failures.latest.message.clone());
     match snapshot.waits.get(id) {
         Some(Wait::Retry { .. }) if waits => (WaitKind::Retry, error()),
+        Some(Wait::Signal(wait)) if !wait.is_over(snapshot.updated_at) => {
+            (WaitKind::Signal, Some(wait.missing().collect::<Vec<_>>().join(", ")))
+        }
         Some(Wait::Person { .. }) => (WaitKind::Person, error()),
         _ if waits => (WaitKind::Timer, None),
         _ if waits_for_slot => (WaitKind::Slot, None),
@@ -264,7 +270,7 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
 
 /// Until when an item waits, if it waits for a time.
 fn until(kind: WaitKind, due: Option<Timestamp>) -> Option<Timestamp> {
-    due.filter(|_| matches!(kind, WaitKind::Timer | WaitKind::Retry))
+    due.filter(|_| matches!(kind, WaitKind::Timer | WaitKind::Retry | WaitKind::Signal))
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ where
             self.check_retry(error, &abort).await?;
         }
         let report = attempt.report(id.clone(), self.callbacks.clock().now(), produced, context);
-        let attempt = AttemptWithBase { report, base: snapshot.context.clone(), input: None };
+        let attempt = AttemptWithBase { report, base: snapshot.context.clone(), saw: None, input: None };
         Ok(FinishedAttempt { attempt, error })
     }
 

@@ -7,6 +7,7 @@ use crate::{
         children::detach_child,
         effect::Effect,
         fan_out::Branch,
+        signal::{end_wait, wake},
         snapshot::{Child, Input, Payload, Snapshot},
     },
 };
@@ -45,7 +46,7 @@ impl FinishedItem {
         let child = detach_child(snapshot, &attempt.item);
         effects.extend(child.clone().map(Effect::PreventChild));
         snapshot.attempts.remove(&attempt.item);
-        snapshot.waits.remove(&attempt.item);
+        effects.extend(wake(end_wait(snapshot, &attempt.item, attempt.timestamp)));
         snapshot.failures.remove(&attempt.item);
         snapshot.unreadable.remove(&attempt.item);
         snapshot.unmark_clean_up(&attempt.item);

@@ -4,6 +4,7 @@ mod bounded;
 mod clean_up;
 mod nested;
 mod person;
+mod signals;
 mod timers;
 mod times;
 

@@ -24,7 +24,7 @@ fn an_item_waits_for_a_person_and_its_siblings_go_on() {
     let [first, second] = [0, 1].map(|position| ItemId::branch(&ItemId::start(), position));
     commit(&mut run, &first, again(20, 5), 10);
     commit(&mut run, &first, when_asked(20), 30);
-    assert_eq!(run.snapshot.waits[&first], Wait::Person { since: Timestamp(30) });
+    assert_eq!(run.snapshot.waits[&first], Wait::Person { since: Timestamp(30), signals: None });
     assert_eq!((run.snapshot.status, run.snapshot.next_due(Timestamp(30))), (Status::Running, None));
     assert_eq!(pending_ticket(&run.snapshot, &first, ANY_TIME), None);
     let tickets = |run: &Run| pending_tickets(&run.snapshot, ANY_TIME).len();

@@ -42,7 +42,7 @@ fn w23_a_step_waits_until_its_time() {
     assert_eq!(effects, [armed_at(5)]);
     let (due, item) = alarm(&run).unwrap();
     assert_eq!((due, &run.snapshot.waits[&item]), (Timestamp(1005), &Wait::Timer { due: Timestamp(1005) }));
-    assert!(run.snapshot.waits_for_times(Timestamp(1004)) && !run.snapshot.waits_for_times(due));
+    assert!(run.snapshot.is_asleep(Timestamp(1004)) && !run.snapshot.is_asleep(due));
     assert_eq!(pending_ticket(&run.snapshot, &item, Timestamp(1004)), None);
     assert!(pending_ticket(&run.snapshot, &item, due).is_some());
     assert!(tickets_under(&run.snapshot, &ItemId::start(), Timestamp(1004)).is_empty());
@@ -361,7 +361,7 @@ fn w31_a_failed_attempt_is_made_again_and_counted() {
         let effects = commit(&mut run, &first, again(due.0, at), at);
         assert_eq!(effects, [armed_at(at)]);
         assert_eq!((run.snapshot.failures_at(&first), run.snapshot.attempt_at(&first)), (number, number + 1));
-        assert_eq!(run.snapshot.waits[&first], Wait::Retry { due });
+        assert_eq!(run.snapshot.waits[&first], Wait::Retry { due, signals: None });
         assert_eq!((run.snapshot.steps, run.snapshot.losses_at(&first)), (0, 0));
         run.snapshot.updated_at = due;
     }

@@ -1,0 +1,268 @@
+//! The mailbox of a run: the signals that no item has waited for yet, and what is remembered of those that were applied.
+
+use super::{snapshot::Snapshot, wait::Wait};
+use crate::{StoreId, Timestamp};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// How many signals a mailbox holds at most.
+pub const MAX_LETTERS: usize = 1000;
+
+/// How many bytes of names and payloads a mailbox holds at most. A single signal has no more either.
+pub const MAX_LETTER_BYTES: usize = 256 * 1024;
+
+/// Of how many signals the ids of their senders are remembered.
+const REMEMBERED_IDS: usize = 256;
+
+/// Of how many signals it is remembered that they were not taken. Whoever holds one of them may learn it later.
+const REMEMBERED_REFUSALS: usize = 64;
+
+/// A signal of a run, with its payload as it was checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// The name of the signal.
+    pub name: String,
+    /// The encoded value.
+    pub payload: Bytes,
+    /// When it was sent.
+    pub at: Timestamp,
+    /// Its sequence in the store: signals are taken in this order.
+    pub sequence: u64,
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// An item that waited for it has it.
+    Taken,
+    /// It is in the mailbox until an item waits for it.
+    Kept,
+    /// A signal with this id of its sender was applied before.
+    Duplicate,
+    /// The mailbox is full.
+    MailboxFull,
+    /// The run has ended.
+    RunEnded,
+    /// It is for another incarnation of the run.
+    OtherIncarnation,
+    /// No node of the workflow waits for a signal of this name.
+    UnknownSignal,
+    /// The payload is no value of the type of the signal.
+    BadPayload,
+}
+
+impl Verdict {
+    /// Whether the run has the signal, now or since earlier.
+    pub fn is_accepted(self) -> bool {
+        matches!(self, Self::Taken | Self::Kept | Self::Duplicate)
+    }
+
+    /// Whether the verdict has to be written down: without that, it could be another one when the signal is delivered again.
+    pub(super) fn is_recorded(self) -> bool {
+        matches!(self, Self::Taken | Self::Kept | Self::MailboxFull)
+    }
+
+    /// The word for it in answers and dead letters.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Kept => "kept",
+            Self::Duplicate => "duplicate",
+            Self::MailboxFull => "mailbox_full",
+            Self::RunEnded => "run_ended",
+            Self::OtherIncarnation => "other_incarnation",
+            Self::UnknownSignal => "unknown_signal",
+            Self::BadPayload => "bad_payload",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The signals that a run keeps, and what it remembers of those that were applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// The store of the signals. One that was made anew is another one, and its sequences begin again.
+    #[serde(default)]
+    pub store: StoreId,
+    /// All signals of the store up to this sequence are applied.
+    #[serde(default)]
+    pub applied: u64,
+    /// The hashes of the latest ids of senders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<u64>,
+    /// The signals that no item has waited for yet, in the order of the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub letters: Vec<Letter>,
+    /// The latest signals that are applied and not in the run, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<(u64, Verdict)>,
+}
+
+impl Mailbox {
+    /// Whether no signal was ever applied.
+    pub fn is_unused(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The size of the names and payloads.
+    pub fn bytes(&self) -> usize {
+        self.letters.iter().map(Letter::size).sum()
+    }
+
+    /// Whether a signal of this store was applied.
+    pub fn has_applied(&self, store: StoreId, sequence: u64) -> bool {
+        self.store == store && sequence <= self.applied
+    }
+
+    /// The sequence up to which the signals of a store are applied.
+    pub fn applied_of(&self, store: StoreId) -> u64 {
+        if self.store == store { self.applied } else { 0 }
+    }
+
+    /// What became of a signal that was applied, as far as it is remembered.
+    pub fn verdict_on(&self, sequence: u64) -> Verdict {
+        let refused = self.refused.iter().find(|(of, _)| *of == sequence);
+        match refused {
+            Some((_, verdict)) => *verdict,
+            None if self.letters.iter().any(|letter| letter.sequence == sequence) => Verdict::Kept,
+            None => Verdict::Taken,
+        }
+    }
+
+    pub(super) fn use_store(&mut self, store: StoreId) {
+        if self.store != store {
+            (self.store, self.applied) = (store, 0);
+            self.refused.clear();
+        }
+    }
+
+    /// Keeps a signal if there is room.
+    pub(super) fn keep(&mut self, letter: Letter) -> Verdict {
+        let is_full = self.letters.len() >= MAX_LETTERS || self.bytes() + letter.size() > MAX_LETTER_BYTES;
+        if is_full {
+            return Verdict::MailboxFull;
+        }
+        self.letters.push(letter);
+        Verdict::Kept
+    }
+
+    /// Puts a signal back that was given to an item and that no step has taken. There is always room.
+    pub(super) fn put_back(&mut self, letter: Letter) {
+        let place = self.letters.partition_point(|other| other.sequence < letter.sequence);
+        self.letters.insert(place, letter);
+    }
+
+    pub(super) fn knows(&self, id: u64) -> bool {
+        self.recent.contains(&id)
+    }
+
+    pub(super) fn remember(&mut self, id: Option<u64>) {
+        self.recent.extend(id);
+        let superfluous = self.recent.len().saturating_sub(REMEMBERED_IDS);
+        self.recent.drain(..superfluous);
+    }
+
+    pub(super) fn refuse(&mut self, sequence: u64, verdict: Verdict) {
+        self.refused.push((sequence, verdict));
+        let superfluous = self.refused.len().saturating_sub(REMEMBERED_REFUSALS);
+        self.refused.drain(..superfluous);
+    }
+}
+
+impl Letter {
+    pub(super) fn size(&self) -> usize {
+        self.name.len() + self.payload.len()
+    }
+}
+
+/// The hash of the id that a sender has given to its signal.
+pub fn signal_id_hash(id: &str) -> u64 {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+}
+
+impl Snapshot {
+    /// The approximate size of the signals in the record, in bytes.
+    pub(super) fn signal_bytes(&self) -> usize {
+        let waits = self.waits.values().filter_map(Wait::signals);
+        let letters = waits.flat_map(|wait| &wait.taken).chain(&self.mailbox.letters);
+        letters.map(|letter| letter.size() + 32).sum::<usize>() + 16 * self.mailbox.recent.len()
+    }
+
+    /// Ends all waits. The signals that were given to items which have not run since go back into the mailbox: no step of the run has
+    /// taken them.
+    pub(super) fn put_back_all_signals(&mut self) {
+        let waits = std::mem::take(&mut self.waits).into_values();
+        for letter in waits.filter_map(Wait::into_signals).flat_map(|wait| wait.taken) {
+            self.mailbox.put_back(letter);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(sequence: u64, bytes: usize) -> Letter {
+        Letter { name: String::new(), payload: vec![0; bytes].into(), at: Timestamp(1), sequence }
+    }
+
+    #[test]
+    fn a_mailbox_is_bounded_by_number_and_size() {
+        let mut many = Mailbox::default();
+        for sequence in 1..=1000 {
+            assert_eq!(many.keep(letter(sequence, 1)), Verdict::Kept);
+        }
+        assert_eq!(many.keep(letter(1001, 1)), Verdict::MailboxFull);
+        let mut large = Mailbox::default();
+        assert_eq!(large.keep(letter(1, MAX_LETTER_BYTES - 1)), Verdict::Kept);
+        assert_eq!(large.keep(letter(2, 2)), Verdict::MailboxFull);
+        assert_eq!(large.keep(letter(3, 1)), Verdict::Kept);
+    }
+
+    #[test]
+    fn what_is_put_back_is_where_it_was() {
+        let mut mailbox = Mailbox::default();
+        for sequence in [2, 5, 9] {
+            mailbox.keep(letter(sequence, 1));
+        }
+        for sequence in [7, 1] {
+            mailbox.put_back(letter(sequence, 1));
+        }
+        let order: Vec<_> = mailbox.letters.iter().map(|letter| letter.sequence).collect();
+        assert_eq!(order, [1, 2, 5, 7, 9]);
+    }
+
+    #[test]
+    fn ids_and_refusals_are_remembered_up_to_a_limit() {
+        let mut mailbox = Mailbox::default();
+        for id in 0..257 {
+            mailbox.remember(Some(id));
+            mailbox.refuse(id, Verdict::Duplicate);
+        }
+        mailbox.remember(None);
+        assert_eq!((mailbox.recent.len(), mailbox.knows(0), mailbox.knows(1)), (256, false, true));
+        assert_eq!(mailbox.refused.len(), 64);
+        assert_eq!((mailbox.verdict_on(256), mailbox.verdict_on(3)), (Verdict::Duplicate, Verdict::Taken));
+        assert_ne!(signal_id_hash("a"), signal_id_hash("b"));
+    }
+
+    #[test]
+    fn a_new_store_begins_again() {
+        let mut mailbox = Mailbox { store: StoreId(1), applied: 9, ..Mailbox::default() };
+        assert!(mailbox.has_applied(StoreId(1), 9) && !mailbox.has_applied(StoreId(2), 1));
+        mailbox.use_store(StoreId(2));
+        assert_eq!(
+            (mailbox.applied, mailbox.applied_of(StoreId(2)), mailbox.applied_of(StoreId(1))),
+            (0, 0, 0)
+        );
+    }
+}
