@@ -6,10 +6,12 @@ mod requests;
 pub use builder::{BuildError, EngineBuilder};
 
 use crate::{
-    backend::{Backend, BackendError, Delivery, StartDelivery, StartRequest},
+    api::ApiError,
+    backend::{Backend, BackendError, Delivery, NewSignal, SignalDelivery, StartDelivery, StartRequest},
     config::EngineConfig,
     dispatch::{Dispatcher, RetriedRun},
     registry::Registry,
+    signals::{Applier, SignalAnswer, SignalOutcome},
     starts::{StartError, StartOutcome, Starter},
     sweeper::{Sweep, SweepReport, Sweeper},
     worker::{TicketOutcome, Worker},
@@ -33,6 +35,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     dispatcher: Arc<Dispatcher>,
     starter: Arc<Starter>,
+    signals: Applier,
     worker: Worker,
     sweep: Sweep,
 }
@@ -85,6 +88,22 @@ impl Engine {
     pub async fn process_ticket(&self, delivery: Delivery, cancel: CancellationToken) -> TicketOutcome {
         jetway_state::hop!("Engine::process_ticket");
         self.worker.process_ticket(delivery, cancel).await
+    }
+
+    /// Handles one signal that was sent as a message: applies all stored signals of its run, or moves it to the dead letters, then
+    /// acks it.
+    pub async fn process_signal(&self, delivery: SignalDelivery) -> SignalOutcome {
+        self.signals.process_signal(delivery).await
+    }
+
+    /// Stores a signal, applies it to its run, and says what has become of it.
+    ///
+    /// # Errors
+    /// An error for the client, which begins with a word: `not_found`, `unknown_signal`, `bad_payload`, `mailbox_full`, `run_ended` or
+    /// `other_incarnation`. Nothing has changed then. After an error of the backend the signal may be applied: with an id, sending it
+    /// again is safe.
+    pub async fn signal(&self, signal: NewSignal) -> Result<SignalAnswer, ApiError> {
+        self.signals.request(signal).await
     }
 
     /// Cancels, terminates, pauses or resumes a run, also of a workflow that this host does not serve. `None` if there is no such run.

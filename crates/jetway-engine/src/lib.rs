@@ -10,6 +10,7 @@
 //!             │                                       │
 //!             └── an only successor runs next, ◀──────┴─▶ dispatch: tickets, then effects: result, parent, children
 //!                 under the same ticket
+//! signal ─▶ signals: one commit for all stored signals of the run ─▶ dispatch
 //! command ─▶ control: commits cancel, pause, resume ─▶ dispatch
 //! clock ─▶ sweeper: tickets and effects that are missing
 //! ```
@@ -22,6 +23,7 @@
 //! | `worker` | runs the steps of one ticket |
 //! | `sweeper` | finds and repairs runs that lack tickets or effects |
 //! | `republish` | publishes the tickets of all runs, after their stream was made anew |
+//! | `signals` | applies signals to runs |
 //! | `starts` | starts runs, and child runs |
 //! | `commit` | commits attempts, in groups |
 //! | `dispatch` | publishes the tickets and carries out the effects of commits |
@@ -52,6 +54,7 @@ mod refusal;
 mod registry;
 mod republish;
 mod retry;
+mod signals;
 mod snapshots;
 mod starts;
 mod sweeper;
@@ -67,6 +70,7 @@ pub use jetway_state::run::control::{Control, ControlResult};
 pub use refusal::{RefusedStart, publish_refusal};
 pub use registry::Registry;
 pub use republish::{RepublishReport, republish_tickets};
+pub use signals::{SignalAnswer, SignalError, SignalOutcome};
 pub use starts::{StartError, StartOutcome};
 pub use sweeper::{SweepReport, Sweeper};
 pub use trace::{PlainTracer, SpanTimes, StepInfo, StepSpan, Tracer};

@@ -7,6 +7,7 @@ use crate::{
     config::EngineConfig,
     dispatch::Dispatcher,
     registry::{Registry, RegistryError},
+    signals::Applier,
     snapshots::Snapshots,
     starts::Starter,
     sweeper::Sweep,
@@ -15,8 +16,13 @@ use crate::{
     worker::Worker,
 };
 use jetway_core::{
-    Context, Merge, RetryPolicy, Workflow, clock::Clock, retry::BadPolicy, step::AnyWorkflow,
-    step_rules::BadRules, typed::Typed,
+    Context, Merge, RetryPolicy, Workflow,
+    clock::Clock,
+    retry::BadPolicy,
+    signal::{BadSignals, check_signals},
+    step::AnyWorkflow,
+    step_rules::BadRules,
+    typed::Typed,
 };
 use jetway_state::BadName;
 use std::{fmt, sync::Arc, time::Duration};
@@ -40,6 +46,14 @@ pub enum BuildError {
     /// The retry policy for nodes without one makes no sense.
     #[error("the policy of the host (EngineConfig::retry): {0}")]
     BadPolicy(#[from] BadPolicy),
+    /// The signals of a workflow cannot be served.
+    #[error("workflow {workflow:?}: {reason}")]
+    BadSignals {
+        /// The workflow.
+        workflow: String,
+        /// Why.
+        reason: BadSignals,
+    },
     /// The records of runs that have ended expire before a lost result can be noticed.
     #[error(
         "records of ended runs are kept for {keep:?}, and have to be kept for at least {least:?}: four times the sum of a lease \
@@ -131,6 +145,10 @@ impl EngineBuilder {
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
         registry.iter().try_for_each(|workflow| workflow.check_rules())?;
         config.retry.as_ref().map_or(Ok(()), RetryPolicy::check)?;
+        for workflow in registry.iter() {
+            check_signals(workflow.signals())
+                .map_err(|reason| BuildError::BadSignals { workflow: workflow.name().to_string(), reason })?;
+        }
         config.limits = config.limits.within(backend.max_snapshot());
         check_retention(&*backend, &config)?;
         let config = Arc::new(config);
@@ -162,6 +180,14 @@ impl EngineBuilder {
             clock: Arc::clone(&clock),
             stale_after: config.stale_after,
         };
+        let signals = Applier {
+            backend: Arc::clone(&backend),
+            registry: Arc::clone(&registry),
+            snapshots: Arc::clone(&snapshots),
+            tickets: Arc::clone(&tickets),
+            dispatcher: Arc::clone(&dispatcher),
+            clock: Arc::clone(&clock),
+        };
         let worker = Worker {
             backend: Arc::clone(&backend),
             registry: Arc::clone(&registry),
@@ -175,7 +201,7 @@ impl EngineBuilder {
             starter: Arc::clone(&starter),
             host: host.into(),
         };
-        Ok(Engine { backend, registry, config, clock, dispatcher, starter, worker, sweep })
+        Ok(Engine { backend, registry, config, clock, dispatcher, starter, signals, worker, sweep })
     }
 }
 

@@ -66,7 +66,7 @@ impl TestHost {
         host
     }
 
-    /// Begins to work off the tickets and starts of every workflow, `slots` steps of each at once.
+    /// Begins to work off the tickets, signals and starts of every workflow, `slots` steps of each at once.
     pub async fn work(&mut self, slots: usize) {
         for workflow in self.engine.workflows().iter() {
             let slots = Arc::new(Semaphore::new(slots));
@@ -83,6 +83,18 @@ impl TestHost {
                         async move { engine.process_ticket(delivery, CancellationToken::new()).await },
                     );
                     while steps.try_join_next().is_some() {}
+                }
+            });
+            let mut signals =
+                backend.signals(name, Arc::new(Semaphore::new(64))).await.expect("signals are handed out");
+            let engine = Arc::clone(&self.engine);
+            self.tasks.spawn(async move {
+                let mut applied = JoinSet::new();
+                while let Some(delivery) = signals.next().await {
+                    let engine = Arc::clone(&engine);
+                    let delivery = delivery.expect("a signal is delivered");
+                    applied.spawn(async move { engine.process_signal(delivery).await });
+                    while applied.try_join_next().is_some() {}
                 }
             });
             let mut starts =

@@ -1,0 +1,311 @@
+//! Signals: named messages to runs.
+//!
+//! A message is a hint: whoever gets it applies all stored signals of the run, in their order, in one commit. Whoever applies a signal
+//! also settles it, if the run does not take it: it becomes a dead letter.
+//!
+//! | crash after | state | repaired by |
+//! |---|---|---|
+//! | taking the message | nothing changed | redelivery of the message |
+//! | the commit | the signals are applied; their items have no tickets; refused signals of others are no dead letters | redelivery: the record says that they are applied, missing tickets are published, and each refused signal is held by its own message; the sweep |
+//! | the tickets | complete, and not acked | redelivery: nothing is left to do |
+//! | the dead letter of a refused signal | not acked | redelivery: it is stored again under one id |
+//! | putting off a signal to an unknown run | the signal is stored twice | redelivery: it has one id in both places, and the run takes it once |
+//! | the ack | complete | - |
+//!
+//! A request stores its signal, applies it and answers. The stored message is delivered as well, finds that it is applied, and is
+//! acked; if the host crashes before it answers, the message does the rest.
+
+mod apply;
+mod error;
+
+pub use error::SignalError;
+
+use crate::{
+    api::ApiError,
+    backend::{Backend, BackendError, DeadLetter, NewSignal, SignalDelivery, StoredSignal},
+    dispatch::Dispatcher,
+    fail_point::{FailPoint, fail_point},
+    registry::Registry,
+    snapshots::{CachedSnapshot, RunVersion, Snapshots},
+    tickets::Tickets,
+};
+use apply::{Commit, Outcome, own_id, too_large};
+use bytes::Bytes;
+use jetway_core::{
+    clock::Clock,
+    step::{AnyWorkflow, swap_until},
+};
+use jetway_state::{
+    RunId, RunKey, Seen, SignalName,
+    codec::Encoding,
+    run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Status, Verdict, deliver, signal_id_hash},
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+
+/// How long a signal waits for its run to be started.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The first pause of a signal that waits for its run. Each is as long as all before it.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The outcome of a signal that was sent as a message.
+#[derive(Debug)]
+pub enum SignalOutcome {
+    /// The run has it.
+    Applied(RunKey, Verdict),
+    /// The run does not exist yet: it is delivered again later.
+    PutOff(RunKey),
+    /// The run does not take it; the message is a dead letter.
+    Refused(SignalError),
+    /// The backend does not answer or is full: the message is delivered again when its lease expires.
+    Abandoned(BackendError),
+}
+
+/// The answer to a signal that was sent as a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalAnswer {
+    /// The run.
+    pub run_id: RunId,
+    /// The name of the signal.
+    pub name: String,
+    /// Always true: otherwise the answer is an error.
+    pub applied: bool,
+    /// Whether an item had waited for it (`taken`), or it is in the mailbox (`kept`), or it was applied before (`duplicate`).
+    pub verdict: Verdict,
+}
+
+/// Applies signals.
+pub(crate) struct Applier {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Applier {
+    /// Handles one signal that was sent as a message, then acks it.
+    pub(crate) async fn process_signal(&self, delivery: SignalDelivery) -> SignalOutcome {
+        let SignalDelivery { signal, lease, original, .. } = delivery;
+        fail_point(FailPoint::SignalTaken);
+        let outcome = match self.apply(&signal).await {
+            Ok(verdict) => SignalOutcome::Applied(signal.run, verdict),
+            Err(SignalError::UnknownRun(run)) if self.clock.now().since(signal.sent_at) < GRACE => {
+                if let Err(error) = self.put_off(&signal).await {
+                    return SignalOutcome::Abandoned(error);
+                }
+                SignalOutcome::PutOff(run)
+            }
+            Err(SignalError::Backend(error)) => return SignalOutcome::Abandoned(error),
+            Err(refused) => {
+                tracing::warn!(run = %signal.run, signal = signal.name, why = refused.why(), "signal refused: moving its message to the dead letters");
+                // It may quote the payload.
+                tracing::debug!(error = %refused, "signal refused");
+                let letter = refusal(&signal, original, &refused);
+                if let Err(error) = self.backend.dead_letter(letter).await {
+                    return SignalOutcome::Abandoned(error);
+                }
+                SignalOutcome::Refused(refused)
+            }
+        };
+        fail_point(FailPoint::SignalUnsettled);
+        match lease.ack().await {
+            Ok(()) => {
+                fail_point(FailPoint::SignalSettled);
+                outcome
+            }
+            Err(error) => SignalOutcome::Abandoned(error),
+        }
+    }
+
+    /// Stores a signal, applies it, and says what has become of it. What can be refused at once is not stored.
+    pub(crate) async fn request(&self, signal: NewSignal) -> Result<SignalAnswer, ApiError> {
+        let answer = |verdict| {
+            let (run_id, name) = (signal.run.run_id.clone(), signal.name.clone());
+            SignalAnswer { run_id, name, applied: true, verdict }
+        };
+        if self.foresee(&signal).await? == Verdict::Duplicate {
+            return Ok(answer(Verdict::Duplicate));
+        }
+        let stored = self.backend.publish_signal(&signal).await?;
+        Ok(answer(self.apply(&stored).await?))
+    }
+
+    /// What would become of a signal now.
+    async fn foresee(&self, signal: &NewSignal) -> Result<Verdict, SignalError> {
+        let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
+        let workflow = self.workflow(&run)?;
+        SignalName::new(&name)?;
+        let cached = self.snapshots.load(&run, Seen::default()).await?;
+        let cached = cached.ok_or_else(|| SignalError::UnknownRun(run.clone()))?;
+        let (store, sent_at) = (cached.snapshot.mailbox.store, self.clock.now());
+        let stored = StoredSignal {
+            run,
+            name,
+            id,
+            incarnation,
+            content_type,
+            payload,
+            sequence: u64::MAX,
+            store,
+            sent_at,
+        };
+        let payload = Ok(check(&**workflow, &stored)?);
+        let arrived = ArrivedSignal {
+            sequence: stored.sequence,
+            name: stored.name.clone(),
+            id: stored.id.as_deref().map(signal_id_hash),
+            incarnation,
+            at: sent_at,
+            payload,
+        };
+        let (snapshot, commit) = (Snapshot::clone(&cached.snapshot), cached.snapshot.commit);
+        let verdicts = deliver(snapshot, store, &[arrived], commit, sent_at).verdicts;
+        accepted(&**workflow, &stored, verdicts.first().copied().unwrap_or(Verdict::Kept), &cached.snapshot)
+    }
+
+    fn workflow(&self, run: &RunKey) -> Result<&Arc<dyn AnyWorkflow>, SignalError> {
+        let name = run.workflow.as_str();
+        self.registry.get(name).ok_or_else(|| SignalError::UnknownWorkflow {
+            name: name.to_owned(),
+            known: self.registry.names(),
+        })
+    }
+
+    /// Applies a stored signal, and all that are stored before it, and carries out the effects.
+    async fn apply(&self, signal: &StoredSignal) -> Result<Verdict, SignalError> {
+        let workflow = self.workflow(&signal.run)?;
+        SignalName::new(&signal.name)?;
+        loop {
+            let commit = Commit { applier: self, workflow: &**workflow, signal };
+            let Some(outcome) = swap_until(commit).await? else {
+                // Not later, when the sender has forgotten it.
+                check(&**workflow, signal)?;
+                return Err(SignalError::UnknownRun(signal.run.clone()));
+            };
+            let Outcome { verdict, cached, effects, refused } = outcome;
+            for (other, verdict) in refused {
+                self.refuse_other(&**workflow, &other, verdict, &cached.snapshot).await?;
+            }
+            let version = RunVersion { run: &signal.run, build: cached.build, cached: &cached };
+            match effects {
+                Some(effects) => self.dispatcher.carry_out(version, Vec::new(), effects).await?,
+                None => self.wake_again(&signal.run, &cached).await?,
+            }
+            if let Some(verdict) = verdict {
+                return accepted(&**workflow, signal, verdict, &cached.snapshot);
+            }
+        }
+    }
+
+    /// The signal was applied before: whoever has done that may have crashed before it published the tickets of its items.
+    async fn wake_again(&self, run: &RunKey, cached: &CachedSnapshot) -> Result<(), BackendError> {
+        let snapshot = &cached.snapshot;
+        if snapshot.status != Status::Running || !snapshot.has_waited(snapshot.updated_at) {
+            return Ok(());
+        }
+        let Some((cached, missing)) = self.tickets.missing(run, cached.clone()).await? else { return Ok(()) };
+        let version = RunVersion { run, build: cached.build, cached: &cached };
+        for ticket in missing {
+            self.tickets.publish_woken(version, ticket, cached.seen()).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves a signal to the dead letters that was applied together with another one.
+    async fn refuse_other(
+        &self,
+        workflow: &dyn AnyWorkflow,
+        signal: &StoredSignal,
+        verdict: Verdict,
+        snapshot: &Snapshot,
+    ) -> Result<(), BackendError> {
+        let Err(refused) = accepted(workflow, signal, verdict, snapshot) else { return Ok(()) };
+        let StoredSignal { run, name, id, incarnation, content_type, payload, .. } = signal.clone();
+        let original =
+            self.backend.letter_of(&NewSignal { run, name, id, incarnation, content_type, payload });
+        self.backend.dead_letter(refusal(signal, original, &refused)).await
+    }
+
+    /// Stores a signal in another place until its run may be there.
+    async fn put_off(&self, signal: &StoredSignal) -> Result<(), BackendError> {
+        let now = self.clock.now();
+        let pause = now.since(signal.sent_at).max(FIRST_PAUSE);
+        let due = now.after(pause).min(signal.sent_at.after(GRACE));
+        let id = Some(signal.id.clone().unwrap_or_else(|| own_id(signal)));
+        self.backend.put_off(&StoredSignal { id, ..signal.clone() }, due).await?;
+        fail_point(FailPoint::SignalPutOff);
+        Ok(())
+    }
+}
+
+/// Checks the name and the payload of a signal. Returns the payload as the record has it.
+fn check(workflow: &dyn AnyWorkflow, signal: &StoredSignal) -> Result<Bytes, SignalError> {
+    let name = signal.name.as_str();
+    let known = workflow.signals().iter().find(|known| known.name() == name);
+    let known = known.ok_or_else(|| unknown_signal(workflow, name))?;
+    let encoding = encoding_of(signal.content_type.as_deref());
+    let payload = known.read(&signal.payload, encoding).map_err(SignalError::BadPayload)?;
+    match name.len() + payload.len() {
+        bytes if bytes > MAX_LETTER_BYTES => Err(SignalError::BadPayload(too_large(name, bytes))),
+        _ => Ok(payload),
+    }
+}
+
+fn unknown_signal(workflow: &dyn AnyWorkflow, name: &str) -> SignalError {
+    let names: std::collections::BTreeSet<_> = workflow.signals().iter().map(|known| known.name()).collect();
+    let names: Vec<_> = names.into_iter().collect();
+    let known = match names.as_slice() {
+        [] => "it takes no signals".to_owned(),
+        names => format!("it takes {}", names.join(", ")),
+    };
+    SignalError::UnknownSignal { workflow: workflow.name().to_string(), name: name.to_owned(), known }
+}
+
+/// The verdict, or the error if the run does not have the signal.
+fn accepted(
+    workflow: &dyn AnyWorkflow,
+    signal: &StoredSignal,
+    verdict: Verdict,
+    snapshot: &Snapshot,
+) -> Result<Verdict, SignalError> {
+    let run = || signal.run.clone();
+    match verdict {
+        Verdict::Taken | Verdict::Kept | Verdict::Duplicate => Ok(verdict),
+        Verdict::MailboxFull => Err(SignalError::MailboxFull(run())),
+        Verdict::RunEnded => Err(SignalError::RunEnded { run: run(), status: snapshot.status }),
+        Verdict::OtherIncarnation => {
+            Err(SignalError::OtherIncarnation { run: run(), found: snapshot.incarnation })
+        }
+        Verdict::UnknownSignal => Err(unknown_signal(workflow, &signal.name)),
+        Verdict::BadPayload => match check(workflow, signal) {
+            Err(error) => Err(error),
+            Ok(_) => {
+                let reason = "another build of the workflow could not read it";
+                let what = format!("payload of signal {:?}", signal.name);
+                Err(SignalError::BadPayload(jetway_state::Error::decode(what, reason)))
+            }
+        },
+    }
+}
+
+/// The dead letter of a refused signal: whoever finds that it is refused makes the same.
+fn refusal(signal: &StoredSignal, original: DeadLetter, refused: &SignalError) -> DeadLetter {
+    DeadLetter {
+        why: refused.why().to_owned(),
+        reason: refused.to_string(),
+        id: format!("signal-{:x}-{}", signal.store.0, signal.sequence),
+        ..original
+    }
+}
+
+/// The encoding of a payload, by its media type.
+fn encoding_of(content_type: Option<&str>) -> Encoding {
+    let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    match media_type.trim().eq_ignore_ascii_case("application/cbor") {
+        true => Encoding::Cbor,
+        false => Encoding::Json,
+    }
+}
