@@ -1,12 +1,13 @@
-//! The coordinator: turns start messages into runs, and repairs what messages lost.
+//! The coordinator: turns start messages into runs, applies signals to runs, and repairs what messages lost.
 //!
-//! It subscribes to the start messages of every workflow of the engine and hands each to the engine, many at once, so
+//! It subscribes to the start messages and the signals of every workflow of the engine and hands each to the engine, many at once, so
 //! that their writes reach the backend in groups. It also runs periodic tasks: the sweep, the cleanup, and the
 //! announcement of the host. Every host has a coordinator and all of them do the same work. There is no leader election,
 //! since every write is a compare-and-swap.
 
 pub(crate) mod messages;
 mod presence;
+mod signals;
 mod starts;
 mod status;
 mod sweep;
@@ -24,9 +25,10 @@ use crate::{
     supervisor::ExitReason,
     task_watcher::TaskWatcher,
 };
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, MessageResult, WrapFuture};
-use jetway_engine::{Engine, StartOutcome, backend::HostInfo};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use jetway_engine::{Engine, SignalOutcome, StartOutcome, backend::HostInfo};
 use messages::{Drain, Observe, Observed};
+use signals::SignalResult;
 use starts::StartResult;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
@@ -39,9 +41,12 @@ pub(crate) const MAILBOX: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct CoordinatorShared {
     pub(crate) engine: Arc<Engine>,
-    /// Where start messages are handled.
+    /// Where messages are handled.
     pub(crate) runtime: Handle,
+    /// The slots of start messages.
     pub(crate) slots: Slots,
+    /// Those of signals, so that a flood of one kind does not stop the other.
+    pub(crate) signal_slots: Slots,
     pub(crate) leases: Arc<HeldLeases>,
     pub(crate) counters: Arc<CoordinatorCounters>,
     pub(crate) host: Arc<HostInfo>,
@@ -53,15 +58,21 @@ pub(crate) struct CoordinatorShared {
 impl CoordinatorShared {
     /// The status without an answer of the coordinator.
     pub(crate) fn status(&self) -> CoordinatorStatus {
-        self.counters.status(&self.slots)
+        self.counters.status(&self.slots, &self.signal_slots)
     }
+}
+
+/// The outcome of a message.
+pub(crate) enum MessageResult {
+    Start(StartResult),
+    Signal(SignalResult),
 }
 
 /// The coordinator.
 pub(crate) struct Coordinator {
     shared: CoordinatorShared,
     periodic_tasks: JoinSet<Infallible>,
-    lifecycle: Lifecycle<StartResult>,
+    lifecycle: Lifecycle<MessageResult>,
 }
 
 impl Coordinator {
@@ -82,6 +93,8 @@ impl Actor for Coordinator {
         for workflow in self.shared.engine.workflows().iter() {
             let subscription = starts::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
             self.lifecycle.subscribe(subscription);
+            let signals = signals::subscribe(self.shared.clone(), workflow.name().clone(), ctx.address());
+            self.lifecycle.subscribe(signals);
         }
         let shared = &self.shared;
         self.periodic_tasks.spawn_local(presence::announce(shared.clone()));
@@ -95,17 +108,20 @@ impl Actor for Coordinator {
 }
 
 impl LifecycleActor for Coordinator {
-    type TaskResult = StartResult;
+    type TaskResult = MessageResult;
 
-    fn lifecycle(&mut self) -> &mut Lifecycle<StartResult> {
+    fn lifecycle(&mut self) -> &mut Lifecycle<MessageResult> {
         &mut self.lifecycle
     }
 
-    fn on_task_finished(&mut self, result: StartResult) -> Drained {
+    fn on_task_finished(&mut self, result: MessageResult) -> Drained {
         self.shared.counters.count(&result);
         match result {
-            Ok(StartOutcome::Started(_) | StartOutcome::Refused(_)) => Drained::FINISHED,
-            Ok(StartOutcome::Abandoned(_)) | Err(EnginePanicked { .. }) => Drained::ABANDONED,
+            MessageResult::Start(Ok(StartOutcome::Abandoned(_)) | Err(EnginePanicked { .. }))
+            | MessageResult::Signal(Ok(SignalOutcome::Abandoned(_)) | Err(EnginePanicked { .. })) => {
+                Drained::ABANDONED
+            }
+            MessageResult::Start(Ok(_)) | MessageResult::Signal(Ok(_)) => Drained::FINISHED,
         }
     }
 
@@ -128,7 +144,7 @@ impl Handler<Observe> for Coordinator {
 
     fn handle(&mut self, Observe: Observe, _ctx: &mut Context<Self>) -> Observed {
         let draining = self.lifecycle.is_draining();
-        MessageResult(CoordinatorStatus { answered: true, draining, ..self.shared.status() })
+        actix::MessageResult(CoordinatorStatus { answered: true, draining, ..self.shared.status() })
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) enum SubscriptionEnd {
 /// A subscription to the messages of one workflow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subscription<'a> {
-    /// What it delivers: "tickets" or "starts".
+    /// What it delivers: "tickets", "starts" or "signals".
     pub(crate) kind: &'static str,
     pub(crate) workflow: &'a str,
     /// Counts how often the stream was opened again.

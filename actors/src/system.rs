@@ -185,6 +185,7 @@ fn shared_state(
     let leases = Arc::new(HeldLeases::default());
     let slots = |each| Slots::new(each, engine.workflows().iter().map(|workflow| workflow.name()));
     let (steps, starts) = (slots(config.concurrency), slots(config.start_concurrency));
+    let signals = slots(config.start_concurrency);
     let host = Arc::new(coordinator::host_info(&config.host, &engine, config.concurrency));
     let worker = WorkerShared {
         engine: engine.clone(),
@@ -198,6 +199,7 @@ fn shared_state(
         engine,
         runtime,
         slots: starts,
+        signal_slots: signals,
         leases,
         counters: Arc::new(CoordinatorCounters::default()),
         host,

@@ -2,7 +2,7 @@
 
 use crate::{coordinator::CoordinatorStatus, lease_keeper::HeldLease};
 use actix::{Message, MessageResult};
-use jetway_engine::backend::StartDelivery;
+use jetway_engine::backend::{SignalDelivery, StartDelivery};
 
 pub(crate) use crate::drain::Drain;
 
@@ -16,6 +16,19 @@ pub(crate) struct TakeStart {
 }
 
 impl Message for TakeStart {
+    type Result = ();
+}
+
+/// Starts the handling of a signal.
+#[derive(Debug)]
+pub(crate) struct TakeSignal {
+    /// The signal.
+    pub(crate) delivery: SignalDelivery,
+    /// Extends its lease, and gives it back if this message is dropped.
+    pub(crate) held: HeldLease,
+}
+
+impl Message for TakeSignal {
     type Result = ();
 }
 

@@ -1,6 +1,6 @@
 //! Start messages: from the backend to the coordinator, and from there to the engine.
 
-use super::{Coordinator, CoordinatorShared, messages::TakeStart};
+use super::{Coordinator, CoordinatorShared, MessageResult, messages::TakeStart};
 use crate::{
     engine_call::{EnginePanicked, call_engine},
     lease_keeper::HeldLease,
@@ -54,7 +54,7 @@ async fn take(
     delivery: StartDelivery,
     held: HeldLease,
     in_flight: InFlight,
-) -> StartResult {
+) -> MessageResult {
     jetway_state::hop!("take");
     let (workflow, run_id) = (delivery.request.workflow.clone(), delivery.request.run_id.clone());
     let result = call_engine(engine.process_start(delivery), held, in_flight).await;
@@ -69,5 +69,5 @@ async fn take(
             tracing::error!(%run, error = message, "engine panicked: the start message is delivered again when its lease ends");
         }
     }
-    result
+    MessageResult::Start(result)
 }

@@ -14,7 +14,7 @@ pub struct SystemConfig {
     /// The maximum number of tickets in flight for each workflow. Default 256.
     pub concurrency: usize,
     /// The maximum number of start messages in flight for each workflow. Default 1024: their writes go to the backend in
-    /// groups, and only start messages that are handled at the same time can share a group.
+    /// groups, and only start messages that are handled at the same time can share a group. As many signals are in flight.
     pub start_concurrency: usize,
     /// The time between two sweeps, which publish missing tickets; with 20 % jitter. Default 20 s.
     pub sweep_every: Duration,

@@ -7,4 +7,5 @@ mod failing;
 mod leases;
 mod recovery;
 mod running;
+mod signals;
 mod support;
