@@ -8,6 +8,7 @@ mod harness;
 mod python;
 mod retries;
 mod shared;
+mod signals;
 mod stores;
 mod timers;
 
