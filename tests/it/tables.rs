@@ -59,7 +59,7 @@ async fn u1_tables_fit_and_full_shows_all() -> Result<()> {
         (&["status", "chain", &id], &id),
         (&["status", "corpus", "c1"], "\"largest_files\""),
         (&["status", "corpus", "f1"], &failed),
-        (&["doctor"], "serves chain, corpus, nap; started"),
+        (&["doctor"], "serves chain, corpus, nap, order; started"),
     ];
     for (verb, long) in verbs {
         for columns in WIDTHS {

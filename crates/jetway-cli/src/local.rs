@@ -7,6 +7,7 @@ use crate::{
         chain::chain,
         corpus::{CorpusRoot, corpus},
         nap::nap,
+        order::order,
     },
 };
 use anyhow::{Context, bail};
@@ -204,8 +205,8 @@ async fn start_host(
     concurrency: Option<usize>,
     root: Option<CorpusRoot>,
 ) -> anyhow::Result<HostHandle> {
-    let mut builder =
-        Host::builder().nats_config(config).workflow(chain()).workflow(nap()).drain_within(DRAIN_LIMIT);
+    let builder = Host::builder().nats_config(config).workflow(chain()).workflow(nap()).workflow(order());
+    let mut builder = builder.drain_within(DRAIN_LIMIT);
     if let Some(root) = root {
         builder = builder.workflow(corpus(root));
     }

@@ -3,3 +3,4 @@
 pub(crate) mod chain;
 pub(crate) mod corpus;
 pub(crate) mod nap;
+pub(crate) mod order;

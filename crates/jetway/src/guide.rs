@@ -7,6 +7,7 @@
 //! | [`context`] | state that the nodes of a run share, and how concurrent changes are merged |
 //! | [`joins`] | fan-outs, gathering, concurrency limits |
 //! | [`waiting_for_time`] | timers: a run waits without a worker |
+//! | [`waiting_for_people`] | signals: a run waits for a person or another system |
 //! | [`errors`] | failures and fallbacks |
 //! | [`retries_and_deadlines`] | retry policies, waiting for a person, time limits, heartbeats |
 //! | [`cancelling`] | cancel with clean-up, and terminate |
@@ -35,6 +36,9 @@ pub mod joins {}
 
 #[doc = include_str!("../docs/waiting-for-time.md")]
 pub mod waiting_for_time {}
+
+#[doc = include_str!("../docs/waiting-for-people.md")]
+pub mod waiting_for_people {}
 
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}

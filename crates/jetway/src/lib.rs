@@ -104,10 +104,11 @@ pub use compat::{
 };
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
-    BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore, ChildRun, CompositeNode,
-    Context, Counter, Delay, EventLog, Exhausted, Failure, FileCheckpointStore, Fixed,
-    InMemoryCheckpointStore, LoggedEvent, Merge, Node, RetryError, RetryNode, RetryPolicy, SharedState,
-    Source, SplitNode, Transition, WorkItem, Workflow, WorkflowCtx,
+    Answer, Answered, Approval, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore,
+    ChildRun, CompositeNode, Context, Counter, Decision, Delay, EventLog, Exhausted, Failure,
+    FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, Node, RetryError, RetryNode,
+    RetryPolicy, SharedState, Signal, SignalSender, SignalType, Source, SplitNode, Transition, WaitFor,
+    WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
     clock::{Clock, SystemClock},
     merge,
     nodes::source::source,

@@ -19,7 +19,10 @@ pub(super) async fn verb(enforced: &Enforced, role: &'static str, arguments: &[&
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_an_operator_uses_every_verb() -> Result<()> {
     for (logins, workflows) in [
-        (Logins::Nkeys, &["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap"][..]),
+        (
+            Logins::Nkeys,
+            &["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap", "--workflow", "order"][..],
+        ),
         (Logins::Passwords, &[]),
     ] {
         let enforced = Enforced::start(logins, workflows).await?;

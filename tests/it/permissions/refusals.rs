@@ -46,7 +46,11 @@ async fn subscribes_to_none(enforced: &Enforced, role: &str, subjects: &[String]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
-    let enforced = Enforced::start(Logins::Passwords, &["--workflow", "chain", "--workflow", "nap"]).await?;
+    let enforced = Enforced::start(
+        Logins::Passwords,
+        &["--workflow", "chain", "--workflow", "nap", "--workflow", "order"],
+    )
+    .await?;
     let mut refused = of_the_engine(&enforced);
     let others = ["start.other", "api.start.other", "api.status.other.x", "api.output.other.x"];
     let verbs = [
@@ -70,7 +74,9 @@ async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
-    let enforced = Enforced::start(Logins::Nkeys, &["--workflow", "chain", "--workflow", "nap"]).await?;
+    let enforced =
+        Enforced::start(Logins::Nkeys, &["--workflow", "chain", "--workflow", "nap", "--workflow", "order"])
+            .await?;
     let ns = &enforced.namespace;
     let streams = ["START", "WORK", "TIMERS", "DONE", "DEAD"].map(|stream| format!("JETWAY_{ns}_{stream}"));
     let buckets = ["RUNS", "HOSTS", "STORE_STATE"].map(|bucket| format!("KV_JETWAY_{ns}_{bucket}"));

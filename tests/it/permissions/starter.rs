@@ -58,7 +58,7 @@ async fn uses_every_right(enforced: &Enforced) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_a_starter_uses_its_rights_through_the_import() -> Result<()> {
-    let one = ["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap"];
+    let one = ["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap", "--workflow", "order"];
     let other_account = ["--json", "--account", "ENGINE", "--inbox-prefix", "_INBOX_team"];
     for (logins, arguments) in
         [(Logins::Passwords, &[][..]), (Logins::Nkeys, &one), (Logins::Passwords, &other_account)]

@@ -58,9 +58,11 @@ async fn c1_no_answer_to_a_starter_reaches_jetstream() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c2_no_acknowledgement_to_a_starter_is_stored() -> Result<()> {
-    let enforced =
-        Enforced::start(Logins::Nkeys, &["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap"])
-            .await?;
+    let enforced = Enforced::start(
+        Logins::Nkeys,
+        &["--workflow", "chain", "--workflow", "corpus", "--workflow", "nap", "--workflow", "order"],
+    )
+    .await?;
     let _host = enforced.host().await?;
     let client = enforced.client("starter").await?;
     let operator = jetstream::new(enforced.client("operator").await?);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
 Starts a nats-server and a host in this process. The host serves the workflows
-`chain` and `nap`, and `corpus` with --corpus-root. Without --data, all data is deleted when the command
+`chain`, `nap` and `order`, and `corpus` with --corpus-root. Without --data, all data is deleted when the command
 ends. Logs warnings and errors; RUST_LOG=info shows more. Installs nats-server into a cache
 directory if it is not found.
 

@@ -8,6 +8,7 @@ use crate::{
         chain::chain,
         corpus::{CorpusArgs, corpus},
         nap::nap,
+        order::order,
     },
 };
 use clap::Args;
@@ -22,7 +23,7 @@ To serve your own workflows, see `jetway::Host`.
 Example:
   jetway host --nats nats://127.0.0.1:4222 --concurrency 64";
 
-/// Run a host that serves the workflows `chain` and `nap`, and `corpus` with --corpus-root
+/// Run a host that serves the workflows `chain`, `nap` and `order`, and `corpus` with --corpus-root
 #[derive(Debug, Args)]
 #[command(after_help = Exit::connection_help(AFTER_HELP, &[]))]
 pub(crate) struct HostArgs {
@@ -48,8 +49,8 @@ pub(crate) struct HostArgs {
 pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     let mut config = args.server.config()?;
     config.replicas = args.replicas.number()?;
-    let mut builder =
-        Host::builder().nats_config(config).workflow(chain()).workflow(nap()).drain_within(args.drain_within);
+    let builder = Host::builder().nats_config(config).workflow(chain()).workflow(nap()).workflow(order());
+    let mut builder = builder.drain_within(args.drain_within);
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),
         None => output::note(
