@@ -44,22 +44,8 @@ pub fn apply(
     if let Some(span) = attempt.span {
         snapshot.trace.cover(span);
     }
-    match &attempt.produced {
-        EncodedOutcome::Await(child) => {
-            let child = child.clone();
-            return awaits(snapshot, attempt, child, commit);
-        }
-        EncodedOutcome::Started(child) => return started(snapshot, &attempt, *child, commit),
-        EncodedOutcome::Admit => return admit_due(snapshot, &attempt, commit, graph, waits),
-        EncodedOutcome::Retry(next, error) => {
-            let next = (*next, error.clone());
-            return retry(snapshot, &attempt, next, commit, graph, waits);
-        }
-        EncodedOutcome::WaitFor(wanted) => {
-            let wanted = wanted.clone();
-            return wait_for(snapshot, &attempt, wanted, commit, graph, waits);
-        }
-        _ => {}
+    if attempt.produced.keeps_item() {
+        return keep_item(snapshot, attempt, commit, graph, waits);
     }
     let (mut tickets, mut effects) = (Vec::new(), Vec::new());
     let finished = FinishedItem::take(&mut snapshot, &attempt, &mut effects)?;
@@ -99,6 +85,24 @@ pub fn apply(
     waits.settle(&snapshot, &mut effects);
     snapshot.forget_writers();
     Some(Applied { snapshot, tickets, effects })
+}
+
+/// Applies an attempt whose item stays pending: it waits for something, or is made again.
+fn keep_item(
+    snapshot: Snapshot,
+    attempt: AttemptReport,
+    commit: CommitId,
+    graph: &Graph,
+    waits: WaitsBefore,
+) -> Option<Applied> {
+    match attempt.produced.clone() {
+        EncodedOutcome::Await(child) => awaits(snapshot, attempt, child, commit),
+        EncodedOutcome::Started(child) => started(snapshot, &attempt, child, commit),
+        EncodedOutcome::Admit => admit_due(snapshot, &attempt, commit, graph, waits),
+        EncodedOutcome::Retry(next, error) => retry(snapshot, &attempt, (next, error), commit, graph, waits),
+        EncodedOutcome::WaitFor(wanted) => wait_for(snapshot, &attempt, wanted, commit, graph, waits),
+        _ => None,
+    }
 }
 
 /// An attempt that is being applied.

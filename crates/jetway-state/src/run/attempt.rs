@@ -94,6 +94,22 @@ impl NextTry {
 }
 
 impl EncodedOutcome {
+    /// Whether the item stays pending.
+    pub(super) fn keeps_item(&self) -> bool {
+        match self {
+            Self::Await(_) | Self::Started(_) | Self::Admit | Self::Retry(..) | Self::WaitFor(_) => true,
+            Self::Next(_)
+            | Self::NextLater(..)
+            | Self::NextAll(_)
+            | Self::Hold
+            | Self::Handled(..)
+            | Self::CleanUp(_)
+            | Self::Failed(_) => false,
+        }
+    }
+}
+
+impl EncodedOutcome {
     /// The number of steps that it commits.
     pub(super) fn steps(&self) -> u64 {
         u64::from(!matches!(self, Self::CleanUp(_)))

@@ -115,9 +115,8 @@ impl SignalWait {
 
     /// The names of the signals that it still waits for.
     pub fn missing(&self) -> impl Iterator<Item = &str> {
-        let is_missing = |name: &&String| {
-            !self.is_answered() && !(self.all && self.taken.iter().any(|letter| letter.name == **name))
-        };
+        let has = |name: &String| self.all && self.taken.iter().any(|letter| letter.name == *name);
+        let is_missing = move |name: &&String| !self.is_answered() && !has(name);
         self.names.iter().filter(is_missing).map(String::as_str)
     }
 

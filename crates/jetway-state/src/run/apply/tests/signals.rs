@@ -55,7 +55,7 @@ impl Waiting {
         let mut waiting = Self { run, effects: Vec::new() };
         for (position, wanted) in (0..).zip(wanted) {
             waiting.commit(
-                branch(position),
+                &branch(position),
                 EncodedOutcome::WaitFor(wanted.clone()),
                 5 + u64::from(position),
             );
@@ -63,8 +63,8 @@ impl Waiting {
         waiting
     }
 
-    fn commit(&mut self, item: ItemId, produced: EncodedOutcome, at: u64) {
-        let attempt = AttemptReport { timestamp: Timestamp(at), ..self.run.attempt(&item, "b", produced) };
+    fn commit(&mut self, item: &ItemId, produced: EncodedOutcome, at: u64) {
+        let attempt = AttemptReport { timestamp: Timestamp(at), ..self.run.attempt(item, "b", produced) };
         let applied =
             apply(self.run.snapshot.clone(), attempt, CommitId::default(), &self.run.graph).unwrap();
         self.run.snapshot = applied.snapshot;
@@ -113,7 +113,7 @@ fn w45_the_item_that_waited_longest_gets_the_signal() {
     assert_eq!((waiting.has(0), waiting.has(1), waiting.has(2)), (vec![1], vec![2], vec![3]));
     // A loop that waits again and again for the same name.
     for round in 4..10 {
-        waiting.commit(branch(0), EncodedOutcome::WaitFor(first_of(&["x"])), 20 + round);
+        waiting.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["x"])), 20 + round);
         assert!(waiting.run.tickets.is_empty() && !waiting.is_ready(0, 1000));
         assert_eq!(waiting.deliver(&[signal(round, "x")], 20 + round), [Verdict::Taken]);
         assert_eq!(waiting.has(0), [round]);
@@ -126,11 +126,11 @@ fn w38_a_signal_before_anybody_waits_is_kept() {
     let kept = waiting.deliver(&[signal(1, "x"), signal(2, "x"), signal(3, "z")], 20);
     assert_eq!((kept, waiting.effects.len()), (vec![Verdict::Kept; 3], 0));
     assert_eq!(waiting.deliver(&[signal(4, "y")], 20), [Verdict::Taken]);
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(first_of(&["x", "z"])), 21);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["x", "z"])), 21);
     assert_eq!((waiting.has(0), waiting.mailbox()), (vec![1], vec![2, 3]));
     let ticket = ("b".to_owned(), branch(0));
     assert_eq!(waiting.run.tickets, [ticket], "its ticket is in the hand of who waits");
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(all_of(&["z", "x"])), 22);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(all_of(&["z", "x"])), 22);
     assert_eq!((waiting.has(0), waiting.mailbox()), (vec![2, 3], vec![]));
 }
 
@@ -152,7 +152,7 @@ fn w40_a_signal_after_the_deadline_is_kept_for_the_next_wait() {
     assert_eq!(waiting.effects, [Effect::ArmAlarm { since: Timestamp(5) }]);
     assert_eq!(waiting.deliver(&[signal(1, "x")], 1005), [Verdict::Kept]);
     assert!(waiting.is_ready(0, 1005) && waiting.has(0).is_empty());
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(within(first_of(&["x"]), SECOND)), 1010);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(within(first_of(&["x"]), SECOND)), 1010);
     assert_eq!((waiting.has(0), waiting.mailbox(), waiting.run.tickets.len()), (vec![1], vec![], 1));
 }
 
@@ -162,7 +162,7 @@ fn w40_what_a_passed_deadline_leaves_goes_to_others_or_back() {
     let mut waiting = Waiting::new(&[within(both.clone(), SECOND), within(both, SECOND), long]);
     waiting.deliver(&[signal(1, "x"), signal(2, "x")], 20);
     assert_eq!((waiting.has(0), waiting.has(1), waiting.has(2)), (vec![1], vec![2], vec![]));
-    waiting.commit(branch(1), next(&[("g", "1")]), 2000);
+    waiting.commit(&branch(1), next(&[("g", "1")]), 2000);
     assert_eq!(
         (waiting.effects.clone(), waiting.has(2)),
         (
@@ -174,7 +174,7 @@ fn w40_what_a_passed_deadline_leaves_goes_to_others_or_back() {
         )
     );
     waiting.deliver(&[signal(3, "x")], 2001);
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(first_of(&["y"])), 2001);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["y"])), 2001);
     assert_eq!(waiting.mailbox(), [1, 3]);
 }
 
@@ -184,7 +184,7 @@ fn w24_a_wait_of_no_time_looks_into_the_mailbox() {
     assert_eq!((waiting.run.tickets.len(), waiting.effects.len()), (1, 0));
     assert!(waiting.is_ready(0, 5) && waiting.has(0).is_empty());
     waiting.deliver(&[signal(1, "x")], 6);
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(within(first_of(&["x"]), Duration::ZERO)), 7);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(within(first_of(&["x"]), Duration::ZERO)), 7);
     assert_eq!(waiting.has(0), [1]);
 }
 
@@ -254,7 +254,7 @@ fn w44_nothing_that_sleeps_or_backs_off_starts_early() {
     let mut waiting = Waiting { run, effects: Vec::new() };
     assert_eq!(waiting.deliver(&[signal(1, "x")], 20), [Verdict::Kept]);
     assert!(waiting.effects.is_empty() && pending_tickets(&waiting.run.snapshot, Timestamp(20)).is_empty());
-    waiting.commit(item.clone(), again(5000), 1002);
+    waiting.commit(&item, again(5000), 1002);
     assert_eq!(waiting.deliver(&[signal(2, "x")], 1003), [Verdict::Kept]);
     assert!(waiting.effects.is_empty() && pending_tickets(&waiting.run.snapshot, Timestamp(1003)).is_empty());
     let status = StatusView::new(&waiting.run.snapshot).unwrap();
@@ -266,9 +266,9 @@ fn w44_nothing_that_sleeps_or_backs_off_starts_early() {
 fn an_answer_outlives_a_failed_attempt() {
     let mut waiting = Waiting::new(&[first_of(&["x"])]);
     waiting.deliver(&[signal(1, "x")], 20);
-    waiting.commit(branch(0), again(500), 21);
+    waiting.commit(&branch(0), again(500), 21);
     assert_eq!((waiting.has(0), waiting.is_ready(0, 499), waiting.is_ready(0, 500)), (vec![1], false, true));
-    waiting.commit(branch(0), again(900), 500);
+    waiting.commit(&branch(0), again(900), 500);
     assert_eq!(waiting.has(0), [1]);
     let failed = waiting.run.attempt(&branch(0), "b", EncodedOutcome::Failed(error("enough")));
     let failed = AttemptReport { timestamp: Timestamp(900), ..failed };
@@ -304,15 +304,15 @@ fn a_waiting_item_gives_its_slot_to_another() {
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
     run.step("a", all("b", &["0", "1"]));
     let mut waiting = Waiting { run, effects: Vec::new() };
-    waiting.commit(branch(0), EncodedOutcome::WaitFor(first_of(&["x"])), 5);
+    waiting.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["x"])), 5);
     assert_eq!(waiting.run.tickets, [("b".to_owned(), branch(1))]);
     waiting.deliver(&[signal(1, "x")], 6);
     assert!(!waiting.is_ready(0, 6), "the other one has the slot");
-    waiting.commit(branch(1), EncodedOutcome::WaitFor(first_of(&["x"])), 7);
+    waiting.commit(&branch(1), EncodedOutcome::WaitFor(first_of(&["x"])), 7);
     assert_eq!(waiting.run.tickets, [("b".to_owned(), branch(0))]);
     assert!(!waiting.run.snapshot.waits_for_slot(&branch(0)));
     waiting.deliver(&[signal(2, "x")], 8);
-    waiting.commit(branch(0), next(&[("g", "1")]), 9);
+    waiting.commit(&branch(0), next(&[("g", "1")]), 9);
     assert_eq!(waiting.run.tickets, [("b".to_owned(), branch(1))]);
 }
 
@@ -337,9 +337,9 @@ fn a_status_says_which_signals_a_run_waits_for() {
     let says = |waiting: &Waiting| StatusView::new(&waiting.run.snapshot).unwrap().waiting_for.unwrap();
     let mut one = Waiting::new(&[within(first_of(&["x"]), SECOND)]);
     assert_eq!(says(&one), "signal \"x\", until 1970-01-01T00:00:01.005Z, for node \"b\"");
-    one.commit(branch(0), EncodedOutcome::WaitFor(first_of(&["x", "y"])), 2000);
+    one.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["x", "y"])), 2000);
     assert_eq!(says(&one), "signal \"x\" or \"y\", for node \"b\"");
-    one.commit(branch(0), EncodedOutcome::WaitFor(all_of(&["x", "y"])), 2000);
+    one.commit(&branch(0), EncodedOutcome::WaitFor(all_of(&["x", "y"])), 2000);
     assert_eq!(says(&one), "signals \"x\" and \"y\", for node \"b\"");
     one.deliver(&[signal(1, "y")], 2001);
     assert_eq!(says(&one), "signal \"x\", for node \"b\"");
@@ -357,7 +357,7 @@ fn a_status_says_which_signals_a_run_waits_for() {
 fn a_record_with_signals_is_read_again() {
     let mut waiting = Waiting::new(&[within(all_of(&["x", "y"]), SECOND), first_of(&["z"])]);
     waiting.deliver(&[signal(1, "x"), signal(2, "q"), ArrivedSignal { id: Some(3), ..signal(3, "z") }], 20);
-    waiting.commit(branch(1), again(900), 21);
+    waiting.commit(&branch(1), again(900), 21);
     let sealed = waiting.run.snapshot.seal(crate::Fingerprint(1)).unwrap();
     assert_eq!(Snapshot::open(&sealed).unwrap().0, waiting.run.snapshot);
 }

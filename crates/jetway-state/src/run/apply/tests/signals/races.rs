@@ -70,20 +70,20 @@ impl Hosts {
     }
 
     /// A host gets a ticket, and starts an attempt if the item is ready.
-    fn begin(&mut self, item: ItemId) {
+    fn begin(&mut self, item: &ItemId) {
         let now = Timestamp(self.now);
-        if !self.snapshot().is_pending(&item) || item.as_branch().is_none() {
+        if !self.snapshot().is_pending(item) || item.as_branch().is_none() {
             return;
         }
-        if !self.snapshot().is_due(&item, now) {
+        if !self.snapshot().is_due(item, now) {
             self.alarms.extend(self.snapshot().alarm(now).map(|alarm| (alarm.due, alarm.ticket.item)));
             return;
         }
-        let answer = self.snapshot().signal_wait(&item).map(|wait| match wait.is_answered() {
+        let answer = self.snapshot().signal_wait(item).map(|wait| match wait.is_answered() {
             true => wait.taken.iter().map(|letter| letter.sequence).collect(),
             false => Vec::new(),
         });
-        self.in_flight.push((item.clone(), self.snapshot().saw(&item), answer));
+        self.in_flight.push((item.clone(), self.snapshot().saw(item), answer));
     }
 
     /// An attempt ends: it is committed if it saw what the record says, and made again otherwise.
@@ -92,7 +92,7 @@ impl Hosts {
             return;
         }
         if self.snapshot().saw(&item) != saw {
-            return self.begin(item);
+            return self.begin(&item);
         }
         self.waits.0 += usize::from(answer.is_some());
         self.got.extend(answer.unwrap_or_default());
@@ -103,7 +103,7 @@ impl Hosts {
             }
             None => next(&[("g", "1")]),
         };
-        self.waiting.commit(item, produced, self.now.max(self.snapshot().updated_at.0));
+        self.waiting.commit(&item, produced, self.now.max(self.snapshot().updated_at.0));
         self.carry_out();
     }
 
@@ -122,7 +122,7 @@ impl Hosts {
             ticket if ticket < tickets => {
                 let item = self.tickets.iter().nth(ticket).cloned().unwrap();
                 self.tickets.remove(&item);
-                self.begin(item);
+                self.begin(&item);
             }
             attempt if attempts > 0 => {
                 let attempt = self.in_flight.swap_remove(attempt - tickets);
