@@ -19,7 +19,11 @@ impl<C: Context, W: Workflow<C>> LocalRun<'_, C, W> {
         let delivered = deliver(self.snapshot.clone(), store, &signals, CommitId::default(), now);
         let Delivered { applied, verdicts } = delivered;
         for (signal, verdict) in signals.iter().zip(verdicts).filter(|(_, verdict)| !verdict.is_accepted()) {
-            tracing::warn!(signal = signal.name, %verdict, "a signal to a run in this process is lost");
+            tracing::warn!(
+                signal = signal.name,
+                why = verdict.as_str(),
+                "a signal to a run in this process is lost"
+            );
         }
         if let Some(applied) = applied {
             self.snapshot = applied.snapshot;

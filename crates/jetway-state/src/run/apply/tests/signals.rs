@@ -233,7 +233,7 @@ fn a_store_that_was_made_anew_begins_again() {
 }
 
 #[test]
-fn a_full_mailbox_refuses_and_a_waiting_item_takes_all_the_same() {
+fn w43_a_full_mailbox_refuses_what_nobody_waits_for() {
     let mut waiting = Waiting::new(&[first_of(&["x"])]);
     let many: Vec<_> = (1..=MAX_LETTERS as u64 + 1).map(|sequence| signal(sequence, "y")).collect();
     let verdicts = waiting.deliver(&many, 20);

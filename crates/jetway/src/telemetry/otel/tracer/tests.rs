@@ -112,6 +112,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         input_digest: Vec::new(),
         children: BTreeMap::new(),
         waits: BTreeMap::new(),
+        mailbox: Default::default(),
         failures: BTreeMap::new(),
         cancel: None,
         has_clean_up: false,
