@@ -206,7 +206,10 @@ impl Applier {
         if snapshot.status != Status::Running || !snapshot.has_waited(snapshot.updated_at) {
             return Ok(());
         }
-        let Some((cached, missing)) = self.tickets.missing(run, cached.clone()).await? else { return Ok(()) };
+        let Some((cached, missing)) = self.tickets.missing(run, cached.clone(), self.tickets.now()).await?
+        else {
+            return Ok(());
+        };
         let version = RunVersion { run, build: cached.build, cached: &cached };
         for ticket in missing {
             self.tickets.publish_woken(version, ticket, cached.seen()).await?;
