@@ -9,7 +9,7 @@ mod hosts;
 mod queues;
 mod results;
 mod set_up;
-mod signals;
+pub(crate) mod signals;
 mod snapshots;
 pub(crate) mod start_message;
 mod starts;
@@ -30,7 +30,7 @@ use crate::{
     provision,
     pull::{HeaderScan, LateDeliveries, Nak, Pull, PullContext, Source},
     result_writer::ResultWriter,
-    session::{Connection, Reads, RenewedConnection, ServerFacts, StreamReader, api},
+    session::{Connection, Reads, RenewedConnection, ServerFacts, StreamFacts, StreamReader, api},
     setup::Setup,
     upkeep::TicketLosses,
 };
@@ -67,6 +67,8 @@ pub struct NatsBackend {
     reads: Arc<Reads>,
     /// Reads snapshots and chunks.
     runs: StreamReader,
+    /// What is known of the stream of signals.
+    signal_facts: Arc<StreamFacts>,
     /// Whether this user may ask for the configuration of streams.
     inspects_streams: bool,
     /// Whether the streams of the namespace are known to exist.
@@ -98,6 +100,7 @@ struct StreamNames {
     starts: String,
     tickets: String,
     timers: String,
+    signals: String,
     runs: String,
     done: String,
     dead: String,
@@ -112,6 +115,8 @@ struct Committers {
     /// Leases of tickets and wake-ups share it.
     tickets: Arc<Committer>,
     timers: Committer,
+    /// Who brings back signals shares it.
+    signals: Arc<Committer>,
     runs: Committer,
 }
 
@@ -134,13 +139,23 @@ impl NatsBackend {
             starts: setup.committer(Stream::Starts).await?,
             tickets: Arc::new(setup.committer(Stream::Tickets).await?),
             timers: setup.committer(Stream::Timers).await?,
+            signals: Arc::new(setup.committer(Stream::Signals).await?),
             runs: setup.committer(Stream::Runs).await?,
         };
         let results = Arc::new(ResultWriter::new(&setup).await?);
         let dead_letters = setup.dead_letters().await?;
         let runs = setup.reader(Stream::Runs);
         let Setup {
-            connection, facts, names, reads, provisioned, time_keeper, upkeep, ticket_losses, ..
+            connection,
+            facts,
+            names,
+            reads,
+            provisioned,
+            time_keeper,
+            upkeep,
+            ticket_losses,
+            signal_facts,
+            ..
         } = setup;
         let (late, late_task) = LateDeliveries::start(Arc::clone(&connection));
         let (header_scan, scan_task) =
@@ -168,6 +183,7 @@ impl NatsBackend {
             replies,
             connection,
             runs,
+            signal_facts,
             committers,
             results,
             dead_letters,
@@ -282,6 +298,7 @@ impl StreamNames {
             starts: names.stream(Stream::Starts),
             tickets: names.stream(Stream::Tickets),
             timers: names.stream(Stream::Timers),
+            signals: names.stream(Stream::Signals),
             runs: names.stream(Stream::Runs),
             done: names.stream(Stream::Done),
             dead: names.stream(Stream::Dead),

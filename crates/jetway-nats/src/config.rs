@@ -60,8 +60,9 @@ pub struct NatsConfig {
     pub keep_dead_letters: Duration,
     /// The limit of disk space of each stream but that of alarms, in bytes. A full stream refuses new messages and keeps those
     /// that it has. The stream of alarms would drop the oldest ones, so it has no limit besides that of the account.
-    /// Default: no limit besides that of the account, except for the two streams that clients can fill. Start messages have
-    /// 64 MiB and dead letters 16 MiB, or less if the server cannot reserve eight and thirty-two times as much.
+    /// Default: no limit besides that of the account, except for the three streams that clients can fill. Start messages have
+    /// 64 MiB, signals 32 MiB and dead letters 16 MiB, or less if the server cannot reserve eight, sixteen and thirty-two times as
+    /// much.
     pub max_stream_bytes: Option<u64>,
     /// How long a lease lasts without an extension. This is how soon another host continues the work of a lost one.
     /// Default: 10 seconds.

@@ -3,7 +3,7 @@
 
 use crate::{
     backend::{
-        start_message,
+        signals, start_message,
         tickets::{self, TicketError},
     },
     blob, dead_letters,
@@ -16,10 +16,10 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    backend::{DeadLetter, RunsQuery, StartRequest, Ticket},
+    backend::{DeadLetter, RunsQuery, StartRequest, StoredSignal, Ticket},
 };
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, Timestamp, WorkflowName,
+    CommitId, Fingerprint, Incarnation, ItemId, Namespace, RunId, RunKey, StoreId, Timestamp, WorkflowName,
     run::ChunkRef, view::OutputQuery,
 };
 use serde_json::Value;
@@ -101,6 +101,15 @@ impl Decoders {
             .map_err(|error| (error.code, error.message))
     }
 
+    /// Parses a signal. An error is the reason of its dead letter. `None` if no consumer delivered it.
+    pub fn signal(&self, wire: &Wire<'_>) -> Option<Result<StoredSignal, String>> {
+        let (message, delivery) = (wire.message(), DeliveryInfo::parse(wire.reply)?);
+        let stored = signals::StoredMessage::delivered(&message, delivery.sequence, delivery.published);
+        check_dead_letter(&dead_letters::dead_letter_of(&message, "", String::new()));
+        let read = signals::decode(&self.0, &stored, StoreId::default());
+        Some(read.map_err(|error| error.to_string()))
+    }
+
     /// The workflow and the run id of a request with any verb.
     pub fn requested_run(&self, wire: &Wire<'_>) -> Option<[String; 2]> {
         let message = wire.message();
@@ -135,6 +144,22 @@ impl Decoders {
         }
         if let Some((run, due)) = names.wake_tokens(subject) {
             assert_eq!(names.wake(run, due), subject, "a wake-up");
+            parsed += 1;
+        }
+        if let Some(signal) = names.put_off_tokens(subject) {
+            assert_eq!(names.put_off(signal), subject, "a signal that is put off");
+            let again = names.signal_again(signal);
+            let sent_at = names.signal_tokens(&again).and_then(|tokens| tokens.sent_at);
+            assert_eq!(sent_at, Some(signal.sent_at), "a signal that comes again");
+            parsed += 1;
+        }
+        if let Some(tokens) = names.signal_tokens(subject) {
+            assert_eq!(names.workflow_of_signal(subject), Some(tokens.workflow), "a signal");
+            parsed += 1;
+        }
+        if let Some((workflow, sequence)) = names.signal_wake_tokens(subject) {
+            assert_eq!(names.signal_wake(workflow, sequence), subject, "a wake-up of a signal");
+            assert_eq!(names.wake_tokens(subject), None, "a wake-up of a signal is one of a run");
             parsed += 1;
         }
         if let Some(run) = names.run_of_snapshot(subject) {

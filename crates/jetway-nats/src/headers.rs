@@ -64,7 +64,7 @@ pub(crate) fn first_of_raw<'a>(raw: &'a str, name: &HeaderName) -> Option<&'a st
 }
 
 /// The first value of a header. The name as we write it goes before the same name in another case.
-fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(crate) fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     if let Some(value) = headers.get(name.clone()) {
         return Some(value.as_str());
     }

@@ -38,7 +38,8 @@
 //! | a lost alarm delays a run only a little | as for tickets: the sweep hears of a lost stream, and of restarts of a server that need not sync it |
 //! | a leased ticket belongs to one worker | explicit acknowledgement with `ack_wait`; `+WPI` extends the lease, and without it the ticket is delivered to another worker. A host that stops publishes its tickets again, which is no lost attempt, and acknowledges the old ones. `max_deliver` is unlimited, so no ticket is delivered for the last time |
 //! | a start is not lost, and not doubled | a work queue keeps a message until it is acknowledged, which happens after its run exists; the run id is the caller's or is derived from the message's sequence |
-//! | a client's header is no command | the stream to which clients publish allows no rollup, no schedule and no time to live |
+//! | a signal is not lost, and not doubled | a work queue, as for starts. The record of a run knows the latest one that it has, and the ids of senders. A signal to a run that does not exist yet is stored again under a subject that no consumer has, and an alarm brings it back; the sweep brings back those without an alarm |
+//! | a client's header is no command | the streams to which clients publish allow no rollup, no schedule and no time to live |
 //! | a result is published once | one message per subject, expected sequence 0: the first one stays |
 //! | finished runs expire, others do not | `Nats-TTL` on the write that ends a run; nothing else in the bucket expires |
 //! | a dead host disappears | entries of the bucket of hosts expire, and a host renews its own |

@@ -9,6 +9,7 @@
 //! | ticket | `jetway.ns.work.<workflow>.<node>.<run_id>.<item_id>.<activation>`, see [`Ticket::activation`](jetway_engine::backend::Ticket::activation) |
 //! | alarm | `jetway.ns.timer.<minute>.<workflow>.<run_id>.<incarnation>.<millisecond>`, see [`timer`](Names::timer) |
 //! | wake-up, which an alarm publishes | `jetway.ns.wake.<workflow>.<run_id>.<incarnation>.<millisecond since 1970>` |
+//! | signal | `jetway.ns.signal.<workflow>.<run_id>.<name>`, see [`signals`] for those that are put off |
 //! | snapshot | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>` |
 //! | part of a chunk | `$KV.JETWAY_ns_RUNS.<workflow>.<run_id>.<incarnation>.<commit>.<number>.<part>` |
 //! | result | `jetway.ns.done.<workflow>.<run_id>` |
@@ -35,6 +36,7 @@ mod kind;
 mod operations;
 mod replies;
 mod roles;
+mod signals;
 mod stores;
 mod subjects;
 
@@ -46,6 +48,7 @@ pub(crate) use operations::*;
 pub(crate) use replies::{INBOX, ReplyPrefixes};
 pub use roles::Role;
 pub(crate) use roles::{Rights, Scope};
+pub(crate) use signals::PutOffTokens;
 pub(crate) use stores::{StoreKey, StoreNames};
 pub(crate) use subjects::{ApiMethod, subject_token};
 
@@ -60,6 +63,8 @@ pub(crate) enum Stream {
     Tickets,
     /// Alarms, and the wake-ups that they publish.
     Timers,
+    /// Signals.
+    Signals,
     /// Snapshots and chunks.
     Runs,
     /// Results.
@@ -78,10 +83,11 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Those of hosts.
-    pub(crate) const OF_HOSTS: [Self; 8] = [
+    pub(crate) const OF_HOSTS: [Self; 9] = [
         Self::Starts,
         Self::Tickets,
         Self::Timers,
+        Self::Signals,
         Self::Runs,
         Self::Done,
         Self::Dead,
@@ -93,10 +99,11 @@ impl Stream {
     pub(crate) const OF_STORES: [Self; 3] = [Self::StoreState, Self::StoreItems, Self::Dead];
 
     /// All of a namespace.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Starts,
         Self::Tickets,
         Self::Timers,
+        Self::Signals,
         Self::Runs,
         Self::Done,
         Self::Dead,
@@ -111,6 +118,7 @@ impl Stream {
             Self::Starts => "START",
             Self::Tickets => "WORK",
             Self::Timers => "TIMERS",
+            Self::Signals => "SIGNAL",
             Self::Runs => "RUNS",
             Self::Done => "DONE",
             Self::Dead => "DEAD",
@@ -188,6 +196,11 @@ impl Names {
         format!("wake_{workflow}")
     }
 
+    /// The durable consumer of the signals of a workflow.
+    pub(crate) fn signal_consumer(workflow: &str) -> String {
+        format!("signal_{workflow}")
+    }
+
     /// The durable consumer of the work items of an application's stores.
     pub(crate) fn item_consumer(application: &str) -> String {
         format!("item_{application}")
@@ -218,6 +231,7 @@ mod tests {
                 "JETWAY_team-a_START",
                 "JETWAY_team-a_WORK",
                 "JETWAY_team-a_TIMERS",
+                "JETWAY_team-a_SIGNAL",
                 "KV_JETWAY_team-a_RUNS",
                 "JETWAY_team-a_DONE",
                 "JETWAY_team-a_DEAD",
@@ -229,6 +243,7 @@ mod tests {
         assert_eq!(Names::work_consumer("pay"), "work_pay");
         assert_eq!(Names::wake_consumer("pay"), "wake_pay");
         assert_eq!(Names::start_consumer("pay"), "start_pay");
+        assert_eq!(Names::signal_consumer("pay"), "signal_pay");
         let stores = Stream::OF_STORES.map(|stream| names.stream(stream));
         let expected = ["KV_JETWAY_team-a_STORE_STATE", "JETWAY_team-a_STORE_ITEMS", "JETWAY_team-a_DEAD"];
         assert_eq!(stores, expected);

@@ -109,6 +109,8 @@ pub(crate) struct Pull {
     silence: Pin<Box<Sleep>>,
     /// The connection that the requests went over.
     connects: u64,
+    /// How often it has begun anew.
+    restarts: u64,
     backoff: Backoff,
     outage: Outage,
 }
@@ -160,9 +162,15 @@ impl Pull {
             last_message: Instant::now(),
             silence: Box::pin(sleep(SILENCE)),
             connects: 0,
+            restarts: 0,
             backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY),
             outage: Outage::default(),
         })
+    }
+
+    /// How often the pull has begun anew: its consumer and its stream may be others since then.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts
     }
 
     /// The next message. `None` if the semaphore of slots or the connection is closed. After an error the pull goes on.
@@ -290,6 +298,7 @@ impl Pull {
 
     /// Drops the subscription and all requests. Late replies go to the old inbox and are given back.
     fn reset(&mut self) {
+        self.restarts += 1;
         self.give_back_late();
         self.slots.request_ended(None);
     }

@@ -7,7 +7,7 @@ use crate::{
     names::{Names, Stream},
     provision::{Provisioned, provision},
     session::{self, Connection, Reads, ServerFacts, StreamFacts, StreamReader, api},
-    upkeep::{TicketLosses, Upkeep},
+    upkeep::{TicketLosses, Upkeep, UpkeepFacts},
 };
 use jetway_engine::backend::BackendError;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) ticket_losses: TicketLosses,
     /// What is known of the stream that has the snapshots, or the values of stores.
     stream_facts: Arc<StreamFacts>,
+    /// What is known of the stream of signals.
+    pub(crate) signal_facts: Arc<StreamFacts>,
     writes: WriteConfig,
 }
 
@@ -56,7 +58,14 @@ impl Setup {
             }
             _ => None,
         };
-        let (upkeep, ticket_losses) = Upkeep::start(&connection, &names, config, streams, &stream_facts);
+        let signal_facts = Arc::new(StreamFacts::default());
+        if streams.contains(&Stream::Signals) && provisioned.is_inspected() {
+            let stream = names.stream(Stream::Signals);
+            let info = api::stream_info(&connection, &stream).await;
+            signal_facts.learn(&info.map_err(|failure| failure.cannot(format!("read stream {stream}")))?);
+        }
+        let learned = UpkeepFacts { values: Arc::clone(&stream_facts), signals: Arc::clone(&signal_facts) };
+        let (upkeep, ticket_losses) = Upkeep::start(&connection, &names, config, streams, learned);
         let writes = config.writes.clone();
         Ok(Self {
             connection,
@@ -68,6 +77,7 @@ impl Setup {
             upkeep,
             ticket_losses,
             stream_facts,
+            signal_facts,
             writes,
         })
     }

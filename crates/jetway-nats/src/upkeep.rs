@@ -42,8 +42,7 @@ pub(crate) struct Upkeep {
     names: Names,
     config: NatsConfig,
     streams: Vec<Stream>,
-    /// What is known of the stream that has the snapshots, or the values of stores.
-    facts: Arc<StreamFacts>,
+    facts: UpkeepFacts,
     /// When the streams of tickets and of alarms were made.
     made: BTreeMap<String, String>,
     losses: watch::Sender<Timestamp>,
@@ -54,6 +53,14 @@ pub(crate) struct Upkeep {
     said: Option<Instant>,
 }
 
+/// What is known of streams, to be learned again when they are made again.
+pub(crate) struct UpkeepFacts {
+    /// Of the stream that has the snapshots, or the values of stores.
+    pub(crate) values: Arc<StreamFacts>,
+    /// Of the stream of signals.
+    pub(crate) signals: Arc<StreamFacts>,
+}
+
 impl Upkeep {
     /// Starts the task, which ends with the handle. `None` if this user does not look at streams.
     pub(crate) fn start(
@@ -61,7 +68,7 @@ impl Upkeep {
         names: &Names,
         config: &NatsConfig,
         streams: &[Stream],
-        facts: &Arc<StreamFacts>,
+        facts: UpkeepFacts,
     ) -> (Option<AbortOnDropHandle<()>>, TicketLosses) {
         let (losses, reported) = watch::channel(Timestamp(0));
         if config.provisioning == Provisioning::Trust {
@@ -72,7 +79,7 @@ impl Upkeep {
             names: names.clone(),
             config: config.clone(),
             streams: streams.to_vec(),
-            facts: Arc::clone(facts),
+            facts,
             made: BTreeMap::new(),
             losses,
             complete_at: connection.server_time(),
@@ -156,7 +163,7 @@ impl Upkeep {
 
     async fn make(&self, missing: &[Stream]) -> Result<(), BackendError> {
         // The number of replicas is recorded in the snapshots' stream, which may be among them.
-        let known = self.facts.wanted_replicas();
+        let known = self.facts.values.wanted_replicas();
         let is_record = |stream: &Stream| matches!(stream, Stream::Runs | Stream::StoreState);
         let replicas = match missing.iter().any(is_record) && known > 1 {
             true => self.config.replicas.or(Some(known)),
@@ -181,14 +188,18 @@ impl Upkeep {
         if let Some(stream) = self.streams.iter().find(|one| matches!(one, Stream::Runs | Stream::StoreState))
         {
             let stream = self.names.stream(*stream);
-            let before = self.facts.store();
-            self.facts.learn(&api::stream_info(&self.connection, &stream).await?);
-            if before != self.facts.store() {
+            let before = self.facts.values.store();
+            self.facts.values.learn(&api::stream_info(&self.connection, &stream).await?);
+            if before != self.facts.values.store() {
                 tracing::warn!(
                     stream,
                     "this is another stream than before: what the earlier one had is gone"
                 );
             }
+        }
+        if self.streams.contains(&Stream::Signals) {
+            let stream = self.names.stream(Stream::Signals);
+            self.facts.signals.learn(&api::stream_info(&self.connection, &stream).await?);
         }
         let mut made = BTreeMap::new();
         for stream in [Stream::Tickets, Stream::Timers] {

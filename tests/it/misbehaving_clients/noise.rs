@@ -71,6 +71,8 @@ impl Stranger {
             ("Jetway-Run-Id", &["victim", "a b", "", "ok-1", "…"][..]),
             ("Content-Type", &["application/cbor", "application/json; x", "/", "APPLICATION/CBOR;"]),
             ("Jetway-Start-At", &["+1ms", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "+x", "soon"]),
+            ("Jetway-Signal-Id", &["a", "", "…"]),
+            ("Jetway-Incarnation", &["first", "0123456789abcdef"]),
             ("Jetway-Wait", &["1ms", "99999999999999999999h", "-1s", "soon"]),
             (
                 "traceparent",
@@ -128,6 +130,7 @@ async fn chatter(host: &Host, stranger: &mut Stranger) -> Result<()> {
         for subject in [
             host.subject(&format!("start.{start}")),
             host.subject(&format!("start.{one}")),
+            host.subject(&format!("signal.{start}.{one}.{other}")),
             host.subject(&format!("done.{one}.{other}")),
             host.subject(&format!("dead.{one}.{other}")),
             host.key("RUNS", &format!("{one}.{other}")),

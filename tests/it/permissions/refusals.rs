@@ -52,9 +52,18 @@ async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
     )
     .await?;
     let mut refused = of_the_engine(&enforced);
-    let others = ["start.other", "api.start.other", "api.status.other.x", "api.output.other.x"];
+    let others = [
+        "start.other",
+        "api.start.other",
+        "api.status.other.x",
+        "api.output.other.x",
+        "signal.other.x.paid",
+        "signal.chain.x.paid.1",
+        "later.chain.x.paid.1.2",
+    ];
     let verbs = [
         "api.cancel.chain.x",
+        "api.terminate.chain.x",
         "api.pause.chain.x",
         "api.resume.chain.x",
         "api.retry.chain.x",
@@ -78,13 +87,14 @@ async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
         Enforced::start(Logins::Nkeys, &["--workflow", "chain", "--workflow", "nap", "--workflow", "order"])
             .await?;
     let ns = &enforced.namespace;
-    let streams = ["START", "WORK", "TIMERS", "DONE", "DEAD"].map(|stream| format!("JETWAY_{ns}_{stream}"));
+    let streams =
+        ["START", "WORK", "TIMERS", "SIGNAL", "DONE", "DEAD"].map(|stream| format!("JETWAY_{ns}_{stream}"));
     let buckets = ["RUNS", "HOSTS", "STORE_STATE"].map(|bucket| format!("KV_JETWAY_{ns}_{bucket}"));
     let mut refused: Vec<_> =
         streams.iter().chain(&buckets).map(|stream| format!("$JS.API.STREAM.DELETE.{stream}")).collect();
     let streams = streams.iter().filter(|stream| !stream.ends_with("DONE"));
     refused.extend(streams.map(|stream| format!("$JS.API.CONSUMER.DELETE.{stream}.work_chain")));
-    for stream in ["START", "WORK", "DONE", "DEAD"] {
+    for stream in ["START", "WORK", "SIGNAL", "DONE", "DEAD"] {
         refused.push(format!("$JS.API.STREAM.PURGE.JETWAY_{ns}_{stream}"));
     }
     refused.extend([
@@ -100,6 +110,8 @@ async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
         format!("$JS.API.CONSUMER.MSG.NEXT.JETWAY_{ns}_TIMERS.wake_other"),
         format!("$JS.API.CONSUMER.CREATE.JETWAY_{ns}_TIMERS.wake_chain.jetway.{ns}.wake.other.>"),
         format!("$JS.ACK.JETWAY_{ns}_TIMERS.wake_other.1.1.1.1.1"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.JETWAY_{ns}_SIGNAL.signal_other"),
+        format!("$JS.ACK.JETWAY_{ns}_SIGNAL.signal_other.1.1.1.1.1"),
         enforced.subject("wake.chain.x.00000000"),
         format!("$JS.API.STREAM.PURGE.KV_JETWAY_{ns}x_RUNS"),
         format!("$KV.JETWAY_{ns}x_RUNS.chain.run"),

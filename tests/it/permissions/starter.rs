@@ -49,6 +49,10 @@ async fn uses_every_right(enforced: &Enforced) -> Result<()> {
         let subject = enforced.subject(&format!("api.{method}.chain.{id}"));
         assert_eq!(json(&client.request(subject, "".into()).await?)?[field], value, "{method}");
     }
+    // A signal, which the server acknowledges.
+    let signal = enforced.subject(&format!("signal.chain.{id}.paid"));
+    let acknowledged = client.request_with_headers(signal, header("Nats-Msg-Id", "a"), "1".into()).await?;
+    assert_eq!(json(&acknowledged)?["stream"], format!("JETWAY_{}_SIGNAL", enforced.namespace));
     // An error comes through the import too.
     let unknown = client.request(enforced.subject("api.status.chain.none"), "".into()).await?;
     let code = unknown.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error-Code"));

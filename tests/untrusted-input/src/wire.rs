@@ -43,6 +43,10 @@ pub(crate) fn headers(bytes: &[u8]) -> bool {
     if !wire.reply.starts_with("$JS.ACK.") {
         let _: bool = fuzzing::is_status(&wire);
     }
+    if let Some(Ok(signal)) = decoders().signal(&wire) {
+        assert!(signal.id.is_none_or(|id| !id.trim().is_empty()));
+        return true;
+    }
     let Some(start) = decoders().start(&wire) else { return false };
     assert!(
         !fuzzing::is_status(&wire),

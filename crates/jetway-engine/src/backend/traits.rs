@@ -161,8 +161,8 @@ pub trait Starts: Send + Sync {
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<StartDelivery, BackendError>>, BackendError>;
 
-    /// Moves start messages to the dead letters that are older than `grace`, and whose workflow no host has ever served. Returns
-    /// their number.
+    /// Moves start messages, and signals if the backend has some, to the dead letters that are older than `grace`, and whose
+    /// workflow no host has ever served. Returns their number.
     async fn dead_letter_unroutable_starts(&self, grace: Duration) -> Result<u64, BackendError>;
 }
 

@@ -1,7 +1,8 @@
 //! Alarms: tickets that the server publishes at a time, as message schedules.
 //!
 //! An alarm is a message of the stream of timers. At its time the server moves it to the subject of wake-ups of its run, in the
-//! same stream. Each host forwards the [wake-ups](wakes) of the workflows that it serves: it publishes their tickets.
+//! same stream. Each host forwards the [wake-ups](wakes) of the workflows that it serves: it publishes their tickets, and brings back
+//! signals that were put off.
 
 mod overdue;
 pub(super) mod wakes;
@@ -24,7 +25,7 @@ use tokio::sync::Semaphore;
 
 /// The latest time for which the server keeps an alarm: in the year 2262. It counts nanoseconds since 1970 in 64 bits, and takes
 /// a later time for one in the past.
-const LATEST: Timestamp = Timestamp(i64::MAX.unsigned_abs() / 1_000_000);
+pub(super) const LATEST: Timestamp = Timestamp(i64::MAX.unsigned_abs() / 1_000_000);
 
 #[async_trait]
 impl Alarms for NatsBackend {
@@ -62,7 +63,8 @@ impl Alarms for NatsBackend {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<u64, BackendError> {
-        self.publish_overdue(workflow, since, until).await
+        let rung = self.publish_overdue(workflow, since, until).await?;
+        Ok(rung + self.bring_back_overdue(workflow, until).await?)
     }
 }
 
@@ -87,6 +89,7 @@ impl NatsBackend {
         let forwarder = wakes::Forwarder {
             names: self.names.clone(),
             committer: Arc::clone(&self.committers.tickets),
+            later_signals: self.later_signals(),
             dead_letters: self.dead_letters.clone(),
         };
         Ok(wakes::forward(pull, forwarder))

@@ -35,6 +35,10 @@ pub struct QueueReport {
     pub alarms: BTreeMap<String, u64>,
     /// The numbers of wake-ups that wait or are being forwarded, by workflow: alarms that have rung.
     pub wakes: BTreeMap<String, u64>,
+    /// The numbers of signals that wait to be applied, by workflow.
+    pub signals: BTreeMap<String, u64>,
+    /// The numbers of signals that are put off, by workflow: their runs do not exist yet.
+    pub signals_put_off: BTreeMap<String, u64>,
     /// The numbers of tickets that a newer version of Jetway wrote, by workflow. At most 256 are looked at for each.
     pub newer_tickets: BTreeMap<String, u64>,
     /// The numbers of dead letters, by `workflow.why`.
@@ -50,7 +54,7 @@ pub struct PausedConsumer {
     pub stream: String,
     /// The consumer.
     pub consumer: String,
-    /// What it delivers: `tickets`, `wake-ups` or `start messages`.
+    /// What it delivers: `tickets`, `wake-ups`, `signals` or `start messages`.
     pub delivers: &'static str,
     /// The workflow.
     pub workflow: String,
@@ -86,6 +90,7 @@ impl NatsBackend {
             self.read_starts(&mut report).await?;
             self.read_tickets(&mut report).await?;
             self.read_alarms(&mut report).await?;
+            self.read_signals(&mut report).await?;
             for (subject, messages) in self.subjects_of(Stream::Dead, ">").await? {
                 *report.dead_letters.entry(self.names.dead_letter_key(&subject).to_owned()).or_default() +=
                     messages;
@@ -128,12 +133,18 @@ impl NatsBackend {
 
     async fn read_alarms(&self, report: &mut QueueReport) -> Result<(), Failure> {
         for (subject, messages) in self.subjects_of(Stream::Timers, &self.names.all_timers()).await? {
+            if self.names.is_signal_timer(&subject) {
+                // The signal is counted.
+                continue;
+            }
             let workflow =
                 self.names.timer_tokens(&subject).map_or(subject.as_str(), |(run, _)| run.workflow);
             *report.alarms.entry(workflow.to_owned()).or_default() += messages;
         }
         for (subject, messages) in self.subjects_of(Stream::Timers, &self.names.all_wakes()).await? {
-            let workflow = self.names.wake_tokens(&subject).map_or(subject.as_str(), |(run, _)| run.workflow);
+            let of_signal = self.names.signal_wake_tokens(&subject).map(|(workflow, _)| workflow);
+            let workflow = self.names.wake_tokens(&subject).map(|(run, _)| run.workflow).or(of_signal);
+            let workflow = workflow.unwrap_or(&subject);
             *report.wakes.entry(workflow.to_owned()).or_default() += messages;
         }
         let (stream, prefix) = (&self.streams.timers, Names::wake_consumer(""));
@@ -141,6 +152,23 @@ impl NatsBackend {
             self.count_newer(report, stream, &workflow, &info).await?;
             let consumer = Names::wake_consumer(&workflow);
             report.paused.extend(self.paused(stream, consumer, "wake-ups", workflow, &info));
+        }
+        Ok(())
+    }
+
+    async fn read_signals(&self, report: &mut QueueReport) -> Result<(), Failure> {
+        for (subject, messages) in self.subjects_of(Stream::Signals, ">").await? {
+            let put_off = self.names.put_off_tokens(&subject).map(|signal| signal.workflow);
+            let (counts, workflow) = match put_off {
+                Some(workflow) => (&mut report.signals_put_off, workflow),
+                None => (&mut report.signals, self.names.workflow_of_signal(&subject).unwrap_or(&subject)),
+            };
+            *counts.entry(workflow.to_owned()).or_default() += messages;
+        }
+        let (stream, prefix) = (&self.streams.signals, Names::signal_consumer(""));
+        for (workflow, info) in self.consumers_of(stream, &prefix).await? {
+            let consumer = Names::signal_consumer(&workflow);
+            report.paused.extend(self.paused(stream, consumer, "signals", workflow, &info));
         }
         Ok(())
     }

@@ -67,13 +67,14 @@ impl Starts for NatsBackend {
         let stream = &self.streams.starts;
         let filter = self.names.all_starts();
         let waiting = api::subjects(&self.connection, stream, &filter).await.map_err(failed)?;
+        // Signals wait for unknown workflows as well.
+        let mut moved = self.dead_letter_unroutable_signals(grace).await?;
         if waiting.is_empty() {
-            return Ok(0);
+            return Ok(moved);
         }
         // Every workflow that a host has ever served has a consumer.
         let consumers = api::consumer_names(&self.connection, stream).await.map_err(failed)?;
         let served: BTreeSet<String> = consumers.into_iter().collect();
-        let mut moved = 0;
         for subject in waiting.keys() {
             let workflow = self.names.workflow_of_start(subject).unwrap_or_default();
             if !served.contains(&Names::start_consumer(workflow)) {

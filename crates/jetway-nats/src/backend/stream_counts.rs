@@ -17,6 +17,8 @@ pub struct StreamCounts {
     pub alarms: u64,
     /// The number of alarms that have rung and are not forwarded.
     pub wakes: u64,
+    /// The number of signals that are not acknowledged, and of those that are put off.
+    pub signals: u64,
     /// The runs that have chunks beside their snapshots.
     pub chunked: BTreeSet<String>,
     /// The numbers of dead letters, by `workflow.why`.
@@ -41,6 +43,7 @@ impl NatsBackend {
             let tickets = subjects(&self.streams.tickets, ">").await?;
             let alarms = subjects(&self.streams.timers, &self.names.all_timers()).await?;
             let wakes = subjects(&self.streams.timers, &self.names.all_wakes()).await?;
+            let signals = subjects(&self.streams.signals, ">").await?;
             let chunks = subjects(&self.streams.runs, &self.names.chunks()).await?;
             let dead_letters = subjects(&self.streams.dead, ">").await?;
             let runs = chunks.keys().filter_map(|subject| self.names.run_of_chunk(subject));
@@ -52,6 +55,7 @@ impl NatsBackend {
                 tickets: tickets.values().sum(),
                 alarms: alarms.values().sum(),
                 wakes: wakes.values().sum(),
+                signals: signals.values().sum(),
                 chunked: runs.map(|(run, _)| run.to_string()).collect(),
                 dead_letters: letters.collect(),
             })

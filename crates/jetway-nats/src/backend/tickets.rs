@@ -104,16 +104,18 @@ impl TicketQueue for NatsBackend {
     }
 
     /// After a crash of the server, the stream may have a ticket that the consumer counts as acknowledged. It is never
-    /// delivered, and prevents another ticket for its item. The same happens to wake-ups, which prevent nothing.
+    /// delivered, and prevents another ticket for its item. The same happens to wake-ups and signals, which prevent nothing.
     async fn drop_stale_tickets(&self, workflow: &WorkflowName) -> Result<u64, BackendError> {
         let failed =
             |failure: Failure| failure.cannot(format!("look for stale tickets of workflow {workflow}"));
         let (tickets, wakes) =
             (Names::work_consumer(workflow.as_str()), Names::wake_consumer(workflow.as_str()));
+        let signals = Names::signal_consumer(workflow.as_str());
+        let of_signals = (&self.streams.signals, signals, self.names.signals_of_workflow(workflow.as_str()));
         let of_tickets = (&self.streams.tickets, tickets, self.names.tickets_of_workflow(workflow));
         let of_wakes = (&self.streams.timers, wakes, self.names.wakes_of_workflow(workflow));
         let mut removed = 0;
-        for (stream, consumer, filter) in [of_tickets, of_wakes] {
+        for (stream, consumer, filter) in [of_tickets, of_wakes, of_signals] {
             removed += drop_stale(&self.connection, stream, &consumer, &filter).await.map_err(failed)?;
         }
         Ok(removed)

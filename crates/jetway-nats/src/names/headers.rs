@@ -4,7 +4,7 @@ use async_nats::{HeaderName, header, service};
 
 /// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
-/// The incarnation of the run of a snapshot, a result or a dead letter.
+/// The incarnation of the run of a snapshot, a result or a dead letter. On a signal: the one that it is for.
 pub(crate) const INCARNATION: HeaderName = HeaderName::from_static("Jetway-Incarnation");
 /// On a result: the revision of the snapshot that ended the run.
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("Jetway-Revision");
@@ -23,6 +23,8 @@ pub(crate) const REPLICAS: HeaderName = HeaderName::from_static("Jetway-Replicas
 pub(crate) const RUN_ID: HeaderName = HeaderName::from_static("Jetway-Run-Id");
 /// What the sender of a start message knows its refusal by.
 pub(crate) const START_ID: HeaderName = HeaderName::from_static("Jetway-Start-Id");
+/// The id of a signal that its sender has chosen: for two signals of one run it says that they are one.
+pub(crate) const SIGNAL_ID: HeaderName = HeaderName::from_static("Jetway-Signal-Id");
 /// When the run of a start message begins: RFC 3339, or `+10m` after the message was sent.
 pub(crate) const START_AT: HeaderName = HeaderName::from_static("Jetway-Start-At");
 /// How long a request waits for the result, such as `30s`.

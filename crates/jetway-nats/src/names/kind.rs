@@ -11,6 +11,12 @@ pub(crate) enum Kind {
     Timer,
     /// Wake-ups, which the server publishes.
     Wake,
+    /// Signals.
+    Signal,
+    /// Signals that were put off and come again.
+    SignalAgain,
+    /// Signals that are put off.
+    Later,
     /// Results.
     Done,
     /// Dead letters.
@@ -21,15 +27,17 @@ pub(crate) enum Kind {
     Event,
     /// Requests.
     Api,
-    // Signals are another kind, of starters too.
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Start,
         Self::Work,
         Self::Timer,
         Self::Wake,
+        Self::Signal,
+        Self::SignalAgain,
+        Self::Later,
         Self::Done,
         Self::Dead,
         Self::Item,
@@ -44,6 +52,8 @@ impl Kind {
             Self::Work => "work",
             Self::Timer => "timer",
             Self::Wake => "wake",
+            Self::Signal | Self::SignalAgain => "signal",
+            Self::Later => "later",
             Self::Done => "done",
             Self::Dead => "dead",
             Self::Item => "item",

@@ -61,7 +61,11 @@ impl Kind {
         match self {
             // The stream takes them.
             Self::Start => Users { publish: CLIENTS, subscribe: &[] },
-            Self::Work | Self::Timer | Self::Dead | Self::Item => Users { publish: HOSTS, subscribe: &[] },
+            // A host stores the signal of a request.
+            Self::Signal => Users { publish: EVERYBODY, subscribe: &[] },
+            Self::Work | Self::Timer | Self::SignalAgain | Self::Later | Self::Dead | Self::Item => {
+                Users { publish: HOSTS, subscribe: &[] }
+            }
             Self::Done => Users { publish: HOSTS, subscribe: EVERYBODY },
             Self::Event => Users { publish: HOSTS, subscribe: HOSTS },
             // The server itself publishes wake-ups, and each method has its own users.
@@ -75,7 +79,21 @@ impl Kind {
             Self::Start => vec![workflow],
             Self::Dead | Self::Event => vec![workflow, "*"],
             Self::Timer => vec!["*", workflow, ">"],
+            Self::Signal => vec![workflow, "*", "*"],
+            Self::SignalAgain => vec![workflow, "*", "*", "*"],
+            Self::Later => vec![workflow, "*", "*", "*", "*"],
             Self::Work | Self::Wake | Self::Done | Self::Item | Self::Api => vec![workflow, ">"],
+        }
+    }
+}
+
+impl Kind {
+    /// The tokens after the kind in the filter of the consumer of a workflow.
+    pub(super) fn consumed_tokens(self, workflow: &str) -> Vec<&str> {
+        match self {
+            // Also those that come again.
+            Self::Signal => vec![workflow, ">"],
+            other => other.tokens(workflow),
         }
     }
 }
@@ -107,16 +125,23 @@ impl StreamOperation {
             Self::Info | Self::Create => true,
             // Committers read back what they have written.
             Self::GetMessage => stream != Stream::Hosts,
-            Self::DirectGet => stream.is_bucket() || stream == Stream::StoreItems,
-            Self::Consumers => matches!(stream, Stream::Starts | Stream::Tickets | Stream::Timers),
+            Self::DirectGet => stream.is_bucket() || matches!(stream, Stream::StoreItems | Stream::Signals),
+            Self::Consumers => {
+                matches!(stream, Stream::Starts | Stream::Tickets | Stream::Timers | Stream::Signals)
+            }
             // A stream that clients can fill is created with a large limit, which is then reduced.
-            Self::Update => matches!(stream, Stream::Starts | Stream::Dead),
+            Self::Update => matches!(stream, Stream::Starts | Stream::Signals | Stream::Dead),
             Self::Purge => {
                 matches!(stream, Stream::Timers | Stream::Runs | Stream::Hosts | Stream::StoreState)
             }
             Self::DeleteMessage => matches!(
                 stream,
-                Stream::Starts | Stream::Tickets | Stream::Timers | Stream::Done | Stream::StoreItems
+                Stream::Starts
+                    | Stream::Tickets
+                    | Stream::Timers
+                    | Stream::Signals
+                    | Stream::Done
+                    | Stream::StoreItems
             ),
             Self::Delete => false,
         };
@@ -139,6 +164,7 @@ impl Stream {
             Self::Starts => Consumers::OfWorkflows(Names::start_consumer, Kind::Start),
             Self::Tickets => Consumers::OfWorkflows(Names::work_consumer, Kind::Work),
             Self::Timers => Consumers::OfWorkflows(Names::wake_consumer, Kind::Wake),
+            Self::Signals => Consumers::OfWorkflows(Names::signal_consumer, Kind::Signal),
             Self::StoreItems => Consumers::OfWorkflows(Names::item_consumer, Kind::Item),
             Self::Runs | Self::Done => Consumers::Scans,
             Self::Dead | Self::Hosts | Self::Beats | Self::StoreState => Consumers::None,
@@ -275,7 +301,7 @@ impl Names {
                     for operation in [ConsumerOperation::Info, ConsumerOperation::Next] {
                         rights.add_operation(&operation.on(&name, &consumer));
                     }
-                    let filter = self.subject(kind, &kind.tokens(workflow));
+                    let filter = self.subject(kind, &kind.consumed_tokens(workflow));
                     rights.add_operation(&create_consumer(&name, &consumer, &filter));
                     rights.publish.extend(acknowledgements(&name, &consumer));
                 }

@@ -104,6 +104,7 @@ impl Names {
             Stream::Starts => vec![self.all_starts()],
             Stream::Tickets => vec![all_of(Kind::Work)],
             Stream::Timers => vec![self.all_timers(), self.all_wakes()],
+            Stream::Signals => vec![self.all_signals(), self.all_put_off(None)],
             Stream::Done => vec![all_of(Kind::Done)],
             Stream::Dead => vec![all_of(Kind::Dead)],
             Stream::StoreItems => vec![all_of(Kind::Item)],
@@ -327,7 +328,7 @@ impl Names {
         subject
     }
 
-    fn strip<'a>(&self, kind: Kind, subject: &'a str) -> Option<&'a str> {
+    pub(super) fn strip<'a>(&self, kind: Kind, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix("jetway.")?.strip_prefix(self.namespace().as_str())?;
         rest.strip_prefix('.')?.strip_prefix(kind.token())?.strip_prefix('.')
     }

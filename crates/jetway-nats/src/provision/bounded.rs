@@ -29,6 +29,7 @@ pub(super) fn share(config: &NatsConfig, stream: Stream) -> Option<StoreShare> {
     }
     match stream {
         Stream::Starts => Some(StoreShare(8)),
+        Stream::Signals => Some(StoreShare(16)),
         Stream::Dead => Some(StoreShare(32)),
         _ => None,
     }
@@ -92,7 +93,7 @@ mod tests {
     fn h10_streams_that_clients_fill_have_a_share() {
         let config = NatsConfig::default();
         for stream in Stream::OF_HOSTS {
-            let is_bounded = matches!(stream, Stream::Starts | Stream::Dead);
+            let is_bounded = matches!(stream, Stream::Starts | Stream::Signals | Stream::Dead);
             assert_eq!(share(&config, stream).is_some(), is_bounded, "{stream:?}");
             let configured = NatsConfig { max_stream_bytes: Some(1), ..config.clone() };
             assert_eq!(share(&configured, stream), None, "{stream:?}");

@@ -1,5 +1,6 @@
 //! Compares existing streams with the expected configuration.
 
+use super::streams::SHORTEST_WINDOW;
 use async_nats::jetstream::stream::{Config, PersistenceMode};
 use jetway_engine::backend::{BackendError, BackendErrorKind};
 
@@ -75,6 +76,14 @@ const CHECKS: &[Check] = &[
         EDIT
     ),
     check!("deny_purge", deny_purge, REMOVE),
+    // The server would drop signals of other runs that have the same id.
+    check!(
+        "duplicate_window",
+        duplicate_window,
+        |found, expected| found.duplicate_window <= expected.duplicate_window
+            || expected.duplicate_window != SHORTEST_WINDOW,
+        EDIT
+    ),
     // A stream without an expected age must not expire messages. Otherwise a different age is acceptable.
     check!(
         "max_age",
@@ -187,13 +196,15 @@ mod tests {
     #[test]
     fn a_difference_that_breaks_a_guarantee_is_refused() {
         type Change = (Stream, &'static str, fn(&mut Config));
-        let changes: [Change; 11] = [
+        let changes: [Change; 13] = [
             (Stream::Starts, "retention", |found| found.retention = RetentionPolicy::Limits),
             (Stream::Starts, "allow_rollup_hdrs", |found| found.allow_rollup = true),
             (Stream::Starts, "allow_msg_ttl", |found| found.allow_message_ttl = true),
             (Stream::Starts, "max_age", |found| found.max_age = Duration::from_secs(60)),
             (Stream::Timers, "discard", |found| found.discard = DiscardPolicy::New),
             (Stream::Timers, "allow_msg_schedules", |found| found.allow_message_schedules = false),
+            (Stream::Signals, "allow_msg_schedules", |found| found.allow_message_schedules = true),
+            (Stream::Signals, "duplicate_window", |found| found.duplicate_window = Duration::from_secs(120)),
             (Stream::Runs, "storage", |found| found.storage = StorageType::Memory),
             (Stream::Runs, "num_replicas", |found| found.num_replicas = 0),
             (Stream::Runs, "allow_atomic", |found| found.allow_atomic_publish = false),

@@ -44,6 +44,7 @@ pub(crate) fn lost_with(stream: Stream) -> &'static str {
         Stream::Starts => "start messages that waited are lost, and their senders have to send them again",
         Stream::Tickets => "the sweep publishes the tickets again",
         Stream::Timers => "the sweep arms the alarms again",
+        Stream::Signals => "signals that waited are lost, and their senders have to send them again",
         Stream::Runs => "all runs are lost, with their contexts and outputs",
         Stream::Done => "the results of runs are lost",
         Stream::Dead => "the dead letters are lost",

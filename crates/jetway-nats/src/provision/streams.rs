@@ -8,6 +8,12 @@ use crate::{
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
 use std::time::Duration;
 
+/// The shortest window of duplicates that the server takes.
+pub(crate) const SHORTEST_WINDOW: Duration = Duration::from_millis(100);
+
+/// How many signals wait at most. Each takes some memory of the server, also a small one.
+const MOST_SIGNALS: i64 = 100_000;
+
 /// The expected configuration of a stream with so many replicas. With `async_tickets` the server need not sync tickets and alarms
 /// to disk.
 pub(crate) fn expected(
@@ -33,6 +39,7 @@ pub(crate) fn expected(
         Stream::Starts => starts(common),
         Stream::Tickets => tickets(common, async_tickets),
         Stream::Timers => timers(common, async_tickets),
+        Stream::Signals => signals(common),
         Stream::Runs => replicas::recorded(runs(common)),
         Stream::Done => done(common, config.keep_results),
         Stream::Dead => dead(common, config.keep_dead_letters),
@@ -94,6 +101,20 @@ fn timers(common: Config, async_persist: bool) -> Config {
         persist_mode: async_persist.then_some(PersistenceMode::Async),
         allow_atomic_publish: !async_persist,
         ..common
+    }
+}
+
+/// Clients publish here, so what is off for starts is off. A full stream refuses signals and keeps those that it has.
+///
+/// For the server, an id of a message is unique in the whole stream: it drops the signal of a second run with the same id. So the
+/// window of duplicates is as short as possible, and doubles are found by the rules of each run.
+fn signals(common: Config) -> Config {
+    Config {
+        description: Some("Jetway: signals".to_owned()),
+        max_messages: MOST_SIGNALS,
+        duplicate_window: SHORTEST_WINDOW,
+        allow_direct: true,
+        ..starts(common)
     }
 }
 

@@ -170,10 +170,10 @@ async fn f12_the_bucket_of_hosts_is_made_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f12_an_idle_host_makes_all_streams_again() {
     let two = TwoHosts::at_work("noall", &Probe::open()).await;
-    for suffix in ["DEAD", "DONE", "RUNS", "HOSTS", "WORK", "TIMERS", "START"] {
+    for suffix in ["DEAD", "DONE", "RUNS", "HOSTS", "WORK", "TIMERS", "SIGNAL", "START"] {
         two.remove(suffix).await;
     }
-    for suffix in ["START", "WORK", "TIMERS", "RUNS", "DONE", "DEAD", "HOSTS"] {
+    for suffix in ["START", "WORK", "TIMERS", "SIGNAL", "RUNS", "DONE", "DEAD", "HOSTS"] {
         two.is_back(suffix).await;
     }
     two.completes(0, "after").await;

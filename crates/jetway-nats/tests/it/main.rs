@@ -19,6 +19,7 @@ mod provision;
 mod results;
 mod server_outages;
 mod service;
+mod signals;
 mod snapshots;
 mod starts;
 mod stores;

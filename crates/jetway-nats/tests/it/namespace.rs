@@ -1,10 +1,14 @@
 //! Setting up a namespace, and its number of replicas.
 
-use crate::support::{DEADLINE, FINGERPRINT, config, config_for, connect, run, ticket};
+use crate::{
+    signals::signal,
+    support::{DEADLINE, FINGERPRINT, config, config_for, connect, run, ticket},
+};
 use async_nats::jetstream;
 use futures::StreamExt as _;
 use jetway_engine::backend::{
-    Alarm, Alarms as _, BackendErrorKind, HostInfo, Hosts as _, StartRequest, Starts as _, TicketQueue as _,
+    Alarm, Alarms as _, BackendErrorKind, HostInfo, Hosts as _, Signals as _, StartRequest, Starts as _,
+    TicketQueue as _,
 };
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning, set_up};
 use jetway_state::{Incarnation, codec::Encoding, run::StartTime, trace::TraceHeaders};
@@ -23,6 +27,16 @@ fn start() -> StartRequest {
     }
 }
 
+fn host_info() -> HostInfo {
+    HostInfo {
+        host: "a".to_owned(),
+        workflows: Vec::new(),
+        slots: 1,
+        started_at: String::new(),
+        version: String::new(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f8_a_namespace_is_set_up_once() {
     let config = config("setup").await;
@@ -33,10 +47,10 @@ async fn f8_a_namespace_is_set_up_once() {
     assert!(refused.to_string().contains(&command), "{refused}");
 
     let first = set_up(config.clone()).await.unwrap();
-    assert_eq!((first.created.len(), first.replicas), (7, 1), "{first:?}");
+    assert_eq!((first.created.len(), first.replicas), (8, 1), "{first:?}");
     assert_eq!((first.changed.len(), first.unchanged.len(), first.left.len()), (0, 0, 0), "{first:?}");
     let again = set_up(config.clone()).await.unwrap();
-    assert_eq!((again.created.len(), again.unchanged.len()), (0, 7), "{again:?}");
+    assert_eq!((again.created.len(), again.unchanged.len()), (0, 8), "{again:?}");
     client().await.publish_start(&start()).await.unwrap();
     connect(NatsConfig { provisioning: Provisioning::Check, ..config.clone() }).await;
 }
@@ -66,7 +80,7 @@ async fn f8_replicas_without_a_cluster_change_nothing() {
     let refused = NatsBackend::connect(three).await.unwrap_err();
     assert!(refused.to_string().contains("jetway setup --replicas 3"), "{refused}");
     let report = set_up(NatsConfig { replicas: Some(1), ..config }).await.unwrap();
-    assert_eq!((report.created.len(), report.unchanged.len()), (0, 7), "{report:?}");
+    assert_eq!((report.created.len(), report.unchanged.len()), (0, 8), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,13 +92,7 @@ async fn f8_replicas_are_recorded_and_followed() {
     wait_until("the cluster has a leader", DEADLINE, async || set_up(config.clone()).await.is_ok()).await;
     let host = connect(config.clone()).await;
     assert_eq!(host.durability().await.unwrap().replicas, 1);
-    let info = HostInfo {
-        host: "a".to_owned(),
-        workflows: Vec::new(),
-        slots: 1,
-        started_at: String::new(),
-        version: String::new(),
-    };
+    let info = host_info();
     host.announce(&info).await.unwrap();
     // One alarm waits for its time, and one has rung, but no host forwards it.
     let now = host.clock().now();
@@ -93,6 +101,9 @@ async fn f8_replicas_are_recorded_and_followed() {
     for alarm in [far.clone(), alarm(now, "rung")] {
         host.arm(alarm).await.unwrap();
     }
+    // One signal waits to be applied, and one for its run.
+    let waits = host.publish_signal(&signal(&run("far"), "paid", "1")).await.unwrap();
+    host.put_off(&waits, far.due).await.unwrap();
     wait_until("the alarm rings", DEADLINE, async || host.queues().await.unwrap().wakes.len() == 1).await;
     let announcing = async {
         let mut pace = tokio::time::interval(Duration::from_millis(100));
@@ -106,10 +117,14 @@ async fn f8_replicas_are_recorded_and_followed() {
         report = set_up(three.clone()) => report.unwrap(),
         () = announcing => unreachable!(),
     };
-    assert_eq!((report.changed.len(), report.replicas), (7, 3), "{report:?}");
+    assert_eq!((report.changed.len(), report.replicas), (8, 3), "{report:?}");
     let again = set_up(config.clone()).await.unwrap();
-    assert_eq!((again.unchanged.len(), again.replicas), (7, 3), "{again:?}");
-    assert_eq!(host.queues().await.unwrap().alarms.get("pay"), Some(&1), "the alarm is copied");
+    assert_eq!((again.unchanged.len(), again.replicas), (8, 3), "{again:?}");
+    let queues = host.queues().await.unwrap();
+    assert_eq!(queues.alarms.get("pay"), Some(&1), "the alarm is copied");
+    assert_eq!(queues.signals_put_off.get("pay"), Some(&1), "{queues:?}");
+    let found = host.stored_signals(&run("far"), 0, 10).await.unwrap();
+    assert_eq!((found.len(), found[0].sequence), (1, waits.sequence));
     let mut tickets = host.tickets(&run("rung").workflow, Arc::new(Semaphore::new(4))).await.unwrap();
     let rung = timeout(DEADLINE, tickets.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(rung.ticket.run(), run("rung"));
@@ -132,6 +147,6 @@ async fn f8_replicas_are_recorded_and_followed() {
 
     // And back, for which the hosts need not be asked.
     let report = set_up(NatsConfig { replicas: Some(1), ..config.clone() }).await.unwrap();
-    assert_eq!((report.changed.len(), report.replicas), (7, 1), "{report:?}");
+    assert_eq!((report.changed.len(), report.replicas), (8, 1), "{report:?}");
     connect(config).await;
 }

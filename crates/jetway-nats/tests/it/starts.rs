@@ -154,13 +154,13 @@ async fn starts_of_unknown_workflows_become_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_for_unknown_workflows_costs_one_request() {
+async fn looking_for_unknown_workflows_costs_two_requests() {
     let backend = backend("cheap").await;
     // At first the backend asks for other things on the same connection.
-    wait_until("looking costs one request", DEADLINE, async || {
+    wait_until("looking costs one request for each stream", DEADLINE, async || {
         let before = backend.traffic();
         backend.dead_letter_unroutable_starts(Duration::ZERO).await.unwrap();
-        backend.traffic().sent - before.sent == 1
+        backend.traffic().sent - before.sent == 2
     })
     .await;
 }

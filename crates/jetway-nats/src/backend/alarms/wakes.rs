@@ -1,4 +1,4 @@
-//! Wake-ups: the server publishes them when alarms ring, and a host publishes their tickets.
+//! Wake-ups: the server publishes them when alarms ring, and a host publishes their tickets, or brings back signals.
 //!
 //! | the host dies, or | state | mended by |
 //! |---|---|---|
@@ -7,7 +7,10 @@
 //! | the server forgets one of them in a crash | none exists | the sweep |
 
 use crate::{
-    backend::tickets::{NewerTickets, Opened, TicketError, open},
+    backend::{
+        signals::LaterSignals,
+        tickets::{NewerTickets, Opened, TicketError, open},
+    },
     committer::{Committer, Condition, Write},
     dead_letters::DeadLetters,
     names::Names,
@@ -27,12 +30,28 @@ pub(in crate::backend) struct Forwarder {
     /// Publishes tickets.
     pub(in crate::backend) committer: Arc<Committer>,
     pub(in crate::backend) dead_letters: DeadLetters,
+    /// Brings back signals.
+    pub(in crate::backend) later_signals: LaterSignals,
 }
 
-/// A wake-up, and the ticket that it becomes.
+/// A wake-up, and what it is for.
 struct Wake {
-    ticket: Write,
+    woken: Woken,
     leased: LeasedMessage,
+}
+
+/// What a wake-up is for.
+enum Woken {
+    /// This ticket is to be published.
+    Ticket(Write),
+    /// The signal with this sequence is to be brought back.
+    Signal(u64),
+}
+
+/// Carries out wake-ups.
+struct Waker {
+    committer: Arc<Committer>,
+    later_signals: LaterSignals,
 }
 
 /// Decodes the wake-ups of a pull.
@@ -48,15 +67,16 @@ pub(in crate::backend) fn forward(
     pull: Pull,
     forwarder: Forwarder,
 ) -> impl Stream<Item = BackendError> + Send + 'static {
-    let Forwarder { names, committer, dead_letters } = forwarder;
+    let Forwarder { names, committer, dead_letters, later_signals } = forwarder;
+    let waker = Arc::new(Waker { committer, later_signals });
     let reader = WakeReader { pull, names, dead_letters, newer: NewerTickets::default() };
     let wakes = stream::unfold(reader, |mut reader| async move { Some((reader.next().await?, reader)) });
     let forward = move |wake: Result<Wake, BackendError>| {
-        let committer = Arc::clone(&committer);
+        let waker = Arc::clone(&waker);
         async move {
             match wake {
                 Ok(wake) => {
-                    forward_one(&committer, wake).await;
+                    waker.forward(wake).await;
                     None
                 }
                 Err(error) => Some(error),
@@ -66,23 +86,34 @@ pub(in crate::backend) fn forward(
     wakes.map(forward).buffer_unordered(AT_ONCE).filter_map(future::ready)
 }
 
-async fn forward_one(committer: &Committer, wake: Wake) {
-    let Wake { ticket, leased } = wake;
-    let LeasedMessage { message, lease, slot, .. } = leased;
-    let subject = &message.subject;
-    let settled = match committer.write(ticket).await {
-        Ok(_stored) => lease.ack().await,
-        Err(error) => {
-            let error = error.error_of("the ticket of an alarm");
-            tracing::warn!(%subject, %error, "an alarm rings later: its ticket cannot be published now");
-            lease.nak_later(lease.duration()).await
+impl Waker {
+    async fn forward(&self, wake: Wake) {
+        let Wake { woken, leased } = wake;
+        let LeasedMessage { message, lease, slot, .. } = leased;
+        let subject = &message.subject;
+        let settled = match self.wake(woken).await {
+            Ok(()) => lease.ack().await,
+            Err(error) => {
+                tracing::warn!(%subject, %error, "an alarm rings later: what it is for cannot be published now");
+                lease.nak_later(lease.duration()).await
+            }
+        };
+        if let Err(error) = settled {
+            tracing::debug!(%subject, %error, "a wake-up is delivered again when its lease ends");
         }
-    };
-    if let Err(error) = settled {
-        tracing::debug!(%subject, %error, "a wake-up is delivered again when its lease ends");
+        // It was occupied until now.
+        drop(slot);
     }
-    // It was occupied until now.
-    drop(slot);
+
+    async fn wake(&self, woken: Woken) -> Result<(), BackendError> {
+        match woken {
+            Woken::Ticket(ticket) => {
+                let stored = self.committer.write(ticket).await;
+                stored.map(drop).map_err(|error| error.error_of("the ticket of an alarm"))
+            }
+            Woken::Signal(sequence) => self.later_signals.bring_back(sequence).await,
+        }
+    }
 }
 
 impl WakeReader {
@@ -92,8 +123,11 @@ impl WakeReader {
                 Ok(leased) => leased,
                 Err(error) => return Some(Err(error)),
             };
+            if let Some((_workflow, sequence)) = self.names.signal_wake_tokens(&leased.message.subject) {
+                return Some(Ok(Wake { woken: Woken::Signal(sequence), leased }));
+            }
             match ticket_of(&self.names, &leased.message) {
-                Ok(ticket) => return Some(Ok(Wake { ticket, leased })),
+                Ok(ticket) => return Some(Ok(Wake { woken: Woken::Ticket(ticket), leased })),
                 Err(TicketError::NewerVersion(error)) => self.newer.give_back(&leased, &error).await,
                 Err(TicketError::Undecodable(letter)) => {
                     if let Err(error) = self.dead_letter(&leased, *letter).await {

@@ -1,30 +1,32 @@
 //! Every name has a role, and each role has what it needs and no more.
 
 use super::*;
-use crate::names::{DiscoveryVerb, StoreKey, StoreNames, WakeTokens};
+use crate::names::{DiscoveryVerb, PutOffTokens, StoreKey, StoreNames, WakeTokens};
 use jetway_engine::backend::{BeatKey, Ticket};
 use jetway_state::{
-    CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, StartId, StoreId, Timestamp, WorkflowName,
-    run::ChunkRef, trace::TraceHeaders,
+    CommitId, Incarnation, ItemId, Namespace, RunId, RunKey, SignalName, StartId, StoreId, Timestamp,
+    WorkflowName, run::ChunkRef, trace::TraceHeaders,
 };
 
 /// The sources that have functions which build names.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("../../names.rs"),
     include_str!("../alarms.rs"),
     include_str!("../discovery.rs"),
     include_str!("../events.rs"),
     include_str!("../operations.rs"),
+    include_str!("../signals.rs"),
     include_str!("../stores.rs"),
     include_str!("../subjects.rs"),
 ];
 
 /// Functions that build a part of a name, which others complete, or that check one. And the subject of wake-ups: the server
 /// publishes there, and no user.
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 14] = [
     "wake",
     // Selects what is removed: part of an operation.
     "timers_of_run",
+    "signal_wake",
     "suffix",
     "name",
     "verb",
@@ -80,7 +82,7 @@ type Examples = Vec<(&'static str, Vec<String>)>;
 
 /// An example of what each function builds. Subjects that select keys are part of operations.
 fn examples() -> Examples {
-    [of_subjects(), of_operations(), of_stores()].concat()
+    [of_subjects(), of_signals(), of_operations(), of_stores()].concat()
 }
 
 fn ticket() -> Ticket {
@@ -140,6 +142,25 @@ fn of_subjects() -> Examples {
         ("hosts", vec![names.hosts()]),
         ("api", ApiMethod::ALL.map(|method| names.api(method, &method.tokens("pay"))).to_vec()),
         ("key", vec![names.key(Stream::Hosts, &["x"])]),
+    ]
+}
+
+fn of_signals() -> Examples {
+    let (names, run) = (names(), run());
+    let (sent_at, due) = (Timestamp(1), Timestamp(2));
+    let signal = PutOffTokens { workflow: "pay", run_id: "order-1", name: "approve", sent_at, due };
+    // Who asks what waits names these.
+    let filter = |filter: String| api(create_consumer("JETWAY_ns_SIGNAL", "signal_pay", &filter));
+    vec![
+        ("signal", vec![names.signal(&run, &SignalName::new("approve").unwrap())]),
+        ("signal_again", vec![names.signal_again(signal)]),
+        ("put_off", vec![names.put_off(signal)]),
+        ("all_signals", vec![filter(names.all_signals())]),
+        ("signals_of_workflow", vec![filter(names.signals_of_workflow("pay"))]),
+        ("signals_of_run", vec![filter(names.signals_of_run(&run))]),
+        ("all_put_off", vec![filter(names.all_put_off(Some(&run.workflow)))]),
+        ("signal_timer", vec![names.signal_timer("pay", 1, due)]),
+        ("signal_consumer", vec![api(ConsumerOperation::Info.on("JETWAY_ns_SIGNAL", "signal_pay"))]),
     ]
 }
 
@@ -258,11 +279,24 @@ fn p13_a_starter_has_its_workflows_alone() {
             "jetway.ns.api.output.pay.*",
             "jetway.ns.api.start.pay",
             "jetway.ns.api.status.pay.*",
+            "jetway.ns.signal.pay.*.*",
             "jetway.ns.start.pay",
         ]
     );
     let subscribe: Vec<_> = rights.subscribe.iter().map(String::as_str).collect();
     assert_eq!(subscribe, ["_INBOX.>", "jetway.ns.done.pay.>"]);
+}
+
+/// The time at which a signal was first sent decides how long it waits for its run.
+#[test]
+fn p13_a_starter_cannot_write_the_time_of_a_signal() {
+    let names = names();
+    let (sent_at, due) = (Timestamp(1), Timestamp(2));
+    let signal = PutOffTokens { workflow: "pay", run_id: "order-1", name: "approve", sent_at, due };
+    for subject in [names.signal_again(signal), names.put_off(signal), names.signal_timer("pay", 1, due)] {
+        assert!(!may_publish(Role::Starter, &all(), &subject), "{subject}");
+        assert!(may_publish(Role::Worker, &pay(), &subject), "{subject}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What waits in the streams, and why nobody takes it: paused consumers, old start messages, workflows that no host serves,
-//! tickets of a newer format, dead letters. And how many alarms are armed.
+//! tickets of a newer format, dead letters. And how many alarms are armed, and how many signals wait.
 
 use super::{Check, CheckStatus, check};
 use crate::output::count;
@@ -35,6 +35,7 @@ fn of_report(report: &QueueReport, hosts: Option<&[HostInfo]>) -> Vec<Check> {
     checks.extend(hosts.map(|hosts| not_served(report, hosts)).unwrap_or_default());
     checks.extend(newer_tickets(&report.newer_tickets));
     checks.extend(alarms(&report.alarms));
+    checks.extend(signals(report));
     checks.push(dead_letters(report));
     checks
 }
@@ -44,6 +45,7 @@ fn paused(paused: &PausedConsumer) -> Check {
     let effect = match *delivers {
         "tickets" => "its runs stand still",
         "wake-ups" => "its runs that wait for a time stand still",
+        "signals" => "its runs do not get them",
         _ => "they do not start",
     };
     let details = format!(
@@ -70,8 +72,8 @@ fn old_starts(starts: &BTreeMap<String, u64>, oldest: &OldestStart) -> Option<Ch
 fn not_served(report: &QueueReport, hosts: &[HostInfo]) -> Vec<Check> {
     let served: BTreeSet<&str> =
         hosts.iter().flat_map(|host| &host.workflows).map(|(workflow, _)| workflow.as_str()).collect();
-    let waiting: BTreeSet<&String> =
-        report.starts.keys().chain(report.tickets.keys()).chain(report.wakes.keys()).collect();
+    let all = [&report.starts, &report.tickets, &report.wakes, &report.signals];
+    let waiting: BTreeSet<&String> = all.into_iter().flat_map(BTreeMap::keys).collect();
     let not_served: Vec<_> =
         waiting.into_iter().filter(|workflow| !served.contains(workflow.as_str())).collect();
     let named = not_served.iter().take(MAX_NAMED).map(|workflow| {
@@ -80,6 +82,7 @@ fn not_served(report: &QueueReport, hosts: &[HostInfo]) -> Vec<Check> {
             (of(&report.starts), "start message"),
             (of(&report.tickets), "ticket"),
             (of(&report.wakes), "wake-up"),
+            (of(&report.signals), "signal"),
         ];
         let waiting: Vec<_> = waiting
             .into_iter()
@@ -121,6 +124,20 @@ fn alarms(armed: &BTreeMap<String, u64>) -> Option<Check> {
     }
     let details = format!("{} armed ({})", count(armed.values().sum()), most(armed));
     Some(check("alarms", CheckStatus::Ok, details))
+}
+
+/// How many signals wait, if there are any.
+fn signals(report: &QueueReport) -> Option<Check> {
+    let QueueReport { signals, signals_put_off, .. } = report;
+    let mut waiting = Vec::new();
+    if !signals.is_empty() {
+        waiting.push(format!("{} to be applied ({})", count(signals.values().sum()), most(signals)));
+    }
+    if !signals_put_off.is_empty() {
+        let (number, workflows) = (count(signals_put_off.values().sum()), most(signals_put_off));
+        waiting.push(format!("{number} for runs that do not exist yet ({workflows})"));
+    }
+    (!waiting.is_empty()).then(|| check("signals", CheckStatus::Ok, listed(&waiting)))
 }
 
 /// The names with the highest numbers, as "5 a, 2 b".
@@ -206,13 +223,17 @@ mod tests {
             tickets: counts(&[("typo", 1)]),
             alarms: counts(&[("chain", 1000), ("typo", 2000)]),
             wakes: counts(&[("chain", 1), ("typo", 3)]),
+            signals: counts(&[("chain", 1), ("typo", 4)]),
+            signals_put_off: counts(&[("chain", 2)]),
             newer_tickets: counts(&[("chain", 1)]),
             dead_letters: counts(&[("chain.bad-input", 2), ("typo.unknown-workflow", 5)]),
             dead_letter_stream: "JETWAY_ns_DEAD".to_owned(),
         };
         let said = details(&report);
         let names: Vec<_> = said.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["paused", "old starts", "not served", "newer tickets", "alarms", "dead letters"]);
+        let expected =
+            ["paused", "old starts", "not served", "newer tickets", "alarms", "signals", "dead letters"];
+        assert_eq!(names, expected);
         let starts_with = |check: usize, text: &str| assert!(said[check].1.starts_with(text), "{said:?}");
         starts_with(
             0,
@@ -222,13 +243,18 @@ mod tests {
         starts_with(1, "3 start messages wait, the oldest since 2026-01-01T00:00:00.000Z (workflow typo)");
         starts_with(
             2,
-            "no running host serves workflow typo: 2 start messages wait, 1 ticket waits and 3 wake-ups wait; start",
+            "no running host serves workflow typo: 2 start messages wait, 1 ticket waits, 3 wake-ups wait and 4 \
+             signals wait; start",
         );
         starts_with(3, "1 ticket of workflow chain is in a format of a newer version of Jetway");
         assert!(old_starts(&report.starts, &oldest(OLD_START)).is_none());
         assert_eq!(said[4].1, "3,000 armed (2,000 typo, 1,000 chain)");
         assert_eq!(
             said[5].1,
+            "5 to be applied (4 typo, 1 chain) and 2 for runs that do not exist yet (2 chain)"
+        );
+        assert_eq!(
+            said[6].1,
             "7 (5 typo.unknown-workflow, 2 chain.bad-input): read them with `nats stream view JETWAY_ns_DEAD`"
         );
     }
