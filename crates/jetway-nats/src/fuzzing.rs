@@ -16,6 +16,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue, Message, StatusCode};
 use bytes::Bytes;
 use jetway_engine::{
     Control,
+    api::SignalRequest,
     backend::{DeadLetter, RunsQuery, StartRequest, StoredSignal, Ticket},
 };
 use jetway_state::{
@@ -108,6 +109,14 @@ impl Decoders {
         check_dead_letter(&dead_letters::dead_letter_of(&message, "", String::new()));
         let read = signals::decode(&self.0, &stored, StoreId::default());
         Some(read.map_err(|error| error.to_string()))
+    }
+
+    /// Parses a request with a signal.
+    ///
+    /// # Errors
+    /// The code and the sentence.
+    pub fn signal_request(&self, wire: &Wire<'_>) -> Result<SignalRequest, (u16, String)> {
+        answer::parse_signal(&self.0, &wire.message()).map_err(|error| (error.code, error.message))
     }
 
     /// The workflow and the run id of a request with any verb.

@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 const MESSAGES: usize = 300;
 /// How much larger a host may become by it, in megabytes.
 const GROWTH: u64 = 150;
-const VERBS: [&str; 9] =
-    ["start", "status", "cancel", "terminate", "pause", "resume", "retry", "runs", "workflows"];
+const VERBS: [&str; 10] =
+    ["start", "status", "cancel", "terminate", "pause", "resume", "retry", "signal", "runs", "workflows"];
 
 /// Says what a stranger might say.
 struct Stranger(StdRng);

@@ -60,6 +60,7 @@ async fn p13_a_starter_is_refused_everything_else() -> Result<()> {
         "signal.other.x.paid",
         "signal.chain.x.paid.1",
         "later.chain.x.paid.1.2",
+        "api.signal.other.x.paid",
     ];
     let verbs = [
         "api.cancel.chain.x",
@@ -113,6 +114,7 @@ async fn p13_a_worker_deletes_no_stream_and_starts_nothing() -> Result<()> {
         format!("$JS.API.CONSUMER.MSG.NEXT.JETWAY_{ns}_SIGNAL.signal_other"),
         format!("$JS.ACK.JETWAY_{ns}_SIGNAL.signal_other.1.1.1.1.1"),
         enforced.subject("wake.chain.x.00000000"),
+        enforced.subject("api.signal.chain.x.paid"),
         format!("$JS.API.STREAM.PURGE.KV_JETWAY_{ns}x_RUNS"),
         format!("$KV.JETWAY_{ns}x_RUNS.chain.run"),
         enforced.subject("start.chain"),

@@ -75,6 +75,10 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
     if let Err((code, sentence)) = &start {
         assert!(*code == 400 && !sentence.is_empty());
     }
+    let signal = decoders().signal_request(&wire);
+    if let Err((code, sentence)) = &signal {
+        assert!(*code == 400 && !sentence.is_empty());
+    }
     let query = fuzzing::runs_query(&wire);
     if let Ok(query) = &query {
         let written = serde_json::to_vec(query).expect("what was read can be written");
@@ -91,6 +95,7 @@ pub(crate) fn requests(bytes: &[u8]) -> bool {
         assert_eq!(fuzzing::output_query(&Wire { payload: &written, ..Wire::default() }).as_ref(), Ok(page));
     }
     start.is_ok()
+        || signal.is_ok()
         || page.is_ok()
         || decoders().requested_run(&wire).is_some()
         || query.is_ok()

@@ -3,7 +3,8 @@
 use super::Engine;
 use crate::{
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalView, StartAnswer,
+        WorkflowView, WorkflowsView,
     },
     backend::{RunsQuery, StartRequest},
     dispatch::RetriedRun,
@@ -95,6 +96,15 @@ impl Api for Engine {
         let RetriedRun { status, items } =
             retried.map_err(|refused| ApiError::new(409, format!("cannot retry run {run}: {refused}")))?;
         Ok(RetryView { run_id: run.run_id, status, items })
+    }
+
+    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
+        let SignalRequest { workflow, run_id, name, .. } = request;
+        let run = key(&workflow, &run_id)?;
+        Err(ApiError::new(
+            501,
+            format!("cannot apply signal {name:?} to run {run}: this build applies no signals"),
+        ))
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

@@ -12,7 +12,7 @@ mod reader;
 mod unroutable;
 
 pub(super) use later::LaterSignals;
-pub(crate) use message::{StoredMessage, decode, headers};
+pub(crate) use message::{StoredMessage, chosen_id, content_type_of, decode, headers, incarnation_for};
 
 use super::NatsBackend;
 use crate::{

@@ -42,6 +42,8 @@ pub(crate) enum ApiMethod {
     Control(Control),
     /// `<workflow>.<run_id>`
     Retry,
+    /// `<workflow>.<run_id>.<name>`
+    Signal,
     /// None.
     Runs,
     /// None.
@@ -51,7 +53,7 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Start,
         Self::Status,
         Self::Output,
@@ -60,6 +62,7 @@ impl ApiMethod {
         Self::Control(Control::Pause),
         Self::Control(Control::Resume),
         Self::Retry,
+        Self::Signal,
         Self::Runs,
         Self::Workflows,
         Self::Workflow,
@@ -73,6 +76,7 @@ impl ApiMethod {
             Self::Output => "output",
             Self::Control(control) => control.verb(),
             Self::Retry => "retry",
+            Self::Signal => "signal",
             Self::Runs => "runs",
             Self::Workflows => "workflows",
             Self::Workflow => "workflow",

@@ -3,7 +3,7 @@
 use super::{Endpoint, replies::ReplyTo, unknown_workflow::UnknownWorkflow, wait::parse_wait};
 use crate::{
     backend::{
-        NatsBackend,
+        NatsBackend, signals,
         start_message::{encoding_of, start_time_of},
     },
     headers::{header, trace_of},
@@ -13,7 +13,9 @@ use async_nats::Message;
 use bytes::Bytes;
 use jetway_engine::{
     Control,
-    api::{Api, ApiError, ControlView, RetryView, RunsView, StartAnswer, WorkflowView},
+    api::{
+        Api, ApiError, ControlView, RetryView, RunsView, SignalRequest, SignalView, StartAnswer, WorkflowView,
+    },
     backend::StartRequest,
 };
 use jetway_state::{
@@ -56,6 +58,7 @@ impl Answerer {
                 self.encoded(self.control(method, control, &request).await)
             }
             Endpoint::Method(ApiMethod::Retry) => self.encoded(self.retry(&request).await),
+            Endpoint::Method(ApiMethod::Signal) => self.encoded(self.signal(request).await),
             Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(&request).await),
             Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
             Endpoint::Method(ApiMethod::Workflow) => self.encoded(self.workflow(&request).await),
@@ -107,6 +110,13 @@ impl Answerer {
         self.api.retry(workflow, run_id, parse_query(request, "a retry")?).await
     }
 
+    async fn signal(&self, request: Message) -> Result<SignalView, ApiError> {
+        let signal = parse_signal(self.backend.names(), &request)?;
+        // The request has all that the signal has.
+        drop(request);
+        self.api.signal(signal).await
+    }
+
     async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {
         self.api.runs(parse_query(request, "runs")?).await
     }
@@ -153,6 +163,23 @@ pub(crate) fn parse_start(
         trace: trace_of(request.headers.as_ref()),
     };
     Ok((start, wait))
+}
+
+/// Parses a request with a signal.
+pub(crate) fn parse_signal(names: &Names, request: &Message) -> Result<SignalRequest, ApiError> {
+    let [workflow, run_id, name] = parse_tokens(names, ApiMethod::Signal, request)?;
+    let headers = request.headers.as_ref();
+    let incarnation = signals::incarnation_for(headers)
+        .map_err(|error| ApiError::new(400, format!("the header {}: {error}", names::INCARNATION)))?;
+    Ok(SignalRequest {
+        workflow: workflow.to_owned(),
+        run_id: run_id.to_owned(),
+        name: name.to_owned(),
+        id: signals::chosen_id(headers).map(ToOwned::to_owned),
+        incarnation,
+        content_type: signals::content_type_of(headers).map(ToOwned::to_owned),
+        payload: request.payload.clone(),
+    })
 }
 
 /// Parses a request for a page of runs, or of an output.

@@ -23,6 +23,7 @@ pub(super) struct Budgets {
     status: Budget,
     output: Budget,
     control: Budget,
+    signal: Budget,
     runs: Budget,
     workflows: Budget,
     unknown: Budget,
@@ -54,6 +55,7 @@ impl Budgets {
             status: Budget::new("requests for a status", 128, 8 * MIB),
             output: Budget::new("requests for an output", 64, 8 * MIB),
             control: Budget::new("commands to runs", 128, 8 * MIB),
+            signal: Budget::new("signals", 512, 64 * MIB),
             // An answer needs a page of records.
             runs: Budget::new("requests for runs", 8, 8 * MIB),
             workflows: Budget::new("requests for workflows", 64, 8 * MIB),
@@ -79,6 +81,7 @@ impl Budgets {
             Endpoint::Method(ApiMethod::Status) => &self.status,
             Endpoint::Method(ApiMethod::Output) => &self.output,
             Endpoint::Method(ApiMethod::Control(_) | ApiMethod::Retry) => &self.control,
+            Endpoint::Method(ApiMethod::Signal) => &self.signal,
             Endpoint::Method(ApiMethod::Runs) => &self.runs,
             Endpoint::Method(ApiMethod::Workflows | ApiMethod::Workflow) => &self.workflows,
         };

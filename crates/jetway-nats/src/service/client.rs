@@ -2,7 +2,7 @@
 
 use super::wait::LONGEST;
 use crate::{
-    backend::{NatsBackend, start_message},
+    backend::{NatsBackend, signals, start_message},
     headers::{header, insert_text},
     names::{self, ApiMethod, SERVICE_ERROR, SERVICE_ERROR_CODE, subject_token},
 };
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use jetway_engine::{
     Control,
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalView, StartAnswer,
+        WorkflowView, WorkflowsView,
     },
     backend::{RunsQuery, StartRequest},
 };
@@ -148,6 +149,12 @@ impl Api for HostsClient {
         let query = serde_json::to_vec(&query)
             .map_err(|error| ApiError::new(400, format!("cannot encode the query for a retry: {error}")))?;
         self.request(ApiMethod::Retry, &tokens, HeaderMap::new(), query.into(), None).await
+    }
+
+    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
+        let SignalRequest { workflow, run_id, name, id, incarnation, content_type, payload } = request;
+        let headers = signals::headers(id.as_deref(), incarnation, content_type.as_deref());
+        self.request(ApiMethod::Signal, &[&workflow, &run_id, &name], headers, payload, None).await
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

@@ -61,18 +61,20 @@ impl OfferedEndpoint {
 /// The endpoints of a host that serves these workflows.
 pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<OfferedEndpoint>> {
     let start = ApiMethod::Start;
+    let run: &[&str] = &["*", "*"];
     // A request about one workflow reaches a host that serves it.
-    let mut offered: Vec<_> = [start, ApiMethod::Workflow]
+    let of_workflow: [(_, &[&str]); 3] = [(start, &[]), (ApiMethod::Workflow, &[]), (ApiMethod::Signal, run)];
+    let mut offered: Vec<_> = of_workflow
         .into_iter()
         .flat_map(|method| workflows.iter().map(move |workflow| (method, workflow)))
-        .map(|(method, workflow)| {
+        .map(|((method, rest), workflow)| {
             let name = format!("{}-{workflow}", method.verb());
-            OfferedEndpoint::new(Endpoint::Method(method), name, names.api(method, &[workflow.as_str()]))
+            let tokens = [&[workflow.as_str()], rest].concat();
+            OfferedEndpoint::new(Endpoint::Method(method), name, names.api(method, &tokens))
         })
         .collect();
     let all_starts = names.api(start, &["*"]);
     offered.push(OfferedEndpoint::new(Endpoint::UnknownWorkflow, start.verb().to_owned(), all_starts));
-    let run: &[&str] = &["*", "*"];
     let control = |control| (ApiMethod::Control(control), run);
     let others = [
         (ApiMethod::Status, run),

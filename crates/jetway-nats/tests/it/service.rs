@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use jetway_engine::{
     Control,
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, StartAnswer, WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalVerdict,
+        SignalView, StartAnswer, WorkflowView, WorkflowsView,
     },
     backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
-use jetway_nats::{NatsBackend, serve};
+use jetway_nats::{HostsClient, NO_HOST, NatsBackend, serve};
 use jetway_state::{
     Incarnation, RunId, Timestamp, WorkflowName,
     codec::Encoding,
@@ -29,6 +30,7 @@ use tokio::{sync::Notify, time::timeout};
 pub(crate) struct Echo {
     serves: Vec<String>,
     started: Mutex<Vec<(StartRequest, Option<Duration>)>>,
+    signals: Mutex<Vec<SignalRequest>>,
     hold: Notify,
 }
 
@@ -81,6 +83,13 @@ impl Api for Echo {
     async fn retry(&self, _workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError> {
         let items = query.item.into_iter().collect();
         Ok(RetryView { run_id: RunId::new(run_id).expect("a run id"), status: Status::Running, items })
+    }
+
+    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
+        let run_id = RunId::new(&request.run_id).expect("a run id");
+        let name = request.name.clone();
+        self.signals.lock().unwrap().push(request);
+        Ok(SignalView { run_id, name, applied: true, verdict: SignalVerdict::Kept })
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
@@ -171,6 +180,47 @@ async fn a_start_is_passed_on_with_its_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_passed_on_with_its_headers() {
+    let (backend, api, client) = (Arc::new(backend("signal").await), echo(&["pay"]), client().await);
+    let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
+    let incarnation = Incarnation::from_random(7);
+    let mut headers = HeaderMap::new();
+    headers.insert("nats-msg-id", "payment-7");
+    headers.insert("jetway-incarnation", incarnation.to_string());
+    headers.insert("Content-Type", "application/cbor");
+    let reply = ask(&client, &backend, "signal.pay.order-1.paid", headers, "payload").await;
+    let expected = serde_json::json!({
+        "run_id": "order-1", "name": "paid", "applied": true, "verdict": "kept",
+    });
+    assert_eq!(json_of(&reply), expected);
+    let sent = SignalRequest {
+        workflow: "pay".to_owned(),
+        run_id: "order-1".to_owned(),
+        name: "paid".to_owned(),
+        id: Some("payment-7".to_owned()),
+        incarnation: Some(incarnation),
+        content_type: Some("application/cbor".to_owned()),
+        payload: "payload".into(),
+    };
+    assert_eq!(api.signals.lock().unwrap()[0], sent);
+    // The client of hosts sends the same.
+    let answer = HostsClient::new(Arc::clone(&backend)).signal(sent.clone()).await.unwrap();
+    assert_eq!((answer.run_id.as_str(), answer.applied), ("order-1", true));
+    assert_eq!(api.signals.lock().unwrap()[1], sent);
+    let mut headers = HeaderMap::new();
+    headers.insert("Jetway-Incarnation", "first");
+    let bad = ask(&client, &backend, "signal.pay.order-1.paid", headers, "1").await;
+    let (code, sentence) = error_of(&bad);
+    assert_eq!(code, "400");
+    assert!(sentence.starts_with("the header Jetway-Incarnation: invalid"), "{sentence}");
+    // A host that does not serve the workflow does not get it.
+    let unserved = SignalRequest { workflow: "nobody".to_owned(), ..sent };
+    let unserved = HostsClient::new(Arc::clone(&backend)).signal(unserved).await.unwrap_err();
+    assert_eq!(unserved.code, NO_HOST, "{unserved}");
+    service.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_have_a_code_and_a_sentence() {
     let (backend, client) = (Arc::new(backend("ask").await), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
@@ -222,6 +272,7 @@ async fn the_service_is_discoverable() {
         "resume",
         "retry",
         "runs",
+        "signal-pay",
         "start",
         "start-pay",
         "status",

@@ -277,6 +277,7 @@ fn p13_a_starter_has_its_workflows_alone() {
         publish,
         [
             "jetway.ns.api.output.pay.*",
+            "jetway.ns.api.signal.pay.*.*",
             "jetway.ns.api.start.pay",
             "jetway.ns.api.status.pay.*",
             "jetway.ns.signal.pay.*.*",
