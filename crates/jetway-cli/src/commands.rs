@@ -11,6 +11,7 @@ mod result;
 mod retry;
 mod runs;
 mod setup;
+mod signal;
 mod start;
 mod status;
 mod verify;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     #[command(after_help = Exit::connection_help(RESUME_HELP, &[Exit::NotFound]))]
     Resume(control::ControlArgs),
     Retry(retry::RetryArgs),
+    Signal(signal::SignalArgs),
     Dot(dot::DotArgs),
     Setup(setup::SetupArgs),
     Permissions(permissions::PermissionsArgs),
@@ -68,6 +70,7 @@ impl Command {
             | Self::Pause(_)
             | Self::Resume(_)
             | Self::Retry(_)
+            | Self::Signal(_)
             | Self::Dot(_)
             | Self::Setup(_)
             | Self::Permissions(_)
@@ -92,6 +95,7 @@ impl Command {
                 args.server.common.json
             }
             Self::Retry(args) => args.server.common.json,
+            Self::Signal(args) => args.server.common.json,
             Self::Dot(args) => args.server.common.json,
             Self::Setup(args) => args.server.common.json,
             Self::Permissions(args) => args.common.json,
@@ -116,6 +120,7 @@ impl Command {
             Self::Pause(args) => control::run(args, Control::Pause).await,
             Self::Resume(args) => control::run(args, Control::Resume).await,
             Self::Retry(args) => retry::run(args).await,
+            Self::Signal(args) => signal::run(args).await,
             Self::Dot(args) => dot::run(args).await,
             Self::Setup(args) => setup::run(args).await,
             Self::Permissions(args) => permissions::run(args),

@@ -1,4 +1,4 @@
-//! A client: starts and controls runs, and reads their status and results.
+//! A client: starts and controls runs, sends signals to them, and reads their status and results.
 //!
 //! ```no_run
 //! use jetway::{Client, client::StartOptions};
@@ -23,13 +23,17 @@ mod error;
 mod namespace;
 mod options;
 mod outputs;
+mod signals;
 mod started;
 
 pub use connection::Client;
 pub use error::ClientError;
 pub use jetway_engine::{
     Control,
-    api::{ControlView, RetryQuery, RetryView, RunSummary, RunsView, UnreadableRun, WorkflowView},
+    api::{
+        ControlView, RetryQuery, RetryView, RunSummary, RunsView, SignalVerdict, SignalView, UnreadableRun,
+        WorkflowView,
+    },
     backend::{HostInfo, RunsQuery},
 };
 pub use jetway_state::{
@@ -40,4 +44,5 @@ pub use jetway_state::{
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};
 pub use options::StartOptions;
+pub use signals::SignalOptions;
 pub use started::{ResultOf, StartedRun};

@@ -117,8 +117,8 @@ pub use jetway_core::{
 };
 pub use jetway_macros::{Merge, node, workflow};
 pub use jetway_state::{
-    BadName, EdgeKind, Error, FloxideError, Graph, GraphEdge, GraphNode, ItemId, Namespace, RunId, RunKey,
-    Timestamp, WorkflowName,
+    BadName, EdgeKind, Error, FloxideError, Graph, GraphEdge, GraphNode, Incarnation, ItemId, Namespace,
+    RunId, RunKey, SignalName, Timestamp, WorkflowName,
 };
 pub use nats::{NatsAuth, NatsConfig};
 

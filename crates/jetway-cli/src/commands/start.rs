@@ -65,25 +65,26 @@ pub(crate) struct StartArgs {
     pub(super) server: ServerArgs,
 }
 
+/// A JSON value that a verb takes.
 #[derive(Debug, Clone, PartialEq)]
-enum Input {
+pub(super) enum Input {
     Inline(Json),
     File(PathBuf),
     Stdin,
 }
 
-fn parse_input(text: &str) -> Result<Input, String> {
+pub(super) fn parse_input(text: &str) -> Result<Input, String> {
     match text.strip_prefix('@') {
         Some(path) => Ok(Input::File(path.into())),
         None if text == "-" => Ok(Input::Stdin),
-        None => serde_json::from_str(text).map(Input::Inline).map_err(|error| {
-            format!("not valid JSON: {error}; a JSON string needs quotes: --input '\"text\"'")
-        }),
+        None => serde_json::from_str(text)
+            .map(Input::Inline)
+            .map_err(|error| format!("not valid JSON: {error}; a JSON string needs quotes: '\"text\"'")),
     }
 }
 
 impl Input {
-    fn read(self) -> anyhow::Result<Json> {
+    pub(super) fn read(self) -> anyhow::Result<Json> {
         match self {
             Self::Inline(value) => Ok(value),
             Self::File(path) => {

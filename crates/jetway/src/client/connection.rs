@@ -34,7 +34,7 @@ const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const DEFAULT_PAGE: usize = 100;
 
 /// How long a request is repeated while hosts are busy or do not answer.
-const RETRY_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const RETRY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts and controls runs, and reads their status and results. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
@@ -286,19 +286,30 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotFound`] if no running host serves it, [`ClientError::NoHost`] if no host is running.
     pub async fn workflow(&self, name: &str) -> Result<WorkflowView, ClientError> {
-        let unserved = match self.hosts.workflow(name).await {
-            Err(error) if error.code == NO_HOST => error,
-            answer => return Ok(answer?),
+        match self.hosts.workflow(name).await {
+            Err(error) if error.code == NO_HOST => Err(self.unserved(name, error).await),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// The error of a request that no host that serves a workflow has received.
+    pub(super) async fn unserved(&self, name: &str, unserved: ApiError) -> ClientError {
+        let hosts = match self.backend.hosts().await {
+            Ok(hosts) => hosts,
+            // There may be no namespace. What is known is that no host has answered.
+            Err(error) => {
+                tracing::debug!(%error, "cannot list the hosts");
+                return unserved.into();
+            }
         };
-        let hosts = self.backend.hosts().await?;
         let served: BTreeSet<_> =
             hosts.iter().flat_map(|host| &host.workflows).map(|(workflow, _)| workflow.as_str()).collect();
         if hosts.is_empty() || served.contains(name) {
-            return Err(unserved.into());
+            return unserved.into();
         }
         let served = served.into_iter().collect::<Vec<_>>().join(", ");
         let message = format!("no host serves workflow {name:?}; the served workflows are {served}");
-        Err(ClientError::NotFound { message })
+        ClientError::NotFound { message }
     }
 
     /// The time of the server, as far as this client knows it: the clock of this machine does not matter.

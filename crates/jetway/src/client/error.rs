@@ -52,6 +52,9 @@ pub enum ClientError {
     /// The input cannot be encoded as JSON.
     #[error("cannot encode the input as JSON: {0}")]
     Input(#[source] serde_json::Error),
+    /// The payload of a signal cannot be encoded as JSON.
+    #[error("cannot encode the payload of the signal as JSON: {0}")]
+    Payload(#[source] serde_json::Error),
     /// A value in the record of the run cannot be decoded.
     #[error(transparent)]
     Value(jetway_state::Error),
@@ -93,6 +96,7 @@ impl ClientError {
             | Self::Refused { .. }
             | Self::BadName(_)
             | Self::Input(_)
+            | Self::Payload(_)
             | Self::Record(_)
             | Self::Value(_)
             | Self::Answer { .. } => false,

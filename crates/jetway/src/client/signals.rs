@@ -1,0 +1,118 @@
+//! Signals to runs.
+
+use super::{Client, ClientError, SignalView, connection::RETRY_LIMIT};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use jetway_engine::{
+    api::SignalRequest,
+    backend::{Api, ApiError, NewSignal, Signals},
+};
+use jetway_nats::{BUSY, NO_ANSWER, NO_HOST};
+use jetway_state::{Incarnation, RunKey, SignalName};
+use serde::Serialize;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Options for a signal.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SignalOptions {
+    /// The id of the signal; `None` for a random one. Two signals of a run with one id are one signal. An id that the caller can
+    /// reproduce, such as the number of a payment, therefore makes a signal safe to repeat.
+    pub id: Option<String>,
+    /// The incarnation that the signal is for; `None` for whichever incarnation has the run id.
+    pub incarnation: Option<Incarnation>,
+}
+
+impl SignalOptions {
+    /// Options with this id.
+    pub fn with_id(id: impl Into<String>) -> Self {
+        Self { id: Some(id.into()), incarnation: None }
+    }
+
+    fn id(&self) -> String {
+        self.id.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string())
+    }
+}
+
+impl Client {
+    /// Sends a signal to a run, through a host. When this returns, the run has the signal: an item got it, or the run keeps it until
+    /// an item waits for it. While hosts are busy or do not answer, the request is repeated for up to 30 seconds, which does not
+    /// double the signal.
+    ///
+    /// ```no_run
+    /// use jetway::{Client, client::SignalOptions};
+    ///
+    /// # async fn example(run: &jetway::RunKey) -> Result<(), jetway::client::ClientError> {
+    /// let client = Client::connect("nats://127.0.0.1:4222").await?;
+    /// let answer = client.signal(run, "approve", &true, &SignalOptions::with_id("approval-7")).await?;
+    /// println!("{:?}", answer.verdict);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`] if there is no such run, or no running host serves its workflow. [`ClientError::Refused`] if the run
+    /// has ended, or the payload is not what the run waits for. [`ClientError::NoHost`] if no host is running:
+    /// [`publish_signal`](Self::publish_signal) works without a host.
+    pub async fn signal<P>(
+        &self,
+        run: &RunKey,
+        name: &str,
+        payload: &P,
+        options: &SignalOptions,
+    ) -> Result<SignalView, ClientError>
+    where
+        P: Serialize + ?Sized + Sync,
+    {
+        let request = SignalRequest {
+            workflow: run.workflow.to_string(),
+            run_id: run.run_id.to_string(),
+            name: SignalName::new(name)?.to_string(),
+            // A repeated request is the same signal.
+            id: Some(options.id()),
+            incarnation: options.incarnation,
+            content_type: None,
+            payload: encoded(payload)?,
+        };
+        let ask = || self.hosts.signal(request.clone());
+        let end = Instant::now() + RETRY_LIMIT;
+        let backoff = ExponentialBuilder::default().with_jitter().without_max_times();
+        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
+        match ask.retry(backoff).when(retryable).await {
+            Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Publishes a signal as a message, as any NATS client can. When this returns, the server has stored it, and a host that serves
+    /// the workflow applies it. A run that does not exist has a minute to be started. A signal that cannot be applied becomes a dead
+    /// letter.
+    ///
+    /// # Errors
+    /// An invalid name, a payload that cannot be encoded as JSON, or a server that does not accept the message.
+    pub async fn publish_signal<P>(
+        &self,
+        run: &RunKey,
+        name: &str,
+        payload: &P,
+        options: &SignalOptions,
+    ) -> Result<(), ClientError>
+    where
+        P: Serialize + ?Sized + Sync,
+    {
+        let signal = NewSignal {
+            run: run.clone(),
+            name: SignalName::new(name)?.to_string(),
+            id: Some(options.id()),
+            incarnation: options.incarnation,
+            content_type: None,
+            payload: encoded(payload)?,
+        };
+        self.backend.publish_signal(&signal).await?;
+        Ok(())
+    }
+}
+
+fn encoded<P: Serialize + ?Sized>(payload: &P) -> Result<Bytes, ClientError> {
+    Ok(Bytes::from(serde_json::to_vec(payload).map_err(ClientError::Payload)?))
+}
