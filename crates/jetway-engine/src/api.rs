@@ -7,7 +7,7 @@ pub use answers::{
     ControlView, RetryQuery, RetryView, RunSummary, RunsView, StartAnswer, UnreadableRun, WorkflowView,
     WorkflowsView,
 };
-pub use signal::{SignalRequest, SignalVerdict, SignalView};
+pub use signal::{SignalAnswer, SignalRequest};
 
 use crate::backend::{BackendError, BackendErrorKind, RunsQuery, StartRequest};
 use async_trait::async_trait;
@@ -38,8 +38,9 @@ pub trait Api: Send + Sync + fmt::Debug {
     /// Tries an item of a run again that waits for a person, or all of them. Error 409 if there is none.
     async fn retry(&self, workflow: &str, run_id: &str, query: RetryQuery) -> Result<RetryView, ApiError>;
 
-    /// Stores a signal to a run, and returns when it was applied. Error 404 if there is no such run, 409 if it has ended.
-    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError>;
+    /// Stores a signal to a run, and returns when it was applied. Error 404 if there is no such run, 400 for a name that no node waits
+    /// for and for a bad payload, 409 if the run does not take it.
+    async fn signal(&self, request: SignalRequest) -> Result<SignalAnswer, ApiError>;
 
     /// Returns a page of runs.
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError>;

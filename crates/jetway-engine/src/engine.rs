@@ -6,12 +6,12 @@ mod requests;
 pub use builder::{BuildError, EngineBuilder};
 
 use crate::{
-    api::ApiError,
+    api::{ApiError, SignalAnswer},
     backend::{Backend, BackendError, Delivery, NewSignal, SignalDelivery, StartDelivery, StartRequest},
     config::EngineConfig,
     dispatch::{Dispatcher, RetriedRun},
     registry::Registry,
-    signals::{Applier, SignalAnswer, SignalOutcome},
+    signals::{Applier, SignalOutcome},
     starts::{StartError, StartOutcome, Starter},
     sweeper::{Sweep, SweepReport, Sweeper},
     worker::{TicketOutcome, Worker},

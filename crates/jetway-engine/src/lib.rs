@@ -62,6 +62,7 @@ mod tickets;
 mod trace;
 mod worker;
 
+pub use api::SignalAnswer;
 pub use config::EngineConfig;
 pub use dispatch::RetriedRun;
 pub use engine::{BuildError, Engine, EngineBuilder};
@@ -70,7 +71,7 @@ pub use jetway_state::run::control::{Control, ControlResult};
 pub use refusal::{RefusedStart, publish_refusal};
 pub use registry::Registry;
 pub use republish::{RepublishReport, republish_tickets};
-pub use signals::{SignalAnswer, SignalError, SignalOutcome};
+pub use signals::{SignalError, SignalOutcome};
 pub use starts::{StartError, StartOutcome};
 pub use sweeper::{SweepReport, Sweeper};
 pub use trace::{PlainTracer, SpanTimes, StepInfo, StepSpan, Tracer};

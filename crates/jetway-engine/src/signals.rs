@@ -21,7 +21,7 @@ mod error;
 pub use error::SignalError;
 
 use crate::{
-    api::ApiError,
+    api::{ApiError, SignalAnswer},
     backend::{Backend, BackendError, DeadLetter, NewSignal, SignalDelivery, StoredSignal},
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
@@ -36,11 +36,10 @@ use jetway_core::{
     step::{AnyWorkflow, swap_until},
 };
 use jetway_state::{
-    RunId, RunKey, Seen, SignalName,
+    RunKey, Seen, SignalName,
     codec::Encoding,
     run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Status, Verdict, deliver, signal_id_hash},
 };
-use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 
 /// How long a signal waits for its run to be started.
@@ -60,19 +59,6 @@ pub enum SignalOutcome {
     Refused(SignalError),
     /// The backend does not answer or is full: the message is delivered again when its lease expires.
     Abandoned(BackendError),
-}
-
-/// The answer to a signal that was sent as a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignalAnswer {
-    /// The run.
-    pub run_id: RunId,
-    /// The name of the signal.
-    pub name: String,
-    /// Always true: otherwise the answer is an error.
-    pub applied: bool,
-    /// Whether an item had waited for it (`taken`), or it is in the mailbox (`kept`), or it was applied before (`duplicate`).
-    pub verdict: Verdict,
 }
 
 /// Applies signals.

@@ -31,15 +31,14 @@ pub use error::ClientError;
 pub use jetway_engine::{
     Control,
     api::{
-        ControlView, RetryQuery, RetryView, RunSummary, RunsView, SignalVerdict, SignalView, UnreadableRun,
-        WorkflowView,
+        ControlView, RetryQuery, RetryView, RunSummary, RunsView, SignalAnswer, UnreadableRun, WorkflowView,
     },
     backend::{HostInfo, RunsQuery},
 };
 pub use jetway_state::{
     StartId, StartMessage,
     json::Json,
-    run::{CancelReason, DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart},
+    run::{CancelReason, DoneView, ErrorView, PendingView, Status, StatusView, UnreadablePart, Verdict},
     view::{BuildWaitView, CancelView, LeftOut, PersonWaitView, WaitKind, WaitView},
 };
 pub use namespace::{check_streams, obsolete_streams, set_up};

@@ -5,7 +5,7 @@ use crate::{args::ServerArgs, exit::Exit, output};
 use clap::Args;
 use jetway::{
     Incarnation, RunId, RunKey, SignalName, WorkflowName,
-    client::{ClientError, Json, SignalOptions, SignalVerdict},
+    client::{ClientError, Json, SignalOptions, Verdict},
 };
 use serde_json::json;
 
@@ -78,9 +78,10 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let text = match answer.verdict {
-        SignalVerdict::Taken => format!("run {run} has taken signal {name}\n"),
-        SignalVerdict::Kept => format!("run {run} keeps signal {name} until an item waits for it\n"),
-        SignalVerdict::Duplicate => format!("run {run} had signal {name} with this id before\n"),
+        Verdict::Taken => format!("run {run} has taken signal {name}\n"),
+        Verdict::Kept => format!("run {run} keeps signal {name} until an item waits for it\n"),
+        Verdict::Duplicate => format!("run {run} had signal {name} with this id before\n"),
+        refused => format!("run {run} has not taken signal {name}: {}\n", refused.as_str()),
     };
     output::print_text(&text)?;
     Ok(Exit::Success)

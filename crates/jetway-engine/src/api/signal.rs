@@ -1,7 +1,7 @@
 //! Signals as requests, and their answers.
 
 use bytes::Bytes;
-use jetway_state::{Incarnation, RunId};
+use jetway_state::{Incarnation, RunId, run::Verdict};
 use serde::{Deserialize, Serialize};
 
 /// A signal that is sent as a request, not validated.
@@ -23,27 +23,15 @@ pub struct SignalRequest {
     pub payload: Bytes,
 }
 
-/// The answer to a signal: it was applied.
+/// The answer to a signal that was sent as a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignalView {
+pub struct SignalAnswer {
     /// The run.
     pub run_id: RunId,
     /// The name of the signal.
     pub name: String,
-    /// Whether the record of the run has it. It is true in every answer.
+    /// Always true: otherwise the answer is an error.
     pub applied: bool,
-    /// What became of it.
-    pub verdict: SignalVerdict,
-}
-
-/// What became of a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalVerdict {
-    /// An item waited for it, and has it.
-    Taken,
-    /// No item waits for it: the run keeps it until one does.
-    Kept,
-    /// The run had a signal with this id before.
-    Duplicate,
+    /// Whether an item had waited for it (`taken`), or it is in the mailbox (`kept`), or it was applied before (`duplicate`).
+    pub verdict: Verdict,
 }

@@ -3,10 +3,10 @@
 use super::Engine;
 use crate::{
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalView, StartAnswer,
-        WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalAnswer, SignalRequest,
+        StartAnswer, WorkflowView, WorkflowsView,
     },
-    backend::{RunsQuery, StartRequest},
+    backend::{NewSignal, RunsQuery, StartRequest},
     dispatch::RetriedRun,
     hosts_of::with_hosts,
 };
@@ -98,13 +98,10 @@ impl Api for Engine {
         Ok(RetryView { run_id: run.run_id, status, items })
     }
 
-    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
-        let SignalRequest { workflow, run_id, name, .. } = request;
+    async fn signal(&self, request: SignalRequest) -> Result<SignalAnswer, ApiError> {
+        let SignalRequest { workflow, run_id, name, id, incarnation, content_type, payload } = request;
         let run = key(&workflow, &run_id)?;
-        Err(ApiError::new(
-            501,
-            format!("cannot apply signal {name:?} to run {run}: this build applies no signals"),
-        ))
+        Self::signal(self, NewSignal { run, name, id, incarnation, content_type, payload }).await
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

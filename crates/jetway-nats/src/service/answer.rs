@@ -14,7 +14,8 @@ use bytes::Bytes;
 use jetway_engine::{
     Control,
     api::{
-        Api, ApiError, ControlView, RetryView, RunsView, SignalRequest, SignalView, StartAnswer, WorkflowView,
+        Api, ApiError, ControlView, RetryView, RunsView, SignalAnswer, SignalRequest, StartAnswer,
+        WorkflowView,
     },
     backend::StartRequest,
 };
@@ -110,7 +111,7 @@ impl Answerer {
         self.api.retry(workflow, run_id, parse_query(request, "a retry")?).await
     }
 
-    async fn signal(&self, request: Message) -> Result<SignalView, ApiError> {
+    async fn signal(&self, request: Message) -> Result<SignalAnswer, ApiError> {
         let signal = parse_signal(self.backend.names(), &request)?;
         // The request has all that the signal has.
         drop(request);

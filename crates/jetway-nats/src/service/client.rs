@@ -12,8 +12,8 @@ use bytes::Bytes;
 use jetway_engine::{
     Control,
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalView, StartAnswer,
-        WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalAnswer, SignalRequest,
+        StartAnswer, WorkflowView, WorkflowsView,
     },
     backend::{RunsQuery, StartRequest},
 };
@@ -151,7 +151,7 @@ impl Api for HostsClient {
         self.request(ApiMethod::Retry, &tokens, HeaderMap::new(), query.into(), None).await
     }
 
-    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
+    async fn signal(&self, request: SignalRequest) -> Result<SignalAnswer, ApiError> {
         let SignalRequest { workflow, run_id, name, id, incarnation, content_type, payload } = request;
         let headers = signals::headers(id.as_deref(), incarnation, content_type.as_deref());
         self.request(ApiMethod::Signal, &[&workflow, &run_id, &name], headers, payload, None).await

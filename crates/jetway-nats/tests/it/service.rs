@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jetway_engine::{
     Control,
     api::{
-        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalRequest, SignalVerdict,
-        SignalView, StartAnswer, WorkflowView, WorkflowsView,
+        Api, ApiError, ControlView, RetryQuery, RetryView, RunsView, SignalAnswer, SignalRequest,
+        StartAnswer, WorkflowView, WorkflowsView,
     },
     backend::{HostInfo, Hosts as _, RunsQuery, StartRequest},
 };
@@ -15,7 +15,7 @@ use jetway_nats::{HostsClient, NO_HOST, NatsBackend, serve};
 use jetway_state::{
     Incarnation, RunId, Timestamp, WorkflowName,
     codec::Encoding,
-    run::{StartTime, Status},
+    run::{StartTime, Status, Verdict},
     view::{OutputPage, OutputQuery, StatusView},
 };
 use serde_json::Value;
@@ -85,11 +85,11 @@ impl Api for Echo {
         Ok(RetryView { run_id: RunId::new(run_id).expect("a run id"), status: Status::Running, items })
     }
 
-    async fn signal(&self, request: SignalRequest) -> Result<SignalView, ApiError> {
+    async fn signal(&self, request: SignalRequest) -> Result<SignalAnswer, ApiError> {
         let run_id = RunId::new(&request.run_id).expect("a run id");
         let name = request.name.clone();
         self.signals.lock().unwrap().push(request);
-        Ok(SignalView { run_id, name, applied: true, verdict: SignalVerdict::Kept })
+        Ok(SignalAnswer { run_id, name, applied: true, verdict: Verdict::Kept })
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

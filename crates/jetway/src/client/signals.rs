@@ -1,6 +1,6 @@
 //! Signals to runs.
 
-use super::{Client, ClientError, SignalView, connection::RETRY_LIMIT};
+use super::{Client, ClientError, SignalAnswer, connection::RETRY_LIMIT};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_engine::{
@@ -60,7 +60,7 @@ impl Client {
         name: &str,
         payload: &P,
         options: &SignalOptions,
-    ) -> Result<SignalView, ClientError>
+    ) -> Result<SignalAnswer, ClientError>
     where
         P: Serialize + ?Sized + Sync,
     {
