@@ -22,6 +22,7 @@ mod readme;
 mod resources;
 mod restarts;
 mod setup;
+mod signals;
 mod start_times;
 mod support;
 #[cfg(unix)]
