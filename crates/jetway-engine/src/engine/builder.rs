@@ -143,12 +143,8 @@ impl EngineBuilder {
         let host = host.unwrap_or_else(|| format!("process-{}", std::process::id()));
         let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
-        registry.iter().try_for_each(|workflow| workflow.check_rules())?;
+        check_workflows(&registry)?;
         config.retry.as_ref().map_or(Ok(()), RetryPolicy::check)?;
-        for workflow in registry.iter() {
-            check_signals(workflow.signals())
-                .map_err(|reason| BuildError::BadSignals { workflow: workflow.name().to_string(), reason })?;
-        }
         config.limits = config.limits.within(backend.max_snapshot());
         check_retention(&*backend, &config)?;
         let config = Arc::new(config);
@@ -203,6 +199,16 @@ impl EngineBuilder {
         };
         Ok(Engine { backend, registry, config, clock, dispatcher, starter, signals, worker, sweep })
     }
+}
+
+/// Checks the rules of the nodes of all workflows, and the signals that they wait for.
+fn check_workflows(registry: &Registry) -> Result<(), BuildError> {
+    for workflow in registry.iter() {
+        workflow.check_rules()?;
+        check_signals(workflow.signals())
+            .map_err(|reason| BuildError::BadSignals { workflow: workflow.name().to_string(), reason })?;
+    }
+    Ok(())
 }
 
 /// The sweep needs time to find that the result of a run was not stored, and to write the record again if it cannot be.

@@ -142,7 +142,7 @@ struct Key {
     detail: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Group {
     items: usize,
     since: Timestamp,
