@@ -183,16 +183,17 @@ fn begin_clean_up(mut snapshot: Snapshot, commit: CommitId, at: Timestamp, limit
         Some(Cancellation { at, until: Some(until), reason, clean_up: BTreeSet::new(), not_run: Vec::new() });
     snapshot.commit = commit;
     snapshot.updated_at = at;
-    let mut effects = vec![Effect::TellHosts];
+    // The alarm comes first: the end of a run that is cleaned up soon has to find it.
+    let mut effects = vec![Effect::ArmAlarm { since: at }];
+    if !waits.was_armed_for(until) {
+        waits.disarm(at, &mut effects);
+    }
+    effects.push(Effect::TellHosts);
     if !woken.is_empty() {
         effects.push(Effect::PublishWoken(woken));
     }
     if was_paused || just_due {
         effects.push(Effect::PublishMissing);
-    }
-    effects.push(Effect::ArmAlarm { since: at });
-    if !waits.was_armed_for(until) {
-        waits.disarm(at, &mut effects);
     }
     Applied { snapshot, tickets: Vec::new(), effects }
 }

@@ -58,7 +58,7 @@ fn a_cancelled_item_gives_its_input_to_its_clean_up() {
     run.step("a", next(&[("b", "b0")]));
     let steps = run.snapshot.steps;
     let effects = run.cancel();
-    assert_eq!(effects, [Effect::TellHosts, Effect::ArmAlarm { since: Timestamp(2) }]);
+    assert_eq!(effects, [Effect::ArmAlarm { since: Timestamp(2) }, Effect::TellHosts]);
     assert_eq!(run.snapshot.status, Status::Cancelling);
     let item = run.step("b", taken_back(&[("u", "b0")]));
     assert_eq!((run.snapshot.steps, run.snapshot.pending()), (steps, 1), "no node ran");
@@ -155,7 +155,7 @@ fn w37_what_waits_is_ready_for_its_clean_up_at_once() {
         let armed = Effect::ArmAlarm { since: Timestamp(2) };
         assert_eq!(
             effects,
-            [Effect::TellHosts, Effect::PublishWoken(woken), armed, Effect::DisarmAlarm(far)]
+            [armed, Effect::DisarmAlarm(far), Effect::TellHosts, Effect::PublishWoken(woken)]
         );
         let alarm = run.snapshot.alarm(Timestamp(2)).unwrap();
         assert_eq!((alarm.due, alarm.ticket.item), (UNTIL, ItemId::start()));
@@ -171,7 +171,7 @@ fn w37_branches_that_wait_for_a_slot_are_ready() {
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
     run.step("a", all("b", &["0", "1", "2"]));
     assert_eq!(run.tickets.len(), 1);
-    let Effect::PublishWoken(woken) = &run.cancel()[1] else { panic!("nothing is woken") };
+    let Effect::PublishWoken(woken) = &run.cancel()[2] else { panic!("nothing is woken") };
     assert_eq!(woken.len(), 2);
     assert_eq!(pending_tickets(&run.snapshot, Timestamp(2)).len(), 3);
     for _ in 0..3 {
@@ -185,7 +185,7 @@ fn a_run_that_was_paused_has_its_tickets_again() {
     let mut run = chain();
     run.snapshot.status = Status::Paused;
     let effects = run.cancel();
-    assert_eq!(effects[1], Effect::PublishMissing);
+    assert_eq!(effects.last(), Some(&Effect::PublishMissing));
     assert_eq!(run.snapshot.status, Status::Cancelling);
 }
 
