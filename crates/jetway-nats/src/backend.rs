@@ -120,6 +120,18 @@ struct Committers {
     runs: Committer,
 }
 
+impl Committers {
+    async fn new(setup: &Setup) -> Result<Self, BackendError> {
+        Ok(Self {
+            starts: setup.committer(Stream::Starts).await?,
+            tickets: Arc::new(setup.committer(Stream::Tickets).await?),
+            timers: setup.committer(Stream::Timers).await?,
+            signals: Arc::new(setup.committer(Stream::Signals).await?),
+            runs: setup.committer(Stream::Runs).await?,
+        })
+    }
+}
+
 impl NatsBackend {
     /// Connects, checks the server, and creates the streams of the namespace if they do not exist.
     ///
@@ -135,13 +147,7 @@ impl NatsBackend {
         // Checks the settings, too.
         let setup = Setup::new(&config, &Stream::OF_HOSTS).await?;
         let replies = ReplyPrefixes::new(&config.inbox_prefix, &config.reply_prefixes)?;
-        let committers = Committers {
-            starts: setup.committer(Stream::Starts).await?,
-            tickets: Arc::new(setup.committer(Stream::Tickets).await?),
-            timers: setup.committer(Stream::Timers).await?,
-            signals: Arc::new(setup.committer(Stream::Signals).await?),
-            runs: setup.committer(Stream::Runs).await?,
-        };
+        let committers = Committers::new(&setup).await?;
         let results = Arc::new(ResultWriter::new(&setup).await?);
         let dead_letters = setup.dead_letters().await?;
         let runs = setup.reader(Stream::Runs);

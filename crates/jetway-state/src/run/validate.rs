@@ -20,14 +20,15 @@ const WHAT: &str = "a snapshot";
 const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
-    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no
+    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no clean-up or
     /// mailbox would lose it, so such a record has a format that it does not read.
     ///
     /// # Errors
     /// As [`codec::seal`].
     pub fn seal(&self, build: Fingerprint) -> Result<Bytes, Error> {
         let gathers_later = self.fan_outs.values().any(|fan_out| fan_out.gather_due.is_some());
-        match self.has_waits() || gathers_later || !self.mailbox.is_unused() {
+        let cancels_later = self.has_clean_up || self.cancel.is_some();
+        match self.has_waits() || gathers_later || cancels_later || !self.mailbox.is_unused() {
             true => codec::seal_latest(self, build, WHAT),
             false => codec::seal(self, build, WHAT),
         }
