@@ -66,7 +66,7 @@ pub(crate) async fn run(args: ResultArgs) -> anyhow::Result<Exit> {
             done => output::print_result(&done?, json),
         };
     };
-    match wait_for(&client, &run, &run, wait).await {
+    match wait_for(&client, &run, &run, wait, jetway::shutdown_requested()).await {
         Err(late) if Exit::of(&late) == Exit::TimedOut => {
             match client.status(&run).await {
                 // The run may still begin.

@@ -15,6 +15,7 @@ use jetway::{
 use std::{
     io::Read,
     path::PathBuf,
+    pin::pin,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -110,9 +111,10 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let client = server.client().await?;
     let after = args.after.map(|after| time_after(&client, after)).transpose()?;
     let options = StartOptions { run_id: Some(run_id), start_at: args.at.or(after) };
+    let mut interrupt = pin!(jetway::shutdown_requested());
     let run = tokio::select! {
         started = start(&client, args.workflow.as_str(), &input, &options) => started?,
-        signal = jetway::shutdown_requested() => {
+        signal = &mut interrupt => {
             signal?;
             let told = "interrupted while starting it, so it may not exist";
             output::print_failure(&format!("run {key}: {told}. {}", go_on(&key, server)), Exit::Interrupted);
@@ -128,7 +130,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     };
     output::note(&format!("run {run}: {}", limit(wait)));
-    let waited = wait_for(&client, &run, &key, wait).await;
+    let waited = wait_for(&client, &run, &key, wait, interrupt).await;
     match waited.inspect_err(|error| say_how_to_go_on(error, &key, server))? {
         Waited::Done(done) => output::print_result(&done, json),
         Waited::Interrupted => Ok(interrupted(&key, server)),

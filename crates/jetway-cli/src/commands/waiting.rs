@@ -23,7 +23,7 @@ pub(super) enum Waited {
     Interrupted,
 }
 
-/// Waits for the result of a run.
+/// Waits for the result of a run. `interrupt` is a request to end, which may have come before: one that nobody listens for is lost.
 ///
 /// # Errors
 /// The run does not end in time, or the server does not answer.
@@ -32,11 +32,12 @@ pub(super) async fn wait_for<'a>(
     run: impl Into<ResultOf<'a>>,
     key: &RunKey,
     wait: Duration,
+    interrupt: impl Future<Output = std::io::Result<jetway::host::ShutdownSignal>>,
 ) -> anyhow::Result<Waited> {
     let mut progress = RunProgress::new()?;
     let waited = tokio::select! {
         done = result(client, run.into(), key, wait, &mut progress) => done.map(|done| Waited::Done(Box::new(done))),
-        signal = jetway::shutdown_requested() => Ok(signal.map(|_signal| Waited::Interrupted)?),
+        signal = interrupt => Ok(signal.map(|_signal| Waited::Interrupted)?),
     };
     progress.finish();
     waited
