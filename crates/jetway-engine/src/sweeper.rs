@@ -321,7 +321,9 @@ impl Sweep {
     async fn ring_overdue(&self, sweeper: &mut Sweeper, now: Timestamp) -> Result<(), BackendError> {
         let since = sweeper.rung_until.unwrap_or_else(|| now.before(FIRST_LOOK_BACK));
         let until = now.before(self.stale_after);
-        if sweeper.rung_until.is_some() && until.since(since) < RING_EVERY {
+        // After a restart the server may hold alarms without ringing them.
+        let in_doubt = sweeper.suspected.is_some();
+        if sweeper.rung_until.is_some() && until.since(since) < RING_EVERY && !in_doubt {
             return Ok(());
         }
         for workflow in self.registry.iter().map(|workflow| workflow.name()) {
