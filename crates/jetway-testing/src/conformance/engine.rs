@@ -19,6 +19,7 @@ use jetway_state::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 async fn snapshot(host: &TestHost, run: &jetway_state::RunKey) -> Snapshot {
     let stored =
@@ -196,7 +197,9 @@ pub(super) async fn p10_a_wait_has_a_kind_and_what_ends_it(tested: BackendUnderT
     let (started_at, version) = (tested.backend.clock().now().to_string(), "0".to_owned());
     let full = HostInfo { host: "busy".to_owned(), workflows, slots: 1, started_at, version };
     tested.backend.announce(&full).await.expect("it is announced");
-    // It takes no ticket, although there is one.
+    // It takes no ticket, although there is one: it has no free slot.
+    let slots = Arc::new(Semaphore::new(0));
+    let _tickets = tested.backend.tickets(&run.workflow, slots).await.expect("it listens");
     let waits = kinds(&other).await;
     assert_eq!(waits, one(WaitKind::HostFull, "the end of another step on a host, or a further host"));
     let control = async |control| {
