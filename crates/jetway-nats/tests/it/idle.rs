@@ -66,14 +66,14 @@ async fn an_idle_host_exchanges_few_messages() {
     let window = Duration::from_secs(6);
     let nothing = futures::future::select_all(&mut tasks);
     assert!(timeout(window, nothing).await.is_err(), "an idle host received something");
-    // There is one announcement and one sweep in this time.
+    // There is one announcement and one sweep in this time: a request for starts and one for signals that nobody takes.
     backend.announce(&host).await.unwrap();
     backend.stale(0, jetway_core::clock::now()).await.unwrap();
     backend.dead_letter_unroutable_starts(Duration::from_secs(60)).await.unwrap();
     let after = backend.traffic();
     let messages = (after.sent - before.sent) + (after.received - before.received);
     let rate = messages as f64 / start.elapsed().as_secs_f64();
-    assert!(rate < 2.0, "{rate} messages a second");
+    assert!(rate < 2.5, "{rate} messages a second");
     // The host still receives tickets.
     backend.publish(vec![(ticket(&run("a"), "i1"), FINGERPRINT)]).await.unwrap();
     let first = futures::future::select_all(tasks);

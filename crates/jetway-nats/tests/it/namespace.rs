@@ -47,10 +47,10 @@ async fn f8_a_namespace_is_set_up_once() {
     assert!(refused.to_string().contains(&command), "{refused}");
 
     let first = set_up(config.clone()).await.unwrap();
-    assert_eq!((first.created.len(), first.replicas), (8, 1), "{first:?}");
+    assert_eq!((first.created.len(), first.replicas), (9, 1), "{first:?}");
     assert_eq!((first.changed.len(), first.unchanged.len(), first.left.len()), (0, 0, 0), "{first:?}");
     let again = set_up(config.clone()).await.unwrap();
-    assert_eq!((again.created.len(), again.unchanged.len()), (0, 8), "{again:?}");
+    assert_eq!((again.created.len(), again.unchanged.len()), (0, 9), "{again:?}");
     client().await.publish_start(&start()).await.unwrap();
     connect(NatsConfig { provisioning: Provisioning::Check, ..config.clone() }).await;
 }
@@ -80,7 +80,7 @@ async fn f8_replicas_without_a_cluster_change_nothing() {
     let refused = NatsBackend::connect(three).await.unwrap_err();
     assert!(refused.to_string().contains("jetway setup --replicas 3"), "{refused}");
     let report = set_up(NatsConfig { replicas: Some(1), ..config }).await.unwrap();
-    assert_eq!((report.created.len(), report.unchanged.len()), (0, 8), "{report:?}");
+    assert_eq!((report.created.len(), report.unchanged.len()), (0, 9), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
