@@ -3,6 +3,7 @@
 //!
 //! The table in the guide's page on crashes comes from these tests. They compare it; `JETWAY_UPDATE_DOCS=1` writes it.
 
+mod asked;
 mod cases;
 mod fixture;
 mod page;
@@ -48,6 +49,11 @@ async fn crash_p1_p2_p3_a_host_dies_in_a_start_and_in_a_step() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_p3_a_host_dies_when_its_run_falls_asleep() -> Result<()> {
     all(&[Scenario::Sleep]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_p3_a_host_dies_when_its_run_gets_a_signal() -> Result<()> {
+    all(&[Scenario::Signal, Scenario::Early, Scenario::Untaken]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

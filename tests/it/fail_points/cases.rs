@@ -33,6 +33,7 @@ const GO_ON: &str =
     "the ticket is delivered again: its item is done, so the items that it created get tickets";
 const END_AGAIN: &str =
     "the ticket is delivered again: the run has ended, so the effects of its end are repeated";
+const SIGNAL_APPLIED: &str = "the signal is delivered again, and is applied already";
 const SWEEP_ENDS: &str = "the sweep, or a second cancel command, repeats the effects of the end";
 const SWEEP_AGAIN: &str = "the next sweep, of any host";
 
@@ -56,6 +57,35 @@ pub(super) const CASES: &[Case] = &[
         START_JOINS,
     ),
     case(At::StartSettled, Scenario::Chain, 1, "the run is running", "nothing to repair"),
+    case(
+        At::SignalTaken,
+        Scenario::Signal,
+        0,
+        "the run waits, its signal is not applied",
+        "the signal is delivered again",
+    ),
+    case(
+        At::SignalsApplied,
+        Scenario::Signal,
+        0,
+        "the signal is applied, the item that got it has no ticket",
+        "the signal is delivered again: it is applied already, so its item gets a ticket",
+    ),
+    case(
+        At::SignalPutOff,
+        Scenario::Early,
+        0,
+        "there is no run, its signal is stored in two places",
+        "the signal is delivered again, from both places, and the run takes it once",
+    ),
+    case(
+        At::SignalUnsettled,
+        Scenario::Signal,
+        1,
+        "the run has its signal, the message is not acked",
+        SIGNAL_APPLIED,
+    ),
+    case(At::SignalSettled, Scenario::Signal, 1, "the run has its signal", "nothing to repair"),
     case(At::TicketTaken, Scenario::Chain, 0, "nothing has changed", TICKET_AGAIN),
     case(At::SnapshotLoaded, Scenario::Chain, 0, "nothing has changed", TICKET_AGAIN),
     case(
@@ -107,6 +137,20 @@ pub(super) const CASES: &[Case] = &[
         0,
         "the step is committed, its alarm is armed",
         "the ticket is delivered again: its item is done, so the alarm is armed again",
+    ),
+    case(
+        At::ItemsWoken,
+        Scenario::Signal,
+        1,
+        "the signal is applied, the item that got it has its ticket",
+        SIGNAL_APPLIED,
+    ),
+    case(
+        At::UntakenReported,
+        Scenario::Untaken,
+        0,
+        "the run has ended, the signal that no step has taken is a dead letter, there is no result",
+        END_AGAIN,
     ),
     case(
         At::ChunksDropped,

@@ -4,13 +4,14 @@ use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream;
 use futures::TryStreamExt;
-use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, client::StartOptions};
+use jetway::{Client, Namespace, NatsConfig, RunId, RunKey, WorkflowName, client::StartOptions};
 use jetway_engine::fail_point::FailPoint;
 use jetway_nats::NatsBackend;
 use jetway_testing::{unique_namespace, wait_until};
 use serde_json::json;
 use std::{
-    fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio, sync::OnceLock, time::Duration,
+    collections::BTreeMap, fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Stdio,
+    sync::OnceLock, time::Duration,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -56,6 +57,11 @@ impl Fixture {
         self.directory.path().join(run.run_id.as_str())
     }
 
+    /// The key of a run, which may not exist yet.
+    pub(super) fn key(workflow: &str, id: &str) -> Result<RunKey> {
+        Ok(RunKey::new(WorkflowName::new(workflow)?, RunId::new(id)?))
+    }
+
     /// Publishes the start message of a run.
     pub(super) async fn start(&self, workflow: &str, id: &str, number: u64, bytes: usize) -> Result<RunKey> {
         let id = RunId::new(id)?;
@@ -68,6 +74,11 @@ impl Fixture {
     /// Opens gates, at which steps of a run wait.
     pub(super) fn open(&self, run: &RunKey, gates: &[&str]) -> Result<()> {
         Ok(gates.iter().try_for_each(|gate| fs::write(self.directory(run).join(gate), ""))?)
+    }
+
+    /// Whether a gate of a run is open.
+    pub(super) fn is_open(&self, run: &RunKey, gate: &str) -> bool {
+        self.directory(run).join(gate).exists()
     }
 
     /// The nodes that were executed for a run and for its children, once for each attempt.
@@ -111,9 +122,20 @@ impl Fixture {
         Ok(self.stream("WORK").await?.cached_info().state.messages)
     }
 
-    /// Waits until no ticket, no start message and no chunk is left.
+    /// The dead letters, by their reason.
+    pub(super) async fn dead_letters(&self) -> Result<BTreeMap<String, usize>> {
+        let mut letters = BTreeMap::new();
+        let mut subjects = self.stream("DEAD").await?.info_with_subjects(">").await?;
+        while let Some((subject, number)) = subjects.try_next().await? {
+            let why = subject.rsplit('.').next().unwrap_or_default();
+            *letters.entry(why.to_owned()).or_default() += number;
+        }
+        Ok(letters)
+    }
+
+    /// Waits until no ticket, no start message, no signal and no chunk is left.
     pub(super) async fn wait_until_nothing_is_left(&self) -> Result<()> {
-        for stream in ["WORK", "START"] {
+        for stream in ["WORK", "START", "SIGNAL"] {
             wait_until(&format!("the stream {stream} is empty"), DEADLINE, async || {
                 self.stream(stream).await.ok().is_some_and(|stream| stream.cached_info().state.messages == 0)
             })

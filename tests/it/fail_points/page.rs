@@ -11,7 +11,8 @@ every row, each step is committed once. A step may be executed more often: an at
 the commit, and its node runs again.
 
 The tests write this page. *Committed* is the number of committed steps in one run of the test's workflow, without steps
-that wait for a child run. *Executed* is the number of attempts if the host dies once.
+that wait for a child run. *Executed* is the number of attempts if the host dies once. A step that waits for a signal has two
+attempts: the one that begins to wait, and the one that gets the signal.
 
 | the host dies at | state after the death | repaired by | committed | executed |
 |---|---|---|---|---|

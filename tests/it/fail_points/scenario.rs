@@ -1,6 +1,7 @@
 //! What happens while hosts die, and the expected result.
 
 use super::{
+    asked,
     cases::Case,
     fixture::{Fixture, Host},
 };
@@ -21,6 +22,12 @@ pub(super) enum Scenario {
     Chain,
     /// Three steps, with a wait before the second.
     Sleep,
+    /// Three steps, the first of which gets a signal that it waits for.
+    Signal,
+    /// The same, and the signal comes before the run is started.
+    Early,
+    /// The same, with a signal that no step takes.
+    Untaken,
     /// Four branches and a join.
     Fan,
     /// Sixty branches whose payloads are beside the snapshot, and a join.
@@ -46,6 +53,7 @@ impl Scenario {
         match self {
             Self::Chain => "chain",
             Self::Sleep => "sleep",
+            Self::Signal | Self::Early | Self::Untaken => "asked",
             Self::Fan | Self::Wide | Self::Sweep => "fan",
             Self::Children | Self::Cancel | Self::Terminate => "family",
             Self::CleanUp => "stay",
@@ -57,6 +65,7 @@ impl Scenario {
     fn input(self) -> (u64, usize) {
         match self {
             Self::Chain | Self::Sleep | Self::Pause | Self::Resume | Self::CleanUp => (10, 0),
+            Self::Signal | Self::Early | Self::Untaken => (10, 0),
             Self::Fan | Self::Sweep => (4, 0),
             Self::Wide => (60, 2000),
             Self::Children => (2, 0),
@@ -68,6 +77,7 @@ impl Scenario {
     pub(super) fn committed(self) -> u64 {
         match self {
             Self::Chain | Self::Sleep | Self::Pause | Self::Resume => 3,
+            Self::Signal | Self::Early | Self::Untaken => 3,
             Self::Fan | Self::Sweep => 1 + 4 + 1,
             Self::Wide => 1 + 60 + 1,
             Self::Children => 1 + 2 * 3 + 1,
@@ -76,9 +86,22 @@ impl Scenario {
         }
     }
 
-    /// The number of attempts if no host dies. The cancelled run has one that is discarded.
+    /// The number of attempts if no host dies. The cancelled run has one that is discarded, and a step that waits for a signal has
+    /// two.
     pub(super) fn executed(self) -> u64 {
-        self.committed() + u64::from(matches!(self, Self::Cancel | Self::Terminate))
+        self.committed() + u64::from(matches!(self, Self::Cancel | Self::Terminate) || self.has_signals())
+    }
+
+    fn has_signals(self) -> bool {
+        matches!(self, Self::Signal | Self::Early | Self::Untaken)
+    }
+
+    /// The names of the signals to each run, in their order.
+    fn signals(self) -> &'static [&'static str] {
+        match self {
+            Self::Untaken => &[asked::SPARE, asked::NUMBER],
+            _ => &[asked::NUMBER],
+        }
     }
 
     /// The number of steps in the snapshot of the run itself.
@@ -93,6 +116,7 @@ impl Scenario {
     fn output(self) -> Value {
         match self {
             Self::Chain | Self::Sleep => json!([12, 3]),
+            Self::Signal | Self::Early | Self::Untaken => json!([18, 3]),
             Self::Fan | Self::Sweep => json!([12, 6]),
             Self::Wide => json!([3540, 62]),
             Self::Children => json!([3 + 4, 2]),
@@ -103,8 +127,13 @@ impl Scenario {
 
     /// Starts the `nth` run of this scenario.
     async fn start(self, fixture: &Fixture, nth: usize) -> Result<RunKey> {
-        let (number, bytes) = self.input();
-        let run = fixture.start(self.workflow(), &format!("r{nth}"), number, bytes).await?;
+        let id = format!("r{nth}");
+        if self == Self::Early {
+            let run = Fixture::key(self.workflow(), &id)?;
+            asked::send(fixture, &run, self.signals()).await?;
+            return Ok(run);
+        }
+        let run = self.publish_start(fixture, &id).await?;
         match self {
             Self::Cancel | Self::Terminate | Self::CleanUp | Self::Pause => {}
             Self::Resume => fixture.open(&run, &["second", "third"])?,
@@ -113,10 +142,22 @@ impl Scenario {
         Ok(run)
     }
 
+    async fn publish_start(self, fixture: &Fixture, id: &str) -> Result<RunKey> {
+        let (number, bytes) = self.input();
+        fixture.start(self.workflow(), id, number, bytes).await
+    }
+
     /// Sends the commands that bring the host to its fail point.
     async fn provoke(self, fixture: &Fixture, run: &RunKey) -> Result<()> {
         match self {
-            Self::Chain | Self::Sleep | Self::Fan | Self::Wide | Self::Children | Self::Sweep => {}
+            Self::Chain
+            | Self::Sleep
+            | Self::Fan
+            | Self::Wide
+            | Self::Children
+            | Self::Sweep
+            | Self::Early => {}
+            Self::Signal | Self::Untaken => asked::answer(fixture, run, self.signals()).await?,
             Self::Cancel => {
                 fixture.reached(run, "first").await;
                 control(fixture, run, Control::Cancel).await;
@@ -165,6 +206,7 @@ impl Scenario {
                 control(fixture, run, Control::Resume).await;
             }
             // The second host may have died in the first run, before it processed this one.
+            Self::Signal | Self::Untaken => asked::answer(fixture, run, self.signals()).await?,
             Self::Resume => fixture.open(run, &["first"])?,
             _ => {}
         }
@@ -253,6 +295,21 @@ pub(super) async fn cancel_before_the_child_is_started(url: &str) -> Result<()> 
     check_children_cancelled(&fixture, &run).await
 }
 
+/// The least and the greatest number of attempts at the steps of all runs.
+fn expected_attempts(case: &Case, deaths: u64) -> (u64, u64) {
+    let least = case.scenario.executed() * deaths;
+    // With each death, every run may lose the attempts in progress.
+    let alive = (1..=deaths).sum::<u64>();
+    let more = match case.scenario {
+        // It has one more death.
+        Scenario::Sweep => case.wasted * (deaths - 1),
+        // A run goes on after its own signal, until the host dies at the signal of another one.
+        Scenario::Signal | Scenario::Early | Scenario::Untaken => deaths - 1,
+        _ => 0,
+    };
+    (least, least + case.wasted * alive + more)
+}
+
 /// Starts `deaths` hosts that die, one after the other, and then one that does not.
 pub(super) async fn run(url: &str, case: &Case, deaths: usize) -> Result<()> {
     let fixture = Fixture::new(url, case.point.as_str()).await?;
@@ -281,20 +338,24 @@ pub(super) async fn run(url: &str, case: &Case, deaths: usize) -> Result<()> {
             provoked = provoked => provoked?,
         }
     }
+    if scenario == Scenario::Early {
+        for run in &runs {
+            scenario.publish_start(&fixture, run.run_id.as_str()).await?;
+        }
+    }
     let _host = fixture.host(None)?;
     let mut executed = 0;
     for run in &runs {
         scenario.finish(&fixture, run).await?;
     }
     fixture.wait_until_nothing_is_left().await?;
+    if scenario.has_signals() {
+        asked::check_dead_letters(&fixture, if scenario == Scenario::Untaken { deaths } else { 0 }).await?;
+    }
     for run in &runs {
         executed += fixture.attempts(run).len() as u64;
     }
-    // With each death, every run may lose the attempts in progress. The scenario of the sweep has one more death.
-    let (count, alive) = (deaths as u64, (1..=deaths as u64).sum::<u64>());
-    let before = if scenario == Scenario::Sweep { case.wasted * (count - 1) } else { 0 };
-    let (least, most) =
-        (scenario.executed() * count, scenario.executed() * count + case.wasted * alive + before);
+    let (least, most) = expected_attempts(case, deaths as u64);
     ensure!((least..=most).contains(&executed), "{executed} attempts, expected {least} to {most}");
     Ok(())
 }

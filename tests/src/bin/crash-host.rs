@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use jetway::{
-    ChildRun, Counter, Host, Merge, Namespace, NatsConfig,
+    ChildRun, Counter, Host, Merge, Namespace, NatsConfig, SignalType, WaitFor,
     host::{EngineConfig, SystemConfig},
     prelude::*,
     step,
@@ -105,6 +105,36 @@ workflow! {
     edges { rest => [three]; three => []; three on_cancel => [undo]; undo => []; }
 }
 
+/// Waits for the signal `number` and adds it. Nobody waits for `spare`.
+#[derive(Debug, Clone)]
+struct Ask {}
+
+#[async_trait::async_trait]
+impl Node<Tally> for Ask {
+    type Input = Job;
+    type Output = Job;
+
+    async fn process(&self, tally: &Tally, job: Job) -> Result<Transition<Job>, Error> {
+        tally.add(&job, "ask")?;
+        let Some(answer) = step().and_then(|step| step.answer()) else {
+            return Ok(Transition::WaitFor(WaitFor::signal("number")));
+        };
+        let number = answer.signal("number").map(|signal| signal.payload::<u64>()).transpose()?;
+        Ok(Transition::Next(Job { number: job.number + number.unwrap_or_default(), ..job }))
+    }
+
+    fn signals(&self) -> Vec<SignalType> {
+        vec![SignalType::of::<u64>("number"), SignalType::of::<()>("spare")]
+    }
+}
+
+workflow! {
+    /// Three steps, the first of which waits for a signal.
+    struct Asked { ask: Ask, two: Two, three: Three }
+    name = "asked"; context = Tally; start = ask;
+    edges { ask => [two]; two => [three]; three => []; }
+}
+
 node! {
     struct Split; context = Tally; input = Job; output = Job;
     |tally, job| {
@@ -176,6 +206,7 @@ async fn main() -> Result<()> {
         .workflow(Chain { one: One {}, two: Two {}, three: Three {} })
         .workflow(Sleep { doze: Doze {}, two: Two {}, three: Three {} })
         .workflow(Stay { rest: Rest {}, three: Three {}, undo: Undo {} })
+        .workflow(Asked { ask: Ask {}, two: Two {}, three: Three {} })
         .workflow(Fan { split: Split {}, double: Double {}, sum: Sum {} })
         .workflow(gated())
         .workflow(Family { split: Split {}, child: ChildRun::new(gated()), sum: Sum {} })
