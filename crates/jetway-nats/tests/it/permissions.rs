@@ -17,7 +17,7 @@ use std::sync::{
 use tokio::sync::OnceCell;
 
 /// More than there are cases.
-const NAMESPACES: usize = 300;
+const NAMESPACES: usize = 500;
 
 fn namespace(number: usize) -> Namespace {
     Namespace::new(&format!("allowed-{number}")).unwrap()
