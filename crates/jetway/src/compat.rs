@@ -59,24 +59,31 @@ pub mod workflow {
     pub use jetway_core::{WorkItem, Workflow};
 }
 
-/// [`stores`](crate::stores) under the paths of floxide.
+/// Workflows without hosts, over stores of your choice.
+///
+/// [`Workflow::start_distributed`](crate::Workflow::start_distributed) starts a run, and
+/// [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. A [`WorkerPool`](distributed::WorkerPool) executes
+/// steps in the background, and a [`DistributedOrchestrator`](distributed::DistributedOrchestrator) starts, inspects, pauses and cancels runs. See the
+/// [guide](crate::guide::distributed).
+///
+/// The modules below are the paths of floxide.
 pub mod distributed {
-    pub use crate::stores::*;
+    pub use crate::store_types::*;
     pub use jetway_core::{EventLog, LoggedEvent};
 
     /// Callbacks of steps.
     pub mod callbacks {
-        pub use crate::stores::{ItemProcessedOutcome, StepCallbacks, StepError};
+        pub use crate::store_types::{ItemProcessedOutcome, StepCallbacks, StepError};
     }
 
     /// Stores of contexts.
     pub mod context_store {
-        pub use crate::stores::{ContextStore, ContextStoreError, InMemoryContextStore};
+        pub use crate::store_types::{ContextStore, ContextStoreError, InMemoryContextStore};
     }
 
     /// Stores of errors.
     pub mod error_store {
-        pub use crate::stores::{ErrorStore, ErrorStoreError, InMemoryErrorStore};
+        pub use crate::store_types::{ErrorStore, ErrorStoreError, InMemoryErrorStore};
     }
 
     /// A log in the context of a run.
@@ -86,29 +93,29 @@ pub mod distributed {
 
     /// Stores of the health of workers.
     pub mod liveness_store {
-        pub use crate::stores::{
+        pub use crate::store_types::{
             InMemoryLivenessStore, LivenessStore, LivenessStoreError, WorkerHealth, WorkerStatus,
         };
     }
 
     /// Stores of metrics.
     pub mod metrics_store {
-        pub use crate::stores::{InMemoryMetricsStore, MetricsError, MetricsStore};
+        pub use crate::store_types::{InMemoryMetricsStore, MetricsError, MetricsStore};
     }
 
     /// Starting and controlling runs.
     pub mod orchestrator {
-        pub use crate::stores::{DistributedOrchestrator, OrchestratorBuilder};
+        pub use crate::store_types::{DistributedOrchestrator, OrchestratorBuilder};
     }
 
     /// Stores of the status of runs.
     pub mod run_info_store {
-        pub use crate::stores::{InMemoryRunInfoStore, RunInfoError, RunInfoStore};
+        pub use crate::store_types::{InMemoryRunInfoStore, RunInfoError, RunInfoStore};
     }
 
     /// Types that the stores share.
     pub mod types {
-        pub use crate::stores::{
+        pub use crate::store_types::{
             ErrorStoreError, ItemProcessedOutcome, LivenessStatus, LivenessStoreError, RunInfo, RunMetrics,
             RunStatus, StepCallbacks, StepError, WorkflowError,
         };
@@ -116,7 +123,7 @@ pub mod distributed {
 
     /// Stores of the states of work items.
     pub mod work_item_store {
-        pub use crate::stores::{
+        pub use crate::store_types::{
             InMemoryWorkItemStateStore, WorkItemState, WorkItemStateStore, WorkItemStateStoreError,
             WorkItemStatus,
         };
@@ -124,11 +131,11 @@ pub mod distributed {
 
     /// Queues of work items.
     pub mod work_queue {
-        pub use crate::stores::{InMemoryWorkQueue, Leased, WorkQueue, WorkQueueError};
+        pub use crate::store_types::{InMemoryWorkQueue, Leased, WorkQueue, WorkQueueError};
     }
 
     /// Workers.
     pub mod worker {
-        pub use crate::stores::{DistributedWorker, WorkerBuilder, WorkerPool};
+        pub use crate::store_types::{DistributedWorker, WorkerBuilder, WorkerPool};
     }
 }

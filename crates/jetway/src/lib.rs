@@ -61,7 +61,7 @@
 //! | [`Host`] | runs workflows |
 //! | [`Client`] | starts runs and reads their results |
 //! | [`telemetry`] | logs and traces |
-//! | [`stores`] | workflows without hosts, over stores of your choice |
+//! | [`distributed`] | workflows without hosts, over stores of your choice |
 //! | [`Workflow::run_with_checkpoint`] | runs in one process that can be resumed after a crash |
 //!
 //! # Features
@@ -91,7 +91,7 @@ pub mod guide;
 pub mod host;
 pub mod nats;
 pub mod prelude;
-pub mod stores;
+mod store_types;
 pub mod telemetry;
 
 #[doc(hidden)]

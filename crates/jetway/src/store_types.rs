@@ -1,9 +1,4 @@
-//! Workflows without hosts, over stores of your choice.
-//!
-//! [`Workflow::start_distributed`](crate::Workflow::start_distributed) starts a run, and
-//! [`Workflow::step_distributed`](crate::Workflow::step_distributed) executes one step of any run. A [`WorkerPool`] executes
-//! steps in the background, and a [`DistributedOrchestrator`] starts, inspects, pauses and cancels runs. See the
-//! [guide](crate::guide::distributed).
+//! What [`distributed`](crate::distributed) is made of.
 
 pub use jetway_core::{
     stores::{
