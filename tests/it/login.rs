@@ -59,7 +59,7 @@ async fn f8_the_command_logs_in_in_every_way() -> Result<()> {
         let text = said(&output);
         assert_eq!(output.status.code(), Some(0), "{way}: {text}");
         let report: Value = serde_json::from_slice(&output.stdout)?;
-        assert_eq!(report["created"].as_array().map(Vec::len), Some(7), "{way}: {text}");
+        assert_eq!(report["created"].as_array().map(Vec::len), Some(9), "{way}: {text}");
     }
     // The login of the selected context is not for another server.
     let mut command = jetway(&["setup", "--nats", &other.url()]);
