@@ -62,24 +62,6 @@ impl Tickets {
         Ok(())
     }
 
-    /// Publishes tickets of their own for items that have waited without one, and do not wait any more.
-    pub(crate) async fn publish_ready(
-        &self,
-        version: RunVersion<'_>,
-        items: Vec<ItemId>,
-    ) -> Result<(), BackendError> {
-        let (snapshot, woken_by) = (&version.cached.snapshot, Some(version.cached.seen()));
-        let wanted = items.iter().filter_map(|item| pending_ticket(snapshot, item, snapshot.updated_at));
-        let tickets = self.resolve(version, wanted.collect()).await?.into_iter();
-        let tickets = tickets
-            .map(|ticket| (Ticket { woken_by, ..self.ticket(version, ticket, 1) }, version.build))
-            .collect::<Vec<_>>();
-        match tickets.is_empty() {
-            true => Ok(()),
-            false => self.backend().publish(tickets).await,
-        }
-    }
-
     /// Publishes the tickets of pending items that have none.
     pub(crate) async fn publish_missing(&self, version: RunVersion<'_>) -> Result<(), BackendError> {
         let Some((cached, missing)) = self.missing(version.run, version.cached.clone(), self.now()).await?
@@ -90,18 +72,23 @@ impl Tickets {
         self.publish(FailPoint::TicketPublished, version, missing, SECOND_ATTEMPT).await
     }
 
-    /// Publishes tickets for items that have got the signals which they waited for: tickets of their own, since others of these items
-    /// may still be there. In a run that is paused, nothing starts until it is resumed.
+    /// Publishes tickets for items whose wait is over: tickets of their own, since others of these items may still be there. In a run
+    /// that is paused, nothing starts until it is resumed.
     pub(crate) async fn wake(&self, version: RunVersion<'_>, items: &[ItemId]) -> Result<(), BackendError> {
         let (snapshot, now) = (&version.cached.snapshot, self.now());
         if !snapshot.status.is_active() {
             return Ok(());
         }
         let wanted = items.iter().filter_map(|item| pending_ticket(snapshot, item, now)).collect();
-        for ticket in self.resolve(version, wanted).await? {
-            self.publish_woken(version, ticket, version.cached.seen()).await?;
+        let woken_by = Some(version.cached.seen());
+        let tickets = self.resolve(version, wanted).await?.into_iter();
+        let tickets: Vec<_> = tickets
+            .map(|ticket| (Ticket { woken_by, ..self.ticket(version, ticket, 1) }, version.build))
+            .collect();
+        match tickets.is_empty() {
+            true => Ok(()),
+            false => self.backend().publish(tickets).await,
         }
-        Ok(())
     }
 
     /// Publishes tickets for what became due between the last commit and the one before it.

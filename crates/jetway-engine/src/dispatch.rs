@@ -257,7 +257,6 @@ impl Dispatcher {
                     self.tickets.publish_due(version, since, &except).await?;
                 }
                 Effect::TellHosts => self.tell_hosts(version).await,
-                Effect::PublishWoken(items) => self.tickets.publish_ready(version, items).await?,
                 Effect::PublishMissing => self.tickets.publish_missing(version).await?,
                 Effect::WakeItems(items) => {
                     self.tickets.wake(version, &items).await?;

@@ -190,7 +190,7 @@ fn begin_clean_up(mut snapshot: Snapshot, commit: CommitId, at: Timestamp, limit
     }
     effects.push(Effect::TellHosts);
     if !woken.is_empty() {
-        effects.push(Effect::PublishWoken(woken));
+        effects.push(Effect::WakeItems(woken));
     }
     if was_paused || just_due {
         effects.push(Effect::PublishMissing);

@@ -38,8 +38,6 @@ pub enum Effect {
     },
     /// Tell all hosts that the run is being cancelled, or has been: the nodes that run for it should stop.
     TellHosts,
-    /// Publish tickets of their own for these items: each has waited without a ticket, and does not wait any more.
-    PublishWoken(Vec<ItemId>),
     /// Publish the tickets of pending items that have none.
     PublishMissing,
     /// Arm the alarm of the run: an item becomes due.
@@ -48,7 +46,7 @@ pub enum Effect {
         /// them needs the alarm as well.
         since: Timestamp,
     },
-    /// Publish tickets for these items: they have got the signals that they waited for.
+    /// Publish tickets of their own for these items: each has waited without a ticket, and does not wait any more.
     WakeItems(Vec<ItemId>),
     /// Move the signals that no step has taken to the dead letters: the run has ended.
     ReportUntaken,

@@ -38,7 +38,7 @@ impl Run {
         let cancelled = cancel_with_clean_up(self.snapshot.clone(), COMMIT, Timestamp(2), LIMIT).unwrap();
         self.snapshot = cancelled.snapshot;
         for item in cancelled.effects.iter().filter_map(|effect| match effect {
-            Effect::PublishWoken(items) => Some(items),
+            Effect::WakeItems(items) => Some(items),
             _ => None,
         }) {
             let wanted = item.iter().filter_map(|item| pending_ticket(&self.snapshot, item, Timestamp(2)));
@@ -153,10 +153,7 @@ fn w37_what_waits_is_ready_for_its_clean_up_at_once() {
         let effects = run.cancel();
         let woken = vec![ItemId::start()];
         let armed = Effect::ArmAlarm { since: Timestamp(2) };
-        assert_eq!(
-            effects,
-            [armed, Effect::DisarmAlarm(far), Effect::TellHosts, Effect::PublishWoken(woken)]
-        );
+        assert_eq!(effects, [armed, Effect::DisarmAlarm(far), Effect::TellHosts, Effect::WakeItems(woken)]);
         let alarm = run.snapshot.alarm(Timestamp(2)).unwrap();
         assert_eq!((alarm.due, alarm.ticket.item), (UNTIL, ItemId::start()));
         assert_eq!(count_attempt(run.snapshot.clone(), &ItemId::start(), COMMIT, Timestamp(3)), None);
@@ -171,7 +168,7 @@ fn w37_branches_that_wait_for_a_slot_are_ready() {
     run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = Some(1);
     run.step("a", all("b", &["0", "1", "2"]));
     assert_eq!(run.tickets.len(), 1);
-    let Effect::PublishWoken(woken) = &run.cancel()[2] else { panic!("nothing is woken") };
+    let Effect::WakeItems(woken) = &run.cancel()[2] else { panic!("nothing is woken") };
     assert_eq!(woken.len(), 2);
     assert_eq!(pending_tickets(&run.snapshot, Timestamp(2)).len(), 3);
     for _ in 0..3 {
@@ -314,7 +311,7 @@ fn w48_a_cancelled_item_cancels_the_child_that_it_waits_for() {
     let waiting = run.step("b", EncodedOutcome::Await(child.clone()));
     assert!(run.apply(run.attempt(&waiting, "b", EncodedOutcome::Started(seen))));
     let effects = run.cancel();
-    assert!(effects.contains(&Effect::PublishWoken(vec![waiting.clone()])), "{effects:?}");
+    assert!(effects.contains(&Effect::WakeItems(vec![waiting.clone()])), "{effects:?}");
     assert_eq!(run.snapshot.started_child(&waiting), None, "it does not wait any more");
     let taken = run.attempt(&waiting, "b", taken_back(&[]));
     let applied = apply(run.snapshot.clone(), taken.clone(), COMMIT, &run.graph).unwrap();
