@@ -23,6 +23,8 @@ const AT_ONCE: usize = 6;
 
 /// Runs the cases of some scenarios on one server, each with one death and with two.
 async fn all(scenarios: &[Scenario]) -> Result<()> {
+    // A signal waits for its run for one minute. The host may be built for longer.
+    fixture::crash_host();
     let server = NatsServer::start().await?;
     let cases = CASES.iter().filter(|case| scenarios.contains(&case.scenario));
     let cases: Vec<_> = cases.flat_map(|case| [(case, 1), (case, 2)]).collect();

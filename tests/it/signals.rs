@@ -1,9 +1,9 @@
 //! Signals, sent with the command and by any client, to the workflow `order`.
 
-use crate::support::{HostProcess, jetway, jetway_json};
+use crate::support::{DEADLINE, HostProcess, jetway, jetway_json};
 use anyhow::{Context as _, Result};
 use async_nats::HeaderMap;
-use jetway_testing::{shared_server, unique_namespace};
+use jetway_testing::{shared_server, unique_namespace, wait_until};
 use serde_json::{Value, json};
 use std::process::Output;
 
@@ -92,5 +92,26 @@ async fn w42_any_client_sends_a_signal_twice() -> Result<()> {
     }
     client.flush().await?;
     assert_eq!(fixture.outcome("o1").await?, "refunded");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u12_a_cancelled_order_is_paid_back() -> Result<()> {
+    let fixture = Fixture::new("paid-back").await?;
+    fixture.json(&["start", "order", "--input", ORDER, "--id", "o1"]).await?;
+    wait_until("it waits", DEADLINE, async || {
+        let status = fixture.json(&["status", "order", "o1"]).await;
+        status.is_ok_and(|status| status["waits"][0]["kind"] == "signal")
+    })
+    .await;
+    fixture.json(&["cancel", "order", "o1"]).await?;
+    wait_until("it is paid back", DEADLINE, async || {
+        let status = fixture.json(&["status", "order", "o1"]).await;
+        status.is_ok_and(|status| {
+            (&status["status"], &status["steps"]) == (&json!("cancelled"), &json!(1))
+                && status["cancel"]["reason"] == "requested"
+        })
+    })
+    .await;
     Ok(())
 }

@@ -5,7 +5,7 @@ mod printable;
 mod progress;
 mod table;
 
-pub(crate) use duration::{ago, elapsed, parse_duration, parse_time, spoken};
+pub(crate) use duration::{ago, elapsed, parse_duration, parse_time, parse_words, spoken};
 pub(crate) use printable::printable;
 pub(crate) use progress::{FileProgress, PhaseProgress, RunProgress};
 pub(crate) use table::{Column, TableArgs, Tables, bytes, count};

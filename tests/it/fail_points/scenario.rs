@@ -337,9 +337,7 @@ pub(super) async fn run(url: &str, case: &Case, deaths: usize) -> Result<()> {
             died = host.dies_at(case.point) => died?,
             provoked = provoked => provoked?,
         }
-    }
-    if scenario == Scenario::Early {
-        for run in &runs {
+        if scenario == Scenario::Early {
             scenario.publish_start(&fixture, run.run_id.as_str()).await?;
         }
     }

@@ -24,6 +24,23 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(number.saturating_mul(milliseconds)))
 }
 
+/// Parses a duration in words or in short: `3 days`, `1 s`, `90s`, `500ms`.
+pub(crate) fn parse_words(text: &str) -> Result<Duration, String> {
+    let invalid =
+        || format!("invalid duration {text:?}: write it as 500ms, 30s, 5 minutes, 2 hours or 3 days");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
+    let (number, unit) = text.split_at(digits);
+    let short = match unit.trim() {
+        "ms" | "millisecond" | "milliseconds" => "ms",
+        "s" | "second" | "seconds" => "s",
+        "m" | "min" | "minute" | "minutes" => "m",
+        "h" | "hour" | "hours" => "h",
+        "d" | "day" | "days" => "d",
+        _ => return Err(invalid()),
+    };
+    parse_duration(&format!("{number}{short}")).map_err(|_not_a_duration| invalid())
+}
+
 /// Parses a time in RFC 3339, with its offset.
 pub(crate) fn parse_time(text: &str) -> Result<SystemTime, String> {
     let time = DateTime::parse_from_rfc3339(text.trim());
@@ -106,6 +123,24 @@ mod tests {
         assert_eq!(formatted(12_340), "12.3 s");
         assert_eq!(formatted(245_000), "4 min 5 s");
         assert_eq!(formatted(7_260_000), "2 h 1 min");
+    }
+
+    #[test]
+    fn durations_are_written_in_words_or_in_short() {
+        let times = [
+            ("3 days", 259_200),
+            ("1 day", 86_400),
+            ("2 hours", 7200),
+            ("5 min", 300),
+            ("90s", 90),
+            ("1 s", 1),
+        ];
+        for (text, seconds) in times {
+            assert_eq!(parse_words(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "3", "soon", "3 weeks", "-1 days", "days", "1.5 days"] {
+            assert!(parse_words(bad).unwrap_err().contains("3 days"), "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `nap`: waits for as long as its input says, and measures it by the clock of the server.
 
-use crate::output::parse_duration;
+use crate::output::parse_words;
 use jetway::{Error, Transition, node, step, workflow};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,7 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        parse_duration(&text).map(Self)
+        parse_words(&text).map(Self)
     }
 }
 
