@@ -2,7 +2,7 @@
 
 use crate::support::{DEADLINE, HostProcess, jetway, jetway_json};
 use anyhow::{Context as _, Result};
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, jetstream};
 use jetway_testing::{shared_server, unique_namespace, wait_until};
 use serde_json::{Value, json};
 use std::process::Output;
@@ -87,11 +87,21 @@ async fn w42_any_client_sends_a_signal_twice() -> Result<()> {
     let subject = format!("jetway.{}.signal.order.o1.approval", fixture.ns);
     let mut headers = HeaderMap::new();
     headers.insert("nats-msg-id", "approval-1");
+    let no = r#"{"yes": false}"#;
     for _ in 0..2 {
-        client.publish_with_headers(subject.clone(), headers.clone(), r#"{"yes": false}"#.into()).await?;
+        client.publish_with_headers(subject.clone(), headers.clone(), no.into()).await?;
     }
     client.flush().await?;
     assert_eq!(fixture.outcome("o1").await?, "refunded");
+    // The run has ended, and remembers the signal.
+    let jetstream = jetstream::new(client);
+    jetstream.publish_with_headers(subject, headers, no.into()).await?.await?;
+    let stored = async |stream: &str| {
+        let stream = jetstream.get_stream(format!("JETWAY_{}_{stream}", fixture.ns)).await.ok()?;
+        Some(stream.cached_info().state.messages)
+    };
+    wait_until("no signal is left", DEADLINE, async || stored("SIGNAL").await == Some(0)).await;
+    assert_eq!(stored("DEAD").await, Some(0), "it is no dead letter");
     Ok(())
 }
 

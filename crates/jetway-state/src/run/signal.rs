@@ -174,7 +174,7 @@ impl Snapshot {
             return self.mailbox.verdict_on(signal.sequence);
         }
         if self.status.is_terminal() {
-            return Verdict::RunEnded;
+            return if self.has_had(signal) { Verdict::Duplicate } else { Verdict::RunEnded };
         }
         self.mailbox.applied = signal.sequence;
         let verdict = self.judge(signal, now, ready);
@@ -185,11 +185,20 @@ impl Snapshot {
         verdict
     }
 
+    fn is_meant_by(&self, signal: &ArrivedSignal) -> bool {
+        signal.incarnation.is_none_or(|incarnation| incarnation == self.incarnation)
+    }
+
+    /// Whether this incarnation has had a signal with the same id of its sender.
+    fn has_had(&self, signal: &ArrivedSignal) -> bool {
+        self.is_meant_by(signal) && signal.id.is_some_and(|id| self.mailbox.knows(id))
+    }
+
     fn judge(&mut self, signal: &ArrivedSignal, now: Timestamp, ready: &mut Vec<ItemId>) -> Verdict {
-        if signal.incarnation.is_some_and(|incarnation| incarnation != self.incarnation) {
+        if !self.is_meant_by(signal) {
             return Verdict::OtherIncarnation;
         }
-        if signal.id.is_some_and(|id| self.mailbox.knows(id)) {
+        if self.has_had(signal) {
             return Verdict::Duplicate;
         }
         let payload = match &signal.payload {

@@ -200,6 +200,18 @@ fn w42_one_id_is_one_signal() {
 }
 
 #[test]
+fn a_signal_that_is_repeated_after_the_end_is_a_duplicate() {
+    let mut waiting = Waiting::new(&[first_of(&["x"])]);
+    let with_id = |sequence, id| ArrivedSignal { id: Some(id), ..signal(sequence, "x") };
+    assert_eq!(waiting.deliver(&[with_id(1, 9)], 20), [Verdict::Taken]);
+    let running = waiting.run.snapshot.clone();
+    waiting.run.snapshot = control::cancel(running, CommitId::default(), Timestamp(31)).unwrap().snapshot;
+    let foreign = ArrivedSignal { incarnation: Some(Incarnation::from_random(5)), ..with_id(4, 9) };
+    let verdicts = waiting.deliver(&[with_id(2, 9), with_id(3, 8), foreign], 40);
+    assert_eq!(verdicts, [Verdict::Duplicate, Verdict::RunEnded, Verdict::RunEnded]);
+}
+
+#[test]
 fn what_is_delivered_again_changes_nothing() {
     let mut waiting = Waiting::new(&[first_of(&["x"])]);
     let foreign = ArrivedSignal { incarnation: Some(Incarnation::from_random(5)), ..signal(2, "x") };
