@@ -321,6 +321,11 @@ async fn half_cancelled(tested: &BackendUnderTest) -> (Log, RunKey) {
     let host = host(&backend, &log, config()).await;
     let run = book(&host, "r", 600_000, Pay::Succeeds, Undo::Once).await;
     asleep(&host, &run).await;
+    // A ticket whose ack is lost would be delivered again, and bring the run back by itself.
+    wait_until("the run has no ticket", DEADLINE, async || {
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
+    })
+    .await;
     dies.store(true, SeqCst);
     host.engine.control(&run, Control::Cancel).await.expect_err("the host is lost");
     assert_eq!(host.status(&run).await.run.status, Status::Cancelling);
@@ -346,8 +351,5 @@ pub(super) async fn a_cancel_that_was_lost_is_found_by_the_sweep(tested: Backend
     })
     .await;
     cancelled(&host, &run).await;
-    let mut done = log.of(&run);
-    // On a slow machine, a lease may end while its node runs.
-    done.dedup();
-    assert_eq!(done, ["reserve", "refund", "release"]);
+    assert_eq!(log.of(&run), ["reserve", "refund", "release"]);
 }
