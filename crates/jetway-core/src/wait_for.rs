@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 /// use jetway_core::WaitFor;
 /// use std::time::Duration;
 ///
-/// let days = |days| Duration::from_hours(days * 24);
+/// let days = |days: u64| Duration::from_hours(days * 24);
 /// let approval = WaitFor::signal("approval").within(days(3));
 /// assert_eq!(approval.names(), ["approval"]);
 /// let payment_or_not = WaitFor::first_of(["paid", "cancelled"]);
