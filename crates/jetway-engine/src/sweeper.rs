@@ -368,12 +368,14 @@ impl Sweep {
         let republished = tickets.len() as u64;
         if republished > 0 {
             let names = names(&tickets);
-            match revision {
-                Some(_) => {
+            // The run is being written: another host may be about to publish the tickets.
+            let in_doubt =
+                revision.is_none() || self.may_be_published(run, &cached.snapshot, &tickets).await?;
+            match in_doubt {
+                false => {
                     tracing::warn!(%run, tickets = republished, "tickets of pending items were missing: {names}");
                 }
-                // The run is being written: another host may be about to publish the tickets.
-                None => {
+                true => {
                     tracing::info!(%run, tickets = republished, "tickets of pending items may be missing: {names}");
                 }
             }
@@ -393,6 +395,23 @@ impl Sweep {
             revision: Some(cached.revision),
             asleep_until: asleep(snapshot, now),
         }))
+    }
+}
+
+impl Sweep {
+    /// Whether somebody else may publish these tickets: whoever holds a ticket of the run publishes those of all items that have
+    /// become due, also after a crash, when its lease has ended.
+    async fn may_be_published(
+        &self,
+        run: &RunKey,
+        snapshot: &Snapshot,
+        tickets: &[TicketFor],
+    ) -> Result<bool, BackendError> {
+        if !tickets.iter().any(|ticket| snapshot.has_wait(&ticket.item)) {
+            return Ok(false);
+        }
+        let held = self.backend.items_with_tickets(run, Some(snapshot.incarnation)).await?;
+        Ok(!held.is_empty())
     }
 }
 
