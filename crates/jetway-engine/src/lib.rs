@@ -60,6 +60,7 @@ mod starts;
 mod sweeper;
 mod tickets;
 mod trace;
+mod wait_for_build;
 mod worker;
 
 pub use api::SignalAnswer;

@@ -9,6 +9,7 @@
 //! | the commit | the signals are applied; their items have no tickets; refused signals of others are no dead letters | redelivery: the record says that they are applied, missing tickets are published, and each refused signal is held by its own message; the sweep |
 //! | the tickets | complete, and not acked | redelivery: nothing is left to do |
 //! | the dead letter of a refused signal | not acked | redelivery: it is stored again under one id |
+//! | giving back a signal to a run that this build cannot read | nothing changed | it is delivered again, until it becomes a dead letter |
 //! | putting off a signal to an unknown run | the signal is stored twice | redelivery: it has one id in both places, and the run takes it once |
 //! | the ack | complete | - |
 //!
@@ -22,15 +23,17 @@ pub use error::SignalError;
 
 use crate::{
     api::{ApiError, SignalAnswer},
-    backend::{Backend, BackendError, DeadLetter, NewSignal, SignalDelivery, StoredSignal},
+    backend::{Backend, BackendError, DeadLetter, Lease, NewSignal, SignalDelivery, StoredSignal},
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
     tickets::Tickets,
+    wait_for_build::delay_before_next,
 };
 use apply::{Commit, Outcome, own_id, too_large};
 use bytes::Bytes;
+use error::is_about_message;
 use jetway_core::{
     clock::Clock,
     step::{AnyWorkflow, swap_until},
@@ -53,7 +56,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub enum SignalOutcome {
     /// The run has it.
     Applied(RunKey, Verdict),
-    /// The run does not exist yet: it is delivered again later.
+    /// The run does not exist yet, or this build cannot read its record: the signal is delivered again later.
     PutOff(RunKey),
     /// The run does not take it; the message is a dead letter.
     Refused(SignalError),
@@ -74,29 +77,24 @@ pub(crate) struct Applier {
 impl Applier {
     /// Handles one signal that was sent as a message, then acks it.
     pub(crate) async fn process_signal(&self, delivery: SignalDelivery) -> SignalOutcome {
-        let SignalDelivery { signal, lease, original, .. } = delivery;
+        let SignalDelivery { signal, lease, original, delivered, .. } = delivery;
         fail_point(FailPoint::SignalTaken);
-        let outcome = match self.apply(&signal).await {
-            Ok(verdict) => SignalOutcome::Applied(signal.run, verdict),
+        let settled = match self.apply(&signal).await {
+            Ok(verdict) => Ok(SignalOutcome::Applied(signal.run, verdict)),
             Err(SignalError::UnknownRun(run)) if self.clock.now().since(signal.sent_at) < GRACE => {
-                if let Err(error) = self.put_off(&signal).await {
-                    return SignalOutcome::Abandoned(error);
-                }
-                SignalOutcome::PutOff(run)
+                self.put_off(&signal).await.map(|()| SignalOutcome::PutOff(run))
             }
-            Err(SignalError::Backend(error)) => return SignalOutcome::Abandoned(error),
-            Err(refused) => {
-                tracing::warn!(run = %signal.run, signal = signal.name, why = refused.why(), "signal refused: moving its message to the dead letters");
-                // It may quote the payload.
-                tracing::debug!(error = %refused, "signal refused");
-                let letter = refusal(&signal, original, &refused);
-                if let Err(error) = self.backend.dead_letter(letter).await {
-                    return SignalOutcome::Abandoned(error);
-                }
-                SignalOutcome::Refused(refused)
-            }
+            Err(SignalError::Backend(error)) if !is_about_message(error.kind()) => Err(error),
+            Err(refused) => match delay_before_next(delivered, refused.deliveries(), lease.duration()) {
+                Some(delay) => return give_back(signal.run, &*lease, delay, &refused).await,
+                None => self.bury(&signal, original, refused).await,
+            },
         };
         fail_point(FailPoint::SignalUnsettled);
+        let outcome = match settled {
+            Ok(outcome) => outcome,
+            Err(error) => return SignalOutcome::Abandoned(error),
+        };
         match lease.ack().await {
             Ok(()) => {
                 fail_point(FailPoint::SignalSettled);
@@ -104,6 +102,20 @@ impl Applier {
             }
             Err(error) => SignalOutcome::Abandoned(error),
         }
+    }
+
+    /// Moves a refused signal to the dead letters.
+    async fn bury(
+        &self,
+        signal: &StoredSignal,
+        original: DeadLetter,
+        refused: SignalError,
+    ) -> Result<SignalOutcome, BackendError> {
+        tracing::warn!(run = %signal.run, signal = signal.name, why = refused.why(), "signal refused: moving its message to the dead letters");
+        // It may quote the payload.
+        tracing::debug!(error = %refused, "signal refused");
+        self.backend.dead_letter(refusal(signal, original, &refused)).await?;
+        Ok(SignalOutcome::Refused(refused))
     }
 
     /// Stores a signal, applies it, and says what has become of it. What can be refused at once is not stored.
@@ -227,6 +239,15 @@ impl Applier {
         self.backend.put_off(&StoredSignal { id, ..signal.clone() }, due).await?;
         fail_point(FailPoint::SignalPutOff);
         Ok(())
+    }
+}
+
+/// Gives a signal back, so that a host of another build may apply it.
+async fn give_back(run: RunKey, lease: &dyn Lease, delay: Duration, refused: &SignalError) -> SignalOutcome {
+    tracing::debug!(%run, error = %refused, "cannot apply signal: giving it back for a while");
+    match lease.nak_later(delay).await {
+        Ok(()) => SignalOutcome::PutOff(run),
+        Err(error) => SignalOutcome::Abandoned(error),
     }
 }
 

@@ -29,12 +29,12 @@ use crate::{
     starts::Starter,
     tickets::Tickets,
     trace::Tracer,
+    wait_for_build::is_about_data,
 };
 use jetway_core::clock::Clock;
 use session::{NextAction, TicketSession};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use unprocessable::is_about_data;
 
 /// The outcome of a ticket.
 #[derive(Debug)]

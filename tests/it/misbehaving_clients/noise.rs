@@ -174,6 +174,7 @@ async fn p7_a_host_goes_on_whatever_is_said_to_it() -> Result<()> {
         .await?;
     for run in ["victim", "mixed-up", "paused"] {
         host.ticket(run, "start", sealed_ticket).await?;
+        host.store(host.subject(&format!("signal.chain.{run}.approval")), HeaderMap::new(), "true").await?;
     }
     chatter(&host, &mut stranger).await?;
     forge(&host, &mut stranger).await?;
@@ -186,6 +187,8 @@ async fn p7_a_host_goes_on_whatever_is_said_to_it() -> Result<()> {
         ("undecodable-ticket", "the ticket is for item"),
         ("cannot-run", &format!("cannot decode the record of run {}", chain("victim")?)),
         ("cannot-run", &format!("it is the record of run {}", chain("another")?)),
+        ("unreadable_run", &format!("cannot decode the record of run {}", chain("victim")?)),
+        ("unknown_signal", "no node of workflow \"chain\" waits for a signal named \"approval\""),
         ("unknown-workflow", "no host has ever served a workflow named"),
     ] {
         let letter = host.buried(why, reason).await?;

@@ -1,6 +1,10 @@
 //! Errors of signals.
 
-use crate::{api::ApiError, backend::BackendError};
+use crate::{
+    api::ApiError,
+    backend::{BackendError, BackendErrorKind},
+    wait_for_build::{DELIVERIES, DELIVERIES_TO_OTHERS, is_about_data},
+};
 use jetway_state::{
     BadName, Error, Incarnation, RunKey,
     run::{MAX_LETTER_BYTES, MAX_LETTERS, Status},
@@ -76,7 +80,17 @@ impl SignalError {
             Self::RunEnded { .. } => "run_ended",
             Self::OtherIncarnation { .. } => "other_incarnation",
             Self::MailboxFull(_) => "mailbox_full",
+            Self::Backend(error) if is_about_data(error.kind()) => "unreadable_run",
             Self::Backend(_) => "backend",
+        }
+    }
+
+    /// How often a message is delivered before it becomes a dead letter for this error.
+    pub(super) fn deliveries(&self) -> u32 {
+        match self {
+            Self::Backend(error) if error.kind() == BackendErrorKind::Newer => DELIVERIES_TO_OTHERS,
+            Self::Backend(error) if is_about_data(error.kind()) => DELIVERIES,
+            _ => 1,
         }
     }
 
@@ -95,6 +109,11 @@ impl SignalError {
             Self::Backend(_) => 500,
         }
     }
+}
+
+/// Whether an error is about the signal or the record of its run, and not about the backend.
+pub(super) fn is_about_message(kind: BackendErrorKind) -> bool {
+    is_about_data(kind) || matches!(kind, BackendErrorKind::TooLarge | BackendErrorKind::Invalid)
 }
 
 /// The message begins with the word for the error. A run that is not found is `not_found`: no grace period has passed.

@@ -19,6 +19,7 @@ use crate::{
     backend::{BackendError, BackendErrorKind, DeadLetter, Delivery},
     inputs::ReadyItem,
     snapshots::CachedSnapshot,
+    wait_for_build::{DELIVERIES, DELIVERIES_TO_OTHERS, delay_before_next, is_about_data},
 };
 use jetway_core::step::{AttemptResult, Swap, Swapped, TaskInput, Unreadable, swap_until};
 use jetway_state::{
@@ -29,25 +30,6 @@ use jetway_state::{
     },
 };
 use std::time::Duration;
-
-/// How often a ticket is delivered before something is recorded about it. The delays between add up to one and a half leases.
-const DELIVERIES: u32 = 5;
-
-/// How often a ticket is delivered whose item is marked already. Somebody published it who can read the item, and there may be
-/// few such hosts.
-const DELIVERIES_IF_MARKED: u32 = 30;
-
-/// Whether an error is about the data, and not about the backend: trying again does not help, unless another build does.
-pub(super) fn is_about_data(kind: BackendErrorKind) -> bool {
-    matches!(kind, BackendErrorKind::Corrupt | BackendErrorKind::Newer)
-}
-
-/// The delay before the next delivery after this one.
-fn delay_after(delivered: u32, lease: Duration) -> Duration {
-    let doubled =
-        (lease / 10).saturating_mul(1_u32.checked_shl(delivered.saturating_sub(1)).unwrap_or(u32::MAX));
-    doubled.min(lease / 5 * 4)
-}
 
 impl TicketSession<'_> {
     /// What to do with an item that this build cannot read, and did not write.
@@ -112,7 +94,7 @@ impl TicketSession<'_> {
     ) -> Result<NextAction, BackendError> {
         let build = found.by.build;
         let is_marked = cached.snapshot.is_unreadable_by(&found.item, build);
-        let deliveries = if is_marked { DELIVERIES_IF_MARKED } else { DELIVERIES };
+        let deliveries = if is_marked { DELIVERIES_TO_OTHERS } else { DELIVERIES };
         if let Some(delay) = self.delay_before(deliveries) {
             return Ok(NextAction::Later(delay));
         }
@@ -159,8 +141,7 @@ impl TicketSession<'_> {
     /// The delay after which the ticket is delivered again; `None` if it was delivered so often.
     fn delay_before(&self, deliveries: u32) -> Option<Duration> {
         let Delivery { delivered, lease, .. } = self.delivery;
-        let delay = || delay_after(*delivered, lease.duration()).mul_f64(rand::random_range(0.8..1.0));
-        (*delivered < deliveries).then(delay)
+        delay_before_next(*delivered, deliveries, lease.duration())
     }
 
     /// Gives the ticket back for a while.
@@ -331,29 +312,5 @@ impl Swap for Mark<'_> {
             "cannot mark item {item} of run {run} as unreadable: {conflicts} writes of others came first"
         );
         BackendError::new(BackendErrorKind::Unavailable, message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn u7_nothing_is_recorded_within_one_and_a_half_leases() {
-        let lease = Duration::from_secs(10);
-        let delays: Vec<_> = (1..DELIVERIES).map(|delivered| delay_after(delivered, lease)).collect();
-        assert_eq!(delays, [1, 2, 4, 8].map(Duration::from_secs));
-        for delivered in [5, 33, 200, u32::MAX] {
-            assert_eq!(delay_after(delivered, lease), Duration::from_secs(8));
-        }
-    }
-
-    #[test]
-    fn h6_only_errors_of_the_data_are_recorded() {
-        use BackendErrorKind::{Closed, Conflict, Corrupt, Newer, NoRoom, Refused, TooLarge, Unavailable};
-        for kind in [Closed, Conflict, NoRoom, Refused, TooLarge, Unavailable] {
-            assert!(!is_about_data(kind), "{kind:?}");
-        }
-        assert!(is_about_data(Corrupt) && is_about_data(Newer));
     }
 }
