@@ -95,7 +95,8 @@ async fn f8_tickets_of_waiting_runs_are_published_again() -> Result<()> {
     })
     .await;
     let files = tempfile::tempdir()?;
-    for number in 0..300 {
+    // So many that the run does not end before its host is killed, also on a slow machine.
+    for number in 0..1_000 {
         std::fs::write(files.path().join(format!("{number}.txt")), "one two\n")?;
     }
     let host = HostProcess::reading(files.path(), &urls, &namespace, &[]).await?;
