@@ -270,7 +270,8 @@ pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest
     let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
     let mut lost = host(&deaf, &log);
     lost.work(8).await;
-    let (started, naps) = (tested.backend.clock().now(), [2_000, 2_500]);
+    // Long enough for the sweep to come before they are over.
+    let (started, naps) = (tested.backend.clock().now(), [10_000, 10_500]);
     let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
     asleep(&lost, &run, 2).await;
     drop(lost);
