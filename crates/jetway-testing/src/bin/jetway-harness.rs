@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use jetway_server::{Finder, NatsServer};
 use jetway_testing::{GoTool, python_with};
+use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 What Jetway's tests use, for scripts. Whatever is missing is installed into the cache first.
@@ -68,8 +69,10 @@ async fn serve() -> Done {
     let mut server = NatsServer::builder().progress(|note| tell(&format!("{note}\n"))).start().await?;
     let directory = server.log_path();
     let directory = directory.parent().unwrap_or(&directory);
+    // Whoever reads the address may send Ctrl-C at once: in the background of a shell it would be ignored until somebody listens.
+    let mut interrupted = signal(SignalKind::interrupt())?;
     print(&format!("{}\n{}\n{}\n", server.url(), server.pid().unwrap_or_default(), directory.display()))?;
-    tokio::signal::ctrl_c().await?;
+    interrupted.recv().await;
     Ok(server.stop().await?)
 }
 
