@@ -271,12 +271,15 @@ pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest
     let mut lost = host(&deaf, &log);
     lost.work(8).await;
     // Long enough for the sweep to come before they are over.
-    let (started, naps) = (tested.backend.clock().now(), [10_000, 10_500]);
+    let (started, naps) = (tested.backend.clock().now(), [4_000, 4_500]);
     let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
     asleep(&lost, &run, 2).await;
     drop(lost);
     let mut host = host(&tested.backend, &log);
     host.work(8).await;
+    // The sweep looks at what was written before it began, to the millisecond.
+    let written_before = tested.backend.clock().now();
+    wait_until("time passes", DEADLINE, async || tested.backend.clock().now() > written_before).await;
     let (mut sweeper, now) = (Sweeper::default(), tested.backend.clock().now());
     sweeper.suspect_loss(now, now);
     host.engine.sweep(&mut sweeper).await.expect("it sweeps");
