@@ -287,3 +287,24 @@ pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest
     assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
     check(&log, started, &naps);
 }
+
+pub(super) async fn w26_what_is_due_just_now_is_found_in_doubt(tested: BackendUnderTest) {
+    let log = Log::new(&tested.backend);
+    let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
+    let mut lost = host(&deaf, &log);
+    lost.work(8).await;
+    let (started, naps) = (tested.backend.clock().now(), [1_000, 1_100]);
+    let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
+    asleep(&lost, &run, 2).await;
+    drop(lost);
+    let mut host = host(&tested.backend, &log);
+    host.work(8).await;
+    let due = tested.backend.clock().now().after(Duration::from_millis(1_100));
+    wait_until("both are due", DEADLINE, async || tested.backend.clock().now() > due).await;
+    let (mut sweeper, now) = (Sweeper::default(), tested.backend.clock().now());
+    sweeper.suspect_loss(now, now);
+    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    // By this sweep alone: it has not left them to alarms that may be lost.
+    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
+    check(&log, started, &naps);
+}
