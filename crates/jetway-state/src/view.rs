@@ -248,7 +248,7 @@ impl StatusView {
                         hosts.slots
                     ))
                 }
-                HostsState::Full | HostsState::Free => None,
+                HostsState::Full | HostsState::Free => self.waiting_for,
             };
         }
         self

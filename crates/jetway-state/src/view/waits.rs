@@ -278,7 +278,8 @@ mod tests {
     use super::*;
     use crate::{
         CommitId, Incarnation, RunId, RunKey, WorkflowName,
-        run::{Begin, RunInput, Trace, begin, control},
+        run::{Begin, RunInput, Trace, begin, cancel_with_clean_up, control},
+        view::StatusView,
     };
     use bytes::Bytes;
 
@@ -313,6 +314,23 @@ mod tests {
         assert_eq!(kind(1, None), (WaitKind::Worker, "a worker".to_owned()));
         assert_eq!(kind(1, Some(0)).0, WaitKind::Worker);
         assert_eq!(kind(1, Some(1)).0, WaitKind::HostFull);
+    }
+
+    #[test]
+    fn a_clean_up_is_named_unless_hosts_are_why_it_waits() {
+        let snapshot = Snapshot { has_clean_up: true, ..begun(None) };
+        let limit = std::time::Duration::from_secs(60);
+        let cancelled =
+            cancel_with_clean_up(snapshot, CommitId::default(), Timestamp(300), limit).unwrap().snapshot;
+        let says = |hosts, queued| {
+            let view = StatusView::new(&cancelled).unwrap();
+            view.with_hosts(HostsOf { hosts, slots: 4, queued }).waiting_for.unwrap()
+        };
+        for queued in [None, Some(0)] {
+            assert!(says(1, queued).starts_with("its clean-up, which ends at "), "{}", says(1, queued));
+        }
+        assert!(says(0, None).starts_with("no live host"));
+        assert!(says(1, Some(1)).starts_with("a free slot"));
     }
 
     #[test]
