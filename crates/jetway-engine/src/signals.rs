@@ -9,7 +9,7 @@
 //! | the commit | the signals are applied; their items have no tickets; refused signals of others are no dead letters | redelivery: the record says that they are applied, missing tickets are published, and each refused signal is held by its own message; the sweep |
 //! | the tickets | complete, and not acked | redelivery: nothing is left to do |
 //! | the dead letter of a refused signal | not acked | redelivery: it is stored again under one id |
-//! | giving back a signal to a run that this build cannot read | nothing changed | it is delivered again, until it becomes a dead letter |
+//! | giving back a signal that this build cannot apply | nothing changed | redelivery, a few times; then it is a dead letter |
 //! | putting off a signal to an unknown run | the signal is stored twice | redelivery: it has one id in both places, and the run takes it once |
 //! | the ack | complete | - |
 //!
@@ -87,14 +87,14 @@ impl Applier {
             Err(SignalError::Backend(error)) if !is_about_message(error.kind()) => Err(error),
             Err(refused) => match delay_before_next(delivered, refused.deliveries(), lease.duration()) {
                 Some(delay) => return give_back(signal.run, &*lease, delay, &refused).await,
-                None => self.bury(&signal, original, refused).await,
+                None => self.refuse(&signal, original, refused).await,
             },
         };
-        fail_point(FailPoint::SignalUnsettled);
         let outcome = match settled {
             Ok(outcome) => outcome,
             Err(error) => return SignalOutcome::Abandoned(error),
         };
+        fail_point(FailPoint::SignalUnsettled);
         match lease.ack().await {
             Ok(()) => {
                 fail_point(FailPoint::SignalSettled);
@@ -105,7 +105,7 @@ impl Applier {
     }
 
     /// Moves a refused signal to the dead letters.
-    async fn bury(
+    async fn refuse(
         &self,
         signal: &StoredSignal,
         original: DeadLetter,

@@ -265,46 +265,35 @@ pub(super) async fn w26_a_lost_alarm_is_found_by_the_sweep(tested: BackendUnderT
     check(&log, started, &naps);
 }
 
-pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest) {
-    let log = Log::new(&tested.backend);
+/// A run whose alarms are lost goes on by one sweep in doubt, which begins after a time.
+async fn goes_on_by_one_sweep(tested: &BackendUnderTest, naps: [u64; 2], after: Duration) {
+    let (log, clock) = (Log::new(&tested.backend), tested.backend.clock());
     let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
     let mut lost = host(&deaf, &log);
     lost.work(8).await;
-    // Long enough for the sweep to come before they are over.
-    let (started, naps) = (tested.backend.clock().now(), [4_000, 4_500]);
+    let started = clock.now();
     let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
     asleep(&lost, &run, 2).await;
     drop(lost);
     let mut host = host(&tested.backend, &log);
     host.work(8).await;
     // The sweep looks at what was written before it began, to the millisecond.
-    let written_before = tested.backend.clock().now();
-    wait_until("time passes", DEADLINE, async || tested.backend.clock().now() > written_before).await;
-    let (mut sweeper, now) = (Sweeper::default(), tested.backend.clock().now());
+    let sweep_after = clock.now().after(after);
+    wait_until("it is time to sweep", DEADLINE, async || clock.now() > sweep_after).await;
+    let (mut sweeper, now) = (Sweeper::default(), clock.now());
     sweeper.suspect_loss(now, now);
     host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    // By alarms alone: nobody sweeps from now on.
+    // Nobody sweeps from now on.
     assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
     check(&log, started, &naps);
 }
 
+pub(super) async fn w26_alarms_are_armed_again_in_doubt(tested: BackendUnderTest) {
+    // Long enough for the sweep to come before they are over.
+    goes_on_by_one_sweep(&tested, [4_000, 4_500], Duration::ZERO).await;
+}
+
+/// The sweep does not leave what became due to alarms that may be lost.
 pub(super) async fn w26_what_is_due_just_now_is_found_in_doubt(tested: BackendUnderTest) {
-    let log = Log::new(&tested.backend);
-    let deaf: Arc<dyn Backend> = Arc::new(Intercepted(NoAlarms(Arc::clone(&tested.backend))));
-    let mut lost = host(&deaf, &log);
-    lost.work(8).await;
-    let (started, naps) = (tested.backend.clock().now(), [1_000, 1_100]);
-    let run = lost.engine.start(request("nights", "r", &naps)).await.expect("it is started");
-    asleep(&lost, &run, 2).await;
-    drop(lost);
-    let mut host = host(&tested.backend, &log);
-    host.work(8).await;
-    let due = tested.backend.clock().now().after(Duration::from_millis(1_100));
-    wait_until("both are due", DEADLINE, async || tested.backend.clock().now() > due).await;
-    let (mut sweeper, now) = (Sweeper::default(), tested.backend.clock().now());
-    sweeper.suspect_loss(now, now);
-    host.engine.sweep(&mut sweeper).await.expect("it sweeps");
-    // By this sweep alone: it has not left them to alarms that may be lost.
-    assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
-    check(&log, started, &naps);
+    goes_on_by_one_sweep(&tested, [1_000, 1_100], Duration::from_millis(1_100)).await;
 }
