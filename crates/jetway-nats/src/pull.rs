@@ -11,8 +11,8 @@
 //! | [`header_scan`] | messages whose headers end the connection become dead letters |
 //!
 //! A message's lease starts with its delivery, so a message that waits in a buffer uses up its lease. Therefore a host
-//! first takes a slot and then requests one message for it. Requests of one pull share an inbox and wait 30 seconds at the
-//! server. An idle pull costs three messages in that time.
+//! first takes a slot and then requests one message for it. Requests of one pull share an inbox and wait four minutes at the
+//! server, which sends a sign of life each 30 seconds: an idle pull costs ten messages in that time.
 //!
 //! A pull has no task: it runs while it is polled, and dropping it ends it.
 
@@ -56,11 +56,11 @@ use tokio::{
 };
 
 /// How long a request waits at the server.
-const EXPIRES: Duration = Duration::from_secs(30);
+const EXPIRES: Duration = Duration::from_secs(240);
 /// The interval of the server's heartbeats while a request waits.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(30);
 /// After this time without any message from the server, requests count as lost.
-const SILENCE: Duration = Duration::from_secs(35);
+const SILENCE: Duration = Duration::from_secs(40);
 /// The delays between attempts to pull from a consumer that is gone. Jitter adds up to as much again.
 const FIRST_DELAY: Duration = Duration::from_millis(25);
 const LONGEST_DELAY: Duration = Duration::from_millis(2500);

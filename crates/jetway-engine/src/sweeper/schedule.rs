@@ -24,6 +24,8 @@ pub struct Sweeper {
     pub(super) suspected: Option<SuspectedLoss>,
     /// When to scan the runs that are being written too; `None` before the first sweep.
     full_scan_at: Option<Timestamp>,
+    /// Whose turn is next, of what is looked at in turn.
+    turn: usize,
 }
 
 /// When tickets may have been lost.
@@ -92,6 +94,15 @@ impl Sweeper {
         }
     }
 
+    /// Those to look at in this sweep: all if tickets may be lost, and before the first sweep; otherwise the next one.
+    pub(super) fn in_turn<T>(&mut self, all: Vec<T>) -> Vec<T> {
+        if self.suspected.is_some() || self.full_scan_at.is_none() {
+            return all;
+        }
+        self.turn = (self.turn + 1) % all.len().max(1);
+        all.into_iter().skip(self.turn).take(1).collect()
+    }
+
     /// Whether to scan the runs that are being written too: one branch may have lost its ticket while the others are
     /// committed all the time.
     pub(super) fn full_scan_due(&mut self, now: Timestamp) -> bool {
@@ -141,6 +152,19 @@ mod tests {
         assert!((9..=12).contains(&scans.len()), "{scans:?}");
         assert!(scans[0] >= 8, "not at once: {scans:?}");
         assert!(scans.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{scans:?}");
+    }
+
+    #[test]
+    fn each_has_its_turn_and_all_are_looked_at_in_doubt() {
+        let (all, mut sweeper) = (["a", "b", "c"], Sweeper::default());
+        assert_eq!(sweeper.in_turn(all.to_vec()), all);
+        assert!(!sweeper.full_scan_due(Timestamp(1)));
+        let mut seen: Vec<_> = (0..3).flat_map(|_| sweeper.in_turn(all.to_vec())).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, all);
+        sweeper.suspect_loss(Timestamp(1), Timestamp(2));
+        assert_eq!(sweeper.in_turn(all.to_vec()), all);
+        assert_eq!(sweeper.in_turn(Vec::<&str>::new()), Vec::<&str>::new());
     }
 
     #[test]
