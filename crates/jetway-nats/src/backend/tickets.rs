@@ -115,7 +115,9 @@ impl TicketQueue for NatsBackend {
         let of_tickets = (&self.streams.tickets, tickets, self.names.tickets_of_workflow(workflow));
         let of_wakes = (&self.streams.timers, wakes, self.names.wakes_of_workflow(workflow));
         let mut removed = 0;
-        for (stream, consumer, filter) in [of_tickets, of_wakes, of_signals] {
+        // Each is a request of an idle host, and only tickets are common: the two others take turns.
+        let other = if rand::random() { of_wakes } else { of_signals };
+        for (stream, consumer, filter) in [of_tickets, other] {
             removed += drop_stale(&self.connection, stream, &consumer, &filter).await.map_err(failed)?;
         }
         Ok(removed)
