@@ -1,12 +1,15 @@
-//! The architecture page is true: its lists name the files and functions through which a start message, a ticket and a
-//! result really pass.
+//! The architecture page is true: its lists name the files and functions through which a start message, a ticket, a
+//! result and a signal really pass.
 //!
 //! The program `call-chain` is a host that records every `hop!`. Each flow of the page is compared with what it recorded.
 //! A hop that begins another list of the page stands for all hops of that list.
 
 use crate::support::{DEADLINE, built};
 use anyhow::{Context, Result, ensure};
-use jetway::{Client, Namespace, NatsConfig, RunId, client::StartOptions};
+use jetway::{
+    Client, Namespace, NatsConfig, RunId,
+    client::{SignalOptions, StartOptions},
+};
 use jetway_testing::{NatsServer, unique_namespace, wait_until};
 use serde_json::Value;
 use std::{
@@ -26,8 +29,12 @@ use walkdir::WalkDir;
 const MOST_HOPS: usize = 12;
 
 /// The flows that are recorded, and their headings.
-const FLOWS: [(&str, &str); 3] =
-    [("start", "One start message"), ("ticket", "One ticket"), ("result", "One result")];
+const FLOWS: [(&str, &str); 4] = [
+    ("start", "One start message"),
+    ("ticket", "One ticket"),
+    ("result", "One result"),
+    ("signal", "One signal"),
+];
 
 /// A file, and the functions of it that are called one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +141,16 @@ async fn record() -> Result<Value> {
     .await;
     ensure!(next(&mut lines).await? == "ready");
     client.publish_start("pair", &2, &StartOptions::named(RunId::new("recorded")?)).await?;
+    ensure!(next(&mut lines).await? == "ready");
+    let listener =
+        client.publish_start("listener", &true, &StartOptions::named(RunId::new("waits")?)).await?;
+    wait_until("a run waits for the signal", DEADLINE, async || {
+        client.status(&listener.key).await.is_ok_and(|status| !status.waits.is_empty())
+    })
+    .await;
+    client.publish_start("listener", &false, &StartOptions::named(RunId::new("occupies")?)).await?;
+    ensure!(next(&mut lines).await? == "ready");
+    client.publish_signal(&listener.key, "heard", &(), &SignalOptions::default()).await?;
     Ok(serde_json::from_str(&next(&mut lines).await?)?)
 }
 

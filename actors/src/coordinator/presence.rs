@@ -10,7 +10,7 @@ use std::{convert::Infallible, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{sleep, timeout};
 
 /// The host announces itself after this fraction of the backend's limit, so that jitter stays within the limit.
-const FRACTION_OF_BOUND: f64 = 0.6;
+const FRACTION_OF_BOUND: f64 = 0.8;
 
 /// How long the removal may take. After that the announcement expires by itself.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);

@@ -27,6 +27,7 @@ pub(super) async fn subscribe(
     let open = async || engine.backend().signals(&workflow, signal_slots.of(&workflow)).await;
     subscription
         .run(open, async |delivery| {
+            jetway_state::hop!("subscribe");
             let held = leases.hold(&delivery.lease);
             coordinator.send(TakeSignal { delivery, held }).await
         })
@@ -37,6 +38,7 @@ impl Handler<TakeSignal> for Coordinator {
     type Result = ();
 
     fn handle(&mut self, TakeSignal { delivery, held }: TakeSignal, _ctx: &mut Context<Self>) {
+        jetway_state::hop!("Coordinator::handle");
         if self.lifecycle.reject_if_draining() {
             return;
         }
@@ -53,6 +55,7 @@ async fn take(
     held: HeldLease,
     in_flight: InFlight,
 ) -> MessageResult {
+    jetway_state::hop!("take");
     let (run, signal) = (delivery.signal.run.clone(), delivery.signal.name.clone());
     let result = call_engine(engine.process_signal(delivery), held, in_flight).await;
     match &result {

@@ -87,7 +87,7 @@ impl Tickets {
             .collect();
         match tickets.is_empty() {
             true => Ok(()),
-            false => self.backend().publish(tickets).await,
+            false => self.send(tickets).await,
         }
     }
 

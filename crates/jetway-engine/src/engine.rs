@@ -93,6 +93,7 @@ impl Engine {
     /// Handles one signal that was sent as a message: applies all stored signals of its run, or moves it to the dead letters, then
     /// acks it.
     pub async fn process_signal(&self, delivery: SignalDelivery) -> SignalOutcome {
+        jetway_state::hop!("Engine::process_signal");
         self.signals.process_signal(delivery).await
     }
 

@@ -77,6 +77,7 @@ pub(crate) struct Applier {
 impl Applier {
     /// Handles one signal that was sent as a message, then acks it.
     pub(crate) async fn process_signal(&self, delivery: SignalDelivery) -> SignalOutcome {
+        jetway_state::hop!("Applier::process_signal");
         let SignalDelivery { signal, lease, original, delivered, .. } = delivery;
         fail_point(FailPoint::SignalTaken);
         let settled = match self.apply(&signal).await {

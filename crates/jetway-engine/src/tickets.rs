@@ -9,7 +9,7 @@ use crate::{
 };
 use jetway_core::clock::Clock;
 use jetway_state::{
-    ItemId, RunKey, Seen, Timestamp,
+    Fingerprint, ItemId, RunKey, Seen, Timestamp,
     run::{Parent, Snapshot, TicketFor, TicketWanted, pending_ticket, pending_tickets},
 };
 use std::sync::Arc;
@@ -62,10 +62,14 @@ impl Tickets {
         if tickets.is_empty() {
             return Ok(());
         }
-        jetway_state::hop!("Tickets::publish_batch");
         let tickets =
             tickets.into_iter().map(|ticket| (self.ticket(version, ticket, attempt), version.build));
-        self.backend.publish(tickets.collect()).await
+        self.send(tickets.collect()).await
+    }
+
+    pub(crate) async fn send(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        jetway_state::hop!("Tickets::send");
+        self.backend.publish(tickets).await
     }
 
     pub(crate) fn ticket(
@@ -106,7 +110,7 @@ impl Tickets {
         woken_by: Seen,
     ) -> Result<(), BackendError> {
         let ticket = Ticket { woken_by: Some(woken_by), ..self.ticket(version, ticket, 1) };
-        self.backend.publish(vec![(ticket, version.build)]).await
+        self.send(vec![(ticket, version.build)]).await
     }
 
     /// Publishes a ticket for the item that waits for the run of this snapshot.
@@ -130,7 +134,7 @@ impl Tickets {
             at: self.clock.now(),
             trace: cached.snapshot.trace.headers(),
         };
-        self.backend.publish(vec![(ticket, build)]).await
+        self.send(vec![(ticket, build)]).await
     }
 
     /// Finds the nodes of wanted tickets.

@@ -1,12 +1,13 @@
-//! A host that prints through which functions a start message, a ticket and a result pass: see the test `architecture`.
+//! A host that prints through which functions a start message, a ticket, a result and a signal pass: see the test `architecture`.
 //!
 //! The test publishes two start messages. The first run occupies the only slot for steps until the second start message
 //! is handled, so that no two messages are in the host at the same time. The host prints `ready` when it waits for the
-//! second one, and the recorded hops as JSON at the end.
+//! second one, and again when that run has ended. Then the test starts a run that waits for a signal, and one that occupies
+//! the slot. The host prints `ready` when it waits for the signal, and the recorded hops as JSON at the end.
 
 use anyhow::{Context as _, Result};
 use jetway::{
-    Host, Namespace, NatsConfig,
+    Host, Namespace, NatsConfig, SignalType, WaitFor,
     host::{EngineConfig, SystemConfig},
     prelude::*,
 };
@@ -44,6 +45,38 @@ workflow! {
     edges { first => [last]; last => []; }
 }
 
+/// Waits for a signal, or occupies the slot.
+#[derive(Debug, Clone)]
+struct Listen;
+
+#[async_trait::async_trait]
+impl Node for Listen {
+    type Input = bool;
+    type Output = bool;
+
+    async fn process(&self, _ctx: &(), waits: bool) -> Result<Transition<bool>, Error> {
+        if waits && step().and_then(|step| step.answer()).is_none() {
+            return Ok(Transition::WaitFor(WaitFor::signal("heard")));
+        }
+        if !waits {
+            BEGUN.add_permits(1);
+            MAY_END.acquire().await.map_err(|closed| Error::Generic(closed.to_string()))?.forget();
+        }
+        Ok(Transition::Next(waits))
+    }
+
+    fn signals(&self) -> Vec<SignalType> {
+        vec![SignalType::of::<()>("heard")]
+    }
+}
+
+workflow! {
+    /// One step, which waits for a signal.
+    struct Listener { listen: Listen }
+    name = "listener"; start = listen;
+    edges { listen => []; }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     call_chain::start();
@@ -54,6 +87,7 @@ async fn main() -> Result<()> {
         .system_config(SystemConfig { concurrency: 1, ..SystemConfig::new("call-chain") })
         .engine_config(EngineConfig { steps_per_ticket: 1, ..EngineConfig::default() })
         .workflow(Pair { first: First {}, last: Last {} })
+        .workflow(Listener { listen: Listen })
         .build()
         .await?
         .start()
@@ -68,11 +102,25 @@ async fn main() -> Result<()> {
     let mut tickets = steps.split_inclusive(|hop| hop.function == ACK).skip(1);
     let ticket = tickets.next().context("there is no first step")?;
     let end = tickets.find_map(end_of_run).context("no run has ended")?;
-    let chains = [("start", &start[..]), ("ticket", ticket), ("result", end)];
+    let signal = signal(before + start.len() + steps.len()).await?;
+    let chains = [("start", &start[..]), ("ticket", ticket), ("result", end), ("signal", &signal)];
     let chains: Value = chains.into_iter().map(|(name, hops)| (name.to_owned(), list(hops))).collect();
     say(chains);
     host.drain().await;
     Ok(())
+}
+
+/// The hops of a signal. A run waits for it, and another one occupies the slot for the step that it leads to.
+async fn signal(from: usize) -> Result<Vec<Hop>> {
+    say("ready");
+    // The second first step of the other workflow has begun, too.
+    BEGUN.acquire_many(2).await?.forget();
+    // Two starts, and the ticket of the run that waits.
+    let before = from + acked(from, 3).await?.len();
+    say("ready");
+    let signal = acked(before, 1).await?;
+    MAY_END.add_permits(1);
+    Ok(signal)
 }
 
 /// Waits until `messages` more messages are acked. Returns the hops after the first `from` ones.

@@ -134,6 +134,7 @@ impl Swap for Commit<'_> {
     }
 
     async fn swap(&mut self, state: Self::State) -> Result<Swapped<Self::Output>, BackendError> {
+        jetway_state::hop!("Commit::swap");
         let Some(cached) = state else { return Ok(Swapped::Done(None)) };
         let (mailbox, signal) = (&cached.snapshot.mailbox, self.signal);
         if mailbox.has_applied(signal.store, signal.sequence) {

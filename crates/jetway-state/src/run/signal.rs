@@ -227,6 +227,7 @@ pub fn deliver(
     commit: CommitId,
     now: Timestamp,
 ) -> Delivered {
+    crate::hop!("deliver");
     let now = snapshot.next_time(now);
     let waits = WaitsBefore::of(&snapshot);
     snapshot.mailbox.use_store(store);

@@ -83,6 +83,7 @@ impl SignalReader {
 
     /// The signal of a message. `None` if it is no signal, and is a dead letter now.
     async fn delivery_of(&self, leased: LeasedMessage) -> Result<Option<SignalDelivery>, BackendError> {
+        jetway_state::hop!("SignalReader::delivery_of");
         let LeasedMessage { message, delivery, lease, slot } = leased;
         let DeliveryInfo { delivered, sequence, published } = delivery;
         let original = dead_letter_of(&message, &self.workflow, format!("signal-{sequence}-{published}"));
