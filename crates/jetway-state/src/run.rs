@@ -10,6 +10,7 @@
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
 //! retry_items(snapshot, item)       -> snapshot', tickets, effects; or nothing waits for a person
 //! deliver(snapshot, signals)        -> snapshot', effects, and what becomes of each signal
+//! close_intents(snapshot, done)     -> snapshot' without what was done to child runs
 //! mark_unreadable(snapshot, item)   -> snapshot' with a marker: a build cannot read the item
 //! offload(snapshot, commit, limits) -> the payloads that do not fit, as chunks beside the snapshot
 //! ```
@@ -26,6 +27,7 @@
 //! | `Hold` | the branch ends | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
+//! | `AwaitMany`, `StartedMany` | as `Await` and `Started`, for many child runs of one item | discarded |
 //! | `Handled` | as `Next`, and the error is counted | discarded |
 //! | `Failed` | the run is Failed | discarded |
 //!
@@ -73,6 +75,10 @@ pub use attempt_id::AttemptId;
 pub use attempts::count_attempt;
 pub use begin::{Begin, RunInput, begin};
 pub use bitset::BitSet;
+pub use children::{
+    ChildGroup, ChildIntent, ChildStart, ChildWanted, EndedChild, ManyWanted, OnParentCancel, child_run_id,
+    close_intents,
+};
 pub use chunk::{Chunk, ChunkRef};
 pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, end_clean_up, terminate};
 pub use effect::{Applied, Effect, TicketFor};

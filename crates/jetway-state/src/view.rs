@@ -219,7 +219,7 @@ impl StatusView {
 
 fn children(snapshot: &Snapshot) -> Vec<String> {
     let waits = !snapshot.status.is_terminal();
-    snapshot.children.values().filter(|_| waits).map(|child| child.run.to_string()).collect()
+    snapshot.awaited_children().filter(|_| waits).map(|(_, child)| child.run.to_string()).collect()
 }
 
 fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
@@ -263,8 +263,8 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
             BuildWaitView::of(snapshot).first().map(ToString::to_string)
         }
         Status::Running if snapshot.waits_for_children() => {
-            let first = &snapshot.children.values().next()?.run;
-            Some(match snapshot.children.len() {
+            let first = &snapshot.awaited_children().next()?.1.run;
+            Some(match snapshot.awaited_children().count() {
                 1 => format!("child run {first}"),
                 children => format!("{children} child runs, such as {first}"),
             })

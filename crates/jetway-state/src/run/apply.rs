@@ -12,7 +12,7 @@ mod tests;
 
 use super::{
     attempt::{AttemptReport, EncodedOutcome},
-    children::{awaits, started},
+    children::{awaits, awaits_many, started, started_many},
     effect::{Applied, Effect, TicketFor},
     retry::retry,
     signal::wait_for,
@@ -70,6 +70,8 @@ pub fn apply(
         EncodedOutcome::Hold
         | EncodedOutcome::Await(_)
         | EncodedOutcome::Started(_)
+        | EncodedOutcome::AwaitMany(_)
+        | EncodedOutcome::StartedMany(..)
         | EncodedOutcome::Admit
         | EncodedOutcome::WaitFor(_)
         | EncodedOutcome::Retry(..) => step.end_branch(),
@@ -96,8 +98,12 @@ fn keep_item(
     waits: WaitsBefore,
 ) -> Option<Applied> {
     match attempt.produced.clone() {
-        EncodedOutcome::Await(child) => awaits(snapshot, attempt, child, commit),
-        EncodedOutcome::Started(child) => started(snapshot, &attempt, child, commit),
+        EncodedOutcome::Await(child) => awaits(snapshot, attempt, child, commit, waits),
+        EncodedOutcome::Started(child) => started(snapshot, &attempt, child, commit, waits),
+        EncodedOutcome::AwaitMany(wanted) => awaits_many(snapshot, &attempt, wanted, commit, waits),
+        EncodedOutcome::StartedMany(started, refused) => {
+            started_many(snapshot, &attempt, started, refused, commit, waits)
+        }
         EncodedOutcome::Admit => admit_due(snapshot, &attempt, commit, graph, waits),
         EncodedOutcome::Retry(next, error) => retry(snapshot, &attempt, (next, error), commit, graph, waits),
         EncodedOutcome::WaitFor(wanted) => wait_for(snapshot, &attempt, wanted, commit, graph, waits),

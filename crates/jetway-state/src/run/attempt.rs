@@ -1,9 +1,14 @@
 //! The report of an attempt at a work item, encoded.
 
 use super::{
-    attempt_id::AttemptId, output::EncodedOutput, signal::SignalWanted, snapshot::RunError, wait::Later,
+    attempt_id::AttemptId,
+    children::{ChildStart, ChildWanted, EndedChild, ManyWanted},
+    output::EncodedOutput,
+    signal::SignalWanted,
+    snapshot::RunError,
+    wait::Later,
 };
-use crate::{Incarnation, ItemId, RunKey, Seen, Timestamp};
+use crate::{Incarnation, ItemId, Seen, Timestamp};
 use bytes::Bytes;
 
 /// The report of a worker on one attempt at a work item.
@@ -58,9 +63,13 @@ pub enum EncodedOutcome {
     /// Nothing ran: the run was cancelled before the node did, and this is what the `on_cancel` edge of the node leads to.
     CleanUp(Option<EncodedEmission>),
     /// Not yet known: the item waits for this child run.
-    Await(RunKey),
+    Await(ChildWanted),
     /// Not yet known: the child run that the item waits for is started, and this is its record.
     Started(Seen),
+    /// Not yet known: the item waits for many child runs.
+    AwaitMany(ManyWanted),
+    /// Not yet known: of the child runs that the item waits for, these are started, with their records, and these could not be.
+    StartedMany(Vec<(u32, Seen)>, Vec<EndedChild>),
     /// The node failed, and its `on_failure` edge handles the error.
     Handled(RunError, EncodedEmission),
     /// The node failed.
@@ -97,7 +106,13 @@ impl EncodedOutcome {
     /// Whether the item stays pending.
     pub(super) fn keeps_item(&self) -> bool {
         match self {
-            Self::Await(_) | Self::Started(_) | Self::Admit | Self::Retry(..) | Self::WaitFor(_) => true,
+            Self::Await(_)
+            | Self::Started(_)
+            | Self::AwaitMany(_)
+            | Self::StartedMany(..)
+            | Self::Admit
+            | Self::Retry(..)
+            | Self::WaitFor(_) => true,
             Self::Next(_)
             | Self::NextLater(..)
             | Self::NextAll(_)
@@ -123,6 +138,8 @@ pub struct EncodedEmission {
     pub successors: Vec<Successor>,
     /// The value itself, if it is an output of the run.
     pub output: Option<EncodedOutput>,
+    /// The detached child runs that are started with it.
+    pub starts: Vec<ChildStart>,
 }
 
 /// A work item that a step creates.

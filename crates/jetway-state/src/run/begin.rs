@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{CommitId, Incarnation, ItemId, RunKey, Timestamp, codec};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub struct Begin {
 }
 
 /// The first work item and the first context of a run, which the workflow made from the input.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInput {
     /// The start node.
     pub node: String,
@@ -87,6 +88,8 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         trace,
         input_digest,
         children: BTreeMap::new(),
+        child_groups: BTreeMap::new(),
+        intents: Vec::new(),
         waits: due.map(|due| (id.clone(), Wait::Timer { due })).into_iter().collect(),
         mailbox: Mailbox::default(),
         failures: BTreeMap::new(),

@@ -119,11 +119,13 @@ impl Snapshot {
             | EncodedOutcome::NextLater(..)
             | EncodedOutcome::NextAll(_)
             | EncodedOutcome::Hold
-            | EncodedOutcome::Started(_) => false,
+            | EncodedOutcome::Started(_)
+            | EncodedOutcome::StartedMany(..) => false,
             EncodedOutcome::Retry(..)
             | EncodedOutcome::Admit
             | EncodedOutcome::WaitFor(_)
             | EncodedOutcome::Await(_)
+            | EncodedOutcome::AwaitMany(_)
             | EncodedOutcome::Handled(..)
             | EncodedOutcome::Failed(_) => self.is_cancelled(&attempt.item),
             EncodedOutcome::CleanUp(_) => !self.is_cancelled(&attempt.item),
@@ -153,7 +155,8 @@ impl Snapshot {
     }
 }
 
-/// Cancels a run. One whose workflow has `on_cancel` edges is cancelling until its clean-up has ended, which takes `limit` at most.
+/// Cancels a run. One whose workflow has `on_cancel` edges is cancelling until its clean-up has ended, which takes `limit` at most. So is
+/// one that waits for a child run whose policy is to be waited for.
 ///
 /// `None` if the run has ended, or is being cancelled.
 pub fn cancel_with_clean_up(
@@ -163,7 +166,11 @@ pub fn cancel_with_clean_up(
     limit: Duration,
 ) -> Option<Applied> {
     match snapshot.status {
-        Status::Running | Status::Paused if !snapshot.has_clean_up => cancel(snapshot, commit, at),
+        Status::Running | Status::Paused
+            if !snapshot.has_clean_up && !snapshot.has_children_to_wait_for() =>
+        {
+            cancel(snapshot, commit, at)
+        }
         Status::Running | Status::Paused => Some(begin_clean_up(snapshot, commit, at, limit)),
         Status::Cancelling | Status::Completed | Status::Failed | Status::Cancelled => None,
     }
@@ -203,9 +210,12 @@ fn release(snapshot: &mut Snapshot, now: Timestamp) -> Vec<ItemId> {
     let waiting = snapshot.waits.iter().filter(|(_, wait)| !wait.is_over(now));
     let mut woken: BTreeSet<ItemId> = waiting.map(|(id, _)| id.clone()).collect();
     snapshot.put_back_all_signals();
-    let Snapshot { items, fan_outs, unreadable, children, .. } = snapshot;
+    let children = snapshot.awaited_children().filter(|(_, child)| child.started.is_some());
+    let children = children.filter(|(item, _)| !snapshot.outlasts_cancel(item)).map(|(item, _)| item.clone());
+    let children: Vec<ItemId> = children.collect();
+    let Snapshot { items, fan_outs, unreadable, .. } = snapshot;
     woken.extend(std::mem::take(unreadable).into_keys());
-    woken.extend(children.iter().filter(|(_, child)| child.started.is_some()).map(|(id, _)| id.clone()));
+    woken.extend(children);
     for (id, item) in items.iter_mut() {
         if std::mem::take(&mut item.waits_for_slot) {
             woken.insert(id.clone());

@@ -1,10 +1,11 @@
 //! What a commit asks for: tickets, and other effects.
 
 use super::{
+    children::ChildIntent,
     chunk::ChunkRef,
     snapshot::{Parent, Snapshot},
 };
-use crate::{ItemId, RunKey, Seen, Timestamp};
+use crate::{ItemId, Timestamp};
 
 /// The record of a run after a decision, and what to do once the record is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,10 @@ pub enum Effect {
     PublishResult,
     /// Publish a ticket for the item of another run that waits for this run: it has ended.
     WakeParent(Parent),
-    /// Cancel a child run that no item waits for any more. Its record at its start is known.
-    CancelChild(RunKey, Seen),
-    /// Cancel a child run that may not have been started: it must not start any more.
-    PreventChild(RunKey),
+    /// Start, cancel or prevent a child run.
+    Child(ChildIntent),
+    /// The intents that were carried out are done: write the record without them.
+    CloseIntents,
     /// Publish tickets for the items that became due after `since` and until this commit. `except` gets its ticket from the alarm
     /// of the run.
     PublishDue {

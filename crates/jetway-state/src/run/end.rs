@@ -13,6 +13,7 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     snapshot.finished_at = Some(at);
     snapshot.items.clear();
     snapshot.fan_outs.clear();
+    snapshot.give_up_all_children();
     snapshot.put_back_all_signals();
     snapshot.failures.clear();
     snapshot.attempts.clear();
@@ -24,16 +25,13 @@ pub(super) fn end(snapshot: &mut Snapshot, status: Status, at: Timestamp) -> Vec
     end_effects(snapshot)
 }
 
-/// The effects of the end of a run: cancel the children, wake the parent, report the signals that no step has taken, publish the
+/// The effects of the end of a run: what it means to do to its children, wake the parent, report the signals that no step has taken, publish the
 /// result, delete the chunks.
 ///
 /// The result comes after the effects on other runs: a run whose result is stored has carried them out. Chunks that are left
 /// over are collected.
 pub fn end_effects(snapshot: &Snapshot) -> Vec<Effect> {
-    let children = snapshot.children.values().map(|child| match child.started {
-        None => Effect::PreventChild(child.run.clone()),
-        Some(seen) => Effect::CancelChild(child.run.clone(), seen),
-    });
+    let children = snapshot.intent_effects().into_iter();
     let parent = snapshot.parent.clone().map(Effect::WakeParent);
     let untaken = (!snapshot.mailbox.letters.is_empty()).then_some(Effect::ReportUntaken);
     let chunks = snapshot.chunked.then_some(Effect::DropAllChunks);

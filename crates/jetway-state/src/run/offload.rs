@@ -92,6 +92,9 @@ pub fn offload(
             writer.arrivals(arrivals)?;
         }
     }
+    for group in snapshot.child_groups.values_mut() {
+        writer.arrivals(&mut group.ended)?;
+    }
     for item in snapshot.items.values_mut() {
         match &mut item.input {
             Input::Gathered(arrivals) => writer.arrivals(arrivals)?,
@@ -106,12 +109,13 @@ pub fn offload(
 
 impl Snapshot {
     /// Its parts, with their approximate sizes in bytes.
-    fn parts(&self) -> [(&'static str, usize); 5] {
+    fn parts(&self) -> [(&'static str, usize); 6] {
         let errors = self.error.iter().chain(&self.handled_failures.latest);
         [
             ("context", self.context.len()),
             ("outputs", self.outputs.iter().map(|output| output.value.len() + 64).sum()),
             ("pending work", inline_bytes(self) + 128 * (self.items.len() + self.fan_outs.len())),
+            ("child runs", 256 * self.awaited_children().count() + self.intent_bytes()),
             ("signals", self.signal_bytes()),
             ("errors", errors.map(|error| error.message.len() + 128).sum()),
         ]
@@ -138,7 +142,8 @@ fn inline_bytes(snapshot: &Snapshot) -> usize {
         Input::Output(output) => output.len(),
         Input::Gathered(arrivals) => arrivals.inline_bytes(),
     });
-    fan_outs.sum::<usize>() + items.sum::<usize>()
+    let groups = snapshot.child_groups.values().map(|group| group.ended.inline_bytes());
+    fan_outs.sum::<usize>() + items.sum::<usize>() + groups.sum::<usize>()
 }
 
 fn branch_bytes(branches: &PendingBranches) -> usize {

@@ -1,6 +1,7 @@
 //! The durable record of a run.
 
 use super::{
+    children::{ChildGroup, ChildIntent, OnParentCancel},
     chunk::ChunkRef,
     clean_up::Cancellation,
     fan_out::{Arrivals, Branch, FanOut},
@@ -62,10 +63,16 @@ pub struct Snapshot {
     /// A digest of the input, to detect a second start with another input.
     #[serde(with = "serde_bytes")]
     pub input_digest: Vec<u8>,
-    /// The items that wait for child runs. In a run that has ended: those that waited at its end, whose children have to be
-    /// cancelled.
+    /// The items that wait for a child run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<ItemId, Child>,
+    /// The items that wait for many child runs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub child_groups: BTreeMap<ItemId, ChildGroup>,
+    /// What the run means to do to child runs and has not done yet, as far as is known. Also in a run that has ended: its record does
+    /// not expire before that is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<ChildIntent>,
     /// The pending items that wait for a time or a signal, apart from the branches of fan-outs that wait as a whole. One whose time
     /// has come, or that has its signals, is ready.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -116,6 +123,11 @@ impl Snapshot {
     pub fn failure_of(&self, item: &ItemId) -> Option<&RunError> {
         let ended = self.error.iter().filter(|error| error.kind != Error::NoOutput.kind());
         ended.chain(&self.handled_failures.latest).find(|error| error.item.as_ref() == Some(item))
+    }
+
+    /// Whether the record may expire: the run has ended, and nothing is left to be done to other runs.
+    pub fn may_expire(&self) -> bool {
+        self.status.is_terminal() && self.intents.is_empty()
     }
 
     /// The number of pending items.
@@ -329,6 +341,12 @@ pub struct Child {
     /// Its record at its start; `None` if it is not known to be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Seen>,
+    /// What becomes of it if the item does not wait for it any more.
+    #[serde(default, skip_serializing_if = "OnParentCancel::is_default")]
+    pub on_cancel: OnParentCancel,
+    /// When it has to have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
 }
 
 /// The item of another run that waits for the end of this one.

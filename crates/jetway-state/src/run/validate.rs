@@ -4,6 +4,7 @@
 //! rules from excessive work: a few bytes must not name a million branches.
 
 use super::{
+    children::OnParentCancel,
     fan_out::{FanOut, MAX_BRANCHES},
     snapshot::Snapshot,
 };
@@ -28,7 +29,15 @@ impl Snapshot {
     pub fn seal(&self, build: Fingerprint) -> Result<Bytes, Error> {
         let gathers_later = self.fan_outs.values().any(|fan_out| fan_out.gather_due.is_some());
         let cancels_later = self.has_clean_up || self.cancel.is_some();
-        match self.has_waits() || gathers_later || cancels_later || !self.mailbox.is_unused() {
+        let has_child_rules = !self.intents.is_empty()
+            || !self.child_groups.is_empty()
+            || self.children.values().any(|child| child.on_cancel != OnParentCancel::Cancel);
+        match self.has_waits()
+            || has_child_rules
+            || gathers_later
+            || cancels_later
+            || !self.mailbox.is_unused()
+        {
             true => codec::seal_latest(self, build, WHAT),
             false => codec::seal(self, build, WHAT),
         }

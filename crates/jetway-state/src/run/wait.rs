@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Error, ItemId, Timestamp, time::rounded_up};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The longest wait: 100 years.
 pub const MAX_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600 + 25 * 24 * 3600);
@@ -157,7 +157,8 @@ impl Snapshot {
     /// The times that pending items wait for, also those that have passed.
     pub fn dues(&self) -> impl Iterator<Item = Timestamp> {
         let fan_outs = self.fan_outs.values().filter_map(|fan_out| fan_out.due);
-        self.waits.values().filter_map(Wait::due).chain(fan_outs)
+        let children = self.awaited_children().filter_map(|(_, child)| child.due);
+        self.waits.values().filter_map(Wait::due).chain(fan_outs).chain(children)
     }
 
     /// Whether an item waits, or waited, for a time or a signal, or waits for a person.
@@ -168,7 +169,9 @@ impl Snapshot {
     /// Whether a pending item is ready that has waited for a time or a signal.
     pub fn has_waited(&self, now: Timestamp) -> bool {
         let fan_outs = self.fan_outs.values().filter_map(|fan_out| fan_out.due);
-        self.waits.values().any(|wait| wait.is_over(now)) || fan_outs.into_iter().any(|due| due <= now)
+        self.waits.values().any(|wait| wait.is_over(now))
+            || fan_outs.into_iter().any(|due| due <= now)
+            || self.awaited_children().any(|(_, child)| child.is_late(now))
     }
 
     /// An item that waits for a slot at its node, and has waited for its time or its signals.
@@ -220,7 +223,9 @@ impl Snapshot {
             .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
         // The end of a clean-up belongs to no item: whoever gets this ticket looks at the record.
         let any = self.clean_up_until().filter(|until| *until == due).and_then(|_| self.any_pending());
-        let mut items = waiting.chain(branches).chain(any);
+        let children = self.awaited_children().filter(|(_, child)| child.due == Some(due));
+        let children = children.map(|(item, _)| item.clone());
+        let mut items = waiting.chain(branches).chain(children).chain(any);
         let ticket = items.find_map(|item| TicketWanted::of_waiting(self, &item))?;
         Some(AlarmWanted { due, ticket })
     }
@@ -242,7 +247,9 @@ impl Snapshot {
         let branches = fan_outs.flat_map(|(id, fan_out)| {
             fan_out.branches.open_positions().map(|position| ItemId::branch(id, position))
         });
-        let due = items.chain(branches).filter(|item| item != except);
+        let children = self.awaited_children().filter(|(_, child)| child.due.as_ref().is_some_and(passed));
+        let children: BTreeSet<ItemId> = children.map(|(item, _)| item.clone()).collect();
+        let due = items.chain(branches).chain(children).filter(|item| item != except);
         due.filter_map(|item| pending_ticket(self, &item, now)).collect()
     }
 }

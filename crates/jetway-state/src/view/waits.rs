@@ -174,7 +174,7 @@ impl Groups {
     fn add_item(&mut self, snapshot: &Snapshot, id: &ItemId) {
         let Some(item) = snapshot.items.get(id) else { return };
         let (kind, detail) = what(snapshot, id, item.waits_for_slot);
-        let until = until(kind, snapshot.due_of(id));
+        let until = until(kind, snapshot.due_of(id)).or_else(|| child_due(snapshot, id));
         let group = Group { items: 1, since: item.pending_since, until };
         self.add(Key { kind, node: Some(item.node.clone()), detail }, group);
     }
@@ -182,7 +182,8 @@ impl Groups {
     /// The branches of a fan-out: those that have something of their own one by one, the others together.
     fn add_fan_out(&mut self, snapshot: &Snapshot, id: &ItemId, fan_out: &FanOut) {
         let (branches, since) = (&fan_out.branches, fan_out.pending_since);
-        let own = snapshot.children.keys().chain(snapshot.waits.keys()).chain(snapshot.unreadable.keys());
+        let children = snapshot.children.keys().chain(snapshot.child_groups.keys());
+        let own = children.chain(snapshot.waits.keys()).chain(snapshot.unreadable.keys());
         let own =
             own.filter_map(|item| item.as_branch().filter(|(of, _)| of == id).map(|(_, at)| (at, item)));
         let own: BTreeMap<u32, &ItemId> = own.filter(|(at, _)| branches.is_open(*at)).collect();
@@ -198,7 +199,8 @@ impl Groups {
         };
         for (at, item) in &own {
             let (kind, detail) = what(snapshot, item, branches.waits_for_slot(*at));
-            let group = Group { items: 1, since, until: until(kind, snapshot.due_of(item)) };
+            let until = until(kind, snapshot.due_of(item)).or_else(|| child_due(snapshot, item));
+            let group = Group { items: 1, since, until };
             self.add(Key { kind, node: node_of(*at), detail }, group);
         }
         let due = fan_out.due.filter(|due| *due > snapshot.updated_at);
@@ -254,6 +256,10 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
     if let Some(child) = snapshot.children.get(id) {
         return (WaitKind::Child, Some(child.run.to_string()));
     }
+    if let Some(group) = snapshot.child_groups.get(id) {
+        let (ended, count, open) = (group.ended.count, group.count, group.open.len());
+        return (WaitKind::Child, Some(format!("{open} of {count} child runs, {ended} have ended")));
+    }
     let waits = snapshot.due_of(id).is_some_and(|due| due > snapshot.updated_at);
     let error = || snapshot.failures.get(id).map(|failures| failures.latest.message.clone());
     match snapshot.waits.get(id) {
@@ -266,6 +272,12 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
         _ if waits_for_slot => (WaitKind::Slot, None),
         _ => (WaitKind::Worker, None),
     }
+}
+
+/// When the first child run of an item has to have ended.
+fn child_due(snapshot: &Snapshot, id: &ItemId) -> Option<Timestamp> {
+    let group = snapshot.child_groups.get(id).into_iter().flat_map(|group| group.open.values());
+    snapshot.children.get(id).into_iter().chain(group).filter_map(|child| child.due).min()
 }
 
 /// Until when an item waits, if it waits for a time.

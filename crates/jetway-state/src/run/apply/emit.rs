@@ -5,6 +5,7 @@ use crate::{
     Error, ItemId, Timestamp,
     run::{
         attempt::{EncodedEmission, Successor},
+        children::{ChildIntent, intend},
         effect::TicketFor,
         fan_out::{Arrival, Branch, BranchInput, FanOut, MAX_BRANCHES, PendingBranches},
         output::EncodedOutput,
@@ -19,6 +20,8 @@ impl Step<'_> {
     pub(super) fn next(&mut self, emitted: EncodedEmission) {
         crate::hop!("Step::next");
         self.keep_output(emitted.output);
+        let starts = emitted.starts.into_iter().map(|start| ChildIntent::Start(Box::new(start)));
+        intend(self.snapshot, starts, self.effects);
         let mut successors = emitted.successors;
         match successors.len() {
             0 => self.end_branch(),

@@ -5,7 +5,7 @@ use crate::{
     Error,
     run::{
         end::end,
-        snapshot::{Child, RunError, Status},
+        snapshot::{RunError, Status},
     },
 };
 
@@ -47,14 +47,6 @@ impl Step<'_> {
     }
 
     fn end(&mut self, status: Status) {
-        if let Some(child) = self.finished.child.take() {
-            // The end cancels it too, so the record has to name it.
-            let child = Child { run: child, started: None };
-            self.snapshot.children.insert(self.finished.id.clone(), child);
-        }
-        if let Some(child) = self.finished.cancelled_child.take() {
-            self.snapshot.children.insert(self.finished.id.clone(), child);
-        }
         *self.effects = end(self.snapshot, status, self.finished.timestamp);
         self.tickets.clear();
     }

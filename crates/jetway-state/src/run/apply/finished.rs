@@ -1,24 +1,20 @@
 //! Removing the finished item from the record.
 
 use crate::{
-    ItemId, RunKey, Timestamp,
+    ItemId, Timestamp,
     run::{
         attempt::{AttemptReport, EncodedOutcome},
-        children::detach_child,
+        children::give_up_children,
         effect::Effect,
         fan_out::Branch,
         signal::{end_wait, wake},
-        snapshot::{Child, Input, Payload, Snapshot},
+        snapshot::{Input, Payload, Snapshot},
     },
 };
 
 /// The item that an attempt finished.
 pub(super) struct FinishedItem {
     pub(super) id: ItemId,
-    /// The child run that it waited for, if that is not known to be started.
-    pub(super) child: Option<RunKey>,
-    /// The child run that it waited for, if that is known to be started and has to be cancelled.
-    pub(super) cancelled_child: Option<Child>,
     /// Whether what the item leads to belongs to the clean-up of its run.
     pub(super) is_clean_up: bool,
     pub(super) node: String,
@@ -39,12 +35,7 @@ impl FinishedItem {
         crate::hop!("FinishedItem::take");
         let is_taken_back = matches!(attempt.produced, EncodedOutcome::CleanUp(_));
         let is_clean_up = is_taken_back || snapshot.is_clean_up(&attempt.item);
-        let waited_for = snapshot.children.get(&attempt.item).filter(|_| is_taken_back).cloned();
-        let cancelled_child = waited_for.filter(|child| child.started.is_some());
-        let started = cancelled_child.as_ref().and_then(|child| Some((child.run.clone(), child.started?)));
-        effects.extend(started.map(|(child, seen)| Effect::CancelChild(child, seen)));
-        let child = detach_child(snapshot, &attempt.item);
-        effects.extend(child.clone().map(Effect::PreventChild));
+        give_up_children(snapshot, &attempt.item, attempt.timestamp, effects);
         snapshot.attempts.remove(&attempt.item);
         effects.extend(wake(end_wait(snapshot, &attempt.item, attempt.timestamp)));
         snapshot.failures.remove(&attempt.item);
@@ -59,8 +50,6 @@ impl FinishedItem {
         };
         Some(Self {
             id: attempt.item.clone(),
-            child,
-            cancelled_child,
             is_clean_up,
             node: attempt.node.clone(),
             branch,

@@ -80,12 +80,12 @@ fn to(targets: &[(&str, &str)]) -> EncodedEmission {
         node: (*node).to_owned(),
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     };
-    EncodedEmission { successors: targets.iter().map(successor).collect(), output: None }
+    EncodedEmission { successors: targets.iter().map(successor).collect(), ..EncodedEmission::default() }
 }
 
 fn output(value: &str) -> EncodedEmission {
     let output = EncodedOutput { json: Bytes::copy_from_slice(value.as_bytes()), exact: None };
-    EncodedEmission { successors: Vec::new(), output: Some(output) }
+    EncodedEmission { output: Some(output), ..EncodedEmission::default() }
 }
 
 fn next(targets: &[(&str, &str)]) -> EncodedOutcome {

@@ -46,13 +46,13 @@ fn two_branches() -> EncodedOutcome {
     let successor = |payload| Successor { node: "b".to_owned(), payload: Bytes::from_static(payload) };
     EncodedOutcome::Next(EncodedEmission {
         successors: vec![successor(b"b0"), successor(b"b1")],
-        output: None,
+        ..EncodedEmission::default()
     })
 }
 
 fn output() -> EncodedOutcome {
     let output = EncodedOutput { json: Bytes::from_static(b"1"), exact: None };
-    EncodedOutcome::Next(EncodedEmission { successors: Vec::new(), output: Some(output) })
+    EncodedOutcome::Next(EncodedEmission { output: Some(output), ..EncodedEmission::default() })
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn report(item: ItemId, produced: EncodedOutcome) -> AttemptReport {
 fn split(branches: usize) -> Snapshot {
     let emission = EncodedEmission {
         successors: vec![Successor { node: "b".to_owned(), payload: Bytes::new() }],
-        output: None,
+        ..EncodedEmission::default()
     };
     let produced = EncodedOutcome::NextAll(vec![emission; branches]);
     apply(running(), report(ItemId::start(), produced), COMMIT, &Graph::opaque("w")).unwrap().snapshot
@@ -93,7 +93,7 @@ fn u7_whoever_processes_the_item_removes_the_marker() {
     let (counted, _) = count_attempt(marked.clone(), &start, COMMIT, Timestamp(20)).unwrap();
     assert!(counted.unreadable.is_empty(), "it is being processed");
     let child = RunKey::new(WorkflowName::new("c").unwrap(), RunId::new("r").unwrap());
-    let waits = report(start, EncodedOutcome::Await(child));
+    let waits = report(start, EncodedOutcome::Await(child.into()));
     let waits = apply(marked.clone(), waits, COMMIT, &Graph::opaque("w")).unwrap().snapshot;
     assert!(waits.unreadable.is_empty());
     let cancelled = control::cancel(marked, COMMIT, Timestamp(20)).unwrap().snapshot;
@@ -126,7 +126,7 @@ fn u7_the_record_knows_who_wrote_an_item() {
     let by_new = by_old.written_again(OLD, NEW);
     let emission = EncodedEmission {
         successors: vec![Successor { node: "c".to_owned(), payload: Bytes::new() }],
-        output: None,
+        ..EncodedEmission::default()
     };
     let next = report(branch(0), EncodedOutcome::Next(emission));
     let by_new = apply(by_new, next, COMMIT, &Graph::opaque("w")).unwrap().snapshot;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::run::{
-    CancelReason, NextTry, TicketFor, Wait, cancel_with_clean_up, count_attempt, end_clean_up,
+    CancelReason, ChildIntent, NextTry, TicketFor, Wait, cancel_with_clean_up, count_attempt, end_clean_up,
     pending_ticket, terminate,
 };
 use std::time::Duration;
@@ -111,7 +111,7 @@ fn a_step_that_fails_after_the_cancel_gives_way() {
         EncodedOutcome::Failed(error("no")),
         handled,
         again,
-        EncodedOutcome::Await(child),
+        EncodedOutcome::Await(child.into()),
         EncodedOutcome::Admit,
     ] {
         let mut run = chain();
@@ -308,20 +308,22 @@ fn w48_a_cancelled_item_cancels_the_child_that_it_waits_for() {
     let seen = crate::Seen::new(7, crate::StoreId(1));
     let mut run = chain();
     run.step("a", next(&[("b", "b0"), ("b", "b1")]));
-    let waiting = run.step("b", EncodedOutcome::Await(child.clone()));
+    let waiting = run.step("b", EncodedOutcome::Await(child.clone().into()));
     assert!(run.apply(run.attempt(&waiting, "b", EncodedOutcome::Started(seen))));
     let effects = run.cancel();
     assert!(effects.contains(&Effect::WakeItems(vec![waiting.clone()])), "{effects:?}");
     assert_eq!(run.snapshot.started_child(&waiting), None, "it does not wait any more");
     let taken = run.attempt(&waiting, "b", taken_back(&[]));
     let applied = apply(run.snapshot.clone(), taken.clone(), COMMIT, &run.graph).unwrap();
-    assert_eq!(applied.effects, [Effect::CancelChild(child.clone(), seen)]);
+    let intent = ChildIntent::Cancel { run: child, item: waiting.clone(), seen };
+    assert_eq!(applied.effects, [Effect::Child(intent.clone()), Effect::CloseIntents]);
+    assert_eq!(applied.snapshot.intents, std::slice::from_ref(&intent), "also if its host is lost now");
     // The last item of the run: its end cancels the child.
     let other = run.tickets.iter().find(|(_, item)| *item != waiting).unwrap().1.clone();
     assert!(run.apply(run.attempt(&other, "b", taken_back(&[]))));
     let applied = apply(run.snapshot.clone(), taken, COMMIT, &run.graph).unwrap();
     assert_eq!(applied.snapshot.status, Status::Cancelled);
-    assert_eq!(applied.effects[0], Effect::CancelChild(child, seen));
+    assert_eq!(applied.effects[..2], [Effect::Child(intent), Effect::CloseIntents]);
 }
 
 /// What a node answers: to one or two successors, to many, nothing, or an output.

@@ -82,7 +82,7 @@ fn an_output_waits_without_a_node() {
     assert_eq!((run.snapshot.status, run.snapshot.outputs.len()), (Status::Running, 0));
     let (_, item) = alarm(&run).unwrap();
     let Input::Output(waiting) = run.snapshot.items[&item].input.clone() else { panic!("no output") };
-    let emission = EncodedEmission { successors: Vec::new(), output: Some(waiting) };
+    let emission = EncodedEmission { output: Some(waiting), ..EncodedEmission::default() };
     commit(&mut run, &item, EncodedOutcome::Next(emission), 1005);
     assert_eq!((run.snapshot.status, run.snapshot.outputs.len()), (Status::Completed, 1));
 }

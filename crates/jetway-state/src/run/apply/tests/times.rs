@@ -30,9 +30,9 @@ fn outcome(choice: u8) -> EncodedOutcome {
     match choice {
         0 => next(&[("b", "x")]),
         1 => all("b", &["x", "y"]),
-        2 => {
-            EncodedOutcome::Await(RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("child").unwrap()))
-        }
+        2 => EncodedOutcome::Await(
+            RunKey::new(WorkflowName::new("w").unwrap(), RunId::new("child").unwrap()).into(),
+        ),
         3 => EncodedOutcome::Started(crate::Seen::default()),
         4 => EncodedOutcome::Handled(error("handled"), to(&[("b", "x")])),
         5 => EncodedOutcome::Failed(error("failed")),
