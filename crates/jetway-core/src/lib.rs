@@ -48,7 +48,10 @@ pub mod workers;
 pub mod workflow;
 
 // Paths of floxide.
-pub use jetway_state::{error, run};
+pub use jetway_state::{
+    error,
+    run::{self, OnParentCancel},
+};
 pub use nodes::{batch, composite, retry, source, split};
 
 pub use checkpoint::{
@@ -64,8 +67,9 @@ pub use jetway_state::{
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use node::Node;
 pub use nodes::{
-    Answered, Approval, BackoffStrategy, BatchNode, ChildRun, CompositeNode, Decision, Delay, Exhausted,
-    RetryError, RetryNode, RetryPolicy, Source, SplitNode, WaitForSignal, YesOrNo, with_retry,
+    Answered, Approval, BackoffStrategy, BatchNode, ChildRun, ChildRuns, CompositeNode, Decision, Delay,
+    DetachedRun, Exhausted, RetryError, RetryNode, RetryPolicy, Source, SplitNode, WaitForSignal, YesOrNo,
+    with_retry,
 };
 pub use outcome::{Emission, Outcome};
 pub use shared_state::SharedState;

@@ -10,7 +10,7 @@ pub mod source;
 pub mod split;
 
 pub use batch::BatchNode;
-pub use child::ChildRun;
+pub use child::{ChildRun, ChildRuns, DetachedRun};
 pub use composite::CompositeNode;
 pub use delay::Delay;
 pub use retry::{BackoffStrategy, Exhausted, RetryError, RetryNode, RetryPolicy, with_retry};

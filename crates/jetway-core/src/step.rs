@@ -23,12 +23,12 @@ mod swap;
 pub use apply::apply_fitting;
 pub(crate) use attempt::{limited, run_node, until_cancelled};
 pub(crate) use child::ChildSlot;
-pub use child::ChildSpec;
+pub use child::{ChildError, ChildNews, ChildRequest, ChildResult, ChildSpec, ManySpec};
 pub(crate) use decode::{decode_item, item_in, output_of};
 pub(crate) use encode::{
     EncodedAttempt, encode, encode_emission, encode_failure, encode_outcome, run_input_of,
 };
-pub use erased::{AnyWorkflow, AttemptResult, ChildResult, RetryOf, Task, TaskInput, Unreadable};
+pub use erased::{AnyWorkflow, AttemptResult, RetryOf, Task, TaskInput, Unreadable};
 pub use heartbeat::{Beat, Heartbeats, MAX_HEARTBEAT};
 pub(crate) use limits::TimeLeft;
 pub use limits::{LimitedNode, within_context};

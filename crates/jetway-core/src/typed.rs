@@ -7,9 +7,9 @@ use crate::{
     panics::guarded_now,
     signal::SignalType,
     step::{
-        AnyWorkflow, AttemptResult, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput, TimeLeft,
-        Unreadable, decode_item, encode, encode_emission, encode_failure, rebase_context, run_input_of,
-        run_node,
+        AnyWorkflow, AttemptResult, ChildRequest, ChildSlot, EncodedAttempt, StepScope, Task, TaskInput,
+        TimeLeft, Unreadable, decode_item, encode, encode_emission, encode_failure, rebase_context,
+        run_input_of, run_node,
     },
     step_rules::{BadRules, StepRules, check_rules},
 };
@@ -90,6 +90,19 @@ impl<C: Context, W: Workflow<C>> Typed<C, W> {
     ) -> Result<Outcome<W::WorkItem, W::Output>, Error> {
         let item: W::WorkItem = decode_item(&attempt.node, input)?;
         Ok(self.workflow.fail_work_item(item.with_instance_id(attempt.item.to_string()), error))
+    }
+}
+
+/// The child runs that the item waits for. What is to be started once the step is committed is part of its outcome. A node whose context
+/// cannot be kept has failed, and starts nothing.
+fn keep_request(request: ChildRequest, produced: &mut EncodedOutcome) -> Option<ChildRequest> {
+    match (request, produced) {
+        (ChildRequest::Detached(spec), EncodedOutcome::Next(emission)) => {
+            emission.starts.push(spec.start());
+            None
+        }
+        (request @ (ChildRequest::One(_) | ChildRequest::Many(_)), EncodedOutcome::Hold) => Some(request),
+        _ => None,
     }
 }
 
@@ -204,8 +217,7 @@ where
             }
             None => None,
         };
-        // A node whose context cannot be kept has failed, and starts no child.
-        let requested_child = child.take_request().filter(|_| produced == EncodedOutcome::Hold);
+        let requested_child = child.take_request().and_then(|request| keep_request(request, &mut produced));
         Ok(AttemptResult { produced, context, cancelled, requested_child, retry })
     }
 

@@ -1,9 +1,9 @@
 //! The ends of child runs, as the items see them that wait for them.
 
 use crate::{backend::BackendError, snapshots::Snapshots};
-use jetway_core::step::ChildResult;
+use jetway_core::step::{ChildError, ChildResult};
 use jetway_state::{
-    ItemId, RunKey, Seen,
+    ItemId, RunKey, Seen, Timestamp,
     run::{EndedSpan, Snapshot, Status},
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct ChildEnd {
 
 impl ChildEnd {
     fn without_span(error: String, seen: Seen) -> Self {
-        Self { result: Err(error), seen, span: None }
+        Self { result: Err(ChildError::Failed(error)), seen, span: None }
     }
 }
 
@@ -46,17 +46,41 @@ pub(crate) async fn child_end(
     Ok(end_of(child, &cached.snapshot).map(|result| ChildEnd { result, seen, span }))
 }
 
+/// Whether an item waits for child runs, and none of them has ended or has to be started.
+pub(crate) async fn still_waits(
+    snapshots: &Snapshots,
+    snapshot: &Snapshot,
+    item: &ItemId,
+    now: Timestamp,
+) -> Result<bool, BackendError> {
+    let started = snapshot.started_children(item);
+    let group = snapshot.child_groups.get(item);
+    let is_to_go_on = group.is_some_and(|group| {
+        let starts_more = !snapshot.is_cancelled(item) && !group.to_start(0).is_empty();
+        starts_more || group.open.values().any(|child| child.is_late(now))
+    });
+    if started.is_empty() || is_to_go_on || snapshot.child_is_late(item, now) {
+        return Ok(false);
+    }
+    for (child, seen) in &started {
+        if child_end(snapshots, child, *seen, snapshot, item).await?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn end_of(child: &RunKey, snapshot: &Snapshot) -> Option<ChildResult> {
     match snapshot.status {
         Status::Running | Status::Paused | Status::Cancelling => None,
         Status::Completed => Some(match snapshot.outputs.first() {
             Some(output) => Ok(output.value.clone()),
-            None => Err(format!("child run {child} has no output")),
+            None => Err(ChildError::Failed(format!("child run {child} has no output"))),
         }),
-        Status::Cancelled => Some(Err(format!("child run {child} was cancelled"))),
+        Status::Cancelled => Some(Err(ChildError::Failed(format!("child run {child} was cancelled")))),
         Status::Failed => {
             let reason = snapshot.error.as_ref().map_or("no reason is recorded", |error| &error.message);
-            Some(Err(format!("child run {child} failed: {reason}")))
+            Some(Err(ChildError::Failed(format!("child run {child} failed: {reason}"))))
         }
     }
 }

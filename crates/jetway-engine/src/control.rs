@@ -22,7 +22,7 @@ use jetway_core::{
     step::{Swap, Swapped, swap_until},
 };
 use jetway_state::{
-    Fingerprint, Incarnation, RunKey, Seen, Timestamp,
+    Fingerprint, Incarnation, ItemId, RunKey, Seen, Timestamp,
     run::{
         Applied, Effect, Snapshot, Status,
         control::{Control, ControlResult},
@@ -65,7 +65,7 @@ impl Controller {
         now: Timestamp,
     ) -> Result<Option<Committed>, BackendError> {
         let rule = Rule::EndCleanUp(now);
-        let decided = swap_until(Command { controller: self, run, seen, rule }).await?;
+        let decided = swap_until(Command { controller: self, run, seen, rule, child_of: None }).await?;
         Ok(decided.filter(|decided| decided.result.changed).map(|decided| {
             fail_point(FailPoint::CancelCommitted);
             Committed { ended: true, ..decided.committed }
@@ -82,8 +82,20 @@ impl Controller {
         seen: Seen,
         control: Control,
     ) -> Result<Option<Decided>, BackendError> {
+        self.command_if(run, seen, control, None).await
+    }
+
+    /// The same for a run that has to be the child run of this item.
+    async fn command_if(
+        &self,
+        run: &RunKey,
+        seen: Seen,
+        control: Control,
+        child_of: Option<Awaiting<'_>>,
+    ) -> Result<Option<Decided>, BackendError> {
         let rule = Rule::Control(control);
-        let Some(mut decided) = swap_until(Command { controller: self, run, seen, rule }).await? else {
+        let Some(mut decided) = swap_until(Command { controller: self, run, seen, rule, child_of }).await?
+        else {
             return Ok(None);
         };
         if decided.result.changed {
@@ -111,6 +123,7 @@ impl Controller {
             (Control::Cancel, Status::Cancelling) | (Control::Resume, Status::Running) => {
                 if control == Control::Cancel {
                     effects.push(Effect::TellHosts);
+                    effects.extend(cached.snapshot.intent_effects());
                 }
                 if let Some((latest, missing)) =
                     self.tickets.missing(run, cached.clone(), self.clock.now()).await?
@@ -124,17 +137,28 @@ impl Controller {
         Ok(())
     }
 
-    /// Cancels a child run, whose record was seen. `None` if there is no such run any more.
-    pub(crate) async fn cancel(&self, child: &RunKey, seen: Seen) -> Result<Option<Committed>, BackendError> {
-        Ok(self.command(child, seen, Control::Cancel).await?.map(|decided| decided.committed))
+    /// Cancels the child run of an item, whose record was seen. `None` if there is no such run any more: the run id may be that of
+    /// another run by now.
+    pub(crate) async fn cancel_child(
+        &self,
+        parent: RunVersion<'_>,
+        item: &ItemId,
+        child: &RunKey,
+        seen: Seen,
+    ) -> Result<Option<Committed>, BackendError> {
+        let awaiting = Awaiting { run: parent.run, incarnation: parent.cached.snapshot.incarnation, item };
+        let decided = self.command_if(child, seen, Control::Cancel, Some(awaiting)).await?;
+        Ok(decided.map(|decided| decided.committed))
     }
 
     /// Cancels a child run that may not have been started: writes a record in its place that has ended. Whoever is about
-    /// to start the child finds this record.
+    /// to start the child finds this record. `spare`: a child that is started goes on.
     pub(crate) async fn prevent(
         &self,
         parent: RunVersion<'_>,
+        item: &ItemId,
         child: RunKey,
+        spare: bool,
     ) -> Result<Option<Committed>, BackendError> {
         let trace = parent.cached.snapshot.trace.clone();
         let incarnation = Incarnation::from_random(rand::random());
@@ -154,7 +178,10 @@ impl Controller {
                 // The run may belong to somebody else who chose the same id.
                 let is_own =
                     found.snapshot.parent.as_ref().is_some_and(|of_child| of_child.run == *parent.run);
-                if is_own { self.cancel(&child, found.seen()).await } else { Ok(None) }
+                match is_own && !spare {
+                    true => self.cancel_child(parent, item, &child, found.seen()).await,
+                    false => Ok(None),
+                }
             }
             Err(error) => Err(error),
         }
@@ -167,6 +194,16 @@ struct Command<'a> {
     run: &'a RunKey,
     seen: Seen,
     rule: Rule,
+    /// The run has to be the child run of this item.
+    child_of: Option<Awaiting<'a>>,
+}
+
+/// An item that waits, or has waited, for a child run.
+#[derive(Clone, Copy)]
+struct Awaiting<'a> {
+    run: &'a RunKey,
+    incarnation: Incarnation,
+    item: &'a ItemId,
 }
 
 /// What decides about a run.
@@ -199,6 +236,11 @@ impl Swap for Command<'_> {
         let Some((cached, build)) = state else {
             return Ok(Swapped::Done(None));
         };
+        if let Some(Awaiting { run, incarnation, item }) = self.child_of
+            && !cached.snapshot.is_child_of(run, incarnation, item)
+        {
+            return Ok(Swapped::Done(None));
+        }
         let Self { controller: Controller { snapshots, clock, clean_up_limit, .. }, run, rule, .. } = self;
         let (snapshot, commit) = (Snapshot::clone(&cached.snapshot), snapshots.next_commit());
         let applied = match rule {

@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | some tickets | the other items have none | redelivery of the ticket that was held; the sweep |
 //! | the tickets | the children, the parent's ticket and the result are open | redelivery of the ticket that was held; the sweep, which finds that the run ended without a result |
-//! | the cancellation of a child | the child's own effects, the parent's ticket and the result are open | as above; the cancelled child's effects are carried out again |
+//! | the start or cancellation of a child | the record has the intent still; the child's own effects, the parent's ticket and the result are open | as above: the child is joined, the cancelled child's effects are carried out again |
+//! | the record without its intents | the parent's ticket and the result are open | as above |
 //! | the parent's ticket | the untaken signals and the result are open | as above |
 //! | the dead letters of untaken signals | the result is open | as above; a dead letter that is stored twice has one id |
 //! | the result | chunks are left over | as above; the collection of orphaned chunks |
 
+mod intents;
 mod result;
 mod untaken;
 
@@ -17,6 +19,7 @@ use crate::{
     control::{Controller, Decided, Retried},
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, Committed, RunVersion, Snapshots},
+    starts::Starter,
     tickets::Tickets,
     trace::Tracer,
 };
@@ -45,6 +48,7 @@ pub(crate) struct Dispatcher {
     backend: Arc<dyn Backend>,
     snapshots: Arc<Snapshots>,
     tickets: Arc<Tickets>,
+    starter: Arc<Starter>,
     controller: Controller,
     tracer: Arc<dyn Tracer>,
 }
@@ -87,12 +91,13 @@ impl Dispatcher {
         backend: Arc<dyn Backend>,
         snapshots: Arc<Snapshots>,
         tickets: Arc<Tickets>,
+        starter: Arc<Starter>,
         clock: Arc<dyn Clock>,
         tracer: Arc<dyn Tracer>,
         clean_up_limit: Duration,
     ) -> Self {
         let controller = Controller::new(Arc::clone(&snapshots), Arc::clone(&tickets), clock, clean_up_limit);
-        Self { backend, snapshots, tickets, controller, tracer }
+        Self { backend, snapshots, tickets, starter, controller, tracer }
     }
 
     /// Commands a run, and carries out what the command asks for. `None` if there is no such run.
@@ -164,7 +169,7 @@ impl Dispatcher {
     ) -> Result<(), BackendError> {
         let snapshot = &version.cached.snapshot;
         log_failure(snapshot);
-        let has_children = !snapshot.children.is_empty();
+        let has_children = !snapshot.intents.is_empty();
         if !has_children {
             self.tracer.run_ended(snapshot);
         }
@@ -183,7 +188,7 @@ impl Dispatcher {
         let latest = ended.iter().map(|run| run.snapshot.span_end_micros()).max().unwrap_or(0);
         for CachedSnapshot { snapshot, .. } in ended {
             // The children of a child are among the others.
-            match snapshot.children.is_empty() {
+            match snapshot.intents.is_empty() {
                 true => self.tracer.run_ended(snapshot),
                 false => self.tracer.run_ended_with_children(snapshot, latest),
             }
@@ -238,6 +243,7 @@ impl Dispatcher {
             fail_point(FailPoint::TicketsPublished);
         }
         let incarnation = version.cached.snapshot.incarnation;
+        let mut done = Vec::new();
         for effect in effects {
             match effect {
                 Effect::PublishResult => self.publish_result(version).await?,
@@ -245,13 +251,12 @@ impl Dispatcher {
                     self.tickets.wake_parent(version.cached, parent).await?;
                     fail_point(FailPoint::ParentWoken);
                 }
-                Effect::CancelChild(child, seen) => {
-                    cascade.push(Box::pin(self.controller.cancel(&child, seen)).await?);
-                    fail_point(FailPoint::ChildCancelled);
+                Effect::Child(intent) => {
+                    cascade.push(Box::pin(self.carry_out_intent(version, &intent)).await?);
+                    done.push(intent);
                 }
-                Effect::PreventChild(child) => {
-                    cascade.push(Box::pin(self.controller.prevent(version, child)).await?);
-                    fail_point(FailPoint::ChildCancelled);
+                Effect::CloseIntents => {
+                    Box::pin(self.close_intents(version, &std::mem::take(&mut done))).await?;
                 }
                 Effect::PublishDue { since, except } => {
                     self.tickets.publish_due(version, since, &except).await?;

@@ -89,8 +89,8 @@ async fn item_in(
     }
 }
 
-/// The values that arrived at a gathering node, in any order.
-async fn load_arrivals(
+/// The values that arrived at a gathering node, or the results of child runs, in any order.
+pub(crate) async fn load_arrivals(
     snapshots: &Snapshots,
     run: &RunKey,
     snapshot: &Snapshot,

@@ -218,7 +218,9 @@ impl Snapshots {
         }
         let Snapshot { incarnation, commit, status, .. } = *snapshot;
         let awaited = snapshot.parent.is_some();
-        let write = SnapshotWrite { run, incarnation, commit, expected, status, awaited, bytes, chunks };
+        let may_expire = snapshot.may_expire();
+        let write =
+            SnapshotWrite { run, incarnation, commit, expected, status, may_expire, awaited, bytes, chunks };
         self.backend.commit(write).await
     }
 }

@@ -24,9 +24,9 @@ use crate::{
     tickets::Tickets,
     trace::{Tracer, exact_micros},
 };
-use jetway_core::{clock::Clock, step::AnyWorkflow};
+use jetway_core::clock::Clock;
 use jetway_state::{
-    Incarnation, RunId, RunKey, Seen, StartId, Timestamp,
+    Fingerprint, Incarnation, RunId, RunKey, Seen, StartId, Timestamp,
     run::{Begin, Parent, RunInput, Trace, begin, offload},
 };
 use std::sync::Arc;
@@ -72,15 +72,23 @@ impl Starter {
         let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
         let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
         let due = request.start_time.due(self.clock.now())?;
-        let new =
-            NewRun { input: input.clone(), due, trace: self.tracer.begin(&request.trace), parent: None };
-        let incarnation = match self.create(&*workflow, &run, new).await {
+        let build = workflow.fingerprint();
+        let new = NewRun {
+            input: input.clone(),
+            due,
+            trace: self.tracer.begin(&request.trace),
+            parent: None,
+            build,
+            has_clean_up: workflow.graph().has_clean_up(),
+            created: FailPoint::StartCreated,
+        };
+        let incarnation = match self.create(&run, new).await {
             Ok(created) => {
                 fail_point(FailPoint::StartTicketed);
                 created.snapshot.incarnation
             }
             Err(StartError::Backend(error)) if error.is_conflict() => {
-                self.join_existing(&*workflow, &run, &input).await?
+                self.join_existing(build, &run, &input).await?
             }
             Err(error) => return Err(error),
         };
@@ -134,9 +142,8 @@ impl Starter {
     /// Writes the first snapshot of a new incarnation of a run, and publishes its first ticket or arms its alarm.
     async fn create(
         &self,
-        workflow: &dyn AnyWorkflow,
         run: &RunKey,
-        NewRun { input, due, trace, parent }: NewRun,
+        NewRun { input, due, trace, parent, build, has_clean_up, created }: NewRun,
     ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let start_micros = trace.start_micros.max(exact_micros(&*self.clock));
@@ -144,12 +151,10 @@ impl Starter {
         let incarnation = Incarnation::from_random(rand::random());
         let key = run.clone();
         let (mut snapshot, ticket) = begin(Begin { key, incarnation, commit, at, due, trace, input });
-        let created = if parent.is_some() { FailPoint::ChildCreated } else { FailPoint::StartCreated };
         snapshot.parent = parent;
-        snapshot.has_clean_up = workflow.graph().has_clean_up();
+        snapshot.has_clean_up = has_clean_up;
         let chunks =
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
-        let build = workflow.fingerprint();
         let revision = self.snapshots.write(build, &snapshot, chunks, Seen::default()).await?;
         let cached = self.snapshots.found(snapshot, revision, build);
         self.snapshots.slot(run).keep(&cached);
@@ -167,7 +172,7 @@ impl Starter {
     /// the snapshot and the ticket, so the ticket is published again, or the alarm armed. The run keeps the time of its start.
     async fn join_existing(
         &self,
-        workflow: &dyn AnyWorkflow,
+        build: Fingerprint,
         run: &RunKey,
         input: &RunInput,
     ) -> Result<Incarnation, StartError> {
@@ -176,21 +181,21 @@ impl Starter {
         if cached.snapshot.input_digest != input.digest() {
             return Err(StartError::OtherInput(run.clone()));
         }
-        self.publish_first_again(workflow, run, &cached).await?;
+        self.publish_first_again(build, run, &cached).await?;
         Ok(cached.snapshot.incarnation)
     }
 
     /// Publishes the first ticket of a run again, or arms its alarm, unless a step was committed.
     async fn publish_first_again(
         &self,
-        workflow: &dyn AnyWorkflow,
+        build: Fingerprint,
         run: &RunKey,
         cached: &CachedSnapshot,
     ) -> Result<(), BackendError> {
         if cached.snapshot.steps > 0 {
             return Ok(());
         }
-        let (version, now) = (RunVersion { run, build: workflow.fingerprint(), cached }, self.clock.now());
+        let (version, now) = (RunVersion { run, build, cached }, self.clock.now());
         self.tickets.publish_pending(version).await?;
         // What becomes due in between gets its ticket twice, and not never.
         self.tickets.arm(version, now).await
@@ -206,4 +211,10 @@ struct NewRun {
     trace: Trace,
     /// What a child run comes with.
     parent: Option<Parent>,
+    /// The build that can run it.
+    build: Fingerprint,
+    /// Whether its workflow has `on_cancel` edges.
+    has_clean_up: bool,
+    /// Where tests can stop the host when its first snapshot is written.
+    created: FailPoint,
 }

@@ -357,6 +357,10 @@ impl Sweep {
             self.dispatcher.end_clean_up(run, cached.seen(), now).await?;
             return Ok(None);
         }
+        if !cached.snapshot.intents.is_empty() {
+            let version = RunVersion { run, build: cached.build, cached: &cached };
+            self.dispatcher.carry_out_intents(version).await?;
+        }
         if !cached.snapshot.status.is_active() {
             let revision = Some(cached.revision);
             return Ok(Some(Checked { republished: 0, revision, asleep_until: None }));

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::{Backend, BackendError, Ticket, TicketIndex},
-    children::child_end,
+    children::still_waits,
     fail_point::{FailPoint, fail_point, one_by_one},
     inputs::resolve_nodes,
     snapshots::{CachedSnapshot, RunVersion, Snapshots},
@@ -163,13 +163,7 @@ impl Tickets {
             if exists(&ticket.item) || exists(&ticket.ticket_item) {
                 continue;
             }
-            let waits = match snapshot.started_child(&ticket.item) {
-                Some((child, seen)) => {
-                    child_end(&self.snapshots, child, seen, snapshot, &ticket.item).await?.is_none()
-                }
-                None => false,
-            };
-            if !waits {
+            if !still_waits(&self.snapshots, snapshot, &ticket.item, now).await? {
                 missing.push(ticket);
             }
         }

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod child;
+mod child_group;
 mod clean_up;
 mod count;
 mod heartbeat;
@@ -95,9 +96,9 @@ impl Worker {
         let steps = session.steps();
         match ended {
             Ok(NextAction::Ack | NextAction::Attempt(_)) => ack(&*delivery.lease, steps).await,
-            Ok(NextAction::Park(item, child)) => match ack(&*delivery.lease, steps).await {
+            Ok(NextAction::Park(item, children)) => match ack(&*delivery.lease, steps).await {
                 TicketOutcome::Acked { steps } => {
-                    match Box::pin(session.check_parked(&item, child.as_ref())).await {
+                    match Box::pin(session.check_parked(&item, &children)).await {
                         Ok(()) => TicketOutcome::Acked { steps },
                         Err(error) => TicketOutcome::Abandoned { steps, error },
                     }

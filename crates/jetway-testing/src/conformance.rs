@@ -14,6 +14,7 @@
 //! ```
 
 mod builds;
+mod child_options;
 mod children;
 mod clean_up;
 mod control;
@@ -138,6 +139,12 @@ cases! {
     many_runs: m7_one_sweep_looks_at_every_run;
     children: a_child_run_is_a_run_of_its_own, a_child_that_is_lost_sight_of_is_found,
         a_child_that_was_never_started_is_not_any_more, the_end_of_a_run_cancels_its_children;
+    child_options: a_child_run_follows_the_policy_when_its_parent_is_cancelled, a_cancelled_parent_waits_for_its_child,
+        a_child_run_that_is_late_is_cancelled, a_child_run_that_ends_in_time_is_no_timeout, a_detached_run_goes_on_alone,
+        w49_a_detached_child_of_a_run_that_has_ended_is_started, w48_the_newest_incarnation_of_a_child_is_cancelled,
+        w47_a_clean_up_waits_for_a_child_run, many_child_runs_are_gathered_in_order,
+        many_child_runs_are_as_many_at_once_as_allowed, large_results_of_child_runs_travel,
+        the_first_failure_of_many_child_runs_ends_the_others, many_child_runs_survive_the_loss_of_their_host;
     builds: u7_an_item_of_another_build_waits_for_it, u7_a_context_of_another_build_waits_for_it,
         u7_a_build_that_has_learned_to_read_goes_on, u7_builds_side_by_side_leave_no_trace,
         h6_an_item_that_its_own_build_cannot_read_fails, h6_a_context_that_its_own_build_cannot_read_fails,

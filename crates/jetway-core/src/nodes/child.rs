@@ -1,13 +1,20 @@
-//! [`ChildRun`]: a node that starts another run and waits for its result.
+//! The nodes that start other runs: [`ChildRun`] waits for the result, [`ChildRuns`] for many of them, [`DetachedRun`] for none.
+
+mod detached;
+mod many;
+mod options;
+
+pub use detached::DetachedRun;
+pub use many::ChildRuns;
 
 use crate::{
-    Context, Merge, Node, Transition, Workflow, WorkflowCtx,
-    step::{ChildSpec, run_input_of, step},
-    typed::Typed,
+    Context, Merge, Node, Transition, Workflow,
+    step::{ChildNews, ChildRequest, step},
 };
 use async_trait::async_trait;
-use jetway_state::{Error, Graph, value};
-use std::{fmt, marker::PhantomData, sync::Arc};
+use jetway_state::{Error, Graph, run::OnParentCancel};
+use options::Children;
+use std::time::Duration;
 
 /// Starts another run and returns its output when that run has ended.
 ///
@@ -16,9 +23,10 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 ///
 /// - While the step waits it holds no worker, no slot and no ticket.
 /// - A host must serve the child's workflow.
-/// - A child that fails fails the step, so an `on_failure` edge can handle it.
-/// - When the parent ends, a child that still runs is cancelled.
-/// - Each child that is waited for takes space in the parent's snapshot. Limit a fan-out over thousands with `#[at_most]`.
+/// - A child that fails fails the step, so an `on_failure` edge can handle it. The step is not tried again: its child has ended.
+/// - When the parent ends, a child that still runs is cancelled, or follows another [policy](Self::on_parent_cancel).
+/// - Each child that is waited for takes space in the parent's snapshot. Limit a fan-out over thousands with `#[at_most]`, or use
+///   [`start_many`](Self::start_many).
 /// - The result of a child expires as other results do. If the parent is paused for longer, the step fails.
 ///
 /// Within one process (see [`Workflow::run`]) the child runs inside of the step, as in a
@@ -43,15 +51,106 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 /// assert_eq!(runtime.block_on(twice.run(&WorkflowCtx::new(()), 3)), Ok(12));
 /// # }
 /// ```
-pub struct ChildRun<C, W> {
-    workflow: W,
-    context: PhantomData<fn() -> C>,
-}
+#[derive(Debug)]
+pub struct ChildRun<C, W>(Children<C, W>);
 
 impl<C, W> ChildRun<C, W> {
     /// A node that runs `workflow` as a child run.
     pub fn new(workflow: W) -> Self {
-        Self { workflow, context: PhantomData }
+        Self(Children::of(workflow))
+    }
+
+    /// What becomes of the child when its parent is cancelled, or ends for another reason before the child does. The default is
+    /// [`Cancel`](OnParentCancel::Cancel).
+    #[must_use]
+    pub fn on_parent_cancel(self, policy: OnParentCancel) -> Self {
+        Self(Children { on_cancel: policy, ..self.0 })
+    }
+
+    /// How long the step waits for the child, which counts from the end of the attempt that asks for it. Then the step fails with
+    /// [`Error::Timeout`], and the child is cancelled. 100 years is the most: more fails the step with [`Error::TimeOutOfRange`].
+    #[must_use]
+    pub fn timeout(self, limit: Duration) -> Self {
+        Self(Children { within: Some(limit), ..self.0 })
+    }
+
+    /// A node that starts the run and does not wait for it: it returns the key of the run at once.
+    ///
+    /// The run is started when the step is committed, and only then, also if the host dies in between, and if it is the last step of
+    /// its run. It goes on whatever becomes of its parent. A policy and a timeout have no meaning for it.
+    ///
+    /// ```
+    /// use jetway_core::{ChildRun, Error, RunKey, Transition, Workflow, WorkflowCtx};
+    /// # extern crate jetway_core as jetway;
+    /// # use jetway_macros::{node, workflow};
+    ///
+    /// node! { pub struct Mail; input = u64; output = (); |_, _order| Ok(Transition::Next(())) }
+    /// workflow! { pub struct Mailing { mail: Mail } name = "mailing"; start = mail; edges { mail => []; } }
+    /// workflow! {
+    ///     pub struct Order { tell: jetway::DetachedRun<(), Mailing> }
+    ///     start = tell;
+    ///     edges { tell => []; }
+    /// }
+    ///
+    /// # fn main() {
+    /// let tell = ChildRun::new(Mailing { mail: Mail }).named(|order| format!("mail-{order}")).detached();
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    /// let run: RunKey = runtime.block_on(Order { tell }.run(&WorkflowCtx::new(()), 7)).expect("it completes");
+    /// assert_eq!(run.to_string(), "mailing/mail-7");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn detached(self) -> DetachedRun<C, W> {
+        DetachedRun(self.0)
+    }
+
+    /// A node that starts one run for each of its inputs, of which at most `bound` run at once (1 to 100), and waits for all of them. It
+    /// returns a list of results in the order of the inputs: a child that fails is an `Err` with the reason.
+    ///
+    /// The parent holds no worker, slot or ticket meanwhile. A [timeout](Self::timeout) is that of each child, from its start.
+    ///
+    /// ```
+    /// use jetway_core::{ChildRun, Error, Transition, Workflow, WorkflowCtx};
+    /// # extern crate jetway_core as jetway;
+    /// # use jetway_macros::{node, workflow};
+    ///
+    /// node! {
+    ///     pub struct Half;
+    ///     input = u64;
+    ///     output = u64;
+    ///     |_, x| if x % 2 == 0 { Ok(Transition::Next(x / 2)) } else { Err(Error::Generic(format!("{x} is odd"))) }
+    /// }
+    /// workflow! { pub struct Halving { half: Half } name = "halving"; start = half; edges { half => []; } }
+    /// workflow! {
+    ///     pub struct All { halves: jetway::ChildRuns<(), Halving> }
+    ///     start = halves;
+    ///     edges { halves => []; }
+    /// }
+    ///
+    /// # fn main() {
+    /// let all = All { halves: ChildRun::new(Halving { half: Half }).start_many(2) };
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    /// let results = runtime.block_on(all.run(&WorkflowCtx::new(()), vec![4, 3, 8])).expect("it completes");
+    /// assert_eq!((results[0].clone(), results[2].clone()), (Ok(2), Ok(4)));
+    /// assert!(results[1].as_ref().is_err_and(|reason| reason.contains("3 is odd")));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn start_many(self, bound: usize) -> ChildRuns<C, W> {
+        ChildRuns { children: self.0, bound, fail_fast: false }
+    }
+}
+
+impl<C, W> ChildRun<C, W>
+where
+    C: Context + Merge + 'static,
+    W: Workflow<C> + 'static,
+{
+    /// Chooses the run id for an input. Without that, it is derived from the step. If another run has the id, the step fails; a
+    /// [detached](Self::detached) run joins a run with the same id and input.
+    #[must_use]
+    pub fn named(self, name: impl Fn(&W::Input) -> String + Send + Sync + 'static) -> Self {
+        Self(self.0.named_by(name))
     }
 }
 
@@ -67,48 +166,31 @@ where
 
     async fn process(&self, _ctx: &P, input: W::Input) -> Result<Transition<W::Output>, Error> {
         let step = step();
-        let Some(child) = step.as_ref().and_then(|step| step.child()) else {
-            let mut ctx = WorkflowCtx::new(C::default());
-            if let Some(step) = step {
-                ctx = ctx.cancelled_by(step.cancel_token().child_token());
-            }
-            return Ok(Transition::Next(self.workflow.run(&ctx, input).await?));
+        let Some((step, slot)) = step.as_ref().and_then(|step| Some((step, step.child()?))) else {
+            return self.0.run_here(step.as_deref(), input).await.map(Transition::Next);
         };
-        match child.result() {
-            Some(Ok(output)) => Ok(Transition::Next(output.read()?)),
-            Some(Err(reason)) => Err(Error::Failed(reason)),
-            None => {
-                child.request(spec(self.workflow.clone(), input)?);
+        match slot.news() {
+            ChildNews::Ended(Ok(output)) => Ok(Transition::Next(output.read()?)),
+            ChildNews::Ended(Err(error)) => {
+                // Another attempt would find the same.
+                step.refuse_retries();
+                Err(error.clone().into_error(self.0.within))
+            }
+            _ => {
+                let spec = self.0.spec(self.0.id(step, &input, None)?, input)?;
+                slot.request(ChildRequest::One(spec));
                 Ok(Transition::Hold)
             }
         }
     }
 
     fn nested(&self) -> Option<Graph> {
-        Some(self.workflow.graph())
+        Some(self.0.workflow.graph())
     }
-}
-
-/// The request for the child run, with its types erased.
-fn spec<C, W>(workflow: W, input: W::Input) -> Result<ChildSpec, Error>
-where
-    C: Context + Merge + 'static,
-    W: Workflow<C> + 'static,
-{
-    let item = workflow.start_work_item(input);
-    let input = run_input_of(item, value::write_opaque(&C::default(), &"the context")?)?;
-    let workflow = Typed::new(workflow).map_err(|error| Error::Generic(error.to_string()))?;
-    Ok(ChildSpec::new(Arc::new(workflow), input))
 }
 
 impl<C, W: Clone> Clone for ChildRun<C, W> {
     fn clone(&self) -> Self {
-        Self::new(self.workflow.clone())
-    }
-}
-
-impl<C, W: fmt::Debug> fmt::Debug for ChildRun<C, W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChildRun").field("workflow", &self.workflow).finish_non_exhaustive()
+        Self(self.0.clone())
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn encode_emission<WI: WorkItem, O>(
 ) -> Result<EncodedEmission, Error> {
     let successors = emission.items.into_iter().map(encode_item).collect::<Result<_, _>>()?;
     let output = emission.output.as_ref().map(encode_output).transpose()?;
-    Ok(EncodedEmission { successors, output })
+    Ok(EncodedEmission { successors, output, starts: Vec::new() })
 }
 
 /// The encoded result of an attempt.

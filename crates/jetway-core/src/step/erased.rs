@@ -1,6 +1,9 @@
 //! The interface of a workflow whose types are erased.
 
-use super::{Heartbeats, child::ChildSpec};
+use super::{
+    Heartbeats,
+    child::{ChildNews, ChildRequest},
+};
 use crate::{
     clock::Clock,
     retry_policy::RetryPolicy,
@@ -111,8 +114,8 @@ pub struct Task {
     /// Asks the node to stop, since its run is being cancelled: a child of `cancel`, which the node sees. If the node succeeds all the
     /// same, its step counts.
     pub stop: CancellationToken,
-    /// The result of the child run that the item has waited for.
-    pub child: Option<ChildResult>,
+    /// What is known of the child runs that the item has waited for.
+    pub child: ChildNews,
     /// The answer to the wait of the item for signals.
     pub answer: Option<Answer>,
     /// The clock that the times of the run come from.
@@ -141,9 +144,6 @@ impl Task {
     }
 }
 
-/// The encoded output of a child run that has ended, or the reason why it has none.
-pub type ChildResult = Result<EncodedOutput, String>;
-
 /// The encoded input of a node.
 #[derive(Debug, Clone)]
 pub enum TaskInput {
@@ -164,8 +164,8 @@ pub struct AttemptResult {
     pub context: Option<Bytes>,
     /// Whether the attempt ended because its token was cancelled.
     pub cancelled: bool,
-    /// The child run that the node requests. The outcome is then `Hold`.
-    pub requested_child: Option<ChildSpec>,
+    /// The child runs that the node requests and waits for. The outcome is then `Hold`.
+    pub requested_child: Option<ChildRequest>,
     /// Where the node failed and runs again. The outcome does not count then.
     pub retry: Option<RetryOf>,
 }

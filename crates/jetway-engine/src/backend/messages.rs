@@ -70,6 +70,9 @@ pub struct SnapshotWrite {
     pub expected: u64,
     /// The status of the run. The record of a run that has ended expires after the retention time of the backend.
     pub status: Status,
+    /// Whether the record may expire after that time. Otherwise something is left to be done to other runs, and a later write of the
+    /// record, without that, may expire.
+    pub may_expire: bool,
     /// Whether a parent run has to read the end of this run: the record is then kept at least as long as results.
     pub awaited: bool,
     /// The snapshot in its envelope.

@@ -151,14 +151,6 @@ impl EngineBuilder {
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&backend), &config));
         let tickets =
             Arc::new(Tickets::new(Arc::clone(&backend), Arc::clone(&snapshots), Arc::clone(&clock)));
-        let dispatcher = Arc::new(Dispatcher::new(
-            Arc::clone(&backend),
-            Arc::clone(&snapshots),
-            Arc::clone(&tickets),
-            Arc::clone(&clock),
-            Arc::clone(&tracer),
-            config.clean_up_limit,
-        ));
         let starter = Arc::new(Starter::new(
             Arc::clone(&backend),
             Arc::clone(&registry),
@@ -166,6 +158,15 @@ impl EngineBuilder {
             Arc::clone(&tickets),
             Arc::clone(&clock),
             Arc::clone(&tracer),
+        ));
+        let dispatcher = Arc::new(Dispatcher::new(
+            Arc::clone(&backend),
+            Arc::clone(&snapshots),
+            Arc::clone(&tickets),
+            Arc::clone(&starter),
+            Arc::clone(&clock),
+            Arc::clone(&tracer),
+            config.clean_up_limit,
         ));
         let sweep = Sweep {
             backend: Arc::clone(&backend),

@@ -112,6 +112,10 @@ named! {
         ChildRecorded = "child-recorded",
         /// The first snapshot of a child run is written, its first ticket is not published.
         ChildCreated = "child-created",
+        /// A detached child run is started, the record of its parent has the intent still.
+        ChildStarted = "child-started",
+        /// The record of a run is written without what it has done to its child runs.
+        IntentsClosed = "intents-closed",
         /// The parent of a run that has ended has its ticket.
         ParentWoken = "parent-woken",
         /// A child run that no item waits for any more is cancelled.

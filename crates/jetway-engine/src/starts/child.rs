@@ -1,15 +1,15 @@
 //! Starting child runs.
 
 use super::{NewRun, StartError, Starter};
-use crate::control::not_found_yet;
+use crate::{control::not_found_yet, fail_point::FailPoint};
 use jetway_core::step::ChildSpec;
 use jetway_state::{
-    RunId, RunKey, Seen,
-    run::{Parent, Trace},
+    RunKey, Seen,
+    run::{ChildStart, Parent, Trace},
     trace::TraceHeaders,
 };
 
-/// A child run to be started. Its id is derived from the item of its parent, so that a second attempt names the same run.
+/// A child run to be started. A second attempt names the same run.
 pub(crate) struct NewChild {
     pub(crate) run: RunKey,
     pub(crate) parent: Parent,
@@ -23,8 +23,7 @@ impl NewChild {
     /// The span of the child is below that of its parent, which lasts at least as long: the step that asks for the child ends
     /// before it starts. `trace` is that of the parent.
     pub(crate) fn new(spec: ChildSpec, parent: Parent, trace: &Trace, not_before: u64) -> Self {
-        let run = RunKey::new(spec.workflow().name().clone(), child_id(&parent));
-        Self { run, parent, spec, trace: trace.headers(), not_before }
+        Self { run: spec.run.clone(), parent, spec, trace: trace.headers(), not_before }
     }
 }
 
@@ -36,10 +35,17 @@ impl Starter {
     /// An error that is not one of the backend is final: the id belongs to another run, or the input cannot be kept.
     pub(crate) async fn start_child(&self, child: &NewChild) -> Result<Seen, StartError> {
         let NewChild { spec, run, parent, trace, not_before } = child;
-        let workflow = &**spec.workflow();
-        let trace = Trace { start_micros: *not_before, ..self.tracer.begin(trace) };
-        let new = NewRun { input: spec.input().clone(), due: None, trace, parent: Some(parent.clone()) };
-        match self.create(workflow, run, new).await {
+        let build = spec.workflow.fingerprint();
+        let new = NewRun {
+            input: spec.input.clone(),
+            due: None,
+            trace: Trace { start_micros: *not_before, ..self.tracer.begin(trace) },
+            parent: Some(parent.clone()),
+            build,
+            has_clean_up: spec.workflow.graph().has_clean_up(),
+            created: FailPoint::ChildCreated,
+        };
+        match self.create(run, new).await {
             Ok(created) => Ok(created.seen()),
             Err(StartError::Backend(error)) if error.is_conflict() => {
                 let found = self.snapshots.load(run, Seen::default()).await?;
@@ -47,17 +53,45 @@ impl Starter {
                 if !cached.snapshot.is_child_of(&parent.run, parent.incarnation, &parent.item) {
                     return Err(StartError::OtherInput(run.clone()));
                 }
-                self.publish_first_again(workflow, run, &cached).await?;
+                self.publish_first_again(build, run, &cached).await?;
                 Ok(cached.seen())
             }
             Err(error) => Err(error),
         }
     }
-}
 
-/// The start of the parent's id, and a digest of the parent's run, incarnation, item and workflow. A parent that is started
-/// again has other children.
-fn child_id(parent: &Parent) -> RunId {
-    let Parent { run, incarnation, item, .. } = parent;
-    RunId::fitted(&format!("{}/{incarnation}/{item}/{}", run.run_id, run.workflow))
+    /// Starts a child run for which nobody waits, also of a workflow that this host does not serve. A run with this id and input is
+    /// joined. `trace` is that of the parent.
+    ///
+    /// # Errors
+    /// An error that is not one of the backend is final: the id belongs to another run.
+    pub(crate) async fn start_detached(&self, start: &ChildStart, trace: &Trace) -> Result<(), StartError> {
+        let ChildStart { run, input, build, has_clean_up } = start;
+        let new = NewRun {
+            input: input.clone(),
+            due: None,
+            trace: Trace { start_micros: trace.end_micros, ..self.tracer.begin(&trace.headers()) },
+            parent: None,
+            build: *build,
+            has_clean_up: *has_clean_up,
+            created: FailPoint::ChildCreated,
+        };
+        match self.create(run, new).await {
+            Ok(_created) => Ok(()),
+            Err(StartError::Backend(error)) if error.is_conflict() => {
+                self.join_existing(*build, run, input).await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The error of a detached child run that cannot be started, as far as that is known before its parent is committed.
+    pub(crate) async fn foresee_detached(&self, start: &ChildStart) -> Result<(), StartError> {
+        match self.snapshots.read(&start.run, Seen::default()).await? {
+            Some((found, _)) if found.snapshot.input_digest != start.input.digest() => {
+                Err(StartError::OtherInput(start.run.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -55,6 +55,9 @@ fn whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex, now: Timest
     }
     // One that cannot be read is reported when it is read by itself.
     let (snapshot, _) = stored.open().ok()?;
+    if !snapshot.intents.is_empty() {
+        return None;
+    }
     let may_lack_alarm = check.revision.is_none() && snapshot.next_due(now).is_some();
     let is_whole = match snapshot.status {
         Status::Paused => true,

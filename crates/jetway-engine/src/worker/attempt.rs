@@ -1,6 +1,7 @@
 //! One attempt: the node runs. It is stopped when the worker has to stop, or when the run is cancelled or has ended.
 
 use super::{
+    child::Awaited,
     heartbeat::KeptBeats,
     session::{NextAction, PendingAttempt, TicketSession},
 };
@@ -13,11 +14,17 @@ use crate::{
 };
 use jetway_core::{
     Answer,
-    step::{AttemptResult, ChildResult, Heartbeats, RetryOf, Task, TaskInput, Unreadable},
+    step::{
+        AttemptResult, ChildNews, ChildRequest, ChildSpec, Heartbeats, ManySpec, RetryOf, Task, TaskInput,
+        Unreadable,
+    },
 };
 use jetway_state::{
     Rounded, Timestamp,
-    run::{AttemptId, AttemptReport, EncodedOutcome, EndedSpan, NextTry, Parent, WantedResult},
+    run::{
+        AttemptId, AttemptReport, EncodedOutcome, EndedChild, EndedSpan, ManyWanted, NextTry, Parent,
+        WantedResult,
+    },
 };
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -33,6 +40,13 @@ const RESULT_WAIT: Duration = Duration::from_secs(600);
 /// The longest pause between two of these calls.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
+/// The child runs that an attempt requests, and that are started when it is committed.
+pub(super) enum Requested {
+    One(Box<NewChild>),
+    /// With their positions.
+    Many(Vec<(u32, NewChild)>),
+}
+
 impl TicketSession<'_> {
     /// Runs the node. An item that this build wrote and cannot read is a failed step.
     ///
@@ -42,13 +56,14 @@ impl TicketSession<'_> {
         next: &PendingAttempt,
         ready: ReadyItem,
         input: &TaskInput,
-        child: Option<ChildResult>,
+        awaited: Awaited,
         span: &StepSpan,
-    ) -> Result<Option<(AttemptReport, Option<NewChild>, SpanTimes)>, Unreadable> {
+    ) -> Result<Option<(AttemptReport, Option<Requested>, SpanTimes)>, Unreadable> {
         jetway_state::hop!("TicketSession::attempt");
         let node = ready.node.clone();
         let began = self.worker.clock.now();
-        let result = match self.run_node(next, ready, child, span).await {
+        let Awaited { news, ended, .. } = awaited;
+        let result = match self.run_node(next, ready, news, span).await {
             Err(unreadable) if self.has_written(next, &unreadable) => {
                 self.failed_to_read(next, &node, input, &unreadable)
             }
@@ -59,13 +74,14 @@ impl TicketSession<'_> {
         }
         // Before the commit, so that the record of the run knows it: the run may end while the answer of the commit is late.
         let times = span.times(&*self.worker.tracer);
-        let child = result.requested_child.map(|spec| {
+        let new_child = |spec: ChildSpec| {
             let (run, item, build) = (self.run.clone(), next.item.clone(), self.workflow.fingerprint());
             let incarnation = next.cached.snapshot.incarnation;
             let (seen, span) = (next.cached.seen(), span.id);
             let parent = Parent { run, incarnation, item, node: node.clone(), build, seen, span };
             NewChild::new(spec, parent, &next.cached.snapshot.trace, times.end_micros)
-        });
+        };
+        let requested = result.requested_child.and_then(|request| requested(request, ended, new_child));
         let now = self.worker.clock.now();
         let id = AttemptId {
             incarnation: next.cached.snapshot.incarnation,
@@ -73,10 +89,10 @@ impl TicketSession<'_> {
             node: node.clone(),
             number: next.attempt,
         };
-        let (produced, context) = match (&child, result.retry) {
-            (None, None) => (result.produced, result.context),
-            (_, Some(retry)) => (self.retried(&id, began, now, retry), None),
-            (Some(child), None) => (EncodedOutcome::Await(child.run.clone()), result.context),
+        let (produced, context, requested) = match (requested, result.retry) {
+            (None, None) => (result.produced, result.context, None),
+            (_, Some(retry)) => (self.retried(&id, began, now, retry), None, None),
+            (Some((awaits, requested)), None) => (awaits, result.context, Some(requested)),
         };
         let report = AttemptReport {
             incarnation: next.cached.snapshot.incarnation,
@@ -89,14 +105,14 @@ impl TicketSession<'_> {
             produced,
             context,
         };
-        Ok(Some((report, child, times)))
+        Ok(Some((report, requested, times)))
     }
 
     async fn run_node(
         &self,
         next: &PendingAttempt,
         ready: ReadyItem,
-        child: Option<ChildResult>,
+        child: ChildNews,
         span: &StepSpan,
     ) -> Result<AttemptResult, Unreadable> {
         let ReadyItem { node, input, .. } = ready;
@@ -219,5 +235,27 @@ impl TicketSession<'_> {
         }
         let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
         Ok(latest.is_none_or(|cached| !self.is_of_ticket(&cached) || cached.snapshot.status.is_terminal()))
+    }
+}
+
+/// The outcome of an attempt that requests child runs, and these.
+fn requested(
+    request: ChildRequest,
+    ended: Vec<EndedChild>,
+    new_child: impl Fn(ChildSpec) -> NewChild,
+) -> Option<(EncodedOutcome, Requested)> {
+    match request {
+        ChildRequest::One(spec) => {
+            let awaits = EncodedOutcome::Await(spec.wanted());
+            Some((awaits, Requested::One(Box::new(new_child(spec)))))
+        }
+        ChildRequest::Many(ManySpec { count, bound, fail_fast, named }) => {
+            let wanted = named.iter().map(|(position, spec)| (*position, spec.wanted())).collect();
+            let wanted = ManyWanted { count, bound, fail_fast, named: wanted, ended };
+            let children = named.into_iter().map(|(position, spec)| (position, new_child(spec)));
+            Some((EncodedOutcome::AwaitMany(wanted), Requested::Many(children.collect())))
+        }
+        // It is part of the outcome.
+        ChildRequest::Detached(_) => None,
     }
 }

@@ -3,18 +3,92 @@
 use super::session::{NextAction, PendingAttempt, TicketSession};
 use crate::{
     backend::{BackendError, BackendErrorKind},
-    children::child_end,
+    children::{ChildEnd, child_end},
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, CommitOutcome, RunVersion},
     starts::{NewChild, StartError},
 };
-use jetway_core::step::TaskInput;
+use jetway_core::step::{ChildError, ChildNews, TaskInput};
 use jetway_state::{
     Error, ItemId, RunKey, Seen,
-    run::{AttemptId, AttemptReport, Effect, EncodedOutcome, TicketFor, pending_ticket},
+    run::{
+        AttemptId, AttemptReport, Effect, EncodedOutcome, EndedChild, EndedSpan, TicketFor, pending_ticket,
+    },
 };
 
+/// What is known of the child runs that an item waits for.
+#[derive(Default)]
+pub(super) struct Awaited {
+    /// What the node has to know.
+    pub(super) news: ChildNews,
+    /// The span of the run that ended last.
+    pub(super) span: Option<EndedSpan>,
+    /// The runs of a group that have ended since the last commit.
+    pub(super) ended: Vec<EndedChild>,
+}
+
 impl TicketSession<'_> {
+    /// Looks at the child runs that an item waits for. Returns what to do if it goes on to wait.
+    pub(super) async fn awaited(
+        &mut self,
+        next: &PendingAttempt,
+        node: &str,
+    ) -> Result<Result<Awaited, NextAction>, BackendError> {
+        let snapshot = &next.cached.snapshot;
+        if snapshot.child_groups.contains_key(&next.item) {
+            return Box::pin(self.awaited_group(next, node)).await;
+        }
+        // A child that is not known to be started does not count: the node runs again and names it.
+        let Some((child, started)) = snapshot.started_child(&next.item) else {
+            return Ok(Ok(Awaited::default()));
+        };
+        let seen = self.child_seen(&next.item, started);
+        let parked = || NextAction::Park(next.item.clone(), vec![(child.clone(), seen)]);
+        Ok(match self.end_of_child(next, child, seen).await? {
+            Some(ChildEnd { result, span, .. }) => {
+                Ok(Awaited { news: ChildNews::Ended(result), span, ended: Vec::new() })
+            }
+            None if snapshot.child_is_late(&next.item, self.now()) => {
+                Ok(Awaited { news: ChildNews::Ended(Err(ChildError::Late)), ..Awaited::default() })
+            }
+            None => Err(parked()),
+        })
+    }
+
+    /// How a child run of the item ended; `None` if it has not.
+    pub(super) async fn end_of_child(
+        &self,
+        next: &PendingAttempt,
+        child: &RunKey,
+        seen: Seen,
+    ) -> Result<Option<ChildEnd>, BackendError> {
+        let (snapshots, parent) = (&self.worker.snapshots, &next.cached.snapshot);
+        self.retry(|| child_end(snapshots, child, seen, parent, &next.item)).await
+    }
+
+    /// The same report, or the failure of the step if a detached child run cannot be started.
+    pub(super) async fn check_starts(
+        &self,
+        report: AttemptReport,
+        input: &TaskInput,
+    ) -> Result<AttemptReport, BackendError> {
+        let EncodedOutcome::Next(emission) = &report.produced else { return Ok(report) };
+        for start in &emission.starts {
+            let foreseen = self
+                .retry(async || match self.worker.starter.foresee_detached(start).await {
+                    Err(StartError::Backend(error)) => Err(error),
+                    foreseen => Ok(foreseen),
+                })
+                .await?;
+            if let Err(refused) = foreseen {
+                let error = Error::Generic(format!("cannot start child run {}: {refused}", start.run));
+                let produced = self.workflow.failure(input, &report.id(), &error);
+                return Ok(report.without_result(produced));
+            }
+        }
+        Ok(report)
+    }
+
     /// The record names the child that the item waits for: starts it, then commits that it is started. If it cannot be started,
     /// the step fails.
     pub(super) async fn start_child(
@@ -66,7 +140,7 @@ impl TicketSession<'_> {
             return Ok(NextAction::Ack);
         }
         let seen = self.child_seen(&next.item, started);
-        Ok(NextAction::Park(next.item, Some((child.run, seen))))
+        Ok(NextAction::Park(next.item, vec![(child.run, seen)]))
     }
 
     /// Fails a step whose child run cannot be started, for example since a client took the run id for another run.
@@ -98,16 +172,12 @@ impl TicketSession<'_> {
     pub(super) async fn check_parked(
         &self,
         item: &ItemId,
-        child: Option<&(RunKey, Seen)>,
+        children: &[(RunKey, Seen)],
     ) -> Result<(), BackendError> {
-        self.retry(|| self.publish_if_ready(item, child)).await
+        self.retry(|| self.publish_if_ready(item, children)).await
     }
 
-    async fn publish_if_ready(
-        &self,
-        item: &ItemId,
-        child: Option<&(RunKey, Seen)>,
-    ) -> Result<(), BackendError> {
+    async fn publish_if_ready(&self, item: &ItemId, children: &[(RunKey, Seen)]) -> Result<(), BackendError> {
         let Self { worker, run, .. } = self;
         let Some((cached, build)) = worker.snapshots.read(run, self.delivery.ticket.seen()).await? else {
             return Ok(());
@@ -117,16 +187,19 @@ impl TicketSession<'_> {
         }
         let version = RunVersion { run, build, cached: &cached };
         let wanted = pending_ticket(&cached.snapshot, item, worker.clock.now()).into_iter().collect();
-        // A cancelled item does not wait for its child.
-        let Some((child, seen)) = child.filter(|_| !cached.snapshot.is_cancelled(item)) else {
+        // A cancelled item does not wait for its child, as a rule.
+        if children.is_empty() || cached.snapshot.started_children(item).is_empty() {
             let tickets = worker.tickets.resolve(version, wanted).await?;
             return worker.tickets.publish_batch(version, tickets, 1).await;
-        };
-        let Some(end) = child_end(&worker.snapshots, child, *seen, &cached.snapshot, item).await? else {
+        }
+        for (child, seen) in children {
+            let end = child_end(&worker.snapshots, child, *seen, &cached.snapshot, item).await?;
+            let Some(end) = end else { continue };
+            for ticket in worker.tickets.resolve(version, wanted).await? {
+                worker.tickets.publish_woken(version, ticket, end.seen).await?;
+            }
+            // Whoever gets the ticket looks at all of them.
             return Ok(());
-        };
-        for ticket in worker.tickets.resolve(version, wanted).await? {
-            worker.tickets.publish_woken(version, ticket, end.seen).await?;
         }
         Ok(())
     }

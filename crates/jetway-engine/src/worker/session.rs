@@ -2,21 +2,19 @@
 //!
 //! What is rare is boxed: the future of a session is kept with each ticket, and would need 10 KB instead of 6.
 
-use super::Worker;
+use super::{Worker, attempt::Requested, child::Awaited};
 use crate::{
     backend::{BackendError, BackendErrorKind, CancelNews, Delivery},
-    children::{ChildEnd, child_end},
     fail_point::{FailPoint, fail_point},
     inputs::{ReadyItem, load_item},
     retry::retry_while_unavailable,
     snapshots::{CachedSnapshot, CommitOutcome, CommitResult, RunVersion},
-    starts::NewChild,
     trace::{SpanTimes, StepInfo, StepSpan},
 };
-use jetway_core::step::{AnyWorkflow, AttemptWithBase, ChildResult, TaskInput};
+use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
 use jetway_state::{
     ItemId, RunKey, Seen,
-    run::{AttemptReport, Effect, EncodedOutcome, EndedSpan, Snapshot, Status, TicketFor},
+    run::{AttemptReport, Effect, EncodedOutcome, Snapshot, Status, TicketFor},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -60,9 +58,9 @@ pub(super) enum NextAction {
     /// Make another attempt under the same ticket.
     Attempt(PendingAttempt),
     Ack,
-    /// Ack, although the item stays pending without a ticket: it waits for this child run, or its run is paused.
+    /// Ack, although the item stays pending without a ticket: it waits for these child runs, or its run is paused.
     /// It is checked again after the ack.
-    Park(ItemId, Option<(RunKey, Seen)>),
+    Park(ItemId, Vec<(RunKey, Seen)>),
     Nak,
     /// Give it back, to be delivered again after this time.
     Later(Duration),
@@ -126,6 +124,10 @@ impl<'a> TicketSession<'a> {
             return Ok(NextAction::Ack);
         };
         fail_point(FailPoint::SnapshotLoaded);
+        if *delivered > 1 && self.is_of_ticket(&cached) && !cached.snapshot.intents.is_empty() {
+            let dispatcher = &self.worker.dispatcher;
+            Box::pin(self.retry(|| dispatcher.carry_out_intents(self.version(&cached)))).await?;
+        }
         if self.is_of_ticket(&cached) && cached.snapshot.clean_up_is_over(self.now()) {
             return Box::pin(self.end_clean_up(&cached)).await;
         }
@@ -184,26 +186,18 @@ impl<'a> TicketSession<'a> {
             }
             Box::pin(self.recover()).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
-            return Ok(if paused { NextAction::Park(next.item, None) } else { NextAction::Ack });
+            return Ok(if paused { NextAction::Park(next.item, Vec::new()) } else { NextAction::Ack });
+        };
+        let awaited = match snapshot.awaits_children(&next.item) {
+            false => Awaited::default(),
+            true => match Box::pin(self.awaited(&next, &ready.node)).await? {
+                Ok(awaited) => awaited,
+                Err(end) => return Ok(end),
+            },
         };
         if snapshot.is_cancelled(&next.item) {
             return Box::pin(self.clean_up(next, ready)).await;
         }
-        // A child that is not known to be started does not count: the node runs again and names it.
-        let child = match snapshot.started_child(&next.item) {
-            Some((child, started)) => {
-                let seen = self.child_seen(&next.item, started);
-                match Box::pin(self.end_of_child(&next, child, seen)).await? {
-                    None => return Ok(NextAction::Park(next.item.clone(), Some((child.clone(), seen)))),
-                    end => end,
-                }
-            }
-            None => None,
-        };
-        let (child, child_span) = match child {
-            Some(ChildEnd { result, span, .. }) => (Some(result), span),
-            None => (None, None),
-        };
         if next.uncounted {
             // No attempt is made by a build that cannot read the item.
             if let Err(unreadable) = self.check(&next, &ready) {
@@ -211,7 +205,7 @@ impl<'a> TicketSession<'a> {
             }
             return Ok(NextAction::Attempt(Box::pin(self.counted(next)).await?));
         }
-        self.make_attempt(next, ready, child, child_span).await
+        self.make_attempt(next, ready, awaited).await
     }
 
     /// Runs the node of an item and commits its outcome.
@@ -219,10 +213,10 @@ impl<'a> TicketSession<'a> {
         &mut self,
         next: PendingAttempt,
         ready: ReadyItem,
-        child: Option<ChildResult>,
-        child_span: Option<EndedSpan>,
+        awaited: Awaited,
     ) -> Result<NextAction, BackendError> {
         let snapshot = &next.cached.snapshot;
+        let child_span = awaited.span;
         let span = self.worker.tracer.step(&StepInfo {
             run: self.run,
             incarnation: snapshot.incarnation,
@@ -235,7 +229,7 @@ impl<'a> TicketSession<'a> {
             not_before: child_span.map_or(0, |span| span.end_micros).max(snapshot.span_start_micros()),
         });
         let (node, input) = (ready.node.clone(), ready.input.clone());
-        let (report, child, times) = match self.attempt(&next, ready, &input, child, &span).await {
+        let (report, requested, times) = match self.attempt(&next, ready, &input, awaited, &span).await {
             Ok(Some(attempt)) => attempt,
             Ok(None) => return Box::pin(self.stop_attempt(next, &span)).await,
             Err(unreadable) => {
@@ -244,6 +238,10 @@ impl<'a> TicketSession<'a> {
             }
         };
         fail_point(FailPoint::NodeRun);
+        let report = match starts_others(&report.produced) {
+            true => Box::pin(self.check_starts(report, &input)).await?,
+            false => report,
+        };
         let label = outcome_label(&report.produced);
         if let EncodedOutcome::Failed(error)
         | EncodedOutcome::Handled(error, _)
@@ -254,17 +252,7 @@ impl<'a> TicketSession<'a> {
         let committed =
             self.commit(report, Some(input.clone()), &next.cached).instrument(span.span.clone()).await;
         self.end_span(&span, &next.item, times, label, &committed);
-        self.after_commit(next, committed?, child.map(|child| (child, input))).await
-    }
-
-    async fn end_of_child(
-        &self,
-        next: &PendingAttempt,
-        child: &RunKey,
-        seen: Seen,
-    ) -> Result<Option<ChildEnd>, BackendError> {
-        let (snapshots, parent) = (&self.worker.snapshots, &next.cached.snapshot);
-        self.retry(|| child_end(snapshots, child, seen, parent, &next.item)).await
+        self.after_commit(next, committed?, requested.map(|requested| (requested, input))).await
     }
 
     /// Ends the span of an attempt whose commit has ended.
@@ -336,15 +324,18 @@ impl<'a> TicketSession<'a> {
         &mut self,
         next: PendingAttempt,
         CommitResult { outcome, cached }: CommitResult,
-        child: Option<(NewChild, TaskInput)>,
+        requested: Option<(Requested, TaskInput)>,
     ) -> Result<NextAction, BackendError> {
-        match (outcome, child) {
+        match (outcome, requested) {
             (CommitOutcome::Committed(tickets, effects), None) => {
                 self.steps += 1;
                 self.dispatch(cached, tickets, effects, Some(&next.item)).await
             }
-            (CommitOutcome::Committed(tickets, effects), Some((child, input))) => {
-                Box::pin(self.start_child(next, cached, tickets, effects, child, input)).await
+            (CommitOutcome::Committed(tickets, effects), Some((Requested::One(child), input))) => {
+                Box::pin(self.start_child(next, cached, tickets, effects, *child, input)).await
+            }
+            (CommitOutcome::Committed(tickets, effects), Some((Requested::Many(children), _))) => {
+                Box::pin(self.start_children(next, cached, tickets, effects, children)).await
             }
             (CommitOutcome::Discarded, _) => {
                 self.overtaken = true;
@@ -405,6 +396,11 @@ fn has_waited(snapshot: &Snapshot, ticket: &TicketFor) -> bool {
     snapshot.has_waits() && snapshot.has_wait(&ticket.item)
 }
 
+/// Whether child runs are to be started that nobody waits for.
+fn starts_others(produced: &EncodedOutcome) -> bool {
+    matches!(produced, EncodedOutcome::Next(emission) if !emission.starts.is_empty())
+}
+
 fn outcome_label(produced: &EncodedOutcome) -> &'static str {
     match produced {
         EncodedOutcome::Next(_) => "next",
@@ -415,7 +411,10 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::WaitFor(_) => "wait_for",
         EncodedOutcome::Hold => "hold",
-        EncodedOutcome::Await(_) | EncodedOutcome::Started(_) => "awaits",
+        EncodedOutcome::Await(_)
+        | EncodedOutcome::Started(_)
+        | EncodedOutcome::AwaitMany(_)
+        | EncodedOutcome::StartedMany(..) => "awaits",
         EncodedOutcome::Handled(..) => HANDLED,
         EncodedOutcome::Failed(_) => FAILED,
     }

@@ -61,12 +61,13 @@ impl SnapshotStore for NatsBackend {
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         jetway_state::hop!("NatsBackend::commit");
-        let SnapshotWrite { run, incarnation, commit, expected, status, awaited, bytes, chunks } = write;
+        let SnapshotWrite { run, incarnation, commit, expected, status, may_expire, awaited, bytes, chunks } =
+            write;
         if !chunks.is_empty() {
             self.write_chunks(&run, incarnation, chunks).await?;
             fail_point(FailPoint::ChunksWritten);
         }
-        let keep = self.keep_ended(awaited);
+        let keep = may_expire.then(|| self.keep_ended(awaited));
         let subject = self.names.snapshot(&run);
         let write = async |expected| {
             let condition = Condition::Snapshot { expected, commit, incarnation, status, keep };

@@ -42,7 +42,13 @@ pub(crate) struct Write {
 pub(crate) enum Condition {
     /// A snapshot: stored if `expected` is the subject's latest sequence. The commit id identifies the writer. It expires
     /// after `keep` if the status is terminal.
-    Snapshot { expected: u64, commit: CommitId, incarnation: Incarnation, status: Status, keep: Duration },
+    Snapshot {
+        expected: u64,
+        commit: CommitId,
+        incarnation: Incarnation,
+        status: Status,
+        keep: Option<Duration>,
+    },
     /// A value of a store: stored if `expected` is the subject's latest sequence. `prior_commits` are the commits of the
     /// values before it. It expires after `keep`. `parts` is the value's size in bytes if it is stored in parts.
     StoreValue {
@@ -82,8 +88,8 @@ impl Write {
                 headers.insert(COMMIT, commit.to_string());
                 headers.insert(INCARNATION, incarnation.to_string());
                 headers.insert(STATUS, status.as_str());
-                if status.is_terminal() {
-                    headers.insert(TTL, time_to_live(*keep));
+                if let Some(keep) = keep.filter(|_| status.is_terminal()) {
+                    headers.insert(TTL, time_to_live(keep));
                 }
                 headers
             }
@@ -196,7 +202,7 @@ mod tests {
 
     fn snapshot(status: Status) -> Write {
         let commit = CommitId { writer: 1, number: 2 };
-        let (incarnation, keep) = (Incarnation::default(), Duration::from_secs(3600));
+        let (incarnation, keep) = (Incarnation::default(), Some(Duration::from_secs(3600)));
         let condition = Condition::Snapshot { expected: 7, commit, incarnation, status, keep };
         Write { subject: "s".into(), payload: Bytes::new(), condition }
     }

@@ -121,6 +121,11 @@ impl Snapshot {
         Some((&child.run, child.started?))
     }
 
+    /// Whether the record names a child run that an item waits for, whether it is started or not.
+    pub fn awaits_children(&self, item: &ItemId) -> bool {
+        self.children.contains_key(item) || self.child_groups.contains_key(item)
+    }
+
     /// The child runs that an item waits for, with their records at their start, as far as they are known to be started.
     pub fn started_children(&self, item: &ItemId) -> Vec<(RunKey, Seen)> {
         if !self.waits_for_its_children(item) {

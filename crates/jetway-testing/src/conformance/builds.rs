@@ -240,6 +240,7 @@ async fn write_again(
         commit: snapshot.commit,
         expected: revision,
         status: snapshot.status,
+        may_expire: true,
         awaited: false,
         bytes,
         chunks: Vec::new(),

@@ -8,7 +8,7 @@ use jetway_engine::{
 };
 use jetway_state::{
     ItemId, RunKey, Seen, WorkflowName, codec,
-    run::{Child, Snapshot, Status},
+    run::{Child, OnParentCancel, Snapshot, Status},
     view::WaitKind,
 };
 
@@ -86,13 +86,15 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: Backe
         tested.backend.load(&run, Seen::default()).await.expect("it can be read").expect("the run is there");
     let (mut snapshot, build) = codec::open::<Snapshot>(&stored.bytes, "a snapshot").expect("it opens");
     let child = key("offspring", "of-r");
-    snapshot.children.insert(ItemId::start(), Child { run: child.clone(), started: None });
+    let of = Child { run: child.clone(), started: None, on_cancel: OnParentCancel::Cancel, due: None };
+    snapshot.children.insert(ItemId::start(), of);
     let write = SnapshotWrite {
         run: run.clone(),
         incarnation: snapshot.incarnation,
         commit: snapshot.commit,
         expected: stored.revision,
         status: snapshot.status,
+        may_expire: true,
         awaited: false,
         bytes: codec::seal(&snapshot, build, "a snapshot").expect("it is written"),
         chunks: Vec::new(),

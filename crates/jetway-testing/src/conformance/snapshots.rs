@@ -22,6 +22,7 @@ pub(super) fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u
         commit: CommitId { writer: 7, number },
         expected,
         status: Status::Running,
+        may_expire: true,
         awaited: false,
         bytes: Bytes::from_static(bytes),
         chunks: Vec::new(),

@@ -67,7 +67,7 @@ impl Probe {
         self.most.load(Ordering::SeqCst)
     }
 
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         self.executed.fetch_add(1, Ordering::SeqCst);
         self.most.fetch_max(self.inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         if let Some(step) = jetway_core::step() {

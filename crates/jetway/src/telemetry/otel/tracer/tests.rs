@@ -111,6 +111,8 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         trace: trace(parent_id),
         input_digest: Vec::new(),
         children: BTreeMap::new(),
+        child_groups: BTreeMap::new(),
+        intents: Vec::new(),
         waits: BTreeMap::new(),
         mailbox: Default::default(),
         failures: BTreeMap::new(),
