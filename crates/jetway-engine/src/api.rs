@@ -42,6 +42,14 @@ pub trait Api: Send + Sync + fmt::Debug {
     /// for and for a bad payload, 409 if the run does not take it.
     async fn signal(&self, request: SignalRequest) -> Result<SignalAnswer, ApiError>;
 
+    /// Starts a run with a signal in its mailbox, or sends the signal to the run that has the id, whatever its input was. Errors as those
+    /// of a start and of a signal.
+    async fn signal_with_start(
+        &self,
+        start: StartRequest,
+        signal: SignalRequest,
+    ) -> Result<SignalAnswer, ApiError>;
+
     /// Returns a page of runs.
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError>;
 

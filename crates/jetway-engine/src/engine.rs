@@ -11,6 +11,7 @@ use crate::{
     config::EngineConfig,
     dispatch::{Dispatcher, RetriedRun},
     registry::Registry,
+    signal_with_start::signal_with_start,
     signals::{Applier, SignalOutcome},
     starts::{StartError, StartOutcome, Starter},
     sweeper::{Sweep, SweepReport, Sweeper},
@@ -105,6 +106,19 @@ impl Engine {
     /// again is safe.
     pub async fn signal(&self, signal: NewSignal) -> Result<SignalAnswer, ApiError> {
         self.signals.request(signal).await
+    }
+
+    /// Starts a run that has a signal in its mailbox from the begin, or sends the signal to the run that has the id, whatever its input
+    /// was.
+    ///
+    /// # Errors
+    /// An error for the client, as those of a start and of a [signal](Self::signal). With an id, sending it again is safe.
+    pub async fn signal_with_start(
+        &self,
+        start: StartRequest,
+        signal: NewSignal,
+    ) -> Result<SignalAnswer, ApiError> {
+        signal_with_start(&self.starter, &self.signals, start, signal).await
     }
 
     /// Cancels, terminates, pauses or resumes a run, also of a workflow that this host does not serve. `None` if there is no such run.

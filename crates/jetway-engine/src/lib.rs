@@ -54,6 +54,7 @@ mod refusal;
 mod registry;
 mod republish;
 mod retry;
+mod signal_with_start;
 mod signals;
 mod snapshots;
 mod starts;

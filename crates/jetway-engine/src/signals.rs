@@ -39,7 +39,7 @@ use jetway_core::{
     step::{AnyWorkflow, swap_until},
 };
 use jetway_state::{
-    RunKey, Seen, SignalName,
+    RunKey, Seen, SignalName, StoreId,
     codec::Encoding,
     run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Status, Verdict, deliver, signal_id_hash},
 };
@@ -123,13 +123,24 @@ impl Applier {
     pub(crate) async fn request(&self, signal: NewSignal) -> Result<SignalAnswer, ApiError> {
         let answer = |verdict| {
             let (run_id, name) = (signal.run.run_id.clone(), signal.name.clone());
-            SignalAnswer { run_id, name, applied: true, verdict }
+            SignalAnswer { run_id, name, applied: true, started: false, verdict }
         };
         if self.foresee(&signal).await? == Verdict::Duplicate {
             return Ok(answer(Verdict::Duplicate));
         }
         let stored = self.backend.publish_signal(&signal).await?;
         Ok(answer(self.apply(&stored).await?))
+    }
+
+    /// The payload of a signal as the record of its run has it.
+    pub(crate) fn payload_of(&self, signal: &NewSignal) -> Result<Bytes, SignalError> {
+        let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
+        let workflow = self.workflow(&run)?;
+        SignalName::new(&name)?;
+        let (sequence, store, sent_at) = (0, StoreId::default(), self.clock.now());
+        let stored =
+            StoredSignal { run, name, id, incarnation, content_type, payload, sequence, store, sent_at };
+        check(&**workflow, &stored)
     }
 
     /// What would become of a signal now.

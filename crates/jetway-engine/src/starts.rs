@@ -24,6 +24,7 @@ use crate::{
     tickets::Tickets,
     trace::{Tracer, exact_micros},
 };
+use bytes::Bytes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     Fingerprint, Incarnation, RunId, RunKey, Seen, StartId, Timestamp,
@@ -66,22 +67,8 @@ impl Starter {
 
     /// Starts a run. Returns its key and its incarnation, also if the run existed.
     pub(crate) async fn start(&self, request: StartRequest) -> Result<(RunKey, Incarnation), StartError> {
-        let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
-            StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
-        })?;
-        let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
-        let input = workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?;
-        let due = request.start_time.due(self.clock.now())?;
-        let build = workflow.fingerprint();
-        let new = NewRun {
-            input: input.clone(),
-            due,
-            trace: self.tracer.begin(&request.trace),
-            parent: None,
-            build,
-            has_clean_up: workflow.graph().has_clean_up(),
-            created: FailPoint::StartCreated,
-        };
+        let (run, new) = self.new_run(&request)?;
+        let (build, input) = (new.build, new.input.clone());
         let incarnation = match self.create(&run, new).await {
             Ok(created) => {
                 fail_point(FailPoint::StartTicketed);
@@ -93,6 +80,49 @@ impl Starter {
             Err(error) => return Err(error),
         };
         Ok((run, incarnation))
+    }
+
+    /// Starts a run that has a signal in its mailbox from the begin. False if the run exists: it gets its first ticket again, and the
+    /// caller sends it the signal.
+    pub(crate) async fn start_with(
+        &self,
+        request: StartRequest,
+        signal: FirstSignal,
+    ) -> Result<bool, StartError> {
+        let (run, new) = self.new_run(&request)?;
+        let build = new.build;
+        match self.create(&run, NewRun { signal: Some(signal), ..new }).await {
+            Ok(_created) => {
+                fail_point(FailPoint::StartTicketed);
+                Ok(true)
+            }
+            Err(StartError::Backend(error)) if error.is_conflict() => {
+                let found = self.snapshots.load(&run, Seen::default()).await?;
+                let cached = found.ok_or_else(|| not_found_yet(&run))?;
+                self.publish_first_again(build, &run, &cached).await?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a request begins.
+    fn new_run(&self, request: &StartRequest) -> Result<(RunKey, NewRun), StartError> {
+        let workflow = self.registry.get(&request.workflow).map(Arc::clone).ok_or_else(|| {
+            StartError::UnknownWorkflow { name: request.workflow.clone(), known: self.registry.names() }
+        })?;
+        let run = RunKey::new(workflow.name().clone(), RunId::new(&request.run_id)?);
+        let new = NewRun {
+            input: workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?,
+            due: request.start_time.due(self.clock.now())?,
+            trace: self.tracer.begin(&request.trace),
+            parent: None,
+            signal: None,
+            build: workflow.fingerprint(),
+            has_clean_up: workflow.graph().has_clean_up(),
+            created: FailPoint::StartCreated,
+        };
+        Ok((run, new))
     }
 
     /// Handles one start message: starts its run, or moves the message to the dead letters, then acks it.
@@ -143,7 +173,7 @@ impl Starter {
     async fn create(
         &self,
         run: &RunKey,
-        NewRun { input, due, trace, parent, build, has_clean_up, created }: NewRun,
+        NewRun { input, due, trace, parent, signal, build, has_clean_up, created }: NewRun,
     ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let start_micros = trace.start_micros.max(exact_micros(&*self.clock));
@@ -153,6 +183,9 @@ impl Starter {
         let (mut snapshot, ticket) = begin(Begin { key, incarnation, commit, at, due, trace, input });
         snapshot.parent = parent;
         snapshot.has_clean_up = has_clean_up;
+        if let Some(FirstSignal { name, payload, id }) = signal {
+            snapshot.begin_with_signal(name, payload, id);
+        }
         let chunks =
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let revision = self.snapshots.write(build, &snapshot, chunks, Seen::default()).await?;
@@ -202,6 +235,14 @@ impl Starter {
     }
 }
 
+/// A signal that a run is started with, as its record has it.
+pub(crate) struct FirstSignal {
+    pub(crate) name: String,
+    pub(crate) payload: Bytes,
+    /// The hash of the id that its sender has given to it.
+    pub(crate) id: Option<u64>,
+}
+
 /// What a new run begins with.
 struct NewRun {
     input: RunInput,
@@ -211,6 +252,8 @@ struct NewRun {
     trace: Trace,
     /// What a child run comes with.
     parent: Option<Parent>,
+    /// The signal that it is started with.
+    signal: Option<FirstSignal>,
     /// The build that can run it.
     build: Fingerprint,
     /// Whether its workflow has `on_cancel` edges.

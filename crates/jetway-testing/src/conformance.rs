@@ -186,7 +186,9 @@ cases! {
         w40_a_signal_after_the_deadline_is_kept_for_the_next_wait, w40_a_cancelled_run_reports_what_it_kept,
         w41_a_signal_and_a_deadline_have_one_winner, an_attempt_that_knows_less_is_made_again, w42_one_id_is_one_signal,
         w43_what_is_wrong_is_refused_and_changes_nothing, w43_a_full_mailbox_refuses, w44_a_signal_starts_nothing_early,
-        w45_the_item_that_waited_longest_gets_the_signal, a_paused_run_takes_signals, a_lost_coordinator_s_signal_is_taken_up;
+        w45_the_item_that_waited_longest_gets_the_signal, a_paused_run_takes_signals, a_lost_coordinator_s_signal_is_taken_up,
+        w44_a_signal_that_starts_its_run_starts_nothing_early, a_signal_starts_its_run_or_goes_to_the_one_that_is_there,
+        a_wrong_signal_starts_no_run, many_signals_start_one_run;
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;

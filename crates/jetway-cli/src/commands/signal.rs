@@ -1,23 +1,31 @@
 //! `jetway signal`: sends a signal to a run.
 
 use super::start::{Input, parse_input};
-use crate::{args::ServerArgs, exit::Exit, output};
+use crate::{
+    args::ServerArgs,
+    exit::Exit,
+    output::{self, parse_time},
+};
 use clap::Args;
 use jetway::{
     Incarnation, RunId, RunKey, SignalName, WorkflowName,
-    client::{ClientError, Json, SignalOptions, Verdict},
+    client::{ClientError, Json, SignalOptions, StartOptions, Verdict},
 };
 use serde_json::json;
+use std::time::SystemTime;
 
 const AFTER_HELP: &str = "\
 A host applies the signal, and the command says what became of it: an item took it, or the
 run keeps it until an item waits for it. Needs a running host. With --no-wait, the server
 stores the signal and a host applies it later, also one that starts later; a run that does
 not exist then has a minute to be started. Two signals of a run with one id are one signal.
+With --start-with, a run that does not exist is started with this input, and has the signal
+from its begin.
 
 Examples:
   jetway signal shop order-1 approve '{\"by\": \"ann\"}'
-  jetway signal shop order-1 paid 17 --id payment-17 --no-wait";
+  jetway signal shop order-1 paid 17 --id payment-17 --no-wait
+  jetway signal basket ada add '\"a book\"' --start-with '{\"owner\": \"ada\"}'";
 
 /// Send a signal to a run
 #[derive(Debug, Args)]
@@ -44,6 +52,15 @@ pub(crate) struct SignalArgs {
     #[arg(long, value_name = "INCARNATION")]
     incarnation: Option<Incarnation>,
 
+    /// Start the run with this input if it does not exist: JSON, @FILE to read a file, or - to read standard input
+    #[arg(long, value_name = "INPUT", value_parser = parse_input, allow_hyphen_values = true,
+          conflicts_with_all = ["incarnation", "no_wait"])]
+    start_with: Option<Input>,
+
+    /// Start that run at TIME, by the clock of the server: RFC 3339 with its offset [default: at once]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "start_with")]
+    start_at: Option<SystemTime>,
+
     /// Do not wait until the signal is applied
     #[arg(long)]
     no_wait: bool,
@@ -66,8 +83,17 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Success);
     }
-    let answer = match client.signal(&run, name.as_str(), &payload, &options).await {
-        Err(error @ ClientError::NoHost { .. }) => {
+    let starts = args.start_with.is_some();
+    let answer = match args.start_with {
+        None => client.signal(&run, name.as_str(), &payload, &options).await,
+        Some(input) => {
+            let start = StartOptions { run_id: Some(run.run_id.clone()), start_at: args.start_at };
+            let (workflow, signal) = (run.workflow.as_str(), (name.as_str(), &payload));
+            client.signal_with_start(workflow, &input.read()?, &start, signal, &options).await
+        }
+    };
+    let answer = match answer {
+        Err(error @ ClientError::NoHost { .. }) if !starts => {
             output::note("with --no-wait, the server keeps the signal until a host starts");
             return Err(error.into());
         }
@@ -75,6 +101,12 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
     };
     if json {
         output::print_json(&answer)?;
+        return Ok(Exit::Success);
+    }
+    if answer.started {
+        output::print_text(&format!(
+            "run {run} is started, and keeps signal {name} until an item waits for it\n"
+        ))?;
         return Ok(Exit::Success);
     }
     let text = match answer.verdict {
@@ -108,6 +140,10 @@ mod tests {
         assert_eq!(args.payload, Some(Input::Inline(Json::of(&-17, "x").unwrap())));
         assert!(args.no_wait && args.id.as_deref() == Some("p"));
         assert_eq!(parse(&["paid"]).unwrap().payload, None);
+        let started = parse(&["paid", "--start-with", "7", "--start-at", "1970-01-01T00:00:01Z"]).unwrap();
+        assert!(started.start_with.is_some() && started.start_at.is_some());
+        let alone = ["paid", "--start-at", "1970-01-01T00:00:01Z"];
+        assert_eq!(parse(&alone).unwrap_err().exit_code(), Exit::Usage as i32);
         for wrong in [&["a.b", "1"][..], &["paid", "text"], &["paid", "1", "--incarnation", "x"]] {
             assert_eq!(parse(wrong).unwrap_err().exit_code(), Exit::Usage as i32, "{wrong:?}");
         }

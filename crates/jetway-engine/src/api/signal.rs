@@ -32,6 +32,9 @@ pub struct SignalAnswer {
     pub name: String,
     /// Always true: otherwise the answer is an error.
     pub applied: bool,
+    /// Whether the request has started the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub started: bool,
     /// Whether an item had waited for it (`taken`), or it is in the mailbox (`kept`), or it was applied before (`duplicate`).
     pub verdict: Verdict,
 }

@@ -104,6 +104,17 @@ impl Api for Engine {
         Self::signal(self, NewSignal { run, name, id, incarnation, content_type, payload }).await
     }
 
+    async fn signal_with_start(
+        &self,
+        start: StartRequest,
+        signal: SignalRequest,
+    ) -> Result<SignalAnswer, ApiError> {
+        let SignalRequest { workflow, run_id, name, id, content_type, payload, .. } = signal;
+        let run = key(&workflow, &run_id)?;
+        let signal = NewSignal { run, name, id, incarnation: None, content_type, payload };
+        Self::signal_with_start(self, start, signal).await
+    }
+
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {
         Ok(self.backend().runs(&query).await?.into())
     }

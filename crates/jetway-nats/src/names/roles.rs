@@ -101,7 +101,7 @@ impl Kind {
 impl ApiMethod {
     fn users(self) -> Users {
         let publish = match self {
-            Self::Start | Self::Status | Self::Output | Self::Signal => CLIENTS,
+            Self::Start | Self::Status | Self::Output | Self::Signal | Self::SignalWithStart => CLIENTS,
             Self::Control(_) | Self::Retry | Self::Runs | Self::Workflows | Self::Workflow => OPERATORS,
         };
         Users { publish, subscribe: HOSTS }
@@ -112,7 +112,7 @@ impl ApiMethod {
         match self {
             Self::Start | Self::Workflow => vec![workflow],
             Self::Status | Self::Output | Self::Control(_) | Self::Retry => vec![workflow, "*"],
-            Self::Signal => vec![workflow, "*", "*"],
+            Self::Signal | Self::SignalWithStart => vec![workflow, "*", "*"],
             Self::Runs | Self::Workflows => Vec::new(),
         }
     }

@@ -44,6 +44,8 @@ pub(crate) enum ApiMethod {
     Retry,
     /// `<workflow>.<run_id>.<name>`
     Signal,
+    /// `<workflow>.<run_id>.<name>`
+    SignalWithStart,
     /// None.
     Runs,
     /// None.
@@ -53,7 +55,7 @@ pub(crate) enum ApiMethod {
 }
 
 impl ApiMethod {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Start,
         Self::Status,
         Self::Output,
@@ -63,6 +65,7 @@ impl ApiMethod {
         Self::Control(Control::Resume),
         Self::Retry,
         Self::Signal,
+        Self::SignalWithStart,
         Self::Runs,
         Self::Workflows,
         Self::Workflow,
@@ -77,6 +80,7 @@ impl ApiMethod {
             Self::Control(control) => control.verb(),
             Self::Retry => "retry",
             Self::Signal => "signal",
+            Self::SignalWithStart => "signal_with_start",
             Self::Runs => "runs",
             Self::Workflows => "workflows",
             Self::Workflow => "workflow",

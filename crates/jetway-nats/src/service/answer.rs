@@ -21,9 +21,11 @@ use jetway_engine::{
 };
 use jetway_state::{
     Timestamp,
+    codec::Encoding,
     view::{OutputPage, OutputQuery, StatusView},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 
 /// Room in an answer for what is around the text of a page, in bytes.
@@ -60,6 +62,9 @@ impl Answerer {
             }
             Endpoint::Method(ApiMethod::Retry) => self.encoded(self.retry(&request).await),
             Endpoint::Method(ApiMethod::Signal) => self.encoded(self.signal(request).await),
+            Endpoint::Method(ApiMethod::SignalWithStart) => {
+                self.encoded(self.signal_with_start(request).await)
+            }
             Endpoint::Method(ApiMethod::Runs) => self.encoded(self.runs(&request).await),
             Endpoint::Method(ApiMethod::Workflows) => self.encoded(self.api.workflows().await),
             Endpoint::Method(ApiMethod::Workflow) => self.encoded(self.workflow(&request).await),
@@ -116,6 +121,13 @@ impl Answerer {
         // The request has all that the signal has.
         drop(request);
         self.api.signal(signal).await
+    }
+
+    async fn signal_with_start(&self, request: Message) -> Result<SignalAnswer, ApiError> {
+        let now = self.backend.connection().server_time();
+        let (start, signal) = parse_signal_with_start(self.backend.names(), &request, now)?;
+        drop(request);
+        self.api.signal_with_start(start, signal).await
     }
 
     async fn runs(&self, request: &Message) -> Result<RunsView, ApiError> {
@@ -181,6 +193,48 @@ pub(crate) fn parse_signal(names: &Names, request: &Message) -> Result<SignalReq
         content_type: signals::content_type_of(headers).map(ToOwned::to_owned),
         payload: request.payload.clone(),
     })
+}
+
+/// The payload of a signal that starts its run.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InputAndPayload {
+    /// The input of the run.
+    pub(crate) input: Box<RawValue>,
+    /// The payload of the signal.
+    pub(crate) payload: Box<RawValue>,
+}
+
+/// Parses a request with a signal that starts its run, which came at `now`.
+pub(crate) fn parse_signal_with_start(
+    names: &Names,
+    request: &Message,
+    now: Timestamp,
+) -> Result<(StartRequest, SignalRequest), ApiError> {
+    let [workflow, run_id, name] = parse_tokens(names, ApiMethod::SignalWithStart, request)?;
+    let InputAndPayload { input, payload } = serde_json::from_slice(&request.payload).map_err(|error| {
+        let sentence = format!("the request has to be {{\"input\": .., \"payload\": ..}}, in JSON: {error}");
+        ApiError::new(400, sentence)
+    })?;
+    let headers = request.headers.as_ref();
+    let signal = SignalRequest {
+        workflow: workflow.to_owned(),
+        run_id: run_id.to_owned(),
+        name: name.to_owned(),
+        id: signals::chosen_id(headers).map(ToOwned::to_owned),
+        incarnation: None,
+        content_type: None,
+        payload: Bytes::from(String::from(Box::<str>::from(payload))),
+    };
+    let start = StartRequest {
+        workflow: workflow.to_owned(),
+        run_id: run_id.to_owned(),
+        input: Bytes::from(String::from(Box::<str>::from(input))),
+        encoding: Encoding::Json,
+        start_time: start_time_of(request, now),
+        trace: trace_of(headers),
+    };
+    Ok((start, signal))
 }
 
 /// Parses a request for a page of runs, or of an output.

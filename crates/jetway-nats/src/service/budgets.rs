@@ -81,7 +81,7 @@ impl Budgets {
             Endpoint::Method(ApiMethod::Status) => &self.status,
             Endpoint::Method(ApiMethod::Output) => &self.output,
             Endpoint::Method(ApiMethod::Control(_) | ApiMethod::Retry) => &self.control,
-            Endpoint::Method(ApiMethod::Signal) => &self.signal,
+            Endpoint::Method(ApiMethod::Signal | ApiMethod::SignalWithStart) => &self.signal,
             Endpoint::Method(ApiMethod::Runs) => &self.runs,
             Endpoint::Method(ApiMethod::Workflows | ApiMethod::Workflow) => &self.workflows,
         };

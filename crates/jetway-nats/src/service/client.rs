@@ -1,9 +1,9 @@
 //! The client of the micro service: requests to the hosts of a namespace, as any NATS client can send them.
 
-use super::wait::LONGEST;
+use super::{answer::InputAndPayload, wait::LONGEST};
 use crate::{
     backend::{NatsBackend, signals, start_message},
-    headers::{header, insert_text},
+    headers::{header, insert_text, insert_trace},
     names::{self, ApiMethod, SERVICE_ERROR, SERVICE_ERROR_CODE, subject_token},
 };
 use async_nats::{HeaderMap, Message, Request, RequestErrorKind};
@@ -155,6 +155,29 @@ impl Api for HostsClient {
         let SignalRequest { workflow, run_id, name, id, incarnation, content_type, payload } = request;
         let headers = signals::headers(id.as_deref(), incarnation, content_type.as_deref());
         self.request(ApiMethod::Signal, &[&workflow, &run_id, &name], headers, payload, None).await
+    }
+
+    async fn signal_with_start(
+        &self,
+        start: StartRequest,
+        signal: SignalRequest,
+    ) -> Result<SignalAnswer, ApiError> {
+        let text = |bytes: &[u8], what: &str| {
+            serde_json::from_slice(bytes)
+                .map_err(|error| ApiError::new(400, format!("{what} is not JSON: {error}")))
+        };
+        let body = InputAndPayload {
+            input: text(&start.input, "the input")?,
+            payload: text(&signal.payload, "the payload of the signal")?,
+        };
+        let body = serde_json::to_vec(&body)
+            .map_err(|error| ApiError::new(400, format!("cannot encode the request: {error}")))?;
+        let SignalRequest { workflow, run_id, name, id, .. } = signal;
+        let mut headers = signals::headers(id.as_deref(), None, None);
+        insert_text(&mut headers, names::START_AT, start.start_time.header().as_deref());
+        insert_trace(&mut headers, &start.trace);
+        let tokens = [workflow.as_str(), &run_id, &name];
+        self.request(ApiMethod::SignalWithStart, &tokens, headers, body.into(), None).await
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

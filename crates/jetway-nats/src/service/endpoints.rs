@@ -63,7 +63,12 @@ pub(super) fn offered(names: &Names, workflows: &[WorkflowName]) -> Vec<Arc<Offe
     let start = ApiMethod::Start;
     let run: &[&str] = &["*", "*"];
     // A request about one workflow reaches a host that serves it.
-    let of_workflow: [(_, &[&str]); 3] = [(start, &[]), (ApiMethod::Workflow, &[]), (ApiMethod::Signal, run)];
+    let of_workflow: [(_, &[&str]); 4] = [
+        (start, &[]),
+        (ApiMethod::Workflow, &[]),
+        (ApiMethod::Signal, run),
+        (ApiMethod::SignalWithStart, run),
+    ];
     let mut offered: Vec<_> = of_workflow
         .into_iter()
         .flat_map(|method| workflows.iter().map(move |workflow| (method, workflow)))

@@ -89,7 +89,15 @@ impl Api for Echo {
         let run_id = RunId::new(&request.run_id).expect("a run id");
         let name = request.name.clone();
         self.signals.lock().unwrap().push(request);
-        Ok(SignalAnswer { run_id, name, applied: true, verdict: Verdict::Kept })
+        Ok(SignalAnswer { run_id, name, applied: true, started: false, verdict: Verdict::Kept })
+    }
+
+    async fn signal_with_start(
+        &self,
+        _start: StartRequest,
+        signal: SignalRequest,
+    ) -> Result<SignalAnswer, ApiError> {
+        Ok(SignalAnswer { started: true, ..self.signal(signal).await? })
     }
 
     async fn runs(&self, query: RunsQuery) -> Result<RunsView, ApiError> {

@@ -66,6 +66,7 @@ pub(crate) fn write(run: &RunKey, expected: u64, text: &str) -> SnapshotWrite {
         commit: commit_id(),
         expected,
         status: Status::Running,
+        may_expire: true,
         awaited: false,
         bytes: Bytes::copy_from_slice(text.as_bytes()),
         chunks: Vec::new(),

@@ -177,6 +177,15 @@ impl Mailbox {
     }
 }
 
+impl Snapshot {
+    /// Puts the signal that comes with the start of a run into its mailbox: no store has it, and nobody else delivers it. `id` is the hash
+    /// of the id that its sender has given to it.
+    pub fn begin_with_signal(&mut self, name: String, payload: Bytes, id: Option<u64>) {
+        self.mailbox.keep(Letter { name, payload, at: self.started_at, sequence: 0 });
+        self.mailbox.remember(id);
+    }
+}
+
 impl Letter {
     pub(super) fn size(&self) -> usize {
         self.name.len() + self.payload.len()
@@ -253,6 +262,16 @@ mod tests {
         assert_eq!(mailbox.refused.len(), 64);
         assert_eq!((mailbox.verdict_on(256), mailbox.verdict_on(3)), (Verdict::Duplicate, Verdict::Taken));
         assert_ne!(signal_id_hash("a"), signal_id_hash("b"));
+    }
+
+    #[test]
+    fn a_signal_that_comes_with_the_start_is_the_first() {
+        let mut mailbox = Mailbox::default();
+        mailbox.keep(letter(0, 1));
+        mailbox.use_store(StoreId(2));
+        mailbox.keep(letter(5, 1));
+        let order: Vec<_> = mailbox.letters.iter().map(|letter| letter.sequence).collect();
+        assert_eq!((order, mailbox.applied), (vec![0, 5], 0), "the store begins behind it");
     }
 
     #[test]

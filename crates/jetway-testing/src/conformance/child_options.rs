@@ -166,6 +166,13 @@ async fn tell(host: &TestHost, run: &RunKey, control: Control) -> ControlResult 
     host.engine.control(run, control).await.expect("it can be told").expect("it is there")
 }
 
+async fn asleep(host: &TestHost, run: &RunKey) {
+    wait_until("it sleeps", DEADLINE, async || {
+        host.status(run).await.pending.iter().any(|pending| pending.sleeping > 0)
+    })
+    .await;
+}
+
 /// Whether the record of a run has nothing left to be done to its child runs.
 async fn is_settled(host: &TestHost, run: &RunKey) -> bool {
     record(host, run).await.0.may_expire()
@@ -348,7 +355,7 @@ pub(super) async fn w47_a_clean_up_waits_for_a_child_run(tested: BackendUnderTes
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, Options::default()).await;
     let run = host.start("cleaned", "r", &"undo").await;
-    wait_until("it sleeps", DEADLINE, async || host.status(&run).await.waiting_for.is_some()).await;
+    asleep(&host, &run).await;
     assert_eq!(tell(&host, &run, Control::Cancel).await.status, Status::Cancelling);
     let child = child_of(&host, &run).await;
     let again = ControlResult { status: Status::Cancelling, changed: false };
@@ -365,7 +372,7 @@ pub(super) async fn w47_a_clean_up_waits_for_a_child_run(tested: BackendUnderTes
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, Options::default()).await;
     let run = host.start("cleaned", "s", &"undo").await;
-    wait_until("it sleeps", DEADLINE, async || host.status(&run).await.waiting_for.is_some()).await;
+    asleep(&host, &run).await;
     tell(&host, &run, Control::Cancel).await;
     let child = child_of(&host, &run).await;
     assert_eq!(tell(&host, &run, Control::Terminate).await.status, Status::Cancelled);

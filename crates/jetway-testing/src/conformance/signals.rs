@@ -1,5 +1,6 @@
 //! Runs that wait for signals.
 
+mod with_start;
 mod workflows;
 
 use super::{BackendUnderTest, DEADLINE, TestHost, host::request};
@@ -28,6 +29,10 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
+pub(super) use with_start::{
+    a_signal_starts_its_run_or_goes_to_the_one_that_is_there, a_wrong_signal_starts_no_run,
+    many_signals_start_one_run, w44_a_signal_that_starts_its_run_starts_nothing_early,
+};
 use workflows::{Ask, host};
 
 /// A backend that keeps the dead letters of the hosts of a test, and loses tickets if it is told to.

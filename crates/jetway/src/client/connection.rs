@@ -326,7 +326,7 @@ impl Client {
     }
 }
 
-fn request<I>(
+pub(super) fn request<I>(
     workflow: &str,
     input: &I,
     options: &StartOptions,

@@ -1,6 +1,9 @@
 //! Signals to runs.
 
-use super::{Client, ClientError, SignalAnswer, connection::RETRY_LIMIT};
+use super::{
+    Client, ClientError, SignalAnswer, StartOptions,
+    connection::{RETRY_LIMIT, request as start_request},
+};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_engine::{
@@ -75,6 +78,63 @@ impl Client {
             payload: encoded(payload)?,
         };
         let ask = || self.hosts.signal(request.clone());
+        let end = Instant::now() + RETRY_LIMIT;
+        let backoff = ExponentialBuilder::default().with_jitter().without_max_times();
+        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
+        match ask.retry(backoff).when(retryable).await {
+            Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
+            answer => Ok(answer?),
+        }
+    }
+
+    /// Starts a run that has a signal from its begin, or sends the signal to the run that has the id, whatever its input was. There is no
+    /// moment at which the run is there without its signal. While hosts are busy or do not answer, the request is repeated for up to 30
+    /// seconds, which doubles neither of them. With a [time of the start](StartOptions::at), nothing starts before it.
+    ///
+    /// ```no_run
+    /// use jetway::{Client, client::{SignalOptions, StartOptions}};
+    ///
+    /// # async fn example() -> anyhow::Result<()> {
+    /// let client = Client::connect("nats://127.0.0.1:4222").await?;
+    /// // The first item that somebody puts into the basket opens it.
+    /// let (basket, item) = (StartOptions::named("basket-7".parse()?), SignalOptions::with_id("item-1"));
+    /// let answer = client.signal_with_start("basket", &"Ada", &basket, ("add", &"a book"), &item).await?;
+    /// println!("{} {}", answer.run_id, if answer.started { "is opened" } else { "was open" });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start), apart from another input, and those of [`signal`](Self::signal): a run that has ended takes no
+    /// signal. An incarnation in the options of the signal has no meaning here, and is refused.
+    pub async fn signal_with_start<I, P>(
+        &self,
+        workflow: &str,
+        input: &I,
+        start: &StartOptions,
+        (name, payload): (&str, &P),
+        options: &SignalOptions,
+    ) -> Result<SignalAnswer, ClientError>
+    where
+        I: Serialize + ?Sized + Sync,
+        P: Serialize + ?Sized + Sync,
+    {
+        if options.incarnation.is_some() {
+            let message = "a signal that may start its run is for no incarnation: leave it out".to_owned();
+            return Err(ApiError::new(400, message).into());
+        }
+        let (run, start) = start_request(workflow, input, start)?;
+        let signal = SignalRequest {
+            workflow: run.workflow.to_string(),
+            run_id: run.run_id.to_string(),
+            name: SignalName::new(name)?.to_string(),
+            // A repeated request is the same signal.
+            id: Some(options.id()),
+            incarnation: None,
+            content_type: None,
+            payload: encoded(payload)?,
+        };
+        let ask = || self.hosts.signal_with_start(start.clone(), signal.clone());
         let end = Instant::now() + RETRY_LIMIT;
         let backoff = ExponentialBuilder::default().with_jitter().without_max_times();
         let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;

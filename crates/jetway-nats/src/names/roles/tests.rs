@@ -278,6 +278,7 @@ fn p13_a_starter_has_its_workflows_alone() {
         [
             "jetway.ns.api.output.pay.*",
             "jetway.ns.api.signal.pay.*.*",
+            "jetway.ns.api.signal_with_start.pay.*.*",
             "jetway.ns.api.start.pay",
             "jetway.ns.api.status.pay.*",
             "jetway.ns.signal.pay.*.*",
