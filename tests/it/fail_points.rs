@@ -5,6 +5,7 @@
 
 mod asked;
 mod cases;
+mod children;
 mod fixture;
 mod page;
 mod scenario;
@@ -66,6 +67,29 @@ async fn crash_p3_a_host_dies_in_a_fan_out() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_p3_a_host_dies_in_a_child_run() -> Result<()> {
     all(&[Scenario::Children]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_p3_a_host_dies_when_it_has_started_a_detached_child() -> Result<()> {
+    all(&[Scenario::Detach]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_w49_a_host_dies_before_it_starts_a_detached_child() -> Result<()> {
+    let server = NatsServer::start().await?;
+    for point in [FailPoint::RunEnded, FailPoint::ChildCreated] {
+        children::detached(&server.url(), point).await.with_context(|| point.to_string())?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_p3_a_host_dies_among_many_child_runs() -> Result<()> {
+    let server = NatsServer::start().await?;
+    for place in ["child-recorded", "child-recorded@2", "child-created@2", "committed@4", "parent-woken@2"] {
+        children::many(&server.url(), place).await.context(place)?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,6 +80,23 @@ async fn w38_a_signal_that_comes_before_its_run_is_delivered() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn w44_a_signal_starts_its_run() -> Result<()> {
+    let fixture = Fixture::new("starts").await?;
+    let send = ["signal", "order", "o1", "approval", YES, "--id", "approval-1", "--start-with", ORDER];
+    let answer = fixture.json(&send).await?;
+    assert_eq!((&answer["started"], &answer["verdict"]), (&json!(true), &json!("kept")), "{answer:#}");
+    let again = fixture.json(&send).await?;
+    assert_eq!((&again["started"], &again["verdict"]), (&Value::Null, &json!("duplicate")), "{again:#}");
+    assert_eq!(fixture.outcome("o1").await?, "shipped");
+    // With a start time, nothing starts early.
+    let later = ["signal", "order", "o2", "approval", YES, "--start-with", ORDER, "--start-at", "2090-01-01T00:00:00Z"];
+    assert_eq!(fixture.json(&later).await?["started"], true);
+    let status = fixture.json(&["status", "order", "o2"]).await?;
+    assert_eq!((&status["steps"], &status["mailbox"]["signals"]), (&json!(0), &json!(1)), "{status:#}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w42_any_client_sends_a_signal_twice() -> Result<()> {
     let fixture = Fixture::new("client").await?;
     fixture.json(&["start", "order", "--input", ORDER, "--id", "o1"]).await?;

@@ -8,6 +8,7 @@
 //! | [`joins`] | fan-outs, gathering, concurrency limits |
 //! | [`waiting_for_time`] | timers: a run waits without a worker |
 //! | [`waiting_for_people`] | signals: a run waits for a person or another system |
+//! | [`child_runs`] | runs that start other runs, one or many, and wait for them or not |
 //! | [`errors`] | failures and fallbacks |
 //! | [`retries_and_deadlines`] | retry policies, waiting for a person, time limits, heartbeats |
 //! | [`cancelling`] | cancel with clean-up, and terminate |
@@ -39,6 +40,9 @@ pub mod waiting_for_time {}
 
 #[doc = include_str!("../docs/waiting-for-people.md")]
 pub mod waiting_for_people {}
+
+#[doc = include_str!("../docs/child-runs.md")]
+pub mod child_runs {}
 
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}

@@ -105,10 +105,10 @@ pub use compat::{
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     Answer, Answered, Approval, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore,
-    ChildRun, CompositeNode, Context, Counter, Decision, Delay, EventLog, Exhausted, Failure,
-    FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, Node, RetryError, RetryNode,
-    RetryPolicy, SharedState, Signal, SignalSender, SignalType, Source, SplitNode, Transition, WaitFor,
-    WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
+    ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun, EventLog, Exhausted,
+    Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, Node, OnParentCancel,
+    RetryError, RetryNode, RetryPolicy, SharedState, Signal, SignalSender, SignalType, Source, SplitNode,
+    Transition, WaitFor, WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
     clock::{Clock, SystemClock},
     merge,
     nodes::source::source,

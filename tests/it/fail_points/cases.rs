@@ -177,6 +177,20 @@ pub(super) const CASES: &[Case] = &[
         "the child run exists, its first item has no ticket",
         "the parent's ticket is delivered again, and the child's ticket published",
     ),
+    case(
+        At::ChildStarted,
+        Scenario::Detach,
+        2,
+        "the parent has ended, its detached child is started, the parent's record says that it has to be",
+        END_AGAIN,
+    ),
+    case(
+        At::IntentsClosed,
+        Scenario::Detach,
+        2,
+        "the parent has ended, its detached child is started, there is no result",
+        END_AGAIN,
+    ),
     case(At::ParentWoken, Scenario::Children, 2, "the child has ended, its parent has a ticket", END_AGAIN),
     case(At::ChildCancelled, Scenario::Cancel, 2, "parent and child are cancelled", SWEEP_ENDS),
     case(

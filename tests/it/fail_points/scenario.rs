@@ -3,6 +3,7 @@
 use super::{
     asked,
     cases::Case,
+    children,
     fixture::{Fixture, Host},
 };
 use crate::support::DEADLINE;
@@ -34,6 +35,8 @@ pub(super) enum Scenario {
     Wide,
     /// Two child runs and a join.
     Children,
+    /// The last step starts a detached child run of three steps.
+    Detach,
     /// A run is cancelled while its child run is running.
     Cancel,
     /// The same, and it is terminated.
@@ -56,6 +59,7 @@ impl Scenario {
             Self::Signal | Self::Early | Self::Untaken => "asked",
             Self::Fan | Self::Wide | Self::Sweep => "fan",
             Self::Children | Self::Cancel | Self::Terminate => "family",
+            Self::Detach => "detach",
             Self::CleanUp => "stay",
             Self::Pause | Self::Resume => "gated",
         }
@@ -64,7 +68,7 @@ impl Scenario {
     /// The number that the workflow is started with, and the bytes of each branch.
     fn input(self) -> (u64, usize) {
         match self {
-            Self::Chain | Self::Sleep | Self::Pause | Self::Resume | Self::CleanUp => (10, 0),
+            Self::Chain | Self::Sleep | Self::Pause | Self::Resume | Self::CleanUp | Self::Detach => (10, 0),
             Self::Signal | Self::Early | Self::Untaken => (10, 0),
             Self::Fan | Self::Sweep => (4, 0),
             Self::Wide => (60, 2000),
@@ -81,6 +85,7 @@ impl Scenario {
             Self::Fan | Self::Sweep => 1 + 4 + 1,
             Self::Wide => 1 + 60 + 1,
             Self::Children => 1 + 2 * 3 + 1,
+            Self::Detach => 1 + 3,
             Self::Cancel | Self::Terminate => 1,
             Self::CleanUp => 2,
         }
@@ -108,6 +113,7 @@ impl Scenario {
     fn steps(self) -> u64 {
         match self {
             Self::Children => 1 + 2 + 1,
+            Self::Detach => 1 + 1,
             _ => self.committed(),
         }
     }
@@ -121,7 +127,7 @@ impl Scenario {
             Self::Wide => json!([3540, 62]),
             Self::Children => json!([3 + 4, 2]),
             Self::Pause | Self::Resume => json!(13),
-            Self::Cancel | Self::Terminate | Self::CleanUp => Value::Null,
+            Self::Cancel | Self::Terminate | Self::CleanUp | Self::Detach => Value::Null,
         }
     }
 
@@ -155,6 +161,7 @@ impl Scenario {
             | Self::Fan
             | Self::Wide
             | Self::Children
+            | Self::Detach
             | Self::Sweep
             | Self::Early => {}
             Self::Signal | Self::Untaken => asked::answer(fixture, run, self.signals()).await?,
@@ -199,6 +206,7 @@ impl Scenario {
         match self {
             Self::Cancel | Self::Terminate => return check_cancelled(fixture, run).await,
             Self::CleanUp => return check_cleaned_up(fixture, run).await,
+            Self::Detach => return children::check_detached(fixture, run, self.steps()).await,
             Self::Pause => {
                 let paused = fixture.client.status(run).await?;
                 ensure!((paused.run.status, paused.run.steps) == (Status::Paused, 0), "{paused:?}");

@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use jetway::{
-    ChildRun, Counter, Host, Merge, Namespace, NatsConfig, SignalType, WaitFor,
+    ChildRun, ChildRuns, Counter, DetachedRun, Host, Merge, Namespace, NatsConfig, SignalType, WaitFor,
     host::{EngineConfig, SystemConfig},
     prelude::*,
     step,
@@ -72,6 +72,7 @@ node! {
 
 workflow! {
     /// Three steps, one after the other.
+    #[derive(Clone)]
     struct Chain { one: One, two: Two, three: Three }
     name = "chain"; context = Tally; start = one;
     edges { one => [two]; two => [three]; three => []; }
@@ -184,6 +185,28 @@ workflow! {
     edges { split => [child]; child => [sum]; sum => []; }
 }
 
+workflow! {
+    /// Starts a child run in its last step.
+    struct Detach { one: One, start: DetachedRun<Tally, Chain> }
+    name = "detach"; context = Tally; start = one;
+    edges { one => [start]; start => []; }
+}
+
+node! {
+    struct Lots; context = Tally; input = Job; output = Vec<Job>;
+    |tally, job| {
+        tally.add(&job, "lots")?;
+        Ok(Transition::Next((0..job.number).map(|number| Job { number, ..job.clone() }).collect()))
+    }
+}
+
+workflow! {
+    /// As many child runs as the number says, two at once.
+    struct Batch { lots: Lots, all: ChildRuns<Tally, Chain> }
+    name = "batch"; context = Tally; start = lots;
+    edges { lots => [all]; all => []; }
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let _telemetry = Telemetry::new("crash-host").init()?;
@@ -198,12 +221,15 @@ async fn main() -> Result<()> {
         ..SystemConfig::new(host)
     };
     let engine = EngineConfig { stale_after: Duration::from_secs(1), ..EngineConfig::default() };
+    let chain = || Chain { one: One {}, two: Two {}, three: Three {} };
     let gated = || Gated { first: First {}, second: Second {}, third: Third {} };
     Host::builder()
         .nats_config(nats)
         .system_config(system)
         .engine_config(engine)
-        .workflow(Chain { one: One {}, two: Two {}, three: Three {} })
+        .workflow(chain())
+        .workflow(Detach { one: One {}, start: ChildRun::new(chain()).detached() })
+        .workflow(Batch { lots: Lots {}, all: ChildRun::new(chain()).start_many(2) })
         .workflow(Sleep { doze: Doze {}, two: Two {}, three: Three {} })
         .workflow(Stay { rest: Rest {}, three: Three {}, undo: Undo {} })
         .workflow(Asked { ask: Ask {}, two: Two {}, three: Three {} })

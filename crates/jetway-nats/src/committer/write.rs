@@ -233,6 +233,12 @@ mod tests {
             assert_eq!(ttl.is_some(), expires, "{status}");
             assert!(ttl.is_none_or(|ttl| ttl == "3600s"));
         }
+        // What is left to be done to other runs is in the record.
+        let mut open = snapshot(Status::Completed);
+        if let Condition::Snapshot { keep, .. } = &mut open.condition {
+            *keep = None;
+        }
+        assert_eq!(header(&open.headers(), TTL), None);
     }
 
     #[test]

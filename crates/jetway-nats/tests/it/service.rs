@@ -94,9 +94,10 @@ impl Api for Echo {
 
     async fn signal_with_start(
         &self,
-        _start: StartRequest,
+        start: StartRequest,
         signal: SignalRequest,
     ) -> Result<SignalAnswer, ApiError> {
+        self.started.lock().unwrap().push((start, None));
         Ok(SignalAnswer { started: true, ..self.signal(signal).await? })
     }
 
@@ -229,6 +230,34 @@ async fn a_signal_is_passed_on_with_its_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signal_that_starts_its_run_is_passed_on_with_the_input() {
+    let (backend, api, client) = (Arc::new(backend("starts").await), echo(&["pay"]), client().await);
+    let service = serve(Arc::clone(&backend), api.clone(), &[workflow()]).await.unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("nats-msg-id", "payment-7");
+    headers.insert("jetway-start-at", "2030-01-31T08:00:00Z");
+    let subject = "signal_with_start.pay.order-1.paid";
+    let body = r#"{"payload": [1.10], "input": {"b": 1, "a": 2}}"#;
+    let reply = json_of(&ask(&client, &backend, subject, headers, body).await);
+    assert_eq!((&reply["run_id"], &reply["started"]), (&"order-1".into(), &true.into()));
+    let (start, signal) = (api.started.lock().unwrap()[0].0.clone(), api.signals.lock().unwrap()[0].clone());
+    // The text of both stays as it is.
+    assert_eq!((&start.input[..], &signal.payload[..]), (&br#"{"b": 1, "a": 2}"#[..], &b"[1.10]"[..]));
+    assert_eq!((start.run_id.as_str(), signal.id.as_deref()), ("order-1", Some("payment-7")));
+    // The client of hosts sends the same.
+    let hosts = HostsClient::new(Arc::clone(&backend));
+    assert!(hosts.signal_with_start(start.clone(), signal.clone()).await.unwrap().started);
+    let again = api.started.lock().unwrap()[1].0.clone();
+    assert_eq!((again.input, again.start_time), (start.input, start.start_time));
+    assert_eq!(api.signals.lock().unwrap()[1], signal);
+    for wrong in ["", "7", r#"{"input": 1}"#, r#"{"input": 1, "payload": 2, "more": 3}"#] {
+        let bad = ask(&client, &backend, subject, HeaderMap::new(), wrong).await;
+        assert_eq!(error_of(&bad).0, "400", "{wrong}");
+    }
+    service.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_have_a_code_and_a_sentence() {
     let (backend, client) = (Arc::new(backend("ask").await), client().await);
     let service = serve(Arc::clone(&backend), echo(&["pay"]), &[workflow()]).await.unwrap();
@@ -281,6 +310,7 @@ async fn the_service_is_discoverable() {
         "retry",
         "runs",
         "signal-pay",
+        "signal_with_start-pay",
         "start",
         "start-pay",
         "status",

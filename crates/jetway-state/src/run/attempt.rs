@@ -125,6 +125,11 @@ impl EncodedOutcome {
 }
 
 impl EncodedOutcome {
+    /// Whether the node has run and not failed.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self, Self::Next(_) | Self::NextLater(..) | Self::NextAll(_) | Self::Hold)
+    }
+
     /// The number of steps that it commits.
     pub(super) fn steps(&self) -> u64 {
         u64::from(!matches!(self, Self::CleanUp(_)))

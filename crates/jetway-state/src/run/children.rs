@@ -84,7 +84,7 @@ pub(super) fn awaits(
     let mut effects = Vec::new();
     let now = attempt.timestamp;
     if snapshot.children.get(&attempt.item).is_none_or(|known| known.run != child.run) {
-        give_up_children(&mut snapshot, &attempt.item, now, &mut effects);
+        give_up_children(&mut snapshot, &attempt.item, false, now, &mut effects);
         snapshot.children.insert(attempt.item, child.child(now));
     }
     snapshot.commit = commit;

@@ -35,7 +35,8 @@ impl FinishedItem {
         crate::hop!("FinishedItem::take");
         let is_taken_back = matches!(attempt.produced, EncodedOutcome::CleanUp(_));
         let is_clean_up = is_taken_back || snapshot.is_clean_up(&attempt.item);
-        give_up_children(snapshot, &attempt.item, attempt.timestamp, effects);
+        let succeeded = attempt.produced.is_success();
+        give_up_children(snapshot, &attempt.item, succeeded, attempt.timestamp, effects);
         snapshot.attempts.remove(&attempt.item);
         effects.extend(wake(end_wait(snapshot, &attempt.item, attempt.timestamp)));
         snapshot.failures.remove(&attempt.item);

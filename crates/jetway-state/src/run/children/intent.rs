@@ -100,25 +100,27 @@ pub(in crate::run) fn intend(
     }
 }
 
-/// The item does not wait for its child runs any more, since it has run, or is cleaned up. A child that is known to be started has ended
-/// by then, unless its time has passed or it belongs to a group.
+/// The item does not wait for its child runs any more, since it has run, or is cleaned up. Those that are known to be started have ended
+/// by then, apart from those whose time has passed, and from those of a group if the item has not `succeeded`.
 pub(in crate::run) fn give_up_children(
     snapshot: &mut Snapshot,
     item: &ItemId,
+    succeeded: bool,
     now: Timestamp,
     effects: &mut Vec<Effect>,
 ) {
     let child = snapshot.children.remove(item);
     let group = snapshot.child_groups.remove(item);
-    let late_or_cancelled = snapshot.is_cancelled(item);
-    let single = child.and_then(|child| {
+    let is_cancelled = snapshot.is_cancelled(item) && !succeeded;
+    let give_up = |child: Child, has_ended: bool| {
         // The time is up whatever the policy for a cancelled parent says.
         let is_late = child.is_late(now);
         let on_cancel = if is_late { OnParentCancel::Cancel } else { child.on_cancel };
-        ChildIntent::to_give_up(item, Child { on_cancel, ..child }, !is_late && !late_or_cancelled)
-    });
+        ChildIntent::to_give_up(item, Child { on_cancel, ..child }, has_ended && !is_late)
+    };
+    let single = child.and_then(|child| give_up(child, !is_cancelled));
     let (open, chunks) = group.map(|group| (group.open, group.ended.chunks)).unwrap_or_default();
-    let grouped = open.into_values().filter_map(|child| ChildIntent::to_give_up(item, child, false));
+    let grouped = open.into_values().filter_map(|child| give_up(child, succeeded));
     let intents: Vec<_> = single.into_iter().chain(grouped).collect();
     intend(snapshot, intents, effects);
     if !chunks.is_empty() {

@@ -261,6 +261,17 @@ fn a_group_starts_no_more_than_its_bound() {
 }
 
 #[test]
+fn a_group_that_succeeds_has_nothing_to_give_up() {
+    let first = answered(running(), many(&[0, 1], &[])).unwrap().snapshot;
+    let started = EncodedOutcome::StartedMany(vec![(0, SEEN), (1, SEEN)], Vec::new());
+    let started = answered(first, started).unwrap().snapshot;
+    let output = Some(EncodedOutput { json: Bytes::from_static(b"1"), exact: None });
+    let emission = EncodedEmission { output, ..EncodedEmission::default() };
+    let ended = answered(started, EncodedOutcome::Next(emission)).unwrap();
+    assert_eq!((ended.snapshot.status, ended.effects), (Status::Completed, vec![Effect::PublishResult]));
+}
+
+#[test]
 fn a_group_that_fails_gives_up_the_others() {
     let first = answered(running(), many(&[0, 1], &[])).unwrap().snapshot;
     let started = EncodedOutcome::StartedMany(vec![(0, SEEN)], Vec::new());
