@@ -93,7 +93,7 @@ pub fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptRepor
 
 fn to(node: &str, bytes: usize) -> EncodedEmission {
     let successor = Successor { node: node.to_owned(), payload: Bytes::from(vec![7; bytes]) };
-    EncodedEmission { successors: vec![successor], output: None }
+    EncodedEmission { successors: vec![successor], ..EncodedEmission::default() }
 }
 
 /// One value for a node.

@@ -117,6 +117,7 @@ async fn orphan(backend: &NatsBackend, id: &str) -> Result<(RunKey, ChunkRef)> {
         // There is no such revision, so that the chunk is stored and the snapshot is not.
         expected: u64::from(u32::MAX),
         status: Status::Running,
+        may_expire: true,
         awaited: false,
         bytes: Vec::new().into(),
         chunks: vec![Chunk { name, bytes: vec![7; 1000].into() }],

@@ -55,7 +55,7 @@ fn attempt(item: &str, node: &str, produced: EncodedOutcome) -> AttemptReport {
 
 fn to(node: &str, payload: &'static [u8]) -> EncodedEmission {
     let successor = Successor { node: node.to_owned(), payload: Bytes::from_static(payload) };
-    EncodedEmission { successors: vec![successor], output: None }
+    EncodedEmission { successors: vec![successor], ..EncodedEmission::default() }
 }
 
 /// A snapshot with everything that format 1 can hold, and the chunk that its branches are in.
@@ -94,7 +94,7 @@ fn sample() -> (Snapshot, Bytes) {
     };
     let output =
         EncodedOutput { json: Bytes::from_static(b"null"), exact: Some(Bytes::from_static(b"\xf9\x7e\x00")) };
-    let output = EncodedEmission { successors: vec![], output: Some(output) };
+    let output = EncodedEmission { output: Some(output), ..EncodedEmission::default() };
     let all = (0..5).map(|_| to("work", b"\x02payload")).collect();
     for (item, node, produced) in [
         ("start", "split", EncodedOutcome::NextAll(all)),
@@ -188,7 +188,7 @@ fn later() -> Snapshot {
     let (mut snapshot, _) = sample();
     let later = |millis| Later::After(Duration::from_millis(millis));
     let output = EncodedOutput { json: Bytes::from_static(b"7"), exact: None };
-    let output = EncodedEmission { successors: vec![], output: Some(output) };
+    let output = EncodedEmission { output: Some(output), ..EncodedEmission::default() };
     let rescue = snapshot.items.keys().next().expect("it is pending").clone();
     for (item, node, produced) in [
         (rescue.as_str(), "rescue", EncodedOutcome::NextLater(later(500), to("work", b"\x05"))),

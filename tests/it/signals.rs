@@ -89,7 +89,17 @@ async fn w44_a_signal_starts_its_run() -> Result<()> {
     assert_eq!((&again["started"], &again["verdict"]), (&Value::Null, &json!("duplicate")), "{again:#}");
     assert_eq!(fixture.outcome("o1").await?, "shipped");
     // With a start time, nothing starts early.
-    let later = ["signal", "order", "o2", "approval", YES, "--start-with", ORDER, "--start-at", "2090-01-01T00:00:00Z"];
+    let later = [
+        "signal",
+        "order",
+        "o2",
+        "approval",
+        YES,
+        "--start-with",
+        ORDER,
+        "--start-at",
+        "2090-01-01T00:00:00Z",
+    ];
     assert_eq!(fixture.json(&later).await?["started"], true);
     let status = fixture.json(&["status", "order", "o2"]).await?;
     assert_eq!((&status["steps"], &status["mailbox"]["signals"]), (&json!(0), &json!(1)), "{status:#}");

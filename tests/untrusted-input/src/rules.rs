@@ -9,10 +9,10 @@ use bytes::Bytes;
 use ciborium::Value;
 use jetway_state::{
     CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey,
-    Timestamp, WorkflowName, codec,
+    Seen, Timestamp, WorkflowName, codec,
     run::{
-        Applied, AttemptReport, Begin, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
-        EncodedOutput, EndedSpan, Later, Limits, Parent, RunError, RunInput, Snapshot, StatusView, Successor,
+        Applied, AttemptReport, Begin, ChildStart, ChildWanted, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
+        EncodedOutput, EndedChild, EndedSpan, Later, Limits, ManyWanted, OnParentCancel, Parent, RunError, RunInput, Snapshot, StatusView, Successor,
         Trace, apply, begin, cancel_with_clean_up, control, end_clean_up, node_states, offload,
         pending_ticket, pending_tickets, tickets_under,
     },
@@ -167,19 +167,47 @@ fn attempt(snapshot: &Snapshot, at: Timestamp, u: &mut Unstructured<'_>) -> Resu
 }
 
 fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
-    Ok(match u.int_in_range(0..=10_u8)? {
+    Ok(match u.int_in_range(0..=12_u8)? {
         0 | 1 => EncodedOutcome::Next(emitted(u)?),
         2 | 3 => EncodedOutcome::NextAll(
             (0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?,
         ),
         4 => EncodedOutcome::Hold,
-        5 => EncodedOutcome::Await(key("child")),
+        5 => EncodedOutcome::Await(child(u)?),
+        11 => EncodedOutcome::AwaitMany(many(u)?),
+        12 => EncodedOutcome::StartedMany(
+            vec![(u.int_in_range(0..=5_u32)?, Seen::default())],
+            vec![ended(u.int_in_range(0..=5_u32)?)],
+        ),
         6 => EncodedOutcome::Handled(error(), emitted(u)?),
         7 => EncodedOutcome::NextLater(Later::After(Duration::from_millis(u.arbitrary()?)), emitted(u)?),
         8 => EncodedOutcome::Admit,
         9 => EncodedOutcome::CleanUp(if u.arbitrary()? { Some(emitted(u)?) } else { None }),
         _ => EncodedOutcome::Failed(error()),
     })
+}
+
+fn child(u: &mut Unstructured<'_>) -> Result<ChildWanted> {
+    let on_cancel =
+        *u.choose(&[OnParentCancel::Cancel, OnParentCancel::Abandon, OnParentCancel::Wait])?;
+    let within = u.arbitrary::<Option<u64>>()?.map(Duration::from_millis);
+    Ok(ChildWanted { on_cancel, within, ..key("child").into() })
+}
+
+fn many(u: &mut Unstructured<'_>) -> Result<ManyWanted> {
+    let named = (0..u.int_in_range(0..=3_u8)?).map(|_| Ok((u.int_in_range(0..=5_u32)?, child(u)?)));
+    let named = named.collect::<Result<_>>()?;
+    let ended = (0..u.int_in_range(0..=2_u32)?).map(ended).collect();
+    Ok(ManyWanted { count: u.int_in_range(0..=6)?, bound: u.int_in_range(0..=3)?, fail_fast: u.arbitrary()?, named, ended })
+}
+
+fn ended(position: u32) -> EndedChild {
+    EndedChild { position, result: Bytes::from_static(b"r") }
+}
+
+fn start(u: &mut Unstructured<'_>) -> Result<ChildStart> {
+    let input = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"1"), context: Bytes::new() };
+    Ok(ChildStart { run: key("detached"), input, build: Fingerprint(u.arbitrary()?), has_clean_up: u.arbitrary()? })
 }
 
 fn output() -> EncodedOutput {
@@ -192,7 +220,8 @@ fn emitted(u: &mut Unstructured<'_>) -> Result<EncodedEmission> {
         Ok(Successor { node: (*u.choose(&NODES)?).to_owned(), payload })
     };
     let successors = (0..u.int_in_range(0..=3_u8)?).map(|_| successor(u)).collect::<Result<_>>()?;
-    Ok(EncodedEmission { successors, output: u.ratio(1_u8, 6)?.then(output) })
+    let starts = if u.ratio(1_u8, 10)? { vec![start(u)?] } else { Vec::new() };
+    Ok(EncodedEmission { successors, output: u.ratio(1_u8, 6)?.then(output), starts })
 }
 
 fn error() -> RunError {
@@ -274,7 +303,7 @@ fn applied(snapshot: Snapshot, item: &str, node: &str, produced: EncodedOutcome)
 fn to(nodes: &[&str]) -> EncodedEmission {
     let successor =
         |node: &&str| Successor { node: (*node).to_owned(), payload: Bytes::from_static(b"\x02") };
-    EncodedEmission { successors: nodes.iter().map(successor).collect(), output: None }
+    EncodedEmission { successors: nodes.iter().map(successor).collect(), ..EncodedEmission::default() }
 }
 
 /// A run whose branches wait for places at their node.
@@ -286,7 +315,7 @@ fn bounded() -> Snapshot {
 /// A run that was begun by another, and waits for a third.
 fn child() -> Snapshot {
     let mut snapshot = applied(begun(), "start", "split", EncodedOutcome::Next(to(&["work", "work"])));
-    snapshot = applied(snapshot, "start-1", "work", EncodedOutcome::Await(key("child")));
+    snapshot = applied(snapshot, "start-1", "work", EncodedOutcome::Await(key("child").into()));
     let item = ItemId::new("start-7").expect("a good name");
     snapshot.parent = Some(Parent {
         run: key("parent"),

@@ -15,6 +15,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The most child runs of one item that run at once. A record that says more is not believed.
+const MAX_BOUND: u32 = 1000;
+
 /// The child runs of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildGroup {
@@ -62,7 +65,7 @@ impl ChildGroup {
     fn new(wanted: &ManyWanted) -> Self {
         let ManyWanted { count, bound, fail_fast, .. } = *wanted;
         let (open, ended) = (BTreeMap::new(), Arrivals::default());
-        Self { count, bound: bound.max(1), fail_fast, next: 0, open, ended }
+        Self { count, bound: bound.clamp(1, MAX_BOUND), fail_fast, next: 0, open, ended }
     }
 
     /// The positions that are to be started when so many of the open ones have ended: those that are named and not started, and the
@@ -70,7 +73,8 @@ impl ChildGroup {
     pub fn to_start(&self, ended: usize) -> Vec<u32> {
         let open = u32::try_from(self.open.len().saturating_sub(ended)).unwrap_or(u32::MAX);
         let unstarted = self.open.iter().filter(|(_, child)| child.started.is_none());
-        let last = self.next.saturating_add(self.bound.saturating_sub(open)).min(self.count);
+        let room = self.bound.min(MAX_BOUND).saturating_sub(open);
+        let last = self.next.saturating_add(room).min(self.count);
         unstarted.map(|(position, _)| *position).chain(self.next..last).collect()
     }
 
