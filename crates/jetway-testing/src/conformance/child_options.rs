@@ -207,6 +207,7 @@ pub(super) async fn a_cancelled_parent_waits_for_its_child(tested: BackendUnderT
     assert_eq!(host.result(&run).await["status"], "cancelled");
     assert_eq!(host.result(&child).await["status"], "completed");
     // Terminate ends the parent at once, and its child goes on.
+    drop(host);
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, wait()).await;
     let run = host.start("keeper", "s", &"a").await;
@@ -369,6 +370,7 @@ pub(super) async fn w47_a_clean_up_waits_for_a_child_run(tested: BackendUnderTes
     assert_eq!((&result["status"], &result["cancel"]["reason"]), (&"cancelled".into(), &"requested".into()));
     assert_eq!((&result["outputs"], host.output::<String>(&child).await), (&json!([]), "UNDO".to_owned()));
     // Terminate ends it at once, with the child run of its clean-up.
+    drop(host);
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, Options::default()).await;
     let run = host.start("cleaned", "s", &"undo").await;
