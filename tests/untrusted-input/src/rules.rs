@@ -8,13 +8,14 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use ciborium::Value;
 use jetway_state::{
-    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey,
-    Seen, Timestamp, WorkflowName, codec,
+    CommitId, EdgeKind, Fingerprint, Graph, GraphEdge, GraphNode, Incarnation, ItemId, RunId, RunKey, Seen,
+    Timestamp, WorkflowName, codec,
     run::{
-        Applied, AttemptReport, Begin, ChildStart, ChildWanted, ChunkEntry, DoneView, Effect, EncodedEmission, EncodedOutcome,
-        EncodedOutput, EndedChild, EndedSpan, Later, Limits, ManyWanted, OnParentCancel, Parent, RunError, RunInput, Snapshot, StatusView, Successor,
-        Trace, apply, begin, cancel_with_clean_up, control, end_clean_up, node_states, offload,
-        pending_ticket, pending_tickets, tickets_under,
+        Applied, AttemptReport, Begin, ChildStart, ChildWanted, ChunkEntry, DoneView, Effect,
+        EncodedEmission, EncodedOutcome, EncodedOutput, EndedChild, EndedSpan, Later, Limits, ManyWanted,
+        OnParentCancel, Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace, apply, begin,
+        cancel_with_clean_up, control, end_clean_up, node_states, offload, pending_ticket, pending_tickets,
+        tickets_under,
     },
 };
 use std::{sync::LazyLock, time::Duration};
@@ -173,7 +174,7 @@ fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
             (0..u.int_in_range(0..=5_u8)?).map(|_| emitted(u)).collect::<Result<_>>()?,
         ),
         4 => EncodedOutcome::Hold,
-        5 => EncodedOutcome::Await(child(u)?),
+        5 => EncodedOutcome::Await(awaited(u)?),
         11 => EncodedOutcome::AwaitMany(many(u)?),
         12 => EncodedOutcome::StartedMany(
             vec![(u.int_in_range(0..=5_u32)?, Seen::default())],
@@ -187,18 +188,23 @@ fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
     })
 }
 
-fn child(u: &mut Unstructured<'_>) -> Result<ChildWanted> {
-    let on_cancel =
-        *u.choose(&[OnParentCancel::Cancel, OnParentCancel::Abandon, OnParentCancel::Wait])?;
+fn awaited(u: &mut Unstructured<'_>) -> Result<ChildWanted> {
+    let on_cancel = *u.choose(&[OnParentCancel::Cancel, OnParentCancel::Abandon, OnParentCancel::Wait])?;
     let within = u.arbitrary::<Option<u64>>()?.map(Duration::from_millis);
     Ok(ChildWanted { on_cancel, within, ..key("child").into() })
 }
 
 fn many(u: &mut Unstructured<'_>) -> Result<ManyWanted> {
-    let named = (0..u.int_in_range(0..=3_u8)?).map(|_| Ok((u.int_in_range(0..=5_u32)?, child(u)?)));
+    let named = (0..u.int_in_range(0..=3_u8)?).map(|_| Ok((u.int_in_range(0..=5_u32)?, awaited(u)?)));
     let named = named.collect::<Result<_>>()?;
     let ended = (0..u.int_in_range(0..=2_u32)?).map(ended).collect();
-    Ok(ManyWanted { count: u.int_in_range(0..=6)?, bound: u.int_in_range(0..=3)?, fail_fast: u.arbitrary()?, named, ended })
+    Ok(ManyWanted {
+        count: u.int_in_range(0..=6)?,
+        bound: u.int_in_range(0..=3)?,
+        fail_fast: u.arbitrary()?,
+        named,
+        ended,
+    })
 }
 
 fn ended(position: u32) -> EndedChild {
@@ -207,7 +213,12 @@ fn ended(position: u32) -> EndedChild {
 
 fn start(u: &mut Unstructured<'_>) -> Result<ChildStart> {
     let input = RunInput { node: "a".to_owned(), payload: Bytes::from_static(b"1"), context: Bytes::new() };
-    Ok(ChildStart { run: key("detached"), input, build: Fingerprint(u.arbitrary()?), has_clean_up: u.arbitrary()? })
+    Ok(ChildStart {
+        run: key("detached"),
+        input,
+        build: Fingerprint(u.arbitrary()?),
+        has_clean_up: u.arbitrary()?,
+    })
 }
 
 fn output() -> EncodedOutput {
@@ -323,7 +334,7 @@ fn child() -> Snapshot {
         item,
         node: "work".to_owned(),
         build: Fingerprint(3),
-        seen: jetway_state::Seen::default(),
+        seen: Seen::default(),
         span: Some(4),
     });
     snapshot
