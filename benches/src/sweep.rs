@@ -17,7 +17,11 @@ use jetway_engine::{
 };
 use jetway_nats::{NatsBackend, NatsConfig};
 use jetway_server::NatsServer;
-use jetway_state::{codec::Encoding, run::StartTime, trace::TraceHeaders};
+use jetway_state::{
+    codec::Encoding,
+    run::{RunDeadline, StartTime},
+    trace::TraceHeaders,
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -96,5 +100,6 @@ fn request(number: usize) -> StartRequest {
         encoding: Encoding::Json,
         trace: TraceHeaders::default(),
         start_time: StartTime::Now,
+        deadline: RunDeadline::OfWorkflow,
     }
 }

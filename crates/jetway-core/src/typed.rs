@@ -152,6 +152,10 @@ where
         &self.signals
     }
 
+    fn deadline(&self) -> Option<Duration> {
+        self.workflow.deadline()
+    }
+
     fn run_input(&self, input: &[u8], encoding: Encoding) -> Result<RunInput, Error> {
         jetway_state::hop!("Typed::run_input");
         let what = format!("input of workflow {:?}", self.name.as_str());

@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use jetway_state::{Error, Graph};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::VecDeque, fmt::Debug, sync::Arc};
+use std::{collections::VecDeque, fmt::Debug, sync::Arc, time::Duration};
 
 /// A typed graph of nodes with a name, a start node and a context of type `C`.
 ///
@@ -111,6 +111,12 @@ pub trait Workflow<C: Context>: Debug + Clone + Send + Sync {
     fn step_rules(&self, node: &str) -> StepRules {
         let _ignored = node;
         StepRules::default()
+    }
+
+    /// How long a run of the workflow may take: the clause `deadline`.
+    #[doc(hidden)]
+    fn deadline(&self) -> Option<Duration> {
+        None
     }
 
     /// The work items that clean up after an item whose run was cancelled before its node ran: the targets of the `on_cancel` edge

@@ -4,7 +4,7 @@
 //!
 //! | crash after | state | repaired by |
 //! |---|---|---|
-//! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a run that is cancelled or being cancelled |
+//! | the commit | the run has its new status; effects and tickets are missing | the same command again; the sweep for a run that is cancelled, being cancelled, or over its deadline |
 //! | the effects | complete | - |
 
 mod retry_items;
@@ -26,7 +26,7 @@ use jetway_state::{
     run::{
         Applied, Effect, Snapshot, Status,
         control::{Control, ControlResult},
-        end_clean_up, end_effects, pending_tickets, tombstone,
+        end_effects, end_overdue, pending_tickets, tombstone,
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -57,18 +57,18 @@ impl Controller {
         Self { snapshots, tickets, clock, clean_up_limit }
     }
 
-    /// Ends a run whose clean-up has taken too long at `now`. `None` if that is not so.
-    pub(crate) async fn end_clean_up(
+    /// Ends a run whose deadline has passed at `now`, or whose clean-up has taken too long. `None` if that is not so.
+    pub(crate) async fn end_overdue(
         &self,
         run: &RunKey,
         seen: Seen,
         now: Timestamp,
     ) -> Result<Option<Committed>, BackendError> {
-        let rule = Rule::EndCleanUp(now);
+        let rule = Rule::EndOverdue(now);
         let decided = swap_until(Command { controller: self, run, seen, rule, child_of: None }).await?;
         Ok(decided.filter(|decided| decided.result.changed).map(|decided| {
             fail_point(FailPoint::CancelCommitted);
-            Committed { ended: true, ..decided.committed }
+            Committed { ended: decided.result.status.is_terminal(), ..decided.committed }
         }))
     }
 
@@ -210,15 +210,15 @@ struct Awaiting<'a> {
 #[derive(Clone, Copy)]
 enum Rule {
     Control(Control),
-    /// The limit of its clean-up has passed by this time.
-    EndCleanUp(Timestamp),
+    /// Its deadline, or the limit of its clean-up, has passed by this time.
+    EndOverdue(Timestamp),
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Control(control) => control.fmt(f),
-            Self::EndCleanUp(_) => f.write_str("end the clean-up of"),
+            Self::EndOverdue(_) => f.write_str("end"),
         }
     }
 }
@@ -245,7 +245,7 @@ impl Swap for Command<'_> {
         let (snapshot, commit) = (Snapshot::clone(&cached.snapshot), snapshots.next_commit());
         let applied = match rule {
             Rule::Control(control) => control.decide(snapshot, commit, clock.now(), *clean_up_limit),
-            Rule::EndCleanUp(now) => end_clean_up(snapshot, commit, *now),
+            Rule::EndOverdue(now) => end_overdue(snapshot, commit, *now, *clean_up_limit),
         };
         let Some(applied) = applied else {
             return Ok(Swapped::Done(Some(Decided::new(run, build, cached, false))));

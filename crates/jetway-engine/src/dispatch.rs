@@ -139,18 +139,21 @@ impl Dispatcher {
         Ok(result)
     }
 
-    /// Ends a run whose clean-up has taken too long at `now`, and carries out what that asks for.
-    pub(crate) async fn end_clean_up(
+    /// Ends a run whose deadline has passed at `now`, or whose clean-up has taken too long, and carries out what that asks for.
+    pub(crate) async fn end_overdue(
         &self,
         run: &RunKey,
         seen: Seen,
         now: Timestamp,
     ) -> Result<(), BackendError> {
-        let Some(mut committed) = self.controller.end_clean_up(run, seen, now).await? else {
+        let Some(mut committed) = self.controller.end_overdue(run, seen, now).await? else {
             return Ok(());
         };
         let (_, effects) = committed.take_open();
-        self.end_run(committed.version(), effects).await
+        match committed.ended {
+            true => self.end_run(committed.version(), effects).await,
+            false => self.carry_out(committed.version(), Vec::new(), effects).await,
+        }
     }
 
     /// Tells all hosts that a run is cancelled. Without that, they find it a little later.

@@ -28,9 +28,9 @@ use bytes::Bytes;
 use jetway_core::clock::Clock;
 use jetway_state::{
     Fingerprint, Incarnation, RunId, RunKey, Seen, StartId, Timestamp,
-    run::{Begin, Parent, RunInput, Trace, begin, offload},
+    run::{Begin, Parent, RunInput, Snapshot, Trace, begin, offload},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The outcome of a start message.
 #[derive(Debug)]
@@ -115,6 +115,7 @@ impl Starter {
         let new = NewRun {
             input: workflow.run_input(&request.input, request.encoding).map_err(StartError::BadInput)?,
             due: request.start_time.due(self.clock.now())?,
+            limit: request.deadline.check(workflow.deadline())?,
             trace: self.tracer.begin(&request.trace),
             parent: None,
             signal: None,
@@ -173,7 +174,7 @@ impl Starter {
     async fn create(
         &self,
         run: &RunKey,
-        NewRun { input, due, trace, parent, signal, build, has_clean_up, created }: NewRun,
+        NewRun { input, due, limit, trace, parent, signal, build, has_clean_up, created }: NewRun,
     ) -> Result<CachedSnapshot, StartError> {
         let (at, commit) = (self.clock.now(), self.snapshots.next_commit());
         let start_micros = trace.start_micros.max(exact_micros(&*self.clock));
@@ -186,6 +187,8 @@ impl Starter {
         if let Some(FirstSignal { name, payload, id }) = signal {
             snapshot.begin_with_signal(name, payload, id);
         }
+        let start = due.map_or(at, |due| due.max(at));
+        snapshot.deadline = limit.map(|limit| Snapshot::deadline_of(start, limit));
         let chunks =
             offload(&mut snapshot, commit, 0, self.snapshots.limits()).map_err(StartError::BadInput)?;
         let revision = self.snapshots.write(build, &snapshot, chunks, Seen::default()).await?;
@@ -193,10 +196,11 @@ impl Starter {
         self.snapshots.slot(run).keep(&cached);
         fail_point(created);
         let version = RunVersion { run, build, cached: &cached };
-        match ticket {
-            Some(ticket) => self.tickets.publish_batch(version, vec![ticket], 1).await?,
-            // It rings at once if its time has passed since the snapshot.
-            None => self.tickets.arm(version, at).await?,
+        // It rings at once if its time has passed since the snapshot. It comes before the ticket: who finds that no step was committed
+        // arms it again.
+        self.tickets.arm(version, at).await?;
+        if let Some(ticket) = ticket {
+            self.tickets.publish_batch(version, vec![ticket], 1).await?;
         }
         Ok(cached)
     }
@@ -229,9 +233,9 @@ impl Starter {
             return Ok(());
         }
         let (version, now) = (RunVersion { run, build, cached }, self.clock.now());
-        self.tickets.publish_pending(version).await?;
         // What becomes due in between gets its ticket twice, and not never.
-        self.tickets.arm(version, now).await
+        self.tickets.arm(version, now).await?;
+        self.tickets.publish_pending(version).await
     }
 }
 
@@ -248,6 +252,8 @@ struct NewRun {
     input: RunInput,
     /// When its first item is due, if that is later.
     due: Option<Timestamp>,
+    /// How long it may take.
+    limit: Option<Duration>,
     /// The new span of the run, without its start.
     trace: Trace,
     /// What a child run comes with.

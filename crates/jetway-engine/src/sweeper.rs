@@ -353,8 +353,8 @@ impl Sweep {
             return Ok(None);
         }
         let now = self.clock.now();
-        if cached.snapshot.clean_up_is_over(now) {
-            self.dispatcher.end_clean_up(run, cached.seen(), now).await?;
+        if cached.snapshot.is_overdue(now) {
+            self.dispatcher.end_overdue(run, cached.seen(), now).await?;
             return Ok(None);
         }
         if !cached.snapshot.intents.is_empty() {

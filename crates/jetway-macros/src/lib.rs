@@ -150,6 +150,7 @@ pub fn node(input: TokenStream) -> TokenStream {
 /// [name = "text";]                  [A-Za-z0-9_-]{1,64}; default: the name of the struct
 /// [output = Type;]                  default: the output of the first terminal node
 /// [retry = policy;]                 a field or an expression; for nodes without #[retry]
+/// [deadline = "1 h";]               how long a run may take; also an expression of type `Duration`
 ///
 /// limits: [#[timeout = "30 s"]] [#[within = "1 h"]] [#[heartbeat = "10 s"]]
 /// ```

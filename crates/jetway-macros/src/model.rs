@@ -1,6 +1,11 @@
 //! A valid workflow: every name is resolved, every rule is checked.
 
-use crate::parse::{arm::Arm, head::Head, limit::Limits, workflow::NodeField};
+use crate::parse::{
+    arm::Arm,
+    head::Head,
+    limit::{Limit, Limits},
+    workflow::NodeField,
+};
 use proc_macro2::Ident;
 use syn::{Expr, LitInt, Type};
 
@@ -19,6 +24,8 @@ pub(crate) struct Workflow {
     pub(crate) nodes: Vec<Node>,
     /// The retry policy of the nodes that have none.
     pub(crate) policy: Option<Policy>,
+    /// How long a run may take.
+    pub(crate) deadline: Option<Limit>,
 }
 
 /// The retry policy of a workflow.

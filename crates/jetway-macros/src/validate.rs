@@ -19,14 +19,14 @@ pub(crate) fn workflow(definition: Definition) -> syn::Result<Workflow> {
     let policy = clauses.retry.clone().map(|retry| names::policy_of_workflow(retry, &fields));
     let nodes = names::declared(&head, &fields, policy.as_ref(), &mut errors);
     errors.finish()?;
-    let Clauses { start, context, output, name, edges, retry: _ } = clauses;
+    let Clauses { start, context, output, name, edges, deadline, retry: _ } = clauses;
 
     let mut errors = Errors::default();
     let start = names::start(&start, &nodes, &mut errors);
     let nodes = edges::resolve(nodes, edges, &mut errors);
     errors.finish()?;
 
-    let mut workflow = Workflow { head, fields, context, output, name, start, nodes, policy };
+    let mut workflow = Workflow { head, fields, context, output, name, start, nodes, policy, deadline };
     reachability::find_clean_up(&mut workflow);
     reachability::check(&workflow)?;
     Ok(workflow)

@@ -2,7 +2,7 @@
 //!
 //! | subject | payload and headers | reply |
 //! |---|---|---|
-//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Start-At`, `Jetway-Wait: 30s` (60s at most), `traceparent` | `{"run_id", "incarnation"}`, or the result |
+//! | `jetway.ns.api.start.<workflow>` | the input, JSON or CBOR (`Content-Type`); `Jetway-Run-Id`, `Jetway-Start-At`, `Jetway-Deadline: 10m`, `Jetway-Wait: 30s` (60s at most), `traceparent` | `{"run_id", "incarnation"}`, or the result |
 //! | `jetway.ns.api.status.<workflow>.<run_id>` | - | the status of the run. An output above 64 KiB is left out (`left_out`) |
 //! | `jetway.ns.api.output.<workflow>.<run_id>` | nothing, or `{"output", "offset", "limit", "incarnation"}` | a page of an output: `{"bytes", "offset", "text", "next", ..}`. The `text`s of all pages are the JSON |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.terminate.`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; error 409 if the run has ended, or is being cancelled and should be paused or resumed |

@@ -2,6 +2,7 @@
 
 mod chain;
 
+use crate::Timestamp;
 use std::time::Duration;
 
 /// The error of a node, of a step and of a run.
@@ -72,6 +73,9 @@ pub enum Error {
     /// A wait of more than 100 years.
     #[error("time out of range: a run waits for at most 100 years")]
     TimeOutOfRange,
+    /// The run was not done at its deadline.
+    #[error("the run was not done at its deadline, {0}")]
+    Deadline(Timestamp),
     /// A limit was exceeded; the text says which, and by how much.
     #[error("limit exceeded: {0}")]
     Limit(String),
@@ -115,6 +119,7 @@ impl Error {
             Self::Caused { .. } => "error",
             Self::HostsLost(_) => "worker_lost",
             Self::TimeOutOfRange => "time_out_of_range",
+            Self::Deadline(_) => "deadline",
             Self::Limit(_) => "limit",
             Self::NoOutput => "no_output",
             Self::Failed(_) => "failed",

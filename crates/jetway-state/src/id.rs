@@ -150,6 +150,11 @@ impl ItemId {
         Self(SmolStr::new_static("start"))
     }
 
+    /// The item in the ticket of the alarm for the deadline of a run. No step creates an item of this id.
+    pub fn deadline() -> Self {
+        Self(SmolStr::new_static("deadline"))
+    }
+
     /// The only successor of `parent`; outside the engine the successor number `position`.
     pub fn successor(parent: &str, position: usize) -> Self {
         Self::derived(&[parent.as_bytes(), b"next", &position.to_be_bytes()])

@@ -8,6 +8,7 @@
 //! apply(snapshot, attempt)          -> snapshot', tickets, effects; or the attempt is discarded
 //! control::cancel, pause, ..(snapshot) -> snapshot', tickets, effects; or the status does not allow it
 //! tickets_under(snapshot, ticket)   -> the tickets that a crashed worker may not have published
+//! end_overdue(snapshot, now)        -> snapshot', effects: the deadline of the run, or the limit of its clean-up, has passed
 //! retry_items(snapshot, item)       -> snapshot', tickets, effects; or nothing waits for a person
 //! deliver(snapshot, signals)        -> snapshot', effects, and what becomes of each signal
 //! close_intents(snapshot, done)     -> snapshot' without what was done to child runs
@@ -47,6 +48,7 @@ mod children;
 mod chunk;
 mod clean_up;
 pub mod control;
+mod deadline;
 mod effect;
 mod end;
 mod fan_out;
@@ -80,7 +82,8 @@ pub use children::{
     close_intents,
 };
 pub use chunk::{Chunk, ChunkRef};
-pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, end_clean_up, terminate};
+pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, terminate};
+pub use deadline::{BadDeadline, RunDeadline, end_overdue};
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};

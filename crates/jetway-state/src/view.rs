@@ -13,7 +13,7 @@ mod waits;
 use crate::{
     Error, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     json::Json,
-    run::{RunError, Snapshot, Status},
+    run::{AlarmWanted, RunError, Snapshot, Status},
 };
 pub use build_wait::BuildWaitView;
 pub use cancel::CancelView;
@@ -105,6 +105,9 @@ pub struct StatusView {
     /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitView>,
+    /// When the run fails if it has not ended before, in RFC 3339; `None` if it has no deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
     /// The signals that no item has waited for yet; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<MailboxView>,
@@ -208,6 +211,7 @@ impl StatusView {
             waiting_for_build: BuildWaitView::of(snapshot),
             waiting_for: waiting_for(snapshot),
             waits: WaitView::of(snapshot),
+            deadline: snapshot.deadline.map(|deadline| deadline.to_string()),
             mailbox: MailboxView::of(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
@@ -280,7 +284,7 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
 
 /// The time that a run waits for: the first, if there are several.
 fn timer(snapshot: &Snapshot) -> Option<String> {
-    let (due, item) = (snapshot.next_due(snapshot.updated_at)?, snapshot.alarm(snapshot.updated_at)?.ticket);
+    let AlarmWanted { due, ticket: item } = snapshot.first_due(snapshot.updated_at)?;
     let node = item.node.map_or_else(String::new, |node| format!(", for node {node:?}"));
     let waiting = snapshot.pending() - snapshot.waiting_for_person().count();
     if let (1, Some(failures)) = (waiting, snapshot.failures.get(&item.item)) {

@@ -14,7 +14,7 @@ use jetway_state::{
         Applied, AttemptReport, Begin, ChildStart, ChildWanted, ChunkEntry, DoneView, Effect,
         EncodedEmission, EncodedOutcome, EncodedOutput, EndedChild, EndedSpan, Later, Limits, ManyWanted,
         OnParentCancel, Parent, RunError, RunInput, Snapshot, StatusView, Successor, Trace, apply, begin,
-        cancel_with_clean_up, control, end_clean_up, node_states, offload, pending_ticket, pending_tickets,
+        cancel_with_clean_up, control, end_overdue, node_states, offload, pending_ticket, pending_tickets,
         tickets_under,
     },
 };
@@ -81,7 +81,11 @@ fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
                 let (limit, has_clean_up) = (Duration::from_millis(u.arbitrary()?), u.ratio(7_u8, 8)?);
                 cancel_with_clean_up(Snapshot { has_clean_up, ..record }, commit, at, limit)
             }
-            5 => end_clean_up(record, commit, at),
+            5 => {
+                let (limit, passed) = (Duration::from_millis(u.arbitrary()?), u.ratio(1_u8, 4)?);
+                let deadline = passed.then_some(at).or(record.deadline);
+                end_overdue(Snapshot { deadline, ..record }, commit, at, limit)
+            }
             _ => apply(record, attempt(&snapshot, at, u)?, commit, &graph),
         };
         let Some(Applied { snapshot: next, effects, .. }) = applied else { continue };
@@ -116,8 +120,9 @@ fn look(snapshot: &Snapshot, graph: &Graph) {
     let asleep = pending_tickets(snapshot, Timestamp(u64::MAX)).len();
     assert!(wanted.len() <= asleep && asleep <= pending, "{asleep} items can be ready, of {pending}");
     if let Some(alarm) = snapshot.alarm(now) {
+        let is_for_run = alarm.ticket.item == ItemId::deadline();
         assert!(
-            alarm.due > now && snapshot.is_pending(&alarm.ticket.item),
+            alarm.due > now && (is_for_run || snapshot.is_pending(&alarm.ticket.item)),
             "an alarm for nothing: {alarm:?}"
         );
         let rung = snapshot.now_due(alarm.due, &alarm.ticket.item);
@@ -218,6 +223,7 @@ fn start(u: &mut Unstructured<'_>) -> Result<ChildStart> {
         input,
         build: Fingerprint(u.arbitrary()?),
         has_clean_up: u.arbitrary()?,
+        limit: None,
     })
 }
 

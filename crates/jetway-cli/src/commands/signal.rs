@@ -87,7 +87,8 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
     let answer = match args.start_with {
         None => client.signal(&run, name.as_str(), &payload, &options).await,
         Some(input) => {
-            let start = StartOptions { run_id: Some(run.run_id.clone()), start_at: args.start_at };
+            let start =
+                StartOptions { run_id: Some(run.run_id.clone()), start_at: args.start_at, deadline: None };
             let (workflow, signal) = (run.workflow.as_str(), (name.as_str(), &payload));
             client.signal_with_start(workflow, &input.read()?, &start, signal, &options).await
         }

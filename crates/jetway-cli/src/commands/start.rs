@@ -23,11 +23,13 @@ const AFTER_HELP: &str = "\
 Prints the run id, or with --wait the output of the run. --wait prints the run id at once
 on standard error; Ctrl-C ends the wait, and not the run. If no host is running, the server
 stores the start, and the run begins when a host starts. With --at or --in, the run exists
-at once and waits: jetway status shows until when. A run that exists keeps its time.
+at once and waits: jetway status shows until when. A run that exists keeps its time and
+its deadline.
 
 Examples:
   jetway start chain --input 0 --wait
   jetway start chain --input 0 --id later --in 10m
+  jetway start chain --input 0 --deadline 10m
   jetway start chain --input 0 --at 2030-01-31T08:00:00+01:00
   jetway start corpus --input '{\"path\": \"/usr/share/doc\", \"top\": 5}' --id docs --wait 5m";
 
@@ -56,6 +58,10 @@ pub(crate) struct StartArgs {
     /// Start the run after DURATION, such as 90s, 10m, 2h or 3d
     #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = parse_duration)]
     after: Option<Duration>,
+
+    /// Fail the run if it is not done within DURATION after its start, such as 90s, 10m, 2h or 3d [default: as its workflow says]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    deadline: Option<Duration>,
 
     /// Wait for the result, for at most TIME [default: do not wait; without TIME: 30s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "30s",
@@ -110,7 +116,7 @@ pub(crate) async fn run(args: StartArgs) -> anyhow::Result<Exit> {
     let key = RunKey::new(args.workflow.clone(), run_id.clone());
     let client = server.client().await?;
     let after = args.after.map(|after| time_after(&client, after)).transpose()?;
-    let options = StartOptions { run_id: Some(run_id), start_at: args.at.or(after) };
+    let options = StartOptions { run_id: Some(run_id), start_at: args.at.or(after), deadline: args.deadline };
     let mut interrupt = pin!(jetway::shutdown_requested());
     let run = tokio::select! {
         started = start(&client, args.workflow.as_str(), &input, &options) => started?,

@@ -130,7 +130,7 @@ fn waits(tables: &Tables, status: &StatusView, now: &str) -> String {
     };
     let rows = status.waits.iter().map(|wait| {
         let node = match wait.kind {
-            WaitKind::Paused => "(the run)".to_owned(),
+            WaitKind::Paused | WaitKind::Deadline => "(the run)".to_owned(),
             _ => wait.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned()),
         };
         let until = wait.until.as_deref().map_or_else(|| "-".to_owned(), time);

@@ -40,6 +40,7 @@ impl ChildSpec {
             input: self.input.clone(),
             build: self.workflow.fingerprint(),
             has_clean_up: self.workflow.graph().has_clean_up(),
+            limit: self.workflow.deadline(),
         }
     }
 }

@@ -38,6 +38,9 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// The signals that its nodes may wait for.
     fn signals(&self) -> &[SignalType];
 
+    /// How long a run may take, if its start does not say so.
+    fn deadline(&self) -> Option<Duration>;
+
     /// The first work item and the context of a run with that input.
     ///
     /// # Errors

@@ -85,7 +85,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         let key = RunKey::new(WorkflowName::fitted(workflow.name()), RunId::fitted(id));
         let trace = trace_of(&TraceHeaders::default(), 1, 1);
         let (commit, at) = (CommitId::default(), ctx.clock().now());
-        let (snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input, due: None });
+        let (mut snapshot, _) = begin(Begin { key, incarnation, commit, at, trace, input, due: None });
+        snapshot.deadline = workflow.deadline().map(|limit| Snapshot::deadline_of(at, limit));
         Self::continue_from(workflow, snapshot, &VecDeque::new())
     }
 
@@ -165,7 +166,8 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         .with_time_left(time_left)
         .with_answer(self.snapshot.signal_wait(&id).map(Answer::to));
         let last_try = scope.last_try();
-        let outcome = match run_node(scope, self.workflow.attempt_work_item(ctx, item)).await {
+        let attempt = run_node(scope, self.workflow.attempt_work_item(ctx, item));
+        let outcome = match self.until_deadline(ctx, attempt).await.unwrap_or_else(Outcome::Failed) {
             Outcome::Failed(error) => {
                 // The item stays pending, so that a run that is resumed executes it again.
                 self.order.push_front(id);
@@ -214,6 +216,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
     async fn next_due(&mut self, ctx: &WorkflowCtx<C>) -> Result<Option<ItemId>, Error> {
         loop {
             let now = ctx.clock().now();
+            self.check_deadline(now)?;
             self.take_signals(ctx, now);
             if let Some(position) = self.order.iter().position(|id| self.snapshot.is_due(id, now)) {
                 return Ok(self.order.remove(position));

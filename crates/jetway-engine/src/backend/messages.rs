@@ -7,7 +7,7 @@ use jetway_state::{
     CommitId, Fingerprint, Incarnation, ItemId, RunId, RunKey, Seen, StartId, StoreId, Timestamp,
     WorkflowName,
     codec::{Encoding, EnvelopeError},
-    run::{Chunk, ResultVersion, Snapshot, StartTime, Status},
+    run::{Chunk, ResultVersion, RunDeadline, Snapshot, StartTime, Status},
     trace::TraceHeaders,
 };
 use serde::{Deserialize, Serialize};
@@ -211,6 +211,8 @@ pub struct StartRequest {
     pub encoding: Encoding,
     /// When the run starts. A run that exists keeps the time that it has.
     pub start_time: StartTime,
+    /// How long the run may take. A run that exists keeps the deadline that it has.
+    pub deadline: RunDeadline,
     /// The trace of the client.
     pub trace: TraceHeaders,
 }

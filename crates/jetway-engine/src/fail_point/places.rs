@@ -120,7 +120,7 @@ named! {
         ParentWoken = "parent-woken",
         /// A child run that no item waits for any more is cancelled.
         ChildCancelled = "child-cancelled",
-        /// A run is cancelled, or its clean-up begins. The effects are open.
+        /// A run is cancelled or over its deadline, or its clean-up begins. The effects are open.
         CancelCommitted = "cancel-committed",
         /// All hosts are told that a run is cancelled, its other effects are open.
         HostsTold = "hosts-told",

@@ -103,11 +103,13 @@ impl MemoryBackend {
 
 fn letter(PublishedStart { request, message, .. }: &PublishedStart) -> DeadLetter {
     let start_time = request.start_time.header();
+    let deadline = request.deadline.header();
     DeadLetter {
         workflow: request.workflow.clone(),
         subject: format!("start {}", request.workflow),
         headers: once(("Jetway-Run-Id".to_owned(), request.run_id.clone()))
             .chain(start_time.map(|time| ("Jetway-Original-Jetway-Start-At".to_owned(), time)))
+            .chain(deadline.map(|time| ("Jetway-Original-Jetway-Deadline".to_owned(), time)))
             .collect(),
         payload: request.input.clone(),
         id: format!("start-{}", message.sequence),

@@ -39,6 +39,7 @@ impl Starter {
         let new = NewRun {
             input: spec.input.clone(),
             due: None,
+            limit: spec.workflow.deadline(),
             trace: Trace { start_micros: *not_before, ..self.tracer.begin(trace) },
             parent: Some(parent.clone()),
             signal: None,
@@ -67,10 +68,11 @@ impl Starter {
     /// # Errors
     /// An error that is not one of the backend is final: the id belongs to another run.
     pub(crate) async fn start_detached(&self, start: &ChildStart, trace: &Trace) -> Result<(), StartError> {
-        let ChildStart { run, input, build, has_clean_up } = start;
+        let ChildStart { run, input, build, has_clean_up, limit } = start;
         let new = NewRun {
             input: input.clone(),
             due: None,
+            limit: *limit,
             trace: Trace { start_micros: trace.end_micros, ..self.tracer.begin(&trace.headers()) },
             parent: None,
             signal: None,

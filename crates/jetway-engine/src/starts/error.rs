@@ -1,7 +1,10 @@
 //! Errors of starts.
 
 use crate::backend::BackendError;
-use jetway_state::{BadName, Error, RunKey, run::BadStartTime};
+use jetway_state::{
+    BadName, Error, RunKey,
+    run::{BadDeadline, BadStartTime},
+};
 
 /// Why a run cannot be started.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +24,9 @@ pub enum StartError {
     /// The time of the start is invalid.
     #[error(transparent)]
     BadStartTime(#[from] BadStartTime),
+    /// The deadline is invalid.
+    #[error(transparent)]
+    BadDeadline(#[from] BadDeadline),
     /// The workflow cannot decode the input.
     #[error(transparent)]
     BadInput(Error),
@@ -41,6 +47,7 @@ impl StartError {
             Self::UnknownWorkflow { .. } => "unknown-workflow",
             Self::BadRunId(_) => "bad-run-id",
             Self::BadStartTime(_) => "bad-start-time",
+            Self::BadDeadline(_) => "bad-deadline",
             Self::BadInput(_) => "bad-input",
             Self::OtherInput(_) => "other-input",
             Self::Backend(_) => "backend",
@@ -56,7 +63,7 @@ impl StartError {
     pub fn code(&self) -> u16 {
         match self {
             Self::UnknownWorkflow { .. } => 404,
-            Self::BadRunId(_) | Self::BadStartTime(_) | Self::BadInput(_) => 400,
+            Self::BadRunId(_) | Self::BadStartTime(_) | Self::BadDeadline(_) | Self::BadInput(_) => 400,
             Self::OtherInput(_) => 409,
             Self::Backend(error) if error.is_retryable() => 503,
             Self::Backend(_) => 500,

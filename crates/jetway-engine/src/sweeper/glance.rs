@@ -60,8 +60,8 @@ fn whole(stored: &Stored, check: &PendingCheck, index: &TicketIndex, now: Timest
     }
     let may_lack_alarm = check.revision.is_none() && snapshot.next_due(now).is_some();
     let is_whole = match snapshot.status {
+        _ if snapshot.is_overdue(now) => false,
         Status::Paused => true,
-        Status::Cancelling if snapshot.clean_up_is_over(now) => false,
         Status::Running | Status::Cancelling => {
             !may_lack_alarm && Tickets::are_in(index, &stored.run, &snapshot, now)
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | an item that is cancelled | commits what the `on_cancel` edge of its node leads to, without running the node |
 //! | a node of it is running | asks the node to stop; if it succeeds all the same, its step counts |
+//! | the deadline of the run has passed | ends the run, or begins its clean-up |
 //! | the limit of the clean-up has passed | ends the run |
 
 use super::session::{NextAction, PendingAttempt, TicketSession};
@@ -61,11 +62,16 @@ impl TicketSession<'_> {
         self.after_commit(next, committed, None).await
     }
 
-    /// Ends a run whose clean-up has not ended within its limit.
-    pub(super) async fn end_clean_up(&self, cached: &CachedSnapshot) -> Result<NextAction, BackendError> {
+    /// Ends a run whose deadline has passed, or whose clean-up has not ended within its limit. Returns its record if its clean-up
+    /// begins now: the item of this ticket may be one to clean up.
+    pub(super) async fn end_overdue(
+        &self,
+        cached: &CachedSnapshot,
+    ) -> Result<Option<CachedSnapshot>, BackendError> {
         let (dispatcher, seen) = (&self.worker.dispatcher, cached.seen());
-        self.retry(|| dispatcher.end_clean_up(self.run, seen, self.now())).await?;
-        Ok(NextAction::Ack)
+        self.retry(|| dispatcher.end_overdue(self.run, seen, self.now())).await?;
+        let latest = self.retry(|| self.worker.snapshots.load(self.run, seen)).await?;
+        Ok(latest.filter(|latest| self.is_of_ticket(latest) && !latest.snapshot.status.is_terminal()))
     }
 
     /// Asks the node to stop when its item is cancelled, and drops it when its run has ended. Anybody may tell that a run is

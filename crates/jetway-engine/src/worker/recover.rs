@@ -6,7 +6,7 @@ use crate::{
     fail_point::FailPoint,
     tickets::SECOND_ATTEMPT,
 };
-use jetway_state::{Timestamp, run::tickets_under};
+use jetway_state::{ItemId, Timestamp, run::tickets_under};
 
 impl TicketSession<'_> {
     /// Whether no other worker can have received this ticket or run its item without one. An old delivery does not count: a
@@ -44,10 +44,10 @@ impl TicketSession<'_> {
         }
         let wanted = match self.delivery.ticket.attempt {
             // The holder had to publish the tickets of what had become due, whatever ticket that was committed under.
-            1 if !snapshot.has_waited(snapshot.updated_at) => {
+            1 if !snapshot.has_waited(snapshot.updated_at) && *self.ticket_item() != ItemId::deadline() => {
                 tickets_under(snapshot, self.ticket_item(), now)
             }
-            // The sweep published this ticket. The worker that did its item may have held a ticket that is acked by now.
+            // The sweep published this ticket, or its holder began the clean-up of the run. The worker that did its item may have held a ticket that is acked by now.
             _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item()), now).await?,
         };
         let tickets = worker.tickets.resolve(version, wanted).await?;

@@ -119,7 +119,7 @@ impl<'a> TicketSession<'a> {
                 false => snapshots.at_least(self.run, ticket.seen()).await,
             })
             .await?;
-        let Some(cached) = loaded else {
+        let Some(mut cached) = loaded else {
             // The run was deleted.
             return Ok(NextAction::Ack);
         };
@@ -128,10 +128,13 @@ impl<'a> TicketSession<'a> {
             let dispatcher = &self.worker.dispatcher;
             Box::pin(self.retry(|| dispatcher.carry_out_intents(self.version(&cached)))).await?;
         }
-        if self.is_of_ticket(&cached) && cached.snapshot.clean_up_is_over(self.now()) {
-            return Box::pin(self.end_clean_up(&cached)).await;
+        if self.is_of_ticket(&cached) && cached.snapshot.is_overdue(self.now()) {
+            let Some(latest) = Box::pin(self.end_overdue(&cached)).await? else {
+                return Ok(NextAction::Ack);
+            };
+            cached = latest;
         }
-        if ticket.woken_by.is_some() && cached.snapshot.has_waits() {
+        if ticket.woken_by.is_some() && (cached.snapshot.has_waits() || cached.snapshot.deadline.is_some()) {
             Box::pin(self.alarm_rang(&cached)).await?;
         }
         let mut next = PendingAttempt {

@@ -31,10 +31,17 @@ impl TicketSession<'_> {
 
     /// An alarm has rung: looks for everything that is due.
     pub(super) async fn alarm_rang(&self, cached: &CachedSnapshot) -> Result<(), BackendError> {
-        if !self.is_of_ticket(cached) || !cached.snapshot.status.is_active() {
+        let (snapshot, version, now) = (&cached.snapshot, self.version(cached), self.now());
+        if !self.is_of_ticket(cached) {
             return Ok(());
         }
-        let (version, now) = (self.version(cached), self.now());
+        if *self.ticket_item() == ItemId::deadline() || !snapshot.status.is_active() {
+            // A long deadline is armed in pieces. And that of a paused run holds, although nothing else in it starts.
+            return match snapshot.runs_until() {
+                Some(_) => self.retry(|| self.worker.tickets.arm(version, now)).await,
+                None => Ok(()),
+            };
+        }
         self.retry(|| self.worker.tickets.alarm_rang(version, self.ticket_item(), now)).await
     }
 
@@ -87,7 +94,7 @@ impl TicketSession<'_> {
             return None;
         }
         let AlarmWanted { due, mut ticket } = cached.snapshot.alarm(cached.snapshot.updated_at)?;
-        if due.since(self.now()) > IN_HAND {
+        if due.since(self.now()) > IN_HAND || ticket.item == ItemId::deadline() {
             return None;
         }
         let node = ticket.node.take()?;

@@ -1,4 +1,4 @@
-//! `step_rules`: the retry policies and time limits of the nodes.
+//! `step_rules` and `deadline`: the retry policies and time limits of the nodes, and the time limit of runs.
 
 use super::{located, scope::Scope};
 use crate::{
@@ -55,6 +55,16 @@ pub(super) fn step_rules(scope: &Scope<'_>) -> Option<TokenStream> {
                 #(#arms)*
                 _ => ::core::default::Default::default(),
             }
+        }
+    })
+}
+
+/// The method, if runs have a deadline.
+pub(super) fn deadline(scope: &Scope<'_>) -> Option<TokenStream> {
+    let (deadline, here) = (scope.workflow.deadline.as_ref()?, scope.here());
+    Some(quote_spanned! {here=>
+        fn deadline(&self) -> ::core::option::Option<::core::time::Duration> {
+            ::core::option::Option::Some(#deadline)
         }
     })
 }

@@ -124,7 +124,7 @@ fn output(scope: &Scope<'_>) -> TokenStream {
 fn constants(scope: &Scope<'_>) -> TokenStream {
     let (support, workflow, here) = (&scope.support, scope.workflow, scope.here());
     let (name, context, graph) = (&workflow.name, &workflow.context, graph::graph(scope));
-    let rules = rules::step_rules(scope);
+    let (rules, deadline) = (rules::step_rules(scope), rules::deadline(scope));
     let signals = workflow.nodes.iter().map(|node| {
         let (of, field) = (scope.node(node), &node.ident);
         quote_spanned!(located(node.ty.span())=> #of::signals(&self.#field))
@@ -143,6 +143,8 @@ fn constants(scope: &Scope<'_>) -> TokenStream {
         }
 
         #rules
+
+        #deadline
 
         fn signals(&self) -> ::std::vec::Vec<#support::SignalType> {
             <[::std::vec::Vec<#support::SignalType>]>::concat(&[#(#signals),*])

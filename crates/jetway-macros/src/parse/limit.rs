@@ -1,4 +1,4 @@
-//! Time limits: `#[timeout = "30 s"]`, or an expression of type `Duration`.
+//! Time limits: `#[timeout = "30 s"]` and `deadline = "1 h";`, or an expression of type `Duration`.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
@@ -49,18 +49,22 @@ impl Limit {
                 format!("invalid limit: write `#[{name} = \"30 s\"]`, or an expression of type `Duration`");
             return Err(syn::Error::new_spanned(meta, message));
         };
-        match &pair.value {
+        Self::of(&pair.value, &format!("#[{name} = \"30 s\"]"))
+    }
+
+    /// The limit that an expression gives. `right` is how one is written.
+    pub(crate) fn of(value: &Expr, right: &str) -> syn::Result<Self> {
+        match value {
             Expr::Lit(literal) => match &literal.lit {
                 Lit::Str(text) => Ok(Self::Time(duration(text)?, text.span())),
-                other => Err(not_a_time(name, other.span())),
+                other => {
+                    let message = format!("a limit needs a unit: write `{right}`");
+                    Err(syn::Error::new(other.span(), message))
+                }
             },
             given => Ok(Self::Given(Box::new(given.clone()))),
         }
     }
-}
-
-fn not_a_time(name: &str, span: proc_macro2::Span) -> syn::Error {
-    syn::Error::new(span, format!("a limit needs a unit: write `#[{name} = \"30 s\"]`"))
 }
 
 impl ToTokens for Limit {

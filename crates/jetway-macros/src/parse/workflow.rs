@@ -15,7 +15,7 @@ use syn::{
     spanned::Spanned,
 };
 
-const CLAUSES: [&str; 6] = ["start", "context", "edges", "name", "output", "retry"];
+const CLAUSES: [&str; 7] = ["start", "context", "edges", "name", "output", "retry", "deadline"];
 
 /// The input of `workflow!`.
 pub(crate) struct Definition {
@@ -54,6 +54,7 @@ pub(crate) enum Value {
     Output(Type),
     Name(LitStr),
     Retry(Box<Expr>),
+    Deadline(Limit),
     Edges(Vec<Edge>),
 }
 
@@ -194,6 +195,7 @@ impl Parse for Clause {
             "context" => Value::Context(input.parse()?),
             "output" => Value::Output(input.parse()?),
             "retry" => Value::Retry(input.parse()?),
+            "deadline" => Value::Deadline(Limit::of(&input.parse()?, "deadline = \"30 min\";")?),
             _ => Value::Name(input.parse()?),
         };
         input.parse::<Token![;]>()?;

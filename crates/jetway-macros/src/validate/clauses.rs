@@ -5,6 +5,7 @@ use crate::{
     parse::{
         edge::Edge,
         head::Head,
+        limit::Limit,
         workflow::{Clause, Value},
     },
     text::plain,
@@ -23,13 +24,15 @@ pub(super) struct Clauses {
     pub(super) edges: Vec<Edge>,
     /// The policy of the workflow.
     pub(super) retry: Option<Expr>,
+    /// How long a run may take.
+    pub(super) deadline: Option<Limit>,
 }
 
 impl Clauses {
     /// Sorts the clauses. The result is only valid if no error was added.
     pub(super) fn sort(head: &Head, clauses: Vec<Clause>, errors: &mut Errors) -> Self {
         let (mut start, mut context, mut output, mut name, mut edges) = (None, None, None, None, None);
-        let mut retry = None;
+        let (mut retry, mut deadline) = (None, None);
         for Clause { keyword, value } in clauses {
             let duplicate = match value {
                 Value::Start(node) => start.replace(node).is_some(),
@@ -37,6 +40,7 @@ impl Clauses {
                 Value::Output(ty) => output.replace(ty).is_some(),
                 Value::Name(text) => name.replace(text).is_some(),
                 Value::Retry(policy) => retry.replace(*policy).is_some(),
+                Value::Deadline(limit) => deadline.replace(limit).is_some(),
                 Value::Edges(list) => edges.replace(list).is_some(),
             };
             if duplicate {
@@ -59,6 +63,7 @@ impl Clauses {
             name: checked_name(&head.ident, workflow, name, errors),
             edges: edges.unwrap_or_default(),
             retry,
+            deadline,
         }
     }
 }

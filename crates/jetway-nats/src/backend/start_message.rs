@@ -7,7 +7,11 @@ use crate::{
 };
 use async_nats::{HeaderMap, Message, header::NATS_MESSAGE_ID};
 use jetway_engine::backend::StartRequest;
-use jetway_state::{Timestamp, codec::Encoding, run::StartTime};
+use jetway_state::{
+    Timestamp,
+    codec::Encoding,
+    run::{RunDeadline, StartTime},
+};
 
 /// The headers of a start message.
 pub(crate) fn headers(request: &StartRequest) -> HeaderMap {
@@ -24,6 +28,7 @@ pub(crate) fn headers(request: &StartRequest) -> HeaderMap {
         insert_text(&mut headers, names::RUN_ID, Some(&request.run_id));
     }
     insert_text(&mut headers, names::START_AT, request.start_time.header().as_deref());
+    insert_text(&mut headers, names::DEADLINE, request.deadline.header().as_deref());
     insert_trace(&mut headers, &request.trace);
     headers
 }
@@ -40,6 +45,7 @@ pub(crate) fn request_of(message: Message, delivery: &DeliveryInfo, workflow: &s
         encoding: encoding_of(header(&message, names::CONTENT_TYPE)),
         // The same for each delivery.
         start_time: start_time_of(&message, Timestamp(delivery.published.div_ceil(1_000_000))),
+        deadline: deadline_of(&message),
         trace: trace_of(message.headers.as_ref()),
         input: message.payload,
     }
@@ -54,6 +60,11 @@ pub(crate) fn encoding_of(content_type: Option<&str>) -> Encoding {
 /// When a run starts that was asked for at `sent`, by the header of its message.
 pub(crate) fn start_time_of(message: &Message, sent: Timestamp) -> StartTime {
     header(message, names::START_AT).map_or(StartTime::Now, |text| StartTime::parse(text, sent))
+}
+
+/// How long a run may take, by the header of its message.
+pub(crate) fn deadline_of(message: &Message) -> RunDeadline {
+    header(message, names::DEADLINE).map_or(RunDeadline::OfWorkflow, RunDeadline::parse)
 }
 
 /// The run id of a start message without one. It contains the message's sequence, so that a redelivery is the same run, and

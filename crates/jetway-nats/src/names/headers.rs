@@ -27,6 +27,8 @@ pub(crate) const START_ID: HeaderName = HeaderName::from_static("Jetway-Start-Id
 pub(crate) const SIGNAL_ID: HeaderName = HeaderName::from_static("Jetway-Signal-Id");
 /// When the run of a start message begins: RFC 3339, or `+10m` after the message was sent.
 pub(crate) const START_AT: HeaderName = HeaderName::from_static("Jetway-Start-At");
+/// How long the run of a start message may take after its start, such as `10m`.
+pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("Jetway-Deadline");
 /// How long a request waits for the result, such as `30s`.
 pub(crate) const WAIT: HeaderName = HeaderName::from_static("Jetway-Wait");
 /// The reason of a dead letter in one word.

@@ -4,7 +4,7 @@ use super::{Endpoint, replies::ReplyTo, unknown_workflow::UnknownWorkflow, wait:
 use crate::{
     backend::{
         NatsBackend, signals,
-        start_message::{encoding_of, start_time_of},
+        start_message::{deadline_of, encoding_of, start_time_of},
     },
     headers::{header, trace_of},
     names::{self, ApiMethod, Names},
@@ -173,6 +173,7 @@ pub(crate) fn parse_start(
         input: request.payload.clone(),
         encoding: encoding_of(header(request, names::CONTENT_TYPE)),
         start_time: start_time_of(request, now),
+        deadline: deadline_of(request),
         trace: trace_of(request.headers.as_ref()),
     };
     Ok((start, wait))
@@ -232,6 +233,7 @@ pub(crate) fn parse_signal_with_start(
         input: Bytes::from(String::from(Box::<str>::from(input))),
         encoding: Encoding::Json,
         start_time: start_time_of(request, now),
+        deadline: deadline_of(request),
         trace: trace_of(headers),
     };
     Ok((start, signal))

@@ -11,7 +11,12 @@ use jetway_engine::backend::{
     TicketQueue as _,
 };
 use jetway_nats::{NatsBackend, NatsConfig, Provisioning, set_up};
-use jetway_state::{Incarnation, codec::Encoding, run::StartTime, trace::TraceHeaders};
+use jetway_state::{
+    Incarnation,
+    codec::Encoding,
+    run::{RunDeadline, StartTime},
+    trace::TraceHeaders,
+};
 use jetway_testing::{NatsCluster, shared_server, wait_until};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -23,6 +28,7 @@ fn start() -> StartRequest {
         input: "1".into(),
         encoding: Encoding::Json,
         start_time: StartTime::Now,
+        deadline: RunDeadline::OfWorkflow,
         trace: TraceHeaders::default(),
     }
 }

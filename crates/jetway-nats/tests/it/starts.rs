@@ -8,7 +8,7 @@ use jetway_nats::NatsBackend;
 use jetway_state::{
     RunId, Timestamp,
     codec::Encoding,
-    run::{StartTime, WantedResult},
+    run::{RunDeadline, StartTime, WantedResult},
     trace::TraceHeaders,
 };
 use jetway_testing::wait_until;
@@ -42,6 +42,7 @@ async fn a_start_is_delivered_as_published() {
             input: "[1]".into(),
             encoding,
             start_time: StartTime::At(Timestamp(1_900_000_000_001)),
+            deadline: RunDeadline::parse("90s"),
             trace: TraceHeaders { parent: Some("00-aa-bb-01".to_owned()), state: None },
         };
         backend.publish_start(&request).await.unwrap();

@@ -100,6 +100,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         written_by: BTreeMap::new(),
         has_clean_up: false,
         cancel: None,
+        deadline: None,
     };
     let ticket = due.is_none().then_some(TicketFor { item: id, node: input.node });
     (snapshot, ticket)

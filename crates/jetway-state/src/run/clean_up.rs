@@ -59,6 +59,9 @@ pub enum CancelReason {
     /// Its clean-up did not end within its limit.
     #[serde(rename = "cleanup_timeout")]
     CleanUpTimeout,
+    /// It was not done at its deadline, and its clean-up has ended. Such a run has failed.
+    #[serde(rename = "deadline")]
+    Deadline,
 }
 
 impl CancelReason {
@@ -68,6 +71,15 @@ impl CancelReason {
             Self::Requested => "requested",
             Self::Terminated => "terminated",
             Self::CleanUpTimeout => "cleanup_timeout",
+            Self::Deadline => "deadline",
+        }
+    }
+
+    /// The status of a run that is cancelled for this reason, when its clean-up is over.
+    pub(super) fn end_status(self) -> Status {
+        match self {
+            Self::Requested | Self::Terminated | Self::CleanUpTimeout => Status::Cancelled,
+            Self::Deadline => Status::Failed,
         }
     }
 }
@@ -171,12 +183,21 @@ pub fn cancel_with_clean_up(
         {
             cancel(snapshot, commit, at)
         }
-        Status::Running | Status::Paused => Some(begin_clean_up(snapshot, commit, at, limit)),
+        Status::Running | Status::Paused => {
+            Some(begin_clean_up(snapshot, commit, at, limit, CancelReason::Requested))
+        }
         Status::Cancelling | Status::Completed | Status::Failed | Status::Cancelled => None,
     }
 }
 
-fn begin_clean_up(mut snapshot: Snapshot, commit: CommitId, at: Timestamp, limit: Duration) -> Applied {
+/// The run is cancelling from now on.
+pub(super) fn begin_clean_up(
+    mut snapshot: Snapshot,
+    commit: CommitId,
+    at: Timestamp,
+    limit: Duration,
+    reason: CancelReason,
+) -> Applied {
     let (since, at) = (snapshot.updated_at, snapshot.next_time(at));
     let was_paused = snapshot.status == Status::Paused;
     // What has just become due may have a ticket already, and its node may be running.
@@ -185,7 +206,6 @@ fn begin_clean_up(mut snapshot: Snapshot, commit: CommitId, at: Timestamp, limit
     let woken = release(&mut snapshot, at);
     snapshot.status = Status::Cancelling;
     let until = at.after(limit.min(MAX_WAIT));
-    let reason = CancelReason::Requested;
     snapshot.cancel =
         Some(Cancellation { at, until: Some(until), reason, clean_up: BTreeSet::new(), not_run: Vec::new() });
     snapshot.commit = commit;
@@ -244,7 +264,7 @@ pub fn terminate(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<
 }
 
 /// Ends a run whose clean-up has not ended within its limit. `None` if the limit has not passed.
-pub fn end_clean_up(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
+pub(super) fn end_clean_up(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
     let is_over = snapshot.clean_up_is_over(at);
     is_over.then(|| end_cancelled(snapshot, CancelReason::CleanUpTimeout, commit, at))?
 }
@@ -261,12 +281,16 @@ pub(super) fn end_cancelled(
     }
     let not_run = match reason {
         CancelReason::CleanUpTimeout => snapshot.pending_nodes(),
-        CancelReason::Requested | CancelReason::Terminated => Vec::new(),
+        CancelReason::Requested | CancelReason::Terminated | CancelReason::Deadline => Vec::new(),
     };
     let at = snapshot.next_time(at);
-    let (began, until) = snapshot.cancel.take().map_or((at, None), |cancel| (cancel.at, cancel.until));
+    let before = snapshot.cancel.take();
+    // Whatever becomes of the clean-up after a deadline: the run has failed. Unless somebody terminates it.
+    let why = before.as_ref().filter(|_| reason == CancelReason::CleanUpTimeout);
+    let status = why.map_or(reason, |cancel| cancel.reason).end_status();
+    let (began, until) = before.map_or((at, None), |cancel| (cancel.at, cancel.until));
     snapshot.cancel = Some(Cancellation { at: began, until, reason, clean_up: BTreeSet::new(), not_run });
-    let mut applied = end_run(snapshot, Status::Cancelled, commit, at)?;
+    let mut applied = end_run(snapshot, status, commit, at)?;
     applied.effects.insert(0, Effect::TellHosts);
     Some(applied)
 }

@@ -105,6 +105,9 @@ pub struct Snapshot {
     /// That the run was cancelled, and how its clean-up goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancellation>,
+    /// When the run fails if it has not ended before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 impl Snapshot {

@@ -81,7 +81,7 @@ impl fmt::Display for StartTime {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let millis = match unit {
         "ms" => 1,

@@ -21,8 +21,8 @@ const WHAT: &str = "a snapshot";
 const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
-    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no clean-up or
-    /// mailbox would lose it, so such a record has a format that it does not read.
+    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no clean-up,
+    /// mailbox or deadline would lose it, so such a record has a format that it does not read.
     ///
     /// # Errors
     /// As [`codec::seal`].
@@ -34,6 +34,7 @@ impl Snapshot {
             || self.children.values().any(|child| child.on_cancel != OnParentCancel::Cancel);
         match self.has_waits()
             || has_child_rules
+            || self.deadline.is_some()
             || gathers_later
             || cancels_later
             || !self.mailbox.is_unused()

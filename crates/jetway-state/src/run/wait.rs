@@ -187,9 +187,9 @@ impl Snapshot {
         })
     }
 
-    /// The first time after `now` at which an item becomes due, or at which the clean-up of the run has to end.
+    /// The first time after `now` at which an item becomes due, or at which the run or its clean-up has to end.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.dues().chain(self.clean_up_until()).filter(|due| *due > now).min()
+        self.dues().chain(self.ends_at()).filter(|due| *due > now).min()
     }
 
     /// Whether there are pending items, and all of them wait for times after `now`, for signals or for persons.
@@ -216,16 +216,25 @@ impl Snapshot {
             return None;
         }
         let due = self.next_due(now)?;
+        let first = self.first_due(now).filter(|first| first.due == due);
+        first.or_else(|| {
+            // The end of a clean-up belongs to no item: whoever gets this ticket looks at the record.
+            let any = || TicketWanted::of_waiting(self, &self.any_pending()?);
+            Some(AlarmWanted { due, ticket: self.deadline_ticket().or_else(any)? })
+        })
+    }
+
+    /// The item that becomes due first after `now`, and when that is.
+    pub fn first_due(&self, now: Timestamp) -> Option<AlarmWanted> {
+        let due = self.dues().filter(|due| *due > now).min()?;
         let waits = self.waits.iter().filter(|(_, wait)| wait.due() == Some(due));
         let waiting = waits.map(|(item, _)| item.clone());
         let branches = self.fan_outs.iter().filter(|(_, fan_out)| fan_out.due == Some(due));
         let branches = branches
             .filter_map(|(id, fan_out)| Some(ItemId::branch(id, fan_out.branches.open_positions().next()?)));
-        // The end of a clean-up belongs to no item: whoever gets this ticket looks at the record.
-        let any = self.clean_up_until().filter(|until| *until == due).and_then(|_| self.any_pending());
         let children = self.awaited_children().filter(|(_, child)| child.due == Some(due));
         let children = children.map(|(item, _)| item.clone());
-        let mut items = waiting.chain(branches).chain(children).chain(any);
+        let mut items = waiting.chain(branches).chain(children);
         let ticket = items.find_map(|item| TicketWanted::of_waiting(self, &item))?;
         Some(AlarmWanted { due, ticket })
     }
@@ -264,13 +273,13 @@ pub(super) struct WaitsBefore {
     since: Timestamp,
     /// The alarm that was armed then, and its item.
     armed: Option<AlarmWanted>,
-    /// The last time that an item waited for, or the end of the clean-up.
+    /// The last time that an item waited for, or the end of the run or of its clean-up.
     last: Option<Timestamp>,
 }
 
 impl WaitsBefore {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let (since, until) = (snapshot.updated_at, snapshot.clean_up_until());
+        let (since, until) = (snapshot.updated_at, snapshot.ends_at());
         Self { since, armed: snapshot.alarm(since), last: snapshot.dues().chain(until).max() }
     }
 
@@ -288,9 +297,9 @@ impl WaitsBefore {
         }
         let next = snapshot.alarm(now);
         let armed = self.armed.as_ref();
-        // Also for another item of the same time: the alarm replaces the one that was armed. That of the end of a clean-up is for any
-        // item.
-        let is_for_any = |due| snapshot.clean_up_until() == Some(due);
+        // Also for another item of the same time: the alarm replaces the one that was armed. That of the end of a run or of its
+        // clean-up is for any item.
+        let is_for_any = |due| snapshot.ends_at() == Some(due);
         let is_same = |armed: &AlarmWanted, next: &AlarmWanted| {
             armed.due == next.due && (armed.ticket.item == next.ticket.item || is_for_any(next.due))
         };

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// That a run was cancelled: why, and how its clean-up went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelView {
-    /// Why the run ended: `requested`, `terminated` or `cleanup_timeout`. `requested` while its clean-up is not over.
+    /// Why the run ended: `requested`, `terminated`, `cleanup_timeout` or `deadline`. `requested` or `deadline` while its clean-up is
+    /// not over.
     pub reason: CancelReason,
     /// When it was cancelled, in RFC 3339.
     pub at: String,

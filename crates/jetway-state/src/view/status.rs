@@ -78,6 +78,8 @@ pub(super) struct Fields {
     #[serde(default)]
     waits: Vec<WaitView>,
     #[serde(default)]
+    deadline: Option<String>,
+    #[serde(default)]
     mailbox: Option<MailboxView>,
     handled_failures: u64,
     latest_handled_failures: Vec<ErrorView>,
@@ -112,6 +114,7 @@ impl From<Fields> for StatusView {
             waiting_for_build: fields.waiting_for_build,
             waiting_for: fields.waiting_for,
             waits: fields.waits,
+            deadline: fields.deadline,
             mailbox: fields.mailbox,
             handled_failures: fields.handled_failures,
             latest_handled_failures: fields.latest_handled_failures,

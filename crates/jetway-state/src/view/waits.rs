@@ -52,6 +52,8 @@ pub enum WaitKind {
     Child,
     /// A slot at the node, which has a limit (`at_most`).
     Slot,
+    /// The deadline of the run, which comes before anything else that has a time.
+    Deadline,
     /// A host that serves the workflow: none is alive.
     NoHost,
     /// A free slot of a host: all hosts that serve the workflow run as many steps as they may.
@@ -70,6 +72,7 @@ impl WaitKind {
             Self::Person => "a retry by a person",
             Self::Child => "the end of the child run",
             Self::Slot => "the end of another item of the node",
+            Self::Deadline => "nothing: the run ends then",
             Self::NoHost => "a host that serves the workflow",
             Self::HostFull => "the end of another step on a host, or a further host",
             Self::Worker => "a worker",
@@ -118,7 +121,9 @@ impl WaitView {
                 groups.add_fan_out(snapshot, id, fan_out);
             }
         }
-        groups.into_views()
+        let mut views = groups.into_views();
+        views.extend(deadline(snapshot, &views));
+        views
     }
 
     /// Says of ready items whether there are hosts for them.
@@ -246,6 +251,23 @@ impl Groups {
             });
         views.collect()
     }
+}
+
+/// The deadline of a run, if nothing else has an earlier time.
+fn deadline(snapshot: &Snapshot, waits: &[WaitView]) -> Option<WaitView> {
+    // The times have one form, in which the earlier one comes first.
+    let until = snapshot.runs_until()?.to_string();
+    let is_next = waits.iter().filter_map(|wait| wait.until.as_ref()).all(|other| *other > until);
+    let kind = WaitKind::Deadline;
+    is_next.then(|| WaitView {
+        kind,
+        node: None,
+        items: snapshot.pending(),
+        since: snapshot.started_at.to_string(),
+        until: Some(until),
+        detail: None,
+        moved_by: kind.moved_by().to_owned(),
+    })
 }
 
 /// What a pending item waits for, as the record says it.

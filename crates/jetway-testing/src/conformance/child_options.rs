@@ -278,6 +278,7 @@ async fn left_by_a_lost_host(host: &TestHost, run: &RunKey, child: &RunKey) {
         input: task.run_input(b"\"a\"", codec::Encoding::Json).expect("it is an input"),
         build: task.fingerprint(),
         has_clean_up: false,
+        limit: None,
     };
     let output = Some(EncodedOutput::new(child).expect("it is an output"));
     let emission = EncodedEmission { output, starts: vec![start], ..EncodedEmission::default() };

@@ -12,7 +12,7 @@ use jetway_engine::{
 use jetway_state::{
     RunKey,
     codec::Encoding,
-    run::{StartTime, StatusView, WantedResult},
+    run::{RunDeadline, StartTime, StatusView, WantedResult},
     trace::TraceHeaders,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -168,6 +168,7 @@ pub(super) fn request(workflow: &str, run_id: &str, input: &impl Serialize) -> S
         input: serde_json::to_vec(input).expect("the input is JSON").into(),
         encoding: Encoding::Json,
         start_time: StartTime::Now,
+        deadline: RunDeadline::OfWorkflow,
         trace: TraceHeaders::default(),
     }
 }

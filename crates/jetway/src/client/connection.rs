@@ -341,6 +341,7 @@ where
         input: Bytes::from(serde_json::to_vec(input).map_err(ClientError::Input)?),
         encoding: Encoding::Json,
         start_time: options.start_time(),
+        deadline: options.run_deadline(),
         trace: current_trace(),
     };
     Ok((run, request))

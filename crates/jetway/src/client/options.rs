@@ -1,8 +1,11 @@
 //! Options for starting a run.
 
 use jetway_core::clock::not_before;
-use jetway_state::{RunId, run::StartTime};
-use std::time::SystemTime;
+use jetway_state::{
+    RunId,
+    run::{RunDeadline, StartTime},
+};
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// Options for starting a run.
@@ -14,12 +17,15 @@ pub struct StartOptions {
     /// When the run starts, by the clock of the server; `None` and a time that has passed are at once. The run exists as soon as a
     /// host has processed the start, and waits. A run that exists keeps the time that it has.
     pub start_at: Option<SystemTime>,
+    /// How long the run may take after its start; `None` as long as its workflow says (the clause `deadline`), or for ever. A run
+    /// that is not done by then fails, or its clean-up begins. A run that exists keeps the deadline that it has.
+    pub deadline: Option<Duration>,
 }
 
 impl StartOptions {
     /// Options with this run id.
     pub fn named(run_id: RunId) -> Self {
-        Self { run_id: Some(run_id), start_at: None }
+        Self { run_id: Some(run_id), ..Self::default() }
     }
 
     /// Starts the run at a time, of at most 100 years ahead.
@@ -35,6 +41,10 @@ impl StartOptions {
     #[must_use]
     pub fn at(self, time: SystemTime) -> Self {
         Self { start_at: Some(time), ..self }
+    }
+
+    pub(super) fn run_deadline(&self) -> RunDeadline {
+        self.deadline.map_or(RunDeadline::OfWorkflow, RunDeadline::After)
     }
 
     pub(super) fn start_time(&self) -> StartTime {

@@ -1,4 +1,5 @@
-//! What a run within this process does while all its items wait: it waits for the first time that comes, and for signals.
+//! What a run within this process does while all its items wait: it waits for the first time that comes, and for signals. And the
+//! end at its deadline.
 
 use super::LocalRun;
 use crate::{Context, Workflow, WorkflowCtx, signal_sender::SignalSender};
@@ -28,6 +29,28 @@ impl<C: Context, W: Workflow<C>> LocalRun<'_, C, W> {
         if let Some(applied) = applied {
             self.snapshot = applied.snapshot;
             self.add_waiting();
+        }
+    }
+
+    /// The error of a run that is not done at its deadline.
+    pub(super) fn check_deadline(&self, now: Timestamp) -> Result<(), Error> {
+        match self.snapshot.runs_until() {
+            Some(deadline) if deadline <= now => Err(Error::Deadline(deadline)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Polls an attempt until it ends, or drops it at the deadline of the run.
+    pub(super) async fn until_deadline<T>(
+        &self,
+        ctx: &WorkflowCtx<C>,
+        attempt: impl Future<Output = T>,
+    ) -> Result<T, Error> {
+        let Some(deadline) = self.snapshot.runs_until() else { return Ok(attempt.await) };
+        tokio::select! {
+            biased;
+            ended = attempt => Ok(ended),
+            () = ctx.clock().sleep_until(deadline) => Err(Error::Deadline(deadline)),
         }
     }
 

@@ -29,7 +29,8 @@ impl Step<'_> {
             return;
         }
         if snapshot.status == Status::Cancelling {
-            return self.end(Status::Cancelled);
+            let status = snapshot.cancel.as_ref().map(|cancel| cancel.reason.end_status());
+            return self.end(status.unwrap_or(Status::Cancelled));
         }
         if snapshot.outputs.is_empty() {
             let none = Error::NoOutput;

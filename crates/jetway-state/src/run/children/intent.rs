@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a run means to do to a child run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct ChildStart {
     /// Whether its workflow has `on_cancel` edges.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_clean_up: bool,
+    /// How long it may take, as its workflow says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Duration>,
 }
 
 impl ChildIntent {

@@ -5,7 +5,8 @@ use crate::{
     run::{
         Applied, AttemptReport, Begin, ChildIntent, ChildStart, ChildWanted, Effect, EncodedEmission,
         EncodedOutcome, EncodedOutput, EndedChild, ManyWanted, OnParentCancel, Parent, RunError, RunInput,
-        Snapshot, Status, Trace, apply, begin, close_intents, control, end_clean_up, end_effects, tombstone,
+        Snapshot, Status, Trace, apply, begin, clean_up::end_clean_up, close_intents, control, end_effects,
+        tombstone,
     },
 };
 use bytes::Bytes;
@@ -216,7 +217,7 @@ fn a_child_that_is_late_is_cancelled() {
 #[test]
 fn w49_a_detached_child_of_a_last_step_is_in_the_record_until_it_is_started() {
     let input = RunInput { node: "b".to_owned(), payload: Bytes::new(), context: Bytes::new() };
-    let start = ChildStart { run: key("d"), input, build: Fingerprint(2), has_clean_up: false };
+    let start = ChildStart { run: key("d"), input, build: Fingerprint(2), has_clean_up: false, limit: None };
     let intent = ChildIntent::Start(Box::new(start.clone()));
     let output = Some(EncodedOutput { json: Bytes::from_static(b"1"), exact: None });
     let emission = EncodedEmission { output, starts: vec![start], ..EncodedEmission::default() };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::run::{
-    CancelReason, ChildIntent, NextTry, TicketFor, Wait, cancel_with_clean_up, count_attempt, end_clean_up,
+    CancelReason, ChildIntent, NextTry, TicketFor, Wait, cancel_with_clean_up, clean_up::end_clean_up, count_attempt,
     pending_ticket, terminate,
 };
 use std::time::Duration;

@@ -118,6 +118,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         failures: BTreeMap::new(),
         cancel: None,
         has_clean_up: false,
+        deadline: None,
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
