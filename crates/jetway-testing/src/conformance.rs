@@ -31,6 +31,7 @@ mod pipeline;
 mod recovery;
 mod results;
 mod retries;
+mod run_deadlines;
 mod signals;
 mod snapshots;
 mod start_times;
@@ -192,6 +193,8 @@ cases! {
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;
+    run_deadlines: w52_a_run_fails_at_its_deadline, w52_a_deadline_takes_the_clean_up, a_paused_run_fails_at_its_deadline,
+        a_start_sets_the_deadline, a_deadline_ends_the_children, w26_a_lost_deadline_is_found_by_the_sweep;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

@@ -7,6 +7,7 @@ mod conformance;
 mod harness;
 mod python;
 mod retries;
+mod run_deadlines;
 mod shared;
 mod signals;
 mod stores;
