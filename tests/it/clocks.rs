@@ -112,6 +112,7 @@ async fn orphan(backend: &NatsBackend, id: &str) -> Result<(RunKey, ChunkRef)> {
     let name = ChunkRef { commit, number: 0, bytes: 1000 };
     let write = SnapshotWrite {
         incarnation: Incarnation::default(),
+        chain: None,
         run: run.clone(),
         commit,
         // There is no such revision, so that the chunk is stored and the snapshot is not.

@@ -29,6 +29,7 @@ mod failure;
 #[doc(hidden)]
 pub mod macro_support;
 pub mod merge;
+mod new_input;
 pub mod node;
 pub mod nodes;
 pub mod outcome;
@@ -65,6 +66,7 @@ pub use jetway_state::{
     Namespace, NodeState, RunId, RunKey, STORE_ELSEWHERE, Timestamp, WorkflowName,
 };
 pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
+pub use new_input::NewInput;
 pub use node::Node;
 pub use nodes::{
     Answered, Approval, BackoffStrategy, BatchNode, ChildRun, ChildRuns, CompositeNode, Decision, Delay,

@@ -36,6 +36,7 @@ pub fn follow<V, WI, O>(
         Ok(Transition::NextAt(time, value)) => Outcome::NextLater(Later::At(not_before(time)), route(value)),
         Ok(Transition::NextAll(values)) => Outcome::NextAll(values.into_iter().map(route).collect()),
         Ok(Transition::WaitFor(wait)) => Outcome::WaitFor(wait),
+        Ok(Transition::ContinueAsNew(input)) => Outcome::ContinueAsNew(input),
         Ok(Transition::Hold) => Outcome::Hold,
         Ok(Transition::Abort(error)) => {
             // The node has given up.
@@ -73,6 +74,7 @@ pub fn handle_failure<WI, O>(
         | Outcome::NextLater(..)
         | Outcome::NextAll(_)
         | Outcome::WaitFor(_)
+        | Outcome::ContinueAsNew(_)
         | Outcome::Hold
         | Outcome::Handled { .. }
         | Outcome::Failed(_) => outcome,

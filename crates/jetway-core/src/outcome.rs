@@ -1,6 +1,6 @@
 //! The outcome of an attempt at a work item, in the workflow's own types.
 
-use crate::{WorkItem, wait_for::WaitFor};
+use crate::{WorkItem, new_input::NewInput, wait_for::WaitFor};
 use jetway_state::{Error, ItemId, run::Later};
 use std::collections::VecDeque;
 
@@ -15,6 +15,8 @@ pub enum Outcome<WI, O> {
     NextAll(Vec<Emission<WI, O>>),
     /// The node waits for signals, and runs again then.
     WaitFor(WaitFor),
+    /// The run continues as new.
+    ContinueAsNew(NewInput),
     /// The node ended its branch without a value.
     Hold,
     /// The node failed and its `on_failure` edge was taken.
@@ -55,13 +57,14 @@ impl<WI: WorkItem, O> Outcome<WI, O> {
     ///
     /// # Errors
     /// The error of [`Outcome::Failed`]. A queue has no timers and no signals, so a value that is passed on later is an error, and so
-    /// is a wait.
+    /// are a wait and a run that continues as new.
     pub fn into_queue(self, parent: &str, queue: &mut VecDeque<WI>) -> Result<Option<O>, Error> {
         let emissions = match self {
             Self::Next(emission) | Self::Handled { emission, .. } => vec![emission],
             Self::NextAll(emissions) => emissions,
             Self::NextLater(..) => return Err(no_timers()),
             Self::WaitFor(_) => return Err(no_signals()),
+            Self::ContinueAsNew(_) => return Err(no_new_run()),
             Self::Hold => Vec::new(),
             Self::Failed(error) => return Err(error),
         };
@@ -96,12 +99,22 @@ fn no_signals() -> Error {
     )
 }
 
+/// The error of a node that continues its run as new where no runner can begin it anew.
+pub(crate) fn no_new_run() -> Error {
+    Error::Generic(
+        "the node continues its run as new (ContinueAsNew), and a run over stores cannot: run the workflow on hosts, or in memory \
+         with `Workflow::run`"
+            .to_owned(),
+    )
+}
+
 impl<WI, O> Outcome<WI, O> {
     /// The same outcome where nothing can wake the run: a node that waits has failed.
     pub(crate) fn without_waits(self) -> Self {
         match self {
             Self::NextLater(..) => Self::Failed(no_timers()),
             Self::WaitFor(_) => Self::Failed(no_signals()),
+            Self::ContinueAsNew(_) => Self::Failed(no_new_run()),
             outcome => outcome,
         }
     }

@@ -1,6 +1,6 @@
 //! The result of a node.
 
-use crate::wait_for::WaitFor;
+use crate::{new_input::NewInput, wait_for::WaitFor};
 use jetway_state::Error;
 use std::time::{Duration, SystemTime};
 
@@ -52,6 +52,26 @@ pub enum Transition<Output> {
     /// }
     /// ```
     WaitFor(WaitFor),
+    /// The run goes on as new: under its id, with this input for its start node, a fresh context, and none of what it has done so far.
+    /// For loops that never end. A value of the type that the start node takes becomes such an input with `into()`.
+    ///
+    /// Nothing else of the run may be open: otherwise the step fails with [`Error::BranchesOpen`]. Signals that no step has taken, the
+    /// deadline, and outputs go along. The change of the context by this step is dropped.
+    ///
+    /// ```
+    /// use jetway_core::{Transition, Workflow, WorkflowCtx};
+    /// # extern crate jetway_core as jetway;
+    /// # use jetway_macros::{node, workflow};
+    ///
+    /// node! {
+    ///     pub struct CountDown; input = u32; output = &'static str;
+    ///     |_ctx, from| Ok(match from {
+    ///         0 => Transition::Next("lift-off"),
+    ///         number => Transition::ContinueAsNew((number - 1).into()),
+    ///     })
+    /// }
+    /// ```
+    ContinueAsNew(NewInput),
     /// Ends the branch without a value. Changes of the context are kept.
     Hold,
     /// Fails the attempt with this error.

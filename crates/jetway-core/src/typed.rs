@@ -211,8 +211,17 @@ where
         {
             outcome = guarded_now(|| fail(error.clone())).unwrap_or(Outcome::Failed(error));
         }
-        let EncodedAttempt { mut produced, context, error } =
-            encode(outcome, &ctx.store, &task.context, &attempt, fail);
+        let mut continued = None;
+        if let Outcome::ContinueAsNew(input) = &outcome {
+            match input.begin(&self.workflow) {
+                Ok(input) => continued = Some(EncodedAttempt::of_new_run(input)),
+                Err(error) => {
+                    outcome = guarded_now(|| fail(error.clone())).unwrap_or(Outcome::Failed(error));
+                }
+            }
+        }
+        let encoded = continued.unwrap_or_else(|| encode(outcome, &ctx.store, &task.context, &attempt, fail));
+        let EncodedAttempt { mut produced, context, error } = encoded;
         let policy = policy.lock().unwrap_or_else(PoisonError::into_inner).take();
         let retry = match error.filter(|_| !cancelled) {
             Some(error) => {

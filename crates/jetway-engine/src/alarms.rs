@@ -7,7 +7,7 @@ use crate::{
     tickets::{SECOND_ATTEMPT, Tickets},
 };
 use jetway_state::{
-    ItemId, Timestamp,
+    Incarnation, ItemId, RunKey, Timestamp,
     run::{AlarmWanted, MAX_ALARM, TicketFor, pending_ticket},
 };
 
@@ -41,6 +41,13 @@ impl Tickets {
         let incarnation = version.cached.snapshot.incarnation;
         if let Err(error) = self.backend().disarm(version.run, incarnation, due).await {
             tracing::debug!(run = %version.run, %error, "an alarm is left over");
+        }
+    }
+
+    /// Disarms all alarms of an incarnation from which the run has continued as new.
+    pub(crate) async fn disarm_all_of(&self, run: &RunKey, former: Incarnation) {
+        if let Err(error) = self.backend().disarm(run, former, None).await {
+            tracing::debug!(%run, %error, "alarms of an earlier incarnation are left over");
         }
     }
 

@@ -141,12 +141,10 @@ impl Controller {
     /// another run by now.
     pub(crate) async fn cancel_child(
         &self,
-        parent: RunVersion<'_>,
-        item: &ItemId,
+        awaiting: Awaiting<'_>,
         child: &RunKey,
         seen: Seen,
     ) -> Result<Option<Committed>, BackendError> {
-        let awaiting = Awaiting { run: parent.run, incarnation: parent.cached.snapshot.incarnation, item };
         let decided = self.command_if(child, seen, Control::Cancel, Some(awaiting)).await?;
         Ok(decided.map(|decided| decided.committed))
     }
@@ -156,7 +154,7 @@ impl Controller {
     pub(crate) async fn prevent(
         &self,
         parent: RunVersion<'_>,
-        item: &ItemId,
+        awaiting: Awaiting<'_>,
         child: RunKey,
         spare: bool,
     ) -> Result<Option<Committed>, BackendError> {
@@ -179,7 +177,7 @@ impl Controller {
                 let is_own =
                     found.snapshot.parent.as_ref().is_some_and(|of_child| of_child.run == *parent.run);
                 match is_own && !spare {
-                    true => self.cancel_child(parent, item, &child, found.seen()).await,
+                    true => self.cancel_child(awaiting, &child, found.seen()).await,
                     false => Ok(None),
                 }
             }
@@ -200,10 +198,17 @@ struct Command<'a> {
 
 /// An item that waits, or has waited, for a child run.
 #[derive(Clone, Copy)]
-struct Awaiting<'a> {
+pub(crate) struct Awaiting<'a> {
     run: &'a RunKey,
     incarnation: Incarnation,
     item: &'a ItemId,
+}
+
+impl<'a> Awaiting<'a> {
+    /// An item of a run, or of the incarnation `of` from which the run has continued as new.
+    pub(crate) fn new(parent: RunVersion<'a>, item: &'a ItemId, of: Option<Incarnation>) -> Self {
+        Self { run: parent.run, incarnation: of.unwrap_or(parent.cached.snapshot.incarnation), item }
+    }
 }
 
 /// What decides about a run.

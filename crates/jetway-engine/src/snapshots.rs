@@ -216,11 +216,21 @@ impl Snapshots {
             let ((part, _), bytes) = (snapshot.largest_part(), bytes.len());
             tracing::warn!(%run, bytes, limit = max, "snapshot is larger than half of its limit, mostly because of its {part}");
         }
-        let Snapshot { incarnation, commit, status, .. } = *snapshot;
+        let Snapshot { incarnation, chain, commit, status, .. } = *snapshot;
         let awaited = snapshot.parent.is_some();
         let may_expire = snapshot.may_expire();
-        let write =
-            SnapshotWrite { run, incarnation, commit, expected, status, may_expire, awaited, bytes, chunks };
+        let write = SnapshotWrite {
+            run,
+            incarnation,
+            chain,
+            commit,
+            expected,
+            status,
+            may_expire,
+            awaited,
+            bytes,
+            chunks,
+        };
         self.backend.commit(write).await
     }
 }

@@ -65,7 +65,7 @@ impl Starter {
         Self { backend, registry, snapshots, tickets, clock, tracer }
     }
 
-    /// Starts a run. Returns its key and its incarnation, also if the run existed.
+    /// Starts a run. Returns its key and its first incarnation, also if the run existed.
     pub(crate) async fn start(&self, request: StartRequest) -> Result<(RunKey, Incarnation), StartError> {
         let (run, new) = self.new_run(&request)?;
         let (build, input) = (new.build, new.input.clone());
@@ -219,7 +219,7 @@ impl Starter {
             return Err(StartError::OtherInput(run.clone()));
         }
         self.publish_first_again(build, run, &cached).await?;
-        Ok(cached.snapshot.incarnation)
+        Ok(cached.snapshot.chain_id())
     }
 
     /// Publishes the first ticket of a run again, or arms its alarm, unless a step was committed.

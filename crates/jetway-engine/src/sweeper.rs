@@ -291,7 +291,7 @@ impl Sweep {
         }
         let mut effects = end_effects(snapshot);
         // Clients have seen a result that is stored.
-        if self.backend.done(run, WantedResult::Of(snapshot.incarnation), Duration::ZERO).await?.is_some() {
+        if self.backend.done(run, WantedResult::Of(snapshot.chain_id()), Duration::ZERO).await?.is_some() {
             effects.retain(|effect| *effect != Effect::PublishResult);
         }
         self.dispatcher.carry_out(RunVersion { run, build, cached: &cached }, Vec::new(), effects).await

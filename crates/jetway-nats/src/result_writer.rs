@@ -94,7 +94,7 @@ impl ResultWriter {
         stored.map_err(|error| error.error_of(format!("the result of run {}", result.run)))
     }
 
-    /// The incarnation of the current record of a run, which had this revision.
+    /// The first incarnation of the current record of a run, which had this revision.
     pub(crate) async fn recorded_incarnation(
         &self,
         run: &RunKey,
@@ -108,7 +108,7 @@ impl ResultWriter {
         if let Some(incarnation) = incarnation_of(&headers) {
             return Ok(Some(incarnation));
         }
-        Ok(Some(Stored { run: run.clone(), bytes, revision }.open()?.0.incarnation))
+        Ok(Some(Stored { run: run.clone(), bytes, revision }.open()?.0.chain_id()))
     }
 }
 

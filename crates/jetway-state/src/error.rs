@@ -76,6 +76,11 @@ pub enum Error {
     /// The run was not done at its deadline.
     #[error("the run was not done at its deadline, {0}")]
     Deadline(Timestamp),
+    /// The run cannot continue as new: so many other items are open, or have values that wait to be gathered.
+    #[error(
+        "the run cannot continue as new while {0} of its other branches are open: end them first, or gather them"
+    )]
+    BranchesOpen(usize),
     /// A limit was exceeded; the text says which, and by how much.
     #[error("limit exceeded: {0}")]
     Limit(String),
@@ -120,6 +125,7 @@ impl Error {
             Self::HostsLost(_) => "worker_lost",
             Self::TimeOutOfRange => "time_out_of_range",
             Self::Deadline(_) => "deadline",
+            Self::BranchesOpen(_) => "branches_open",
             Self::Limit(_) => "limit",
             Self::NoOutput => "no_output",
             Self::Failed(_) => "failed",

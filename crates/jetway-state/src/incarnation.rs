@@ -3,6 +3,7 @@
 use crate::{StartId, broken_rule::ignores_incarnations};
 use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
 
 /// 80 bits: with a million starts of one run id the probability of a collision is below 10^-12.
@@ -54,6 +55,18 @@ impl Incarnation {
             bytes[0] = 1;
         }
         Self(bytes)
+    }
+
+    /// The incarnation of a run that has continued as new so many times, by its first incarnation. It is the same for whoever computes
+    /// it.
+    pub fn continued(chain: Self, times: u32) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"continued");
+        hash.update(chain.0);
+        hash.update(times.to_be_bytes());
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hash.finalize()[..16]);
+        Self::from_random(u128::from_be_bytes(bits))
     }
 
     /// What stands in the place of an incarnation in the answer to a start that was refused: its sender knows the id of its
@@ -135,6 +148,18 @@ mod tests {
         for bad in ["", "aaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaz", "AAAAAAAAAAAAAAAA", "ääääääää"] {
             assert!(bad.parse::<Incarnation>().is_err(), "{bad:?} passed");
         }
+    }
+
+    #[test]
+    fn continuations_have_incarnations_of_their_own() {
+        let (one, two) = (Incarnation::from_random(1), Incarnation::from_random(2));
+        assert_eq!(Incarnation::continued(one, 1), Incarnation::continued(one, 1));
+        let all: std::collections::BTreeSet<_> = [one, two]
+            .into_iter()
+            .flat_map(|chain| (0..100).map(move |n| Incarnation::continued(chain, n)))
+            .collect();
+        assert!(all.len() == 200 && !all.contains(&one) && !all.contains(&two));
+        assert!(all.iter().all(|incarnation| incarnation.refused_start().is_none()));
     }
 
     #[test]

@@ -26,6 +26,7 @@
 //! | `Retry` | the item stays pending, and waits for its next attempt, or for a person | discarded |
 //! | `WaitFor` | the item stays pending, and waits for signals | discarded |
 //! | `Hold` | the branch ends | discarded |
+//! | `ContinueAsNew` | the run begins anew, if nothing else is open; see `continue_as_new.rs` | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
 //! | `AwaitMany`, `StartedMany` | as `Await` and `Started`, for many child runs of one item | discarded |
@@ -47,6 +48,7 @@ mod bitset;
 mod children;
 mod chunk;
 mod clean_up;
+mod continue_as_new;
 pub mod control;
 mod deadline;
 mod effect;
@@ -83,6 +85,7 @@ pub use children::{
 };
 pub use chunk::{Chunk, ChunkRef};
 pub use clean_up::{CancelReason, Cancellation, cancel_with_clean_up, terminate};
+pub use continue_as_new::refuse_to_continue;
 pub use deadline::{BadDeadline, RunDeadline, end_overdue};
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;

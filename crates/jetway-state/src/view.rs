@@ -33,7 +33,8 @@ pub use waits::{HostsOf, WaitKind, WaitView};
 pub struct DoneView {
     /// The run.
     pub run_id: RunId,
-    /// The identity of this start of the run id: 16 characters.
+    /// The identity of this start of the run id: 16 characters. In a result that of its first incarnation, which the start has told; in
+    /// a status the present one.
     pub incarnation: Incarnation,
     /// The workflow.
     pub workflow: WorkflowName,
@@ -81,6 +82,12 @@ pub struct StatusView {
     /// The result so far, with the fields of the result message.
     #[serde(flatten)]
     pub run: DoneView,
+    /// The first incarnation of the run, if it has continued as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Incarnation>,
+    /// How often it has continued as new.
+    #[serde(default, skip_serializing_if = "never")]
+    pub continued: u32,
     /// The time of the last commit, in RFC 3339.
     pub updated_at: String,
     /// The pending items, by node.
@@ -144,7 +151,7 @@ impl DoneView {
         let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             run_id: snapshot.run_id.clone(),
-            incarnation: snapshot.incarnation,
+            incarnation: snapshot.chain_id(),
             workflow: snapshot.workflow.clone(),
             status: snapshot.status,
             output: outputs.first().cloned(),
@@ -201,8 +208,11 @@ impl StatusView {
         let mut children = children(snapshot);
         let more_children = children.len().saturating_sub(CHILDREN_IN_STATUS);
         children.truncate(CHILDREN_IN_STATUS);
+        let run = DoneView { incarnation: snapshot.incarnation, ..DoneView::new(snapshot)? };
         Ok(Self {
-            run: DoneView::new(snapshot)?.within(OUTPUTS_IN_STATUS),
+            run: run.within(OUTPUTS_IN_STATUS),
+            chain: snapshot.chain,
+            continued: snapshot.continued,
             updated_at: snapshot.updated_at.to_string(),
             pending: pending::by_node(snapshot),
             children,
@@ -298,6 +308,11 @@ fn timer(snapshot: &Snapshot) -> Option<String> {
         1 => format!("a timer, due at {due}{node}"),
         items => format!("{items} timers, the first due at {due}{node}"),
     })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn never(times: &u32) -> bool {
+    *times == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -106,9 +106,9 @@ pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     Answer, Answered, Approval, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore,
     ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun, EventLog, Exhausted,
-    Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, Node, OnParentCancel,
-    RetryError, RetryNode, RetryPolicy, SharedState, Signal, SignalSender, SignalType, Source, SplitNode,
-    Transition, WaitFor, WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
+    Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, NewInput, Node,
+    OnParentCancel, RetryError, RetryNode, RetryPolicy, SharedState, Signal, SignalSender, SignalType,
+    Source, SplitNode, Transition, WaitFor, WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
     clock::{Clock, SystemClock},
     merge,
     nodes::source::source,

@@ -69,6 +69,7 @@ impl<C: Context, N: Node<C>> BatchNode<C, N> {
                 Transition::NextAll(values) => outputs.extend(values),
                 Transition::NextAfter(..) | Transition::NextAt(..) => return Err(cannot_wait()),
                 Transition::WaitFor(_) => return Err(cannot_wait()),
+                Transition::ContinueAsNew(_) => return Err(cannot_wait()),
                 Transition::Hold => {}
                 Transition::Abort(error) => return Err(error),
             }
@@ -80,7 +81,7 @@ impl<C: Context, N: Node<C>> BatchNode<C, N> {
 /// The inputs of a batch are one step: it can wait as a whole, and not for one of them.
 fn cannot_wait() -> Error {
     Error::Generic(
-        "a node in a batch cannot return NextAfter, NextAt or WaitFor: wait in a node before or behind the batch"
+        "a node in a batch cannot return NextAfter, NextAt, WaitFor or ContinueAsNew: do so in a node before or behind the batch"
             .to_owned(),
     )
 }

@@ -3,6 +3,7 @@
 use crate::{
     Emission, Outcome, WorkItem,
     clock::{Clock as _, SystemClock},
+    outcome::no_new_run,
     panics::guarded_now,
 };
 use bytes::Bytes;
@@ -48,6 +49,13 @@ pub(crate) struct EncodedAttempt {
     pub(crate) error: Option<Error>,
 }
 
+impl EncodedAttempt {
+    /// The run continues as new: its context is a fresh one.
+    pub(crate) fn of_new_run(input: RunInput) -> Self {
+        Self { produced: EncodedOutcome::ContinueAsNew(input), context: None, error: None }
+    }
+}
+
 /// Encodes an outcome and the context after it. A value that cannot be encoded, or that its type cannot read again, is a
 /// failed attempt. `fail` takes the node's `on_failure` edge.
 pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize + DeserializeOwned>(
@@ -64,6 +72,7 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
         | Outcome::NextLater(..)
         | Outcome::NextAll(_)
         | Outcome::WaitFor(_)
+        | Outcome::ContinueAsNew(_)
         | Outcome::Hold => None,
     };
     // Encoding calls code of the user, which may panic.
@@ -136,6 +145,8 @@ pub(crate) fn encode_outcome<WI: WorkItem, O>(
             wanted.until.map_or(Ok(()), |until| until.check(SystemClock.now()))?;
             EncodedOutcome::WaitFor(wanted)
         }
+        // Runners that can begin a run anew have done so by now.
+        Outcome::ContinueAsNew(_) => return Err(no_new_run()),
         Outcome::Hold => EncodedOutcome::Hold,
         Outcome::Handled { error: handled, emission } => {
             EncodedOutcome::Handled(attempt.error(&handled), encode_emission(emission)?)

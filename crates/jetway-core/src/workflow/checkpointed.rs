@@ -89,7 +89,7 @@ where
 
 async fn run_to_end<C, W, CS>(
     mut run: LocalRun<'_, C, W>,
-    ctx: WorkflowCtx<C>,
+    mut ctx: WorkflowCtx<C>,
     store: &CS,
     id: &str,
 ) -> Result<W::Output, Error>
@@ -99,7 +99,11 @@ where
     CS: CheckpointStore<C, W::WorkItem> + Send + Sync,
 {
     while !run.snapshot().status.is_terminal() {
+        let before = run.snapshot().continued;
         run.step(&ctx).await?;
+        if run.snapshot().continued != before {
+            ctx = ctx.with_context(C::default());
+        }
         if !store.replace(id, &checkpoint(&run, &ctx)?).await? {
             return Err(Error::Generic(format!(
                 "run {id:?}: its checkpoint was removed, or the id is in use by another run; the result of the step is discarded"

@@ -3,7 +3,7 @@
 mod waiting;
 
 use crate::{
-    Context, Outcome, WorkItem, Workflow, WorkflowCtx,
+    Context, NewInput, Outcome, WorkItem, Workflow, WorkflowCtx,
     signal::{Answer, SignalType},
     step::{StepScope, TimeLeft, encode_outcome, item_in, output_of, run_input_of, run_node, step},
     step_rules::check_rules,
@@ -14,7 +14,7 @@ use jetway_state::{
     CommitId, Error, Graph, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     run::{
         AttemptId, Begin, EncodedEmission, EncodedOutcome, EncodedOutput, Input, Item, Payload, RunInput,
-        Snapshot, apply, begin, pending_tickets,
+        Snapshot, apply, begin, pending_tickets, refuse_to_continue,
     },
     trace::{TraceHeaders, trace_of},
 };
@@ -58,8 +58,16 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
     let mut run = LocalRun::begin_with(workflow, input, &id, incarnation, ctx);
     check_rules(&run.graph, |node| workflow.step_rules(node))
         .map_err(|refused| Error::Generic(refused.to_string()))?;
-    while run.step(ctx).await? {}
-    run.output()
+    let mut fresh = None;
+    loop {
+        let before = run.snapshot.continued;
+        if !run.step(fresh.as_ref().unwrap_or(ctx)).await? {
+            return run.output();
+        }
+        if run.snapshot.continued != before {
+            fresh = Some(ctx.with_context(C::default()));
+        }
+    }
 }
 
 impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
@@ -180,14 +188,31 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
             Outcome::WaitFor(wait) => wait.check(&self.signals),
             _ => Ok(()),
         };
-        let encoded =
-            checked.and_then(|()| encode_outcome(outcome, &attempt, EncodedOutput::for_this_process));
+        let encoded = checked.and_then(|()| match outcome {
+            Outcome::ContinueAsNew(input) => self.continuation(&attempt, &input, ctx),
+            outcome => encode_outcome(outcome, &attempt, EncodedOutput::for_this_process),
+        });
         let produced = match encoded {
             Ok(produced) => produced,
             Err(error) => self.handled(&id, &attempt, error)?,
         };
         self.apply(attempt, produced, ctx);
         Ok(!self.snapshot.status.is_terminal())
+    }
+
+    /// The run continues as new with this input, if it may.
+    fn continuation(
+        &self,
+        attempt: &AttemptId,
+        input: &NewInput,
+        ctx: &WorkflowCtx<C>,
+    ) -> Result<EncodedOutcome, Error> {
+        let produced = EncodedOutcome::ContinueAsNew(input.begin(self.workflow)?);
+        let report = attempt.clone().report(attempt.item.clone(), ctx.clock().now(), produced, None);
+        match refuse_to_continue(&self.snapshot, &report) {
+            Some(refused) => Err(refused),
+            None => Ok(report.produced),
+        }
     }
 
     fn attempt_at(&self, id: &ItemId, node: String, number: u32) -> AttemptId {

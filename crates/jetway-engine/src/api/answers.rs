@@ -101,7 +101,7 @@ impl From<&Snapshot> for RunSummary {
         Self {
             workflow: snapshot.workflow.clone(),
             run_id: snapshot.run_id.clone(),
-            incarnation: snapshot.incarnation,
+            incarnation: snapshot.chain_id(),
             status: snapshot.status,
             steps: snapshot.steps,
             pending: snapshot.pending(),

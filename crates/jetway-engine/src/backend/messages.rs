@@ -64,6 +64,8 @@ pub struct SnapshotWrite {
     pub run: RunKey,
     /// Its incarnation.
     pub incarnation: Incarnation,
+    /// Its first incarnation, if it has continued as new. The result of the run names it.
+    pub chain: Option<Incarnation>,
     /// The id that the snapshot contains: a writer that got no answer finds its own write by it.
     pub commit: CommitId,
     /// The revision to replace; 0 if the run must not exist.
@@ -79,6 +81,13 @@ pub struct SnapshotWrite {
     pub bytes: Bytes,
     /// Chunks that the snapshot refers to. They have to be durable before the snapshot is.
     pub chunks: Vec<Chunk>,
+}
+
+impl SnapshotWrite {
+    /// The first incarnation of the run, which its result names.
+    pub fn chain_id(&self) -> Incarnation {
+        self.chain.unwrap_or(self.incarnation)
+    }
 }
 
 /// The message that tells a worker that an item is ready. It is a hint: the snapshot decides.

@@ -3,6 +3,7 @@
 use super::Dispatcher;
 use crate::{
     backend::{BackendError, BackendErrorKind, DeadLetter},
+    control::Awaiting,
     fail_point::{FailPoint, fail_point},
     snapshots::{CachedSnapshot, Committed, RunVersion},
     starts::StartError,
@@ -28,11 +29,13 @@ impl Dispatcher {
                 fail_point(FailPoint::ChildStarted);
                 return Ok(None);
             }
-            ChildIntent::Cancel { run, item, seen } => {
-                self.controller.cancel_child(version, item, run, *seen).await?
+            ChildIntent::Cancel { run, item, seen, of } => {
+                let awaiting = Awaiting::new(version, item, *of);
+                self.controller.cancel_child(awaiting, run, *seen).await?
             }
-            ChildIntent::Prevent { run, item, spare } => {
-                self.controller.prevent(version, item, run.clone(), *spare).await?
+            ChildIntent::Prevent { run, item, spare, of } => {
+                let awaiting = Awaiting::new(version, item, *of);
+                self.controller.prevent(version, awaiting, run.clone(), *spare).await?
             }
         };
         fail_point(FailPoint::ChildCancelled);

@@ -22,7 +22,8 @@ impl Dispatcher {
             BackendError::new(BackendErrorKind::Corrupt, format!("cannot encode the result of run {run}"))
                 .caused_by(error)
         })?;
-        let Snapshot { incarnation, .. } = *cached.snapshot;
+        // Whoever waits for it knows the first incarnation, from the start.
+        let incarnation = cached.snapshot.chain_id();
         let (run_id, json, revision) = (run.clone(), result.into(), cached.revision);
         self.backend.publish_done(RunResult { run: run_id, incarnation, revision, json }).await?;
         fail_point(FailPoint::ResultPublished);

@@ -25,14 +25,15 @@ pub(super) struct Snapshots {
 struct Kept {
     stored: Stored,
     incarnation: Incarnation,
+    chain: Incarnation,
     status: Status,
     at: Timestamp,
 }
 
 impl MemoryBackend {
-    /// The incarnation of the current record of a run.
+    /// The first incarnation of the current record of a run, which its result names.
     pub(super) fn incarnation_of(&self, run: &RunKey) -> Option<Incarnation> {
-        locked(&self.snapshots).runs.get(run).map(|kept| kept.incarnation)
+        locked(&self.snapshots).runs.get(run).map(|kept| kept.chain)
     }
 }
 
@@ -72,9 +73,10 @@ impl SnapshotStore for MemoryBackend {
         for chunk in write.chunks {
             kept.chunks.insert((write.run.clone(), write.incarnation, chunk.name), chunk.bytes);
         }
+        let chain = write.chain.unwrap_or(write.incarnation);
         let stored = Stored { run: write.run.clone(), bytes: write.bytes, revision };
         let (incarnation, status, at) = (write.incarnation, write.status, self.clock.now());
-        kept.runs.insert(write.run, Kept { stored, incarnation, status, at });
+        kept.runs.insert(write.run, Kept { stored, incarnation, chain, status, at });
         Ok(revision)
     }
 
@@ -164,9 +166,7 @@ impl SnapshotStore for MemoryBackend {
         let scanned = old.last().map_or(after, |(_, run)| run.stored.revision);
         let stale = old
             .into_iter()
-            .filter(|(key, run)| {
-                !run.status.is_terminal() || !results.contains(&((*key).clone(), run.incarnation))
-            })
+            .filter(|(key, run)| !run.status.is_terminal() || !results.contains(&((*key).clone(), run.chain)))
             .map(|(key, run)| StaleRun {
                 run: key.clone(),
                 revision: run.stored.revision,

@@ -229,7 +229,7 @@ impl TicketSession<'_> {
     /// record has to agree.
     async fn has_ended(&self) -> Result<bool, BackendError> {
         let Self { worker, run, .. } = self;
-        let incarnation = self.delivery.ticket.incarnation;
+        let incarnation = self.chain.unwrap_or(self.delivery.ticket.incarnation);
         if worker.backend.done(run, WantedResult::Of(incarnation), RESULT_WAIT).await?.is_none() {
             return Ok(false);
         }

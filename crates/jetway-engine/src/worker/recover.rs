@@ -6,7 +6,15 @@ use crate::{
     fail_point::FailPoint,
     tickets::SECOND_ATTEMPT,
 };
-use jetway_state::{ItemId, Timestamp, run::tickets_under};
+use jetway_state::{
+    ItemId, Timestamp,
+    run::{Effect, Snapshot, tickets_under},
+};
+
+/// What the commit that continued a run as new may not have published.
+fn continued(snapshot: &Snapshot) -> Vec<Effect> {
+    vec![Effect::ArmAlarm { since: snapshot.updated_at }, Effect::PublishMissing]
+}
 
 impl TicketSession<'_> {
     /// Whether no other worker can have received this ticket or run its item without one. An old delivery does not count: a
@@ -35,10 +43,15 @@ impl TicketSession<'_> {
             return Ok(());
         }
         let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
-        let Some(cached) = latest.filter(|latest| self.is_of_ticket(latest)) else {
-            return Ok(());
-        };
+        let Some(cached) = latest else { return Ok(()) };
         let (snapshot, version) = (&cached.snapshot, self.version(&cached));
+        if !self.is_of_ticket(&cached) {
+            return match snapshot.follows(self.delivery.ticket.incarnation) && snapshot.status.is_active() {
+                // The first ticket of the new incarnation, or the alarm for its deadline, may be missing.
+                true => self.worker.dispatcher.carry_out(version, Vec::new(), continued(snapshot)).await,
+                false => Ok(()),
+            };
+        }
         if snapshot.status.is_terminal() {
             return worker.dispatcher.reapply_end_effects(version).await;
         }

@@ -13,7 +13,7 @@ use crate::{
 };
 use jetway_core::step::{AnyWorkflow, AttemptWithBase, TaskInput};
 use jetway_state::{
-    ItemId, RunKey, Seen,
+    Incarnation, ItemId, RunKey, Seen,
     run::{AttemptReport, Effect, EncodedOutcome, Snapshot, Status, TicketFor},
 };
 use std::{sync::Arc, time::Duration};
@@ -40,6 +40,8 @@ pub(super) struct TicketSession<'a> {
     pub(super) overtaken: bool,
     /// Whether somebody tells that the run is cancelled.
     pub(super) news: CancelNews,
+    /// The first incarnation of the run, if it has continued as new.
+    pub(super) chain: Option<Incarnation>,
 }
 
 /// The next attempt to be made.
@@ -77,7 +79,18 @@ impl<'a> TicketSession<'a> {
         let started = Instant::now();
         // Before the record is read: what comes later is told.
         let news = worker.backend.hear_cancelled(run, delivery.ticket.incarnation);
-        Self { worker, workflow, run, delivery, cancel, started, steps: 0, overtaken: false, news }
+        Self {
+            worker,
+            workflow,
+            run,
+            delivery,
+            cancel,
+            started,
+            steps: 0,
+            overtaken: false,
+            news,
+            chain: None,
+        }
     }
 
     /// The steps that were committed under the ticket.
@@ -134,6 +147,7 @@ impl<'a> TicketSession<'a> {
             };
             cached = latest;
         }
+        self.chain = cached.snapshot.chain;
         if ticket.woken_by.is_some() && (cached.snapshot.has_waits() || cached.snapshot.deadline.is_some()) {
             Box::pin(self.alarm_rang(&cached)).await?;
         }
@@ -165,6 +179,10 @@ impl<'a> TicketSession<'a> {
     async fn step(&mut self, next: PendingAttempt) -> Result<NextAction, BackendError> {
         if !self.is_of_ticket(&next.cached) {
             tracing::debug!(run = %self.run, "discarded a ticket of another incarnation");
+            if next.cached.snapshot.follows(self.delivery.ticket.incarnation) {
+                // Whoever held it may have continued the run as new, and crashed.
+                Box::pin(self.recover()).await?;
+            }
             return Ok(NextAction::Ack);
         }
         let next = if self.news.is_new() { Box::pin(self.told(next)).await? } else { next };
@@ -362,6 +380,8 @@ impl<'a> TicketSession<'a> {
     ) -> Result<NextAction, BackendError> {
         let may_continue = self.may_continue();
         let only = match tickets.len() {
+            // The run has continued as new: this ticket and what it tells to nodes are of the former incarnation.
+            _ if !self.is_of_ticket(&cached) => None,
             1 if may_continue => {
                 tickets.pop_if(|ticket| own == Some(&ticket.item) || !has_waited(&cached.snapshot, ticket))
             }
@@ -413,6 +433,7 @@ fn outcome_label(produced: &EncodedOutcome) -> &'static str {
         EncodedOutcome::Retry(..) => RETRIED,
         EncodedOutcome::NextAll(_) => "next_all",
         EncodedOutcome::WaitFor(_) => "wait_for",
+        EncodedOutcome::ContinueAsNew(_) => "continue_as_new",
         EncodedOutcome::Hold => "hold",
         EncodedOutcome::Await(_)
         | EncodedOutcome::Started(_)

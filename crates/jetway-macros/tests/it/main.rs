@@ -32,7 +32,7 @@ async fn attempt<C: Context, W: Workflow<C>>(
         Outcome::Next(emission) => (vec![emission], None),
         Outcome::NextLater(_, emission) => (vec![emission], None),
         Outcome::NextAll(emissions) => (emissions, None),
-        Outcome::Hold | Outcome::WaitFor(_) => (Vec::new(), None),
+        Outcome::Hold | Outcome::WaitFor(_) | Outcome::ContinueAsNew(_) => (Vec::new(), None),
         Outcome::Handled { error, emission } => (vec![emission], Some(error)),
         Outcome::Failed(error) => (Vec::new(), Some(error)),
     };

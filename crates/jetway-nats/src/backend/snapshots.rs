@@ -61,8 +61,20 @@ impl SnapshotStore for NatsBackend {
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         jetway_state::hop!("NatsBackend::commit");
-        let SnapshotWrite { run, incarnation, commit, expected, status, may_expire, awaited, bytes, chunks } =
-            write;
+        // Results name the first incarnation, and are compared with the header.
+        let first = write.chain_id();
+        let SnapshotWrite {
+            run,
+            incarnation,
+            commit,
+            expected,
+            status,
+            may_expire,
+            awaited,
+            bytes,
+            chunks,
+            ..
+        } = write;
         if !chunks.is_empty() {
             self.write_chunks(&run, incarnation, chunks).await?;
             fail_point(FailPoint::ChunksWritten);
@@ -70,7 +82,7 @@ impl SnapshotStore for NatsBackend {
         let keep = may_expire.then(|| self.keep_ended(awaited));
         let subject = self.names.snapshot(&run);
         let write = async |expected| {
-            let condition = Condition::Snapshot { expected, commit, incarnation, status, keep };
+            let condition = Condition::Snapshot { expected, commit, incarnation: first, status, keep };
             let write = Write { subject: subject.clone().into(), payload: bytes.clone(), condition };
             self.committers.runs.write(write).await
         };

@@ -4,7 +4,7 @@ use async_nats::{HeaderName, header, service};
 
 /// The commit that wrote a snapshot. A writer that got no reply recognises its own write by it.
 pub(crate) const COMMIT: HeaderName = HeaderName::from_static("Jetway-Commit");
-/// The incarnation of the run of a snapshot, a result or a dead letter. On a signal: the one that it is for.
+/// The first incarnation of the run of a snapshot or a result; the incarnation of that of a dead letter. On a signal: the one that it is for.
 pub(crate) const INCARNATION: HeaderName = HeaderName::from_static("Jetway-Incarnation");
 /// On a result: the revision of the snapshot that ended the run.
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("Jetway-Revision");

@@ -63,6 +63,7 @@ pub(crate) fn write(run: &RunKey, expected: u64, text: &str) -> SnapshotWrite {
     SnapshotWrite {
         run: run.clone(),
         incarnation: Incarnation::default(),
+        chain: None,
         commit: commit_id(),
         expected,
         status: Status::Running,

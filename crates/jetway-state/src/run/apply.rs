@@ -13,6 +13,7 @@ mod tests;
 use super::{
     attempt::{AttemptReport, EncodedOutcome},
     children::{awaits, awaits_many, started, started_many},
+    continue_as_new::{continue_as_new, refuse_to_continue},
     effect::{Applied, Effect, TicketFor},
     retry::retry,
     signal::wait_for,
@@ -44,6 +45,13 @@ pub fn apply(
     if let Some(span) = attempt.span {
         snapshot.trace.cover(span);
     }
+    if let Some(refused) = refuse_to_continue(&snapshot, &attempt) {
+        let failed = EncodedOutcome::Failed(attempt.id().error(&refused));
+        attempt = attempt.without_result(failed);
+    }
+    if let EncodedOutcome::ContinueAsNew(input) = &attempt.produced {
+        return continue_as_new(snapshot, &attempt, input.clone(), commit, &waits);
+    }
     if attempt.produced.keeps_item() {
         return keep_item(snapshot, attempt, commit, graph, waits);
     }
@@ -74,6 +82,7 @@ pub fn apply(
         | EncodedOutcome::StartedMany(..)
         | EncodedOutcome::Admit
         | EncodedOutcome::WaitFor(_)
+        | EncodedOutcome::ContinueAsNew(_)
         | EncodedOutcome::Retry(..) => step.end_branch(),
         EncodedOutcome::Handled(error, emitted) => {
             step.snapshot.handled_failures.record(error);

@@ -2,6 +2,7 @@
 
 use super::{
     attempt_id::AttemptId,
+    begin::RunInput,
     children::{ChildStart, ChildWanted, EndedChild, ManyWanted},
     output::EncodedOutput,
     signal::SignalWanted,
@@ -52,6 +53,8 @@ pub enum EncodedOutcome {
     NextLater(Later, EncodedEmission),
     /// Many values.
     NextAll(Vec<EncodedEmission>),
+    /// The run goes on as a run that begins with this input.
+    ContinueAsNew(RunInput),
     /// Nothing.
     Hold,
     /// The node failed, and runs again.
@@ -117,6 +120,7 @@ impl EncodedOutcome {
             | Self::NextLater(..)
             | Self::NextAll(_)
             | Self::Hold
+            | Self::ContinueAsNew(_)
             | Self::Handled(..)
             | Self::CleanUp(_)
             | Self::Failed(_) => false,

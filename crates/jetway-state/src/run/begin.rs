@@ -101,6 +101,8 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         has_clean_up: false,
         cancel: None,
         deadline: None,
+        chain: None,
+        continued: 0,
     };
     let ticket = due.is_none().then_some(TicketFor { item: id, node: input.node });
     (snapshot, ticket)

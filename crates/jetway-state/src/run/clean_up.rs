@@ -139,6 +139,7 @@ impl Snapshot {
             | EncodedOutcome::Await(_)
             | EncodedOutcome::AwaitMany(_)
             | EncodedOutcome::Handled(..)
+            | EncodedOutcome::ContinueAsNew(_)
             | EncodedOutcome::Failed(_) => self.is_cancelled(&attempt.item),
             EncodedOutcome::CleanUp(_) => !self.is_cancelled(&attempt.item),
         }

@@ -5,7 +5,7 @@ use super::{
     chunk::ChunkRef,
     snapshot::{Parent, Snapshot},
 };
-use crate::{ItemId, Timestamp};
+use crate::{Incarnation, ItemId, Timestamp};
 
 /// The record of a run after a decision, and what to do once the record is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub enum Effect {
     DisarmAlarm(Timestamp),
     /// Disarm every alarm of the run: it has ended.
     DisarmAllAlarms,
+    /// Remove what an incarnation has left beside the record: its chunks and its alarms. The run has continued as new.
+    LeaveIncarnation(Incarnation),
     /// Delete chunks that nothing refers to any more.
     DropChunks(Vec<ChunkRef>),
     /// Delete every chunk of the run.

@@ -71,7 +71,7 @@ pub struct ArrivedSignal {
     pub name: String,
     /// The hash of the id that its sender has given to it.
     pub id: Option<u64>,
-    /// The incarnation that it is for.
+    /// The incarnation that it is for, or the first one of its run.
     pub incarnation: Option<Incarnation>,
     /// When it was sent.
     pub at: Timestamp,
@@ -186,7 +186,7 @@ impl Snapshot {
     }
 
     fn is_meant_by(&self, signal: &ArrivedSignal) -> bool {
-        signal.incarnation.is_none_or(|incarnation| incarnation == self.incarnation)
+        signal.incarnation.is_none_or(|incarnation| self.is_called(incarnation))
     }
 
     /// Whether this incarnation has had a signal with the same id of its sender.

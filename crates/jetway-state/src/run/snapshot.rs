@@ -26,7 +26,7 @@ pub struct Snapshot {
     pub workflow: WorkflowName,
     /// The run.
     pub run_id: RunId,
-    /// The identity of this start of the run id.
+    /// The identity of this start of the run id, or of this continuation.
     pub incarnation: Incarnation,
     /// The commit that wrote this snapshot.
     pub commit: CommitId,
@@ -108,6 +108,12 @@ pub struct Snapshot {
     /// When the run fails if it has not ended before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// The first incarnation of the run, if it has continued as new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Incarnation>,
+    /// How often it has.
+    #[serde(default, skip_serializing_if = "never")]
+    pub continued: u32,
 }
 
 impl Snapshot {
@@ -396,6 +402,11 @@ pub struct Trace {
     /// The end of the last of its committed steps' spans, in microseconds since 1970; zero if there is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub end_micros: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn never(times: &u32) -> bool {
+    *times == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

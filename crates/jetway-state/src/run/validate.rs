@@ -22,7 +22,7 @@ const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
     /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no clean-up,
-    /// mailbox or deadline would lose it, so such a record has a format that it does not read.
+    /// mailbox, deadline or chain would lose it, so such a record has a format that it does not read.
     ///
     /// # Errors
     /// As [`codec::seal`].
@@ -35,6 +35,7 @@ impl Snapshot {
         match self.has_waits()
             || has_child_rules
             || self.deadline.is_some()
+            || self.chain.is_some()
             || gathers_later
             || cancels_later
             || !self.mailbox.is_unused()

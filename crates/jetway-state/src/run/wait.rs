@@ -324,9 +324,14 @@ impl WaitsBefore {
         effects.extend(far.map(|armed| Effect::DisarmAlarm(armed.due)));
     }
 
+    /// Whether an alarm of the run would ring much later than now.
+    pub(super) fn are_far(&self, now: Timestamp) -> bool {
+        self.last.is_some_and(|last| last > now.after(NEAR))
+    }
+
     /// The run has ended: disarms all its alarms if one of them would ring much later than now. There may be more than the last one:
     /// an alarm stays armed when an item comes that is due earlier, and the pieces of a long wait have times of their own.
     pub(super) fn disarm_all(self, now: Timestamp, effects: &mut Vec<Effect>) {
-        effects.extend(self.last.filter(|last| *last > now.after(NEAR)).map(|_far| Effect::DisarmAllAlarms));
+        effects.extend(self.are_far(now).then_some(Effect::DisarmAllAlarms));
     }
 }

@@ -84,7 +84,12 @@ impl OutputPage {
         let outputs = &snapshot.outputs;
         let text = outputs.get(query.output).map(|output| std::str::from_utf8(&output.value.json));
         let text = text.transpose().map_err(|_not_utf8| NoPage::Corrupt)?;
-        Self::new(snapshot.run_id.clone(), snapshot.incarnation, outputs.len(), text, query)
+        // A run that continues as new takes its outputs along.
+        let named = query
+            .incarnation
+            .map(|named| if snapshot.is_called(named) { snapshot.chain_id() } else { named });
+        let query = &OutputQuery { incarnation: named, ..*query };
+        Self::new(snapshot.run_id.clone(), snapshot.chain_id(), outputs.len(), text, query)
     }
 
     /// A page of an output in a stored result.

@@ -63,6 +63,10 @@ pub(super) struct Fields {
     steps: u64,
     #[serde(default)]
     cancel: Option<CancelView>,
+    #[serde(default)]
+    chain: Option<Incarnation>,
+    #[serde(default)]
+    continued: u32,
     updated_at: String,
     pending: Vec<PendingView>,
     #[serde(default)]
@@ -106,6 +110,8 @@ impl From<Fields> for StatusView {
         };
         Self {
             run: run.into(),
+            chain: fields.chain,
+            continued: fields.continued,
             updated_at: fields.updated_at,
             pending: fields.pending,
             children: fields.children,

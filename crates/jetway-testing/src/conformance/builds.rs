@@ -237,6 +237,7 @@ async fn write_again(
     let write = SnapshotWrite {
         run: run.clone(),
         incarnation: snapshot.incarnation,
+        chain: snapshot.chain,
         commit: snapshot.commit,
         expected: revision,
         status: snapshot.status,

@@ -151,6 +151,7 @@ async fn write(host: &TestHost, snapshot: &Snapshot, expected: u64) {
     let write = SnapshotWrite {
         run: snapshot.key(),
         incarnation: snapshot.incarnation,
+        chain: snapshot.chain,
         commit: snapshot.commit,
         expected,
         status: snapshot.status,

@@ -91,6 +91,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: Backe
     let write = SnapshotWrite {
         run: run.clone(),
         incarnation: snapshot.incarnation,
+        chain: snapshot.chain,
         commit: snapshot.commit,
         expected: stored.revision,
         status: snapshot.status,

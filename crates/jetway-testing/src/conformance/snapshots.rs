@@ -19,6 +19,7 @@ pub(super) fn write(run: &RunKey, expected: u64, number: u64, bytes: &'static [u
     SnapshotWrite {
         run: run.clone(),
         incarnation: Incarnation::default(),
+        chain: None,
         commit: CommitId { writer: 7, number },
         expected,
         status: Status::Running,

@@ -156,5 +156,5 @@ impl ChildGroup {
 
 fn cancel(item: &ItemId, child: Child) -> Option<ChildIntent> {
     let seen = child.started?;
-    Some(ChildIntent::Cancel { run: child.run, item: item.clone(), seen })
+    Some(ChildIntent::Cancel { run: child.run, item: item.clone(), seen, of: None })
 }

@@ -5,7 +5,7 @@
 
 use super::OnParentCancel;
 use crate::{
-    CommitId, Fingerprint, ItemId, RunKey, Seen, Timestamp,
+    CommitId, Fingerprint, Incarnation, ItemId, RunKey, Seen, Timestamp,
     run::{
         begin::RunInput,
         effect::Effect,
@@ -29,6 +29,9 @@ pub enum ChildIntent {
         item: ItemId,
         /// Its record at its start.
         seen: Seen,
+        /// The incarnation of the item, if its run has continued as new since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Incarnation>,
     },
     /// Keep it from being started, and cancel it if it is.
     Prevent {
@@ -39,6 +42,9 @@ pub enum ChildIntent {
         /// If it is started, it goes on.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         spare: bool,
+        /// The incarnation of the item, if its run has continued as new since.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Incarnation>,
     },
 }
 
@@ -68,13 +74,22 @@ impl ChildIntent {
         }
     }
 
+    /// The same intent, of a run that has continued as new from an incarnation.
+    pub(in crate::run) fn left_by(mut self, former: Incarnation) -> Self {
+        match &mut self {
+            Self::Start(_) => {}
+            Self::Cancel { of, .. } | Self::Prevent { of, .. } => *of = of.or(Some(former)),
+        }
+        self
+    }
+
     /// What to do to a child run of an item that does not wait for it any more; `None` for nothing.
     fn to_give_up(item: &ItemId, child: Child, is_ended: bool) -> Option<Self> {
         let (item, run, spare) = (item.clone(), child.run, child.on_cancel != OnParentCancel::Cancel);
         match child.started {
-            None => Some(Self::Prevent { run, item, spare }),
+            None => Some(Self::Prevent { run, item, spare, of: None }),
             Some(_) if spare || is_ended => None,
-            Some(seen) => Some(Self::Cancel { run, item, seen }),
+            Some(seen) => Some(Self::Cancel { run, item, seen, of: None }),
         }
     }
 

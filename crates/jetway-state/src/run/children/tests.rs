@@ -59,11 +59,11 @@ fn recorded(child: &str) -> Snapshot {
 }
 
 fn prevent(child: &str) -> Effect {
-    Effect::Child(ChildIntent::Prevent { run: key(child), item: ItemId::start(), spare: false })
+    Effect::Child(ChildIntent::Prevent { run: key(child), item: ItemId::start(), spare: false, of: None })
 }
 
 fn cancel(child: &str) -> ChildIntent {
-    ChildIntent::Cancel { run: key(child), item: ItemId::start(), seen: SEEN }
+    ChildIntent::Cancel { run: key(child), item: ItemId::start(), seen: SEEN, of: None }
 }
 
 fn failed() -> EncodedOutcome {
@@ -179,7 +179,7 @@ fn a_child_follows_the_policy_of_its_parent() {
     let unstarted = ChildWanted { on_cancel: Abandon, ..key("c").into() };
     let unstarted = answered(running(), EncodedOutcome::Await(unstarted)).unwrap().snapshot;
     let ended = control::cancel(unstarted, COMMIT, Timestamp(3)).unwrap().snapshot;
-    let spared = ChildIntent::Prevent { run: key("c"), item: ItemId::start(), spare: true };
+    let spared = ChildIntent::Prevent { run: key("c"), item: ItemId::start(), spare: true, of: None };
     assert_eq!(ended.intents, [spared], "if it is started already, it goes on");
 }
 
@@ -279,8 +279,8 @@ fn a_group_that_fails_gives_up_the_others() {
     let failed = answered(answered(first, started).unwrap().snapshot, failed()).unwrap();
     let gone = |run: &str| key(run);
     let expected = [
-        ChildIntent::Cancel { run: gone("c0"), item: ItemId::start(), seen: SEEN },
-        ChildIntent::Prevent { run: gone("c1"), item: ItemId::start(), spare: false },
+        ChildIntent::Cancel { run: gone("c0"), item: ItemId::start(), seen: SEEN, of: None },
+        ChildIntent::Prevent { run: gone("c1"), item: ItemId::start(), spare: false, of: None },
     ];
     assert_eq!(failed.snapshot.intents, expected);
 }

@@ -175,7 +175,7 @@ fn run_attributes(snapshot: &Snapshot) -> Vec<KeyValue> {
     let mut attributes = vec![
         KeyValue::new("jetway.workflow", snapshot.workflow.to_string()),
         KeyValue::new("jetway.run_id", snapshot.run_id.to_string()),
-        KeyValue::new("jetway.incarnation", snapshot.incarnation.to_string()),
+        KeyValue::new("jetway.incarnation", snapshot.chain_id().to_string()),
         KeyValue::new("jetway.status", snapshot.status.as_str()),
         KeyValue::new("jetway.steps", steps),
     ];

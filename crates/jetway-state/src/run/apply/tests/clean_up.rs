@@ -315,7 +315,7 @@ fn w48_a_cancelled_item_cancels_the_child_that_it_waits_for() {
     assert_eq!(run.snapshot.started_child(&waiting), None, "it does not wait any more");
     let taken = run.attempt(&waiting, "b", taken_back(&[]));
     let applied = apply(run.snapshot.clone(), taken.clone(), COMMIT, &run.graph).unwrap();
-    let intent = ChildIntent::Cancel { run: child, item: waiting.clone(), seen };
+    let intent = ChildIntent::Cancel { run: child, item: waiting.clone(), seen, of: None };
     assert_eq!(applied.effects, [Effect::Child(intent.clone()), Effect::CloseIntents]);
     assert_eq!(applied.snapshot.intents, std::slice::from_ref(&intent), "also if its host is lost now");
     // The last item of the run: its end cancels the child.

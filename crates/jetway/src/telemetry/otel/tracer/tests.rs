@@ -119,6 +119,8 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         cancel: None,
         has_clean_up: false,
         deadline: None,
+        chain: None,
+        continued: 0,
         attempts: BTreeMap::new(),
         parent: None,
         chunked: false,
