@@ -60,6 +60,16 @@ async fn crash_p3_a_host_dies_when_its_run_gets_a_signal() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn crash_p3_a_host_dies_when_its_run_continues_as_new() -> Result<()> {
+    all(&[Scenario::Rounds]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_p5_a_host_dies_at_the_deadline_of_its_run() -> Result<()> {
+    all(&[Scenario::Late]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn crash_p3_a_host_dies_in_a_fan_out() -> Result<()> {
     all(&[Scenario::Fan, Scenario::Wide]).await
 }

@@ -67,7 +67,7 @@ impl Controller {
         let rule = Rule::EndOverdue(now);
         let decided = swap_until(Command { controller: self, run, seen, rule, child_of: None }).await?;
         Ok(decided.filter(|decided| decided.result.changed).map(|decided| {
-            fail_point(FailPoint::CancelCommitted);
+            fail_point(FailPoint::DeadlineCommitted);
             Committed { ended: decided.result.status.is_terminal(), ..decided.committed }
         }))
     }

@@ -24,6 +24,7 @@ mod host;
 mod incarnations;
 mod joins;
 mod limits;
+mod long_loops;
 mod many_runs;
 mod old_answers;
 mod person;
@@ -195,6 +196,11 @@ cases! {
         w44_a_repeated_request_arms_a_lost_alarm;
     run_deadlines: w52_a_run_fails_at_its_deadline, w52_a_deadline_takes_the_clean_up, a_paused_run_fails_at_its_deadline,
         a_start_sets_the_deadline, a_deadline_ends_the_children, w26_a_lost_deadline_is_found_by_the_sweep;
+    long_loops: a_run_goes_on_with_a_fresh_context, values_of_earlier_incarnations_are_removed, open_branches_fail_the_step,
+        w39_a_loop_that_continues_as_new_loses_no_signal, w42_an_id_is_remembered_by_the_next_incarnation,
+        w48_a_cancel_meets_the_newest_incarnation, w48_a_child_that_has_continued_is_cancelled,
+        a_parent_gets_what_its_child_ends_with, w52_a_chain_keeps_its_deadline, a_paused_run_continues_when_it_is_resumed,
+        p4_a_lost_host_s_next_incarnation_gets_its_ticket, p4_a_ticket_that_was_lost_is_found_by_the_sweep;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

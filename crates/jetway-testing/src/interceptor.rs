@@ -66,6 +66,11 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
         self.inner().commit(write).await
     }
 
+    /// See [`SnapshotStore::drop_all_chunks`].
+    async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
+        self.inner().drop_all_chunks(run, incarnation).await
+    }
+
     /// See [`SnapshotStore::stale`].
     async fn stale(&self, after: u64, before: Timestamp) -> Result<(Vec<StaleRun>, u64), BackendError> {
         self.inner().stale(after, before).await
@@ -152,7 +157,7 @@ impl<I: Interceptor> SnapshotStore for Intercepted<I> {
     }
 
     async fn drop_all_chunks(&self, run: &RunKey, incarnation: Incarnation) -> Result<(), BackendError> {
-        self.0.inner().drop_all_chunks(run, incarnation).await
+        self.0.drop_all_chunks(run, incarnation).await
     }
 
     async fn runs(&self, query: &RunsQuery) -> Result<RunsPage, BackendError> {

@@ -9,6 +9,7 @@
 //! | [`waiting_for_time`] | timers: a run waits without a worker |
 //! | [`waiting_for_people`] | signals: a run waits for a person or another system |
 //! | [`child_runs`] | runs that start other runs, one or many, and wait for them or not |
+//! | [`long_loops`] | loops that never end: a run continues as new |
 //! | [`errors`] | failures and fallbacks |
 //! | [`retries_and_deadlines`] | retry policies, waiting for a person, time limits, heartbeats |
 //! | [`cancelling`] | cancel with clean-up, and terminate |
@@ -43,6 +44,9 @@ pub mod waiting_for_people {}
 
 #[doc = include_str!("../docs/child-runs.md")]
 pub mod child_runs {}
+
+#[doc = include_str!("../docs/long-loops.md")]
+pub mod long_loops {}
 
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}

@@ -124,6 +124,13 @@ pub(super) const CASES: &[Case] = &[
         GO_ON,
     ),
     case(
+        At::ContinuedAsNew,
+        Scenario::Rounds,
+        0,
+        "the run has continued as new, its first item has no ticket",
+        "the ticket of the former incarnation is delivered again, and the missing ticket published",
+    ),
+    case(
         At::TicketPublished,
         Scenario::Fan,
         4,
@@ -199,6 +206,13 @@ pub(super) const CASES: &[Case] = &[
         2,
         "the parent is cancelled, its child is running",
         SWEEP_ENDS,
+    ),
+    case(
+        At::DeadlineCommitted,
+        Scenario::Late,
+        0,
+        "the run has failed at its deadline, it has no result",
+        END_AGAIN,
     ),
     case(
         At::HostsTold,

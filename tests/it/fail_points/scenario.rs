@@ -43,6 +43,10 @@ pub(super) enum Scenario {
     Terminate,
     /// A run that sleeps is cancelled, and has a clean-up.
     CleanUp,
+    /// A run continues as new once.
+    Rounds,
+    /// A run sleeps past its deadline.
+    Late,
     /// A run is paused, and resumed when the host is back.
     Pause,
     /// A paused run is resumed when none of its items has a ticket.
@@ -61,6 +65,8 @@ impl Scenario {
             Self::Children | Self::Cancel | Self::Terminate => "family",
             Self::Detach => "detach",
             Self::CleanUp => "stay",
+            Self::Rounds => "rounds",
+            Self::Late => "late",
             Self::Pause | Self::Resume => "gated",
         }
     }
@@ -69,7 +75,7 @@ impl Scenario {
     fn input(self) -> (u64, usize) {
         match self {
             Self::Chain | Self::Sleep | Self::Pause | Self::Resume | Self::CleanUp | Self::Detach => (10, 0),
-            Self::Signal | Self::Early | Self::Untaken => (10, 0),
+            Self::Signal | Self::Early | Self::Untaken | Self::Rounds | Self::Late => (10, 0),
             Self::Fan | Self::Sweep => (4, 0),
             Self::Wide => (60, 2000),
             Self::Children => (2, 0),
@@ -86,8 +92,9 @@ impl Scenario {
             Self::Wide => 1 + 60 + 1,
             Self::Children => 1 + 2 * 3 + 1,
             Self::Detach => 1 + 3,
-            Self::Cancel | Self::Terminate => 1,
+            Self::Cancel | Self::Terminate | Self::Late => 1,
             Self::CleanUp => 2,
+            Self::Rounds => 2 * 2,
         }
     }
 
@@ -127,7 +134,9 @@ impl Scenario {
             Self::Wide => json!([3540, 62]),
             Self::Children => json!([3 + 4, 2]),
             Self::Pause | Self::Resume => json!(13),
-            Self::Cancel | Self::Terminate | Self::CleanUp | Self::Detach => Value::Null,
+            // The context counts the steps of the second incarnation.
+            Self::Rounds => json!([12, 2]),
+            Self::Cancel | Self::Terminate | Self::CleanUp | Self::Detach | Self::Late => Value::Null,
         }
     }
 
@@ -163,6 +172,8 @@ impl Scenario {
             | Self::Children
             | Self::Detach
             | Self::Sweep
+            | Self::Rounds
+            | Self::Late
             | Self::Early => {}
             Self::Signal | Self::Untaken => asked::answer(fixture, run, self.signals()).await?,
             Self::Cancel => {
@@ -207,6 +218,7 @@ impl Scenario {
             Self::Cancel | Self::Terminate => return check_cancelled(fixture, run).await,
             Self::CleanUp => return check_cleaned_up(fixture, run).await,
             Self::Detach => return children::check_detached(fixture, run, self.steps()).await,
+            Self::Late => return check_late(fixture, run).await,
             Self::Pause => {
                 let paused = fixture.client.status(run).await?;
                 ensure!((paused.run.status, paused.run.steps) == (Status::Paused, 0), "{paused:?}");
@@ -267,6 +279,14 @@ async fn check_cleaned_up(fixture: &Fixture, run: &RunKey) -> Result<()> {
     let reason = done.cancel.as_ref().map(|cancel| cancel.reason);
     ensure!(done.status == Status::Cancelled && done.steps == 2, "{done:#?}");
     ensure!(reason == Some(CancelReason::Requested), "{done:#?}");
+    Ok(())
+}
+
+/// Checks that the run has failed at its deadline.
+async fn check_late(fixture: &Fixture, run: &RunKey) -> Result<()> {
+    let done = fixture.client.result(run, DEADLINE).await.context("the run has no result")?;
+    let kind = done.error.as_ref().map(|error| error.kind.as_str());
+    ensure!(done.status == Status::Failed && kind == Some("deadline") && done.steps == 1, "{done:#?}");
     Ok(())
 }
 

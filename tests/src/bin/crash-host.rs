@@ -94,6 +94,24 @@ workflow! {
 }
 
 node! {
+    struct Again; context = Tally; input = Job; output = Vec<i64>;
+    |tally, job| {
+        tally.add(&job, "again")?;
+        Ok(match job.number {
+            ..12 => Transition::ContinueAsNew(job.into()),
+            number => Transition::Next(vec![number.cast_signed(), tally.steps.get()]),
+        })
+    }
+}
+
+workflow! {
+    /// Two steps, and then again as new.
+    struct Rounds { one: One, again: Again }
+    name = "rounds"; context = Tally; start = one;
+    edges { one => [again]; again => []; }
+}
+
+node! {
     struct Rest; context = Tally; input = Job; output = Job;
     |tally, job| { tally.add(&job, "rest")?; Ok(Transition::NextAfter(Duration::from_secs(3600), job)) }
 }
@@ -104,6 +122,13 @@ workflow! {
     struct Stay { rest: Rest, three: Three, undo: Undo }
     name = "stay"; context = Tally; start = rest;
     edges { rest => [three]; three => []; three on_cancel => [undo]; undo => []; }
+}
+
+workflow! {
+    /// A run that sleeps for an hour, and has to be done much earlier.
+    struct Late { rest: Rest, three: Three }
+    name = "late"; context = Tally; start = rest; deadline = "2 s";
+    edges { rest => [three]; three => []; }
 }
 
 /// Waits for the signal `number` and adds it. Nobody waits for `spare`.
@@ -232,6 +257,8 @@ async fn main() -> Result<()> {
         .workflow(Batch { lots: Lots {}, all: ChildRun::new(chain()).start_many(2) })
         .workflow(Sleep { doze: Doze {}, two: Two {}, three: Three {} })
         .workflow(Stay { rest: Rest {}, three: Three {}, undo: Undo {} })
+        .workflow(Rounds { one: One {}, again: Again {} })
+        .workflow(Late { rest: Rest {}, three: Three {} })
         .workflow(Asked { ask: Ask {}, two: Two {}, three: Three {} })
         .workflow(Fan { split: Split {}, double: Double {}, sum: Sum {} })
         .workflow(gated())

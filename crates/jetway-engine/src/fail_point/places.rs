@@ -88,6 +88,8 @@ named! {
         SnapshotUnanswered = "snapshot-unanswered",
         /// A step is committed, its tickets and effects are open.
         Committed = "committed",
+        /// A run has continued as new, its first ticket is not published.
+        ContinuedAsNew = "continued-as-new",
         /// One ticket of a commit is published.
         TicketPublished = "ticket-published",
         /// All tickets of a commit are published, its effects are open.
@@ -120,8 +122,10 @@ named! {
         ParentWoken = "parent-woken",
         /// A child run that no item waits for any more is cancelled.
         ChildCancelled = "child-cancelled",
-        /// A run is cancelled or over its deadline, or its clean-up begins. The effects are open.
+        /// A run is cancelled, or its clean-up begins. The effects are open.
         CancelCommitted = "cancel-committed",
+        /// A run is ended at its deadline, or at the limit of its clean-up. The effects are open.
+        DeadlineCommitted = "deadline-committed",
         /// All hosts are told that a run is cancelled, its other effects are open.
         HostsTold = "hosts-told",
         /// A run is terminated, its effects are open.

@@ -379,6 +379,9 @@ impl<'a> TicketSession<'a> {
         own: Option<&ItemId>,
     ) -> Result<NextAction, BackendError> {
         let may_continue = self.may_continue();
+        if !self.is_of_ticket(&cached) {
+            fail_point(FailPoint::ContinuedAsNew);
+        }
         let only = match tickets.len() {
             // The run has continued as new: this ticket and what it tells to nodes are of the former incarnation.
             _ if !self.is_of_ticket(&cached) => None,

@@ -5,6 +5,7 @@
 mod clean_up;
 mod conformance;
 mod harness;
+mod long_loops;
 mod python;
 mod retries;
 mod run_deadlines;

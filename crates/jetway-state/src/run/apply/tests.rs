@@ -2,6 +2,7 @@
 
 mod bounded;
 mod clean_up;
+mod continue_as_new;
 mod nested;
 mod person;
 mod signals;
