@@ -110,6 +110,7 @@ fn cancelled_text(done: &DoneView) -> String {
     let Some(cancel) = &done.cancel else { return "was cancelled".to_owned() };
     match cancel.reason {
         CancelReason::Requested => "was cancelled".to_owned(),
+        CancelReason::Deadline => "was not done at its deadline".to_owned(),
         CancelReason::Terminated => "was terminated".to_owned(),
         CancelReason::CleanUpTimeout => {
             let nodes = cancel.not_run.join(", ");

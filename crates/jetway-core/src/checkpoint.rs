@@ -55,11 +55,11 @@ impl<C: Context, WI: WorkItem> Checkpoint<C, WI> {
         Self { context, queue, snapshot: Some(snapshot) }
     }
 
-    /// Whether this checkpoint may replace one with the snapshot `stored`: both belong to the same incarnation of the run, or
-    /// one of them names none. See [`CheckpointStore::replace`].
+    /// Whether this checkpoint may replace one with the snapshot `stored`: both belong to the same run, which may have
+    /// continued as new, or one of them names none. See [`CheckpointStore::replace`].
     pub fn continues(&self, stored: Option<&Snapshot>) -> bool {
         match (&self.snapshot, stored) {
-            (Some(own), Some(stored)) => own.incarnation == stored.incarnation,
+            (Some(own), Some(stored)) => own.chain_id() == stored.chain_id(),
             _ => true,
         }
     }

@@ -280,9 +280,9 @@ impl Dispatcher {
                 }
                 Effect::DisarmAlarm(due) => self.tickets.disarm(version, Some(due)).await,
                 Effect::DisarmAllAlarms => self.tickets.disarm(version, None).await,
-                Effect::LeaveIncarnation(former) => {
+                Effect::DisarmAlarmsOf(former) => self.tickets.disarm_all_of(version.run, former).await,
+                Effect::DropChunksOf(former) => {
                     self.backend.drop_all_chunks(version.run, former).await?;
-                    self.tickets.disarm_all_of(version.run, former).await;
                     fail_point(FailPoint::ChunksDropped);
                 }
                 Effect::DropChunks(chunks) => {

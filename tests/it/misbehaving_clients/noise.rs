@@ -71,6 +71,7 @@ impl Stranger {
             ("Jetway-Run-Id", &["victim", "a b", "", "ok-1", "…"][..]),
             ("Content-Type", &["application/cbor", "application/json; x", "/", "APPLICATION/CBOR;"]),
             ("Jetway-Start-At", &["+1ms", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "+x", "soon"]),
+            ("Jetway-Deadline", &["100d", "0s", "-1s", "99999999999999999999h", "soon"]),
             ("Jetway-Signal-Id", &["a", "", "…"]),
             ("Jetway-Incarnation", &["first", "0123456789abcdef"]),
             ("Jetway-Wait", &["1ms", "99999999999999999999h", "-1s", "soon"]),

@@ -73,6 +73,12 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
         ("started", time(&run.started_at)),
         ("updated", time(&status.updated_at)),
     ]);
+    if let Some(deadline) = &status.deadline {
+        rows.push(("deadline", time(deadline)));
+    }
+    if status.continued > 0 {
+        rows.push(("continued as new", format!("{} times", count(status.continued.into()))));
+    }
     if let Some(finished) = &run.finished_at {
         rows.push(("finished", time(finished)));
     }

@@ -15,7 +15,7 @@ use jetway_nats::{HostsClient, NO_HOST, NatsBackend, serve};
 use jetway_state::{
     Incarnation, RunId, Timestamp, WorkflowName,
     codec::Encoding,
-    run::{StartTime, Status, Verdict},
+    run::{RunDeadline, StartTime, Status, Verdict},
     view::{OutputPage, OutputQuery, StatusView},
 };
 use serde_json::Value;
@@ -173,6 +173,7 @@ async fn a_start_is_passed_on_with_its_headers() {
     headers.insert("Jetway-Wait", "30s");
     headers.insert("Content-Type", "application/cbor");
     headers.insert("jetway-start-at", "2030-01-31T08:00:00+01:00");
+    headers.insert("JETWAY-DEADLINE", "10m");
     headers.insert("traceparent", "00-aa-bb-01");
     let reply = ask(&client, &backend, "start.pay", headers, "input").await;
     assert_eq!(json_of(&reply)["run_id"], "order-1");
@@ -181,6 +182,7 @@ async fn a_start_is_passed_on_with_its_headers() {
     assert_eq!((request.workflow.as_str(), request.input.as_ref()), ("pay", b"input".as_slice()));
     assert_eq!((request.encoding, request.trace.parent.as_deref()), (Encoding::Cbor, Some("00-aa-bb-01")));
     assert_eq!(request.start_time, StartTime::At(Timestamp::parse("2030-01-31T07:00:00Z").unwrap()));
+    assert_eq!(request.deadline, RunDeadline::After(Duration::from_secs(600)));
     // Without a run id, each request is another run.
     let one = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);
     let two = json_of(&ask(&client, &backend, "start.pay", HeaderMap::new(), "1").await);

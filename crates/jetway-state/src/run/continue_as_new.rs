@@ -121,9 +121,8 @@ pub(super) fn continue_as_new(
     if next.alarm(now).is_some() {
         effects.push(Effect::ArmAlarm { since: now });
     }
-    if snapshot.chunked || waits.are_far(now) {
-        effects.push(Effect::LeaveIncarnation(former));
-    }
+    effects.extend(waits.are_far(now).then_some(Effect::DisarmAlarmsOf(former)));
+    effects.extend(snapshot.chunked.then_some(Effect::DropChunksOf(former)));
     let tickets = ticket.filter(|_| next.status == Status::Running).into_iter().collect();
     Some(Applied { snapshot: next, tickets, effects })
 }

@@ -55,8 +55,10 @@ pub enum Effect {
     DisarmAlarm(Timestamp),
     /// Disarm every alarm of the run: it has ended.
     DisarmAllAlarms,
-    /// Remove what an incarnation has left beside the record: its chunks and its alarms. The run has continued as new.
-    LeaveIncarnation(Incarnation),
+    /// Delete every chunk of an incarnation from which the run has continued as new.
+    DropChunksOf(Incarnation),
+    /// Disarm every alarm of an incarnation from which the run has continued as new.
+    DisarmAlarmsOf(Incarnation),
     /// Delete chunks that nothing refers to any more.
     DropChunks(Vec<ChunkRef>),
     /// Delete every chunk of the run.

@@ -53,7 +53,7 @@ fn a_run_that_continues_as_new_begins_afresh_and_keeps_what_is_its_own() {
     let before = run.snapshot.clone();
     let Applied { snapshot, tickets, effects } = applied(&run, &run.ticket("b"), again("a1"));
     assert_eq!(tickets, [TicketFor { item: ItemId::start(), node: "a".to_owned() }]);
-    assert_eq!(effects, [Effect::ArmAlarm { since: Timestamp(2) }, Effect::LeaveIncarnation(first)]);
+    assert_eq!(effects, [Effect::ArmAlarm { since: Timestamp(2) }, Effect::DisarmAlarmsOf(first)]);
     assert_eq!((snapshot.chain, snapshot.continued), (Some(first), 1));
     assert_eq!(snapshot.incarnation, Incarnation::continued(first, 1));
     assert_eq!((&snapshot.context[..], snapshot.handled_failures.count), (&b"fresh"[..], 0));
@@ -92,7 +92,7 @@ fn a_run_without_alarms_and_chunks_leaves_nothing() {
     assert_eq!(applied(&run, &ItemId::start(), again("a1")).effects, []);
     let mut run = run;
     run.snapshot.chunked = true;
-    let left = Effect::LeaveIncarnation(run.snapshot.incarnation);
+    let left = Effect::DropChunksOf(run.snapshot.incarnation);
     assert_eq!(applied(&run, &ItemId::start(), again("a1")).effects, [left]);
 }
 
