@@ -3,21 +3,34 @@
 use crate::{
     backend::{Alarm, BackendError, Ticket},
     fail_point::FailPoint,
-    snapshots::RunVersion,
+    snapshots::{CachedSnapshot, RunVersion},
     tickets::{SECOND_ATTEMPT, Tickets},
 };
 use jetway_state::{
     Incarnation, ItemId, RunKey, Timestamp,
-    run::{AlarmWanted, MAX_ALARM, TicketFor, pending_ticket},
+    run::{AlarmWanted, MAX_ALARM, NEAR, TicketFor, pending_ticket},
 };
 
 impl Tickets {
     /// Arms the alarm that a run needs after `since`, if items become due then. A time that has passed meanwhile rings at once.
     pub(crate) async fn arm(&self, version: RunVersion<'_>, since: Timestamp) -> Result<(), BackendError> {
-        match version.cached.snapshot.alarm(since) {
-            Some(alarm) => self.arm_alarm(version, alarm).await,
-            None => Ok(()),
+        let Some(alarm) = version.cached.snapshot.alarm(since) else { return Ok(()) };
+        let is_far = alarm.due > self.now().after(NEAR);
+        self.arm_alarm(version, alarm).await?;
+        if is_far && self.has_ended(version).await? {
+            self.disarm(version, None).await;
         }
+        Ok(())
+    }
+
+    /// Whether the run has ended by now: whoever ended it may have looked for its alarms before the latest was armed.
+    async fn has_ended(&self, version: RunVersion<'_>) -> Result<bool, BackendError> {
+        let latest = self.latest(version).await?;
+        let incarnation = version.cached.snapshot.incarnation;
+        let goes_on = |latest: CachedSnapshot| {
+            latest.snapshot.incarnation == incarnation && !latest.snapshot.status.is_terminal()
+        };
+        Ok(!latest.is_some_and(goes_on))
     }
 
     async fn arm_alarm(

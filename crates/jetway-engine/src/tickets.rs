@@ -29,6 +29,14 @@ impl Tickets {
         Self { backend, snapshots, clock }
     }
 
+    /// The latest record of a run.
+    pub(crate) async fn latest(
+        &self,
+        RunVersion { run, cached, .. }: RunVersion<'_>,
+    ) -> Result<Option<CachedSnapshot>, BackendError> {
+        self.snapshots.load(run, cached.seen()).await
+    }
+
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
     }

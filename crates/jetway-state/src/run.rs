@@ -106,4 +106,4 @@ pub use tombstone::tombstone;
 pub use unreadable::{
     FoundUnreadable, Marked, UnreadableBy, UnreadableItem, UnreadablePart, mark_unreadable,
 };
-pub use wait::{AlarmWanted, Later, MAX_ALARM, MAX_WAIT, NowDue, Wait};
+pub use wait::{AlarmWanted, Later, MAX_ALARM, MAX_WAIT, NEAR, NowDue, Wait};

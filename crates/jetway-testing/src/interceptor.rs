@@ -61,6 +61,16 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
         self.inner().arm(alarm).await
     }
 
+    /// See [`Alarms::disarm`].
+    async fn disarm(
+        &self,
+        run: &RunKey,
+        incarnation: Incarnation,
+        due: Option<Timestamp>,
+    ) -> Result<(), BackendError> {
+        self.inner().disarm(run, incarnation, due).await
+    }
+
     /// See [`SnapshotStore::commit`].
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
         self.inner().commit(write).await
@@ -93,6 +103,16 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
         slots: Arc<Semaphore>,
     ) -> Result<BoxStream<'static, Result<Delivery, BackendError>>, BackendError> {
         self.inner().tickets(workflow, slots).await
+    }
+
+    /// See [`Signals::stored_signals`].
+    async fn stored_signals(
+        &self,
+        run: &RunKey,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<StoredSignal>, BackendError> {
+        self.inner().stored_signals(run, after, most).await
     }
 
     /// See [`TicketQueue::ticket_loss_events`].
@@ -275,7 +295,7 @@ impl<I: Interceptor> Signals for Intercepted<I> {
         after: u64,
         most: usize,
     ) -> Result<Vec<StoredSignal>, BackendError> {
-        self.0.inner().stored_signals(run, after, most).await
+        self.0.stored_signals(run, after, most).await
     }
 
     fn letter_of(&self, signal: &NewSignal) -> DeadLetter {
@@ -319,7 +339,7 @@ impl<I: Interceptor> Alarms for Intercepted<I> {
         incarnation: Incarnation,
         due: Option<Timestamp>,
     ) -> Result<(), BackendError> {
-        self.0.inner().disarm(run, incarnation, due).await
+        self.0.disarm(run, incarnation, due).await
     }
 
     async fn ring_overdue(

@@ -264,7 +264,7 @@ impl Snapshot {
 }
 
 /// An alarm that rings within this time need not be disarmed: it finds nothing to do.
-const NEAR: Duration = Duration::from_secs(60);
+pub const NEAR: Duration = Duration::from_secs(60);
 
 /// What a record waited for before a commit changes it.
 #[derive(Debug)]
@@ -332,6 +332,8 @@ impl WaitsBefore {
     /// The run has ended: disarms all its alarms if one of them would ring much later than now. There may be more than the last one:
     /// an alarm stays armed when an item comes that is due earlier, and the pieces of a long wait have times of their own.
     pub(super) fn disarm_all(self, now: Timestamp, effects: &mut Vec<Effect>) {
-        effects.extend(self.are_far(now).then_some(Effect::DisarmAllAlarms));
+        if self.are_far(now) && !effects.contains(&Effect::DisarmAllAlarms) {
+            effects.push(Effect::DisarmAllAlarms);
+        }
     }
 }

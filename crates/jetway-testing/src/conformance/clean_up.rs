@@ -1,6 +1,9 @@
 //! Cancelling with clean-up, and terminating.
 
 mod booking;
+mod ended_first;
+
+pub(super) use ended_first::w47_an_alarm_of_a_run_that_has_ended_meanwhile_is_disarmed;
 
 use super::{BackendUnderTest, DEADLINE, TestHost};
 use crate::{
