@@ -313,12 +313,14 @@ fn accepted(
     }
 }
 
-/// The dead letter of a refused signal: whoever finds that it is refused makes the same.
+/// The dead letter of a refused signal: whoever finds that it is refused makes the same. A signal that was put off may be stored twice,
+/// with one id.
 fn refusal(signal: &StoredSignal, original: DeadLetter, refused: &SignalError) -> DeadLetter {
+    let id = signal_id_hash(&signal.id.clone().unwrap_or_else(|| own_id(signal)));
     DeadLetter {
         why: refused.why().to_owned(),
         reason: refused.to_string(),
-        id: format!("signal-{:x}-{}", signal.store.0, signal.sequence),
+        id: format!("signal-{}-{}-{id:x}", signal.run, signal.name),
         ..original
     }
 }

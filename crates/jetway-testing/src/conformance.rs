@@ -187,7 +187,8 @@ cases! {
     signals: w38_a_signal_before_the_first_step_is_kept, w39_a_loop_takes_many_signals_in_order,
         w40_a_signal_after_the_deadline_is_kept_for_the_next_wait, w40_a_cancelled_run_reports_what_it_kept,
         w41_a_signal_and_a_deadline_have_one_winner, an_attempt_that_knows_less_is_made_again, w42_one_id_is_one_signal,
-        w43_what_is_wrong_is_refused_and_changes_nothing, w43_a_full_mailbox_refuses, w44_a_signal_starts_nothing_early,
+        w43_what_is_wrong_is_refused_and_changes_nothing, w43_a_signal_that_is_stored_twice_is_one_dead_letter,
+        w43_a_full_mailbox_refuses, w44_a_signal_starts_nothing_early,
         w45_the_item_that_waited_longest_gets_the_signal, a_paused_run_takes_signals, a_lost_coordinator_s_signal_is_taken_up,
         w44_a_signal_that_starts_its_run_starts_nothing_early, a_signal_starts_its_run_or_goes_to_the_one_that_is_there,
         a_wrong_signal_starts_no_run, many_signals_start_one_run;

@@ -24,7 +24,7 @@ use jetway_state::{
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -40,13 +40,16 @@ use workflows::{Ask, host};
 struct Post {
     inner: Arc<dyn Backend>,
     letters: Mutex<Vec<DeadLetter>>,
+    /// How often a dead letter was stored.
+    stored: AtomicUsize,
     loses_tickets: AtomicBool,
 }
 
 impl Post {
     fn of(tested: &BackendUnderTest) -> Arc<Intercepted<Self>> {
         let (inner, letters) = (Arc::clone(&tested.backend), Mutex::default());
-        Arc::new(Intercepted(Self { inner, letters, loses_tickets: AtomicBool::new(false) }))
+        let (stored, loses_tickets) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Intercepted(Self { inner, letters, stored, loses_tickets }))
     }
 
     /// Why the dead letters are there, and their payloads.
@@ -83,6 +86,7 @@ impl Interceptor for Post {
 
     async fn dead_letter(&self, letter: DeadLetter) -> Result<(), BackendError> {
         self.keep(&letter);
+        self.stored.fetch_add(1, Ordering::SeqCst);
         self.inner.dead_letter(letter).await
     }
 }
@@ -315,6 +319,20 @@ pub(super) async fn w43_what_is_wrong_is_refused_and_changes_nothing(tested: Bac
     publish(&tested, new("r", "x", "9")).await;
     wait_until("it is a dead letter", DEADLINE, async || post.0.whys().contains(&"run_ended".to_owned()))
         .await;
+}
+
+pub(super) async fn w43_a_signal_that_is_stored_twice_is_one_dead_letter(tested: BackendUnderTest) {
+    let (host, post) = at_work(&tested).await;
+    let run = start(&host, "r", &[Ask::one("x")]).await;
+    waits(&host, &run, 1).await;
+    assert_eq!(send(&host, "r", "x", "1").await, Verdict::Taken);
+    assert_eq!(got(&host, &run).await, [["x=1"]]);
+    let signal = NewSignal { id: Some("nine".to_owned()), ..new("r", "x", "9") };
+    let stored = tested.backend.publish_signal(&signal).await.expect("it is stored");
+    // As by a host that puts it off, and is lost before it acks the first one.
+    tested.backend.put_off(&stored, stored.sent_at).await.expect("it is put off");
+    wait_until("both are refused", DEADLINE, async || post.0.stored.load(Ordering::SeqCst) == 2).await;
+    assert_eq!(post.0.whys(), ["run_ended"]);
 }
 
 pub(super) async fn w43_a_full_mailbox_refuses(tested: BackendUnderTest) {
