@@ -10,7 +10,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use jetway_engine::backend::{BackendError, BackendErrorKind};
-use jetway_state::{RunId, RunKey, WorkflowName};
+use jetway_state::{RunId, RunKey, Timestamp, WorkflowName};
 use std::collections::BTreeSet;
 
 /// How the record of a run goes away.
@@ -104,6 +104,47 @@ pub async fn left_over_starts(backend: &NatsBackend) -> Result<Vec<String>, Back
         ));
     }
     Ok(described)
+}
+
+/// The runs of the alarms that are armed, and when each rings.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn left_over_alarms(backend: &NatsBackend) -> Result<Vec<(RunKey, Timestamp)>, BackendError> {
+    let (names, connection) = (backend.names(), backend.connection());
+    let found = api::subjects(connection, &names.stream(Stream::Timers), &names.all_timers()).await;
+    let found = found.map_err(|failure| failure.cannot("list the alarms"))?;
+    let of = |subject: &String| Some((run_of(names, subject)?, names.timer_tokens(subject)?.1));
+    Ok(found.keys().filter_map(of).collect())
+}
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundLetter {
+    /// The workflow and the reason, as `workflow.why`.
+    pub key: String,
+    /// The payload of the message.
+    pub payload: Bytes,
+}
+
+/// All dead letters, in their order.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn dead_letters(backend: &NatsBackend) -> Result<Vec<FoundLetter>, BackendError> {
+    let (names, connection) = (backend.names(), backend.connection());
+    let stream = names.stream(Stream::Dead);
+    let failed = |failure: Failure| failure.cannot("read the dead letters");
+    let (mut letters, mut from) = (Vec::new(), 1);
+    while let Some(found) = api::first_from(connection, &stream, ">", from).await.map_err(failed)? {
+        let message = found.message;
+        from = message.sequence + 1;
+        letters.push(FoundLetter {
+            key: names.dead_letter_key(&message.subject).to_owned(),
+            payload: message.payload,
+        });
+    }
+    Ok(letters)
 }
 
 /// The shortest time that the server accepts.
