@@ -1,13 +1,19 @@
 //! Compares what was recorded with what is expected.
 
+mod clean_up;
+mod counts;
+mod limits;
+mod order;
 mod report;
 mod run;
+mod signals;
 mod timers;
 mod used_ids;
 
 pub use report::{Evidence, Finding, Report};
 pub use run::{Observed, check_run, check_steps};
 
+pub(crate) use counts::counters as wait_counters;
 pub(crate) use used_ids::counters;
 
 use serde::Serialize;

@@ -1,5 +1,6 @@
 //! Starts runs in every possible way and waits for their results.
 
+mod signals;
 mod used_ids;
 
 use crate::{
@@ -9,10 +10,11 @@ use crate::{
 };
 use jetway::{
     Client, RunId, RunKey, WorkflowName,
-    client::{ClientError, Control, DoneView, StartOptions, StartedRun},
+    client::{ClientError, Control, DoneView, StartOptions, StartedRun, Status},
 };
 use jetway_nats::NatsBackend;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use signals::Needs;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
@@ -84,6 +86,8 @@ impl Driver {
         let input = Input::once(seed);
         self.runs.start(&run, input);
         let frame = input.frame();
+        let mut needs = Needs::of(&input.program(), &mut rng);
+        self.signal_before(&run, &mut needs, &mut rng).await;
         let started = match self.start(&run, &frame, rng.random()).await {
             Ok(started) => started,
             Err(error) => return Ended { run, result: Err(error) },
@@ -93,15 +97,15 @@ impl Driver {
             // A second start, as by a client that did not get the answer. It is the same run.
             self.start(&run, &frame, rng.random()).await.err();
         }
-        self.finish(started, &mut rng).await
+        self.finish(started, needs, &mut rng).await
     }
 
-    /// Sends commands to a run, and waits for its result.
-    async fn finish(&self, started: StartedRun, rng: &mut impl Rng) -> Ended {
+    /// Sends commands and signals to a run, and waits for its result.
+    async fn finish(&self, started: StartedRun, needs: Needs, rng: &mut impl Rng) -> Ended {
         let run = started.key.clone();
-        self.send_commands(&run, rng).await;
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let result = self.client.result(&started, left).await;
+        let mut other = StdRng::seed_from_u64(rng.random());
+        let signals = self.signal_until_ended(&started, needs, &mut other);
+        let ((), result) = tokio::join!(self.send_commands(&run, rng), signals);
         self.runs.ended(&run);
         Ended { run, result }
     }
@@ -126,7 +130,7 @@ impl Driver {
         }
     }
 
-    /// Pauses and resumes some runs, and cancels a few of them.
+    /// Pauses and resumes some runs, cancels some, and terminates a few.
     async fn send_commands(&self, run: &RunKey, rng: &mut impl Rng) {
         match rng.random_range(0..40) {
             0 | 1 => {
@@ -136,13 +140,25 @@ impl Driver {
                 self.pause_for(rng.random_range(1..1500)).await;
                 self.control_until_accepted(run, Control::Resume).await;
             }
-            2 => {
-                self.pause_for(rng.random_range(1..300)).await;
+            2..6 => {
+                self.pause_for(rng.random_range(1..1500)).await;
                 self.runs.cancelled(run);
                 self.control_until_accepted(run, Control::Cancel).await;
+                match rng.random_range(0..5) {
+                    0 => self.control_until_accepted(run, Control::Cancel).await,
+                    1 => self.terminate(run, rng).await,
+                    _ => {}
+                }
             }
+            6 => self.terminate(run, rng).await,
             _ => {}
         }
+    }
+
+    async fn terminate(&self, run: &RunKey, rng: &mut impl Rng) {
+        self.pause_for(rng.random_range(1..500)).await;
+        self.runs.terminated(run);
+        self.control_until_accepted(run, Control::Terminate).await;
     }
 
     async fn pause_for(&self, millis: u64) {
@@ -153,7 +169,13 @@ impl Driver {
     async fn control_until_accepted(&self, run: &RunKey, control: Control) {
         while Instant::now() < self.deadline {
             match self.client.control(run, control).await {
-                Ok(_) | Err(ClientError::Refused { .. }) => return,
+                Ok(told) => {
+                    if matches!(told.status, Status::Cancelling | Status::Cancelled) {
+                        self.runs.stopped(run);
+                    }
+                    return;
+                }
+                Err(ClientError::Refused { .. }) => return,
                 // The start is acknowledged, but no host may have processed it yet.
                 Err(error) if error.is_retryable() || matches!(error, ClientError::NotFound { .. }) => {
                     tokio::time::sleep(PAUSE).await;

@@ -40,6 +40,21 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::KillHost,
+        Self::PauseHost,
+        Self::Cut,
+        Self::Hold,
+        Self::Delay,
+        Self::RemoveTickets,
+        Self::RemoveAlarms,
+        Self::DeleteAlarmStream,
+        Self::DuplicateTickets,
+        Self::KillServer,
+        Self::PauseServer,
+    ];
+
     /// The name of this kind in a summary.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -7,11 +7,15 @@
 
 mod generator;
 mod input;
+mod limited;
+mod listen;
 mod split;
 mod wait;
 
 pub use generator::GeneratorConfig;
 pub use input::Input;
+pub use limited::{Haste, Limit, Limited};
+pub use listen::{Deadline, Listen, SIGNALS, Token};
 pub use split::Side;
 pub use wait::Wait;
 pub(crate) use wait::{Later, micros};
@@ -41,6 +45,10 @@ pub enum Op {
     Split([Vec<Op>; 2]),
     /// Passes the frame on later, to the node of the next instruction.
     Wait(Wait),
+    /// Waits for signals.
+    Listen(Listen),
+    /// Runs at a node with a time limit. If it exceeds the limit, a fallback continues.
+    Limited(Limit, Haste),
     /// Starts a child run and waits for it.
     Child(Vec<Op>),
     /// Ends the branch with an output of the run.
@@ -189,6 +197,10 @@ pub enum NextStep {
     Split(Frame, [Vec<Op>; 2]),
     /// To `doze`.
     Wait(Frame, Wait),
+    /// To `listen`.
+    Listen(Frame, Listen),
+    /// To `begin`.
+    Limited(Frame, Limit, Haste),
     /// To `child`, with the frame of the child run.
     Child(Frame),
     /// To the gathering node `join`.
@@ -239,6 +251,8 @@ impl Frame {
             Op::Fan(branches, join) => NextStep::Fan(self, branches, join),
             Op::Split(branches) => NextStep::Split(self, branches),
             Op::Wait(wait) => NextStep::Wait(self, wait),
+            Op::Listen(listen) => NextStep::Listen(self, listen),
+            Op::Limited(limit, haste) => NextStep::Limited(self, limit, haste),
             Op::Child(program) => NextStep::Child(Frame {
                 value: self.value,
                 mark: self.mark,

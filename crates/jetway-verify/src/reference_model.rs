@@ -6,11 +6,17 @@
 //! that arrived. It also fires if no value arrived, unless a join inside the fan-out has fired already. A wait changes
 //! nothing of that, except that an output which is passed on later is a step of its own.
 
+mod fan_outs;
+mod openings;
+
+pub use openings::Opening;
+
 use crate::{
     interpreter::{Comparable, Entry},
-    program::{self, Change, Fault, Frame, Join, NextStep, Op, Side, Wait},
+    program::{Change, Fault, Frame, Haste, Listen, NextStep, Wait},
 };
 use jetway::ItemId;
+use openings::Openings;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,10 +32,16 @@ pub struct Expected {
     pub outputs: Vec<(String, u64)>,
     /// The steps that fail the run. Without them, the run completes.
     pub failing_steps: BTreeSet<String>,
+    /// The steps that have to exceed their time limits. Others may, on a slow machine.
+    pub overruns: BTreeSet<String>,
+    /// In which order steps are committed.
+    pub openings: Vec<Opening>,
     /// The number of child runs that are started.
     pub children: u64,
     /// The mark of the run, which every frame carries.
     pub mark: u64,
+    #[serde(skip)]
+    recorded: Openings,
 }
 
 /// A step that has to be committed.
@@ -59,7 +71,8 @@ impl Expected {
         let mark = frame.mark;
         let (mut expected, _) = Self::run(frame);
         expected.outputs.sort_unstable();
-        Self { mark, ..expected }
+        let openings = std::mem::take(&mut expected.recorded.all);
+        Self { mark, openings, ..expected }
     }
 
     /// The number of steps of a completed run.
@@ -110,6 +123,7 @@ impl Expected {
 
     fn step(&mut self, frame: &mut Frame, node: &str, item: &mut Option<ItemId>, changes: Vec<Change>) {
         let name = frame.stamp(node);
+        self.recorded.step(&name);
         self.commit(name, item.as_ref(), changes);
         *item = successor(item.as_ref());
     }
@@ -144,6 +158,8 @@ impl Expected {
                 NextStep::Slow(frame, _) => self.simple(frame, "slow", &mut item, Vec::new()),
                 NextStep::Again(frame, times) => self.again(frame, times, &mut item),
                 NextStep::Caught(frame, fault) => self.caught(frame, fault, &mut item),
+                NextStep::Listen(frame, listen) => self.listen(frame, &listen, &mut item),
+                NextStep::Limited(frame, _, haste) => self.limited(frame, haste, &mut item),
                 NextStep::Child(child) => match self.child(child, &mut item) {
                     Some(frame) => frame,
                     None => return BranchEnd::Failed,
@@ -170,7 +186,9 @@ impl Expected {
     fn end(&mut self, end: NextStep, wait: Option<Wait>, item: &mut Option<ItemId>) -> BranchEnd {
         match end {
             NextStep::Uncaught(mut frame, _) => {
-                self.failing_steps.insert(frame.stamp("doomed"));
+                let name = frame.stamp("doomed");
+                self.recorded.dead_end(&name);
+                self.failing_steps.insert(name);
                 BranchEnd::Failed
             }
             NextStep::Arrive(frame) => BranchEnd::Arrived(Box::new(frame)),
@@ -208,7 +226,29 @@ impl Expected {
         frame.done()
     }
 
+    /// A wait for signals: whichever way it ends, the same steps are committed.
+    fn listen(&mut self, mut frame: Frame, listen: &Listen, item: &mut Option<ItemId>) -> Frame {
+        for node in [listen.step(), "hear", "answered"] {
+            self.step(&mut frame, node, item, Vec::new());
+        }
+        frame.done()
+    }
+
+    /// A step with a time limit. If it is exceeded, a fallback is committed under the same name, with the next item.
+    fn limited(&mut self, mut frame: Frame, haste: Haste, item: &mut Option<ItemId>) -> Frame {
+        self.step(&mut frame, "begin", item, Vec::new());
+        let name = frame.stamp("limited");
+        self.recorded.step(&name);
+        self.commit(name.clone(), None, Vec::new());
+        if haste != Haste::InTime {
+            self.overruns.insert(name);
+        }
+        *item = None;
+        frame.done()
+    }
+
     fn caught(&mut self, mut frame: Frame, _fault: Fault, item: &mut Option<ItemId>) -> Frame {
+        self.recorded.silent(format!("risky {}", frame.path()));
         self.step_without_entry(item);
         self.step(&mut frame, "rescue", item, Vec::new());
         frame.done()
@@ -222,6 +262,7 @@ impl Expected {
         let output = run.outputs.first().filter(|_| run.failing_steps.is_empty()).map(|(_, value)| *value);
         let mut frame = parent.with_child_output(output);
         self.step_without_entry(item);
+        self.recorded.silent(format!("child {}", frame.path()));
         self.step(
             &mut frame,
             if output.is_some() { "child_completed" } else { "child_failed" },
@@ -229,117 +270,6 @@ impl Expected {
             Vec::new(),
         );
         Some(frame.done())
-    }
-
-    /// A node opens branches. Returns the frame after them, or how the branch around them ends.
-    fn fan(
-        &mut self,
-        mut frame: Frame,
-        branches: Vec<Vec<Op>>,
-        join: Join,
-        item: &mut Option<ItemId>,
-        fired: &mut bool,
-    ) -> Result<Frame, BranchEnd> {
-        let fan_out = item.as_ref().map(ItemId::fan_out);
-        self.step(&mut frame, "fan", item, Vec::new());
-        let branches = frame.branches(branches, join).into_iter().zip(0..).map(|(branch, position)| {
-            (branch, fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position)))
-        });
-        self.fan_out(branches.collect(), fan_out.as_ref(), join, item, fired)
-    }
-
-    /// The edges of the step with this item open two branches, each with a first step.
-    fn split(
-        &mut self,
-        frame: &Frame,
-        programs: &[Vec<Op>; 2],
-        item: &mut Option<ItemId>,
-        fired: &mut bool,
-    ) -> Result<Frame, BranchEnd> {
-        let fan_out = item.as_ref().map(ItemId::fan_out);
-        let mut branches = Vec::new();
-        for (side, position) in Side::BOTH.into_iter().zip(0..) {
-            let mut first = frame.clone();
-            let mut of_side = fan_out.as_ref().map(|fan_out| ItemId::branch(fan_out, position));
-            self.step(&mut first, side.node(), &mut of_side, Vec::new());
-            branches.extend(first.side(programs.clone(), side).map(|branch| (branch, of_side)));
-        }
-        self.fan_out(branches, fan_out.as_ref(), Join::Gathered, item, fired)
-    }
-
-    /// The branches of a fan-out, each with its first item, and what follows after them.
-    fn fan_out(
-        &mut self,
-        branches: Vec<(Frame, Option<ItemId>)>,
-        fan_out: Option<&ItemId>,
-        join: Join,
-        item: &mut Option<ItemId>,
-        fired: &mut bool,
-    ) -> Result<Frame, BranchEnd> {
-        let count = branches.len();
-        let (mut arrived, mut failed, mut inside) = (Vec::new(), false, false);
-        for (branch, id) in branches {
-            match self.branch(branch, id, &mut inside) {
-                BranchEnd::Arrived(frame) => arrived.push(*frame),
-                BranchEnd::Elsewhere => {}
-                BranchEnd::Failed => failed = true,
-            }
-        }
-        let gathered = fan_out.map(|fan_out| ItemId::gathered(fan_out, "join"));
-        let on = match join {
-            Join::Gathered => self.gather(arrived, gathered, failed, inside),
-            Join::Held => self.hold(arrived, count, gathered, &mut failed, inside),
-            Join::Loose => self.gather(Vec::new(), gathered, failed, inside),
-        };
-        *fired = true;
-        if failed {
-            return Err(BranchEnd::Failed);
-        }
-        let (frame, next) = on.ok_or(BranchEnd::Elsewhere)?;
-        *item = next;
-        Ok(frame)
-    }
-
-    /// The gathering node after a fan-out fires.
-    fn gather(
-        &mut self,
-        arrived: Vec<Frame>,
-        mut item: Option<ItemId>,
-        failed: bool,
-        inside: bool,
-    ) -> Option<(Frame, Option<ItemId>)> {
-        if failed {
-            return None;
-        }
-        if let Some(mut frame) = Frame::gather(arrived) {
-            self.step(&mut frame, "join", &mut item, Vec::new());
-            return Some((frame.done(), item));
-        }
-        if !inside {
-            let output = program::BranchOutput::of_empty_join();
-            self.commit(output.path.clone(), item.as_ref(), Vec::new());
-            self.outputs.push((output.path, output.value));
-        }
-        None
-    }
-
-    /// The last branch of a held fan-out continues inside the fan-out. Which branch that is depends on the order of commits.
-    fn hold(
-        &mut self,
-        arrived: Vec<Frame>,
-        count: usize,
-        gathered: Option<ItemId>,
-        failed: &mut bool,
-        mut inside: bool,
-    ) -> Option<(Frame, Option<ItemId>)> {
-        if arrived.len() == count {
-            let value = program::held(arrived.iter().map(|frame| frame.value));
-            if let Some(last) = arrived.into_iter().next() {
-                let end = self.branch(last.leave_fan_out(value).done(), None, &mut inside);
-                *failed |= matches!(end, BranchEnd::Failed);
-            }
-        }
-        self.gather(Vec::new(), gathered, *failed, inside)
     }
 }
 

@@ -1,5 +1,9 @@
 //! The runs of a phase: which of them are in progress, and what happened to them.
 
+mod sent;
+
+pub(crate) use sent::{Fate, Flaw, Moment, Sent, SentSignals, Way};
+
 use crate::{program::Input, replaced::Replaced};
 use jetway::RunKey;
 use rand::{Rng, seq::IndexedRandom};
@@ -11,6 +15,7 @@ use std::{
 /// The runs of a phase, shared by the driver and the nemesis.
 #[derive(Debug, Default)]
 pub struct Runs {
+    pub(crate) sent: SentSignals,
     state: Mutex<State>,
 }
 
@@ -34,11 +39,16 @@ pub struct Started {
     pub acknowledged: bool,
     /// Whether a cancellation was requested.
     pub cancelled: bool,
+    /// Whether a termination was requested.
+    pub terminated: bool,
+    /// Whether a host has said that the run is cancelled, or being cancelled.
+    pub stopped: bool,
 }
 
 impl Runs {
     pub(crate) fn start(&self, run: &RunKey, input: Input) {
-        let started = Started { input, acknowledged: false, cancelled: false };
+        let started =
+            Started { input, acknowledged: false, cancelled: false, terminated: false, stopped: false };
         self.lock().started.insert(run.to_string(), started);
     }
 
@@ -51,8 +61,20 @@ impl Runs {
     }
 
     pub(crate) fn cancelled(&self, run: &RunKey) {
+        self.change(run, |started| started.cancelled = true);
+    }
+
+    pub(crate) fn terminated(&self, run: &RunKey) {
+        self.change(run, |started| started.terminated = true);
+    }
+
+    pub(crate) fn stopped(&self, run: &RunKey) {
+        self.change(run, |started| started.stopped = true);
+    }
+
+    fn change(&self, run: &RunKey, change: impl FnOnce(&mut Started)) {
         if let Some(started) = self.lock().started.get_mut(&run.to_string()) {
-            started.cancelled = true;
+            change(started);
         }
     }
 
@@ -98,9 +120,16 @@ impl Runs {
         state.tickets_removed.contains(run) || (state.all_alarms_removed && is_child())
     }
 
-    /// Whether the run was paused and resumed.
-    pub fn was_paused(&self, run: &str) -> bool {
-        self.lock().paused.contains(run)
+    /// Whether a command may have left items of the run without tickets: it was resumed, or cancelled.
+    pub fn was_commanded(&self, run: &str) -> bool {
+        let state = self.lock();
+        let is_stopped = |started: &Started| started.cancelled || started.terminated;
+        state.paused.contains(run) || state.started.get(run).is_some_and(is_stopped)
+    }
+
+    /// How many runs were paused and resumed.
+    pub(crate) fn paused_count(&self) -> u64 {
+        self.lock().paused.len() as u64
     }
 
     /// Runs `with` on the runs whose ids were used again, in the order in which their records were removed.

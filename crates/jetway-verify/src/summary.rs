@@ -1,7 +1,7 @@
 //! The results of a verification in numbers.
 
 use crate::{
-    check::{Finding, Kind, Report, counters},
+    check::{Finding, Kind, Report, counters, wait_counters},
     failure::Failure,
     nemesis::Fault,
 };
@@ -27,9 +27,11 @@ pub struct Summary {
     pub steps: u64,
     /// The number of these steps that waited for a time.
     pub timers: u64,
+    /// How often programs met each kind of wait, of command and of signal. All kinds are listed.
+    pub counts: BTreeMap<&'static str, u64>,
     /// The number of executions of nodes. It exceeds the number of steps, because a lost step is executed again.
     pub executions: u64,
-    /// The number of injected faults of each kind.
+    /// The number of injected faults of each kind. All kinds are listed.
     pub faults: BTreeMap<&'static str, u64>,
     /// The number of missing tickets that a sweep has published again.
     pub republished: u64,
@@ -45,7 +47,8 @@ pub struct Summary {
 impl Summary {
     pub(crate) fn new(seed: u64) -> Self {
         let violations = Kind::ALL.map(|kind| (kind.as_str(), 0)).into();
-        Self { seed, violations, used_ids: counters(), ..Self::default() }
+        let faults = Fault::ALL.map(|fault| (fault.as_str(), 0)).into();
+        Self { seed, violations, faults, counts: wait_counters(), used_ids: counters(), ..Self::default() }
     }
 
     /// Whether there is no violation.
@@ -62,6 +65,9 @@ impl Summary {
         self.children += report.children;
         self.steps += report.steps;
         self.timers += report.timers;
+        for (what, times) in &report.counts {
+            *self.counts.entry(what).or_default() += times;
+        }
         for (fault, count) in faults {
             *self.faults.entry(fault.as_str()).or_default() += count;
         }

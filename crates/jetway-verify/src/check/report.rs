@@ -2,7 +2,9 @@
 
 use super::{
     Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
-    Observed, Violation, check_run, timers,
+    Observed, Violation, check_run, clean_up, counts, limits, order,
+    signals::Letters,
+    timers,
     used_ids::{LATE_STARTS_REFUSED, REFUSED},
 };
 use crate::{
@@ -17,7 +19,10 @@ use jetway::{
     client::{ClientError, DoneView},
 };
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
-use jetway_nats::{NatsBackend, faults::left_over_starts};
+use jetway_nats::{
+    NatsBackend,
+    faults::{left_over_alarms, left_over_starts},
+};
 use jetway_state::{run::Snapshot, value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +43,7 @@ pub struct Finding {
 }
 
 /// The result of a phase.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Report {
     /// The number of runs by their last status.
     pub ended: BTreeMap<&'static str, u64>,
@@ -48,10 +53,14 @@ pub struct Report {
     pub steps: u64,
     /// The number of committed steps that waited for a time.
     pub timers: u64,
+    /// How often programs met each kind of wait, of command and of signal.
+    pub counts: BTreeMap<&'static str, u64>,
     /// How often ids were used again, and in which way.
     pub used_ids: BTreeMap<&'static str, u64>,
     /// The violations.
     pub findings: Vec<Finding>,
+    /// How many alarms may be left of clean-ups whose records were removed.
+    pub(super) forgotten_alarms: u64,
 }
 
 /// What happened in a phase.
@@ -81,13 +90,26 @@ impl Report {
     /// # Errors
     /// A request to the server failed.
     pub async fn new(evidence: &Evidence<'_>) -> Result<Self, BackendError> {
-        let mut report = Self::default();
+        let mut report = Self {
+            ended: BTreeMap::new(),
+            children: 0,
+            steps: 0,
+            timers: 0,
+            counts: counts::counters(),
+            used_ids: BTreeMap::new(),
+            findings: Vec::new(),
+            forgotten_alarms: 0,
+        };
+        let executed = executed(evidence.executions);
         let snapshots = all_snapshots(evidence.backend).await?;
         let ended: BTreeMap<String, &Ended> =
             evidence.ended.iter().map(|ended| (ended.run.to_string(), ended)).collect();
         for (run, started) in evidence.runs.started() {
             match snapshots.get(&run) {
-                Some(snapshot) => report.check_run(&run, started, snapshot, ended.get(&run).copied()),
+                Some(snapshot) => {
+                    report.check_run(&run, started, snapshot, ended.get(&run).copied());
+                    report.check_executed(evidence, &run, started, snapshot, executed.get(run.as_str()));
+                }
                 None => report.add(Some(&run), Lost, "the run does not exist"),
             }
         }
@@ -95,7 +117,11 @@ impl Report {
         for (run, snapshot) in &snapshots {
             report.steps += snapshot.steps;
             // One that cannot be read is reported by another check.
-            report.timers += observed(snapshot).map_or(0, |observed| timers::count(&observed.ledger.trail));
+            if let Ok(Observed { ledger, .. }) = observed(snapshot) {
+                report.timers += timers::count(&ledger.trail);
+                report.count_steps(&ledger);
+                report.count_cancel(snapshot, ledger.trail.iter().any(order::is_clean_up));
+            }
             report.check_times(run, snapshot, &phase);
             if snapshot.parent.is_some() {
                 report.check_child(run, snapshot);
@@ -104,6 +130,7 @@ impl Report {
         report.check_used_ids(evidence, &snapshots).await?;
         report.check_tickets(evidence);
         report.check_timers(evidence.executions, evidence.exact_clocks);
+        report.count_commands(evidence.runs);
         report.check_leftovers(evidence, &snapshots).await?;
         Ok(report)
     }
@@ -119,10 +146,28 @@ impl Report {
         }
         let expected = Expected::of(started.input.frame());
         match observed(snapshot) {
-            Ok(observed) => self.add_all(run, check_run(&expected, &observed, started.cancelled)),
+            Ok(observed) => self.add_all(run, check_run(&expected, &observed, started)),
             Err(what) => self.add(Some(run), Wrong, what),
         }
         self.check_result(run, snapshot, ended.map(|ended| &ended.result));
+    }
+
+    /// Checks what the journals of the hosts say of a run: what has begun, and when.
+    fn check_executed(
+        &mut self,
+        evidence: &Evidence<'_>,
+        run: &str,
+        started: Started,
+        snapshot: &Snapshot,
+        executed: Option<&BTreeSet<&str>>,
+    ) {
+        let Ok(observed) = observed(snapshot) else { return };
+        let expected = Expected::of(started.input.frame());
+        self.add_all(run, limits::check(&expected, &observed, evidence.exact_clocks));
+        // The journals do not tell the runs of one id from each other.
+        if let Some(executed) = executed.filter(|_| !started.input.lingers) {
+            self.add_all(run, clean_up::check_executed(&expected, &observed.ledger.trail, executed));
+        }
     }
 
     pub(super) fn add_all(&mut self, run: &str, violations: Vec<Violation>) {
@@ -183,9 +228,9 @@ impl Report {
     }
 
     /// Checks that no ticket was missing without a fault that removes tickets. Expired leases deliver a ticket again, so
-    /// a sweep has nothing to find. There are three exceptions. The first ticket of a run is missing if the host was
-    /// killed after the first snapshot. A step that waits for a child run holds no ticket. The items of a resumed run
-    /// have no tickets if the host was killed before it published them.
+    /// a sweep has nothing to find. There are four exceptions. The first ticket of a run is missing if the host was
+    /// killed after the first snapshot. A step that waits for a child run holds no ticket. The items of a run that
+    /// was resumed or cancelled have no tickets if the host was killed before it published them.
     fn check_tickets(&mut self, evidence: &Evidence<'_>) {
         if evidence.any_ticket_lost {
             return;
@@ -195,7 +240,7 @@ impl Report {
                 && items_without_ticket.item != "start"
                 && items_without_ticket.node != "child"
                 && !evidence.runs.had_tickets_removed(&items_without_ticket.run)
-                && !evidence.runs.was_paused(&items_without_ticket.run)
+                && !evidence.runs.was_commanded(&items_without_ticket.run)
         };
         for items_without_ticket in evidence.items_without_ticket.iter().filter(ours) {
             let what = format!(
@@ -218,13 +263,33 @@ impl Report {
             ("tickets", counts.tickets),
             // Also those that nobody waits for: no run waits for more than some seconds, unless its alarm is disarmed. A server that
             // was killed may hold one without ringing it, which the sweep finds within minutes.
-            ("alarms", if evidence.any_ticket_lost { 0 } else { counts.alarms }),
+            (
+                "alarms",
+                if evidence.any_ticket_lost {
+                    0
+                } else {
+                    counts.alarms.saturating_sub(self.forgotten_alarms)
+                },
+            ),
             ("wake-ups", counts.wakes),
+            ("signals", counts.signals),
         ];
         for (what, count) in left {
             if count > 0 {
                 self.add(None, Orphaned, format!("{count} {what} are left over"));
             }
+        }
+        if counts.alarms > self.forgotten_alarms && !evidence.any_ticket_lost {
+            for (run, due) in left_over_alarms(backend).await? {
+                self.add(
+                    Some(&run.to_string()),
+                    Orphaned,
+                    format!("an alarm is left over that rings at {due}"),
+                );
+            }
+        }
+        if counts.signals == 0 {
+            self.check_signals(evidence, snapshots).await?;
         }
         if counts.starts > 0 {
             for start in left_over_starts(backend).await? {
@@ -239,6 +304,9 @@ impl Report {
         for (letter, count) in counts.dead_letters {
             if letter == REFUSED && !self.used_ids.is_empty() {
                 self.used_ids.insert(LATE_STARTS_REFUSED, count);
+                continue;
+            }
+            if Letters::is_of_signals(&letter) {
                 continue;
             }
             self.add(None, Wrong, format!("{count} dead letters: {letter}"));
@@ -266,6 +334,15 @@ async fn all_snapshots(backend: &NatsBackend) -> Result<BTreeMap<String, Snapsho
     }
 }
 
+/// The steps of each run that hosts have begun.
+fn executed(executions: &[Execution]) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut executed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for execution in executions {
+        executed.entry(&execution.run).or_default().insert(&execution.step);
+    }
+    executed
+}
+
 pub(super) fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
     let ledger: PlainLedger =
         value::read(&snapshot.context, &"the context").map_err(|error| error.to_string())?;
@@ -276,6 +353,7 @@ pub(super) fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
         outputs: outputs.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
         steps: snapshot.steps,
         finished_at: snapshot.finished_at,
+        cancel: snapshot.cancel.as_ref().map(|cancel| cancel.reason),
         ledger,
     })
 }

@@ -1,6 +1,6 @@
 //! Starts runs one after the other under the same id, each as soon as the record of the one before is gone.
 
-use super::{Driver, Ended, PAUSE, START_WITHIN, run_key};
+use super::{Driver, Ended, PAUSE, START_WITHIN, run_key, signals::Needs};
 use crate::{
     program::Input,
     replaced::{Progress, Replaced},
@@ -44,7 +44,7 @@ impl Driver {
                 self.runs.cancelled(&run);
             }
             if left == 0 || Instant::now() >= end {
-                return self.finish(started, &mut rng).await;
+                return self.finish(started, Needs::default(), &mut rng).await;
             }
             left -= 1;
             match self.replace(&started, input, cancels, &mut rng).await {

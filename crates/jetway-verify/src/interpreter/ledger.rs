@@ -1,6 +1,6 @@
 //! The context: one field of every mergeable type, and a trail of the committed steps.
 
-use crate::program::{Change, ValueChange};
+use crate::program::{Change, Haste, Limit, Listen, ValueChange};
 use jetway::{
     Counter, EventLog, Fixed, LoggedEvent, Merge, SharedState,
     merge::{List, Map, Register, Set},
@@ -22,6 +22,34 @@ pub struct Entry {
     pub mark: u64,
 }
 
+/// A wait for signals that is over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Answered {
+    /// The step that waited.
+    pub step: String,
+    /// What it waited for.
+    pub listen: Listen,
+    /// The names and the numbers of the signals; `None` if the deadline had passed.
+    pub signals: Option<Vec<(String, u64)>>,
+}
+
+/// A step that has exceeded its time limit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Late {
+    /// Its name in the program.
+    pub step: String,
+    /// The limit.
+    pub limit: Limit,
+    /// Whether it was to keep to it.
+    pub haste: Haste,
+    /// The kind of the error.
+    pub kind: String,
+    /// The error.
+    pub message: String,
+    /// The time from the step before until the fallback ran, in milliseconds by the clocks of the machines.
+    pub took: u64,
+}
+
 /// The context of a run. Every step appends itself to the trail in the same commit as its other changes. So the trail
 /// determines the rest.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,6 +69,10 @@ pub struct Fields {
     plain: SharedState<PlainValues>,
     /// The digests of the branches that arrived at held joins, by the path of the join and by branch.
     pub held: SharedState<BTreeMap<String, BTreeMap<u16, u64>>>,
+    /// The waits for signals that are over.
+    pub answers: List<Answered>,
+    /// The steps that have exceeded their time limits.
+    pub late: List<Late>,
 }
 
 /// One field of every mergeable standard type.
@@ -159,6 +191,10 @@ pub struct PlainLedger {
     seal: Fixed<u64>,
     plain: PlainValues,
     held: BTreeMap<String, BTreeMap<u16, u64>>,
+    /// The waits for signals that are over.
+    pub answers: Vec<Answered>,
+    /// The steps that have exceeded their time limits.
+    pub late: Vec<Late>,
 }
 
 /// The part of a ledger that depends neither on the order of commits, nor on the clock, nor on chance.
@@ -172,6 +208,12 @@ pub struct Comparable {
 }
 
 impl PlainLedger {
+    /// A ledger without other changes.
+    #[cfg(test)]
+    pub(crate) fn of(trail: Vec<Entry>, answers: Vec<Answered>, late: Vec<Late>) -> Self {
+        Self { trail, answers, late, ..Self::default() }
+    }
+
     /// The part that can be compared.
     pub fn comparable(self) -> Comparable {
         let mut log: Vec<_> = self.log.into_iter().map(|logged| logged.event).collect();

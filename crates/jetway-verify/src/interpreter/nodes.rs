@@ -14,16 +14,21 @@ use std::{
 
 /// Records an execution in the journal and, if the step is committed, in the trail. `mark` and `not_before` are those of the
 /// frame.
-fn enter(ctx: &Ledger, step_name: &str, mark: u64, not_before: u64) -> Result<(), Error> {
-    Journal::record(step_name, mark, not_before)
-        .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))?;
+pub(super) fn enter(ctx: &Ledger, step_name: &str, mark: u64, not_before: u64) -> Result<(), Error> {
+    note(step_name, mark, not_before)?;
     let item = step().map_or_else(String::new, |step| step.item_id().to_string());
     ctx.trail.push(Entry { step: step_name.to_owned(), item, mark });
     Ok(())
 }
 
+/// Records an execution in the journal alone.
+pub(super) fn note(step_name: &str, mark: u64, not_before: u64) -> Result<(), Error> {
+    Journal::record(step_name, mark, not_before)
+        .map_err(|error| Error::Generic(format!("the journal cannot be written: {error}")))
+}
+
 /// Records the step of `node` at the position of `frame`. Returns the name of the step.
-fn stamp(ctx: &Ledger, frame: &mut Frame, node: &str) -> Result<String, Error> {
+pub(super) fn stamp(ctx: &Ledger, frame: &mut Frame, node: &str) -> Result<String, Error> {
     let name = frame.stamp(node);
     enter(ctx, &name, frame.mark, std::mem::take(&mut frame.not_before))?;
     Ok(name)
@@ -88,6 +93,15 @@ node! {
 pub struct FailedOnce(Arc<Mutex<HashSet<String>>>);
 
 impl FailedOnce {
+    /// Whether this attempt at the step has to fail. The next attempt may be made by another host, which does not know of this one.
+    pub(super) fn fails_now(&self, name: &str) -> bool {
+        let (key, is_first_attempt) = match step() {
+            Some(step) => (step.idempotency_key(), step.attempt() == 1),
+            None => (name.to_owned(), true),
+        };
+        is_first_attempt && self.is_first(&key)
+    }
+
     fn is_first(&self, name: &str) -> bool {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         !failed.remove(name) && failed.insert(name.to_owned())
@@ -102,10 +116,7 @@ node! {
     |ctx, frame| {
         let mut frame = frame;
         let name = frame.stamp("flaky");
-        let key = step().map_or_else(|| name.clone(), |step| step.idempotency_key());
-        // The next attempt may be made by another host, which does not know of this one.
-        let may_fail = step().is_none_or(|step| step.attempt() == 1);
-        if may_fail && self.failed.is_first(&key) {
+        if self.failed.fails_now(&name) {
             return Err(Error::Generic("flaky: fails once".to_owned()));
         }
         enter(ctx, &name, frame.mark, std::mem::take(&mut frame.not_before))?;

@@ -1,6 +1,6 @@
 //! Generates random programs.
 
-use super::{Change, Fault, Join, Op, ValueChange, Wait};
+use super::{Change, Deadline, Fault, Haste, Join, Limit, Listen, Op, SIGNALS, ValueChange, Wait};
 use rand::{Rng, RngExt};
 
 /// What a program may consist of.
@@ -14,6 +14,8 @@ pub struct GeneratorConfig {
     pub uncaught: bool,
     /// Whether a branch may wait for hours beside the instruction that fails the run.
     pub far: bool,
+    /// Whether the run waits for signals.
+    pub listens: bool,
 }
 
 /// What is allowed at a position of a program.
@@ -33,13 +35,14 @@ struct Generator<'a, R> {
     left: u16,
     uncaught: bool,
     far: bool,
+    listens: bool,
 }
 
 impl Op {
     /// A random program. The same state of `rng` gives the same program.
     pub fn random(rng: &mut impl Rng, config: GeneratorConfig) -> Vec<Self> {
-        let GeneratorConfig { size, uncaught, far, .. } = config;
-        let mut generator = Generator { rng, left: size, uncaught, far };
+        let GeneratorConfig { size, uncaught, far, listens, .. } = config;
+        let mut generator = Generator { rng, left: size, uncaught, far, listens };
         generator.program(Place { depth: config.depth, held: true, child: false })
     }
 }
@@ -72,7 +75,8 @@ impl<R: Rng> Generator<'_, R> {
     /// What follows a wait: more often that for which a wait is special.
     fn after_wait(&mut self, place: Place) -> Option<Op> {
         Some(match self.rng.random_range(0..10) {
-            0 | 1 => Op::Bounded,
+            0 => Op::Bounded,
+            1 => self.listen(place),
             2 | 3 if place.depth > 0 => self.split(place),
             4 if place.depth > 0 => self.fan(place, Join::Gathered),
             5 => return None,
@@ -83,7 +87,9 @@ impl<R: Rng> Generator<'_, R> {
     fn op(&mut self, place: Place) -> Op {
         let nests = place.depth > 0;
         match self.rng.random_range(0..100) {
-            0..25 => Op::Work(self.changes()),
+            0..14 => Op::Work(self.changes()),
+            14..21 => self.listen(place),
+            21..25 => self.limited(),
             25..37 => Op::Wait(self.wait()),
             37..40 if nests => self.split(place),
             40..46 => Op::Bounded,
@@ -139,6 +145,40 @@ impl<R: Rng> Generator<'_, R> {
         if self.rng.random_ratio(1, 4) { Wait::At(millis) } else { Wait::After(millis) }
     }
 
+    /// Nobody knows the ids of child runs, so that nobody sends them signals.
+    fn listen(&mut self, place: Place) -> Op {
+        if place.child || !self.listens {
+            return Op::Work(self.changes());
+        }
+        let mut names = vec![0, 1, 2];
+        names.remove(self.rng.random_range(0..names.len()));
+        if self.rng.random() {
+            names.remove(self.rng.random_range(0..names.len()));
+        } else if self.rng.random_ratio(1, 3) {
+            names = (0..3).collect();
+        }
+        debug_assert!(names.len() <= SIGNALS.len(), "each name has a place");
+        let millis = if self.rng.random_ratio(1, 12) { 0 } else { self.rng.random_range(1..=900) };
+        let deadline = match self.rng.random_range(0..4) {
+            0 | 1 => None,
+            2 => Some(Deadline::Within(millis)),
+            _ => Some(Deadline::Until(millis)),
+        };
+        Op::Listen(Listen { names, all: self.rng.random(), deadline })
+    }
+
+    fn limited(&mut self) -> Op {
+        let limit = Limit::ALL[self.rng.random_range(0..Limit::ALL.len())];
+        Op::Limited(
+            limit,
+            match self.rng.random_range(0..4) {
+                0 => Haste::WhenTold,
+                1 => Haste::Never,
+                _ => Haste::InTime,
+            },
+        )
+    }
+
     fn fault(&mut self) -> Fault {
         if self.rng.random_ratio(1, 3) { Fault::Panic } else { Fault::Error }
     }
@@ -182,7 +222,10 @@ mod tests {
     fn the_same_seed_gives_the_same_program() {
         let generated = |seed| {
             let mut rng = StdRng::seed_from_u64(seed);
-            Op::random(&mut rng, GeneratorConfig { size: 40, depth: 3, uncaught: true, far: true })
+            Op::random(
+                &mut rng,
+                GeneratorConfig { size: 40, depth: 3, uncaught: true, far: true, listens: true },
+            )
         };
         assert_eq!(generated(1), generated(1));
         assert_ne!(generated(1), generated(2));

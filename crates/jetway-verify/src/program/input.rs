@@ -37,6 +37,8 @@ impl Input {
             uncaught: rng.random_ratio(1, 8),
             // Nobody disarms the alarms of a run whose record is removed.
             far: !self.lingers,
+            // Nor would anybody know which of the runs with one id a signal is for.
+            listens: !self.lingers && rng.random_ratio(2, 3),
         };
         let mut program = Op::random(&mut rng, config);
         if self.lingers {

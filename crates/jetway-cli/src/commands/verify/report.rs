@@ -18,6 +18,7 @@ pub(super) fn render(tables: &Tables, summary: &Summary) -> String {
     ];
     let mut rows: Vec<Vec<String>> = numbers.into_iter().map(|(name, value)| row(name, value)).collect();
     rows.extend(summary.ended.iter().map(|(status, runs)| row(&format!("runs {status}"), count(*runs))));
+    rows.extend(summary.counts.iter().map(|(what, times)| row(what, count(*times))));
     rows.extend(summary.faults.iter().map(|(fault, times)| row(fault, count(*times))));
     rows.extend(summary.used_ids.iter().map(|(how, times)| row(how, count(*times))));
     rows.extend(summary.violations.iter().map(|(kind, found)| row(kind, count(*found))));
