@@ -6,6 +6,26 @@ use serde_json::Value;
 use std::{path::PathBuf, process::Stdio, sync::OnceLock};
 use tokio::process::Command;
 
+/// Kinds of waits that programs meet in every phase.
+const MET_EVERYWHERE: [&str; 2] = ["waits for a time", "waits for a retry"];
+
+/// Those that they meet where run ids are used once.
+const MET: [&str; 13] = [
+    "waits for a signal",
+    "waits for the first of several signals",
+    "waits for all of several signals",
+    "waits for a child run",
+    "signals taken",
+    "deadlines of signals passed",
+    "signals sent before the run existed",
+    "signals sent twice with one id",
+    "steps over their time limit",
+    "steps not done within their time",
+    "steps without a heartbeat",
+    "items cleaned up",
+    "runs terminated",
+];
+
 /// Runs `jetway verify`, and checks that enough was done and that nothing was violated.
 async fn verify(arguments: &[&str]) -> Result<Value> {
     let output = jetway(&["verify", "--json"]).args(arguments).stdin(Stdio::null()).output().await?;
@@ -15,6 +35,9 @@ async fn verify(arguments: &[&str]) -> Result<Value> {
     assert!(summary["runs"].as_u64() > Some(20), "{summary:#}");
     assert!(summary["steps"].as_u64() > summary["runs"].as_u64(), "{summary:#}");
     assert!(summary["timers"].as_u64() > Some(20), "{summary:#}");
+    for what in MET_EVERYWHERE {
+        assert!(summary["counts"][what].as_u64() > Some(0), "{what}: {summary:#}");
+    }
     for (kind, found) in summary["violations"].as_object().context("there is a list")? {
         assert_eq!(*found, 0, "{kind}: {summary:#}");
     }
@@ -32,6 +55,9 @@ async fn nothing_is_lost_under_faults_of_hosts_tickets_and_server() -> Result<()
         let summary = verify(&["--seed", "1", "--phase", phase, "--minutes", "0.25"]).await?;
         for fault in faults {
             assert!(summary["faults"][*fault].as_u64() > Some(0), "{fault}: {summary:#}");
+        }
+        for what in MET {
+            assert!(summary["counts"][what].as_u64() > Some(0), "{what}: {summary:#}");
         }
     }
     Ok(())
@@ -143,4 +169,24 @@ async fn alarms_that_ring_early_are_found() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn alarms_that_are_never_armed_are_found() -> Result<()> {
     finds("no-alarms", "calm", &["items_without_ticket", "stuck"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_are_applied_twice_are_found() -> Result<()> {
+    finds("repeated-signals", "calm", &["doubled"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_are_skipped_are_found() -> Result<()> {
+    finds("skipped-signals", "calm", &["lost", "stuck"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_ups_that_are_skipped_are_found() -> Result<()> {
+    finds("no-clean-up", "calm", &["lost"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_begin_after_a_cancel_are_found() -> Result<()> {
+    finds("forgotten-cancel", "calm", &["wrong"]).await
 }

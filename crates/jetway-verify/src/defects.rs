@@ -5,6 +5,7 @@
 
 mod backend;
 mod early_effects;
+mod records;
 
 use crate::{Error, fleet::nats_config, interpreter, serve::host};
 use backend::DefectiveCalls;
@@ -31,11 +32,19 @@ pub enum Defect {
     EarlyAlarms,
     /// Alarms are never armed.
     NoAlarms,
+    /// A host forgets which signals are applied to a run.
+    RepeatedSignals,
+    /// A host that applies a signal does not look for those that are stored before it.
+    SkippedSignals,
+    /// A run that is cancelled has no clean-up.
+    NoCleanUp,
+    /// A host takes a run that is being cancelled for one that is running.
+    ForgottenCancel,
 }
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::AckBeforeCommit,
         Self::EffectsBeforeCommit,
         Self::ForgottenConflict,
@@ -44,6 +53,10 @@ impl Defect {
         Self::NoSweep,
         Self::EarlyAlarms,
         Self::NoAlarms,
+        Self::RepeatedSignals,
+        Self::SkippedSignals,
+        Self::NoCleanUp,
+        Self::ForgottenCancel,
     ];
 
     /// The name on a command line.
@@ -57,6 +70,10 @@ impl Defect {
             Self::NoSweep => "no-sweep",
             Self::EarlyAlarms => "early-alarms",
             Self::NoAlarms => "no-alarms",
+            Self::RepeatedSignals => "repeated-signals",
+            Self::SkippedSignals => "skipped-signals",
+            Self::NoCleanUp => "no-clean-up",
+            Self::ForgottenCancel => "forgotten-cancel",
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A backend that breaks one promise and keeps all others.
 
-use super::{Defect, early_effects::publish_early};
+use super::{Defect, early_effects::publish_early, records::misread};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway::{RunKey, WorkflowName};
-use jetway_engine::backend::{Alarm, Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun};
+use jetway_engine::backend::{
+    Alarm, Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun, Stored, StoredSignal,
+};
 use jetway_state::{Seen, Timestamp};
 use jetway_testing::interceptor::Interceptor;
 use std::{sync::Arc, time::Duration};
@@ -24,6 +26,23 @@ pub(super) struct DefectiveCalls {
 impl Interceptor for DefectiveCalls {
     fn inner(&self) -> &dyn Backend {
         &*self.inner
+    }
+
+    async fn load(&self, run: &RunKey, seen: Seen) -> Result<Option<Stored>, BackendError> {
+        misread(self.defect, self.inner.load(run, seen).await?)
+    }
+
+    async fn stored_signals(
+        &self,
+        run: &RunKey,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<StoredSignal>, BackendError> {
+        match self.defect {
+            // Whoever has a later one applies it, and what is stored before it counts as applied.
+            Defect::SkippedSignals => Ok(Vec::new()),
+            _ => self.inner.stored_signals(run, after, most).await,
+        }
     }
 
     async fn commit(&self, write: SnapshotWrite) -> Result<u64, BackendError> {
