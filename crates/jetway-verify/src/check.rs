@@ -2,6 +2,7 @@
 
 mod clean_up;
 mod counts;
+mod leftovers;
 mod limits;
 mod order;
 mod report;

@@ -1,6 +1,7 @@
 //! The workflows that execute programs, and their context.
 
 mod clean_up;
+mod flaky;
 mod journal;
 mod ledger;
 mod limited;
@@ -17,12 +18,13 @@ use crate::program::{
     self, BranchOutput, Change, Fault, Frame, Haste, Limit, Limited, Listen, NextStep, Op, Wait,
 };
 use clean_up::{Undo, Wipe};
+use flaky::Flaky;
 use jetway::{BackoffStrategy, ChildRun, Failure, RetryError, RetryPolicy, workflow};
 use limited::{Begin, Hasty, Lively, Overdue, Timely, ToLimited};
 use listen::{Ask, Expired, Hear, Heard, HeardOf, Hearing};
 use nodes::{
-    Again, Bounded, ChildCompleted, ChildFailed, Doomed, Doze, Fan, Flaky, Held, Join, Joined, Left, Next,
-    NoChild, Rescue, Right, Risky, Round, Slow, Work,
+    Again, Bounded, ChildCompleted, ChildFailed, Doomed, Doze, Fan, Held, Join, Joined, Left, Next, NoChild,
+    Rescue, Right, Risky, Round, Slow, Work,
 };
 use std::time::Duration;
 

@@ -2,10 +2,7 @@
 
 use super::{
     Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
-    Observed, Violation, check_run, clean_up, counts, limits, order,
-    signals::Letters,
-    timers,
-    used_ids::{LATE_STARTS_REFUSED, REFUSED},
+    Observed, Violation, check_run, clean_up, counts, limits, order, timers,
 };
 use crate::{
     driver::Ended,
@@ -19,10 +16,7 @@ use jetway::{
     client::{ClientError, DoneView},
 };
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
-use jetway_nats::{
-    NatsBackend,
-    faults::{left_over_alarms, left_over_starts},
-};
+use jetway_nats::NatsBackend;
 use jetway_state::{run::Snapshot, value};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -249,69 +243,6 @@ impl Report {
             );
             self.add(Some(&items_without_ticket.run), ItemsWithoutTicket, what);
         }
-    }
-
-    async fn check_leftovers(
-        &mut self,
-        evidence: &Evidence<'_>,
-        snapshots: &BTreeMap<String, Snapshot>,
-    ) -> Result<(), BackendError> {
-        let backend = evidence.backend;
-        let counts = backend.stream_counts().await?;
-        let left = [
-            ("start messages", counts.starts),
-            ("tickets", counts.tickets),
-            // Also those that nobody waits for: no run waits for more than some seconds, unless its alarm is disarmed. A server that
-            // was killed may hold one without ringing it, which the sweep finds within minutes.
-            (
-                "alarms",
-                if evidence.any_ticket_lost {
-                    0
-                } else {
-                    counts.alarms.saturating_sub(self.forgotten_alarms)
-                },
-            ),
-            ("wake-ups", counts.wakes),
-            ("signals", counts.signals),
-        ];
-        for (what, count) in left {
-            if count > 0 {
-                self.add(None, Orphaned, format!("{count} {what} are left over"));
-            }
-        }
-        if counts.alarms > self.forgotten_alarms && !evidence.any_ticket_lost {
-            for (run, due) in left_over_alarms(backend).await? {
-                self.add(
-                    Some(&run.to_string()),
-                    Orphaned,
-                    format!("an alarm is left over that rings at {due}"),
-                );
-            }
-        }
-        if counts.signals == 0 {
-            self.check_signals(evidence, snapshots).await?;
-        }
-        if counts.starts > 0 {
-            for start in left_over_starts(backend).await? {
-                self.add(None, Orphaned, start);
-            }
-        }
-        for run in counts.chunked {
-            if snapshots.get(&run).is_none_or(|snapshot| snapshot.status.is_terminal()) {
-                self.add(Some(&run), Orphaned, "chunks are left over from a run that has ended");
-            }
-        }
-        for (letter, count) in counts.dead_letters {
-            if letter == REFUSED && !self.used_ids.is_empty() {
-                self.used_ids.insert(LATE_STARTS_REFUSED, count);
-                continue;
-            }
-            if Letters::is_of_signals(&letter) {
-                continue;
-            }
-            self.add(None, Wrong, format!("{count} dead letters: {letter}"));
-        }
-        Ok(())
     }
 }
 

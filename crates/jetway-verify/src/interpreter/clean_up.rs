@@ -1,10 +1,6 @@
 //! The clean-up of cancelled runs: two steps for each item that was open, with a pause between them and a retry.
 
-use super::{
-    ledger::Ledger,
-    listen::Hearing,
-    nodes::{FailedOnce, enter},
-};
+use super::{flaky::FailedOnce, ledger::Ledger, listen::Hearing, nodes::enter};
 use crate::program::{
     self, BranchOutput, Change, Fault, Frame, Haste, Limit, Limited, Listen, Op, Wait, micros,
 };
