@@ -49,8 +49,8 @@ impl Dispatcher {
             Ok(()) => Ok(()),
             Err(StartError::Backend(error)) if error.kind() != BackendErrorKind::TooLarge => Err(error),
             Err(refused) => {
-                let (run, parent) = (&start.run, version.run);
-                tracing::error!(%run, %parent, why = refused.why(), "cannot start a detached child run: it is a dead letter");
+                let run = &start.run;
+                tracing::error!(%run, why = refused.why(), "cannot start a detached child run: it is a dead letter, which names its parent");
                 self.backend.dead_letter(letter(version, start, &refused)).await
             }
         }

@@ -184,7 +184,7 @@ fn a_child_follows_the_policy_of_its_parent() {
 }
 
 #[test]
-fn a_cancelled_parent_waits_for_a_child_that_it_has_to_wait_for() {
+fn a_cancelled_parent_waits_if_its_policy_says_so() {
     let cancelled = |policy| {
         let snapshot = of_policy(policy, None);
         control::Control::Cancel.decide(snapshot, COMMIT, Timestamp(3), LIMIT).unwrap().snapshot
@@ -215,7 +215,7 @@ fn a_child_that_is_late_is_cancelled() {
 }
 
 #[test]
-fn w49_a_detached_child_of_a_last_step_is_in_the_record_until_it_is_started() {
+fn w49_a_detached_child_is_in_the_record_until_it_is_started() {
     let input = RunInput { node: "b".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let start = ChildStart { run: key("d"), input, build: Fingerprint(2), has_clean_up: false, limit: None };
     let intent = ChildIntent::Start(Box::new(start.clone()));
