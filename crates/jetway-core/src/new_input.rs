@@ -1,8 +1,8 @@
 //! [`NewInput`]: the input with which a run continues as new.
 
-use crate::{Context, Workflow, panics::guarded_now, step::run_input_of};
+use crate::panics::guarded_now;
 use bytes::Bytes;
-use jetway_state::{Error, run::RunInput, value};
+use jetway_state::{Error, value};
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::type_name;
 
@@ -32,22 +32,13 @@ impl<T: Serialize + DeserializeOwned> From<T> for NewInput {
 }
 
 impl NewInput {
-    /// The first work item and the fresh context of a run of `workflow` with this input.
+    /// The value as the input of a workflow.
     ///
     /// # Errors
     /// The value cannot be encoded, or is no input of the workflow.
-    pub(crate) fn begin<C: Context, W: Workflow<C>>(&self, workflow: &W) -> Result<RunInput, Error> {
+    pub(crate) fn read<T: DeserializeOwned>(&self, workflow: &str) -> Result<T, Error> {
         let encoded = self.encoded.clone()?;
-        let what = format!(
-            "input of workflow {:?}, given as {} to continue as new",
-            workflow.name(),
-            self.type_name
-        );
-        // Decoding calls code of the user, which may panic.
-        guarded_now(|| {
-            let input: W::Input = value::read(&encoded, &what)?;
-            let context = value::write_opaque(&C::default(), &"the context")?;
-            run_input_of(workflow.start_work_item(input), context)
-        })
+        let what = format!("input of workflow {workflow:?}, given as {} to continue as new", self.type_name);
+        value::read(&encoded, &what)
     }
 }

@@ -12,6 +12,7 @@ use crate::{
         run_input_of, run_node,
     },
     step_rules::{BadRules, StepRules, check_rules},
+    workflow::new_run::new_run,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -213,7 +214,7 @@ where
         }
         let mut continued = None;
         if let Outcome::ContinueAsNew(input) = &outcome {
-            match input.begin(&self.workflow) {
+            match new_run(&self.workflow, input) {
                 Ok(input) => continued = Some(EncodedAttempt::of_new_run(input)),
                 Err(error) => {
                     outcome = guarded_now(|| fail(error.clone())).unwrap_or(Outcome::Failed(error));

@@ -3,6 +3,7 @@
 pub mod callbacks;
 mod checkpointed;
 mod local;
+pub(crate) mod new_run;
 pub(crate) mod over_stores;
 
 pub use crate::work_item::WorkItem;

@@ -7,6 +7,7 @@ use crate::{
     signal::{Answer, SignalType},
     step::{StepScope, TimeLeft, encode_outcome, item_in, output_of, run_input_of, run_node, step},
     step_rules::check_rules,
+    workflow::new_run::new_run,
 };
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -207,7 +208,7 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         input: &NewInput,
         ctx: &WorkflowCtx<C>,
     ) -> Result<EncodedOutcome, Error> {
-        let produced = EncodedOutcome::ContinueAsNew(input.begin(self.workflow)?);
+        let produced = EncodedOutcome::ContinueAsNew(new_run(self.workflow, input)?);
         let report = attempt.clone().report(attempt.item.clone(), ctx.clock().now(), produced, None);
         match refuse_to_continue(&self.snapshot, &report) {
             Some(refused) => Err(refused),

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_mistake() {
-        let cases: [(TokenStream, &str); 10] = [
+        let cases: [(TokenStream, &str); 12] = [
             (quote! { struct A { a: B } strat = a; }, "did you mean `start`?"),
             (quote! { struct A { #[retry(x)] a: B } }, "write `#[retry = policy]`"),
             (quote! { struct A { #[at_most = 0] a: B } }, "write `#[at_most = 8]`"),
@@ -255,6 +255,8 @@ mod tests {
             (quote! { struct A { #[cfg(test)] a: B } }, "`cfg` is not supported on a node"),
             (quote! { struct A { a: B = 1 } }, "cannot have a default value"),
             (quote! { struct A { a: B } start = a }, "expected `;`"),
+            (quote! { struct A { a: B } deadline = 5; }, "write `deadline = \"30 min\";`"),
+            (quote! { struct A { a: B } deadline = "soon"; }, "\"soon\" is no time limit: write a number"),
         ];
         for (tokens, message) in cases {
             let error = parse(tokens).err().unwrap_or_default();

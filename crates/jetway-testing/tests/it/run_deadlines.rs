@@ -68,7 +68,7 @@ async fn waits_for(clock: &TestClock, wait: Duration) {
 }
 
 #[tokio::test]
-async fn w52_a_deadline_of_ten_seconds_comes_before_a_timer_of_twenty() {
+async fn w52_a_deadline_comes_before_a_later_timer() {
     let (clock, backend) = backend();
     let host = at_work(&backend).await;
     let (start, run) = (clock.now(), host.start("stay", "r", &20_u64).await);

@@ -41,7 +41,7 @@ fn receive(run: &mut Run, signal: ArrivedSignal) -> Verdict {
 }
 
 #[test]
-fn a_run_that_continues_as_new_begins_afresh_and_keeps_what_is_its_own() {
+fn a_run_that_continues_as_new_begins_afresh() {
     let mut run = start(&[("a", "b"), ("b", "a")], &[]);
     let first = run.snapshot.incarnation;
     run.snapshot.deadline = Some(Timestamp(1_000_000));
