@@ -257,7 +257,10 @@ impl Groups {
 fn deadline(snapshot: &Snapshot, waits: &[WaitView]) -> Option<WaitView> {
     // The times have one form, in which the earlier one comes first.
     let until = snapshot.runs_until()?.to_string();
-    let is_next = waits.iter().filter_map(|wait| wait.until.as_ref()).all(|other| *other > until);
+    // In a paused run, no other time counts.
+    let is_paused = snapshot.status == Status::Paused;
+    let is_next =
+        is_paused || waits.iter().filter_map(|wait| wait.until.as_ref()).all(|other| *other > until);
     let kind = WaitKind::Deadline;
     is_next.then(|| WaitView {
         kind,
@@ -365,6 +368,22 @@ mod tests {
         }
         assert!(says(0, None).starts_with("no live host"));
         assert!(says(1, Some(1)).starts_with("a free slot"));
+    }
+
+    #[test]
+    fn a_deadline_is_shown_if_nothing_comes_earlier() {
+        let kinds = |due, deadline| {
+            let snapshot = Snapshot { deadline: Some(Timestamp(deadline)), ..begun(due) };
+            WaitView::of(&snapshot).into_iter().map(|wait| wait.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(None, 300_000), [WaitKind::Worker, WaitKind::Deadline]);
+        assert_eq!(kinds(Some(200_000), 300_000), [WaitKind::Timer]);
+        assert_eq!(kinds(Some(300_001), 300_000), [WaitKind::Timer, WaitKind::Deadline]);
+        let snapshot = Snapshot { deadline: Some(Timestamp(300_000)), ..begun(Some(200_000)) };
+        let paused = control::pause(snapshot, CommitId::default(), Timestamp(300)).unwrap().snapshot;
+        let views = WaitView::of(&paused);
+        let expected = ("1970-01-01T00:05:00.000Z", "nothing: the run ends then");
+        assert_eq!((views[1].until.as_deref(), views[1].moved_by.as_str()), (Some(expected.0), expected.1));
     }
 
     #[test]
