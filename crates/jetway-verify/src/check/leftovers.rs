@@ -7,10 +7,21 @@ use super::{
     signals::Letters,
     used_ids::{LATE_STARTS_REFUSED, REFUSED},
 };
-use jetway_engine::backend::BackendError;
+use crate::{driver::Ended, fleet::STALE_AFTER};
+use jetway::{Clock as _, SystemClock};
+use jetway_engine::backend::{Alarms as _, BackendError};
 use jetway_nats::faults::{left_over_alarms, left_over_starts};
 use jetway_state::run::Snapshot;
 use std::collections::BTreeMap;
+
+/// Brings back the signals that are put off and should have come.
+async fn bring_back_signals(evidence: &Evidence<'_>) -> Result<(), BackendError> {
+    let until = SystemClock.now().before(STALE_AFTER);
+    if let Some(Ended { run, .. }) = evidence.ended.first() {
+        evidence.backend.ring_overdue(&run.workflow, evidence.began, until).await?;
+    }
+    Ok(())
+}
 
 impl Report {
     pub(super) async fn check_leftovers(
@@ -37,8 +48,11 @@ impl Report {
                 self.add(Some(&run.to_string()), Orphaned, what);
             }
         }
-        if counts.signals == 0 {
-            self.check_signals(evidence, snapshots).await?;
+        match counts.signals {
+            0 => self.check_signals(evidence, snapshots).await?,
+            // A host that was killed while it put a signal off has stored it without an alarm. The first one has come again since, and
+            // sweeps look for the other one every five minutes only.
+            _ => bring_back_signals(evidence).await?,
         }
         if counts.starts > 0 {
             for start in left_over_starts(backend).await? {
