@@ -158,7 +158,11 @@ impl<R: Rng> Generator<'_, R> {
             names = (0..3).collect();
         }
         debug_assert!(names.len() <= SIGNALS.len(), "each name has a place");
-        let millis = if self.rng.random_ratio(1, 12) { 0 } else { self.rng.random_range(1..=900) };
+        let millis = match self.rng.random_range(0..12) {
+            0 => 0,
+            1..6 => self.rng.random_range(1..=80),
+            _ => self.rng.random_range(81..=900),
+        };
         let deadline = match self.rng.random_range(0..4) {
             0 | 1 => None,
             2 => Some(Deadline::Within(millis)),
