@@ -233,8 +233,13 @@ mod tests {
     /// Checks the program of one seed.
     async fn check(seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let config =
-            GeneratorConfig { size: 30, depth: 3, uncaught: seed % 5 == 0, far: true, listens: true };
+        let config = GeneratorConfig {
+            size: 30,
+            depth: 3,
+            uncaught: seed.is_multiple_of(5),
+            far: true,
+            listens: true,
+        };
         let program = Op::random(&mut rng, config);
         let expected = Expected::of(Frame::new(program.clone(), 1));
         let mut observed = run(program.clone()).await;

@@ -3,13 +3,13 @@
 use super::letters::{Letters, NEVER_TAKEN, RUN_ENDED};
 use crate::{
     check::{
-        Kind::{Doubled, Lost, Wrong},
+        Kind::{self, Doubled, Lost, Wrong},
         Violation,
         report::observed,
     },
     interpreter::{Answered, Entry},
     program::Token,
-    runs::{Fate, Sent},
+    runs::{Fate, Flaw, Sent},
 };
 use jetway::client::Status;
 use jetway_state::{run::Snapshot, value};
@@ -50,6 +50,15 @@ impl Places {
     }
 }
 
+/// One signal, and what is known of it.
+struct Signal<'a> {
+    number: u64,
+    calls: &'a [&'a Sent],
+    places: &'a Places,
+    /// Why it is a dead letter, once for each.
+    reasons: &'a [String],
+}
+
 /// Checks one signal, which was sent by these calls.
 pub(super) fn check_signal(
     number: u64,
@@ -57,79 +66,126 @@ pub(super) fn check_signal(
     places: &Places,
     letters: &Letters,
 ) -> Vec<Violation> {
+    let signal = Signal { number, calls, places, reasons: letters.of(number) };
     let Some(Sent { name, flaw, .. }) = calls.first() else { return Vec::new() };
-    let signal = format!("signal {number} ({name})");
-    let (taken, left) = (places.takers(number).count() as u64, places.left(number));
-    let reasons = letters.of(number);
-    let of = |why: &str| reasons.iter().filter(|other| *other == why).count() as u64;
-    let has_ended = places.status.is_terminal();
-    let mut found = Vec::new();
-    let mut add = |kind, what: String| found.push(Violation::new(kind, format!("{signal} {what}")));
-    if flaw.is_some() {
-        if taken + left > 0 {
-            add(Wrong, "is one that no run may take, and was taken".to_owned());
+    let found = match flaw {
+        Some(flaw) => signal.check_flawed(*flaw),
+        None => [signal.check_places(), signal.check_letters(), signal.check_answers()].concat(),
+    };
+    found
+        .into_iter()
+        .map(|(kind, what)| Violation::new(kind, format!("signal {number} ({name}) {what}")))
+        .collect()
+}
+
+impl Signal<'_> {
+    fn taken(&self) -> u64 {
+        self.places.takers(self.number).count() as u64
+    }
+
+    fn left(&self) -> u64 {
+        self.places.left(self.number)
+    }
+
+    fn is_somewhere(&self) -> bool {
+        self.taken() + self.left() > 0
+    }
+
+    fn letters(&self, why: &str) -> u64 {
+        self.reasons.iter().filter(|other| *other == why).count() as u64
+    }
+
+    fn was_told(&self, fate: &Fate) -> bool {
+        self.calls.iter().any(|call| call.fate == *fate)
+    }
+
+    /// Checks that no run has taken a signal with a flaw, and that each of its messages is a dead letter for the right reason.
+    fn check_flawed(&self, flaw: Flaw) -> Vec<(Kind, String)> {
+        let mut found = Vec::new();
+        if self.is_somewhere() {
+            found.push((Wrong, "is one that no run may take, and was taken".to_owned()));
         }
-        let stored = calls.iter().filter(|call| call.fate == Fate::Stored).count();
-        let is_right =
-            |why: &String| why == RUN_ENDED || Some(why.as_str()) == flaw.map(|flaw| flaw.reason());
-        if reasons.len() < stored || reasons.len() > calls.len() || !reasons.iter().all(is_right) {
-            add(
+        let reasons = self.reasons;
+        let stored = self.calls.iter().filter(|call| call.fate == Fate::Stored).count();
+        let is_right = |why: &String| why == RUN_ENDED || why == flaw.reason();
+        if reasons.len() < stored || reasons.len() > self.calls.len() || !reasons.iter().all(is_right) {
+            found.push((
                 Wrong,
                 format!("was refused {stored} times as a message, and is a dead letter for {reasons:?}"),
-            );
+            ));
         }
-        let accepted = calls.iter().find(|call| match &call.fate {
+        let is_wrong = |call: &&&Sent| match &call.fate {
             Fate::Accepted => true,
             Fate::Refused(why) => !is_right(why),
             Fate::Unknown | Fate::Stored => false,
-        });
-        if let Some(call) = accepted {
-            add(Wrong, format!("has a flaw, and its sender was told {:?}", call.fate));
+        };
+        if let Some(call) = self.calls.iter().find(is_wrong) {
+            found.push((Wrong, format!("has a flaw, and its sender was told {:?}", call.fate)));
         }
-        return found;
+        found
     }
-    if taken + left > 1 {
-        let takers: Vec<&str> = places.takers(number).map(|(answer, _)| answer.step.as_str()).collect();
-        add(Doubled, format!("was taken by {takers:?}, and was left over {left} times"));
+
+    /// Checks that the signal is in one place, if the run has it.
+    fn check_places(&self) -> Vec<(Kind, String)> {
+        let (taken, left) = (self.taken(), self.left());
+        if taken + left > 1 {
+            let takers: Vec<&str> =
+                self.places.takers(self.number).map(|(answer, _)| answer.step.as_str()).collect();
+            return vec![(Doubled, format!("was taken by {takers:?}, and was left over {left} times"))];
+        }
+        let lost = match taken + left {
+            0 if self.was_told(&Fate::Accepted) => "was accepted, and no step has taken it",
+            0 if self.was_told(&Fate::Stored) && self.letters(RUN_ENDED) == 0 => {
+                "was stored, no step has taken it, and it is no dead letter"
+            }
+            _ => return Vec::new(),
+        };
+        vec![(Lost, lost.to_owned())]
     }
-    let has = |fate: &Fate| calls.iter().any(|call| call.fate == *fate);
-    if taken + left == 0 && has(&Fate::Accepted) {
-        add(Lost, "was accepted, and no step has taken it".to_owned());
+
+    /// Checks that the signal is a dead letter if no step has taken it, and only then.
+    fn check_letters(&self) -> Vec<(Kind, String)> {
+        let (left, untaken, ended) = (self.left(), self.letters(NEVER_TAKEN), self.letters(RUN_ENDED));
+        let has_ended = self.places.status.is_terminal();
+        let mut found = Vec::new();
+        if has_ended && untaken != left {
+            let kind = if untaken < left { Lost } else { Doubled };
+            found.push((kind, format!("was left over {left} times, and {untaken} dead letters say so")));
+        }
+        if ended > 0 && (self.is_somewhere() || !has_ended || ended > self.calls.len() as u64) {
+            let (reasons, taken, status) = (self.reasons, self.taken(), self.places.status);
+            let what = format!(
+                "is a dead letter for {reasons:?}; {taken} steps have taken it, and the run is {status}"
+            );
+            found.push((Wrong, what));
+        }
+        let other = self.reasons.iter().find(|why| ![NEVER_TAKEN, RUN_ENDED].contains(&why.as_str()));
+        found.extend(other.map(|why| (Wrong, format!("has no flaw, and is a dead letter for {why:?}"))));
+        found
     }
-    if taken + left == 0 && has(&Fate::Stored) && of(RUN_ENDED) == 0 {
-        add(Lost, "was stored, no step has taken it, and it is no dead letter".to_owned());
+
+    /// Checks that no sender was told that the signal is refused, unless the run has ended.
+    fn check_answers(&self) -> Vec<(Kind, String)> {
+        let refused =
+            self.calls.iter().find(|call| matches!(&call.fate, Fate::Refused(why) if why != RUN_ENDED));
+        let mut found: Vec<_> = refused
+            .map(|call| (Wrong, format!("has no flaw, and its sender was told {:?}", call.fate)))
+            .into_iter()
+            .collect();
+        if !self.places.status.is_terminal() && self.was_told(&Fate::Refused(RUN_ENDED.to_owned())) {
+            let what = format!("was refused, since the run had ended, and the run is {}", self.places.status);
+            found.push((Wrong, what));
+        }
+        found
     }
-    if has_ended && of(NEVER_TAKEN) != left {
-        let kind = if of(NEVER_TAKEN) < left { Lost } else { Doubled };
-        add(kind, format!("was left over {left} times, and {} dead letters say so", of(NEVER_TAKEN)));
-    }
-    if of(RUN_ENDED) > 0 && (taken + left > 0 || !has_ended || of(RUN_ENDED) > calls.len() as u64) {
-        let status = places.status;
-        add(
-            Wrong,
-            format!("is a dead letter for {reasons:?}; {taken} steps have taken it, and the run is {status}"),
-        );
-    }
-    if let Some(why) = reasons.iter().find(|why| ![NEVER_TAKEN, RUN_ENDED].contains(&why.as_str())) {
-        add(Wrong, format!("has no flaw, and is a dead letter for {why:?}"));
-    }
-    let refused = calls.iter().find(|call| matches!(&call.fate, Fate::Refused(why) if why != RUN_ENDED));
-    if let Some(call) = refused {
-        add(Wrong, format!("has no flaw, and its sender was told {:?}", call.fate));
-    }
-    if !has_ended && has(&Fate::Refused(RUN_ENDED.to_owned())) {
-        add(Wrong, format!("was refused, since the run had ended, and the run is {}", places.status));
-    }
-    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        check::Kind,
         program::Listen,
-        runs::{Flaw, Moment, Way},
+        runs::{Moment, Way},
     };
 
     fn sent(way: Way, flaw: Option<Flaw>, fate: Fate) -> Sent {
