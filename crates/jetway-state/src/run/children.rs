@@ -148,9 +148,10 @@ impl Snapshot {
         children.any(|child| child.started.is_some() && child.on_cancel == OnParentCancel::Wait)
     }
 
-    /// Whether a run that is cancelled waits for child runs first.
+    /// Whether a run that is cancelled waits for child runs first. Also for one that is not known to be started: whoever is about to start
+    /// it goes on to wait for it, and if nobody is, the ticket of its item is delivered again, which ends the wait.
     pub(super) fn has_children_to_wait_for(&self) -> bool {
-        self.awaited_children().any(|(item, _)| self.outlasts_cancel(item))
+        self.awaited_children().any(|(_, child)| child.on_cancel == OnParentCancel::Wait)
     }
 
     /// Whether the time for a child run of the item has passed.
