@@ -99,10 +99,14 @@ async fn w44_a_signal_starts_its_run() -> Result<()> {
         ORDER,
         "--start-at",
         "2090-01-01T00:00:00Z",
+        "--deadline",
+        "10m",
     ];
     assert_eq!(fixture.json(&later).await?["started"], true);
     let status = fixture.json(&["status", "order", "o2"]).await?;
     assert_eq!((&status["steps"], &status["mailbox"]["signals"]), (&json!(0), &json!(1)), "{status:#}");
+    // The time limit counts from the start of the run.
+    assert_eq!(status["deadline"], "2090-01-01T00:10:00.000Z", "{status:#}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //! | `jetway.ns.api.output.<workflow>.<run_id>` | nothing, or `{"output", "offset", "limit", "incarnation"}` | a page of an output: `{"bytes", "offset", "text", "next", ..}`. The `text`s of all pages are the JSON |
 //! | `jetway.ns.api.cancel.<workflow>.<run_id>`, `.terminate.`, `.pause.`, `.resume.` | - | `{"run_id", "status", "changed"}`; error 409 if the run has ended, or is being cancelled and should be paused or resumed |
 //! | `jetway.ns.api.signal.<workflow>.<run_id>.<name>` | the payload of the signal; `Nats-Msg-Id` or `Jetway-Signal-Id`, `Jetway-Incarnation`, `Content-Type` | `{"run_id", "name", "applied", "verdict"}` when it was applied: `taken`, `kept` or `duplicate`; error 404 if there is no run, 409 if it has ended |
-//! | `jetway.ns.api.signal_with_start.<workflow>.<run_id>.<name>` | `{"input", "payload"}`; the headers of a signal, `Jetway-Start-At`, `traceparent` | as for a signal; `started` is true if there was no run, and the run that was started has the signal |
+//! | `jetway.ns.api.signal_with_start.<workflow>.<run_id>.<name>` | `{"input", "payload"}`; the headers of a signal, `Jetway-Start-At`, `Jetway-Deadline`, `traceparent` | as for a signal; `started` is true if there was no run, and the run that was started has the signal |
 //! | `jetway.ns.api.runs` | nothing, or `{"workflow", "status", "limit", "after"}` | a page of runs, the one that changed last first; `scanned` is how many were looked at, `unreadable` lists those whose records cannot be decoded |
 //! | `jetway.ns.api.workflows` | - | the workflows of the host that answers |
 //! | `jetway.ns.api.workflow.<workflow>` | - | the workflow, from a host that serves it |

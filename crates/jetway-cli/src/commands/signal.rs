@@ -4,7 +4,7 @@ use super::start::{Input, parse_input};
 use crate::{
     args::ServerArgs,
     exit::Exit,
-    output::{self, parse_time},
+    output::{self, parse_duration, parse_time},
 };
 use clap::Args;
 use jetway::{
@@ -12,7 +12,7 @@ use jetway::{
     client::{ClientError, Json, SignalOptions, StartOptions, Verdict},
 };
 use serde_json::json;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 const AFTER_HELP: &str = "\
 A host applies the signal, and the command says what became of it: an item took it, or the
@@ -61,6 +61,10 @@ pub(crate) struct SignalArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "start_with")]
     start_at: Option<SystemTime>,
 
+    /// Fail that run if it is not done within DURATION after its start, such as 90s, 10m, 2h or 3d [default: as its workflow says]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "start_with")]
+    deadline: Option<Duration>,
+
     /// Do not wait until the signal is applied
     #[arg(long)]
     no_wait: bool,
@@ -87,8 +91,11 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
     let answer = match args.start_with {
         None => client.signal(&run, name.as_str(), &payload, &options).await,
         Some(input) => {
-            let start =
-                StartOptions { run_id: Some(run.run_id.clone()), start_at: args.start_at, deadline: None };
+            let start = StartOptions {
+                run_id: Some(run.run_id.clone()),
+                start_at: args.start_at,
+                deadline: args.deadline,
+            };
             let (workflow, signal) = (run.workflow.as_str(), (name.as_str(), &payload));
             client.signal_with_start(workflow, &input.read()?, &start, signal, &options).await
         }

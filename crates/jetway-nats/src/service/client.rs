@@ -175,6 +175,7 @@ impl Api for HostsClient {
         let SignalRequest { workflow, run_id, name, id, .. } = signal;
         let mut headers = signals::headers(id.as_deref(), None, None);
         insert_text(&mut headers, names::START_AT, start.start_time.header().as_deref());
+        insert_text(&mut headers, names::DEADLINE, start.deadline.header().as_deref());
         insert_trace(&mut headers, &start.trace);
         let tokens = [workflow.as_str(), &run_id, &name];
         self.request(ApiMethod::SignalWithStart, &tokens, headers, body.into(), None).await
