@@ -2,7 +2,9 @@
 //!
 //! `tests/golden/v1` holds a snapshot, a ticket and a chunk as format 1 wrote them. They are never written again: a change
 //! of the format adds a folder. Start messages have no format of ours: they are JSON or CBOR, and headers.
-//! `tests/golden/v2` holds a snapshot as format 2 has it: with waits.
+//! `tests/golden/v2` holds a snapshot as format 2 has it, with waits, and `v3` one of format 3, with all that a run can wait for.
+
+mod later;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;

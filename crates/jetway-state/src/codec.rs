@@ -7,10 +7,10 @@ use ciborium::Value;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The latest format that this build reads.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 
-/// The format of what earlier builds can act on too. They leave what is newer to hosts that know it.
-const FIRST: u16 = 1;
+/// The format of what all builds can act on. They leave what is newer to hosts that know it.
+pub(crate) const FIRST: u16 = 1;
 
 /// The first bytes of an envelope.
 const MAGIC: [u8; 2] = *b"JW";
@@ -115,16 +115,8 @@ pub fn seal<T: Serialize + ?Sized>(value: &T, fingerprint: Fingerprint, what: &s
     seal_as(FIRST, value, fingerprint, what)
 }
 
-/// As [`seal`], in the latest format: earlier builds would take the value for something else.
-pub(crate) fn seal_latest<T: Serialize>(
-    value: &T,
-    fingerprint: Fingerprint,
-    what: &str,
-) -> Result<Bytes, Error> {
-    seal_as(FORMAT, value, fingerprint, what)
-}
-
-fn seal_as<T: Serialize + ?Sized>(
+/// As [`seal`], in a later format: earlier builds would take the value for something else.
+pub(crate) fn seal_as<T: Serialize + ?Sized>(
     format: u16,
     value: &T,
     fingerprint: Fingerprint,
@@ -214,9 +206,9 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused() {
         let mut sealed = seal(&1_u8, Fingerprint(0), "x").unwrap().to_vec();
-        sealed[3] = 3;
+        sealed[2..4].copy_from_slice(&(FORMAT + 1).to_be_bytes());
         let refused = open::<u8>(&sealed, "a snapshot").unwrap_err();
-        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: 3 });
+        assert_eq!(refused, EnvelopeError::Newer { what: "a snapshot", found: FORMAT + 1 });
         assert!(refused.to_string().contains("update this host"));
     }
 

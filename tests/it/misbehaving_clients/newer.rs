@@ -32,7 +32,7 @@ async fn h6_a_host_leaves_a_newer_run_alone_and_says_so() -> Result<()> {
     // And one whose ticket is newer as well.
     host.ticket("from-tomorrow", "start-1", |ticket| Ok(newer(sealed_ticket(ticket)?))).await?;
     let letter =
-        host.buried("cannot-run", "has format 65535; this build reads up to format 2: update this host");
+        host.buried("cannot-run", "has format 65535; this build reads up to format 3: update this host");
     let letter = letter.await?;
     assert!(said(&letter, "Jetway-Reason").contains("run chain/from-tomorrow"), "{letter:?}");
     // Others go on all the while, and the listing of runs tells of both.

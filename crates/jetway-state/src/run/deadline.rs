@@ -207,7 +207,7 @@ mod tests {
             assert_eq!(end(snapshot, Timestamp(20_000)), None, "an end is final");
         }
         // An older build would let it go on.
-        assert_eq!(begun().seal(Fingerprint(1)).unwrap()[3], 2);
+        assert_eq!(begun().seal(Fingerprint(1)).unwrap()[3], 3);
     }
 
     #[test]

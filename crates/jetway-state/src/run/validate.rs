@@ -6,13 +6,16 @@
 use super::{
     children::OnParentCancel,
     fan_out::{FanOut, MAX_BRANCHES},
-    snapshot::Snapshot,
+    snapshot::{Child, Snapshot},
 };
 use crate::{
     Error, Fingerprint, ItemId,
-    codec::{self, EnvelopeError},
+    codec::{self, EnvelopeError, FIRST, FORMAT},
 };
 use bytes::Bytes;
+
+/// The format of records with waits.
+const WITH_WAITS: u16 = 2;
 
 /// The name of a snapshot in errors.
 const WHAT: &str = "a snapshot";
@@ -21,27 +24,35 @@ const WHAT: &str = "a snapshot";
 const MIN_BRANCH_BYTES: usize = 16;
 
 impl Snapshot {
-    /// Encodes the snapshot into its envelope. A build that knows no waits would run what waits at once, and one that knows no clean-up,
-    /// mailbox, deadline or chain would lose it, so such a record has a format that it does not read.
+    /// Encodes the snapshot into its envelope, in the first format that can hold it.
     ///
     /// # Errors
     /// As [`codec::seal`].
     pub fn seal(&self, build: Fingerprint) -> Result<Bytes, Error> {
+        codec::seal_as(self.format(), self, build, WHAT)
+    }
+
+    /// A build that knows no waits would run what waits at once, and one that knows no clean-up, mailbox, deadline or chain would lose
+    /// it. So such a record has a format that it does not read, and it leaves the run to other hosts.
+    ///
+    /// | format | what it adds |
+    /// |---|---|
+    /// | 1 | - |
+    /// | 2 | waits for time and signals, retries, the mailbox, cancelling with clean-up |
+    /// | 3 | the deadline of the run, continue-as-new, rules for child runs, groups of them, the first of a child run and signals, and intents |
+    fn format(&self) -> u16 {
         let gathers_later = self.fan_outs.values().any(|fan_out| fan_out.gather_due.is_some());
         let cancels_later = self.has_clean_up || self.cancel.is_some();
-        let has_child_rules = !self.intents.is_empty()
-            || !self.child_groups.is_empty()
-            || self.children.values().any(|child| child.on_cancel != OnParentCancel::Cancel);
-        match self.has_waits()
-            || has_child_rules
-            || self.deadline.is_some()
-            || self.chain.is_some()
-            || gathers_later
-            || cancels_later
-            || !self.mailbox.is_unused()
-        {
-            true => codec::seal_latest(self, build, WHAT),
-            false => codec::seal(self, build, WHAT),
+        let waits = self.has_waits() || gathers_later || cancels_later || !self.mailbox.is_unused();
+        let has_rules = |(item, child): (&ItemId, &Child)| {
+            child.on_cancel != OnParentCancel::Cancel || child.due.is_some() || self.waits.contains_key(item)
+        };
+        let has_child_rules =
+            !self.intents.is_empty() || !self.child_groups.is_empty() || self.children.iter().any(has_rules);
+        match waits {
+            _ if has_child_rules || self.deadline.is_some() || self.chain.is_some() => FORMAT,
+            true => WITH_WAITS,
+            false => FIRST,
         }
     }
 

@@ -69,7 +69,7 @@ fn a_run_that_continues_as_new_begins_afresh() {
         )
     };
     assert_eq!(kept(&snapshot), kept(&before));
-    assert_eq!(snapshot.seal(Fingerprint(1)).unwrap()[3], 2, "an older build leaves it");
+    assert_eq!(snapshot.seal(Fingerprint(1)).unwrap()[3], 3, "an older build leaves it");
     // Nothing of the former incarnation acts on it.
     run.snapshot = snapshot;
     let late = AttemptReport { incarnation: first, ..run.attempt(&ItemId::start(), "a", again("late")) };
