@@ -24,6 +24,7 @@ pub(crate) fn host_info(host: &str, engine: &Engine, slots: usize) -> HostInfo {
         slots,
         started_at: engine.clock().now().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        no_room_at: None,
     }
 }
 

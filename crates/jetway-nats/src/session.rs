@@ -11,6 +11,7 @@ mod connect_failure;
 pub(crate) mod direct;
 mod events;
 mod failure;
+mod no_room;
 mod options;
 mod reader;
 mod reads;
@@ -33,6 +34,7 @@ pub(crate) use {
     time_keeper::keep_time,
 };
 
+use self::no_room::NoRoom;
 use crate::names::{DEFAULT_API_PREFIX, KEYS_OF_BUCKETS};
 use async_nats::{Client, Subject, jetstream};
 use jetway_core::clock::Clock;
@@ -62,6 +64,7 @@ pub(crate) struct Connection {
     own_clock: Option<Arc<dyn Clock>>,
     /// Told when a stream or a bucket seems to be missing.
     pub(crate) missing: Arc<Notify>,
+    no_room: NoRoom,
 }
 
 impl Connection {
@@ -97,11 +100,24 @@ impl Connection {
         [&self.api_prefix, DEFAULT_API_PREFIX].map(|prefix| format!("{prefix}.{operation}"))
     }
 
-    /// Looks whether a request failed because a stream is missing.
+    /// Looks whether a request failed because a stream is missing, or because there is no room.
     pub(crate) fn note(&self, failure: &Failure) {
         if failure.is_of_missing() {
             self.missing.notify_one();
         }
+        if failure.kind() == BackendErrorKind::NoRoom {
+            self.note_no_room();
+        }
+    }
+
+    /// The server has just had no room for a write.
+    pub(crate) fn note_no_room(&self) {
+        self.no_room.note(self.server_time());
+    }
+
+    /// When it last was so, within the last day.
+    pub(crate) fn no_room_at(&self) -> Option<Timestamp> {
+        self.no_room.recently(self.server_time())
     }
 
     /// The connection's state now.

@@ -336,4 +336,7 @@ pub struct HostInfo {
     pub started_at: String,
     /// Its version of Jetway.
     pub version: String,
+    /// When the store last had no room for a write of the host, in RFC 3339, if that was within the last day: the backend knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_room_at: Option<String>,
 }

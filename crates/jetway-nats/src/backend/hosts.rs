@@ -17,7 +17,8 @@ use std::{sync::Arc, time::Duration};
 impl Hosts for NatsBackend {
     async fn announce(&self, host: &HostInfo) -> Result<(), BackendError> {
         let subject = self.names.host(&host.host)?;
-        let payload = serde_json::to_vec(host).map_err(|error| {
+        let no_room_at = self.connection.no_room_at().map(|at| at.to_string());
+        let payload = serde_json::to_vec(&HostInfo { no_room_at, ..host.clone() }).map_err(|error| {
             let sentence = format!("cannot encode the announcement of host {}", host.host);
             BackendError::new(BackendErrorKind::Corrupt, sentence).caused_by(error)
         })?;

@@ -80,6 +80,7 @@ impl CommitterTask {
 
     /// There may be room again later.
     fn no_room(&mut self, mut job: Job, error: jetstream::Error) {
+        self.connection.note_no_room();
         let now = Instant::now();
         if self.warned_of_no_room.is_none_or(|warned| now.duration_since(warned) >= WARN_EVERY) {
             self.warned_of_no_room = Some(now);

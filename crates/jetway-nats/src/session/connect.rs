@@ -4,6 +4,7 @@ use super::{
     Connection, Failure, MESSAGE_OVERHEAD, PART_BYTES, ServerClock, api,
     connect_failure::{ConnectFailure, ConnectProblem},
     events::ConnectionEvents,
+    no_room::NoRoom,
     options::{api_prefix, options},
 };
 use crate::{
@@ -65,9 +66,17 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<(Arc<Connection>, Ser
     let server_clock = Arc::new(ServerClock::new(SystemClock.now()));
     let own_clock = config.clock.clone();
     let inbox_prefix = config.inbox_prefix.clone();
-    let missing = Arc::default();
-    let connection =
-        Connection { client, jetstream, api_prefix, inbox_prefix, state, server_clock, own_clock, missing };
+    let connection = Connection {
+        client,
+        jetstream,
+        api_prefix,
+        inbox_prefix,
+        state,
+        server_clock,
+        own_clock,
+        missing: Arc::default(),
+        no_room: NoRoom::default(),
+    };
     let connection = Arc::new(connection);
     let facts = facts(&connection, config).await?;
     Ok((connection, facts))

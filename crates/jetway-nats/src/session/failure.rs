@@ -58,15 +58,19 @@ impl Failure {
         matches!(self, Self::NoResponders) || self.code() == Some(ErrorCode::STREAM_NOT_FOUND)
     }
 
-    /// The backend error `cannot <action>`, where `action` names the object: `read run a/b`.
-    pub(crate) fn cannot(self, action: impl std::fmt::Display) -> BackendError {
-        let kind = match &self {
+    /// The kind of the backend error.
+    pub(crate) fn kind(&self) -> BackendErrorKind {
+        match self {
             Self::Refused(error) => kind_of(error),
             Self::NotPermitted(_) => BackendErrorKind::Refused,
             Self::NoResponders | Self::NoAnswer(_) => BackendErrorKind::Unavailable,
             Self::TooOld { .. } => BackendErrorKind::Behind,
-        };
-        BackendError::new(kind, format!("cannot {action}")).caused_by(self)
+        }
+    }
+
+    /// The backend error `cannot <action>`, where `action` names the object: `read run a/b`.
+    pub(crate) fn cannot(self, action: impl std::fmt::Display) -> BackendError {
+        BackendError::new(self.kind(), format!("cannot {action}")).caused_by(self)
     }
 }
 

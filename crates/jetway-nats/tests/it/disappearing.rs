@@ -157,6 +157,7 @@ async fn f12_the_bucket_of_hosts_is_made_again() {
         slots: 1,
         started_at: String::new(),
         version: String::new(),
+        no_room_at: None,
     };
     two.backends[0].announce(&host).await.unwrap();
     two.remove("HOSTS").await;

@@ -12,6 +12,7 @@ fn host(name: &str) -> HostInfo {
         slots: 4,
         started_at: "2026-01-01T00:00:00.000Z".to_owned(),
         version: "0.1.0".to_owned(),
+        no_room_at: None,
     }
 }
 

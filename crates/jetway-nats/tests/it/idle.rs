@@ -57,6 +57,7 @@ async fn an_idle_host_exchanges_few_messages() {
         slots: 64,
         started_at: String::new(),
         version: String::new(),
+        no_room_at: None,
     };
     // A host does this regularly.
     backend.announce(&host).await.unwrap();

@@ -40,6 +40,7 @@ fn host_info() -> HostInfo {
         slots: 1,
         started_at: String::new(),
         version: String::new(),
+        no_room_at: None,
     }
 }
 

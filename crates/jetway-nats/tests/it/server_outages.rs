@@ -209,6 +209,7 @@ async fn the_first_host_reports_a_possible_loss_of_tickets() {
         slots: 4,
         started_at: before.to_string(),
         version: "0.1.0".to_owned(),
+        no_room_at: None,
     };
     first.announce(&host).await.unwrap();
     assert!(unseen(&first).await.is_some(), "its own announcement does not count");

@@ -161,6 +161,7 @@ fn host(name: &str, workflow: &WorkflowName) -> HostInfo {
         slots: 1,
         started_at: String::new(),
         version: String::new(),
+        no_room_at: None,
     }
 }
 

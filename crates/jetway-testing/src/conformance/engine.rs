@@ -195,7 +195,8 @@ pub(super) async fn p10_a_wait_has_a_kind_and_what_ends_it(tested: BackendUnderT
     assert_eq!(kinds(&other).await, one(WaitKind::NoHost, "a host that serves the workflow"));
     let workflows = vec![(run.workflow.clone(), "0".repeat(16))];
     let (started_at, version) = (tested.backend.clock().now().to_string(), "0".to_owned());
-    let full = HostInfo { host: "busy".to_owned(), workflows, slots: 1, started_at, version };
+    let full =
+        HostInfo { host: "busy".to_owned(), workflows, slots: 1, started_at, version, no_room_at: None };
     tested.backend.announce(&full).await.expect("it is announced");
     // It takes no ticket, although there is one: it has no free slot.
     let slots = Arc::new(Semaphore::new(0));

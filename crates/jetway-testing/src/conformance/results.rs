@@ -146,6 +146,7 @@ pub(super) async fn hosts_come_and_go(tested: BackendUnderTest) {
         slots: 4,
         started_at: "2026-01-01T00:00:00.000Z".to_owned(),
         version: "0.1.0".to_owned(),
+        no_room_at: None,
     };
     backend.announce(&host).await.expect("it is announced");
     backend.announce(&HostInfo { slots: 5, ..host.clone() }).await.expect("it is announced again");

@@ -175,7 +175,19 @@ fn host_checks(hosts: Result<Vec<HostInfo>, ClientError>) -> Vec<Check> {
         check("host", CheckStatus::Ok, details)
     }));
     checks.extend(builds(&hosts));
+    checks.extend(hosts.iter().filter_map(no_room));
     checks
+}
+
+/// Warns of a host that found the server full, also after there is room again: timers that were due meanwhile came late.
+fn no_room(host: &HostInfo) -> Option<Check> {
+    let at = host.no_room_at.as_deref()?;
+    let details = format!(
+        "at {at} the server had no room for a write of {}: steps wait then, and timers that are due ring late; raise the limits of \
+         the server, the account and its streams, or remove data",
+        host.host
+    );
+    Some(check("room", CheckStatus::Warning, details))
 }
 
 /// Warns of hosts that serve different graphs under one workflow name. That is normal during a deployment only.
@@ -223,6 +235,18 @@ mod tests {
         assert_eq!(checks.len(), 3);
         assert_eq!(checks[0].details, "2 running, 16 concurrent steps");
         assert!(checks[1].details.starts_with("a serves chain; started"), "{}", checks[1].details);
+    }
+
+    #[test]
+    fn w26_a_server_that_was_full_is_a_warning() {
+        let full = HostInfo { no_room_at: Some("2026-01-01T00:00:00.000Z".to_owned()), ..host("b", "1") };
+        let checks = host_checks(Ok(vec![host("a", "1"), full]));
+        let warnings: Vec<_> = checks.iter().filter(|check| check.status == CheckStatus::Warning).collect();
+        let [Check { name: "room", details, .. }] = &warnings[..] else { panic!("{warnings:?}") };
+        assert!(
+            details.starts_with("at 2026-01-01T00:00:00.000Z the server had no room for a write of b:"),
+            "{details}"
+        );
     }
 
     #[test]
