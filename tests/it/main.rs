@@ -23,6 +23,7 @@ mod resources;
 mod restarts;
 mod setup;
 mod signals;
+mod sleeping;
 mod start_times;
 mod support;
 #[cfg(unix)]

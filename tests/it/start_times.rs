@@ -58,6 +58,8 @@ async fn w44_the_command_refuses_bad_times() -> Result<()> {
         (["--at", "9999-12-31T23:59:59Z"], 1, "100 years"),
         (["--at", "2030-01-31T08:00:00"], 2, "with its offset"),
         (["--in", "soon"], 2, "invalid duration"),
+        (["--deadline", "40000d"], 1, "100 years"),
+        (["--deadline", "never"], 2, "invalid duration"),
     ] {
         let start = [&["start", "chain", "--input", "0", "--id", "bad"], &arguments[..], &server].concat();
         let ended = jetway(&start).output().await?;
@@ -66,5 +68,21 @@ async fn w44_the_command_refuses_bad_times() -> Result<()> {
         let status = jetway(&[&["status", "chain", "bad"][..], &server].concat()).output().await?;
         assert_eq!(status.status.code(), Some(4), "{arguments:?}: the run exists");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn w52_a_run_that_the_command_starts_ends_at_its_deadline() -> Result<()> {
+    let (url, ns) = (shared_server().await.url(), unique_namespace("deadline"));
+    let _host = HostProcess::start(&url, &ns, &[]).await?;
+    let nap =
+        ["start", "nap", "--input", r#"{"for": "1h"}"#, "--id", "n1", "--deadline", "2s", "--wait", "1m"];
+    let ended =
+        jetway(&[&nap[..], &["--json", "--nats", &url, "--namespace", &ns]].concat()).output().await?;
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    let done: Value = serde_json::from_slice(&ended.stdout)?;
+    assert_eq!((&done["status"], &done["error"]["kind"]), (&json!("failed"), &json!("deadline")), "{done:#}");
+    let took = time(&done["finished_at"])?.since(time(&done["started_at"])?);
+    assert!(took >= Duration::from_secs(2), "it failed after {took:?}: {done:#}");
     Ok(())
 }

@@ -43,9 +43,19 @@ impl FakeTime {
     /// The environment of a process whose clock is ahead by this many seconds, or behind if the number is negative. Its
     /// monotonic clock is right.
     pub fn environment(&self, seconds: f64) -> [(&'static str, String); 4] {
+        self.with("FAKETIME", format!("{seconds:+}"))
+    }
+
+    /// The environment of a process whose clock is wrong by what a file says, each time that the process looks at the clock: `+7200`
+    /// is two hours ahead. The file has to be there before the process.
+    pub fn environment_from(&self, file: &Path) -> [(&'static str, String); 4] {
+        self.with("FAKETIME_TIMESTAMP_FILE", file.display().to_string())
+    }
+
+    fn with(&self, name: &'static str, value: String) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", self.library.display().to_string()),
-            ("FAKETIME", format!("{seconds:+}")),
+            (name, value),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("FAKETIME_NO_CACHE", "1".to_owned()),
         ]

@@ -95,6 +95,12 @@ impl HostProcess {
         Self::spawn(jetway(&["host", "--nats", url, "--namespace", namespace])).await
     }
 
+    /// The same, and with so many slots for each workflow.
+    pub(crate) async fn with_slots(url: &str, namespace: &str, slots: u32) -> Result<Self> {
+        let slots = slots.to_string();
+        Self::spawn(jetway(&["host", "--nats", url, "--namespace", namespace, "--concurrency", &slots])).await
+    }
+
     /// The same, with another directory for `corpus`.
     pub(crate) async fn reading(
         root: &Path,

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: HostArgs) -> anyhow::Result<Exit> {
     match args.corpus.root()? {
         Some(root) => builder = builder.workflow(corpus(root)),
         None => output::note(
-            "not serving the workflow `corpus`: --corpus-root DIR names the directory whose files it may read",
+            "workflow `corpus` is not served: --corpus-root DIR names the directory whose files it may read",
         ),
     }
     if let Some(concurrency) = args.concurrency {
