@@ -1,7 +1,10 @@
 //! [`StepRules`]: the retry policy and the time limits that a workflow gives to the steps of a node.
 
 use crate::retry_policy::{BadPolicy, RetryPolicy};
-use jetway_state::Graph;
+use jetway_state::{
+    Graph,
+    run::{BadDeadline, RunDeadline},
+};
 use std::time::Duration;
 
 /// The retry policy and the time limits of the steps of one node. `workflow!` makes it from the attributes of the node.
@@ -19,12 +22,12 @@ pub struct StepRules {
 
 /// Rules that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("node {node:?} of workflow {workflow:?}: {reason}")]
+#[error("{}workflow {workflow:?}: {reason}", node.as_ref().map_or_else(String::new, |node| format!("node {node:?} of ")))]
 pub struct BadRules {
     /// The workflow.
     pub workflow: String,
-    /// The node.
-    pub node: String,
+    /// The node; `None` for a rule of the whole workflow.
+    pub node: Option<String>,
     /// What is wrong.
     pub reason: BadRule,
 }
@@ -39,6 +42,9 @@ pub enum BadRule {
     /// A limit of no time.
     #[error("a `{0}` of zero: no attempt could succeed")]
     NoTime(&'static str),
+    /// The deadline of runs.
+    #[error(transparent)]
+    Deadline(#[from] BadDeadline),
 }
 
 impl StepRules {
@@ -58,16 +64,23 @@ impl StepRules {
     }
 }
 
-/// Checks the rules of every node of a workflow.
+/// Checks the rules of every node of a workflow, and the deadline of its runs.
 ///
 /// # Errors
 /// See [`BadRules`].
-pub(crate) fn check_rules(graph: &Graph, rules_of: impl Fn(&str) -> StepRules) -> Result<(), BadRules> {
-    graph.nodes.iter().try_for_each(|node| {
-        rules_of(&node.name).check().map_err(|reason| BadRules {
-            workflow: graph.name.clone(),
-            node: node.name.clone(),
-            reason,
-        })
-    })
+pub(crate) fn check_rules(
+    graph: &Graph,
+    deadline: Option<Duration>,
+    rules_of: impl Fn(&str) -> StepRules,
+) -> Result<(), BadRules> {
+    let bad = |node: Option<&str>, reason| BadRules {
+        workflow: graph.name.clone(),
+        node: node.map(str::to_owned),
+        reason,
+    };
+    RunDeadline::OfWorkflow.check(deadline).map_err(|reason| bad(None, reason.into()))?;
+    graph
+        .nodes
+        .iter()
+        .try_for_each(|node| rules_of(&node.name).check().map_err(|reason| bad(Some(&node.name), reason)))
 }

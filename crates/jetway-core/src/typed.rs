@@ -240,7 +240,7 @@ where
     }
 
     fn check_rules(&self) -> Result<(), BadRules> {
-        check_rules(&self.graph, |node| self.workflow.step_rules(node))
+        check_rules(&self.graph, self.workflow.deadline(), |node| self.workflow.step_rules(node))
     }
 
     fn clean_up(&self, node: &str, input: &TaskInput) -> Result<Option<EncodedEmission>, Unreadable> {

@@ -57,7 +57,7 @@ pub(super) async fn run<C: Context, W: Workflow<C>>(
         None => (Uuid::new_v4().simple().to_string(), Incarnation::from_random(rand::random())),
     };
     let mut run = LocalRun::begin_with(workflow, input, &id, incarnation, ctx);
-    check_rules(&run.graph, |node| workflow.step_rules(node))
+    check_rules(&run.graph, workflow.deadline(), |node| workflow.step_rules(node))
         .map_err(|refused| Error::Generic(refused.to_string()))?;
     let mut fresh = None;
     loop {

@@ -62,9 +62,10 @@ impl RunDeadline {
     /// How long the run may take; `None` for ever. `of_workflow` is what its workflow says.
     ///
     /// # Errors
-    /// What the client wrote is no time, is zero, or is more than 100 years.
+    /// What the client wrote is no time or more than 100 years, or the time is zero.
     pub fn check(&self, of_workflow: Option<Duration>) -> Result<Option<Duration>, BadDeadline> {
         match self {
+            Self::OfWorkflow if of_workflow == Some(Duration::ZERO) => Err(BadDeadline::Zero),
             Self::OfWorkflow => Ok(of_workflow),
             Self::After(Duration::ZERO) => Err(BadDeadline::Zero),
             Self::After(time) if *time > MAX_WAIT => Err(BadDeadline::OutOfRange(*time)),
@@ -261,6 +262,7 @@ mod tests {
         assert!(matches!(check(Duration::MAX), Err(BadDeadline::OutOfRange(_))));
         let of_workflow = Some(Duration::from_secs(9));
         assert_eq!(RunDeadline::OfWorkflow.check(of_workflow), Ok(of_workflow));
+        assert_eq!(RunDeadline::OfWorkflow.check(Some(Duration::ZERO)), Err(BadDeadline::Zero));
         assert_eq!(RunDeadline::OfWorkflow.header(), None);
     }
 }

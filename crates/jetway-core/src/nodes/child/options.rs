@@ -7,7 +7,7 @@ use crate::{
 };
 use jetway_state::{
     Error, RunId, RunKey,
-    run::{MAX_WAIT, OnParentCancel, child_run_id},
+    run::{MAX_WAIT, OnParentCancel, RunDeadline, child_run_id},
     value,
 };
 use std::{any::Any, fmt, marker::PhantomData, sync::Arc, time::Duration};
@@ -68,6 +68,10 @@ where
         let input = run_input_of(item, value::write_opaque(&C::default(), &"the context")?)?;
         let workflow =
             Typed::new(self.workflow.clone()).map_err(|error| Error::Generic(error.to_string()))?;
+        // A host that serves the workflow has checked that. A detached run may be started by another one.
+        RunDeadline::OfWorkflow
+            .check(self.workflow.deadline())
+            .map_err(|bad| Error::Terminal(format!("workflow {:?}: {bad}", self.workflow.name())))?;
         let run = RunKey::new(crate::step::AnyWorkflow::name(&workflow).clone(), id);
         let (on_cancel, within) = (self.on_cancel, self.within);
         Ok(ChildSpec { run, workflow: Arc::new(workflow), input, on_cancel, within })
