@@ -76,11 +76,10 @@ pub enum Error {
     /// The run was not done at its deadline.
     #[error("the run was not done at its deadline, {0}")]
     Deadline(Timestamp),
-    /// The run cannot continue as new: so many other items are open, or have values that wait to be gathered.
-    #[error(
-        "the run cannot continue as new while {0} of its other branches are open: end them first, or gather them"
-    )]
-    BranchesOpen(usize),
+    /// The run cannot continue as new: other items are open, or have values that wait to be gathered. The text says how many of its
+    /// branches are open, and how many of them wait for child runs.
+    #[error("the run cannot continue as new while {0}: end them first, or gather them")]
+    BranchesOpen(String),
     /// A limit was exceeded; the text says which, and by how much.
     #[error("limit exceeded: {0}")]
     Limit(String),

@@ -14,6 +14,7 @@
 //! ```
 
 mod builds;
+mod chains;
 mod child_options;
 mod children;
 mod clean_up;
@@ -202,6 +203,8 @@ cases! {
         w48_a_cancel_meets_the_newest_incarnation, w48_a_child_that_has_continued_is_cancelled,
         a_parent_gets_what_its_child_ends_with, w52_a_chain_keeps_its_deadline, a_paused_run_continues_when_it_is_resumed,
         p4_a_lost_host_s_next_incarnation_gets_its_ticket, p4_a_ticket_that_was_lost_is_found_by_the_sweep;
+    chains: w50_a_run_with_awaited_children_does_not_continue_as_new, w50_detached_children_of_each_incarnation_run_on,
+        w50_a_policy_applies_when_the_chain_ends, w50_a_child_of_a_former_incarnation_is_started, w52_a_deadline_of_zero_is_refused;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

@@ -34,7 +34,8 @@ use super::{
     snapshot::{Snapshot, Status},
     wait::WaitsBefore,
 };
-use crate::{CommitId, Error, Incarnation};
+use crate::{CommitId, Error, Incarnation, ItemId};
+use std::collections::BTreeSet;
 
 impl Snapshot {
     /// The id of the chain: the first incarnation.
@@ -56,11 +57,22 @@ impl Snapshot {
         }
     }
 
-    /// What is open besides an item: other items, and values that wait for a gathering node.
-    fn open_besides(&self) -> usize {
+    /// What is open besides an item: other items, and values that wait for a gathering node. `None` if nothing is.
+    fn open_besides(&self, item: &ItemId) -> Option<String> {
         let arrivals = self.fan_outs.values().flat_map(|fan_out| fan_out.arrivals.values());
         let arrived: usize = arrivals.map(|arrivals| arrivals.count as usize).sum();
-        self.pending().saturating_sub(1) + arrived
+        let open = match self.pending().saturating_sub(1) + arrived {
+            0 => return None,
+            1 => "another of its branches is open".to_owned(),
+            open => format!("{open} of its other branches are open"),
+        };
+        let mut awaited = self.awaited_children().filter(|(other, _)| *other != item);
+        let Some((first, child)) = awaited.next() else { return Some(open) };
+        let waiting: BTreeSet<&ItemId> = awaited.map(|(other, _)| other).chain([first]).collect();
+        Some(match waiting.len() {
+            1 => format!("{open} (one waits for the child run {})", child.run),
+            waiting => format!("{open} ({waiting} wait for child runs, such as {})", child.run),
+        })
     }
 }
 
@@ -73,8 +85,7 @@ pub fn refuse_to_continue(snapshot: &Snapshot, attempt: &AttemptReport) -> Optio
     if snapshot.status == Status::Cancelling {
         return Some(Error::Terminal("a clean-up cannot continue its run as new".to_owned()));
     }
-    let open = snapshot.open_besides();
-    (open > 0).then_some(Error::BranchesOpen(open))
+    snapshot.open_besides(&attempt.item).map(Error::BranchesOpen)
 }
 
 /// The run continues as new. `None` if the item is not pending.

@@ -100,5 +100,5 @@ async fn a_run_in_this_process_continues_with_a_fresh_context() {
     assert_eq!(laps.run_with_checkpoint(&ctx, 3, &checkpoints, "r").await, Ok(1), "it has ended");
     let wide = Wide { split: Split {}, branch: Branch {} };
     let refused = wide.run(&WorkflowCtx::new(()), 3).await;
-    assert_eq!(refused, Err(Error::BranchesOpen(2)));
+    assert_eq!(refused, Err(Error::BranchesOpen("2 of its other branches are open".to_owned())));
 }

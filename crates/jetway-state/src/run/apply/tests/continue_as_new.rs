@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    Fingerprint, StoreId,
+    Fingerprint, Seen, StoreId,
     run::{
-        ArrivedSignal, Delivered, Letter, SignalWanted, TicketFor, Verdict, cancel_with_clean_up, control,
-        deliver, refuse_to_continue, signal_id_hash,
+        ArrivedSignal, ChildIntent, ChildStart, Delivered, Letter, SignalWanted, TicketFor, Verdict,
+        cancel_with_clean_up, control, deliver, refuse_to_continue, signal_id_hash,
     },
     view::{DoneView, StatusView},
 };
@@ -102,11 +102,11 @@ fn open_branches_keep_a_run_from_continuing_as_new() {
     run.step("a", all("a", &["1", "2"]));
     let (first, second) = (ItemId::branch(&ItemId::start(), 0), ItemId::branch(&ItemId::start(), 1));
     let refused = refuse_to_continue(&run.snapshot, &run.attempt(&first, "a", again("x")));
-    assert_eq!(refused, Some(Error::BranchesOpen(1)));
+    assert_eq!(refused, Some(Error::BranchesOpen("another of its branches is open".to_owned())));
     // A value that waits to be gathered is open as well.
     assert!(run.apply(run.attempt(&first, "a", next(&[("j", "v")]))));
     let refused = refuse_to_continue(&run.snapshot, &run.attempt(&second, "a", again("x")));
-    assert_eq!(refused, Some(Error::BranchesOpen(1)));
+    assert_eq!(refused, Some(Error::BranchesOpen("another of its branches is open".to_owned())));
     assert!(run.apply(run.attempt(&second, "a", again("x"))));
     let error = run.snapshot.error.as_ref().map(|error| (error.kind.as_str(), error.item.clone()));
     assert_eq!((run.snapshot.status, error), (Status::Failed, Some(("branches_open", Some(second)))));
@@ -117,6 +117,56 @@ fn open_branches_keep_a_run_from_continuing_as_new() {
     let second = ItemId::branch(&ItemId::start(), 1);
     run.snapshot = applied(&run, &second, again("x")).snapshot;
     assert_eq!((run.snapshot.continued, run.snapshot.fan_outs.len(), run.snapshot.pending()), (1, 0, 1));
+}
+
+#[test]
+fn w50_what_is_open_is_said() {
+    let mut run = start(&[("a", "a"), ("a", "j")], &["j"]);
+    run.step("a", all("a", &["1", "2", "3"]));
+    let branch = |position| ItemId::branch(&ItemId::start(), position);
+    let said = |run: &Run| {
+        let refused = refuse_to_continue(&run.snapshot, &run.attempt(&branch(0), "a", again("x")));
+        refused.expect("it is refused").to_string()
+    };
+    let mut wait = |position: u32, child: &str| {
+        let child = RunKey::new("c".parse().unwrap(), child.parse().unwrap());
+        assert!(run.apply(run.attempt(&branch(position), "a", EncodedOutcome::Await(child.into()))));
+        said(&run)
+    };
+    let one = "the run cannot continue as new while 2 of its other branches are open (one waits for the child run c/one): end \
+               them first, or gather them";
+    assert_eq!(wait(1, "one"), one);
+    let two = wait(2, "two");
+    assert!(two.contains("are open (2 wait for child runs, such as c/one)"), "{two}");
+    // Its own child run has ended.
+    let own = wait(0, "own");
+    assert!(own.contains("are open (2 wait for child runs, such as c/one)"), "{own}");
+}
+
+#[test]
+fn w50_intents_go_along() {
+    let mut run = start(&[("a", "a")], &[]);
+    let input = RunInput { node: "b".to_owned(), payload: Bytes::new(), context: Bytes::new() };
+    let key = |id: &str| RunKey::new("c".parse().unwrap(), id.parse().unwrap());
+    let (build, item, seen) = (Fingerprint(2), ItemId::start(), Seen::default());
+    let start = ChildIntent::Start(Box::new(ChildStart {
+        run: key("d"),
+        input,
+        build,
+        has_clean_up: false,
+        limit: None,
+    }));
+    let cancel = |of| ChildIntent::Cancel { run: key("e"), item: item.clone(), seen, of };
+    run.snapshot.intents = vec![start.clone(), cancel(None)];
+    let first = run.snapshot.incarnation;
+    for _ in 0..2 {
+        let Applied { snapshot, effects, .. } = applied(&run, &ItemId::start(), again("a1"));
+        // The item that has waited for it is one of the first incarnation.
+        assert_eq!(snapshot.intents, [start.clone(), cancel(Some(first))]);
+        assert_eq!(effects[..2], [Effect::Child(start.clone()), Effect::Child(cancel(Some(first)))]);
+        assert_eq!(effects[2], Effect::CloseIntents);
+        run.snapshot = snapshot;
+    }
 }
 
 #[test]
