@@ -10,7 +10,7 @@ pub mod source;
 pub mod split;
 
 pub use batch::BatchNode;
-pub use child::{ChildRun, ChildRuns, DetachedRun};
+pub use child::{ChildOrSignal, ChildRun, ChildRuns, DetachedRun, FirstOf};
 pub use composite::CompositeNode;
 pub use delay::Delay;
 pub use retry::{BackoffStrategy, Exhausted, RetryError, RetryNode, RetryPolicy, with_retry};

@@ -46,13 +46,16 @@ pub(crate) async fn child_end(
     Ok(end_of(child, &cached.snapshot).map(|result| ChildEnd { result, seen, span }))
 }
 
-/// Whether an item waits for child runs, and none of them has ended or has to be started.
+/// Whether an item waits for child runs, and none of them has ended or has to be started, nor has anything come before that.
 pub(crate) async fn still_waits(
     snapshots: &Snapshots,
     snapshot: &Snapshot,
     item: &ItemId,
     now: Timestamp,
 ) -> Result<bool, BackendError> {
+    if snapshot.first_of(item, false, now).is_some() {
+        return Ok(false);
+    }
     let started = snapshot.started_children(item);
     let group = snapshot.child_groups.get(item);
     let is_to_go_on = group.is_some_and(|group| {

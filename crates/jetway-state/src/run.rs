@@ -28,6 +28,7 @@
 //! | `Hold` | the branch ends | discarded |
 //! | `ContinueAsNew` | the run begins anew, if nothing else is open; see `continue_as_new.rs` | discarded |
 //! | `Await` | the item stays pending, and waits for a child run that has to be started | discarded |
+//! | `Await` with signals | as `Await`, and waits for signals as well; if one is in the mailbox already, no child run is started | discarded |
 //! | `Started` | the child run is recorded as started | discarded |
 //! | `AwaitMany`, `StartedMany` | as `Await` and `Started`, for many child runs of one item | discarded |
 //! | `Handled` | as `Next`, and the error is counted | discarded |
@@ -54,6 +55,7 @@ mod deadline;
 mod effect;
 mod end;
 mod fan_out;
+mod first_of;
 mod mailbox;
 mod offload;
 mod output;
@@ -90,6 +92,7 @@ pub use deadline::{BadDeadline, RunDeadline, end_overdue};
 pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
+pub use first_of::FirstOf;
 pub use mailbox::{Letter, MAX_LETTER_BYTES, MAX_LETTERS, Mailbox, Verdict, signal_id_hash};
 pub use offload::{ChunkEntry, Limits, offload};
 pub use output::EncodedOutput;

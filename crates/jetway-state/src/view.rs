@@ -13,7 +13,7 @@ mod waits;
 use crate::{
     Error, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     json::Json,
-    run::{AlarmWanted, RunError, Snapshot, Status},
+    run::{AlarmWanted, Child, RunError, Snapshot, Status},
 };
 pub use build_wait::BuildWaitView;
 pub use cancel::CancelView;
@@ -277,9 +277,9 @@ fn waiting_for(snapshot: &Snapshot) -> Option<String> {
             BuildWaitView::of(snapshot).first().map(ToString::to_string)
         }
         Status::Running if snapshot.waits_for_children() => {
-            let first = &snapshot.awaited_children().next()?.1.run;
+            let (item, Child { run: first, .. }) = snapshot.awaited_children().next()?;
             Some(match snapshot.awaited_children().count() {
-                1 => format!("child run {first}"),
+                1 => format!("child run {first}{}", signals::beside_child(snapshot, item)),
                 children => format!("{children} child runs, such as {first}"),
             })
         }

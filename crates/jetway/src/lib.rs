@@ -105,7 +105,7 @@ pub use compat::{
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     Answer, Answered, Approval, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore,
-    ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun, EventLog, Exhausted,
+    ChildOrSignal, ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun, EventLog, Exhausted, FirstOf,
     Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, NewInput, Node,
     OnParentCancel, RetryError, RetryNode, RetryPolicy, SharedState, Signal, SignalSender, SignalType,
     Source, SplitNode, Transition, WaitFor, WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,

@@ -1,10 +1,13 @@
-//! The nodes that start other runs: [`ChildRun`] waits for the result, [`ChildRuns`] for many of them, [`DetachedRun`] for none.
+//! The nodes that start other runs: [`ChildRun`] waits for the result, [`ChildOrSignal`] for a signal or a deadline as well, [`ChildRuns`]
+//! for many of them, [`DetachedRun`] for none.
 
 mod detached;
+mod first;
 mod many;
 mod options;
 
 pub use detached::DetachedRun;
+pub use first::{ChildOrSignal, FirstOf};
 pub use many::ChildRuns;
 
 use crate::{
@@ -72,6 +75,45 @@ impl<C, W> ChildRun<C, W> {
     #[must_use]
     pub fn timeout(self, limit: Duration) -> Self {
         Self(Children { within: Some(limit), ..self.0 })
+    }
+
+    /// A node that waits for the child, and for a signal of this name with a payload of type `T`, and for a
+    /// [deadline](ChildOrSignal::within). Its output is what comes first: [`FirstOf`].
+    ///
+    /// A child that comes second follows its [policy](Self::on_parent_cancel): it is cancelled, or goes on alone. A signal that comes
+    /// second is in the mailbox of the run. A [timeout](Self::timeout) still fails the step.
+    ///
+    /// Within one process the child is part of the step, so a signal comes first only if it is there when the step begins.
+    ///
+    /// ```
+    /// use jetway_core::{ChildRun, Error, FirstOf, SignalSender, Transition, Workflow, WorkflowCtx};
+    /// # extern crate jetway_core as jetway;
+    /// # use jetway_macros::{node, workflow};
+    /// use std::time::Duration;
+    ///
+    /// node! { pub struct Pack; input = u64; output = String; |_, order| Ok(Transition::Next(format!("order {order} is packed"))) }
+    /// workflow! { pub struct Packing { pack: Pack } name = "packing"; start = pack; edges { pack => []; } }
+    /// workflow! {
+    ///     pub struct Order { packed: jetway::ChildOrSignal<(), Packing, String> }
+    ///     start = packed;
+    ///     edges { packed => []; }
+    /// }
+    ///
+    /// # fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+    /// let packing = ChildRun::new(Packing { pack: Pack });
+    /// let order = Order { packed: packing.or_signal("cancelled").within(Duration::from_hours(24)) };
+    /// let sender = SignalSender::new(Workflow::<()>::signals(&order));
+    /// let ctx = WorkflowCtx::new(()).with_signals(&sender);
+    /// assert_eq!(order.run(&ctx, 7).await, Ok(FirstOf::Child("order 7 is packed".to_owned())));
+    /// sender.send("cancelled", &"too late").expect("it is a text");
+    /// assert_eq!(order.run(&ctx, 8).await, Ok(FirstOf::Signal("too late".to_owned())));
+    /// # });
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn or_signal<T>(self, name: impl Into<String>) -> ChildOrSignal<C, W, T> {
+        ChildOrSignal::new(self.0, name.into())
     }
 
     /// A node that starts the run and does not wait for it: it returns the key of the run at once.

@@ -3,7 +3,7 @@
 use super::erased::AnyWorkflow;
 use jetway_state::{
     Error, RunKey,
-    run::{ChildStart, ChildWanted, EncodedOutput, OnParentCancel, RunInput},
+    run::{ChildStart, ChildWanted, EncodedOutput, OnParentCancel, RunInput, SignalWanted},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -25,12 +25,20 @@ pub struct ChildSpec {
     pub on_cancel: OnParentCancel,
     /// How long its parent waits for it; `None` for ever.
     pub within: Option<Duration>,
+    /// The signals that its parent waits for as well.
+    pub or: Option<SignalWanted>,
 }
 
 impl ChildSpec {
+    /// The same child, of a parent that waits for signals as well.
+    pub(crate) fn or(self, signals: SignalWanted) -> Self {
+        Self { or: Some(signals), ..self }
+    }
+
     /// The child as the rules have it.
     pub fn wanted(&self) -> ChildWanted {
-        ChildWanted { run: self.run.clone(), on_cancel: self.on_cancel, within: self.within }
+        let (run, or) = (self.run.clone(), self.or.clone());
+        ChildWanted { run, on_cancel: self.on_cancel, within: self.within, or }
     }
 
     /// The intent to start it where nobody waits for it.

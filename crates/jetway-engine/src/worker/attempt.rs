@@ -82,7 +82,8 @@ impl TicketSession<'_> {
             NewChild::new(spec, parent, &next.cached.snapshot.trace, times.end_micros)
         };
         let requested = result.requested_child.and_then(|request| requested(request, ended, new_child));
-        let now = self.worker.clock.now();
+        // As the attempt has seen it: the rules look at the same deadlines.
+        let now = self.now();
         let id = AttemptId {
             incarnation: next.cached.snapshot.incarnation,
             item: next.item.clone(),
@@ -134,7 +135,7 @@ impl TicketSession<'_> {
             cancel: cancel.clone(),
             stop: stop.clone(),
             child,
-            answer: next.cached.snapshot.signal_wait(&next.item).map(Answer::to),
+            answer: snapshot.wait_that_is_over(item, self.now()).map(Answer::to),
             clock: Arc::clone(&self.worker.clock),
             failures: snapshot.failures_at(item),
             first_at: snapshot.first_attempt_at(item),

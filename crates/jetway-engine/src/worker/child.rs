@@ -12,7 +12,7 @@ use jetway_core::step::{ChildError, ChildNews, TaskInput};
 use jetway_state::{
     Error, ItemId, RunKey, Seen,
     run::{
-        AttemptId, AttemptReport, Effect, EncodedOutcome, EndedChild, EndedSpan, TicketFor, pending_ticket,
+        AttemptId, AttemptReport, Effect, EncodedOutcome, EndedChild, EndedSpan, FirstOf, TicketFor, pending_ticket,
     },
 };
 
@@ -38,6 +38,10 @@ impl TicketSession<'_> {
         if snapshot.child_groups.contains_key(&next.item) {
             return Box::pin(self.awaited_group(next, node)).await;
         }
+        let first = snapshot.first_of(&next.item, false, self.now());
+        if first == Some(FirstOf::Signal) {
+            return Ok(Ok(Awaited::default()));
+        }
         // A child that is not known to be started does not count: the node runs again and names it.
         let Some((child, started)) = snapshot.started_child(&next.item) else {
             return Ok(Ok(Awaited::default()));
@@ -51,8 +55,28 @@ impl TicketSession<'_> {
             None if snapshot.child_is_late(&next.item, self.now()) => {
                 Ok(Awaited { news: ChildNews::Ended(Err(ChildError::Late)), ..Awaited::default() })
             }
-            None => Err(parked()),
+            None if first == Some(FirstOf::Deadline) => Ok(Awaited::default()),
+            None => {
+                if snapshot.wait_beside_child(&next.item).is_some_and(|wait| wait.due.is_some()) {
+                    // This may be a ticket of its alarm that has come early: a long wait is armed in pieces.
+                    let version = self.version(&next.cached);
+                    self.retry(|| self.worker.tickets.arm(version, self.now())).await?;
+                }
+                Err(parked())
+            }
         })
+    }
+
+    /// A node has asked for a child run, and a signal that it waits for as well was there already: the node runs again, without a child.
+    pub(super) async fn without_child(
+        &self,
+        next: PendingAttempt,
+        cached: CachedSnapshot,
+        tickets: Vec<TicketFor>,
+        effects: Vec<Effect>,
+    ) -> Result<NextAction, BackendError> {
+        self.worker.dispatcher.carry_out(self.version(&cached), tickets, effects).await?;
+        Ok(NextAction::Attempt(PendingAttempt { cached, queue_wait: None, ..next }))
     }
 
     /// How a child run of the item ended; `None` if it has not.
@@ -187,8 +211,9 @@ impl TicketSession<'_> {
         }
         let version = RunVersion { run, build, cached: &cached };
         let wanted = pending_ticket(&cached.snapshot, item, worker.clock.now()).into_iter().collect();
-        // A cancelled item does not wait for its child, as a rule.
-        if children.is_empty() || cached.snapshot.started_children(item).is_empty() {
+        // A cancelled item does not wait for its child, as a rule. And something else may have come first.
+        let is_over = cached.snapshot.first_of(item, false, worker.clock.now()).is_some();
+        if children.is_empty() || is_over || cached.snapshot.started_children(item).is_empty() {
             let tickets = worker.tickets.resolve(version, wanted).await?;
             return worker.tickets.publish_batch(version, tickets, 1).await;
         }

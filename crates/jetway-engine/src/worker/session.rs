@@ -352,6 +352,11 @@ impl<'a> TicketSession<'a> {
                 self.steps += 1;
                 self.dispatch(cached, tickets, effects, Some(&next.item)).await
             }
+            (CommitOutcome::Committed(tickets, effects), Some((Requested::One(_), _)))
+                if !cached.snapshot.awaits_children(&next.item) =>
+            {
+                Box::pin(self.without_child(next, cached, tickets, effects)).await
+            }
             (CommitOutcome::Committed(tickets, effects), Some((Requested::One(child), input))) => {
                 Box::pin(self.start_child(next, cached, tickets, effects, *child, input)).await
             }

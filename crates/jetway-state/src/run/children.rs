@@ -27,6 +27,8 @@ pub use policy::OnParentCancel;
 use super::{
     attempt::AttemptReport,
     effect::Applied,
+    first_of::begin_beside_child,
+    signal::{SignalWanted, wake},
     snapshot::{Child, Snapshot},
     wait::WaitsBefore,
 };
@@ -42,11 +44,13 @@ pub struct ChildWanted {
     pub on_cancel: OnParentCancel,
     /// How long the item waits for it; `None` for ever.
     pub within: Option<Duration>,
+    /// The signals that the item waits for as well, until their deadline: what comes first settles the wait.
+    pub or: Option<SignalWanted>,
 }
 
 impl From<RunKey> for ChildWanted {
     fn from(run: RunKey) -> Self {
-        Self { run, on_cancel: OnParentCancel::default(), within: None }
+        Self { run, on_cancel: OnParentCancel::default(), within: None, or: None }
     }
 }
 
@@ -69,11 +73,12 @@ pub fn child_run_id(
     RunId::fitted(&format!("{}/{incarnation}/{item}{position}/{}", parent.run_id, parent.workflow))
 }
 
-/// The item stays pending and waits for a child run, which has to be started. `None` if the item is not pending any more.
+/// The item stays pending and waits for a child run, which has to be started, unless a signal that the item waits for as well is there
+/// already. What the record knows already changes nothing. `None` if the item is not pending any more.
 pub(super) fn awaits(
     mut snapshot: Snapshot,
     attempt: AttemptReport,
-    child: ChildWanted,
+    mut child: ChildWanted,
     commit: CommitId,
     waits: WaitsBefore,
 ) -> Option<Applied> {
@@ -85,7 +90,13 @@ pub(super) fn awaits(
     let now = attempt.timestamp;
     if snapshot.children.get(&attempt.item).is_none_or(|known| known.run != child.run) {
         give_up_children(&mut snapshot, &attempt.item, false, now, &mut effects);
-        snapshot.children.insert(attempt.item, child.child(now));
+        let or = child.or.take();
+        let begun = or.map(|wanted| begin_beside_child(&mut snapshot, &attempt.item, wanted, now));
+        let (is_wanted, ready) = begun.unwrap_or((true, Vec::new()));
+        effects.extend(wake(ready));
+        if is_wanted {
+            snapshot.children.insert(attempt.item, child.child(now));
+        }
     }
     snapshot.commit = commit;
     snapshot.updated_at = now;

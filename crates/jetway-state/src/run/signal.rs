@@ -89,7 +89,7 @@ pub struct Delivered {
 }
 
 impl SignalWait {
-    fn new(wanted: SignalWanted, now: Timestamp) -> Self {
+    pub(super) fn new(wanted: SignalWanted, now: Timestamp) -> Self {
         let mut names: Vec<String> = Vec::with_capacity(wanted.names.len());
         for name in wanted.names {
             if !names.contains(&name) {
@@ -125,7 +125,7 @@ impl SignalWait {
     }
 
     /// Takes what is in the mailbox already, in its order.
-    fn take_from(&mut self, mailbox: &mut Mailbox) {
+    pub(super) fn take_from(&mut self, mailbox: &mut Mailbox) {
         let mut left = Vec::with_capacity(mailbox.letters.len());
         for letter in std::mem::take(&mut mailbox.letters) {
             if self.wants(&letter.name) {

@@ -141,10 +141,11 @@ impl Snapshot {
         fan_out.due.filter(|_| fan_out.branches.is_open(position))
     }
 
-    /// Whether a pending item waits for no time that is later than `now`, for no signal and for no person.
+    /// Whether a pending item waits for no time that is later than `now`, for no signal and for no person. One that waits for a child run
+    /// as well may be ready: whoever gets its ticket looks at the child.
     pub fn is_due(&self, item: &ItemId, now: Timestamp) -> bool {
         match self.waits.get(item) {
-            Some(wait) => wait.is_over(now),
+            Some(wait) => wait.is_over(now) || self.waits_for_first(item),
             None => self.due_of(item).is_none_or(|due| due <= now),
         }
     }
@@ -194,7 +195,7 @@ impl Snapshot {
 
     /// Whether there are pending items, and all of them wait for times after `now`, for signals or for persons.
     pub fn is_asleep(&self, now: Timestamp) -> bool {
-        let waits = self.waits.values().filter(|wait| !wait.is_over(now)).count();
+        let waits = self.waits.iter().filter(|(item, wait)| !wait.is_over(now) && !self.waits_for_first(item)).count();
         let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
         let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
         waiting > 0 && waiting == self.pending()

@@ -1,6 +1,9 @@
 //! What a status says of signals: which ones a run waits for, and what is in its mailbox.
 
-use crate::run::{Letter, SignalWait, Snapshot, Wait};
+use crate::{
+    ItemId,
+    run::{Letter, SignalWait, Snapshot, Wait},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,6 +55,13 @@ pub(super) fn sentence(snapshot: &Snapshot) -> Option<String> {
         1 => first,
         items => format!("{first}; {items} items wait for signals or times"),
     })
+}
+
+/// What an item waits for beside its child run, as the end of a sentence; empty if that is nothing.
+pub(super) fn beside_child(snapshot: &Snapshot, item: &ItemId) -> String {
+    let Some(wait) = snapshot.wait_beside_child(item) else { return String::new() };
+    let due = wait.due.map_or_else(String::new, |due| format!(", until {due}"));
+    format!(", or {}{due}", names(wait))
 }
 
 fn names(wait: &SignalWait) -> String {

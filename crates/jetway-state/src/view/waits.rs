@@ -1,5 +1,6 @@
 //! What the pending items of a run wait for, as data: for programs, where the sentence of a status is for people.
 
+use super::signals;
 use crate::{
     ItemId, Timestamp,
     run::{FanOut, Snapshot, Status, Wait},
@@ -278,8 +279,9 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
     if let Some(unreadable) = snapshot.unreadable.get(id) {
         return (WaitKind::Build, Some(format!("written by build {}", unreadable.written_by)));
     }
-    if let Some(child) = snapshot.children.get(id) {
-        return (WaitKind::Child, Some(child.run.to_string()));
+    let has_come = snapshot.first_of(id, false, snapshot.updated_at).is_some();
+    if let Some(child) = snapshot.children.get(id).filter(|_| !has_come) {
+        return (WaitKind::Child, Some(format!("{}{}", child.run, signals::beside_child(snapshot, id))));
     }
     if let Some(group) = snapshot.child_groups.get(id) {
         let (ended, count, open) = (group.ended.count, group.count, group.open.len());
@@ -299,10 +301,12 @@ fn what(snapshot: &Snapshot, id: &ItemId, waits_for_slot: bool) -> (WaitKind, Op
     }
 }
 
-/// When the first child run of an item has to have ended.
+/// When the first child run of an item has to have ended, or when the item waits for its child run no longer.
 fn child_due(snapshot: &Snapshot, id: &ItemId) -> Option<Timestamp> {
     let group = snapshot.child_groups.get(id).into_iter().flat_map(|group| group.open.values());
-    snapshot.children.get(id).into_iter().chain(group).filter_map(|child| child.due).min()
+    let children = snapshot.children.get(id).into_iter().chain(group);
+    let beside = snapshot.wait_beside_child(id).and_then(|wait| wait.due);
+    children.filter_map(|child| child.due).chain(beside).min()
 }
 
 /// Until when an item waits, if it waits for a time.

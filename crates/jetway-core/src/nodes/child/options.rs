@@ -74,7 +74,7 @@ where
             .map_err(|bad| Error::Terminal(format!("workflow {:?}: {bad}", self.workflow.name())))?;
         let run = RunKey::new(crate::step::AnyWorkflow::name(&workflow).clone(), id);
         let (on_cancel, within) = (self.on_cancel, self.within);
-        Ok(ChildSpec { run, workflow: Arc::new(workflow), input, on_cancel, within })
+        Ok(ChildSpec { run, workflow: Arc::new(workflow), input, on_cancel, within, or: None })
     }
 
     /// Runs the workflow within the step, where there is no host.

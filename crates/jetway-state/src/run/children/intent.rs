@@ -120,7 +120,8 @@ pub(in crate::run) fn intend(
 }
 
 /// The item does not wait for its child runs any more, since it has run, or is cleaned up. Those that are known to be started have ended
-/// by then, apart from those whose time has passed, and from those of a group if the item has not `succeeded`.
+/// by then, apart from those whose time has passed, from one for which a signal or a deadline came first, and from those of a group if
+/// the item has not `succeeded`.
 pub(in crate::run) fn give_up_children(
     snapshot: &mut Snapshot,
     item: &ItemId,
@@ -128,6 +129,8 @@ pub(in crate::run) fn give_up_children(
     now: Timestamp,
     effects: &mut Vec<Effect>,
 ) {
+    // Before the child is removed.
+    let came_second = snapshot.first_of(item, false, now).is_some();
     let child = snapshot.children.remove(item);
     let group = snapshot.child_groups.remove(item);
     let is_cancelled = snapshot.is_cancelled(item) && !succeeded;
@@ -137,7 +140,7 @@ pub(in crate::run) fn give_up_children(
         let on_cancel = if is_late { OnParentCancel::Cancel } else { child.on_cancel };
         ChildIntent::to_give_up(item, Child { on_cancel, ..child }, has_ended && !is_late)
     };
-    let single = child.and_then(|child| give_up(child, !is_cancelled));
+    let single = child.and_then(|child| give_up(child, !is_cancelled && !came_second));
     let (open, chunks) = group.map(|group| (group.open, group.ended.chunks)).unwrap_or_default();
     let grouped = open.into_values().filter_map(|child| give_up(child, succeeded));
     let intents: Vec<_> = single.into_iter().chain(grouped).collect();

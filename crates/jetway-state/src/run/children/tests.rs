@@ -163,7 +163,7 @@ fn a_tombstone_takes_the_place_of_a_child() {
 }
 
 fn of_policy(on_cancel: OnParentCancel, within: Option<Duration>) -> Snapshot {
-    let child = ChildWanted { run: key("c"), on_cancel, within };
+    let child = ChildWanted { run: key("c"), on_cancel, within, or: None };
     let recorded = answered(running(), EncodedOutcome::Await(child)).unwrap().snapshot;
     answered(recorded, EncodedOutcome::Started(SEEN)).unwrap().snapshot
 }
