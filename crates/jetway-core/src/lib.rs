@@ -69,9 +69,9 @@ pub use merge::{Counter, Fixed, List, Map, Merge, Register, Set};
 pub use new_input::NewInput;
 pub use node::Node;
 pub use nodes::{
-    Answered, Approval, BackoffStrategy, BatchNode, ChildOrSignal, ChildRun, ChildRuns, CompositeNode, Decision, Delay,
-    DetachedRun, Exhausted, FirstOf, RetryError, RetryNode, RetryPolicy, Source, SplitNode, WaitForSignal, YesOrNo,
-    with_retry,
+    Answered, Approval, BackoffStrategy, BatchNode, ChildOrSignal, ChildRun, ChildRuns, CompositeNode,
+    Decision, Delay, DetachedRun, Exhausted, FirstOf, RetryError, RetryNode, RetryPolicy, Source, SplitNode,
+    WaitForSignal, YesOrNo, with_retry,
 };
 pub use outcome::{Emission, Outcome};
 pub use shared_state::SharedState;

@@ -105,10 +105,11 @@ pub use compat::{
 pub use host::{Host, HostHandle, shutdown_requested};
 pub use jetway_core::{
     Answer, Answered, Approval, BackoffStrategy, BatchNode, Checkpoint, CheckpointError, CheckpointStore,
-    ChildOrSignal, ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun, EventLog, Exhausted, FirstOf,
-    Failure, FileCheckpointStore, Fixed, InMemoryCheckpointStore, LoggedEvent, Merge, NewInput, Node,
-    OnParentCancel, RetryError, RetryNode, RetryPolicy, SharedState, Signal, SignalSender, SignalType,
-    Source, SplitNode, Transition, WaitFor, WaitForSignal, WorkItem, Workflow, WorkflowCtx, YesOrNo,
+    ChildOrSignal, ChildRun, ChildRuns, CompositeNode, Context, Counter, Decision, Delay, DetachedRun,
+    EventLog, Exhausted, Failure, FileCheckpointStore, FirstOf, Fixed, InMemoryCheckpointStore, LoggedEvent,
+    Merge, NewInput, Node, OnParentCancel, RetryError, RetryNode, RetryPolicy, SharedState, Signal,
+    SignalSender, SignalType, Source, SplitNode, Transition, WaitFor, WaitForSignal, WorkItem, Workflow,
+    WorkflowCtx, YesOrNo,
     clock::{Clock, SystemClock},
     merge,
     nodes::source::source,

@@ -12,7 +12,8 @@ use jetway_core::step::{ChildError, ChildNews, TaskInput};
 use jetway_state::{
     Error, ItemId, RunKey, Seen,
     run::{
-        AttemptId, AttemptReport, Effect, EncodedOutcome, EndedChild, EndedSpan, FirstOf, TicketFor, pending_ticket,
+        AttemptId, AttemptReport, Effect, EncodedOutcome, EndedChild, EndedSpan, FirstOf, TicketFor,
+        pending_ticket,
     },
 };
 

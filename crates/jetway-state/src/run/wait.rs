@@ -195,7 +195,11 @@ impl Snapshot {
 
     /// Whether there are pending items, and all of them wait for times after `now`, for signals or for persons.
     pub fn is_asleep(&self, now: Timestamp) -> bool {
-        let waits = self.waits.iter().filter(|(item, wait)| !wait.is_over(now) && !self.waits_for_first(item)).count();
+        let waits = self
+            .waits
+            .iter()
+            .filter(|(item, wait)| !wait.is_over(now) && !self.waits_for_first(item))
+            .count();
         let fan_outs = self.fan_outs.values().filter(|fan_out| fan_out.due.is_some_and(|due| due > now));
         let waiting = waits + fan_outs.map(|fan_out| fan_out.branches.open() as usize).sum::<usize>();
         waiting > 0 && waiting == self.pending()

@@ -4,7 +4,9 @@ use super::{BackendUnderTest, DEADLINE, Probe, TestHost, snapshots::key};
 use crate::wait_until;
 use bytes::Bytes;
 use futures::future::join_all;
-use jetway_core::{Answered, ChildOrSignal, ChildRun, FirstOf, OnParentCancel, RunKey, Transition, WaitForSignal};
+use jetway_core::{
+    Answered, ChildOrSignal, ChildRun, FirstOf, OnParentCancel, RunKey, Transition, WaitForSignal,
+};
 use jetway_engine::{
     Control, Engine, EngineConfig,
     backend::{Backend, NewSignal},
@@ -152,7 +154,10 @@ pub(super) async fn a_signal_comes_before_a_child_run(tested: BackendUnderTest) 
         // All that it waits for is said.
         let status = host.status(&run).await;
         let sentence = status.waiting_for.expect("it says why it waits");
-        assert!(sentence.starts_with(&format!("child run {child}, or signal \"stop\" or \"change\", until 20")), "{sentence}");
+        assert!(
+            sentence.starts_with(&format!("child run {child}, or signal \"stop\" or \"change\", until 20")),
+            "{sentence}"
+        );
         assert_eq!((status.waits[0].kind, status.waits[0].until.is_some()), (WaitKind::Child, true));
         assert_eq!(send(&host, &run, "change", "it").await, Verdict::Taken);
         assert_eq!(send(&host, &run, "stop", "late").await, Verdict::Kept);
@@ -193,20 +198,27 @@ pub(super) async fn a_signal_that_is_there_already_starts_no_child_run(tested: B
 pub(super) async fn w41_a_child_run_and_a_signal_have_one_winner(tested: BackendUnderTest) {
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, OPTIONS).await;
-    let races = (0..RACES).map(|nth| {
-        let (host, probe) = (&host, &probe);
+    let waiting = join_all((0..RACES).map(|nth| {
+        let host = &host;
         async move {
             let run = host.start("either", &format!("r{nth}"), &"a").await;
-            let child = child_of(host, &run).await;
+            (child_of(host, &run).await, run)
+        }
+    }))
+    .await;
+    // All of them wait by now: a child that ends is one of any run.
+    let races = waiting.iter().map(|(child, run)| {
+        let (host, probe) = (&host, &probe);
+        async move {
             probe.let_through(1);
-            let verdict = send(host, &run, "stop", "it").await;
-            let said = said(host, &run).await;
+            let verdict = send(host, run, "stop", "it").await;
+            let said = said(host, run).await;
             match verdict {
                 Verdict::Taken => assert_eq!(said, "signal it"),
                 Verdict::Kept => assert_eq!(said, "child A"),
                 other => panic!("the signal of {run} is {other}"),
             }
-            host.result(&child).await;
+            host.result(child).await;
         }
     });
     join_all(races).await;
@@ -218,11 +230,16 @@ pub(super) async fn a_cancel_comes_before_a_child_run_and_a_signal(tested: Backe
         let host = at_work(&tested, &probe, Options { policy, ..OPTIONS }).await;
         let run = host.start("either", &format!("{policy:?}"), &"a").await;
         let child = child_of(&host, &run).await;
-        let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told").expect("it is there");
+        let told =
+            host.engine.control(&run, Control::Cancel).await.expect("it can be told").expect("it is there");
         let waits = policy == OnParentCancel::Wait;
         assert_eq!(told.status, if waits { Status::Cancelling } else { Status::Cancelled }, "{policy:?}");
         if waits {
-            assert_eq!(send(&host, &run, "stop", "late").await, Verdict::Kept, "it does not wait for it any more");
+            assert_eq!(
+                send(&host, &run, "stop", "late").await,
+                Verdict::Kept,
+                "it does not wait for it any more"
+            );
             assert_eq!(status_of(&host, &run).await, Status::Cancelling);
         }
         let expected = if policy == OnParentCancel::Cancel { "cancelled" } else { "completed" };
@@ -238,7 +255,8 @@ pub(super) async fn a_cancel_comes_before_a_child_run_and_a_signal(tested: Backe
 pub(super) async fn what_comes_first_survives_the_loss_of_a_host(tested: BackendUnderTest) {
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, OPTIONS).await;
-    let [by_signal, by_child] = [host.start("either", "signal", &"a").await, host.start("either", "child", &"b").await];
+    let [by_signal, by_child] =
+        [host.start("either", "signal", &"a").await, host.start("either", "child", &"b").await];
     let children = [child_of(&host, &by_signal).await, child_of(&host, &by_child).await];
     let until = host.status(&by_signal).await.waits[0].until.clone();
     drop(host);

@@ -4,9 +4,9 @@ use super::FirstOf;
 use crate::{
     CommitId, Graph, Incarnation, ItemId, RunId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
     run::{
-        Applied, ArrivedSignal, AttemptReport, Begin, ChildIntent, ChildWanted, Delivered, Effect, EncodedEmission,
-        EncodedOutcome, Later, OnParentCancel, RunInput, SawSignals, SignalWanted, Snapshot, Status, Successor, Trace,
-        Verdict, apply, begin, control, deliver, pending_tickets,
+        Applied, ArrivedSignal, AttemptReport, Begin, ChildIntent, ChildWanted, Delivered, Effect,
+        EncodedEmission, EncodedOutcome, Later, OnParentCancel, RunInput, SawSignals, SignalWanted, Snapshot,
+        Status, Successor, Trace, Verdict, apply, begin, control, deliver, pending_tickets,
     },
     view::StatusView,
 };
@@ -67,8 +67,14 @@ fn waiting(on_cancel: OnParentCancel, within: Option<u64>) -> Snapshot {
 
 fn send(snapshot: &mut Snapshot, sequence: u64, name: &str, at: u64) -> (Verdict, Vec<Effect>) {
     let payload = Ok(Bytes::from_static(b"1"));
-    let signal =
-        ArrivedSignal { sequence, name: name.to_owned(), id: None, incarnation: None, at: Timestamp(at), payload };
+    let signal = ArrivedSignal {
+        sequence,
+        name: name.to_owned(),
+        id: None,
+        incarnation: None,
+        at: Timestamp(at),
+        payload,
+    };
     let Delivered { applied, verdicts } = deliver(snapshot.clone(), STORE, &[signal], COMMIT, Timestamp(at));
     let mut effects = Vec::new();
     if let Some(applied) = applied {
@@ -165,7 +171,10 @@ fn a_status_says_all_that_an_item_waits_for() {
     let sentence = "child run w/c, or signal \"x\" or \"y\", until 1970-01-01T00:00:01.002Z";
     assert_eq!(status.waiting_for.as_deref(), Some(sentence));
     let wait = &status.waits[0];
-    assert_eq!((wait.kind, wait.detail.as_deref()), (crate::view::WaitKind::Child, Some(sentence.trim_start_matches("child run "))));
+    assert_eq!(
+        (wait.kind, wait.detail.as_deref()),
+        (crate::view::WaitKind::Child, Some(sentence.trim_start_matches("child run ")))
+    );
     assert_eq!(wait.until.as_deref(), Some("1970-01-01T00:00:01.002Z"));
     send(&mut waits, 1, "x", 3);
     let status = StatusView::new(&waits).unwrap();
