@@ -208,7 +208,8 @@ cases! {
         w50_a_policy_applies_when_the_chain_ends, w50_a_child_of_a_former_incarnation_is_started, w52_a_deadline_of_zero_is_refused;
     first_of: a_child_run_comes_before_a_signal, a_signal_comes_before_a_child_run, a_deadline_comes_before_a_child_run,
         a_signal_that_is_there_already_starts_no_child_run, w41_a_child_run_and_a_signal_have_one_winner,
-        a_cancel_comes_before_a_child_run_and_a_signal, what_comes_first_survives_the_loss_of_a_host;
+        a_cancel_comes_before_a_child_run_and_a_signal, what_comes_first_survives_the_loss_of_a_host,
+        w26_a_lost_alarm_of_a_wait_for_the_first_is_found_by_the_sweep;
     limits: p9_a_wide_fan_out_keeps_the_snapshot_small, p9_a_context_that_is_too_large_fails_its_run_alone,
         s1_a_span_tells_the_outcome_that_is_committed,
         p9_large_values_travel;

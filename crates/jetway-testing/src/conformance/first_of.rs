@@ -1,15 +1,19 @@
 //! Steps that wait for a child run, for signals and for a deadline: what comes first settles the wait.
 
 use super::{BackendUnderTest, DEADLINE, Probe, TestHost, snapshots::key};
-use crate::wait_until;
+use crate::{
+    interceptor::{Intercepted, Interceptor},
+    wait_until,
+};
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
 use jetway_core::{
     Answered, ChildOrSignal, ChildRun, FirstOf, OnParentCancel, RunKey, Transition, WaitForSignal,
 };
 use jetway_engine::{
-    Control, Engine, EngineConfig,
-    backend::{Backend, NewSignal},
+    Control, Engine, EngineConfig, Sweeper,
+    backend::{Alarm, Backend, BackendError, NewSignal},
 };
 use jetway_macros::{node, workflow};
 use jetway_state::{
@@ -270,4 +274,35 @@ pub(super) async fn what_comes_first_survives_the_loss_of_a_host(tested: Backend
     assert!(until.is_some() && status.waits[0].until.is_some() && status.children.len() == 1, "{status:#?}");
     probe.let_through(10);
     assert_eq!(said(&host, &by_child).await, "child B");
+}
+
+/// Loses alarms.
+#[derive(Debug)]
+struct Losing(Arc<dyn Backend>);
+
+#[async_trait]
+impl Interceptor for Losing {
+    fn inner(&self) -> &dyn Backend {
+        &*self.0
+    }
+
+    async fn arm(&self, _alarm: Alarm) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+pub(super) async fn w26_a_lost_alarm_of_a_wait_for_the_first_is_found_by_the_sweep(tested: BackendUnderTest) {
+    let backend: Arc<dyn Backend> = Arc::new(Intercepted(Losing(Arc::clone(&tested.backend))));
+    let (probe, within) = (Probe::closed(), Duration::from_millis(700));
+    let mut host = host(&backend, &probe, Options { within, ..OPTIONS });
+    host.work(16).await;
+    let run = host.start("either", "r", &"a").await;
+    let child = child_of(&host, &run).await;
+    let mut sweeper = Sweeper::default();
+    wait_until("the sweep ends the wait", DEADLINE, async || {
+        host.engine.sweep(&mut sweeper).await.expect("it can be swept");
+        status_of(&host, &child).await == Status::Cancelled
+    })
+    .await;
+    assert_eq!(said(&host, &run).await, "deadline");
 }
