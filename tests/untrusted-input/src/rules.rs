@@ -3,6 +3,8 @@
 //! The rules are total: there is no record and no attempt for which they panic, and what they make of a sound record can
 //! be written and read again.
 
+mod chains;
+
 use crate::edits::edit;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
@@ -27,7 +29,7 @@ const NODES: [&str; 6] = ["split", "work", "join", "rescue", "few", "none of the
 /// A snapshot of format 1 with everything that it can hold; never written again.
 const GOLDEN: &[u8] = include_bytes!("../../golden/v1/snapshot.jw");
 
-/// Records that are changed at some places: the golden one and two more, with bounded nodes and child runs.
+/// Records that are changed at some places: the golden one and two more, with bounded nodes, child runs and a chain.
 static RECORDS: LazyLock<[Value; 3]> = LazyLock::new(|| {
     [opened(GOLDEN), bounded(), child()].map(|snapshot| {
         let bytes = codec::encode(&snapshot, "a snapshot").expect("it can be written");
@@ -95,6 +97,7 @@ fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
             effects.contains(&Effect::PublishResult),
             "an end that nobody is told"
         );
+        chains::check(&snapshot, &next);
         snapshot = next;
         spilled(&mut snapshot, commit, u)?;
         let sealed = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be written");
@@ -189,8 +192,15 @@ fn produced(u: &mut Unstructured<'_>) -> Result<EncodedOutcome> {
         7 => EncodedOutcome::NextLater(Later::After(Duration::from_millis(u.arbitrary()?)), emitted(u)?),
         8 => EncodedOutcome::Admit,
         9 => EncodedOutcome::CleanUp(if u.arbitrary()? { Some(emitted(u)?) } else { None }),
+        // No number of its own: the files of the corpus would say something else.
+        10 if u.arbitrary()? => EncodedOutcome::ContinueAsNew(new_input(u)?),
         _ => EncodedOutcome::Failed(error()),
     })
+}
+
+fn new_input(u: &mut Unstructured<'_>) -> Result<RunInput> {
+    let payload = vec![1; u.int_in_range(0..=40_usize)?].into();
+    Ok(RunInput { node: (*u.choose(&NODES)?).to_owned(), payload, context: Bytes::from_static(b"\xa0") })
 }
 
 fn awaited(u: &mut Unstructured<'_>) -> Result<ChildWanted> {
@@ -329,9 +339,10 @@ fn bounded() -> Snapshot {
     applied(begun(), "start", "split", all)
 }
 
-/// A run that was begun by another, and waits for a third.
+/// A run that was begun by another, has continued as new, and waits for a third.
 fn child() -> Snapshot {
-    let mut snapshot = applied(begun(), "start", "split", EncodedOutcome::Next(to(&["work", "work"])));
+    let mut snapshot =
+        applied(chains::continued(), "start", "split", EncodedOutcome::Next(to(&["work", "work"])));
     snapshot = applied(snapshot, "start-1", "work", EncodedOutcome::Await(key("child").into()));
     let item = ItemId::new("start-7").expect("a good name");
     snapshot.parent = Some(Parent {
@@ -343,5 +354,5 @@ fn child() -> Snapshot {
         seen: Seen::default(),
         span: Some(4),
     });
-    snapshot
+    Snapshot { incarnation: chains::number(&snapshot), ..snapshot }
 }

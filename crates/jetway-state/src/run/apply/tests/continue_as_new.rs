@@ -1,5 +1,7 @@
 //! Continuing as new.
 
+mod chains;
+
 use super::*;
 use crate::{
     Fingerprint, Seen, StoreId,
