@@ -1,7 +1,9 @@
 //! Compares what was recorded with what is expected.
 
+mod chain;
 mod clean_up;
 mod counts;
+mod deadlines;
 mod leftovers;
 mod limits;
 mod order;

@@ -88,14 +88,14 @@ impl Driver {
         let frame = input.frame();
         let mut needs = Needs::of(&input.program(), &mut rng);
         self.signal_before(&run, &mut needs, &mut rng).await;
-        let started = match self.start(&run, &frame, rng.random()).await {
+        let started = match self.start(&run, &frame, input.deadline(), rng.random()).await {
             Ok(started) => started,
             Err(error) => return Ended { run, result: Err(error) },
         };
         self.runs.acknowledged(&run);
         if rng.random_ratio(1, 16) {
             // A second start, as by a client that did not get the answer. It is the same run.
-            self.start(&run, &frame, rng.random()).await.err();
+            self.start(&run, &frame, input.deadline(), rng.random()).await.err();
         }
         self.finish(started, needs, &mut rng).await
     }
@@ -111,8 +111,14 @@ impl Driver {
     }
 
     /// Starts a run by a message or by a request, until the start is acknowledged.
-    async fn start(&self, run: &RunKey, input: &Frame, by_request: bool) -> Result<StartedRun, ClientError> {
-        let options = StartOptions::named(run.run_id.clone());
+    async fn start(
+        &self,
+        run: &RunKey,
+        input: &Frame,
+        deadline: Option<Duration>,
+        by_request: bool,
+    ) -> Result<StartedRun, ClientError> {
+        let options = StartOptions { deadline, ..StartOptions::named(run.run_id.clone()) };
         let workflow = run.workflow.as_str();
         let end = Instant::now() + START_WITHIN;
         loop {

@@ -7,6 +7,7 @@ mod ledger;
 mod limited;
 mod listen;
 mod nodes;
+mod renew;
 
 pub(crate) use clean_up::{UNDO, WIPE};
 pub use journal::{Execution, Journal};
@@ -26,6 +27,7 @@ use nodes::{
     Again, Bounded, ChildCompleted, ChildFailed, Doomed, Doze, Fan, Held, Join, Joined, Left, Next, NoChild,
     Rescue, Right, Risky, Round, Slow, Work,
 };
+use renew::Renew;
 use std::time::Duration;
 
 /// A workflow that executes programs. The two differ in what takes the place of a child run, and in their clean-up: `undo` names the
@@ -73,6 +75,7 @@ macro_rules! interpreter {
                 #[retry = policy]
                 lively: Lively,
                 overdue: Overdue,
+                renew: Renew,
                 #[gather]
                 join: Join,
                 held: Held,
@@ -114,6 +117,7 @@ macro_rules! interpreter {
                 lively => [next];
                 lively on_failure => [overdue];
                 overdue => [next];
+                renew => [next];
                 join => { Joined::Next(frame) => [next]; Joined::Empty(output) => []; };
                 held => [next];
                 $($edges)*
@@ -148,6 +152,7 @@ macro_rules! interpreter {
                     timely: Timely,
                     lively: Lively,
                     overdue: Overdue,
+                    renew: Renew,
                     join: Join,
                     held: Held,
                     $($node: $new,)*
@@ -178,6 +183,7 @@ macro_rules! interpreter {
                 NextStep::Listen(frame, listen) => [listen];
                 NextStep::Limited(frame, limit, haste) => [begin];
                 NextStep::Child(frame) => [child];
+                NextStep::Anew(frame) => [renew];
                 NextStep::Arrive(frame) => [join];
                 NextStep::Hold(frame) => [held];
                 NextStep::Done(output) => [];
@@ -227,6 +233,7 @@ interpreter! {
         undo_timely = timely("limited"): Limited,
         undo_lively = lively("limited"): Limited,
         undo_overdue = overdue("limited"): Failure<Limited>,
+        undo_renew = renew("renew"): Frame,
         undo_join = join("join"): Vec<Frame>,
         undo_held = held("held"): Frame,
         undo_child = child("child"): Frame,

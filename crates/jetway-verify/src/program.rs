@@ -5,6 +5,7 @@
 //! here, as pure functions. So the nodes and the [reference model](crate::reference_model) agree on the meaning of a
 //! program. They differ in who executes it: an engine under faults, or a loop.
 
+mod anew;
 mod change;
 mod generator;
 mod input;
@@ -13,6 +14,7 @@ mod listen;
 mod split;
 mod wait;
 
+pub(crate) use anew::incarnation_of;
 pub use change::{Change, ValueChange};
 pub use generator::GeneratorConfig;
 pub use input::Input;
@@ -53,6 +55,8 @@ pub enum Op {
     Limited(Limit, Haste),
     /// Starts a child run and waits for it.
     Child(Vec<Op>),
+    /// Continues the run as new, with the instructions that follow. Never within a fan-out.
+    Anew,
     /// Ends the branch with an output of the run.
     Emit,
 }
@@ -98,6 +102,9 @@ pub struct Frame {
     /// The frame of the parent run that waits for this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Frame>>,
+    /// In the first frame of a run that has continued as new: the contexts with which the incarnations before it ended, as JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<String>,
 }
 
 /// What follows after a fan-out.
@@ -161,6 +168,8 @@ pub enum NextStep {
     Limited(Frame, Limit, Haste),
     /// To `child`, with the frame of the child run.
     Child(Frame),
+    /// To `renew`.
+    Anew(Frame),
     /// To the gathering node `join`.
     Arrive(Frame),
     /// To `held`.
@@ -173,8 +182,17 @@ impl Frame {
     /// The first frame of a run. `mark` is part of every digest, see [`Input::mark`].
     pub fn new(mut program: Vec<Op>, mark: u64) -> Self {
         program.reverse();
-        let (base, continuations) = (String::new(), Vec::new());
-        Self { base, at: 0, value: mark, mark, not_before: 0, rest: program, continuations, parent: None }
+        Self {
+            base: String::new(),
+            at: 0,
+            value: mark,
+            mark,
+            not_before: 0,
+            rest: program,
+            continuations: Vec::new(),
+            parent: None,
+            past: Vec::new(),
+        }
     }
 
     /// The path of the current instruction.
@@ -218,6 +236,7 @@ impl Frame {
                 parent: Some(Box::new(self)),
                 ..Frame::new(program, 0)
             }),
+            Op::Anew => NextStep::Anew(self),
             Op::Emit => NextStep::Done(self.output()),
         }
     }
@@ -246,6 +265,7 @@ impl Frame {
                 rest: program,
                 continuations,
                 parent: self.parent.clone(),
+                past: Vec::new(),
             }
         };
         (0..count).zip(branches).map(branch).collect()

@@ -38,6 +38,8 @@ pub struct Expected {
     pub openings: Vec<Opening>,
     /// The number of child runs that are started.
     pub children: u64,
+    /// How often the run continues as new.
+    pub continues: u32,
     /// The mark of the run, which every frame carries.
     pub mark: u64,
     #[serde(skip)]
@@ -160,6 +162,7 @@ impl Expected {
                 NextStep::Caught(frame, fault) => self.caught(frame, fault, &mut item),
                 NextStep::Listen(frame, listen) => self.listen(frame, &listen, &mut item),
                 NextStep::Limited(frame, _, haste) => self.limited(frame, haste, &mut item),
+                NextStep::Anew(frame) => self.anew(frame, &mut item, fired),
                 NextStep::Child(child) => match self.child(child, &mut item) {
                     Some(frame) => frame,
                     None => return BranchEnd::Failed,
@@ -217,6 +220,15 @@ impl Expected {
     ) -> Frame {
         self.step(&mut frame, node, item, changes);
         frame.done()
+    }
+
+    /// The run begins anew, with what follows. Of the fan-out that may be around it, no join fires any more.
+    fn anew(&mut self, mut frame: Frame, item: &mut Option<ItemId>, fired: &mut bool) -> Frame {
+        self.step(&mut frame, "renew", item, Vec::new());
+        *item = Some(ItemId::start());
+        *fired = true;
+        self.continues += 1;
+        frame.anew(Vec::new())
     }
 
     fn again(&mut self, mut frame: Frame, times: u8, item: &mut Option<ItemId>) -> Frame {

@@ -120,10 +120,11 @@ impl Runs {
         state.tickets_removed.contains(run) || (state.all_alarms_removed && is_child())
     }
 
-    /// Whether a command may have left items of the run without tickets: it was resumed, or cancelled.
+    /// Whether a command may have left items of the run without tickets: it was resumed, cancelled, or has a deadline.
     pub fn was_commanded(&self, run: &str) -> bool {
         let state = self.lock();
-        let is_stopped = |started: &Started| started.cancelled || started.terminated;
+        let is_stopped =
+            |started: &Started| started.cancelled || started.terminated || started.input.deadline().is_some();
         state.paused.contains(run) || state.started.get(run).is_some_and(is_stopped)
     }
 

@@ -144,6 +144,7 @@ async fn run_phase(
         began,
         any_ticket_lost: injected.contains_key(&Fault::KillServer),
         exact_clocks: !phase.wrong_clocks,
+        is_calm: phase.faults.is_empty(),
     };
     let report = settled_report(&evidence).await?;
     summary.add(&report, &injected);

@@ -31,7 +31,8 @@ struct CleanUp<'a> {
 /// Checks the clean-up of a run.
 pub(super) fn check(expected: &Expected, observed: &Observed) -> Vec<Violation> {
     let trail = &observed.ledger.trail;
-    if !matches!(observed.status, Status::Cancelling | Status::Cancelled) {
+    let ends_late = observed.status == Status::Failed && observed.is_past_deadline();
+    if !matches!(observed.status, Status::Cancelling | Status::Cancelled) && !ends_late {
         let first = trail.iter().find(|entry| is_clean_up(entry));
         let what = |entry: &Entry| {
             format!("the run is {}, and has the clean-up step {:?}", observed.status, entry.step)
@@ -44,8 +45,11 @@ pub(super) fn check(expected: &Expected, observed: &Observed) -> Vec<Violation> 
         wiped: count(trail, WIPE),
         committed: places(trail).into_keys().collect(),
     };
-    let is_complete =
-        observed.status == Status::Cancelled && observed.cancel == Some(CancelReason::Requested);
+    let is_complete = match observed.status {
+        Status::Cancelled => observed.cancel == Some(CancelReason::Requested),
+        Status::Failed => observed.cancel == Some(CancelReason::Deadline),
+        _ => false,
+    };
     let mut found = clean_up.check_names();
     found.extend(check_items(trail));
     for opening in &expected.openings {
@@ -174,13 +178,8 @@ mod tests {
         };
         let trail = steps.iter().enumerate().map(entry).collect();
         Observed {
-            status,
-            error: None,
-            outputs: Vec::new(),
-            steps: 0,
-            finished_at: None,
             cancel: Some(CancelReason::Requested),
-            ledger: PlainLedger::of(trail, Vec::new(), Vec::new()),
+            ..Observed::with(status, PlainLedger::of(trail, Vec::new(), Vec::new()))
         }
     }
 

@@ -18,6 +18,10 @@ const CANCELLED: &str = "runs cancelled with clean-up";
 const TERMINATED: &str = "runs terminated";
 const PAUSED: &str = "runs paused and resumed";
 const HANDLED: &str = "failures handled";
+const DEADLINE_PASSED: &str = "deadlines of runs passed";
+const CONTINUED: &str = "runs continued as new";
+const CONTINUED_AND_STOPPED: &str = "runs stopped after they continued as new";
+const INCARNATIONS: &str = "incarnations after the first";
 
 /// The kinds of steps that wait, by the begin of their names.
 const WAITS: [(&str, &str); 6] = [
@@ -31,8 +35,20 @@ const WAITS: [(&str, &str); 6] = [
 
 /// All counters, zero.
 pub(crate) fn counters() -> BTreeMap<&'static str, u64> {
-    let others =
-        [SIGNALS_TAKEN, DEADLINES, CLEAN_UPS, CANCELLED_AT_ONCE, CANCELLED, TERMINATED, PAUSED, HANDLED];
+    let others = [
+        SIGNALS_TAKEN,
+        DEADLINES,
+        CLEAN_UPS,
+        CANCELLED_AT_ONCE,
+        CANCELLED,
+        TERMINATED,
+        PAUSED,
+        HANDLED,
+        DEADLINE_PASSED,
+        CONTINUED,
+        CONTINUED_AND_STOPPED,
+        INCARNATIONS,
+    ];
     let names = WAITS.into_iter().map(|(_, name)| name).chain(Limit::ALL.map(Limit::exceeded));
     names.chain(others).chain(signals::counters()).map(|name| (name, 0)).collect()
 }
@@ -65,6 +81,18 @@ impl Report {
         for late in &ledger.late {
             self.count(late.limit.exceeded(), 1);
         }
+    }
+
+    /// Counts how often a run has continued as new, and whether it ended for its deadline.
+    pub(super) fn count_chain(&mut self, snapshot: &Snapshot) {
+        let is_stopped = matches!(snapshot.status, Status::Cancelling | Status::Cancelled);
+        let is_late = snapshot.deadline.is_some() && snapshot.status == Status::Failed;
+        let times = u64::from(snapshot.continued);
+        self.count(INCARNATIONS, times);
+        self.count(CONTINUED, times.min(1));
+        self.count(CONTINUED_AND_STOPPED, if is_stopped { times.min(1) } else { 0 });
+        let kind = snapshot.error.as_ref().map(|error| error.kind.as_str());
+        self.count(DEADLINE_PASSED, u64::from(is_late && kind == Some("deadline")));
     }
 
     /// Counts how a run was cancelled.

@@ -79,15 +79,7 @@ mod tests {
         let trail = vec![Entry { step: "limited 0".to_owned(), item: "i".to_owned(), mark: 1 }];
         let found = |late, status| {
             let ledger = PlainLedger::of(trail.clone(), Vec::new(), late);
-            let observed = Observed {
-                status,
-                error: None,
-                outputs: Vec::new(),
-                steps: 0,
-                finished_at: None,
-                cancel: None,
-                ledger,
-            };
+            let observed = Observed::with(status, ledger);
             check(&expected, &observed, true).len()
         };
         assert_eq!(found(vec![late(TIMEOUT, 150)], Status::Completed), 0);

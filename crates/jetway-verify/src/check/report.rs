@@ -2,12 +2,12 @@
 
 use super::{
     Kind::{self, ItemsWithoutTicket, Lost, Orphaned, Stuck, Wrong},
-    Observed, Violation, check_run, clean_up, counts, limits, order, timers,
+    Observed, Violation, chain, check_run, clean_up, counts, limits, order, timers,
 };
 use crate::{
     driver::Ended,
     fleet::ItemWithoutTicket,
-    interpreter::{Execution, PlainLedger},
+    interpreter::Execution,
     reference_model::Expected,
     runs::{Runs, Started},
 };
@@ -17,7 +17,7 @@ use jetway::{
 };
 use jetway_engine::backend::{BackendError, RunsQuery, SnapshotStore as _};
 use jetway_nats::NatsBackend;
-use jetway_state::{run::Snapshot, value};
+use jetway_state::run::Snapshot;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
@@ -76,6 +76,8 @@ pub struct Evidence<'a> {
     pub any_ticket_lost: bool,
     /// Whether the machines of the hosts have the clock of the server.
     pub exact_clocks: bool,
+    /// Whether there were no faults.
+    pub is_calm: bool,
 }
 
 impl Report {
@@ -111,9 +113,10 @@ impl Report {
         for (run, snapshot) in &snapshots {
             report.steps += snapshot.steps;
             // One that cannot be read is reported by another check.
-            if let Ok(Observed { ledger, .. }) = observed(snapshot) {
+            if let Ok(Observed { ledger, .. }) = Observed::of(snapshot) {
                 report.timers += timers::count(&ledger.trail);
                 report.count_steps(&ledger);
+                report.count_chain(snapshot);
                 report.count_cancel(snapshot, ledger.trail.iter().any(order::is_clean_up));
             }
             report.check_times(run, snapshot, &phase);
@@ -139,7 +142,7 @@ impl Report {
             return self.add(Some(run), Stuck, format!("the run is {} at the end", snapshot.status));
         }
         let expected = Expected::of(started.input.frame());
-        match observed(snapshot) {
+        match Observed::of(snapshot) {
             Ok(observed) => self.add_all(run, check_run(&expected, &observed, started)),
             Err(what) => self.add(Some(run), Wrong, what),
         }
@@ -155,7 +158,7 @@ impl Report {
         snapshot: &Snapshot,
         executed: Option<&BTreeSet<&str>>,
     ) {
-        let Ok(observed) = observed(snapshot) else { return };
+        let Ok(observed) = Observed::of(snapshot) else { return };
         let expected = Expected::of(started.input.frame());
         self.add_all(run, limits::check(&expected, &observed, evidence.exact_clocks));
         // The journals do not tell the runs of one id from each other.
@@ -210,13 +213,16 @@ impl Report {
             let what = format!("the child run is {}, but its parent has ended", snapshot.status);
             self.add(Some(run), Orphaned, what);
         }
-        let Ok(observed) = observed(snapshot) else {
+        let Ok(observed) = Observed::of(snapshot) else {
             return self.add(Some(run), Wrong, "the snapshot of the child run cannot be read");
         };
-        let mut seen = BTreeSet::new();
-        for entry in &observed.ledger.trail {
-            if !seen.insert(&entry.item) {
-                self.add(Some(run), Kind::Doubled, format!("item {:?} was committed twice", entry.item));
+        self.add_all(run, chain::check_record(&observed));
+        for ledger in &observed.chain {
+            let mut seen = BTreeSet::new();
+            for entry in &ledger.trail {
+                if !seen.insert(&entry.item) {
+                    self.add(Some(run), Kind::Doubled, format!("item {:?} was committed twice", entry.item));
+                }
             }
         }
     }
@@ -231,7 +237,7 @@ impl Report {
         }
         let ours = |items_without_ticket: &&ItemWithoutTicket| {
             items_without_ticket.certain
-                && items_without_ticket.item != "start"
+                && (items_without_ticket.item != "start" || evidence.is_calm)
                 && items_without_ticket.node != "child"
                 && !evidence.runs.had_tickets_removed(&items_without_ticket.run)
                 && !evidence.runs.was_commanded(&items_without_ticket.run)
@@ -272,19 +278,4 @@ fn executed(executions: &[Execution]) -> BTreeMap<&str, BTreeSet<&str>> {
         executed.entry(&execution.run).or_default().insert(&execution.step);
     }
     executed
-}
-
-pub(super) fn observed(snapshot: &Snapshot) -> Result<Observed, String> {
-    let ledger: PlainLedger =
-        value::read(&snapshot.context, &"the context").map_err(|error| error.to_string())?;
-    let outputs = snapshot.outputs.iter().map(|output| output.value.read());
-    Ok(Observed {
-        status: snapshot.status,
-        error: snapshot.error.as_ref().map(|error| error.message.clone()),
-        outputs: outputs.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
-        steps: snapshot.steps,
-        finished_at: snapshot.finished_at,
-        cancel: snapshot.cancel.as_ref().map(|cancel| cancel.reason),
-        ledger,
-    })
 }

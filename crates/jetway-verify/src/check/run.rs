@@ -2,11 +2,14 @@
 
 use super::{
     Kind::{Doubled, EarlierRun, Lost, Wrong},
-    Violation, clean_up, order, timers,
+    Violation, chain, clean_up, deadlines, order, timers,
 };
 use crate::{interpreter::PlainLedger, program::BranchOutput, reference_model::Expected, runs::Started};
 use jetway::{Timestamp, client::Status};
-use jetway_state::run::CancelReason;
+use jetway_state::{
+    run::{CancelReason, Snapshot},
+    value,
+};
 use std::collections::BTreeMap;
 
 /// What is recorded of a run.
@@ -24,20 +27,79 @@ pub struct Observed {
     pub finished_at: Option<Timestamp>,
     /// Why it was cancelled.
     pub cancel: Option<CancelReason>,
-    /// Its context.
+    /// The kind of the error.
+    pub error_kind: Option<String>,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// Its deadline.
+    pub deadline: Option<Timestamp>,
+    /// How often it has continued as new.
+    pub continued: u32,
+    /// The contexts of its incarnations, as far as they are known. The last one is the present one.
+    pub chain: Vec<PlainLedger>,
+    /// What all these list, as one.
     pub ledger: PlainLedger,
+}
+
+impl Observed {
+    /// Reads the record of a run.
+    ///
+    /// # Errors
+    /// The context, or an output, is none of the verifier.
+    pub(super) fn of(snapshot: &Snapshot) -> Result<Self, String> {
+        let ledger: PlainLedger =
+            value::read(&snapshot.context, &"the context").map_err(|error| error.to_string())?;
+        let chain = ledger.chain().map_err(|error| format!("the former contexts: {error}"))?;
+        let outputs = snapshot.outputs.iter().map(|output| output.value.read());
+        Ok(Self {
+            status: snapshot.status,
+            error: snapshot.error.as_ref().map(|error| error.message.clone()),
+            outputs: outputs.collect::<Result<_, _>>().map_err(|error| error.to_string())?,
+            steps: snapshot.steps,
+            finished_at: snapshot.finished_at,
+            cancel: snapshot.cancel.as_ref().map(|cancel| cancel.reason),
+            error_kind: snapshot.error.as_ref().map(|error| error.kind.clone()),
+            started_at: snapshot.started_at,
+            deadline: snapshot.deadline,
+            continued: snapshot.continued,
+            ledger: PlainLedger::joined(&chain),
+            chain,
+        })
+    }
+
+    /// A run with this status and context, and with nothing else.
+    #[cfg(test)]
+    pub(super) fn with(status: Status, ledger: PlainLedger) -> Self {
+        Self {
+            status,
+            error: None,
+            outputs: Vec::new(),
+            steps: 0,
+            finished_at: None,
+            cancel: None,
+            error_kind: None,
+            started_at: Timestamp(0),
+            deadline: None,
+            continued: 0,
+            chain: vec![ledger.clone()],
+            ledger,
+        }
+    }
 }
 
 /// The violations of a run that has ended. The commands that it got may have come in time.
 pub fn check_run(expected: &Expected, observed: &Observed, started: Started) -> Vec<Violation> {
     let mut found = check_steps(expected, observed);
     found.extend(timers::check_end(observed.finished_at, &observed.outputs));
-    if started.stopped && observed.status != Status::Cancelled {
+    found.extend(deadlines::check(started.input.deadline(), observed));
+    if started.stopped && observed.status != Status::Cancelled && !observed.is_past_deadline() {
         let what = format!("a host has said that the run is cancelled, and it is {}", observed.status);
         found.push(Violation::new(Wrong, what));
     }
     match observed.status {
         Status::Completed => found.extend(check_completed(expected, observed)),
+        // That is checked already.
+        Status::Failed if observed.is_past_deadline() => {}
         Status::Failed => found.extend(check_failed(expected, observed)),
         Status::Cancelled if started.may_end_for(observed.cancel) => {}
         Status::Cancelled => {
@@ -55,7 +117,8 @@ pub fn check_run(expected: &Expected, observed: &Observed, started: Started) -> 
 /// The violations of a run up to its last commit, whether or not it has ended.
 pub fn check_steps(expected: &Expected, observed: &Observed) -> Vec<Violation> {
     let mut found = check_trail(expected, &observed.ledger);
-    found.extend(check_context(expected, &observed.ledger));
+    found.extend(observed.chain.iter().flat_map(|ledger| check_context(expected, ledger)));
+    found.extend(chain::check(expected, observed));
     found.extend(order::check(expected, &observed.ledger.trail));
     found.extend(clean_up::check(expected, observed));
     found
@@ -220,13 +283,10 @@ mod tests {
             Err(error) => (Status::Failed, Some(error.to_string())),
         };
         Observed {
-            status,
             error,
             outputs: ended.into_iter().collect(),
-            steps: 0,
             finished_at: Some(ctx.clock().now()),
-            cancel: None,
-            ledger,
+            ..Observed::with(status, ledger)
         }
     }
 
@@ -239,6 +299,7 @@ mod tests {
             uncaught: seed.is_multiple_of(5),
             far: true,
             listens: true,
+            anew: 0,
         };
         let program = Op::random(&mut rng, config);
         let expected = Expected::of(Frame::new(program.clone(), 1));
@@ -255,7 +316,8 @@ mod tests {
             };
             observed.outputs = expected.outputs.iter().map(output).collect();
         }
-        let input = Input::once(seed);
+        // This runner knows no deadlines.
+        let input = Input::lingering(seed, 1);
         let started =
             Started { input, acknowledged: true, cancelled: false, terminated: false, stopped: false };
         let found = check_run(&expected, &observed, started);
@@ -266,5 +328,28 @@ mod tests {
     async fn the_reference_model_agrees_with_a_run_without_faults() {
         // At the same time, since time limits take real time.
         future::join_all((0..200).map(check)).await;
+    }
+
+    /// The outputs show all steps of a chain in their order. The contexts of later incarnations do not leave this runner.
+    async fn check_chain(seed: u64) -> u32 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let config =
+            GeneratorConfig { size: 20, depth: 2, uncaught: false, far: true, listens: true, anew: 3 };
+        let program = Op::random(&mut rng, config);
+        let expected = Expected::of(Frame::new(program.clone(), 1));
+        let observed = run(program.clone()).await;
+        let outputs = observed.outputs.iter().map(|output| (output.path.clone(), output.value));
+        assert!(outputs.clone().count() == 1, "seed {seed}: {:?}\n{program:?}", observed.error);
+        for output in outputs {
+            let must = &expected.outputs;
+            assert!(must.contains(&output), "seed {seed}: {output:?}, expected {must:?}\n{program:?}");
+        }
+        expected.continues
+    }
+
+    #[tokio::test]
+    async fn the_reference_model_agrees_with_a_chain_without_faults() {
+        let continued = future::join_all((0..60).map(check_chain)).await;
+        assert!(continued.iter().filter(|times| **times == 3).count() > 10, "{continued:?}");
     }
 }

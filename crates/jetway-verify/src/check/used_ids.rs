@@ -3,12 +3,13 @@
 use super::{
     Finding,
     Kind::{EarlierRun, Lost, Wrong},
-    Report, Violation, check_run, check_steps,
-    report::{Evidence, observed},
+    Observed, Report, Violation, check_run, check_steps,
+    report::Evidence,
     timers,
 };
 use crate::{
     interpreter::Execution,
+    program::incarnation_of,
     reference_model::Expected,
     replaced::{Progress, Replaced, name_of},
     runs::Started,
@@ -87,7 +88,7 @@ impl Report {
         self.forgotten_alarms += u64::from(*cancelled);
         self.steps += snapshot.steps;
         let expected = Expected::of(input.frame());
-        match observed(snapshot) {
+        match Observed::of(snapshot) {
             Ok(observed) => {
                 self.timers += timers::count(&observed.ledger.trail);
                 self.count_steps(&observed.ledger);
@@ -139,15 +140,18 @@ impl Report {
     }
 }
 
-/// Checks that no two runs have seen the same idempotency key.
+/// Checks that no two runs, and no two incarnations of one run, have seen the same idempotency key.
 fn check_keys(executions: &[Execution]) -> Vec<Finding> {
-    let mut marks: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (u64, u32)> = BTreeMap::new();
     let mut found = Vec::new();
     for Execution { run, key, mark, step, .. } in executions.iter().filter(|execution| execution.mark != 0) {
-        let first = *marks.entry(key).or_insert(*mark);
-        if first != *mark {
+        let number = incarnation_of(step);
+        let first = *seen.entry(key).or_insert((*mark, number));
+        if first != (*mark, number) {
+            let (first, former) = first;
             let what = format!(
-                "step {step:?} of the run {mark:x} has the idempotency key {key:?} of the run {first:x}"
+                "step {step:?} of the run {mark:x} has the idempotency key {key:?} of incarnation {former} of the \
+                 run {first:x}"
             );
             found.push(Finding { run: Some(run.clone()), violation: Violation::new(EarlierRun, what) });
         }
@@ -165,7 +169,7 @@ fn check_child_marks(
     let name = parent.run.to_string();
     let is_there = snapshots.get(&name).is_some_and(|of| of.incarnation == parent.incarnation);
     let of_parent = marks.get(&name).copied().filter(|_| is_there);
-    let trail = observed(child)?.ledger.trail;
+    let trail = Observed::of(child)?.ledger.trail;
     let mut seen: BTreeSet<u64> = trail.iter().map(|entry| entry.mark).filter(|mark| *mark != 0).collect();
     seen.extend(of_parent);
     let what = format!("the child run and its parent {name} have the marks {seen:x?}, expected one");
@@ -198,6 +202,8 @@ mod tests {
         let found = check_keys(&[execution("a", 1), execution("b", 1), execution("a", 2)]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].violation.kind, EarlierRun);
+        let later = Execution { step: "next 1:0".to_owned(), ..execution("a", 1) };
+        assert_eq!(check_keys(&[execution("a", 1), later]).len(), 1);
     }
 
     #[test]

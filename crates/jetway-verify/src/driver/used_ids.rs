@@ -72,7 +72,7 @@ impl Driver {
         let digest = workflow.run_input(&json, Encoding::Json).map_err(ClientError::Value)?.digest();
         let end = Instant::now() + START_WITHIN;
         loop {
-            let started = match self.start(run, &frame, rng.random()).await {
+            let started = match self.start(run, &frame, None, rng.random()).await {
                 Ok(started) => started,
                 // An earlier run has the id again.
                 Err(ClientError::Refused { code: 409, .. }) if Instant::now() < end => {

@@ -154,7 +154,9 @@ where
 
     async fn process(&self, ctx: &Ledger, input: I) -> Result<Transition<Undone>, Error> {
         let step_name = input.step(self.step);
-        let mark = input.at(self.step).map_or(0, |frame| frame.mark);
+        let (mark, past) =
+            input.at(self.step).map_or_else(Default::default, |frame| (frame.mark, frame.past));
+        ctx.remember(past);
         // An item that waited for a time is cleaned up at once.
         enter(ctx, &format!("{UNDO}{step_name}"), mark, 0)?;
         let now = step().map_or_else(SystemTime::now, |step| step.now());

@@ -73,6 +73,8 @@ pub struct Fields {
     pub answers: List<Answered>,
     /// The steps that have exceeded their time limits.
     pub late: List<Late>,
+    /// What the incarnations before this one have left, as JSON.
+    pub(super) past: List<String>,
 }
 
 /// One field of every mergeable standard type.
@@ -195,6 +197,8 @@ pub struct PlainLedger {
     pub answers: Vec<Answered>,
     /// The steps that have exceeded their time limits.
     pub late: Vec<Late>,
+    /// What the incarnations before this one have left, as JSON.
+    pub(super) past: Vec<String>,
 }
 
 /// The part of a ledger that depends neither on the order of commits, nor on the clock, nor on chance.
@@ -212,6 +216,27 @@ impl PlainLedger {
     #[cfg(test)]
     pub(crate) fn of(trail: Vec<Entry>, answers: Vec<Answered>, late: Vec<Late>) -> Self {
         Self { trail, answers, late, ..Self::default() }
+    }
+
+    /// The ledgers of all incarnations that are known, in their order: this one is that of the present one.
+    pub(crate) fn chain(mut self) -> Result<Vec<Self>, serde_json::Error> {
+        let past = std::mem::take(&mut self.past);
+        let mut chain =
+            past.iter().map(|json| serde_json::from_str(json)).collect::<Result<Vec<Self>, _>>()?;
+        chain.push(self);
+        Ok(chain)
+    }
+
+    /// All that these ledgers list, as if there were one. The other values are those of the last one.
+    pub(crate) fn joined(chain: &[Self]) -> Self {
+        let mut all = Self::default();
+        for ledger in chain.iter().cloned() {
+            let Self { trail, answers, late, .. } = std::mem::replace(&mut all, ledger);
+            all.trail.splice(0..0, trail);
+            all.answers.splice(0..0, answers);
+            all.late.splice(0..0, late);
+        }
+        all
     }
 
     /// The part that can be compared.

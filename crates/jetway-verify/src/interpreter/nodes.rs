@@ -54,6 +54,7 @@ node! {
     context = Ledger; input = Frame; output = NextStep;
     |ctx, frame| {
         let mut frame = frame;
+        ctx.remember(std::mem::take(&mut frame.past));
         stamp(ctx, &mut frame, "next")?;
         Ok(Transition::Next(frame.next_step()))
     }

@@ -16,6 +16,8 @@ pub struct GeneratorConfig {
     pub far: bool,
     /// Whether the run waits for signals.
     pub listens: bool,
+    /// How often the run continues as new at most.
+    pub anew: u8,
 }
 
 /// What is allowed at a position of a program.
@@ -43,11 +45,30 @@ impl Op {
     pub fn random(rng: &mut impl Rng, config: GeneratorConfig) -> Vec<Self> {
         let GeneratorConfig { size, uncaught, far, listens, .. } = config;
         let mut generator = Generator { rng, left: size, uncaught, far, listens };
-        generator.program(Place { depth: config.depth, held: true, child: false })
+        generator.chain(Place { depth: config.depth, held: true, child: false }, config.anew)
     }
 }
 
 impl<R: Rng> Generator<'_, R> {
+    /// A program that continues as new so often at most. Half of the incarnations do what the one before did, as loops do, so that their
+    /// work items have the same names.
+    fn chain(&mut self, place: Place, most: u8) -> Vec<Op> {
+        let mut round = self.program(place);
+        let mut program = round.clone();
+        for _ in 0..most {
+            // Nothing would follow.
+            if program.last() == Some(&Op::Emit) {
+                program.pop();
+            }
+            if self.rng.random() {
+                round = self.program(place);
+            }
+            program.push(Op::Anew);
+            program.extend(round.iter().cloned());
+        }
+        program
+    }
+
     fn program(&mut self, place: Place) -> Vec<Op> {
         let length = self.rng.random_range(1..=5);
         let mut program = Vec::new();
@@ -103,7 +124,8 @@ impl<R: Rng> Generator<'_, R> {
             90..93 if nests && !place.child => self.fan(place, Join::Loose),
             93..98 if nests && !place.child => {
                 let inside = Place { depth: place.depth - 1, held: false, child: true };
-                Op::Child(self.program(inside))
+                let anew = if self.rng.random_ratio(1, 4) { self.rng.random_range(1..=2) } else { 0 };
+                Op::Child(self.chain(inside, anew))
             }
             98..100 if !place.child => Op::Emit,
             _ => Op::Work(self.changes()),
@@ -228,7 +250,7 @@ mod tests {
             let mut rng = StdRng::seed_from_u64(seed);
             Op::random(
                 &mut rng,
-                GeneratorConfig { size: 40, depth: 3, uncaught: true, far: true, listens: true },
+                GeneratorConfig { size: 40, depth: 3, uncaught: true, far: true, listens: true, anew: 2 },
             )
         };
         assert_eq!(generated(1), generated(1));

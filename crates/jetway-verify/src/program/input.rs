@@ -1,8 +1,9 @@
 //! What a run is started with.
 
-use super::{Frame, GeneratorConfig, Op};
+use super::{Frame, GeneratorConfig, Op, Wait};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::Serialize;
+use std::time::Duration;
 
 /// The input of a run: a program, and what distinguishes the run from others with the same program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,8 +40,13 @@ impl Input {
             far: !self.lingers,
             // Nor would anybody know which of the runs with one id a signal is for.
             listens: !self.lingers && rng.random_ratio(2, 3),
+            anew: if rng.random_ratio(1, 4) { rng.random_range(1..=4) } else { 0 },
         };
         let mut program = Op::random(&mut rng, config);
+        if self.deadline().is_some() && rng.random() {
+            // Only its deadline ends the run.
+            program.push(Op::Wait(Wait::After(rng.random_range(3_600_000..=10_800_000))));
+        }
         if self.lingers {
             if rng.random() {
                 program.insert(0, Op::Child(vec![Op::Slow(rng.random_range(50..=1500))]));
@@ -48,6 +54,13 @@ impl Input {
             program.insert(0, Op::Slow(rng.random_range(50..=1500)));
         }
         program
+    }
+
+    /// How long the run may take, if its client says so. Nobody disarms the alarms of a run whose record is removed.
+    pub fn deadline(&self) -> Option<Duration> {
+        let mut rng = StdRng::seed_from_u64(self.seed.rotate_left(17));
+        let hurries = !self.lingers && rng.random_ratio(1, 10);
+        hurries.then(|| Duration::from_millis(rng.random_range(100..=4000)))
     }
 
     /// The first frame.

@@ -132,7 +132,7 @@ mod tests {
             Some(Answered { step: format!("hear {place}"), listen: listen.clone(), signals })
         };
         let answers = numbers.into_iter().enumerate().filter_map(answer).collect();
-        Places { status: Status::Completed, trail, answers, left: Vec::new() }
+        Places { status: Status::Completed, trail, answers, left: Vec::new(), is_whole: true }
     }
 
     #[test]

@@ -4,8 +4,7 @@ use super::letters::{Letters, NEVER_TAKEN, RUN_ENDED};
 use crate::{
     check::{
         Kind::{self, Doubled, Lost, Wrong},
-        Violation,
-        report::observed,
+        Observed, Violation,
     },
     interpreter::{Answered, Entry},
     program::Token,
@@ -23,18 +22,22 @@ pub(super) struct Places {
     pub(super) answers: Vec<Answered>,
     /// The names and numbers of the signals that are left over.
     pub(super) left: Vec<(String, u64)>,
+    /// Whether the waits of all incarnations are known.
+    pub(super) is_whole: bool,
 }
 
 impl Places {
     pub(super) fn of(snapshot: &Snapshot) -> Result<Self, String> {
-        let ledger = observed(snapshot)?.ledger;
+        let observed = Observed::of(snapshot)?;
         let left = snapshot.mailbox.letters.iter().map(|letter| {
             let token: Token =
                 value::read(&letter.payload, &"a signal").map_err(|error| error.to_string())?;
             Ok((letter.name.clone(), token.number))
         });
         let left = left.collect::<Result<_, String>>()?;
-        Ok(Self { status: snapshot.status, trail: ledger.trail, answers: ledger.answers, left })
+        let is_whole = observed.is_whole();
+        let Observed { status, ledger, .. } = observed;
+        Ok(Self { status, trail: ledger.trail, answers: ledger.answers, left, is_whole })
     }
 
     /// The waits that have taken a signal, and the signals with that number.
@@ -214,6 +217,7 @@ mod tests {
             trail: Vec::new(),
             answers: (0..takers).map(answer).collect(),
             left: vec![("red".to_owned(), 1); left],
+            is_whole: true,
         };
         let letters: Vec<_> = letters.iter().map(|why| (1, *why)).collect();
         let calls: Vec<&Sent> = calls.iter().collect();
