@@ -61,7 +61,28 @@ macro_rules! corpora {
 }
 
 corpora! {
-    chunks headers merging names node_macro requests rules snapshots starts subjects tickets workflow_macro
+    chains chunks headers merging names node_macro requests rules snapshots starts subjects tickets workflow_macro
+}
+
+/// The numbers of a test are the same each time.
+fn numbers(seed: u64) -> Vec<u8> {
+    let mix = |state: u64| {
+        let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        state ^ (state >> 31)
+    };
+    let state = |place: u64| (seed << 16 | place).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (0..60).flat_map(|place| mix(state(place)).to_le_bytes()).collect()
+}
+
+/// Also where nobody runs a fuzzer.
+#[test]
+fn rules_hold_whatever_the_numbers_are() {
+    for target in ["rules", "chains"] {
+        let understood =
+            (1..1500).filter(|seed| jetway_untrusted_input::run(target, &numbers(*seed))).count();
+        assert!(understood > 300, "{target}: {understood}");
+    }
 }
 
 /// They are kept in the repository for ever.

@@ -29,7 +29,8 @@ use included::{errors, expand, model, parse, text, validate};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every kind of bytes, by the name of its fuzz target and of the folder of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
+    ("chains", rules::chains::chains),
     ("chunks", chunks::chunks),
     ("headers", wire::headers),
     ("merging", merging::merging),

@@ -1,14 +1,48 @@
 //! Runs that continue as new.
 
-use super::{applied, begun};
+use super::{applied, attempt, begun, edited, exercise, graph, new_input, value};
+use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
+use ciborium::Value;
 use jetway_state::{
-    Incarnation, ItemId, StoreId, Timestamp,
-    run::{ArrivedSignal, EncodedOutcome, RunInput, Snapshot, Status, deliver, signal_id_hash},
+    CommitId, Incarnation, ItemId, StoreId, Timestamp,
+    run::{
+        ArrivedSignal, AttemptReport, EncodedOutcome, RunInput, Snapshot, Status, apply, deliver,
+        signal_id_hash,
+    },
 };
+use std::sync::LazyLock;
 
-/// A run that has continued as new, and has got a signal before. For more attempts it has the incarnation of those.
-pub(super) fn continued() -> Snapshot {
+/// The record that is changed at some places.
+static RECORD: LazyLock<Value> = LazyLock::new(|| value(&continued()));
+
+/// As [`rules`](super::rules). The run has one open item, and continues as new first.
+pub(crate) fn chains(bytes: &[u8]) -> bool {
+    let u = &mut Unstructured::new(bytes);
+    let Ok(Some(snapshot)) = edited(RECORD.clone(), u) else { return false };
+    continue_often(snapshot, u).and_then(|snapshot| exercise(snapshot, u)).is_ok()
+}
+
+fn continue_often(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<Snapshot> {
+    let graph = graph(u)?;
+    for number in 0..u.int_in_range(0..=3)? {
+        let (at, commit) = (Timestamp(u.arbitrary()?), CommitId { writer: 8, number });
+        let produced = EncodedOutcome::ContinueAsNew(new_input(u)?);
+        let attempt = AttemptReport { produced, ..attempt(&snapshot, at, u)? };
+        let Some(applied) = apply(snapshot.clone(), attempt.clone(), commit, &graph) else { continue };
+        let next = applied.snapshot;
+        check(&snapshot, &next);
+        if next.incarnation != snapshot.incarnation {
+            let again = apply(next.clone(), attempt, commit, &graph);
+            assert_eq!(again, None, "an attempt of the former incarnation was applied");
+        }
+        snapshot = next;
+    }
+    Ok(snapshot)
+}
+
+/// A run that has continued as new, and has got a signal before.
+fn continued() -> Snapshot {
     let signal = ArrivedSignal {
         sequence: 3,
         name: "go".to_owned(),
@@ -26,8 +60,7 @@ pub(super) fn continued() -> Snapshot {
         context: Bytes::from_static(b"\xa0"),
     };
     let again = EncodedOutcome::ContinueAsNew(input);
-    let snapshot = applied(told.expect("it is kept").snapshot, "start", "split", again);
-    Snapshot { incarnation: Incarnation::default(), ..snapshot }
+    applied(told.expect("it is kept").snapshot, "start", "split", again)
 }
 
 /// What holds after a change of a record that may be the record of a chain, or say that it is.
@@ -58,7 +91,7 @@ pub(super) fn check(before: &Snapshot, after: &Snapshot) {
 }
 
 /// The incarnation of a record that says the truth.
-pub(super) fn number(snapshot: &Snapshot) -> Incarnation {
+fn number(snapshot: &Snapshot) -> Incarnation {
     match snapshot.continued {
         0 => snapshot.chain_id(),
         times => Incarnation::continued(snapshot.chain_id(), times),
