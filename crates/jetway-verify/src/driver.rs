@@ -5,7 +5,7 @@ mod used_ids;
 
 use crate::{
     Error,
-    program::{Frame, Input},
+    program::{Frame, Input, Op},
     runs::Runs,
 };
 use jetway::{
@@ -86,7 +86,8 @@ impl Driver {
         let input = Input::once(seed);
         self.runs.start(&run, input);
         let frame = input.frame();
-        let mut needs = Needs::of(&input.program(), &mut rng);
+        let program = input.program();
+        let mut needs = Needs::of(&program, &mut rng);
         self.signal_before(&run, &mut needs, &mut rng).await;
         let started = match self.start(&run, &frame, input.deadline(), rng.random()).await {
             Ok(started) => started,
@@ -97,15 +98,16 @@ impl Driver {
             // A second start, as by a client that did not get the answer. It is the same run.
             self.start(&run, &frame, input.deadline(), rng.random()).await.err();
         }
-        self.finish(started, needs, &mut rng).await
+        let is_chain = program.contains(&Op::Anew);
+        self.finish(started, needs, is_chain, &mut rng).await
     }
 
     /// Sends commands and signals to a run, and waits for its result.
-    async fn finish(&self, started: StartedRun, needs: Needs, rng: &mut impl Rng) -> Ended {
+    async fn finish(&self, started: StartedRun, needs: Needs, is_chain: bool, rng: &mut impl Rng) -> Ended {
         let run = started.key.clone();
         let mut other = StdRng::seed_from_u64(rng.random());
         let signals = self.signal_until_ended(&started, needs, &mut other);
-        let ((), result) = tokio::join!(self.send_commands(&run, rng), signals);
+        let ((), result) = tokio::join!(self.send_commands(&run, is_chain, rng), signals);
         self.runs.ended(&run);
         Ended { run, result }
     }
@@ -137,8 +139,10 @@ impl Driver {
     }
 
     /// Pauses and resumes some runs, cancels some, and terminates a few.
-    async fn send_commands(&self, run: &RunKey, rng: &mut impl Rng) {
-        match rng.random_range(0..40) {
+    async fn send_commands(&self, run: &RunKey, is_chain: bool, rng: &mut impl Rng) {
+        // A run that continues as new gets more of them, so that some come while it does.
+        let of = if is_chain { 12 } else { 40 };
+        match rng.random_range(0..of) {
             0 | 1 => {
                 self.pause_for(rng.random_range(1..800)).await;
                 self.runs.paused(run);

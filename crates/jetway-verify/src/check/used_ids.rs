@@ -128,9 +128,9 @@ impl Report {
             return Ok(());
         };
         match serde_json::from_slice::<DoneView>(&result) {
-            Ok(done) if done.incarnation == snapshot.incarnation && done.status == snapshot.status => {}
+            Ok(done) if done.incarnation == snapshot.chain_id() && done.status == snapshot.status => {}
             Ok(done) => {
-                let (is, must) = (done.incarnation, snapshot.incarnation);
+                let (is, must) = (done.incarnation, snapshot.chain_id());
                 let what = format!("the stored result is that of the start {is}, and the last one is {must}");
                 self.add(Some(&name), EarlierRun, what);
             }

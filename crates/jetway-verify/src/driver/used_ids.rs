@@ -44,7 +44,7 @@ impl Driver {
                 self.runs.cancelled(&run);
             }
             if left == 0 || Instant::now() >= end {
-                return self.finish(started, Needs::default(), &mut rng).await;
+                return self.finish(started, Needs::default(), false, &mut rng).await;
             }
             left -= 1;
             match self.replace(&started, input, cancels, &mut rng).await {
