@@ -10,7 +10,7 @@ use tokio::process::Command;
 const MET_EVERYWHERE: [&str; 2] = ["waits for a time", "waits for a retry"];
 
 /// Those that they meet sooner or later where run ids are used once.
-const MET: [&str; 13] = [
+const MET: [&str; 16] = [
     "waits for a signal",
     "waits for the first of several signals",
     "waits for all of several signals",
@@ -24,6 +24,9 @@ const MET: [&str; 13] = [
     "steps without a heartbeat",
     "items cleaned up",
     "runs terminated",
+    "deadlines of runs passed",
+    "runs continued as new",
+    "runs stopped after they continued as new",
 ];
 
 /// Runs `jetway verify`, and checks that enough was done and that nothing was violated.
@@ -191,4 +194,24 @@ async fn clean_ups_that_are_skipped_are_found() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_that_begin_after_a_cancel_are_found() -> Result<()> {
     finds("forgotten-cancel", "calm", &["wrong"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_fail_before_their_limits_are_found() -> Result<()> {
+    finds("early-limits", "calm", &["early"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlines_that_are_forgotten_are_found() -> Result<()> {
+    finds("forgotten-deadlines", "calm", &["wrong", "stuck"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_do_not_go_along_are_found() -> Result<()> {
+    finds("signals-left-behind", "calm", &["lost", "stuck"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_continue_as_new_without_a_ticket_are_found() -> Result<()> {
+    finds("no-ticket-anew", "calm", &["items_without_ticket", "stuck"]).await
 }

@@ -40,11 +40,15 @@ pub enum Defect {
     NoCleanUp,
     /// A host takes a run that is being cancelled for one that is running.
     ForgottenCancel,
+    /// A host takes a run with a deadline for one without.
+    ForgottenDeadlines,
+    /// The first ticket of a run that has continued as new is never published, neither after the commit nor later.
+    NoTicketAnew,
 }
 
 impl Defect {
     /// All defects.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeCommit,
         Self::EffectsBeforeCommit,
         Self::ForgottenConflict,
@@ -57,6 +61,8 @@ impl Defect {
         Self::SkippedSignals,
         Self::NoCleanUp,
         Self::ForgottenCancel,
+        Self::ForgottenDeadlines,
+        Self::NoTicketAnew,
     ];
 
     /// The name on a command line.
@@ -74,6 +80,8 @@ impl Defect {
             Self::SkippedSignals => "skipped-signals",
             Self::NoCleanUp => "no-clean-up",
             Self::ForgottenCancel => "forgotten-cancel",
+            Self::ForgottenDeadlines => "forgotten-deadlines",
+            Self::NoTicketAnew => "no-ticket-anew",
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The verifier with hosts that have a defect, for the tests in `it/verifier.rs`.
 //!
 //! `mutant verify PHASE SEED DEFECT` verifies and prints the summary as JSON. `mutant host DEFECT ...` is the host that it
-//! starts. A defect is one of [`Defect`], `random-item-ids` or
-//! `ignored-incarnations`.
+//! starts. A defect is one of [`Defect`], `random-item-ids`, `ignored-incarnations`, `signals-left-behind` or `early-limits`.
 
 use anyhow::{Context, Result, bail};
 use jetway::Namespace;
-use jetway_state::broken_rule::{ignore_incarnations, use_random_item_ids};
+use jetway_state::broken_rule::{
+    count_limits_from_earlier, ignore_incarnations, leave_signals_behind, use_random_item_ids,
+};
 use jetway_verify::{
     HostCommand, Options, Summary,
     defects::{Defect, serve_with},
@@ -20,6 +21,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(180);
 /// The defects that are no decorators, but broken rules.
 const RANDOM_ITEM_IDS: &str = "random-item-ids";
 const IGNORED_INCARNATIONS: &str = "ignored-incarnations";
+const SIGNALS_LEFT_BEHIND: &str = "signals-left-behind";
+const EARLY_LIMITS: &str = "early-limits";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -54,6 +57,8 @@ async fn host(defect: &str, url: &str, namespace: Namespace, journal: &Path) -> 
     match defect {
         RANDOM_ITEM_IDS => use_random_item_ids(rand::random()),
         IGNORED_INCARNATIONS => ignore_incarnations(),
+        SIGNALS_LEFT_BEHIND => leave_signals_behind(),
+        EARLY_LIMITS => count_limits_from_earlier(),
         defect => return Ok(serve_with(defect.parse::<Defect>()?, url, namespace, journal).await?),
     }
     Ok(serve(url, namespace, journal).await?)

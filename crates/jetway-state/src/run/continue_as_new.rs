@@ -34,7 +34,7 @@ use super::{
     snapshot::{Snapshot, Status},
     wait::WaitsBefore,
 };
-use crate::{CommitId, Error, Incarnation, ItemId};
+use crate::{CommitId, Error, Incarnation, ItemId, broken_rule::leaves_signals_behind};
 use std::collections::BTreeSet;
 
 impl Snapshot {
@@ -112,6 +112,7 @@ pub(super) fn continue_as_new(
     for item in next.items.values_mut() {
         item.from_span = attempt.span.map(|span| span.id);
     }
+    let mailbox = if leaves_signals_behind() { Default::default() } else { snapshot.mailbox };
     let next = Snapshot {
         chain: Some(chain),
         continued,
@@ -119,7 +120,7 @@ pub(super) fn continue_as_new(
         started_at: snapshot.started_at,
         steps: snapshot.steps.saturating_add(1),
         outputs: snapshot.outputs,
-        mailbox: snapshot.mailbox,
+        mailbox,
         deadline: snapshot.deadline,
         parent: snapshot.parent,
         input_digest: snapshot.input_digest,

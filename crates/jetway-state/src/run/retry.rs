@@ -10,7 +10,7 @@ use super::{
     snapshot::{RunError, Snapshot},
     wait::{Wait, WaitsBefore},
 };
-use crate::{CommitId, Graph, ItemId, Timestamp};
+use crate::{CommitId, Graph, ItemId, Timestamp, broken_rule::counted_from};
 use serde::{Deserialize, Serialize};
 
 /// The failed attempts at a pending item.
@@ -41,7 +41,7 @@ impl Snapshot {
         }
         let of_branch = || Some(self.fan_outs.get(&item.as_branch()?.0)?.pending_since);
         let since = self.items.get(item).map(|item| item.pending_since).or_else(of_branch);
-        since.max(self.due_of(item)).unwrap_or(self.updated_at)
+        counted_from(since.max(self.due_of(item)).unwrap_or(self.updated_at))
     }
 
     /// When the first of the counted attempts at an item began; `None` if none has failed.

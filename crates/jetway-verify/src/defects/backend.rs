@@ -5,9 +5,9 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream::BoxStream};
 use jetway::{RunKey, WorkflowName};
 use jetway_engine::backend::{
-    Alarm, Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun, Stored, StoredSignal,
+    Alarm, Backend, BackendError, Delivery, Lease, SnapshotWrite, StaleRun, Stored, StoredSignal, Ticket,
 };
-use jetway_state::{Seen, Timestamp};
+use jetway_state::{Fingerprint, ItemId, Seen, Timestamp};
 use jetway_testing::interceptor::Interceptor;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -59,6 +59,13 @@ impl Interceptor for DefectiveCalls {
         }
     }
 
+    async fn publish(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        match self.defect {
+            Defect::NoTicketAnew => self.publish_old(tickets).await,
+            _ => self.inner.publish(tickets).await,
+        }
+    }
+
     async fn arm(&self, alarm: Alarm) -> Result<(), BackendError> {
         match self.defect {
             Defect::EarlyAlarms => self.inner.publish(vec![(alarm.ticket, alarm.build)]).await,
@@ -92,6 +99,24 @@ impl Interceptor for DefectiveCalls {
             Defect::EarlyAlarms => tickets.map(ahead).boxed(),
             _ => tickets,
         })
+    }
+}
+
+impl DefectiveCalls {
+    /// Publishes all but the first tickets of runs that have continued as new.
+    async fn publish_old(&self, tickets: Vec<(Ticket, Fingerprint)>) -> Result<(), BackendError> {
+        let mut old = Vec::new();
+        for (ticket, build) in tickets {
+            let run = RunKey::new(ticket.workflow.clone(), ticket.run_id.clone());
+            let is_new = match self.inner.load(&run, Seen::default()).await? {
+                Some(stored) if ticket.item == ItemId::start() => stored.open()?.0.continued > 0,
+                _ => false,
+            };
+            if !is_new {
+                old.push((ticket, build));
+            }
+        }
+        self.inner.publish(old).await
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) fn misread(defect: Defect, stored: Option<Stored>) -> Result<Option<S
         Defect::RepeatedSignals => forget_applied,
         Defect::NoCleanUp => forget_clean_up,
         Defect::ForgottenCancel => forget_cancel,
+        Defect::ForgottenDeadlines => forget_deadline,
         _ => return Ok(stored),
     };
     let Some(stored) = stored else { return Ok(None) };
@@ -38,4 +39,9 @@ fn forget_cancel(snapshot: &mut Snapshot) {
         snapshot.status = Status::Running;
         snapshot.cancel = None;
     }
+}
+
+/// The run may seem to take for ever.
+fn forget_deadline(snapshot: &mut Snapshot) {
+    snapshot.deadline = None;
 }
