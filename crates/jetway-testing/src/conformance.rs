@@ -136,6 +136,7 @@ cases! {
         p4_forged_tickets_do_nothing, p4_lost_tickets_are_found, p4_tickets_lost_just_now_are_found_in_doubt, p4_a_lost_worker_s_run_goes_on, h5_a_result_that_was_lost_with_its_ticket_is_published, h5_a_result_lost_just_now_is_published_in_doubt,
         p4_a_commit_that_was_overtaken_leaves_nothing_stranded,
         p4_what_a_lost_worker_left_is_found_by_those_who_know_less,
+        p4_a_ticket_that_comes_again_brings_back_what_it_left,
         p7_a_broken_record_keeps_nobody_else_waiting, p1_a_lost_coordinator_s_start_is_taken_up;
     incarnations: h3_an_attempt_of_an_earlier_run_commits_nothing, h3_a_ticket_of_an_earlier_run_does_nothing,
         h2_a_run_that_is_started_again_has_other_children, h3_chunks_of_an_earlier_run_are_dropped_alone;

@@ -196,7 +196,7 @@ impl TicketSession<'_> {
         if let Some(cached) = ended?.filter(is_cancelled) {
             return Ok(NextAction::Attempt(PendingAttempt { cached, ..next }));
         }
-        self.recover().await?;
+        self.recover(&next.cached).await?;
         Ok(NextAction::Ack)
     }
 

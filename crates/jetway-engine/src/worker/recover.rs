@@ -4,6 +4,7 @@ use super::session::TicketSession;
 use crate::{
     backend::{BackendError, Delivery},
     fail_point::FailPoint,
+    snapshots::CachedSnapshot,
     tickets::SECOND_ATTEMPT,
 };
 use jetway_state::{
@@ -30,16 +31,28 @@ impl TicketSession<'_> {
         self.delivery.ticket.given_back > 0 && self.is_only_holder(now)
     }
 
+    /// Whether something is pending that was committed under a ticket of this item, which is done. Whoever looks for items without a
+    /// ticket relies on this one to bring it back, also if it is new: it may have been published twice, and the other one is gone. A
+    /// wake-up may come twice while the other one is held, and has nothing to bring back then.
+    fn is_relied_on(&self, seen: &CachedSnapshot, now: Timestamp) -> bool {
+        let (snapshot, item) = (&seen.snapshot, self.ticket_item());
+        self.delivery.ticket.woken_by.is_none()
+            && self.is_of_ticket(seen)
+            && !snapshot.is_pending(item)
+            && !tickets_under(snapshot, item, now).is_empty()
+    }
+
     /// The item of this ticket was done by another worker, which may have crashed, or may hold no lease that brings its work
     /// back. Publishes tickets for what is pending, before this one is acked.
     ///
     /// Reads the latest snapshot: other hosts may have continued under this ticket.
-    pub(super) async fn recover(&self) -> Result<(), BackendError> {
+    pub(super) async fn recover(&self, seen: &CachedSnapshot) -> Result<(), BackendError> {
         let Self { worker, run, .. } = self;
         let now = worker.clock.now();
         let given_back = self.is_given_back(now);
         // Whoever gave it back may have committed its item, and gone on.
-        if self.is_only_holder(now) && !given_back {
+        let is_new = self.is_only_holder(now) && !given_back;
+        if is_new && !self.is_relied_on(seen, now) {
             return Ok(());
         }
         let latest = worker.snapshots.load(run, self.delivery.ticket.seen()).await?;
@@ -57,10 +70,14 @@ impl TicketSession<'_> {
         }
         let wanted = match self.delivery.ticket.attempt {
             // The holder had to publish the tickets of what had become due, whatever ticket that was committed under.
-            1 if !snapshot.has_waited(snapshot.updated_at) && *self.ticket_item() != ItemId::deadline() => {
+            1 if !is_new
+                && !snapshot.has_waited(snapshot.updated_at)
+                && *self.ticket_item() != ItemId::deadline() =>
+            {
                 tickets_under(snapshot, self.ticket_item(), now)
             }
             // The sweep published this ticket, or its holder began the clean-up of the run. The worker that did its item may have held a ticket that is acked by now.
+            // Or it is new, and most of what was committed under the other one has tickets.
             _ => worker.tickets.items_without_ticket(run, snapshot, Some(self.ticket_item()), now).await?,
         };
         let tickets = worker.tickets.resolve(version, wanted).await?;

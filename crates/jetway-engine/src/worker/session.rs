@@ -181,7 +181,7 @@ impl<'a> TicketSession<'a> {
             tracing::debug!(run = %self.run, "discarded a ticket of another incarnation");
             if next.cached.snapshot.follows(self.delivery.ticket.incarnation) {
                 // Whoever held it may have continued the run as new, and crashed.
-                Box::pin(self.recover()).await?;
+                Box::pin(self.recover(&next.cached)).await?;
             }
             return Ok(NextAction::Ack);
         }
@@ -205,7 +205,7 @@ impl<'a> TicketSession<'a> {
             if self.is_due_for_slot(&next) {
                 return Box::pin(self.admit(next)).await;
             }
-            Box::pin(self.recover()).await?;
+            Box::pin(self.recover(&next.cached)).await?;
             let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
             return Ok(if paused { NextAction::Park(next.item, Vec::new()) } else { NextAction::Ack });
         };
@@ -365,7 +365,7 @@ impl<'a> TicketSession<'a> {
             }
             (CommitOutcome::Discarded, _) => {
                 self.overtaken = true;
-                Box::pin(self.recover()).await?;
+                Box::pin(self.recover(&cached)).await?;
                 Ok(NextAction::Ack)
             }
             (CommitOutcome::RunAgain, _) => {

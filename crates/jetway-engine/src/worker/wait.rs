@@ -50,7 +50,7 @@ impl TicketSession<'_> {
         let (snapshot, clock) = (&next.cached.snapshot, &self.worker.clock);
         if snapshot.waits_for_person(&next.item) {
             // Whoever committed that may have crashed before it published the tickets of others.
-            self.recover().await?;
+            self.recover(&next.cached).await?;
             return Ok(Some(NextAction::Ack));
         }
         while !snapshot.is_due(&next.item, self.now()) {

@@ -343,6 +343,31 @@ pub(super) async fn p4_what_a_lost_worker_left_is_found_by_those_who_know_less(t
     assert_eq!(heir.output::<u64>(&run).await, 3);
 }
 
+pub(super) async fn p4_a_ticket_that_comes_again_brings_back_what_it_left(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
+    let run = host.start("fan", "r", &FanInput { branches: 3, ..FanInput::default() }).await;
+    let first = host.ticket("fan").await;
+    let (ticket, build) = (first.ticket.clone(), first.fingerprint);
+    host.work_off(first).await;
+    // The tickets of the branches are lost, and the one that has brought them is published once more, as a new one.
+    for _ in 0..3 {
+        host.ticket("fan").await.lease.ack().await.expect("it is lost");
+    }
+    wait_until("the tickets are gone", DEADLINE, async || {
+        tested.backend.items_with_tickets(&run, None).await.expect("it can be asked").is_empty()
+    })
+    .await;
+    let again = Ticket { at: jetway_core::clock::now(), ..ticket };
+    tested.backend.publish(vec![(again, build)]).await.expect("it is published");
+    // Whoever sees it relies on it.
+    let swept = host.engine.sweep(&mut Sweeper::default()).await.expect("it sweeps");
+    assert_eq!(swept.republished, 0);
+    let mut host = host;
+    host.work(8).await;
+    let output: FanOutput = host.output(&run).await;
+    assert_eq!(output.positions, [0, 1, 2]);
+}
+
 pub(super) async fn p7_a_broken_record_keeps_nobody_else_waiting(tested: BackendUnderTest) {
     let host = TestHost::idle(&tested, &Probe::open());
     for id in ["a", "b"] {
