@@ -112,7 +112,8 @@ pub struct StatusView {
     /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitView>,
-    /// When the run fails if it has not ended before, in RFC 3339; `None` if it has no deadline.
+    /// When the run fails if it has not ended before, in RFC 3339; `None` if it has no deadline. A pause does not count: when a paused
+    /// run is resumed, its deadline is later by the pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     /// The signals that no item has waited for yet; `None` if there are none.

@@ -198,7 +198,7 @@ cases! {
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,
         w44_a_repeated_request_arms_a_lost_alarm;
-    run_deadlines: w52_a_run_fails_at_its_deadline, w52_a_deadline_takes_the_clean_up, a_paused_run_fails_at_its_deadline,
+    run_deadlines: w52_a_run_fails_at_its_deadline, w52_a_deadline_takes_the_clean_up, w27_a_pause_does_not_count_for_the_deadline,
         a_start_sets_the_deadline, a_deadline_ends_the_children, w26_a_lost_deadline_is_found_by_the_sweep;
     long_loops: a_run_goes_on_with_a_fresh_context, values_of_earlier_incarnations_are_removed, open_branches_fail_the_step,
         w39_a_loop_that_continues_as_new_loses_no_signal, w42_an_id_is_remembered_by_the_next_incarnation,

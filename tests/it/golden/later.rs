@@ -129,6 +129,7 @@ fn waiting() -> Snapshot {
             not_run: vec!["refund".to_owned()],
         }),
         deadline: Some(AT.after(Duration::from_secs(3_600))),
+        paused_at: Some(AT),
         chain: Some(incarnation()),
         continued: 3,
         commit: CommitId { writer: 2, number: 3 },

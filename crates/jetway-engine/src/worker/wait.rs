@@ -36,7 +36,7 @@ impl TicketSession<'_> {
             return Ok(());
         }
         if *self.ticket_item() == ItemId::deadline() || !snapshot.status.is_active() {
-            // A long deadline is armed in pieces. And that of a paused run holds, although nothing else in it starts.
+            // A long deadline is armed in pieces, and that of a run that was paused has become later.
             return match snapshot.runs_until() {
                 Some(_) => self.retry(|| self.worker.tickets.arm(version, now)).await,
                 None => Ok(()),

@@ -101,6 +101,7 @@ pub fn begin(begin: Begin) -> (Snapshot, Option<TicketFor>) {
         has_clean_up: false,
         cancel: None,
         deadline: None,
+        paused_at: None,
         chain: None,
         continued: 0,
     };

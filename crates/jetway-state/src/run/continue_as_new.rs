@@ -122,6 +122,7 @@ pub(super) fn continue_as_new(
         outputs: snapshot.outputs,
         mailbox,
         deadline: snapshot.deadline,
+        paused_at: snapshot.paused_at,
         parent: snapshot.parent,
         input_digest: snapshot.input_digest,
         has_clean_up: snapshot.has_clean_up,

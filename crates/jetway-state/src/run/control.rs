@@ -99,7 +99,9 @@ pub fn complete(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<A
 ///
 /// `None` if the run is not Running.
 pub fn pause(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
-    change_status(snapshot, Status::Running, Status::Paused, commit, at)
+    let mut applied = change_status(snapshot, Status::Running, Status::Paused, commit, at)?;
+    applied.snapshot.stop_deadline();
+    Some(applied)
 }
 
 /// Resumes a paused run. The tickets are those of the items whose node the record names. The nodes of the others are in
@@ -108,6 +110,7 @@ pub fn pause(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Appl
 /// `None` if the run is not Paused. A failed run cannot be resumed: its record dropped its pending items when it failed.
 pub fn resume(snapshot: Snapshot, commit: CommitId, at: Timestamp) -> Option<Applied> {
     let mut applied = change_status(snapshot, Status::Paused, Status::Running, commit, at)?;
+    applied.snapshot.move_deadline();
     let now = applied.snapshot.updated_at;
     if applied.snapshot.next_due(now).is_some() {
         applied.effects.push(Effect::ArmAlarm { since: now });

@@ -1,7 +1,8 @@
 //! The deadline of a whole run.
 //!
-//! It is a time, written when the run is started: the start of the run, and what it may take. No retry, restart or pause makes it
-//! later. The alarm of the run covers it. Whoever gets the ticket of that alarm, or another ticket of the run after the deadline,
+//! It is a time, written when the run is started: the start of the run, and what it may take. No retry and no restart makes it later. A
+//! pause does not count: a paused run has no alarm for its deadline, and the commit that resumes it moves the deadline by the pause. The
+//! alarm of the run covers it. Whoever gets the ticket of that alarm, or another ticket of the run after the deadline,
 //! ends the run.
 //!
 //! | the run | at its deadline |
@@ -98,7 +99,7 @@ impl Snapshot {
 
     /// The deadline, as long as the run has not ended and is not cancelled.
     pub fn runs_until(&self) -> Option<Timestamp> {
-        self.deadline.filter(|_| matches!(self.status, Status::Running | Status::Paused))
+        self.deadline.filter(|_| self.status == Status::Running)
     }
 
     /// When the run, or its clean-up, has to end.
@@ -117,6 +118,17 @@ impl Snapshot {
         let item = ItemId::deadline();
         let (node, ticket_item) = (Some(item.to_string()), item.clone());
         self.runs_until().map(|_| TicketWanted { item, node, ticket_item })
+    }
+
+    /// The run has just been paused.
+    pub(super) fn stop_deadline(&mut self) {
+        self.paused_at = self.deadline.map(|_| self.updated_at);
+    }
+
+    /// The run has just been resumed: the pause does not count.
+    pub(super) fn move_deadline(&mut self) {
+        let pause = self.paused_at.take().map(|since| self.updated_at.since(since));
+        self.deadline = self.deadline.map(|deadline| deadline.after(pause.unwrap_or_default()));
     }
 
     fn deadline_error(&self) -> RunError {
@@ -158,7 +170,7 @@ mod tests {
         run::{
             Begin, RunInput, Trace, Wait, begin,
             clean_up::{cancel_with_clean_up, terminate},
-            control::pause,
+            control::{pause, resume},
         },
     };
     use bytes::Bytes;
@@ -198,17 +210,32 @@ mod tests {
     #[test]
     fn a_run_fails_at_its_deadline_and_not_before() {
         assert_eq!(end(begun(), Timestamp(9_999)), None);
-        let paused = pause(begun(), CommitId::default(), Timestamp(200)).unwrap().snapshot;
-        for snapshot in [begun(), paused] {
-            let Applied { snapshot, effects, .. } = end(snapshot, DEADLINE).unwrap();
-            let error = snapshot.error.as_ref().unwrap();
-            assert_eq!((snapshot.status, error.kind.as_str()), (Status::Failed, "deadline"));
-            assert!(error.message.ends_with("its deadline, 1970-01-01T00:00:10.000Z: one item was left"));
-            assert_eq!(effects, [Effect::TellHosts, Effect::PublishResult]);
-            assert_eq!(end(snapshot, Timestamp(20_000)), None, "an end is final");
-        }
+        let Applied { snapshot, effects, .. } = end(begun(), DEADLINE).unwrap();
+        let error = snapshot.error.as_ref().unwrap();
+        assert_eq!((snapshot.status, error.kind.as_str()), (Status::Failed, "deadline"));
+        assert!(error.message.ends_with("its deadline, 1970-01-01T00:00:10.000Z: one item was left"));
+        assert_eq!(effects, [Effect::TellHosts, Effect::PublishResult]);
+        assert_eq!(end(snapshot, Timestamp(20_000)), None, "an end is final");
         // An older build would let it go on.
         assert_eq!(begun().seal(Fingerprint(1)).unwrap()[3], 3);
+    }
+
+    #[test]
+    fn w27_a_pause_does_not_count() {
+        let commit = CommitId::default();
+        let paused = pause(begun(), commit, Timestamp(1_000)).unwrap().snapshot;
+        assert_eq!((paused.alarm(Timestamp(1_000)), paused.deadline), (None, Some(DEADLINE)));
+        assert_eq!(end(paused.clone(), Timestamp(50_000)), None);
+        let Applied { snapshot, effects, .. } = resume(paused, commit, Timestamp(20_000)).unwrap();
+        assert_eq!((snapshot.deadline, snapshot.paused_at), (Some(Timestamp(29_000)), None));
+        assert_eq!(effects, [Effect::ArmAlarm { since: Timestamp(20_000) }]);
+        assert_eq!(end(snapshot.clone(), Timestamp(28_999)), None);
+        assert_eq!(end(snapshot, Timestamp(29_000)).unwrap().snapshot.status, Status::Failed);
+        // A run without a deadline does not get one, and its record stays one that earlier builds read.
+        let endless = Snapshot { deadline: None, ..begun() };
+        let paused = pause(endless, commit, Timestamp(1_000)).unwrap().snapshot;
+        assert_eq!(paused.paused_at, None);
+        assert_eq!(resume(paused, commit, Timestamp(2_000)).unwrap().snapshot.deadline, None);
     }
 
     #[test]

@@ -105,9 +105,12 @@ pub struct Snapshot {
     /// That the run was cancelled, and how its clean-up goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Cancellation>,
-    /// When the run fails if it has not ended before.
+    /// When the run fails if it has not ended before. A paused run goes on to have it: the pause is added when it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Since when the run is paused, if it has a deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
     /// The first incarnation of the run, if it has continued as new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Incarnation>,

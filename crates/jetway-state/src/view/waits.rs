@@ -258,10 +258,7 @@ impl Groups {
 fn deadline(snapshot: &Snapshot, waits: &[WaitView]) -> Option<WaitView> {
     // The times have one form, in which the earlier one comes first.
     let until = snapshot.runs_until()?.to_string();
-    // In a paused run, no other time counts.
-    let is_paused = snapshot.status == Status::Paused;
-    let is_next =
-        is_paused || waits.iter().filter_map(|wait| wait.until.as_ref()).all(|other| *other > until);
+    let is_next = waits.iter().filter_map(|wait| wait.until.as_ref()).all(|other| *other > until);
     let kind = WaitKind::Deadline;
     is_next.then(|| WaitView {
         kind,
@@ -383,9 +380,8 @@ mod tests {
         assert_eq!(kinds(None, 300_000), [WaitKind::Worker, WaitKind::Deadline]);
         assert_eq!(kinds(Some(200_000), 300_000), [WaitKind::Timer]);
         assert_eq!(kinds(Some(300_001), 300_000), [WaitKind::Timer, WaitKind::Deadline]);
-        let snapshot = Snapshot { deadline: Some(Timestamp(300_000)), ..begun(Some(200_000)) };
-        let paused = control::pause(snapshot, CommitId::default(), Timestamp(300)).unwrap().snapshot;
-        let views = WaitView::of(&paused);
+        let snapshot = Snapshot { deadline: Some(Timestamp(300_000)), ..begun(None) };
+        let views = WaitView::of(&snapshot);
         let expected = ("1970-01-01T00:05:00.000Z", "nothing: the run ends then");
         assert_eq!((views[1].until.as_deref(), views[1].moved_by.as_str()), (Some(expected.0), expected.1));
     }

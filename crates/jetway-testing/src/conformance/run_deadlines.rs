@@ -202,14 +202,27 @@ pub(super) async fn w52_a_deadline_takes_the_clean_up(tested: BackendUnderTest) 
     assert_eq!((&result["status"], &result["cancel"]["reason"]), (&"cancelled".into(), &"requested".into()));
 }
 
-pub(super) async fn a_paused_run_fails_at_its_deadline(tested: BackendUnderTest) {
-    let counts = Counts::default();
+pub(super) async fn w27_a_pause_does_not_count_for_the_deadline(tested: BackendUnderTest) {
+    let (counts, clock) = (Counts::default(), tested.backend.clock());
     let host = at_work(&tested.backend, &counts).await;
-    // The alarm of its timer rings before that of the deadline.
-    let run = host.start("sleeper", "r", &400_u64).await;
+    let run = host.start("sleeper", "r", &LONG).await;
     sleeps(&host, &run).await;
-    host.engine.control(&run, Control::Pause).await.expect("it can be told").expect("it is there");
+    let tell = async |control| {
+        host.engine.control(&run, control).await.expect("it can be told").expect("it is there");
+    };
+    let before = deadline_of(&host, &run).await;
+    let paused = clock.now();
+    tell(Control::Pause).await;
+    // The alarm of the deadline rings meanwhile.
+    clock.sleep_until(before.after(Duration::from_secs(1))).await;
+    assert_eq!(host.status(&run).await.run.status, Status::Paused);
+    let resumed = clock.now();
+    tell(Control::Resume).await;
     let deadline = deadline_of(&host, &run).await;
+    assert!(
+        deadline >= before.after(resumed.since(paused).saturating_sub(LIMIT)),
+        "{before} became {deadline}"
+    );
     failed_at(&tested, &host, &run, deadline).await;
 }
 

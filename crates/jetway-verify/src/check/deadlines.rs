@@ -25,10 +25,12 @@ impl Observed {
 pub(super) fn check(limit: Option<Duration>, observed: &Observed) -> Vec<Violation> {
     let must = limit.map(|limit| Snapshot::deadline_of(observed.started_at, limit));
     let mut found = Vec::new();
-    if observed.deadline != must {
+    if observed.deadline.is_some() != must.is_some() || observed.deadline < must {
         let what = format!("the deadline of the run is {:?}, expected {must:?}", observed.deadline);
         found.push(Violation::new(Wrong, what));
     }
+    // It is later if the run was paused.
+    let must = must.max(observed.deadline);
     let (Some(finished), is_past) = (observed.finished_at, observed.is_past_deadline()) else { return found };
     match must {
         None if is_past => {
@@ -73,7 +75,12 @@ mod tests {
         let completed = |finished| found(Status::Completed, None, finished, Some(3_000));
         assert_eq!((completed(2_000), completed(3_100), completed(90_000)), (vec![], vec![], vec![Wrong]));
         assert_eq!(found(Status::Completed, None, 2_000, None), [Wrong]);
-        assert_eq!(found(Status::Completed, None, 2_000, Some(3_001)), [Wrong]);
+        assert_eq!(found(Status::Completed, None, 2_000, Some(2_999)), [Wrong]);
+        assert_eq!(
+            found(Status::Failed, Some(DEADLINE), 3_500, Some(4_000)),
+            [Early],
+            "it was paused for a second"
+        );
         let observed = Observed {
             error_kind: Some(DEADLINE.to_owned()),
             finished_at: Some(Timestamp(1)),

@@ -119,6 +119,7 @@ fn snapshot(status: Status, error: Option<RunError>, parent_id: Option<u64>) -> 
         cancel: None,
         has_clean_up: false,
         deadline: None,
+        paused_at: None,
         chain: None,
         continued: 0,
         attempts: BTreeMap::new(),
