@@ -167,9 +167,9 @@ impl Groups {
             return;
         }
         // A paused run goes on with nothing, whatever its items wait for beside that.
-        let key = match self.paused {
-            true => Key { kind: WaitKind::Paused, node: None, detail: None },
-            false => key,
+        let (key, more) = match self.paused {
+            true => (Key { kind: WaitKind::Paused, node: None, detail: None }, Group { until: None, ..more }),
+            false => (key, more),
         };
         let group = self.by_key.entry(key).or_insert(Group { items: 0, ..more });
         group.items += more.items;
@@ -391,6 +391,7 @@ mod tests {
         let paused = control::pause(begun(Some(200_000)), CommitId::default(), Timestamp(300)).unwrap();
         let views = WaitView::of(&paused.snapshot);
         assert_eq!((views.len(), views[0].kind, views[0].items), (1, WaitKind::Paused, 1));
+        assert_eq!(views[0].until, None, "no time ends a pause");
         let cancelled = control::cancel(paused.snapshot, CommitId::default(), Timestamp(300)).unwrap();
         assert_eq!(WaitView::of(&cancelled.snapshot), []);
     }
