@@ -62,5 +62,5 @@ pub use namespace::unique_namespace;
 pub use proxy::Proxy;
 pub use python::{PythonError, python_with};
 pub use resident::resident_bytes;
-pub use shared::shared_server;
+pub use shared::{conf_for_many_namespaces, shared_server};
 pub use wait::wait_until;

@@ -19,11 +19,14 @@ pub async fn shared_server() -> &'static NatsServer {
     }
 }
 
-/// Each namespace reserves room for the streams that clients can fill, and the tests of a process use hundreds of namespaces.
-/// What they reserve has nothing to do with what they use, or with the free space of the disk.
-const ROOM_TO_RESERVE: &str = "jetstream {\n  max_file_store: 1TB\n";
+/// The configuration of a server for hundreds of namespaces.
+///
+/// Each namespace reserves room for the streams that clients can fill. What the tests of a process reserve has nothing to do with what
+/// they use, or with the free space of the disk.
+pub fn conf_for_many_namespaces() -> String {
+    NATS_CONF.replacen("jetstream {\n", "jetstream {\n  max_file_store: 1TB\n", 1)
+}
 
 async fn start() -> Result<NatsServer, ServerError> {
-    let config = NATS_CONF.replacen("jetstream {\n", ROOM_TO_RESERVE, 1);
-    NatsServer::builder().config(config).start().await
+    NatsServer::builder().config(conf_for_many_namespaces()).start().await
 }

@@ -6,7 +6,7 @@ use jetway_nats::{
 };
 use jetway_state::Namespace;
 use jetway_testing::{
-    NatsServer,
+    NatsServer, conf_for_many_namespaces,
     conformance::{BackendUnderTest, LEASE},
 };
 use serde_json::{Map, Value, json};
@@ -43,7 +43,8 @@ async fn server() -> &'static NatsServer {
     let start = async || {
         let accounts: Map<String, Value> = (0..NAMESPACES).flat_map(accounts).collect();
         let config = format!("accounts: {}", Value::Object(accounts));
-        NatsServer::builder().extra_config(&config).start().await.unwrap()
+        let server = NatsServer::builder().config(conf_for_many_namespaces()).extra_config(&config);
+        server.start().await.unwrap()
     };
     SERVER.get_or_init(start).await
 }
