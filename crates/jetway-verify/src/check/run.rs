@@ -90,7 +90,7 @@ impl Observed {
 /// The violations of a run that has ended. The commands that it got may have come in time.
 pub fn check_run(expected: &Expected, observed: &Observed, started: Started) -> Vec<Violation> {
     let mut found = check_steps(expected, observed);
-    found.extend(timers::check_end(observed.finished_at, &observed.outputs));
+    found.extend(timers::check_end(observed));
     found.extend(deadlines::check(started.input.deadline(), observed));
     if started.stopped && observed.status != Status::Cancelled && !observed.is_past_deadline() {
         let what = format!("a host has said that the run is cancelled, and it is {}", observed.status);

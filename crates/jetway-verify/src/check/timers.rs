@@ -4,12 +4,12 @@
 //! it sees, and that of its machine. There is no tolerance: the time of a host is never ahead of the server's, and no ticket of an
 //! alarm arrives with a host whose time is behind the one at which the server stored it.
 
-use super::{Finding, Kind::Early, Report, Violation};
+use super::{Finding, Kind::Early, Observed, Report, Violation};
 use crate::{
     interpreter::{Entry, Execution},
-    program::{BranchOutput, Wait},
+    program::Wait,
 };
-use jetway::Timestamp;
+use jetway::client::Status;
 
 impl Report {
     /// Checks every execution of a node. `exact_clocks`: the machines of the hosts have the clock of the server.
@@ -35,10 +35,14 @@ fn check_execution(execution: &Execution, exact_clocks: bool) -> Option<Finding>
     Some(Finding { run: Some(run.clone()), violation: Violation::new(Early, what) })
 }
 
-/// Checks that a run did not end before its last output was due.
-pub(super) fn check_end(finished_at: Option<Timestamp>, outputs: &[BranchOutput]) -> Option<Violation> {
-    let due = outputs.iter().map(|output| output.not_before / 1000).max()?;
-    let finished = finished_at?.0;
+/// Checks that a run did not end before its last output was due. In a run that is cancelled, or past its deadline, nothing waits any more:
+/// the output of a step that was under way is recorded at once.
+pub(super) fn check_end(observed: &Observed) -> Option<Violation> {
+    if observed.status == Status::Cancelled || observed.is_past_deadline() {
+        return None;
+    }
+    let due = observed.outputs.iter().map(|output| output.not_before / 1000).max()?;
+    let finished = observed.finished_at?.0;
     let what = || format!("the run ended {} ms before its output was due", due - finished);
     (finished < due).then(|| Violation::new(Early, what()))
 }
@@ -53,6 +57,8 @@ pub(super) fn count(trail: &[Entry]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{interpreter::PlainLedger, program::BranchOutput};
+    use jetway::Timestamp;
 
     fn execution(at: u64, now: u64, not_before: u64) -> Execution {
         Execution {
@@ -81,10 +87,21 @@ mod tests {
     #[test]
     fn a_run_that_ends_too_early_is_found() {
         let output = |not_before| BranchOutput { not_before, ..BranchOutput::of_empty_join() };
+        let ended = |status, at, outputs: &[BranchOutput]| Observed {
+            finished_at: Some(Timestamp(at)),
+            outputs: outputs.to_vec(),
+            ..Observed::with(status, PlainLedger::default())
+        };
         let outputs = [output(0), output(7_900), output(3_000)];
-        assert!(check_end(Some(Timestamp(6)), &outputs).is_some());
-        assert!(check_end(Some(Timestamp(7)), &outputs).is_none());
-        assert!(check_end(Some(Timestamp(0)), &[]).is_none());
+        for status in [Status::Completed, Status::Failed] {
+            assert!(check_end(&ended(status, 6, &outputs)).is_some());
+            assert!(check_end(&ended(status, 7, &outputs)).is_none());
+            assert!(check_end(&ended(status, 0, &[])).is_none());
+        }
+        // A step was under way when the run was cancelled, or at its deadline.
+        assert!(check_end(&ended(Status::Cancelled, 6, &outputs)).is_none());
+        let error_kind = Some("deadline".to_owned());
+        assert!(check_end(&Observed { error_kind, ..ended(Status::Failed, 6, &outputs) }).is_none());
     }
 
     #[test]
