@@ -51,14 +51,15 @@ impl TicketSession<'_> {
         if snapshot.waits_for_person(&next.item) {
             // Whoever committed that may have crashed before it published the tickets of others.
             self.recover(&next.cached).await?;
-            return Ok(Some(NextAction::Ack));
+            return Ok(Some(NextAction::Park(next.item.clone(), Vec::new())));
         }
         while !snapshot.is_due(&next.item, self.now()) {
             let soon = snapshot.due_of(&next.item).filter(|due| due.since(self.now()) <= IN_HAND);
             let Some(due) = soon else {
                 let version = self.version(&next.cached);
                 self.retry(|| self.worker.tickets.arm(version, self.now())).await?;
-                return Ok(Some(NextAction::Ack));
+                // It may become due before the ack, when no second ticket can be published.
+                return Ok(Some(NextAction::Park(next.item.clone(), Vec::new())));
             };
             tokio::select! {
                 biased;
