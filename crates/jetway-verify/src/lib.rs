@@ -2,9 +2,8 @@
 //! model.
 //!
 //! A seed decides the [programs](program): chains, nested fan-outs, joins that gather and joins that hold, loops, bounded
-//! nodes, nodes that fail or panic with and without a fallback, nodes that exceed their time limits, child runs, waits for a time
-//! before any of these, waits for signals, runs that continue as new, runs with a deadline, and changes of a context with every
-//! mergeable type. Hosts run them on a real nats-server by an [interpreter]. A [driver] starts the runs, sends them signals, pauses,
+//! nodes, child runs, and changes of a context with every mergeable type. Nodes fail or panic, with and without a fallback, and exceed
+//! their time limits. They wait for a time before any of these, and for signals. Runs continue as new, and have deadlines. Hosts run them on a real nats-server by an [interpreter]. A [driver] starts the runs, sends them signals, pauses,
 //! cancels and terminates some. Meanwhile a [nemesis] kills and pauses hosts and the server, cuts, blocks and delays connections,
 //! removes and duplicates tickets, and removes alarms. In the end each run is [compared](check) with what the
 //! [reference model](reference_model) expects of its program, no step may have run before its time, each signal must be somewhere,

@@ -1,22 +1,21 @@
 //! Runs that continue as new and have child runs. A run does not continue as new while one of its items waits for a child run; a child
 //! run that nobody waits for goes on, whatever its parent does.
 
-use super::{BackendUnderTest, DEADLINE, Probe, TestHost, host::request, snapshots::key};
+use super::{
+    BackendUnderTest, DEADLINE, Probe, TestHost, child_options::write, host::request, snapshots::key,
+};
 use crate::wait_until;
 use jetway_core::{
     ChildRun, DetachedRun, Error, Failure, OnParentCancel, RunKey, Transition, Workflow, WorkflowCtx,
 };
 use jetway_engine::{
     BuildError, Control, Engine, EngineConfig, Sweeper,
-    backend::{Api, Backend, SnapshotWrite, StartRequest},
+    backend::{Api, Backend, StartRequest},
 };
 use jetway_macros::{node, workflow};
 use jetway_state::{
     Graph, ItemId, Seen, codec,
-    run::{
-        AttemptReport, ChildIntent, ChildStart, EncodedOutcome, RunDeadline, Snapshot, Status, WantedResult,
-        apply,
-    },
+    run::{AttemptReport, ChildIntent, ChildStart, EncodedOutcome, RunDeadline, Status, WantedResult, apply},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -295,24 +294,6 @@ async fn left_by_a_lost_host(host: &TestHost, run: &RunKey, child: u32) {
     write(host, &applied.snapshot, revision).await;
 }
 
-/// Writes a record as somebody else would.
-async fn write(host: &TestHost, snapshot: &Snapshot, expected: u64) {
-    let build = host.engine.workflows().get(snapshot.workflow.as_str()).expect("it is served").fingerprint();
-    let write = SnapshotWrite {
-        run: snapshot.key(),
-        incarnation: snapshot.incarnation,
-        chain: snapshot.chain,
-        commit: snapshot.commit,
-        expected,
-        status: snapshot.status,
-        may_expire: snapshot.may_expire(),
-        awaited: snapshot.parent.is_some(),
-        bytes: codec::seal(snapshot, build, "a snapshot").expect("it is written"),
-        chunks: Vec::new(),
-    };
-    host.engine.backend().commit(write).await.expect("it is stored");
-}
-
 pub(super) async fn w50_a_child_of_a_former_incarnation_is_started(tested: BackendUnderTest) {
     let gates = Gates { gate: Probe::open(), probe: Probe::open() };
     let mut host = host(&tested.backend, &gates, OnParentCancel::Cancel);
@@ -367,9 +348,9 @@ pub(super) async fn w52_a_deadline_of_zero_is_refused(tested: BackendUnderTest) 
         let message = of_zero(&format!("told-{nth}"), deadline);
         let sent = tested.backend.publish_start(&message).await.expect("it is stored");
         let run = key("task", &format!("told-{nth}"));
-        let told = tested.backend.done(&run, WantedResult::New(sent), DEADLINE).await;
-        let told = told.expect("it can be asked").expect("whoever waits is told");
-        let refused: Value = serde_json::from_slice(&told).expect("it is JSON");
+        let result = tested.backend.done(&run, WantedResult::New(sent), DEADLINE).await;
+        let result = result.expect("it can be asked").expect("whoever waits gets a result");
+        let refused: Value = serde_json::from_slice(&result).expect("it is JSON");
         let reason = refused["error"]["message"].as_str().unwrap_or_default();
         assert!(
             refused["error"]["kind"] == "bad-deadline" && reason.contains("a deadline of zero"),

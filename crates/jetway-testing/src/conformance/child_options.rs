@@ -146,7 +146,7 @@ async fn record(host: &TestHost, run: &RunKey) -> (Snapshot, u64) {
 }
 
 /// Writes a record as somebody else would.
-async fn write(host: &TestHost, snapshot: &Snapshot, expected: u64) {
+pub(super) async fn write(host: &TestHost, snapshot: &Snapshot, expected: u64) {
     let build = host.engine.workflows().get(snapshot.workflow.as_str()).expect("it is served").fingerprint();
     let write = SnapshotWrite {
         run: snapshot.key(),
@@ -256,7 +256,7 @@ pub(super) async fn a_detached_run_goes_on_alone(tested: BackendUnderTest) {
     let run = host.start("detach", "r", &"a").await;
     assert_eq!(host.output::<RunKey>(&run).await, key("task", "word-a"));
     let parent = record(&host, &run).await.0;
-    assert!(parent.may_expire(), "it is started before the result is told");
+    assert!(parent.may_expire(), "it is started before the result is published");
     assert_eq!(host.status(&key("task", "word-a")).await.trace_id, host.status(&run).await.trace_id);
     probe.let_through(10);
     assert_eq!(host.output::<String>(&key("task", "word-a")).await, "A");

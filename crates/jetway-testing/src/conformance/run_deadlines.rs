@@ -177,7 +177,7 @@ pub(super) async fn w52_a_run_fails_at_its_deadline(tested: BackendUnderTest) {
     let result = failed_at(&tested, &host, &asleep, deadline).await;
     assert_eq!((&result["cancel"], &result["steps"]), (&Value::Null, &1.into()));
     failed_at(&tested, &host, &busy, of_busy).await;
-    // Its node is told, and its ticket is finished.
+    // Its node is cancelled, and its ticket is acked.
     wait_until("no item has a ticket", DEADLINE, async || {
         tested.backend.items_with_tickets(&busy, None).await.expect("tickets can be listed").is_empty()
     })

@@ -23,7 +23,7 @@ pub(super) fn check(expected: &Expected, observed: &Observed, exact_clocks: bool
     let ledger = &observed.ledger;
     let mut found: Vec<Violation> =
         ledger.late.iter().filter_map(|late| check_late(late, exact_clocks)).collect();
-    // Nodes of a run that is cancelled are told to stop, and succeed then.
+    // Nodes of a run that is cancelled are asked to stop, and succeed then.
     if matches!(observed.status, Status::Completed | Status::Running | Status::Paused) {
         let late: BTreeSet<&str> = ledger.late.iter().map(|late| late.step.as_str()).collect();
         let in_time = ledger.trail.iter().map(|entry| &entry.step);

@@ -20,7 +20,7 @@ pub enum Limit {
 pub enum Haste {
     /// It does, on a machine that is not too slow.
     InTime,
-    /// It does not, and ends as if it had succeeded when it is told to stop.
+    /// It does not, and ends as if it had succeeded when it is asked to stop.
     WhenTold,
     /// It never ends by itself.
     Never,

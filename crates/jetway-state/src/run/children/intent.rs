@@ -120,8 +120,8 @@ pub(in crate::run) fn intend(
 }
 
 /// The item does not wait for its child runs any more, since it has run, or is cleaned up. Those that are known to be started have ended
-/// by then, apart from those whose time has passed, from one for which a signal or a deadline came first, and from those of a group if
-/// the item has not `succeeded`.
+/// by then, with three exceptions: their time has passed; a signal or a deadline came first; or they are of a group, and the item has
+/// not `succeeded`.
 pub(in crate::run) fn give_up_children(
     snapshot: &mut Snapshot,
     item: &ItemId,
