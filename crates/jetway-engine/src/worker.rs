@@ -92,7 +92,10 @@ impl Worker {
         };
         fail_point(FailPoint::TicketTaken);
         let mut session = TicketSession::new(self, &*workflow, &run, &delivery, &cancel);
-        let ended = session.run().await;
+        let ended = match session.run().await {
+            Err(error) if is_about_data(error.kind()) => Box::pin(session.go_on_after(error)).await,
+            ended => ended,
+        };
         let steps = session.steps();
         match ended {
             Ok(NextAction::Ack | NextAction::Attempt(_)) => ack(&*delivery.lease, steps).await,
@@ -107,7 +110,6 @@ impl Worker {
             },
             Ok(NextAction::Nak) => nak(&*delivery.lease, steps).await,
             Ok(NextAction::Later(delay)) => Box::pin(session.give_back(delay)).await,
-            Err(error) if is_about_data(error.kind()) => Box::pin(session.end_unprocessable(error)).await,
             // A host that stops gives up its retries. That is no attempt, as long as the server takes the ticket back.
             Err(_) if cancel.is_cancelled() => nak(&*delivery.lease, steps).await,
             Err(error) => TicketOutcome::Abandoned { steps, error },

@@ -25,6 +25,7 @@ mod heartbeats;
 mod host;
 mod incarnations;
 mod joins;
+mod late_ack;
 mod limits;
 mod long_loops;
 mod many_runs;
@@ -167,7 +168,7 @@ cases! {
         w27_a_paused_run_wakes_when_it_is_resumed, a_waiting_item_takes_no_slot_of_its_node, an_output_is_passed_on_later,
         w24_an_early_ticket_does_not_take_the_place_of_a_later_one,
         w26_a_lost_alarm_is_found_by_the_sweep, w26_alarms_are_armed_again_in_doubt, w26_what_is_due_just_now_is_found_in_doubt;
-    retries: w31_attempts_are_made_again_at_growing_intervals, w36_the_last_attempt_takes_the_fallback,
+    retries: w31_attempts_are_made_again_at_growing_intervals, w31_an_attempt_that_is_due_before_an_ack_is_made, w36_the_last_attempt_takes_the_fallback,
         w35_what_is_terminal_is_not_tried_again, w33_a_node_says_when_to_try_again,
         a_policy_of_the_host_is_for_nodes_without_one, w32_a_lost_host_is_no_failure_of_the_node,
         w32_a_node_that_ends_its_host_each_time_fails, w34_a_step_without_time_for_a_retry_fails_at_once,
@@ -188,7 +189,7 @@ cases! {
         a_run_that_is_paused_is_cleaned_up, a_host_that_does_not_know_the_workflow_cancels,
         a_run_without_clean_up_is_cancelled_at_once, a_cancel_that_is_repeated_completes_a_lost_one,
         a_cancel_that_was_lost_is_found_by_the_sweep;
-    signals: w38_a_signal_before_the_first_step_is_kept, w39_a_loop_takes_many_signals_in_order,
+    signals: w38_a_signal_before_the_first_step_is_kept, w38_a_signal_before_the_ack_of_a_wait_is_taken, w39_a_loop_takes_many_signals_in_order,
         w40_a_signal_after_the_deadline_is_kept_for_the_next_wait, w40_a_cancelled_run_reports_what_it_kept,
         w41_a_signal_and_a_deadline_have_one_winner, an_attempt_that_knows_less_is_made_again, w42_one_id_is_one_signal,
         w43_what_is_wrong_is_refused_and_changes_nothing, w43_a_signal_that_is_stored_twice_is_one_dead_letter,

@@ -197,7 +197,7 @@ impl TicketSession<'_> {
             return Ok(NextAction::Attempt(PendingAttempt { cached, ..next }));
         }
         self.recover(&next.cached).await?;
-        Ok(NextAction::Ack)
+        Ok(self.let_go(&next.cached))
     }
 
     /// Ends the span of an attempt that is not committed. If its run has ended, its span ends with it.

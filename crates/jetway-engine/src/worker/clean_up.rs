@@ -57,7 +57,7 @@ impl TicketSession<'_> {
         let committed = self.commit(report, Some(input), &next.cached).await?;
         if matches!(committed.outcome, CommitOutcome::RunAgain) {
             // No node ran, so there is nothing to do again.
-            return Ok(NextAction::Ack);
+            return Ok(self.let_go(&committed.cached));
         }
         self.after_commit(next, committed, None).await
     }

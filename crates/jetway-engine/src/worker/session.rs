@@ -60,7 +60,7 @@ pub(super) enum NextAction {
     /// Make another attempt under the same ticket.
     Attempt(PendingAttempt),
     Ack,
-    /// Ack, although the item stays pending without a ticket: it waits for these child runs, or its run is paused.
+    /// Ack, although the item stays pending without a ticket: it waits, perhaps for these child runs, or its run is paused.
     /// It is checked again after the ack.
     Park(ItemId, Vec<(RunKey, Seen)>),
     Nak,
@@ -151,7 +151,7 @@ impl<'a> TicketSession<'a> {
         if ticket.woken_by.is_some() && (cached.snapshot.has_waits() || cached.snapshot.deadline.is_some()) {
             Box::pin(self.alarm_rang(&cached)).await?;
         }
-        let mut next = PendingAttempt {
+        let first = PendingAttempt {
             item: ticket.item.clone(),
             attempt: cached.snapshot.attempt_at(&ticket.item),
             // The ticket is a hint: it tells that there may have been another worker, and not how many.
@@ -159,6 +159,11 @@ impl<'a> TicketSession<'a> {
             queue_wait: Some(self.worker.clock.now().since(ticket.at)),
             cached,
         };
+        self.attempts(first).await
+    }
+
+    /// Makes this attempt and those that follow under this ticket.
+    pub(super) async fn attempts(&mut self, mut next: PendingAttempt) -> Result<NextAction, BackendError> {
         loop {
             if self.cancel.is_cancelled() {
                 return Ok(NextAction::Nak);
@@ -206,8 +211,10 @@ impl<'a> TicketSession<'a> {
                 return Box::pin(self.admit(next)).await;
             }
             Box::pin(self.recover(&next.cached)).await?;
-            let paused = snapshot.status == Status::Paused && snapshot.is_pending(&next.item);
-            return Ok(if paused { NextAction::Park(next.item, Vec::new()) } else { NextAction::Ack });
+            return Ok(match snapshot.is_pending(&next.item) {
+                true => NextAction::Park(next.item, Vec::new()),
+                false => NextAction::Ack,
+            });
         };
         let awaited = match snapshot.awaits_children(&next.item) {
             false => Awaited::default(),
@@ -366,7 +373,7 @@ impl<'a> TicketSession<'a> {
             (CommitOutcome::Discarded, _) => {
                 self.overtaken = true;
                 Box::pin(self.recover(&cached)).await?;
-                Ok(NextAction::Ack)
+                Ok(self.let_go(&cached))
             }
             (CommitOutcome::RunAgain, _) => {
                 Ok(NextAction::Attempt(PendingAttempt { cached, queue_wait: None, ..next }))
@@ -410,8 +417,17 @@ impl<'a> TicketSession<'a> {
                 queue_wait: None,
                 cached,
             }),
-            None => NextAction::Ack,
+            None => self.let_go(&cached),
         })
+    }
+
+    /// Ends the work under the ticket. If its item waits now, whatever it waits for may have come already, and the ticket that was
+    /// published for that was refused, because this one exists. So the item is checked again after the ack.
+    pub(super) fn let_go(&self, cached: &CachedSnapshot) -> NextAction {
+        match self.is_of_ticket(cached) && cached.snapshot.is_pending(self.ticket_item()) {
+            true => NextAction::Park(self.ticket_item().clone(), Vec::new()),
+            false => NextAction::Ack,
+        }
     }
 
     fn may_continue(&self) -> bool {

@@ -12,7 +12,7 @@
 //! | the snapshot | nothing is written; one dead letter |
 
 use super::{
-    TicketOutcome, ack,
+    TicketOutcome,
     session::{NextAction, PendingAttempt, TicketSession},
 };
 use crate::{
@@ -152,16 +152,16 @@ impl TicketSession<'_> {
         }
     }
 
-    /// Ends a ticket after an error that is about the data.
-    pub(super) async fn end_unprocessable(&mut self, error: BackendError) -> TicketOutcome {
+    /// Goes on after an error that is about the data.
+    pub(super) async fn go_on_after(&mut self, error: BackendError) -> Result<NextAction, BackendError> {
         if let Some(delay) = self.delay_before(DELIVERIES) {
             tracing::debug!(run = %self.run, %error, "cannot process ticket: giving it back for a while");
-            return self.give_back(delay).await;
+            return Ok(NextAction::Later(delay));
         }
-        match self.record_unprocessable(error).await {
-            Ok(NextAction::Later(delay)) => self.give_back(delay).await,
-            Ok(_) => ack(&*self.delivery.lease, self.steps).await,
-            Err(error) => TicketOutcome::Abandoned { steps: self.steps, error },
+        match self.record_unprocessable(error).await? {
+            // What follows has no ticket: this one counts for it.
+            NextAction::Attempt(next) => self.attempts(next).await,
+            end => Ok(end),
         }
     }
 

@@ -134,8 +134,9 @@ impl TicketSession<'_> {
                     cached,
                 }))
             }
-            // No slot is free, and whoever frees one publishes another ticket; or somebody has done that.
-            CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Ack),
+            // No slot is free, and whoever frees one publishes another ticket, perhaps before the ack of this one; or somebody has
+            // done that.
+            CommitOutcome::Discarded | CommitOutcome::RunAgain => Ok(NextAction::Park(item, Vec::new())),
         }
     }
 }

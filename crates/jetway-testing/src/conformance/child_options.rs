@@ -119,17 +119,6 @@ async fn at_work(tested: &BackendUnderTest, probe: &Probe, options: Options) -> 
     host
 }
 
-/// The only child run of a run that waits for it, when it runs.
-async fn child_of(host: &TestHost, run: &RunKey) -> RunKey {
-    wait_until("it waits for its child", DEADLINE, async || {
-        let children = host.status(run).await.children;
-        let Some(child) = children.first() else { return false };
-        exists(host, &parsed(child)).await
-    })
-    .await;
-    parsed(&host.status(run).await.children[0])
-}
-
 fn parsed(run: &str) -> RunKey {
     let (workflow, run_id) = run.split_once('/').expect("it is a key of a run");
     key(workflow, run_id)
@@ -157,7 +146,7 @@ pub(super) async fn write(host: &TestHost, snapshot: &Snapshot, expected: u64) {
         status: snapshot.status,
         may_expire: snapshot.may_expire(),
         awaited: snapshot.parent.is_some(),
-        bytes: codec::seal(snapshot, build, "a snapshot").expect("it is written"),
+        bytes: snapshot.seal(build).expect("it is written"),
         chunks: Vec::new(),
     };
     host.engine.backend().commit(write).await.expect("it is stored");
@@ -186,7 +175,7 @@ pub(super) async fn a_child_run_follows_the_policy_when_its_parent_is_cancelled(
         let probe = Probe::closed();
         let host = at_work(&tested, &probe, Options { policy, ..Options::default() }).await;
         let run = host.start("keeper", &format!("{policy:?}"), &"a").await;
-        let child = child_of(&host, &run).await;
+        let child = host.child_of(&run).await;
         assert_eq!(tell(&host, &run, Control::Cancel).await.status, Status::Cancelled);
         wait_until("nothing is left to be done", DEADLINE, async || is_settled(&host, &run).await).await;
         probe.let_through(10);
@@ -200,7 +189,7 @@ pub(super) async fn a_cancelled_parent_waits_for_its_child(tested: BackendUnderT
     let wait = || Options { policy: OnParentCancel::Wait, ..Options::default() };
     let host = at_work(&tested, &probe, wait()).await;
     let run = host.start("keeper", "r", &"a").await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     assert_eq!(tell(&host, &run, Control::Cancel).await.status, Status::Cancelling);
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.children.len()), (Status::Cancelling, 1));
@@ -212,7 +201,7 @@ pub(super) async fn a_cancelled_parent_waits_for_its_child(tested: BackendUnderT
     let probe = Probe::closed();
     let host = at_work(&tested, &probe, wait()).await;
     let run = host.start("keeper", "s", &"a").await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     tell(&host, &run, Control::Cancel).await;
     assert_eq!(tell(&host, &run, Control::Terminate).await.status, Status::Cancelled);
     probe.let_through(10);
@@ -226,7 +215,7 @@ pub(super) async fn a_child_run_that_is_late_is_cancelled(tested: BackendUnderTe
     let options = Options { timeout, policy: OnParentCancel::Abandon, ..Options::default() };
     let host = at_work(&tested, &probe, options).await;
     let run = host.start("keeper", "r", &"a").await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     let result = host.result(&run).await;
     assert_eq!(
         (&result["status"], &result["error"]["kind"]),
@@ -341,7 +330,7 @@ pub(super) async fn w48_the_newest_incarnation_of_a_child_is_cancelled(tested: B
     let incarnation = Incarnation::from_random(48);
     for (parent, is_own) in [("own", true), ("other", false)] {
         let run = host.start("keeper", parent, &"a").await;
-        let child = child_of(&host, &run).await;
+        let child = host.child_of(&run).await;
         // It has continued as new, or somebody else has started a run with its id.
         let (snapshot, revision) = record(&host, &child).await;
         let of = snapshot.parent.clone().filter(|_| is_own);
@@ -360,7 +349,7 @@ pub(super) async fn w47_a_clean_up_waits_for_a_child_run(tested: BackendUnderTes
     let run = host.start("cleaned", "r", &"undo").await;
     asleep(&host, &run).await;
     assert_eq!(tell(&host, &run, Control::Cancel).await.status, Status::Cancelling);
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     let again = ControlResult { status: Status::Cancelling, changed: false };
     assert_eq!(tell(&host, &run, Control::Cancel).await, again, "it is being cancelled already");
     assert_eq!(record(&host, &child).await.0.status, Status::Running, "the second cancel does not reach it");
@@ -378,7 +367,7 @@ pub(super) async fn w47_a_clean_up_waits_for_a_child_run(tested: BackendUnderTes
     let run = host.start("cleaned", "s", &"undo").await;
     asleep(&host, &run).await;
     tell(&host, &run, Control::Cancel).await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     assert_eq!(tell(&host, &run, Control::Terminate).await.status, Status::Cancelled);
     assert_eq!(host.result(&child).await["status"], "cancelled");
 }

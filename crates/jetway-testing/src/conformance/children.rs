@@ -97,7 +97,7 @@ pub(super) async fn a_child_that_was_never_started_is_not_any_more(tested: Backe
         status: snapshot.status,
         may_expire: true,
         awaited: false,
-        bytes: codec::seal(&snapshot, build, "a snapshot").expect("it is written"),
+        bytes: snapshot.seal(build).expect("it is written"),
         chunks: Vec::new(),
     };
     tested.backend.commit(write).await.expect("it is stored");
@@ -115,7 +115,11 @@ pub(super) async fn the_end_of_a_run_cancels_its_children(tested: BackendUnderTe
     let probe = Probe::closed();
     let host = TestHost::at_work(&tested, &probe).await;
     let run = host.start("family", "r", &vec![1_u64, 2]).await;
-    wait_until("the children run", DEADLINE, async || host.status(&run).await.children.len() == 2).await;
+    // The record of the parent names them before they are there.
+    wait_until("the children run", DEADLINE, async || {
+        host.status(&run).await.children.len() == 2 && offspring(&host).await.len() == 2
+    })
+    .await;
     let told = host.engine.control(&run, Control::Cancel).await.expect("it can be told");
     assert!(told.is_some_and(|told| told.changed && told.status == Status::Cancelled), "{told:?}");
     let children = offspring(&host).await;

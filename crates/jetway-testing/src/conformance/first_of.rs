@@ -1,6 +1,6 @@
 //! Steps that wait for a child run, for signals and for a deadline: what comes first settles the wait.
 
-use super::{BackendUnderTest, DEADLINE, Probe, TestHost, snapshots::key};
+use super::{BackendUnderTest, DEADLINE, Probe, TestHost};
 use crate::{
     interceptor::{Intercepted, Interceptor},
     wait_until,
@@ -17,7 +17,6 @@ use jetway_engine::{
 };
 use jetway_macros::{node, workflow};
 use jetway_state::{
-    Seen,
     run::{Status, Verdict},
     view::WaitKind,
 };
@@ -116,22 +115,6 @@ async fn said(host: &TestHost, run: &RunKey) -> String {
     said.input
 }
 
-/// The child run of a run that waits for it, when it is there.
-async fn child_of(host: &TestHost, run: &RunKey) -> RunKey {
-    let named = async || {
-        let child = host.status(run).await.children.first().cloned()?;
-        child.split_once('/').map(|(workflow, id)| key(workflow, id))
-    };
-    wait_until("it waits for its child run", DEADLINE, async || match named().await {
-        Some(child) => {
-            host.engine.backend().load(&child, Seen::default()).await.expect("it can be read").is_some()
-        }
-        None => false,
-    })
-    .await;
-    named().await.expect("it waits for it")
-}
-
 async fn status_of(host: &TestHost, run: &RunKey) -> Status {
     host.status(run).await.run.status
 }
@@ -154,7 +137,7 @@ pub(super) async fn a_signal_comes_before_a_child_run(tested: BackendUnderTest) 
         let probe = Probe::closed();
         let host = at_work(&tested, &probe, Options { policy, ..OPTIONS }).await;
         let run = host.start("either", &format!("{policy:?}"), &"a").await;
-        let child = child_of(&host, &run).await;
+        let child = host.child_of(&run).await;
         // All that it waits for is said.
         let status = host.status(&run).await;
         let sentence = status.waiting_for.expect("it says why it waits");
@@ -182,7 +165,7 @@ pub(super) async fn a_deadline_comes_before_a_child_run(tested: BackendUnderTest
     let host = at_work(&tested, &probe, Options { within, ..OPTIONS }).await;
     let before = tested.backend.clock().now();
     let run = host.start("either", "r", &"a").await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     assert_eq!(host.result(&child).await["status"], "cancelled");
     assert!(tested.backend.clock().now() >= before.after(within), "it was early");
     assert_eq!(send(&host, &run, "stop", "late").await, Verdict::Kept);
@@ -206,7 +189,7 @@ pub(super) async fn w41_a_child_run_and_a_signal_have_one_winner(tested: Backend
         let host = &host;
         async move {
             let run = host.start("either", &format!("r{nth}"), &"a").await;
-            (child_of(host, &run).await, run)
+            (host.child_of(&run).await, run)
         }
     }))
     .await;
@@ -233,7 +216,7 @@ pub(super) async fn a_cancel_comes_before_a_child_run_and_a_signal(tested: Backe
         let probe = Probe::closed();
         let host = at_work(&tested, &probe, Options { policy, ..OPTIONS }).await;
         let run = host.start("either", &format!("{policy:?}"), &"a").await;
-        let child = child_of(&host, &run).await;
+        let child = host.child_of(&run).await;
         let told =
             host.engine.control(&run, Control::Cancel).await.expect("it can be told").expect("it is there");
         let waits = policy == OnParentCancel::Wait;
@@ -261,7 +244,7 @@ pub(super) async fn what_comes_first_survives_the_loss_of_a_host(tested: Backend
     let host = at_work(&tested, &probe, OPTIONS).await;
     let [by_signal, by_child] =
         [host.start("either", "signal", &"a").await, host.start("either", "child", &"b").await];
-    let children = [child_of(&host, &by_signal).await, child_of(&host, &by_child).await];
+    let children = [host.child_of(&by_signal).await, host.child_of(&by_child).await];
     let until = host.status(&by_signal).await.waits[0].until.clone();
     drop(host);
     // The signal comes while nobody works.
@@ -297,7 +280,7 @@ pub(super) async fn w26_a_lost_alarm_of_a_wait_for_the_first_is_found_by_the_swe
     let mut host = host(&backend, &probe, Options { within, ..OPTIONS });
     host.work(16).await;
     let run = host.start("either", "r", &"a").await;
-    let child = child_of(&host, &run).await;
+    let child = host.child_of(&run).await;
     let mut sweeper = Sweeper::default();
     wait_until("the sweep ends the wait", DEADLINE, async || {
         host.engine.sweep(&mut sweeper).await.expect("it can be swept");

@@ -4,6 +4,7 @@ use super::{
     BackendUnderTest, DEADLINE,
     workflows::{Chain, Family, Fan, Held, Narrow, Nested, Offspring, Probe, Trouble},
 };
+use crate::wait_until;
 use futures::StreamExt;
 use jetway_engine::{
     Engine, EngineConfig, TicketOutcome,
@@ -138,6 +139,27 @@ impl TestHost {
             .expect("the result can be read");
         let Some(result) = result else { panic!("run {run} did not end: {:#?}", self.status(run).await) };
         serde_json::from_slice(&result).expect("a result is JSON")
+    }
+
+    /// The only child run of a run that waits for it, when it is there: the parent's record names it before.
+    pub async fn child_of(&self, run: &RunKey) -> RunKey {
+        let named = async || {
+            let child = self.status(run).await.children.first().cloned()?;
+            let (workflow, id) = child.split_once('/')?;
+            Some(RunKey::new(workflow.parse().ok()?, id.parse().ok()?))
+        };
+        wait_until("it waits for its child run", DEADLINE, async || match named().await {
+            Some(child) => self
+                .engine
+                .backend()
+                .load(&child, Default::default())
+                .await
+                .expect("it can be read")
+                .is_some(),
+            None => false,
+        })
+        .await;
+        named().await.expect("it waits for it")
     }
 
     /// The output of a run that completes.

@@ -234,10 +234,7 @@ pub(super) async fn w48_a_cancel_meets_the_newest_incarnation(tested: BackendUnd
 pub(super) async fn w48_a_child_that_has_continued_is_cancelled(tested: BackendUnderTest) {
     let (host, _) = at_work(&tested).await;
     let run = host.start("keeper", "r", &()).await;
-    wait_until("it has a child", DEADLINE, async || host.status(&run).await.children.len() == 1).await;
-    let child = host.status(&run).await.children.remove(0);
-    let (workflow, id) = child.split_once('/').expect("workflow/run");
-    let child = RunKey::new(workflow.parse().expect("a name"), id.parse().expect("a name"));
+    let child = host.child_of(&run).await;
     continued(&host, &child, 3).await;
     assert_eq!(tell(&host, &run, Control::Cancel).await, Status::Cancelled);
     assert_eq!(host.result(&run).await["status"], "cancelled");

@@ -1,6 +1,6 @@
 //! Attempts that fail and are made again by the host, with the count in the record.
 
-use super::{BackendUnderTest, DEADLINE, TestHost};
+use super::{BackendUnderTest, DEADLINE, TestHost, late_ack::Unacked};
 use crate::wait_until;
 use jetway_core::{
     BackoffStrategy, Failure, RetryError, RetryPolicy, Transition, clock::Clock, retry::BadPolicy, step,
@@ -121,6 +121,17 @@ workflow! {
     edges { service => []; service on_failure => [second]; second => []; }
 }
 
+node! { struct Split {}; input = Vec<Call>; output = Call; |_ctx, calls| { Ok(Transition::NextAll(calls)) } }
+node! { struct All {}; input = Vec<u32>; output = Vec<u32>; |_ctx, numbers| { Ok(Transition::Next(numbers)) } }
+
+workflow! {
+    /// Several items fail.
+    struct Crowd { split: Split, #[retry = policy] service: Service, #[gather] all: All, policy: RetryPolicy }
+    name = "crowd";
+    start = split;
+    edges { split => [service]; service => [all]; all => []; }
+}
+
 workflow! {
     /// There is no time for many attempts.
     struct Hasty { service: Service }
@@ -148,6 +159,7 @@ fn host(backend: &Arc<dyn Backend>, calls: &Calls, retry: Option<RetryPolicy>) -
     let engine = Engine::builder(Arc::clone(backend))
         .config(EngineConfig { stale_after: Duration::ZERO, retry, ..EngineConfig::default() })
         .workflow(Patient { service: service(), instead: Instead {}, policy: policy(4) })
+        .workflow(Crowd { split: Split {}, service: service(), all: All {}, policy: policy(4) })
         .workflow(Plain { service: service() })
         .workflow(Hasty { service: service() })
         .workflow(OfTwo { service: service(), second: service(), twice: policy(2), often: policy(3) })
@@ -217,6 +229,25 @@ pub(super) async fn a_policy_of_the_host_is_for_nodes_without_one(tested: Backen
     let run = host.start("plain", "abort", &Call::Abort).await;
     assert_eq!(host.result(&run).await["status"], "failed");
     assert_eq!(calls.numbers(), [1, 2, 1]);
+}
+
+/// The alarm of one attempt publishes a ticket for the other, which is refused as long as the first ticket of that item exists.
+pub(super) async fn w31_an_attempt_that_is_due_before_an_ack_is_made(tested: BackendUnderTest) {
+    let (mut host, calls) = idle(&tested);
+    let run = host.start("crowd", "r", &[Call::Busy(2), Call::Busy(2)]).await;
+    host.work_off(host.ticket("crowd").await).await;
+    let mut unacked = Vec::new();
+    for _ in 0..2 {
+        unacked.push(Unacked::of(&host, host.ticket("crowd").await).await);
+    }
+    let both_due = calls.made()[1].1.after(FIRST * 2);
+    wait_until("both are due", DEADLINE, async || calls.clock.now() > both_due).await;
+    host.work(8).await;
+    wait_until("the alarm rings", DEADLINE, async || calls.numbers().len() > 2).await;
+    for each in unacked {
+        each.ack().await;
+    }
+    assert_eq!(host.output::<Vec<u32>>(&run).await, [2, 2]);
 }
 
 pub(super) async fn w32_a_lost_host_is_no_failure_of_the_node(tested: BackendUnderTest) {

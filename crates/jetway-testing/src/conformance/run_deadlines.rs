@@ -262,16 +262,10 @@ pub(super) async fn a_start_sets_the_deadline(tested: BackendUnderTest) {
 pub(super) async fn a_deadline_ends_the_children(tested: BackendUnderTest) {
     let host = at_work(&tested.backend, &Counts::default()).await;
     let run = host.start("guardian", "r", &LONG).await;
-    wait_until("it has a child", DEADLINE, async || host.status(&run).await.children.len() == 1).await;
-    let (workflow, id) = {
-        let child = host.status(&run).await.children.remove(0);
-        let (workflow, id) = child.split_once('/').expect("workflow/run");
-        (workflow.to_owned(), id.to_owned())
-    };
+    let child = host.child_of(&run).await;
     let deadline = deadline_of(&host, &run).await;
     failed_at(&tested, &host, &run, deadline).await;
-    let child = Api::status(&*host.engine, &workflow, &id).await.expect("it is there");
-    assert_eq!(child.run.status, Status::Cancelled);
+    assert_eq!(host.status(&child).await.run.status, Status::Cancelled);
 }
 
 /// Loses alarms, or everything that a host does after a commit.

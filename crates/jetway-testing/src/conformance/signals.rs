@@ -3,7 +3,7 @@
 mod with_start;
 mod workflows;
 
-use super::{BackendUnderTest, DEADLINE, TestHost, host::request};
+use super::{BackendUnderTest, DEADLINE, TestHost, host::request, late_ack::Unacked};
 use crate::{
     interceptor::{Intercepted, Interceptor},
     wait_until,
@@ -185,6 +185,28 @@ pub(super) async fn w38_a_signal_before_the_first_step_is_kept(tested: BackendUn
         assert_eq!(got(&host, &key(run)).await, [[format!("x={number}")]]);
     }
     assert_eq!(post.0.whys(), Vec::<String>::new());
+}
+
+/// The ticket that the signal brings is refused as long as the one exists under which the item began to wait.
+pub(super) async fn w38_a_signal_before_the_ack_of_a_wait_is_taken(tested: BackendUnderTest) {
+    let post = Post::of(&tested);
+    let mut host = host(&(Arc::clone(&post) as Arc<dyn Backend>));
+    let run = start(&host, "r", &[Ask::one("x"), Ask::one("x")]).await;
+    host.work_off(host.ticket("ask").await).await;
+    let mut unacked = Vec::new();
+    for _ in 0..2 {
+        unacked.push(Unacked::of(&host, host.ticket("ask").await).await);
+    }
+    for payload in ["1", "2"] {
+        assert!(send(&host, "r", "x", payload).await.is_accepted());
+    }
+    host.work(64).await;
+    for each in unacked {
+        each.ack().await;
+    }
+    let mut got = got(&host, &run).await;
+    got.sort();
+    assert_eq!(got, [["x=1"], ["x=2"]]);
 }
 
 pub(super) async fn w39_a_loop_takes_many_signals_in_order(tested: BackendUnderTest) {

@@ -1,6 +1,6 @@
 //! Runs that wait for time.
 
-use super::{BackendUnderTest, DEADLINE, TestHost, host::request};
+use super::{BackendUnderTest, DEADLINE, TestHost, host::request, late_ack::Unacked};
 use crate::{
     interceptor::{Intercepted, Interceptor},
     wait_until,
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jetway_core::{Delay, Failure, Transition, clock::Clock};
 use jetway_engine::{
     Engine, EngineConfig, Sweeper,
-    backend::{Alarm, Api, Backend, BackendError, Delivery, Lease, Ticket},
+    backend::{Alarm, Api, Backend, BackendError, Ticket},
 };
 use jetway_macros::{node, workflow};
 use jetway_state::{
@@ -22,12 +22,10 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
 };
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 /// When nodes ran, by the clock of the backend.
 #[derive(Debug, Clone)]
@@ -267,35 +265,6 @@ pub(super) async fn w26_a_lost_alarm_is_found_by_the_sweep(tested: BackendUnderT
     check(&log, started, &naps);
 }
 
-/// A lease whose ack arrives late.
-#[derive(Debug)]
-struct LateAck {
-    lease: Arc<dyn Lease>,
-    arrived: Arc<AtomicBool>,
-    gate: Arc<Semaphore>,
-}
-
-#[async_trait]
-impl Lease for LateAck {
-    async fn extend(&self) -> Result<(), BackendError> {
-        self.lease.extend().await
-    }
-
-    async fn ack(&self) -> Result<(), BackendError> {
-        self.arrived.store(true, Ordering::SeqCst);
-        self.gate.acquire().await.expect("it is not closed").forget();
-        self.lease.ack().await
-    }
-
-    async fn nak(&self) -> Result<(), BackendError> {
-        self.lease.nak().await
-    }
-
-    fn duration(&self) -> Duration {
-        self.lease.duration()
-    }
-}
-
 /// Somebody has published a ticket for an item that sleeps. Its holder sees that it is not due, and acks it when it is.
 pub(super) async fn w24_an_early_ticket_does_not_take_the_place_of_a_later_one(tested: BackendUnderTest) {
     let log = Log::new(&tested.backend);
@@ -315,18 +284,10 @@ pub(super) async fn w24_an_early_ticket_does_not_take_the_place_of_a_later_one(t
     let item = snapshot.waits.keys().find(|item| **item != alarm).expect("two items sleep").clone();
     let early = Ticket { item, node: "wake".to_owned(), revision: stored.revision, ..copy };
     tested.backend.publish(vec![(early, build)]).await.expect("it is published");
-    let (arrived, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)));
-    let early = host.ticket("nights").await;
-    let lease =
-        LateAck { lease: Arc::clone(&early.lease), arrived: Arc::clone(&arrived), gate: Arc::clone(&gate) };
-    let early = Delivery { lease: Arc::new(lease), ..early };
-    let engine = host.engine.clone();
-    let holder = tokio::spawn(async move { engine.process_ticket(early, CancellationToken::new()).await });
-    wait_until("it is about to be acked", DEADLINE, async || arrived.load(Ordering::SeqCst)).await;
+    let early = Unacked::of(&host, host.ticket("nights").await).await;
     host.work(8).await;
     wait_until("the other item wakes", DEADLINE, async || !log.woken().is_empty()).await;
-    gate.add_permits(1);
-    holder.await.expect("it does not panic");
+    early.ack().await;
     assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
     check(&log, started, &naps);
 }
