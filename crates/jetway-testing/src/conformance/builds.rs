@@ -233,7 +233,7 @@ async fn write_again(
 ) {
     let (mut snapshot, revision) = snapshot_of(tested, run).await;
     change(&mut snapshot);
-    let bytes = codec::seal(&snapshot, build, "the snapshot").expect("it can be encoded");
+    let bytes = snapshot.seal(build).expect("it can be encoded");
     let write = SnapshotWrite {
         run: run.clone(),
         incarnation: snapshot.incarnation,

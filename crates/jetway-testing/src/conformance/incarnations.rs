@@ -12,7 +12,7 @@ use jetway_engine::{
     backend::{RunsQuery, SnapshotWrite},
 };
 use jetway_state::{
-    CommitId, Incarnation, RunKey, Seen, WorkflowName, codec,
+    CommitId, Incarnation, RunKey, Seen, WorkflowName,
     run::{Chunk, ChunkRef, Snapshot, Status},
 };
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ async fn start_again(tested: &BackendUnderTest, first: &Snapshot) -> Incarnation
     let (_, build) = stored.open().expect("it opens");
     let (incarnation, commit) = (Incarnation::from_random(77), CommitId { writer: 77, number: 1 });
     let snapshot = Snapshot { incarnation, commit, ..first.clone() };
-    let bytes = codec::seal(&snapshot, build, "a snapshot").expect("it can be encoded");
+    let bytes = snapshot.seal(build).expect("it can be encoded");
     let status = Status::Running;
     let write = SnapshotWrite { incarnation, commit, status, bytes, ..write(&run, stored.revision, 0, b"") };
     tested.backend.commit(write).await.expect("it is written");

@@ -6,7 +6,7 @@ use jetway_engine::{
     EngineConfig, Sweeper,
     backend::{Backend, SnapshotWrite},
 };
-use jetway_state::{Fingerprint, RunId, RunKey, Seen, WorkflowName, codec, run::Snapshot};
+use jetway_state::{Fingerprint, RunId, RunKey, Seen, WorkflowName, run::Snapshot};
 use std::sync::Arc;
 
 /// How many runs there are of the served workflow, and of another one: both need several pages.
@@ -25,7 +25,7 @@ async fn store_copies(backend: &Arc<dyn Backend>, run: &RunKey, workflow: &Workf
 }
 
 async fn store(backend: &Arc<dyn Backend>, snapshot: Snapshot, build: Fingerprint) {
-    let bytes = codec::seal(&snapshot, build, "the snapshot").expect("it can be encoded");
+    let bytes = snapshot.seal(build).expect("it can be encoded");
     let incarnation = snapshot.incarnation;
     let write =
         SnapshotWrite { bytes, incarnation, commit: snapshot.commit, ..write(&snapshot.key(), 0, 1, b"") };

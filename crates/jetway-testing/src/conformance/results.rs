@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use jetway_engine::backend::{HostInfo, RunResult, SnapshotWrite};
 use jetway_state::{
-    CommitId, Fingerprint, Incarnation, RunKey, Seen, Timestamp, codec,
+    CommitId, Fingerprint, Incarnation, RunKey, Seen, Timestamp,
     run::{Begin, RunInput, Trace, WantedResult, begin},
 };
 use std::{sync::Arc, time::Duration};
@@ -42,7 +42,7 @@ async fn record(tested: &BackendUnderTest, run: &RunKey, incarnation: Incarnatio
     let input = RunInput { node: "n".to_owned(), payload: Bytes::new(), context: Bytes::new() };
     let (commit, at, trace) = (CommitId { writer: 7, number: expected }, Timestamp(1), Trace::default());
     let (snapshot, _) = begin(Begin { key: run.clone(), incarnation, commit, at, trace, input, due: None });
-    let bytes = codec::seal(&snapshot, Fingerprint(1), "a snapshot").expect("it can be encoded");
+    let bytes = snapshot.seal(Fingerprint(1)).expect("it can be encoded");
     let write = SnapshotWrite { incarnation, commit, bytes, ..write(run, expected, 0, b"") };
     tested.backend.commit(write).await.expect("it is written")
 }

@@ -7,7 +7,7 @@ use jetway_engine::{
     backend::{Backend, SnapshotWrite, Ticket},
 };
 use jetway_state::{
-    Fingerprint, ItemId, RunId, RunKey, Seen, StoreId, codec,
+    Fingerprint, ItemId, RunId, RunKey, Seen, StoreId,
     run::{Snapshot, Status},
     trace::TraceHeaders,
 };
@@ -37,7 +37,7 @@ async fn store_without_ticket(backend: &Arc<dyn Backend>, run: &RunKey, id: &str
     let (mut snapshot, build) = snapshot_of(backend, run).await;
     snapshot.run_id = RunId::new(id).expect("a good id");
     snapshot.trace.state = "a".repeat(100_000);
-    let bytes = codec::seal(&snapshot, build, "the snapshot").expect("it can be encoded");
+    let bytes = snapshot.seal(build).expect("it can be encoded");
     let write = SnapshotWrite { bytes, commit: snapshot.commit, ..write(&snapshot.key(), 0, 1, b"") };
     backend.commit(write).await.expect("it is written");
 }

@@ -1,6 +1,6 @@
 //! The clean-up of cancelled runs in memory, with a clock that the test moves.
 
-use super::DEADLINE;
+use super::{DEADLINE, waiters::waits_for};
 use jetway_core::{Transition, clock::Clock as _};
 use jetway_engine::{Engine, backend::Backend, memory::MemoryBackend};
 use jetway_macros::{node, workflow};
@@ -54,16 +54,6 @@ impl Cancelled {
         let result = timeout(DEADLINE, result).await.unwrap().unwrap().unwrap();
         serde_json::from_slice(&result).unwrap()
     }
-}
-
-/// Waits until somebody waits for the time that is so far away, and for none before it.
-async fn waits_for(clock: &TestClock, wait: Duration) {
-    let waits = async {
-        while clock.next_waiter().await.since(clock.now()) != wait {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, waits).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Runs that continue as new, in memory and in this process.
 
-use super::DEADLINE;
+use super::{DEADLINE, waiters::waits_for};
 use jetway_core::{Counter, InMemoryCheckpointStore, Transition, Workflow, WorkflowCtx, clock::Clock as _};
 use jetway_engine::{Engine, backend::Backend, memory::MemoryBackend};
 use jetway_macros::{node, workflow};
@@ -52,16 +52,6 @@ node! { struct Split {}; input = u32; output = u32; |_ctx, branches| { Ok(Transi
 node! { struct Branch {}; input = u32; output = u32; |_ctx, branch| { Ok(Transition::ContinueAsNew(branch.into())) } }
 
 workflow! { struct Wide { split: Split, branch: Branch } name = "wide"; start = split; edges { split => [branch]; branch => []; } }
-
-/// Waits until somebody waits for the time that is so far away, and for none before it.
-async fn waits_for(clock: &TestClock, wait: Duration) {
-    let waits = async {
-        while clock.next_waiter().await.since(clock.now()) != wait {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, waits).await.unwrap();
-}
 
 #[tokio::test]
 async fn w52_a_chain_that_continues_at_eight_seconds_fails_at_ten() {

@@ -13,6 +13,7 @@ mod shared;
 mod signals;
 mod stores;
 mod timers;
+mod waiters;
 
 use std::time::Duration;
 
