@@ -297,8 +297,8 @@ impl Sweep {
         self.dispatcher.carry_out(RunVersion { run, build, cached: &cached }, Vec::new(), effects).await
     }
 
-    /// Removes tickets that the queue would never deliver. Their items are found by a scan of all runs. If nothing is in doubt, each
-    /// sweep looks at one workflow in turn: it costs requests of an idle host.
+    /// Removes tickets that the queue would never deliver. Their items are found by a scan of all runs. If nothing is in doubt, it
+    /// looks at one workflow in turn, and not in each sweep: it costs requests of an idle host.
     async fn drop_stale_tickets(&self, sweeper: &mut Sweeper) -> Result<(), BackendError> {
         for workflow in sweeper.in_turn(self.registry.iter().collect()) {
             let tickets = match self.backend.drop_stale_tickets(workflow.name()).await {

@@ -41,7 +41,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -71,6 +71,8 @@ pub struct NatsBackend {
     signal_facts: Arc<StreamFacts>,
     /// Whether this user may ask for the configuration of streams.
     inspects_streams: bool,
+    /// How often this host has announced itself.
+    announcements: AtomicU32,
     /// Whether the streams of the namespace are known to exist.
     is_set_up: AtomicBool,
     /// Whether a crash of the server may lose tickets or alarms that it has acknowledged.
@@ -179,6 +181,7 @@ impl NatsBackend {
         Ok(Self {
             streams: StreamNames::new(&names),
             inspects_streams: provisioned.is_inspected(),
+            announcements: AtomicU32::new(0),
             is_set_up: AtomicBool::new(provisioned.is_inspected()),
             may_lose_tickets: provisioned.may_lose_tickets(),
             for_clients: Arc::new(RenewedConnection::new(&config, "clients")),

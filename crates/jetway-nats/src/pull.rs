@@ -58,9 +58,9 @@ use tokio::{
 /// How long a request waits at the server.
 const EXPIRES: Duration = Duration::from_secs(240);
 /// The interval of the server's heartbeats while a request waits.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(40);
 /// After this time without any message from the server, requests count as lost.
-const SILENCE: Duration = Duration::from_secs(40);
+const SILENCE: Duration = Duration::from_secs(50);
 /// The delays between attempts to pull from a consumer that is gone. Jitter adds up to as much again.
 const FIRST_DELAY: Duration = Duration::from_millis(25);
 const LONGEST_DELAY: Duration = Duration::from_millis(2500);

@@ -2,7 +2,7 @@
 //! harm. Consumers are made again by those who pull from them.
 //!
 //! A request that fails because something is missing is a hint, after which all streams are looked at. Besides, one request
-//! each ten seconds asks for the names of the streams, or, of a user who may not ask for that, for one stream in turn.
+//! each thirty seconds asks for the names of the streams, or, of a user who may not ask for that, for one stream in turn.
 //!
 //! A stream that was made anew is another one, and hosts that did not make it notice that as well: the facts of the
 //! snapshots' stream are learned again, and lost tickets and alarms are reported to the sweep.
@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 /// The time between two looks without a hint.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// After a hint: whoever removed a stream may be about to make it anew, as `jetway setup` does.
 const AFTER_HINT: Duration = Duration::from_millis(250);
 /// The delays after a failed attempt. Jitter adds up to as much again.

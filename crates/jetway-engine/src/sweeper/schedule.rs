@@ -6,6 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 /// The longest time between two checks of a run: it doubles each time up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
+/// What is looked at in turn has one turn in so many sweeps: an idle host sends little.
+const SWEEPS_EACH: usize = 3;
+
 /// How many runs one sweep checks, at most: the next sweep checks the others.
 const MAX_RUNS: usize = 100_000;
 
@@ -94,13 +97,17 @@ impl Sweeper {
         }
     }
 
-    /// Those to look at in this sweep: all if tickets may be lost, and before the first sweep; otherwise the next one.
+    /// Those to look at in this sweep: all if tickets may be lost, and before the first sweep; otherwise the next one, in every third
+    /// sweep.
     pub(super) fn in_turn<T>(&mut self, all: Vec<T>) -> Vec<T> {
         if self.suspected.is_some() || self.full_scan_at.is_none() {
             return all;
         }
-        self.turn = (self.turn + 1) % all.len().max(1);
-        all.into_iter().skip(self.turn).take(1).collect()
+        self.turn = (self.turn + 1) % (all.len() * SWEEPS_EACH).max(1);
+        if !self.turn.is_multiple_of(SWEEPS_EACH) {
+            return Vec::new();
+        }
+        all.into_iter().skip(self.turn / SWEEPS_EACH).take(1).collect()
     }
 
     /// Whether to scan the runs that are being written too: one branch may have lost its ticket while the others are
@@ -159,7 +166,7 @@ mod tests {
         let (all, mut sweeper) = (["a", "b", "c"], Sweeper::default());
         assert_eq!(sweeper.in_turn(all.to_vec()), all);
         assert!(!sweeper.full_scan_due(Timestamp(1)));
-        let mut seen: Vec<_> = (0..3).flat_map(|_| sweeper.in_turn(all.to_vec())).collect();
+        let mut seen: Vec<_> = (0..3 * SWEEPS_EACH).flat_map(|_| sweeper.in_turn(all.to_vec())).collect();
         seen.sort_unstable();
         assert_eq!(seen, all);
         sweeper.suspect_loss(Timestamp(1), Timestamp(2));

@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jetway_core::clock::Clock;
 use jetway_engine::backend::{BackendError, BackendErrorKind, HostInfo, Hosts};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 #[async_trait]
 impl Hosts for NatsBackend {
@@ -24,7 +27,13 @@ impl Hosts for NatsBackend {
         })?;
         let mut headers = HeaderMap::new();
         headers.insert(SERVER, server_id(&self.connection));
-        if let Some(replicas) = self.prepare_for_replicas().await {
+        // Each is a request of an idle host, so only every second announcement asks.
+        let asks = self.announcements.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        let replicas = match asks {
+            true => self.prepare_for_replicas().await,
+            false => self.runs.facts().prepared_for(),
+        };
+        if let Some(replicas) = replicas {
             headers.insert(REPLICAS, replicas.to_string());
         }
         self.put(&host.host, subject, headers, payload.into()).await

@@ -62,6 +62,11 @@ impl StreamFacts {
         self.wanted.store(replicas, Relaxed);
     }
 
+    /// How many replicas the stream is prepared for; `None` if that is not known.
+    pub(crate) fn prepared_for(&self) -> Option<usize> {
+        Some(self.wanted.load(Relaxed)).filter(|wanted| *wanted > 0)
+    }
+
     /// Whether the stream has one replica, which is then the leader, and is not about to have more.
     pub(crate) fn one_replica(&self) -> bool {
         self.replicas.load(Relaxed) == 1 && self.wanted.load(Relaxed) <= 1
