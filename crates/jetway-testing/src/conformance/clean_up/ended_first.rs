@@ -6,8 +6,9 @@ use super::{
     config, host, tell,
 };
 use crate::{
-    conformance::BackendUnderTest,
+    conformance::{BackendUnderTest, DEADLINE},
     interceptor::{Intercepted, Interceptor},
+    wait_until,
 };
 use async_trait::async_trait;
 use jetway_engine::{
@@ -77,7 +78,7 @@ pub(in crate::conformance) async fn w47_an_alarm_of_a_run_that_has_ended_meanwhi
     tested: BackendUnderTest,
 ) {
     let log = Log::new(&tested);
-    let (ends, calls) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let (ends, calls) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<_>>>::default());
     let ended_first = EndedFirst {
         backend: Arc::clone(&tested.backend),
         other: super::engine(&tested.backend, &log, config()),
@@ -88,6 +89,11 @@ pub(in crate::conformance) async fn w47_an_alarm_of_a_run_that_has_ended_meanwhi
     let host = host(&backend, &log, config()).await;
     let run = book(&host, "r", 600_000, Pay::Succeeds, Undo::Once).await;
     asleep(&host, &run).await;
+    // The commit comes first: its own alarm would be taken for that of the clean-up.
+    wait_until("its alarm is armed", DEADLINE, async || {
+        !calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    })
+    .await;
     ends.store(true, SeqCst);
     let told = tell(&host, &run, Control::Cancel).await;
     assert_eq!(told, ControlResult { status: Status::Cancelling, changed: true });
