@@ -6,6 +6,7 @@ mod left_out;
 mod page;
 mod pending;
 mod person;
+mod sentence;
 mod signals;
 mod status;
 mod waits;
@@ -13,7 +14,7 @@ mod waits;
 use crate::{
     Error, Incarnation, ItemId, RunId, RunKey, Timestamp, WorkflowName,
     json::Json,
-    run::{AlarmWanted, Child, RunError, Snapshot, Status},
+    run::{RunError, Snapshot, Status},
 };
 pub use build_wait::BuildWaitView;
 pub use cancel::CancelView;
@@ -24,7 +25,6 @@ pub use person::PersonWaitView;
 use serde::{Deserialize, Serialize};
 pub use signals::MailboxView;
 use std::collections::BTreeSet;
-use waits::HostsState;
 pub use waits::{HostsOf, WaitKind, WaitView};
 
 /// The result of a run, published when it ends.
@@ -112,8 +112,8 @@ pub struct StatusView {
     /// What the pending items wait for, by kind and node: the longest waits, at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitView>,
-    /// When the run fails if it has not ended before, in RFC 3339; `None` if it has no deadline. A pause does not count: when a paused
-    /// run is resumed, its deadline is later by the pause.
+    /// When the run fails if it has not ended before, in RFC 3339; `None` if it has no deadline. A pause does not count: of a paused
+    /// run, this is the deadline that it has if it is resumed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     /// The signals that no item has waited for yet; `None` if there are none.
@@ -201,11 +201,13 @@ const OUTPUTS_IN_STATUS: usize = 128 * 1024;
 const CHILDREN_IN_STATUS: usize = 100;
 
 impl StatusView {
-    /// The status of a run. Large outputs are left out.
+    /// The status of a run at `now`, by the clock of the server: what is due by then waits no longer. Large outputs are left out.
     ///
     /// # Errors
     /// [`Error::Codec`] if the record has an output that is not JSON.
-    pub fn new(snapshot: &Snapshot) -> Result<Self, Error> {
+    pub fn new(snapshot: &Snapshot, now: Timestamp) -> Result<Self, Error> {
+        // Whoever asks may know the time of the server a little less well than who wrote the record.
+        let now = now.max(snapshot.updated_at);
         let mut children = children(snapshot);
         let more_children = children.len().saturating_sub(CHILDREN_IN_STATUS);
         children.truncate(CHILDREN_IN_STATUS);
@@ -215,14 +217,14 @@ impl StatusView {
             chain: snapshot.chain,
             continued: snapshot.continued,
             updated_at: snapshot.updated_at.to_string(),
-            pending: pending::by_node(snapshot),
+            pending: pending::by_node(snapshot, now),
             children,
             more_children,
             waiting_for_person: PersonWaitView::of(snapshot),
             waiting_for_build: BuildWaitView::of(snapshot),
-            waiting_for: waiting_for(snapshot),
-            waits: WaitView::of(snapshot),
-            deadline: snapshot.deadline.map(|deadline| deadline.to_string()),
+            waiting_for: sentence::waiting_for(snapshot, now),
+            waits: WaitView::of(snapshot, now),
+            deadline: snapshot.deadline_at(now).map(|deadline| deadline.to_string()),
             mailbox: MailboxView::of(snapshot),
             handled_failures: snapshot.handled_failures.count,
             latest_handled_failures: snapshot.handled_failures.latest.iter().map(ErrorView::from).collect(),
@@ -240,75 +242,6 @@ fn children(snapshot: &Snapshot) -> Vec<String> {
 fn output_nodes(snapshot: &Snapshot) -> Vec<String> {
     let mut seen = BTreeSet::new();
     snapshot.outputs.iter().map(|output| &output.node).filter(|node| seen.insert(*node)).cloned().collect()
-}
-
-impl StatusView {
-    /// Whether items are ready, so that it depends on hosts whether the run goes on.
-    pub fn depends_on_hosts(&self) -> bool {
-        self.waits.iter().any(|wait| wait.kind == WaitKind::Worker)
-    }
-
-    /// Adds what is known of the hosts of the workflow: none is alive, or all are full.
-    #[must_use]
-    pub fn with_hosts(mut self, hosts: HostsOf) -> Self {
-        WaitView::of_hosts(&mut self.waits, hosts);
-        let is_active = self.run.status.is_active();
-        if is_active && (self.waiting_for.is_none() || self.run.status == Status::Cancelling) {
-            let workflow = self.run.workflow.as_str();
-            self.waiting_for = match hosts.state() {
-                HostsState::None => Some(format!("no live host serves the workflow {workflow:?}")),
-                HostsState::Full if self.waits.iter().any(|wait| wait.kind == WaitKind::HostFull) => {
-                    Some(format!(
-                        "a free slot: the hosts of workflow {workflow:?} run {} steps, as many as they may",
-                        hosts.slots
-                    ))
-                }
-                HostsState::Full | HostsState::Free => self.waiting_for,
-            };
-        }
-        self
-    }
-}
-
-/// Why the run makes no progress, as far as its record says.
-fn waiting_for(snapshot: &Snapshot) -> Option<String> {
-    match snapshot.status {
-        Status::Paused => Some("the run is paused: resume it".to_owned()),
-        Status::Running if !snapshot.unreadable.is_empty() => {
-            BuildWaitView::of(snapshot).first().map(ToString::to_string)
-        }
-        Status::Running if snapshot.waits_for_children() => {
-            let (item, Child { run: first, .. }) = snapshot.awaited_children().next()?;
-            Some(match snapshot.awaited_children().count() {
-                1 => format!("child run {first}{}", signals::beside_child(snapshot, item)),
-                children => format!("{children} child runs, such as {first}"),
-            })
-        }
-        Status::Running if snapshot.waits_for_persons_alone() => person::sentence(snapshot),
-        Status::Running if snapshot.is_asleep(snapshot.updated_at) => {
-            signals::sentence(snapshot).or_else(|| timer(snapshot))
-        }
-        Status::Cancelling => cancel::waiting_for(snapshot),
-        Status::Running | Status::Completed | Status::Failed | Status::Cancelled => None,
-    }
-}
-
-/// The time that a run waits for: the first, if there are several.
-fn timer(snapshot: &Snapshot) -> Option<String> {
-    let AlarmWanted { due, ticket: item } = snapshot.first_due(snapshot.updated_at)?;
-    let node = item.node.map_or_else(String::new, |node| format!(", for node {node:?}"));
-    let waiting = snapshot.pending() - snapshot.waiting_for_person().count();
-    if let (1, Some(failures)) = (waiting, snapshot.failures.get(&item.item)) {
-        let (next, error) = (snapshot.attempt_at(&item.item), &failures.latest.message);
-        return Some(format!(
-            "attempt {next}{node}, due at {due}; attempt {} failed: {error}",
-            failures.latest.attempt
-        ));
-    }
-    Some(match waiting {
-        1 => format!("a timer, due at {due}{node}"),
-        items => format!("{items} timers, the first due at {due}{node}"),
-    })
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

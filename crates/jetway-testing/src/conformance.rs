@@ -130,7 +130,8 @@ cases! {
         p1_a_second_start_with_another_input_is_refused, p2_a_failed_step_leaves_nothing_behind,
         p5_terminal_is_final, p5_a_run_without_an_output_has_failed, p6_counters_of_many_branches_are_exact,
         p7_a_bad_start_is_refused_and_leaves_nothing_behind, a_panic_is_a_failed_attempt, a_fallback_goes_on_with_the_input,
-        a_chain_runs_to_its_end, p10_a_waiting_run_says_why, p10_a_wait_has_a_kind_and_what_ends_it;
+        a_chain_runs_to_its_end, p10_a_waiting_run_says_why, p10_a_wait_has_a_kind_and_what_ends_it,
+        p10_a_run_that_is_due_waits_for_a_host;
     joins: a_join_runs_once_in_order, joins_nest, a_fan_out_of_nothing_is_joined, a_held_join_goes_on_once,
         a_bounded_node_takes_only_so_many;
     recovery: p3_a_step_that_runs_twice_is_committed_once, p3_a_zombie_cannot_commit,

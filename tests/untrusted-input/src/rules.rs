@@ -111,7 +111,7 @@ fn exercise(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<()> {
 /// Every view of a record.
 fn look(snapshot: &Snapshot, graph: &Graph) {
     // A record that was not written by a host may have an output that is no JSON.
-    if let Ok(status) = StatusView::new(snapshot) {
+    if let Ok(status) = StatusView::new(snapshot, snapshot.updated_at) {
         let written = serde_json::to_vec(&status).expect("a view is JSON");
         assert_eq!(serde_json::from_slice::<StatusView>(&written).expect("a view can be read"), status);
         let done = DoneView::new(snapshot).expect("its result is a part of it");

@@ -109,7 +109,7 @@ pub(crate) fn starts(bytes: &[u8]) -> bool {
     assert_eq!(codec::open::<Snapshot>(&sealed, "a snapshot").expect("it is read").0, snapshot);
     serde_json::to_vec(&(
         DoneView::new(&snapshot).expect("a result"),
-        StatusView::new(&snapshot).expect("a status"),
+        StatusView::new(&snapshot, snapshot.updated_at).expect("a status"),
     ))
     .expect("views are JSON");
     true

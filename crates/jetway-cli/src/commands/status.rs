@@ -8,7 +8,7 @@ use crate::{
 use clap::Args;
 use jetway::{
     RunId, RunKey, WorkflowName,
-    client::{StatusView, WaitKind},
+    client::{Status, StatusView, WaitKind},
 };
 
 const AFTER_HELP: &str = "\
@@ -74,7 +74,8 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
         ("updated", time(&status.updated_at)),
     ]);
     if let Some(deadline) = &status.deadline {
-        rows.push(("deadline", time(deadline)));
+        let of_pause = if run.status == Status::Paused { ", if the run is resumed now" } else { "" };
+        rows.push(("deadline", time(deadline) + of_pause));
     }
     if status.continued > 0 {
         rows.push(("continued as new", format!("{} times", count(status.continued.into()))));
@@ -139,7 +140,11 @@ fn waits(tables: &Tables, status: &StatusView, now: &str) -> String {
             WaitKind::Paused | WaitKind::Deadline => "(the run)".to_owned(),
             _ => wait.node.clone().unwrap_or_else(|| "(fan-out branches)".to_owned()),
         };
-        let until = wait.until.as_deref().map_or_else(|| "-".to_owned(), time);
+        let until = match (&wait.due_since, &wait.until) {
+            (Some(due), _) => format!("due {}", time(due)),
+            (None, Some(until)) => time(until),
+            (None, None) => "-".to_owned(),
+        };
         let ends_with = match &wait.detail {
             Some(detail) => format!("{} ({detail})", wait.moved_by),
             None => wait.moved_by.clone(),
@@ -165,7 +170,7 @@ mod tests {
         let status: StatusView = serde_json::from_value(serde_json::json!({
             "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
-            "updated_at": "2026-01-01T00:00:01.000Z",
+            "updated_at": "2026-01-01T00:00:01.000Z", "deadline": "2026-01-02T00:00:00.000Z",
             "pending": [
                 { "node": "charge", "items": 2, "waiting": 1, "since": "2026-01-01T00:00:01.000Z" },
                 { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
@@ -176,7 +181,8 @@ mod tests {
                     "kind": "retry", "node": "charge", "items": 1, "since": "2026-01-01T00:00:01.000Z",
                     "until": "2026-01-01T00:01:01.000Z", "detail": "busy", "moved_by": "the time",
                 },
-                { "kind": "no_host", "items": 4000, "since": "2026-01-01T00:00:01.000Z", "moved_by": "a host" },
+                { "kind": "no_host", "items": 4000, "since": "2026-01-01T00:00:01.000Z",
+                  "due_since": "2026-01-01T00:00:01.000Z", "moved_by": "a host" },
             ],
             "waiting_for": "no live host serves the workflow \"pay\"", "handled_failures": 1, "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
         }))
@@ -192,7 +198,9 @@ mod tests {
         assert!(has(&["charge", "1", since, "2026-01-01T00:01:01.000Z", "the", "time", "(busy)"]), "{text}");
         assert!(text.contains("no live host serves the workflow \"pay\""), "{text}");
         assert!(text.contains("(fan-out branches)  4,000"), "{text}");
+        assert!(has(&["(fan-out", "branches)", "4,000", since, "due", since, "a", "host"]), "{text}");
         assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
+        assert!(has(&["deadline", "2026-01-02T00:00:00.000Z"]), "{text}");
         assert!(!text.contains("finished  "), "{text}");
     }
 }

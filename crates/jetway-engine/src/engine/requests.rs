@@ -50,7 +50,7 @@ impl Api for Engine {
         let run = key(workflow, run_id)?;
         let stored = self.backend().load(&run, Seen::default()).await?.ok_or_else(|| not_found(&run))?;
         let (snapshot, _) = stored.open()?;
-        let view = StatusView::new(&snapshot).map_err(unreadable(&run))?;
+        let view = StatusView::new(&snapshot, self.backend().clock().now()).map_err(unreadable(&run))?;
         if !view.depends_on_hosts() {
             return Ok(view);
         }

@@ -134,8 +134,8 @@ mod tests {
         );
         assert!(pending_tickets(&snapshot, Timestamp(199_999)).is_empty());
         assert_eq!(pending_tickets(&snapshot, due).len(), 1);
-        let status = StatusView::new(&snapshot).unwrap();
-        let waiting_for = "a timer, due at 1970-01-01T00:03:20.000Z, for node \"a\"";
+        let status = StatusView::new(&snapshot, Timestamp(0)).unwrap();
+        let waiting_for = "the time of its start, 1970-01-01T00:03:20.000Z";
         assert_eq!(status.waiting_for.as_deref(), Some(waiting_for));
         assert_eq!((status.pending[0].sleeping, status.run.status), (1, Status::Running));
     }

@@ -102,6 +102,12 @@ impl Snapshot {
         self.deadline.filter(|_| self.status == Status::Running)
     }
 
+    /// The deadline, whatever the status is. That of a paused run is the one that it has if it is resumed now.
+    pub fn deadline_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let pause = self.paused_at.filter(|_| self.status == Status::Paused).map(|since| now.since(since));
+        self.deadline.map(|deadline| deadline.after(pause.unwrap_or_default()))
+    }
+
     /// When the run, or its clean-up, has to end.
     pub fn ends_at(&self) -> Option<Timestamp> {
         self.runs_until().or_else(|| self.clean_up_until())

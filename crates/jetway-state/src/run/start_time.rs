@@ -1,7 +1,10 @@
 //! When a run starts: the header `Jetway-Start-At` of a start.
 
-use super::wait::Later;
-use crate::Timestamp;
+use super::{
+    snapshot::Snapshot,
+    wait::{Later, Wait},
+};
+use crate::{ItemId, Timestamp};
 use std::{fmt, time::Duration};
 
 /// The last time that RFC 3339 can write: the end of the year 9999.
@@ -68,6 +71,14 @@ impl StartTime {
             Self::At(time) => Some((*time).min(LAST).to_string()),
             Self::Unreadable(text) => Some(text.clone()),
         }
+    }
+}
+
+impl Snapshot {
+    /// Whether the item is the first of the run, and waits, or has waited, for the time of the start.
+    pub(crate) fn waits_to_start(&self, item: &ItemId) -> bool {
+        let is_first = self.steps == 0 && self.continued == 0 && *item == ItemId::start();
+        is_first && matches!(self.waits.get(item), Some(Wait::Timer { .. }))
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn u7_a_status_names_build_node_and_type() {
-        let status = StatusView::new(&marked()).unwrap();
+        let status = StatusView::new(&marked(), Timestamp(0)).unwrap();
         let waits = &status.waiting_for_build;
         assert_eq!((waits.len(), waits[0].items, waits[0].node.as_str()), (1, 1, "two"));
         let sentence = status.waiting_for.clone().unwrap();
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn u7_a_pause_is_the_first_reason() {
         let paused = control::pause(marked(), CommitId::default(), Timestamp(2000)).unwrap().snapshot;
-        let status = StatusView::new(&paused).unwrap();
+        let status = StatusView::new(&paused, Timestamp(0)).unwrap();
         assert!(status.waiting_for.is_some_and(|reason| reason.contains("paused")));
         assert_eq!(status.waiting_for_build.len(), 1);
     }

@@ -30,7 +30,7 @@ impl From<&Cancellation> for CancelView {
     }
 }
 
-/// What a run waits for that is being cancelled.
+/// What a run waits for that is being cancelled, and whose clean-up may go on.
 pub(super) fn waiting_for(snapshot: &Snapshot) -> Option<String> {
     let until = snapshot.clean_up_until()?;
     let unreadable = super::BuildWaitView::of(snapshot).first().map(|wait| format!(" It waits for {wait}."));

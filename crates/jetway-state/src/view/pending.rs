@@ -125,9 +125,9 @@ fn bounded_node<'a>(snapshot: &'a Snapshot, id: &ItemId) -> Option<&'a str> {
     bounded.iter().find(|(_, of)| holds(of)).map(|(node, _)| node.as_str())
 }
 
-/// The pending work of a run, by node. What had become due at the last commit waits for nothing.
-pub(super) fn by_node(snapshot: &Snapshot) -> Vec<PendingView> {
-    let (mut by_node, now) = (ByNode::default(), snapshot.updated_at);
+/// The pending work of a run at `now`, by node. What is due by then waits for nothing.
+pub(super) fn by_node(snapshot: &Snapshot, now: Timestamp) -> Vec<PendingView> {
+    let mut by_node = ByNode::default();
     for (id, item) in &snapshot.items {
         let wait = snapshot.waits.get(id).filter(|wait| !wait.is_over(now));
         let for_person = usize::from(snapshot.waits_for_person(id));

@@ -1,7 +1,7 @@
 //! What a status says of signals: which ones a run waits for, and what is in its mailbox.
 
 use crate::{
-    ItemId,
+    ItemId, Timestamp,
     run::{Letter, SignalWait, Snapshot, Wait},
 };
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,7 @@ impl MailboxView {
 
 /// The sentence of a status for a run that waits for signals: that of the item which has waited longest. `None` if no item waits for
 /// a signal.
-pub(super) fn sentence(snapshot: &Snapshot) -> Option<String> {
-    let now = snapshot.updated_at;
+pub(super) fn sentence(snapshot: &Snapshot, now: Timestamp) -> Option<String> {
     let waiting = snapshot.waits.iter().filter_map(|(item, wait)| match wait {
         Wait::Signal(wait) if !wait.is_over(now) => Some((wait.since, item, wait)),
         _ => None,

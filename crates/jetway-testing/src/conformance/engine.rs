@@ -10,15 +10,15 @@ use crate::wait_until;
 use bytes::Bytes;
 use jetway_engine::{
     Engine, StartError,
-    backend::{Api, HostInfo},
+    backend::{Api, HostInfo, StartRequest},
 };
 use jetway_state::{
     Seen, codec,
-    run::{Snapshot, Status, control::Control},
+    run::{Snapshot, StartTime, Status, control::Control},
     view::WaitKind,
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 async fn snapshot(host: &TestHost, run: &jetway_state::RunKey) -> Snapshot {
@@ -121,10 +121,8 @@ pub(super) async fn p6_counters_of_many_branches_are_exact(tested: BackendUnderT
 
 pub(super) async fn p7_a_bad_start_is_refused_and_leaves_nothing_behind(tested: BackendUnderTest) {
     let host = TestHost::at_work(&tested, &Probe::open()).await;
-    let garbage = jetway_engine::backend::StartRequest {
-        input: Bytes::from_static(b"{not json"),
-        ..request("chain3", "garbage", &1)
-    };
+    let garbage =
+        StartRequest { input: Bytes::from_static(b"{not json"), ..request("chain3", "garbage", &1) };
     for (why, bad) in [
         ("bad-input", garbage),
         ("bad-input", request("chain3", "shape", &"text")),
@@ -178,6 +176,33 @@ pub(super) async fn p10_a_waiting_run_says_why(tested: BackendUnderTest) {
     let why = status.waiting_for.as_deref().unwrap_or_default();
     assert!(why.contains("chain3") && why.contains("host"), "{status:#?}");
     assert_eq!((status.pending[0].node.as_deref(), status.pending[0].items), (Some("one"), 1));
+}
+
+/// Nobody writes to the record meanwhile: the clock alone makes the difference.
+pub(super) async fn p10_a_run_that_is_due_waits_for_a_host(tested: BackendUnderTest) {
+    let host = TestHost::idle(&tested, &Probe::open());
+    let due = tested.backend.clock().now().after(Duration::from_secs(2));
+    let start = StartRequest { start_time: StartTime::At(due), ..request("chain3", "r", &1) };
+    host.engine.start(start).await.expect("it is started");
+    let other =
+        Engine::builder(Arc::clone(&tested.backend)).workflow(Trouble::new()).build().expect("it is sound");
+    let status = async || Api::status(&other, "chain3", "r").await.expect("the run is there");
+    let before = status().await;
+    assert_eq!(
+        (before.waits[0].kind, before.waits[0].until.clone()),
+        (WaitKind::Start, Some(due.to_string()))
+    );
+    assert_eq!(before.waiting_for, Some(format!("the time of its start, {due}")));
+    let after = wait_until("it is due", DEADLINE, async || {
+        let status = status().await;
+        (status.waits[0].kind != WaitKind::Start).then_some(status)
+    })
+    .await;
+    assert_eq!(after.updated_at, before.updated_at);
+    let wait = &after.waits[0];
+    assert_eq!((wait.kind, wait.due_since.clone()), (WaitKind::NoHost, Some(due.to_string())));
+    let why = format!("due since {due}, for node \"one\"; no live host serves the workflow \"chain3\"");
+    assert_eq!(after.waiting_for, Some(why));
 }
 
 pub(super) async fn p10_a_wait_has_a_kind_and_what_ends_it(tested: BackendUnderTest) {

@@ -65,7 +65,7 @@ pub(super) async fn w44_a_run_starts_at_its_time(tested: BackendUnderTest) {
     }
     let status = host.status(&run).await;
     assert_eq!((status.run.status, status.pending[0].sleeping), (Status::Running, 1));
-    let waiting_for = format!("a timer, due at {due}, for node \"naps\"");
+    let waiting_for = format!("the time of its start, {due}");
     assert_eq!(status.waiting_for, Some(waiting_for));
     assert_eq!(log.woken(), []);
     check(&host, &log, &run, due).await;

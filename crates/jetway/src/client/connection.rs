@@ -171,7 +171,7 @@ impl Client {
             return Err(self.not_found(run, is_served).await);
         };
         let (snapshot, _) = stored.open().map_err(ClientError::Record)?;
-        let view = StatusView::new(&snapshot).map_err(ClientError::Value)?;
+        let view = StatusView::new(&snapshot, self.now()).map_err(ClientError::Value)?;
         Ok(jetway_engine::with_hosts(&*self.backend, view, &hosts, false).await?)
     }
 

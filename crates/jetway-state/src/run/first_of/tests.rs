@@ -167,7 +167,7 @@ fn a_cancel_comes_first() {
 #[test]
 fn a_status_says_all_that_an_item_waits_for() {
     let mut waits = waiting(OnParentCancel::Cancel, Some(1000));
-    let status = StatusView::new(&waits).unwrap();
+    let status = StatusView::new(&waits, Timestamp(0)).unwrap();
     let sentence = "child run w/c, or signal \"x\" or \"y\", until 1970-01-01T00:00:01.002Z";
     assert_eq!(status.waiting_for.as_deref(), Some(sentence));
     let wait = &status.waits[0];
@@ -177,7 +177,7 @@ fn a_status_says_all_that_an_item_waits_for() {
     );
     assert_eq!(wait.until.as_deref(), Some("1970-01-01T00:00:01.002Z"));
     send(&mut waits, 1, "x", 3);
-    let status = StatusView::new(&waits).unwrap();
+    let status = StatusView::new(&waits, Timestamp(0)).unwrap();
     assert_eq!(status.waits[0].kind, crate::view::WaitKind::Worker, "it is ready");
 }
 

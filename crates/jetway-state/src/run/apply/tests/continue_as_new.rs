@@ -83,7 +83,7 @@ fn a_run_that_continues_as_new_begins_afresh() {
     assert_eq!((latest.chain_id(), latest.continued), (first, 2));
     assert!(latest.follows(second) && !latest.follows(first) && !latest.follows(latest.incarnation));
     assert!(latest.is_called(first) && latest.is_called(latest.incarnation) && !latest.is_called(second));
-    let (done, status) = (DoneView::new(latest).unwrap(), StatusView::new(latest).unwrap());
+    let (done, status) = (DoneView::new(latest).unwrap(), StatusView::new(latest, Timestamp(0)).unwrap());
     assert_eq!((done.incarnation, status.run.incarnation), (first, latest.incarnation));
     assert_eq!((status.chain, status.continued), (Some(first), 2));
 }

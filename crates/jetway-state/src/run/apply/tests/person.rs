@@ -31,7 +31,7 @@ fn an_item_waits_for_a_person_and_its_siblings_go_on() {
     assert_eq!((tickets(&run), run.snapshot.waits_for_persons_alone()), (1, false));
     commit(&mut run, &second, EncodedOutcome::Next(output("1")), 40);
     assert_eq!((tickets(&run), run.snapshot.waits_for_persons_alone()), (0, true));
-    let status = StatusView::new(&run.snapshot).unwrap();
+    let status = StatusView::new(&run.snapshot, Timestamp(0)).unwrap();
     let waiting_for = status.waiting_for.unwrap_or_default();
     assert!(waiting_for.contains("no money") && waiting_for.contains("jetway retry w r"), "{waiting_for}");
     assert_eq!((status.pending[0].for_person, status.waiting_for_person.len()), (1, 1));

@@ -269,7 +269,7 @@ fn w44_nothing_that_sleeps_or_backs_off_starts_early() {
     waiting.commit(&item, again(5000), 1002);
     assert_eq!(waiting.deliver(&[signal(2, "x")], 1003), [Verdict::Kept]);
     assert!(waiting.effects.is_empty() && pending_tickets(&waiting.run.snapshot, Timestamp(1003)).is_empty());
-    let status = StatusView::new(&waiting.run.snapshot).unwrap();
+    let status = StatusView::new(&waiting.run.snapshot, Timestamp(0)).unwrap();
     let mailbox = status.mailbox.unwrap();
     assert_eq!((mailbox.signals, mailbox.names["x"]), (2, 2));
 }
@@ -346,7 +346,9 @@ fn an_answered_wait_disarms_its_alarm() {
 
 #[test]
 fn a_status_says_which_signals_a_run_waits_for() {
-    let says = |waiting: &Waiting| StatusView::new(&waiting.run.snapshot).unwrap().waiting_for.unwrap();
+    let says = |waiting: &Waiting| {
+        StatusView::new(&waiting.run.snapshot, Timestamp(0)).unwrap().waiting_for.unwrap()
+    };
     let mut one = Waiting::new(&[within(first_of(&["x"]), SECOND)]);
     assert_eq!(says(&one), "signal \"x\", until 1970-01-01T00:00:01.005Z, for node \"b\"");
     one.commit(&branch(0), EncodedOutcome::WaitFor(first_of(&["x", "y"])), 2000);
@@ -357,7 +359,7 @@ fn a_status_says_which_signals_a_run_waits_for() {
     assert_eq!(says(&one), "signal \"x\", for node \"b\"");
     let two = Waiting::new(&[first_of(&["x"]), within(first_of(&["y"]), SECOND)]);
     assert_eq!(says(&two), "signal \"x\", for node \"b\"; 2 items wait for signals or times");
-    let status = StatusView::new(&two.run.snapshot).unwrap();
+    let status = StatusView::new(&two.run.snapshot, Timestamp(0)).unwrap();
     let pending = &status.pending[0];
     assert_eq!((pending.items, pending.sleeping, pending.signals.len()), (2, 2, 2));
     assert_eq!(pending.due.as_deref(), Some("1970-01-01T00:00:01.006Z"));
