@@ -3,6 +3,7 @@
 use crate::Error;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use serde_path_to_error::{Path, Segment};
 use std::{borrow::Cow, fmt};
 
 /// How many arrays and objects may be nested in a value. The same limit holds for what is written and for what is read, in
@@ -108,13 +109,24 @@ pub fn read_with_path<T: DeserializeOwned>(text: &[u8], what: &dyn fmt::Display)
     // The depth is checked.
     deserializer.disable_recursion_limit();
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let reason =
-            if path == "." { error.inner().to_string() } else { format!("at {path}: {}", error.inner()) };
+        let reason = match known_path(error.path()) {
+            Some(path) => format!("at {path}: {}", error.inner()),
+            None => error.inner().to_string(),
+        };
         Error::decode(what.to_string(), reason)
     })?;
     deserializer.end().map_err(|error| Error::decode(what.to_string(), error))?;
     Ok(value)
+}
+
+/// A path, as far as it is known: the text may end within a name. `None` if nothing of it is.
+fn known_path(path: &Path) -> Option<String> {
+    let unknown = path.iter().rev().take_while(|segment| matches!(segment, Segment::Unknown)).count();
+    let known = path.iter().len() - unknown;
+    // Those that are not known are written as question marks.
+    let text = path.to_string();
+    let of_known = text.get(..text.len().saturating_sub(".?".len() * unknown))?;
+    (known > 0).then(|| of_known.to_owned())
 }
 
 /// The sentence about a value that is nested too deeply.
@@ -180,6 +192,26 @@ mod tests {
     fn f4_brackets_in_strings_are_no_levels() {
         let text = format!("[\"{}\\\"{}\"]", "[".repeat(300), "{".repeat(300));
         assert!(read::<Vec<String>>(text.as_bytes(), &"x").is_ok());
+    }
+
+    #[test]
+    fn w43_an_error_says_where_it_is_if_that_is_known() {
+        type Value = BTreeMap<String, BTreeMap<String, u32>>;
+        for (text, starts_with) in [
+            (r#"{"a":{"b":true}}"#, "at a.b: invalid type"),
+            (r#"{"a":{"b":1,"#, "at a: EOF"),
+            (r#"{"a":{"b"#, "at a: EOF"),
+            (r#"{"a":7}"#, "at a: invalid type"),
+            (r#"{"?":7}"#, "at ?: invalid type"),
+            ("{", "EOF"),
+            (r#"{"a"#, "EOF"),
+            ("yes", "expected value"),
+            ("", "EOF"),
+        ] {
+            let error = read_with_path::<Value>(text.as_bytes(), &"x").unwrap_err().to_string();
+            let reason = error.trim_start_matches("cannot decode x: ");
+            assert!(reason.starts_with(starts_with), "{text}: {reason}");
+        }
     }
 
     #[test]
