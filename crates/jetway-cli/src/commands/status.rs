@@ -80,6 +80,9 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
     if status.continued > 0 {
         rows.push(("continued as new", format!("{} times", count(status.continued.into()))));
     }
+    if let Some(letters) = letters(status) {
+        rows.push(("mailbox", letters));
+    }
     if let Some(finished) = &run.finished_at {
         rows.push(("finished", time(finished)));
     }
@@ -107,6 +110,25 @@ fn render(tables: &Tables, status: &StatusView, now: &str) -> String {
         text.push_str(&for_person(tables, status, now));
     }
     text
+}
+
+/// The signals that no item has waited for yet: their number, and that of each name.
+fn letters(status: &StatusView) -> Option<String> {
+    let mailbox = status.mailbox.as_ref()?;
+    let signals = |number: usize| match number {
+        1 => "1 signal".to_owned(),
+        number => format!("{} signals", count(number as u64)),
+    };
+    let names = mailbox.names.iter().map(|(name, number)| match number {
+        1 => name.clone(),
+        number => format!("{name} ({})", count(*number as u64)),
+    });
+    let mut names: Vec<String> = names.collect();
+    let others = mailbox.signals.saturating_sub(mailbox.names.values().sum());
+    if others > 0 {
+        names.push(format!("{} of other names", signals(others)));
+    }
+    Some(format!("{} that no item has waited for: {}", signals(mailbox.signals), names.join(", ")))
 }
 
 /// The items that `jetway retry` takes.
@@ -166,11 +188,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn w44_the_mailbox_is_shown() {
+        let said = |mailbox| {
+            let status: StatusView = serde_json::from_value(serde_json::json!({
+                "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null,
+                "outputs": [], "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
+                "updated_at": "2026-01-01T00:00:01.000Z", "pending": [], "mailbox": mailbox, "handled_failures": 0,
+                "latest_handled_failures": [], "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            }))
+            .unwrap();
+            letters(&status)
+        };
+        assert_eq!(said(serde_json::Value::Null), None);
+        let one = said(serde_json::json!({ "signals": 1, "bytes": 9, "names": { "paid": 1 } })).unwrap();
+        assert_eq!(one, "1 signal that no item has waited for: paid");
+        let names = serde_json::json!({ "approval": 2, "paid": 1 });
+        let many = said(serde_json::json!({ "signals": 1_003, "bytes": 9, "names": names })).unwrap();
+        let expected =
+            "1,003 signals that no item has waited for: approval (2), paid, 1,000 signals of other names";
+        assert_eq!(many, expected);
+    }
+
+    #[test]
     fn u6_a_run_is_shown_with_what_it_is_waiting_for() {
         let status: StatusView = serde_json::from_value(serde_json::json!({
             "run_id": "r-1", "incarnation": "0000000000000000", "workflow": "pay", "status": "running", "output": null, "outputs": [],
             "error": null, "started_at": "2026-01-01T00:00:00.000Z", "finished_at": null, "steps": 3,
-            "updated_at": "2026-01-01T00:00:01.000Z", "deadline": "2026-01-02T00:00:00.000Z",
+            "updated_at": "2026-01-01T00:00:01.000Z",
+            "mailbox": { "signals": 2, "bytes": 40, "names": { "paid": 2 } }, "deadline": "2026-01-02T00:00:00.000Z",
             "pending": [
                 { "node": "charge", "items": 2, "waiting": 1, "since": "2026-01-01T00:00:01.000Z" },
                 { "node": null, "items": 4000, "since": "2026-01-01T00:00:01.000Z" },
@@ -201,6 +246,7 @@ mod tests {
         assert!(has(&["(fan-out", "branches)", "4,000", since, "due", since, "a", "host"]), "{text}");
         assert!(has(&["trace", "id", "0af7651916cd43dd8448eb211c80319c"]), "{text}");
         assert!(has(&["deadline", "2026-01-02T00:00:00.000Z"]), "{text}");
+        assert!(text.contains("2 signals that no item has waited for: paid (2)"), "{text}");
         assert!(!text.contains("finished  "), "{text}");
     }
 }
