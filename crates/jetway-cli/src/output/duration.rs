@@ -9,7 +9,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(digits);
     let invalid = || {
         format!(
-            "invalid duration {text:?}: write it as 500ms, 30s, 5m, 2h or 3d, and other arguments before the flag"
+            "invalid duration {text:?}: write it as 500ms, 30s, 5m, 2h or 3d (days are the largest unit), and other arguments \
+             before the flag"
         )
     };
     let number: u64 = number.parse().map_err(|_not_a_number| invalid())?;
@@ -26,8 +27,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// Parses a duration in words or in short: `3 days`, `1 s`, `90s`, `500ms`.
 pub(crate) fn parse_words(text: &str) -> Result<Duration, String> {
-    let invalid =
-        || format!("invalid duration {text:?}: write it as 500ms, 30s, 5 minutes, 2 hours or 3 days");
+    let invalid = || {
+        format!(
+            "invalid duration {text:?}: write it as 500ms, 30s, 5 minutes, 2 hours or 3 days (days are the largest unit)"
+        )
+    };
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
     let (number, unit) = text.split_at(digits);
     let short = match unit.trim() {
@@ -107,8 +111,9 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for bad in ["", "s", "-1s", "1.5s", "3 days", "1w"] {
-            assert!(parse_duration(bad).is_err(), "{bad:?} was accepted");
+        for bad in ["", "s", "-1s", "1.5s", "3 days", "1w", "100y"] {
+            let said = parse_duration(bad).unwrap_err();
+            assert!(said.contains("days are the largest unit"), "{bad:?}: {said}");
         }
     }
 
@@ -138,8 +143,8 @@ mod tests {
         for (text, seconds) in times {
             assert_eq!(parse_words(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for bad in ["", "3", "soon", "3 weeks", "-1 days", "days", "1.5 days"] {
-            assert!(parse_words(bad).unwrap_err().contains("3 days"), "{bad}");
+        for bad in ["", "3", "soon", "3 weeks", "100 years", "-1 days", "days", "1.5 days"] {
+            assert!(parse_words(bad).unwrap_err().contains("3 days (days are the largest unit)"), "{bad}");
         }
     }
 

@@ -15,7 +15,8 @@ pub(super) fn parse_wait(text: Option<&str>) -> Result<Option<Duration>, ApiErro
     let Some(text) = text else { return Ok(None) };
     let wait = parse(text.trim()).map(|wait| wait.min(LONGEST));
     wait.map(Some).ok_or_else(|| {
-        ApiError::new(400, format!("invalid Jetway-Wait {text:?}: use a time such as 30s, 500ms or 5m"))
+        let units = "30s, 500ms, 5m or 1h (hours are the largest unit)";
+        ApiError::new(400, format!("invalid Jetway-Wait {text:?}: use a time such as {units}"))
     })
 }
 

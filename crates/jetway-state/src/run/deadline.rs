@@ -44,7 +44,9 @@ pub enum RunDeadline {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadDeadline {
     /// It is no time.
-    #[error("invalid deadline {0:?}: use the time that the run may take, such as 500ms, 90s, 10m, 2h or 3d")]
+    #[error(
+        "invalid deadline {0:?}: use the time that the run may take, such as 500ms, 90s, 10m, 2h or 3d (days are the largest unit)"
+    )]
     Unreadable(String),
     /// It is no time at all.
     #[error("a deadline of zero: no step could run")]

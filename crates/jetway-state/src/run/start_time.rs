@@ -27,7 +27,8 @@ pub enum StartTime {
 pub enum BadStartTime {
     /// It is no time.
     #[error(
-        "invalid start time {0:?}: use a time with its offset such as 2030-01-31T08:00:00Z, or +90s, +10m, +2h or +3d"
+        "invalid start time {0:?}: use a time with its offset such as 2030-01-31T08:00:00Z, or +90s, +10m, +2h or +3d (days are \
+         the largest unit)"
     )]
     Unreadable(String),
     /// It is too far ahead.
