@@ -8,7 +8,7 @@ mod local;
 mod output;
 mod workflows;
 
-use clap::{Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 use cli::Cli;
 use exit::Exit;
 use std::{env, process::ExitCode};
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command } = match Cli::try_parse() {
+    let Cli { command } = match Cli::parse_from_line(env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return invalid(&error),
     };

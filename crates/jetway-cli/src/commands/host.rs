@@ -32,7 +32,8 @@ pub(crate) struct HostArgs {
     concurrency: Option<usize>,
 
     /// How long running steps may take to finish after SIGTERM or Ctrl-C
-    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration,
+          allow_hyphen_values = true)]
     drain_within: Duration,
 
     #[command(flatten)]

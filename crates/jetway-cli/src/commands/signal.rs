@@ -62,7 +62,8 @@ pub(crate) struct SignalArgs {
     start_at: Option<SystemTime>,
 
     /// Fail that run if it is not done within DURATION after its start, such as 90s, 10m, 2h or 3d [default: as its workflow says]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "start_with")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true,
+          requires = "start_with")]
     deadline: Option<Duration>,
 
     /// Do not wait until the signal is applied

@@ -56,11 +56,12 @@ pub(crate) struct StartArgs {
     at: Option<SystemTime>,
 
     /// Start the run after DURATION, such as 90s, 10m, 2h or 3d
-    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = parse_duration)]
+    #[arg(long = "in", value_name = "DURATION", conflicts_with = "at", value_parser = parse_duration,
+          allow_hyphen_values = true)]
     after: Option<Duration>,
 
     /// Fail the run if it is not done within DURATION after its start, such as 90s, 10m, 2h or 3d [default: as its workflow says]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     deadline: Option<Duration>,
 
     /// Wait for the result, for at most TIME [default: do not wait; without TIME: 30s]
