@@ -23,6 +23,7 @@ mod error;
 mod namespace;
 mod options;
 mod outputs;
+mod repeat;
 mod signals;
 mod started;
 

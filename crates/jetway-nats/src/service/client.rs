@@ -18,12 +18,12 @@ use jetway_engine::{
     backend::{RunsQuery, StartRequest},
 };
 use jetway_state::{
-    STORE_ELSEWHERE,
+    Rounded, STORE_ELSEWHERE,
     view::{OutputPage, OutputQuery, StatusView},
 };
 use serde::de::DeserializeOwned;
 use std::{slice, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long a host may take to answer, in addition to the time for which the request itself waits.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -94,13 +94,17 @@ impl HostsClient {
             return Err(ApiError::new(413, sentence));
         }
         let within = wait.unwrap_or_default().saturating_add(ANSWER_WITHIN);
-        let request = Request::new().payload(payload).headers(headers).timeout(Some(within));
-        let answer = connection.client.send_request(subject.clone(), request);
+        // Also the time in which the request cannot be sent counts, which the client of NATS leaves out.
+        let request = Request::new().payload(payload).headers(headers).timeout(None);
+        let answer = timeout(within, connection.client.send_request(subject.clone(), request));
         let answer = connection.unless_denied(slice::from_ref(&subject), answer).await;
         let answer = answer.map_err(|denied| {
             ApiError::new(403, format!("this user may not send requests to {subject}: {denied}"))
         })?;
-        answer.map_err(|error| request_error(error.kind(), &subject, within))
+        match answer {
+            Ok(answer) => answer.map_err(|error| request_error(error.kind(), &subject)),
+            Err(_elapsed) => Err(no_answer(&subject, within)),
+        }
     }
 }
 
@@ -117,7 +121,13 @@ impl Api for HostsClient {
         loop {
             // A host does not wait for longer than that.
             let left = wait.saturating_sub(started.elapsed()).min(LONGEST);
-            match self.start_once(&request, Some(left)).await? {
+            let answer = self.start_once(&request, Some(left)).await;
+            // The error says how long all requests have waited.
+            let answer = answer.map_err(|error| match error.code {
+                NO_ANSWER => no_answer(&format!("the start of run {}", request.run_id), started.elapsed()),
+                _ => error,
+            });
+            match answer? {
                 // The same run id and input are the same run, so the next request waits for it.
                 StartAnswer::Started { run_id, .. } if started.elapsed() < wait => {
                     request.run_id = run_id.to_string();
@@ -206,16 +216,17 @@ pub(crate) fn parse_answer<A: DeserializeOwned>(answer: &Message) -> Result<A, A
         .map_err(|error| ApiError::new(500, format!("cannot decode the answer of the host: {error}")))
 }
 
-fn request_error(kind: RequestErrorKind, subject: &str, within: Duration) -> ApiError {
+fn no_answer(subject: &str, waited: Duration) -> ApiError {
+    ApiError::new(NO_ANSWER, format!("no answer to {subject} within {}: try again", Rounded(waited)))
+}
+
+fn request_error(kind: RequestErrorKind, subject: &str) -> ApiError {
     match kind {
         RequestErrorKind::NoResponders => ApiError::new(NO_HOST, format!("no host answers {subject}")),
-        RequestErrorKind::TimedOut => {
-            ApiError::new(NO_ANSWER, format!("no answer to {subject} within {within:?}: try again"))
-        }
         RequestErrorKind::MaxPayloadExceeded => {
             ApiError::new(413, format!("the request to {subject} is larger than the server takes"))
         }
-        RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
+        RequestErrorKind::InvalidSubject | RequestErrorKind::TimedOut | RequestErrorKind::Other => {
             ApiError::new(503, format!("cannot send a request to {subject}: {kind}"))
         }
     }

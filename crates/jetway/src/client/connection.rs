@@ -2,7 +2,7 @@
 
 use super::{
     ClientError, ControlView, HostInfo, ResultOf, RetryQuery, RetryView, RunsQuery, RunsView, StartOptions,
-    StartedRun, WorkflowView,
+    StartedRun, WorkflowView, repeat::until_answered,
 };
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
@@ -12,9 +12,7 @@ use jetway_engine::{
     api::StartAnswer,
     backend::{Api, ApiError, BackendError, Hosts, Results, SnapshotStore, StartRequest, Starts},
 };
-use jetway_nats::{
-    BUSY, HostsClient, NO_ANSWER, NO_HOST, NatsBackend, Provisioning, QueueReport, ServerFacts,
-};
+use jetway_nats::{HostsClient, NO_HOST, NatsBackend, Provisioning, QueueReport, ServerFacts};
 use jetway_state::{
     ItemId, RunId, RunKey, Seen, Timestamp, WorkflowName,
     codec::Encoding,
@@ -25,16 +23,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The shortest and the longest pause between two attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How much longer than it should wait a client gives the server for the last answer.
 const LAST_ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The number of runs on a page of a query without a limit.
 const DEFAULT_PAGE: usize = 100;
-
-/// How long a request is repeated while hosts are busy or do not answer.
-pub(super) const RETRY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts and controls runs, and reads their status and results. Cheap to clone; clones share the connection.
 #[derive(Debug, Clone)]
@@ -258,15 +253,7 @@ impl Client {
     {
         let (key, request) = request(workflow, input, options)?;
         // The run id is chosen already, so a repeated request starts the same run.
-        let ask = || self.hosts.start(request.clone(), None);
-        let end = Instant::now() + RETRY_LIMIT;
-        let backoff = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times();
-        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
-        let incarnation = match ask.retry(backoff).when(retryable).await? {
+        let incarnation = match until_answered(|| self.hosts.start(request.clone(), None)).await? {
             StartAnswer::Started { incarnation, .. } => incarnation,
             StartAnswer::Ended(done) => done.incarnation,
         };

@@ -1,19 +1,17 @@
 //! Signals to runs.
 
 use super::{
-    Client, ClientError, SignalAnswer, StartOptions,
-    connection::{RETRY_LIMIT, request as start_request},
+    Client, ClientError, SignalAnswer, StartOptions, connection::request as start_request,
+    repeat::until_answered,
 };
-use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use jetway_engine::{
     api::SignalRequest,
     backend::{Api, ApiError, NewSignal, Signals},
 };
-use jetway_nats::{BUSY, NO_ANSWER, NO_HOST};
+use jetway_nats::NO_HOST;
 use jetway_state::{Incarnation, RunKey, SignalName};
 use serde::Serialize;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Options for a signal.
@@ -77,11 +75,7 @@ impl Client {
             content_type: None,
             payload: encoded(payload)?,
         };
-        let ask = || self.hosts.signal(request.clone());
-        let end = Instant::now() + RETRY_LIMIT;
-        let backoff = ExponentialBuilder::default().with_jitter().without_max_times();
-        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
-        match ask.retry(backoff).when(retryable).await {
+        match until_answered(|| self.hosts.signal(request.clone())).await {
             Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
             answer => Ok(answer?),
         }
@@ -134,11 +128,7 @@ impl Client {
             content_type: None,
             payload: encoded(payload)?,
         };
-        let ask = || self.hosts.signal_with_start(start.clone(), signal.clone());
-        let end = Instant::now() + RETRY_LIMIT;
-        let backoff = ExponentialBuilder::default().with_jitter().without_max_times();
-        let retryable = |error: &ApiError| [BUSY, NO_ANSWER].contains(&error.code) && Instant::now() < end;
-        match ask.retry(backoff).when(retryable).await {
+        match until_answered(|| self.hosts.signal_with_start(start.clone(), signal.clone())).await {
             Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
             answer => Ok(answer?),
         }
