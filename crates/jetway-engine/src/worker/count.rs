@@ -56,9 +56,7 @@ impl Swap for Count<'_> {
             return Ok(Swapped::Done((self.next.attempt, cached)));
         }
         let (snapshot, item) = (Snapshot::clone(&cached.snapshot), &self.next.item);
-        let at = worker.clock.now();
-        let Some((snapshot, number)) = count_attempt(snapshot, item, worker.snapshots.next_commit(), at)
-        else {
+        let Some((snapshot, number)) = count_attempt(snapshot, item, worker.snapshots.next_commit()) else {
             return Ok(Swapped::Done((self.next.attempt, cached)));
         };
         // Not for this build: it has not written the context.

@@ -2,9 +2,11 @@
 //!
 //! The first attempt at an item is not counted: that would cost a write for each step. From the second delivery of a ticket
 //! on, an attempt is counted in the record before the node runs. Tickets can be forged, so what they say does not count.
+//!
+//! The time of the record stays: what became due since then is still owed to those that wait.
 
 use super::snapshot::Snapshot;
-use crate::{CommitId, ItemId, Timestamp};
+use crate::{CommitId, ItemId};
 
 impl Snapshot {
     /// The number of the latest attempt at an item, from 1. Attempts that failed count, and those that ended with the loss of their
@@ -17,12 +19,7 @@ impl Snapshot {
 
 /// Counts another attempt at a pending item. Returns its number. `None` if no attempt may be made: the run does not go on, or
 /// the item is not pending.
-pub fn count_attempt(
-    mut snapshot: Snapshot,
-    item: &ItemId,
-    commit: CommitId,
-    at: Timestamp,
-) -> Option<(Snapshot, u32)> {
+pub fn count_attempt(mut snapshot: Snapshot, item: &ItemId, commit: CommitId) -> Option<(Snapshot, u32)> {
     if !snapshot.may_run(item) || !snapshot.is_pending(item) {
         return None;
     }
@@ -32,7 +29,6 @@ pub fn count_attempt(
     // Whoever makes the attempt has read the item.
     snapshot.unreadable.remove(item);
     snapshot.commit = commit;
-    snapshot.updated_at = at;
     Some((snapshot, number))
 }
 
@@ -40,7 +36,7 @@ pub fn count_attempt(
 mod tests {
     use super::*;
     use crate::{
-        Graph, Incarnation, RunId, RunKey, WorkflowName,
+        Graph, Incarnation, RunId, RunKey, Timestamp, WorkflowName,
         run::{AttemptReport, Begin, EncodedOutcome, RunInput, Trace, apply, begin, control},
     };
     use bytes::Bytes;
@@ -58,9 +54,9 @@ mod tests {
     fn m1_attempts_are_counted_from_the_second_one_on() {
         let start = ItemId::start();
         assert_eq!(running().attempt_at(&start), 1);
-        let (second, number) = count_attempt(running(), &start, COMMIT, Timestamp(2)).unwrap();
+        let (second, number) = count_attempt(running(), &start, COMMIT).unwrap();
         assert_eq!((number, second.attempt_at(&start), second.commit), (2, 2, COMMIT));
-        let (_, number) = count_attempt(second, &start, COMMIT, Timestamp(3)).unwrap();
+        let (_, number) = count_attempt(second, &start, COMMIT).unwrap();
         assert_eq!(number, 3);
     }
 
@@ -68,13 +64,13 @@ mod tests {
     fn m1_only_a_pending_item_of_a_running_run_has_attempts() {
         let start = ItemId::start();
         let other = ItemId::new("forged").unwrap();
-        assert_eq!(count_attempt(running(), &other, COMMIT, Timestamp(2)), None);
+        assert_eq!(count_attempt(running(), &other, COMMIT), None);
         let paused = control::pause(running(), COMMIT, Timestamp(2)).unwrap().snapshot;
-        assert_eq!(count_attempt(paused, &start, COMMIT, Timestamp(3)), None);
-        let (counted, _) = count_attempt(running(), &start, COMMIT, Timestamp(2)).unwrap();
+        assert_eq!(count_attempt(paused, &start, COMMIT), None);
+        let (counted, _) = count_attempt(running(), &start, COMMIT).unwrap();
         let ended = control::cancel(counted.clone(), COMMIT, Timestamp(3)).unwrap().snapshot;
         assert!(ended.attempts.is_empty());
-        assert_eq!(count_attempt(ended, &start, COMMIT, Timestamp(4)), None);
+        assert_eq!(count_attempt(ended, &start, COMMIT), None);
         let report = AttemptReport {
             incarnation: Incarnation::default(),
             item: start.clone(),

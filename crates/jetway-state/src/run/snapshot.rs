@@ -53,7 +53,8 @@ pub struct Snapshot {
     pub steps: u64,
     /// The time of the start.
     pub started_at: Timestamp,
-    /// The time of the last commit.
+    /// The time of the last commit. One that only counts an attempt or marks an item does not move it: until then, all that became due has
+    /// a ticket, and the next alarm is armed.
     pub updated_at: Timestamp,
     /// The time of the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -107,8 +107,8 @@ pub fn mark_unreadable(mut snapshot: Snapshot, found: FoundUnreadable, commit: C
         marker.builds.remove(0);
     }
     marker.builds.push(UnreadableBy { since, reason, ..by });
+    // The time of the record stays: what became due since then is still owed to those that wait.
     snapshot.commit = commit;
-    snapshot.updated_at = since;
     Some(Marked { snapshot, is_first })
 }
 

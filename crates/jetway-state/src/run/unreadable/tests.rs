@@ -90,7 +90,7 @@ fn u7_whoever_processes_the_item_removes_the_marker() {
     let held = report(start.clone(), EncodedOutcome::Hold);
     let held = apply(marked.clone(), held, COMMIT, &Graph::opaque("w")).unwrap().snapshot;
     assert!(held.unreadable.is_empty());
-    let (counted, _) = count_attempt(marked.clone(), &start, COMMIT, Timestamp(20)).unwrap();
+    let (counted, _) = count_attempt(marked.clone(), &start, COMMIT).unwrap();
     assert!(counted.unreadable.is_empty(), "it is being processed");
     let child = RunKey::new(WorkflowName::new("c").unwrap(), RunId::new("r").unwrap());
     let waits = report(start, EncodedOutcome::Await(child.into()));

@@ -43,7 +43,7 @@ fn a_person_asks_for_another_attempt() {
     let mut run = start(&[("a", "b")], &[]);
     let item = ItemId::start();
     commit(&mut run, &item, again(20, 2), 10);
-    let (lost, _) = count_attempt(run.snapshot, &item, CommitId::default(), Timestamp(25)).unwrap();
+    let (lost, _) = count_attempt(run.snapshot, &item, CommitId::default()).unwrap();
     run.snapshot = lost;
     commit(&mut run, &item, when_asked(25), 30);
     assert_eq!(run.snapshot.attempt_at(&item), 4);

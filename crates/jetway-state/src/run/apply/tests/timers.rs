@@ -1,7 +1,13 @@
 //! Waiting for time.
 
 use super::*;
-use crate::run::{AlarmWanted, Later, MAX_WAIT, NextTry, TicketFor, Wait, control, pending_ticket};
+use crate::{
+    Fingerprint,
+    run::{
+        AlarmWanted, FoundUnreadable, Later, MAX_WAIT, NextTry, TicketFor, UnreadableBy,
+        UnreadablePart, Wait, control, count_attempt, mark_unreadable, pending_ticket,
+    },
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -215,6 +221,19 @@ impl Driver {
         self.commit(item, produced);
     }
 
+    /// The hosts are gone for a while. One that comes back gets a ticket again before the alarms of that time, and counts the attempt or
+    /// marks the item.
+    fn lose_hosts(&mut self, choice: usize, passes: u64) {
+        self.write();
+        self.now += passes;
+        let (now, snapshot) = (Timestamp(self.now), &self.run.snapshot);
+        let mut items = self.tickets.iter().filter(|(item, _)| snapshot.is_due(item, now));
+        let Some((item, _)) = items.nth(choice % self.tickets.len().max(1)) else { return };
+        if let Some(written) = written_beside(snapshot, item, now, choice.is_multiple_of(2)) {
+            self.run.snapshot = written;
+        }
+    }
+
     /// Delivers one ticket, or lets the next alarm ring. `false` if there is neither.
     fn go_on(&mut self, choice: usize, passes: u64, produced: EncodedOutcome) -> bool {
         self.now += passes;
@@ -240,6 +259,19 @@ impl Driver {
     }
 }
 
+/// The record with a count of an attempt, or with a marker.
+fn written_beside(snapshot: &Snapshot, item: &ItemId, at: Timestamp, counts: bool) -> Option<Snapshot> {
+    let (snapshot, commit) = (snapshot.clone(), CommitId::default());
+    if counts {
+        return count_attempt(snapshot, item, commit).map(|(counted, _)| counted);
+    }
+    let (build, host, reason) = (Fingerprint(at.0), String::new(), String::new());
+    let by = UnreadableBy { build, expected: None, host, since: at, reason };
+    let (node, part, written_by) = ("b".to_owned(), UnreadablePart::Input, Fingerprint(0));
+    let found = FoundUnreadable { item: item.clone(), node, part, written_by, by };
+    mark_unreadable(snapshot, found, commit).map(|marked| marked.snapshot)
+}
+
 fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
     let retry = again(now + wait, now);
     let wait = Duration::from_millis(wait);
@@ -260,14 +292,20 @@ fn produced(choice: u8, wait: u64, now: u64) -> EncodedOutcome {
 proptest! {
     #[test]
     fn alarms_and_tickets_alone_run_everything_and_nothing_early(
-        steps in prop::collection::vec((0..10_u8, 1..200_u64, 0..60_u64, any::<usize>(), any::<bool>()), 1..60),
+        steps in prop::collection::vec(
+            (0..10_u8, 1..200_u64, 0..60_u64, any::<usize>(), any::<bool>(), prop::option::weighted(0.1, 1..400_u64)),
+            1..60,
+        ),
         at_most in prop::option::of(1..3_u32),
     ) {
         let mut run = start(&[("a", "b"), ("b", "b"), ("b", "g"), ("g", "b")], &["g"]);
         run.graph.nodes.iter_mut().find(|node| node.name == "b").unwrap().at_most = at_most;
         let tickets = BTreeSet::from([(ItemId::start(), false)]);
         let mut driver = Driver { run, now: 2, tickets, alarms: BTreeMap::new(), group: Default::default() };
-        for (choice, wait, passes, pick, alone) in steps {
+        for (choice, wait, passes, pick, alone, lost) in steps {
+            if let Some(passes) = lost {
+                driver.lose_hosts(pick, passes);
+            }
             let before = driver.run.snapshot.clone();
             driver.go_on(pick, passes, produced(choice, wait, driver.now + passes));
             if alone {
@@ -288,6 +326,30 @@ proptest! {
         }
         let snapshot = &driver.run.snapshot;
         prop_assert!(snapshot.status.is_terminal(), "nothing moves: {snapshot:?}");
+    }
+}
+
+/// The hosts die while Z runs and the alarm of X is armed. When a host comes back, the ticket of Z comes before the alarm of X.
+#[test]
+fn what_is_written_beside_commits_settles_no_wait() {
+    for counts in [true, false] {
+        let mut run = start(&[("a", "b"), ("b", "b")], &[]);
+        run.step("a", all("b", &["x", "y", "w", "z"]));
+        let [x, y, w, z] = [0, 1, 2, 3].map(|position| ItemId::branch(&ItemId::start(), position));
+        for (item, due) in [(&x, 1000), (&y, 1001), (&w, 9000)] {
+            commit(&mut run, item, again(due, 5), 5);
+        }
+        let before = run.snapshot.updated_at;
+        run.snapshot = written_beside(&run.snapshot, &z, Timestamp(2000), counts).unwrap();
+        assert_eq!(run.snapshot.updated_at, before);
+        // Of the other: it must not go back either.
+        run.snapshot = written_beside(&run.snapshot, &z, Timestamp(3), counts).unwrap();
+        assert_eq!(run.snapshot.updated_at, before);
+        let due = run.snapshot.now_due(Timestamp(2001), &x);
+        assert_eq!(due.tickets.iter().map(|ticket| &ticket.item).collect::<Vec<_>>(), [&y]);
+        assert_eq!(due.alarm.map(|alarm| alarm.ticket.item), Some(w.clone()));
+        let effects = commit(&mut run, &z, EncodedOutcome::Hold, 2002);
+        assert_eq!(effects, [armed_at(2002), Effect::PublishDue { since: before, except: x.clone() }]);
     }
 }
 
@@ -365,9 +427,7 @@ fn w31_a_failed_attempt_is_made_again_and_counted() {
         assert_eq!((run.snapshot.steps, run.snapshot.losses_at(&first)), (0, 0));
         run.snapshot.updated_at = due;
     }
-    let (lost, number) =
-        crate::run::count_attempt(run.snapshot.clone(), &first, CommitId::default(), Timestamp(9000))
-            .unwrap();
+    let (lost, number) = count_attempt(run.snapshot.clone(), &first, CommitId::default()).unwrap();
     assert_eq!((number, lost.losses_at(&first), lost.failures_at(&first)), (5, 1, 3));
     commit(&mut run, &first, EncodedOutcome::Next(output("1")), 9000);
     assert!(run.snapshot.failures.is_empty() && run.snapshot.waits.is_empty());
