@@ -41,7 +41,7 @@ use jetway_core::{
 use jetway_state::{
     RunKey, Seen, SignalName, StoreId,
     codec::Encoding,
-    run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Status, Verdict, deliver, signal_id_hash},
+    run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Verdict, deliver, signal_id_hash},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -213,7 +213,7 @@ impl Applier {
     /// The signal was applied before: whoever has done that may have crashed before it published the tickets of its items.
     async fn wake_again(&self, run: &RunKey, cached: &CachedSnapshot) -> Result<(), BackendError> {
         let snapshot = &cached.snapshot;
-        if snapshot.status != Status::Running || !snapshot.has_waited(snapshot.updated_at) {
+        if !snapshot.status.is_active() || !snapshot.has_waited(snapshot.updated_at) {
             return Ok(());
         }
         let Some((cached, missing)) = self.tickets.missing(run, cached.clone(), self.tickets.now()).await?

@@ -185,7 +185,7 @@ cases! {
         w51_heartbeats_are_stored_once_a_second_and_fail_no_step;
     clean_up: w37_a_run_that_waits_is_cleaned_up_at_once, w46_a_step_that_succeeds_after_the_cancel_counts,
         w46_no_cancelled_run_is_completed, w46_a_step_that_fails_after_the_cancel_is_cleaned_up,
-        w47_a_clean_up_runs_to_its_end_once, a_clean_up_that_fails_is_told, w47_a_run_that_is_terminated_ends_at_once,
+        w47_a_clean_up_runs_to_its_end_once, w47_a_person_retries_a_step_of_a_clean_up, a_clean_up_that_fails_is_told, w47_a_run_that_is_terminated_ends_at_once,
         w47_past_its_limit_a_clean_up_ends, w47_an_alarm_of_a_run_that_has_ended_meanwhile_is_disarmed, branches_are_cleaned_up_as_their_node_allows,
         a_run_that_is_paused_is_cleaned_up, a_host_that_does_not_know_the_workflow_cancels,
         a_run_without_clean_up_is_cancelled_at_once, a_cancel_that_is_repeated_completes_a_lost_one,

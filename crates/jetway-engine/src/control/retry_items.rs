@@ -1,4 +1,4 @@
-//! Retry by a person: an item that waits for one is tried again.
+//! Retry by a person: an item that waits for one is tried again, also one of the clean-up of a run that is being cancelled.
 //!
 //! | crash after | state | repaired by |
 //! |---|---|---|
@@ -13,7 +13,7 @@ use crate::{
 use jetway_core::step::{Swap, Swapped, swap_until};
 use jetway_state::{
     Fingerprint, ItemId, RunKey, Seen,
-    run::{Applied, NotRetried, RetriedItems, Snapshot, Status, pending_ticket, retry_items},
+    run::{Applied, NotRetried, RetriedItems, Snapshot, pending_ticket, retry_items},
 };
 
 /// Items that are tried again, and what is to be done then.
@@ -35,7 +35,7 @@ impl Controller {
         };
         let committed = &mut retried.decided.committed;
         let snapshot = &committed.cached.snapshot;
-        if snapshot.status == Status::Running {
+        if snapshot.status.is_active() {
             // Includes the branches whose node is in a chunk, which the rule cannot name.
             let wanted = retried.items.iter();
             let wanted =

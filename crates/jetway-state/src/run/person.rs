@@ -92,7 +92,7 @@ pub fn retry_items(
     }
     snapshot.commit = commit;
     snapshot.updated_at = at;
-    let tickets = if snapshot.status == Status::Running { tickets(&snapshot, &items) } else { Vec::new() };
+    let tickets = if snapshot.status.is_active() { tickets(&snapshot, &items) } else { Vec::new() };
     let mut effects = Vec::new();
     waits.settle(&snapshot, &mut effects);
     Ok(RetriedItems { applied: Applied { snapshot, tickets, effects }, items })

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use booking::{Job, Letter, Log, Pay, Undo, Write, engine};
 use jetway_engine::{
     Engine, EngineConfig, SweepReport, Sweeper,
+    api::RetryQuery,
     backend::{Alarm, Api, Backend, BackendError, BackendErrorKind, Ticket},
 };
 use jetway_state::{
@@ -182,6 +183,23 @@ pub(super) async fn a_clean_up_that_fails_is_told(tested: BackendUnderTest) {
     tell(&host, &run, Control::Cancel).await;
     let (result, _) = cancelled(&host, &run).await;
     assert_eq!((&result["error"]["node"], log.of(&run).len()), (&"refund".into(), 2), "{result:#}");
+}
+
+pub(super) async fn w47_a_person_retries_a_step_of_a_clean_up(tested: BackendUnderTest) {
+    let (host, log) = at_work(&tested).await;
+    let run = book(&host, "r", 600_000, Pay::Succeeds, Undo::WhenAsked).await;
+    asleep(&host, &run).await;
+    tell(&host, &run, Control::Cancel).await;
+    wait_until("its clean-up waits for a person", DEADLINE, async || {
+        let left = tested.backend.items_with_tickets(&run, None).await.expect("tickets can be listed");
+        host.status(&run).await.waiting_for_person.len() == 1 && left.is_empty()
+    })
+    .await;
+    let retried = Api::retry(&*host.engine, "booking", "r", RetryQuery { item: None }).await;
+    assert_eq!(retried.expect("it waits").status, Status::Cancelling);
+    // No sweep looks for items without tickets here.
+    cancelled(&host, &run).await;
+    assert_eq!(log.of(&run).last().map(String::as_str), Some("release"));
 }
 
 pub(super) async fn w47_a_run_that_is_terminated_ends_at_once(tested: BackendUnderTest) {

@@ -2,7 +2,9 @@
 
 use super::{BackendUnderTest, DEADLINE, LONG};
 use crate::wait_until;
-use jetway_core::{BackoffStrategy, ChildRun, RetryError, RetryPolicy, Transition, clock::Clock, step};
+use jetway_core::{
+    BackoffStrategy, ChildRun, Exhausted, RetryError, RetryPolicy, Transition, clock::Clock, step,
+};
 use jetway_engine::{Engine, EngineConfig, backend::Backend};
 use jetway_macros::{node, workflow};
 use jetway_state::{Error, RunKey, Timestamp};
@@ -11,6 +13,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+
+/// How often a step is tried before a person is asked.
+const ATTEMPTS: usize = 3;
 
 /// What a run does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,8 @@ pub(super) enum Undo {
     Again,
     /// It sleeps for ten minutes.
     Sleeps,
+    /// It fails until a person asks for another attempt.
+    WhenAsked,
 }
 
 /// What was done, with the run that it was done for.
@@ -62,6 +69,12 @@ impl Log {
         let run = step().map(|step| step.run().run_id.to_string()).unwrap_or_default();
         let now = self.clock.now();
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push((run, what.to_owned(), now));
+    }
+
+    /// How often something was done for the run of this step.
+    fn count(&self, what: &str) -> usize {
+        let run = step().map(|step| step.run().clone());
+        run.map_or(0, |run| self.of(&run).iter().filter(|done| *done == what).count())
     }
 
     pub(super) fn all(&self) -> Vec<(String, String, Timestamp)> {
@@ -124,6 +137,9 @@ node! {
             Undo::Again if attempt == 1 => Err(Error::Generic("busy".to_owned())),
             Undo::Again => Ok(Transition::NextAfter(Duration::from_millis(500), job)),
             Undo::Sleeps => Ok(Transition::NextAfter(LONG, job)),
+            // All attempts that the policy allows.
+            Undo::WhenAsked if self.log.count("refund") <= ATTEMPTS => Err(Error::Generic("no money".to_owned())),
+            Undo::WhenAsked => Ok(Transition::Next(job)),
         }
     }
 }
@@ -208,7 +224,8 @@ workflow! {
 pub(super) fn engine(backend: &Arc<dyn Backend>, log: &Log, config: EngineConfig) -> Engine {
     let letter = Letter { write: Write { log: log.clone() } };
     let first = Duration::from_millis(300);
-    let policy = RetryPolicy::new(3, first, LONG, BackoffStrategy::Exponential, RetryError::Generic);
+    let policy = RetryPolicy::new(ATTEMPTS, first, LONG, BackoffStrategy::Exponential, RetryError::Generic)
+        .exhausted(Exhausted::Pause);
     let (pay, refund) = (|| PayNode { log: log.clone() }, || Refund { log: log.clone() });
     let engine = Engine::builder(Arc::clone(backend))
         .config(config)

@@ -3,7 +3,7 @@
 use super::*;
 use crate::run::{
     CancelReason, ChildIntent, NextTry, TicketFor, Wait, cancel_with_clean_up, clean_up::end_clean_up,
-    count_attempt, end_effects, pending_ticket, terminate,
+    count_attempt, end_effects, pending_ticket, retry_items, terminate,
 };
 use std::time::Duration;
 
@@ -204,6 +204,18 @@ fn w47_a_clean_up_sleeps_and_retries_like_other_steps() {
     let waiting = run.snapshot.waits.keys().next().unwrap().clone();
     assert!(run.apply(run.attempt(&waiting, "v", EncodedOutcome::Hold)));
     assert_eq!((run.snapshot.status, run.done), (Status::Cancelled, 1));
+}
+
+#[test]
+fn w47_a_person_retries_a_step_of_a_clean_up() {
+    let mut run = chain();
+    run.cancel();
+    run.step("a", taken_back(&[("u", "a0")]));
+    let undo =
+        run.step("u", EncodedOutcome::Retry(NextTry::WhenAsked { began: Timestamp(2) }, error("busy")));
+    assert!(run.snapshot.waits_for_person(&undo) && run.tickets.is_empty());
+    let asked = retry_items(run.snapshot.clone(), None, COMMIT, Timestamp(3)).unwrap().applied;
+    assert_eq!(asked.tickets.iter().map(|ticket| &ticket.item).collect::<Vec<_>>(), [&undo]);
 }
 
 #[test]
