@@ -8,7 +8,7 @@ use crate::{
 };
 use jetway_state::{
     Incarnation, ItemId, RunKey, Timestamp,
-    run::{AlarmWanted, MAX_ALARM, NEAR, TicketFor, pending_ticket},
+    run::{AlarmWanted, NEAR, TicketFor, pending_ticket, rings_at},
 };
 
 impl Tickets {
@@ -16,7 +16,7 @@ impl Tickets {
     pub(crate) async fn arm(&self, version: RunVersion<'_>, since: Timestamp) -> Result<(), BackendError> {
         let Some(alarm) = version.cached.snapshot.alarm(since) else { return Ok(()) };
         let is_far = alarm.due > self.now().after(NEAR);
-        self.arm_alarm(version, alarm).await?;
+        self.arm_alarm(version, alarm, since).await?;
         if is_far && self.has_ended(version).await? {
             self.disarm(version, None).await;
         }
@@ -37,10 +37,12 @@ impl Tickets {
         &self,
         version: RunVersion<'_>,
         AlarmWanted { due, ticket }: AlarmWanted,
+        since: Timestamp,
     ) -> Result<(), BackendError> {
         let woken_by = Some(version.cached.seen());
-        // A longer wait is armed again when this alarm rings.
-        let due = due.min(self.now().after(MAX_ALARM));
+        // A longer wait is armed again when this alarm rings. A ticket of a piece says that its time has come, also where the clock of
+        // this host is behind.
+        let due = rings_at(due, since.max(self.now()));
         for ticket in self.resolve(version, vec![ticket]).await? {
             let ticket = Ticket { woken_by, ..self.ticket(version, ticket, 1) };
             self.backend().arm(Alarm { due, ticket, build: version.build }).await?;
@@ -51,8 +53,13 @@ impl Tickets {
     /// Disarms an alarm that nothing waits for any more, or all alarms of a run that has ended. An alarm that is left over finds
     /// nothing to do.
     pub(crate) async fn disarm(&self, version: RunVersion<'_>, due: Option<Timestamp>) {
-        let incarnation = version.cached.snapshot.incarnation;
-        if let Err(error) = self.backend().disarm(version.run, incarnation, due).await {
+        let (snapshot, now) = (&version.cached.snapshot, self.now());
+        let due = due.map(|due| rings_at(due, now));
+        // A piece of a longer wait may ring at the same time.
+        if due.is_some() && due == snapshot.alarm(now).map(|next| rings_at(next.due, now)) {
+            return;
+        }
+        if let Err(error) = self.backend().disarm(version.run, snapshot.incarnation, due).await {
             tracing::debug!(run = %version.run, %error, "an alarm is left over");
         }
     }
@@ -135,7 +142,7 @@ impl Tickets {
         let tickets = self.resolve(version, due.tickets).await?;
         self.publish_batch(version, tickets, 1).await?;
         match due.alarm {
-            Some(alarm) => self.arm_alarm(version, alarm).await,
+            Some(alarm) => self.arm_alarm(version, alarm, now).await,
             None => Ok(()),
         }
     }

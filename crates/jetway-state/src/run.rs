@@ -109,4 +109,4 @@ pub use tombstone::tombstone;
 pub use unreadable::{
     FoundUnreadable, Marked, UnreadableBy, UnreadableItem, UnreadablePart, mark_unreadable,
 };
-pub use wait::{AlarmWanted, Later, MAX_ALARM, MAX_WAIT, NEAR, NowDue, Wait};
+pub use wait::{AlarmWanted, Later, MAX_ALARM, MAX_WAIT, NEAR, NowDue, Wait, rings_at};

@@ -165,7 +165,7 @@ cases! {
         m1_a_forged_ticket_counts_no_attempts, m1_lost_workers_are_counted;
     stopping: u2_a_host_that_stops_makes_no_attempt, u2_a_host_that_stops_in_a_later_step_makes_no_attempt,
         u2_a_crash_between_stops_is_counted_once, u2_a_ticket_that_was_replaced_is_no_attempt;
-    timers: w24_short_and_long_waits_are_never_early, w23_a_run_says_until_when_it_waits,
+    timers: w24_short_and_long_waits_are_never_early, w23_a_run_says_until_when_it_waits, w23_a_long_wait_has_one_alarm,
         w27_a_paused_run_wakes_when_it_is_resumed, a_waiting_item_takes_no_slot_of_its_node, an_output_is_passed_on_later,
         w24_an_early_ticket_does_not_take_the_place_of_a_later_one,
         w26_a_lost_alarm_is_found_by_the_sweep, w26_alarms_are_armed_again_in_doubt, w26_what_is_due_just_now_is_found_in_doubt;

@@ -19,6 +19,15 @@ pub const MAX_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600 + 25 * 
 /// How long an alarm lasts at most. A longer wait is armed again when it rings: servers count nanoseconds in 64 bits.
 pub const MAX_ALARM: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// When an alarm that is armed at `now` rings: at `due`, or at the end of the first piece of a longer wait.
+///
+/// The pieces count back from `due`. So whoever arms the alarm again meanwhile arms the same one, which takes the place of the first.
+pub fn rings_at(due: Timestamp, now: Timestamp) -> Timestamp {
+    const PIECE: u64 = MAX_ALARM.as_secs() * 1000;
+    let left = due.0.saturating_sub(now.0);
+    Timestamp(due.0 - left.saturating_sub(1) / PIECE * PIECE)
+}
+
 /// What a pending item waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

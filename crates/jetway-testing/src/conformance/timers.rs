@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use jetway_core::{Delay, Failure, Transition, clock::Clock};
 use jetway_engine::{
     Engine, EngineConfig, Sweeper,
-    backend::{Alarm, Api, Backend, BackendError, Ticket},
+    backend::{Alarm, Api, Backend, BackendError, StartRequest, Ticket},
 };
 use jetway_macros::{node, workflow};
 use jetway_state::{
     RunKey, Timestamp,
-    run::{Snapshot, Status, control::Control},
+    run::{Snapshot, StartTime, Status, control::Control},
     view::WaitKind,
 };
 use serde_json::json;
@@ -194,6 +194,47 @@ pub(super) async fn w23_a_run_says_until_when_it_waits(tested: BackendUnderTest)
     assert_eq!((host.status(&run).await.run.status, log.woken()), (Status::Running, vec![]));
     let cancelled = Api::control(&*host.engine, Control::Cancel, "nights", "r").await.expect("it is there");
     assert_eq!(cancelled.status, Status::Cancelled);
+}
+
+/// Notes when alarms are to ring.
+#[derive(Debug)]
+struct NotedAlarms {
+    inner: Arc<dyn Backend>,
+    times: Arc<Mutex<BTreeSet<Timestamp>>>,
+}
+
+#[async_trait]
+impl Interceptor for NotedAlarms {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
+    }
+
+    async fn arm(&self, alarm: Alarm) -> Result<(), BackendError> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner).insert(alarm.due);
+        self.inner.arm(alarm).await
+    }
+}
+
+/// An alarm that is armed again takes the place of the one before, since it rings at the same time.
+pub(super) async fn w23_a_long_wait_has_one_alarm(tested: BackendUnderTest) {
+    let (log, times) = (Log::new(&tested.backend), Arc::default());
+    let noted = NotedAlarms { inner: Arc::clone(&tested.backend), times: Arc::clone(&times) };
+    let noted: Arc<dyn Backend> = Arc::new(Intercepted(noted));
+    let mut host = host(&noted, &log);
+    host.work(8).await;
+    let due = log.clock.now().after(Duration::from_secs(400 * 24 * 3600));
+    let start = StartRequest { start_time: StartTime::At(due), ..request("nights", "r", &[1]) };
+    for _ in 0..3 {
+        let run = host.engine.start(start.clone()).await.expect("it is started");
+        asleep(&host, &run, 1).await;
+        let (mut sweeper, now) = (Sweeper::default(), log.clock.now());
+        wait_until("the run was written before now", DEADLINE, async || log.clock.now() > now).await;
+        sweeper.suspect_loss(now, now);
+        host.engine.sweep(&mut sweeper).await.expect("it sweeps");
+    }
+    let times = times.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    assert_eq!(times.len(), 1, "{times:?}");
+    Api::control(&*host.engine, Control::Cancel, "nights", "r").await.expect("it is there");
 }
 
 pub(super) async fn w27_a_paused_run_wakes_when_it_is_resumed(tested: BackendUnderTest) {

@@ -112,6 +112,10 @@ async fn w23_a_century_is_waited_for_in_pieces() {
         seen.extend(move_on(&clock, start, 1).await);
     }
     assert!(seen.windows(2).all(|pair| pair[1] - pair[0] <= 30), "{seen:?}");
+    assert!(
+        seen.iter().all(|day| (CENTURY - day).is_multiple_of(30)),
+        "pieces count back from the end: {seen:?}"
+    );
     let result =
         timeout(DEADLINE, backend.done(&run, WantedResult::Latest, DEADLINE)).await.unwrap().unwrap();
     let result: serde_json::Value = serde_json::from_slice(&result.unwrap()).unwrap();

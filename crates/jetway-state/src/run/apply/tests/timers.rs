@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     Fingerprint,
     run::{
-        AlarmWanted, FoundUnreadable, Later, MAX_WAIT, NextTry, TicketFor, UnreadableBy,
-        UnreadablePart, Wait, control, count_attempt, mark_unreadable, pending_ticket,
+        AlarmWanted, FoundUnreadable, Later, MAX_ALARM, MAX_WAIT, NextTry, TicketFor, UnreadableBy,
+        UnreadablePart, Wait, control, count_attempt, mark_unreadable, pending_ticket, rings_at,
     },
 };
 use std::{
@@ -67,6 +67,25 @@ fn w23_times_are_checked_against_one_range() {
     for wait in too_long {
         assert_eq!(wait.check(now), Err(Error::TimeOutOfRange), "{wait:?}");
     }
+}
+
+#[test]
+fn w23_pieces_of_a_wait_are_the_same_whenever_they_are_armed() {
+    let (due, piece) = (Timestamp(9_000_000_000_007), MAX_ALARM);
+    for (left, first) in [
+        (Duration::ZERO, due),
+        (SECOND, due),
+        (piece, due),
+        (piece + SECOND, due.before(piece)),
+        (piece * 2, due.before(piece)),
+        (piece * 3 - SECOND, due.before(piece * 2)),
+        (MAX_WAIT, due.before(MAX_WAIT - Duration::from_secs(15 * 24 * 3600))),
+    ] {
+        assert_eq!(rings_at(due, due.before(left)), first, "{left:?} before");
+        assert!(left.is_zero() || first.since(due.before(left)) <= piece);
+    }
+    assert_eq!(rings_at(due, due.after(SECOND)), due, "it has passed");
+    assert_eq!(rings_at(Timestamp(u64::MAX), Timestamp(u64::MAX - 1)), Timestamp(u64::MAX));
 }
 
 #[test]
