@@ -221,7 +221,8 @@ where
                 }
             }
         }
-        let encoded = continued.unwrap_or_else(|| encode(outcome, &ctx.store, &task.context, &attempt, fail));
+        let encoded = continued
+            .unwrap_or_else(|| encode(outcome, &ctx.store, &task.context, &attempt, task.clock.now(), fail));
         let EncodedAttempt { mut produced, context, error } = encoded;
         let policy = policy.lock().unwrap_or_else(PoisonError::into_inner).take();
         let retry = match error.filter(|_| !cancelled) {
@@ -235,8 +236,14 @@ where
         Ok(AttemptResult { produced, context, cancelled, requested_child, retry })
     }
 
-    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome {
-        encode_failure(error, attempt, |error| self.failed(input, attempt, error))
+    fn failure(
+        &self,
+        input: &TaskInput,
+        attempt: &AttemptId,
+        error: &Error,
+        now: Timestamp,
+    ) -> EncodedOutcome {
+        encode_failure(error, attempt, now, |error| self.failed(input, attempt, error))
     }
 
     fn check_rules(&self) -> Result<(), BadRules> {

@@ -1,14 +1,9 @@
 //! Encodes work items, outcomes and contexts for the snapshot.
 
-use crate::{
-    Emission, Outcome, WorkItem,
-    clock::{Clock as _, SystemClock},
-    outcome::no_new_run,
-    panics::guarded_now,
-};
+use crate::{Emission, Outcome, WorkItem, outcome::no_new_run, panics::guarded_now};
 use bytes::Bytes;
 use jetway_state::{
-    Error,
+    Error, Timestamp,
     run::{AttemptId, EncodedEmission, EncodedOutcome, EncodedOutput, RunInput, Successor},
     value,
 };
@@ -57,12 +52,13 @@ impl EncodedAttempt {
 }
 
 /// Encodes an outcome and the context after it. A value that cannot be encoded, or that its type cannot read again, is a
-/// failed attempt. `fail` takes the node's `on_failure` edge.
+/// failed attempt, and so is a wait that ends more than 100 years after `now`. `fail` takes the node's `on_failure` edge.
 pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize + DeserializeOwned>(
     outcome: Outcome<WI, O>,
     context: &C,
     before: &Bytes,
     attempt: &AttemptId,
+    now: Timestamp,
     fail: impl FnOnce(Error) -> Result<Outcome<WI, O>, Error>,
 ) -> EncodedAttempt {
     jetway_state::hop!("encode");
@@ -77,14 +73,14 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
     };
     // Encoding calls code of the user, which may panic.
     let encoded = guarded_now(|| {
-        let produced = encode_outcome(outcome, attempt, EncodedOutput::new)?;
+        let produced = encode_outcome(outcome, attempt, now, EncodedOutput::new)?;
         let context = changed_context(context, before, &produced)?;
         Ok((produced, context))
     });
     match (encoded, error) {
         (Ok((produced, context)), error) => EncodedAttempt { produced, context, error },
         (Err(refused), None) => {
-            let produced = encode_failure(&refused, attempt, fail);
+            let produced = encode_failure(&refused, attempt, now, fail);
             EncodedAttempt { produced, context: None, error: Some(refused) }
         }
         // The node has failed already, and what its edge passes on cannot be kept.
@@ -100,10 +96,11 @@ pub(crate) fn encode<WI: WorkItem, O: Serialize + DeserializeOwned, C: Serialize
 pub(crate) fn encode_failure<WI: WorkItem, O: Serialize + DeserializeOwned>(
     error: &Error,
     attempt: &AttemptId,
+    now: Timestamp,
     fail: impl FnOnce(Error) -> Result<Outcome<WI, O>, Error>,
 ) -> EncodedOutcome {
     let failed = error.clone();
-    let handled = guarded_now(|| encode_outcome(fail(failed)?, attempt, EncodedOutput::new));
+    let handled = guarded_now(|| encode_outcome(fail(failed)?, attempt, now, EncodedOutput::new));
     handled.unwrap_or_else(|_| EncodedOutcome::Failed(attempt.error(error)))
 }
 
@@ -127,14 +124,14 @@ fn changed_context<C: Serialize + DeserializeOwned>(
 pub(crate) fn encode_outcome<WI: WorkItem, O>(
     outcome: Outcome<WI, O>,
     attempt: &AttemptId,
+    now: Timestamp,
     encode_output: EncodeOutput<O>,
 ) -> Result<EncodedOutcome, Error> {
     let encode_emission = |emission| encode_emission(emission, encode_output);
     Ok(match outcome {
         Outcome::Next(emission) => EncodedOutcome::Next(encode_emission(emission)?),
         Outcome::NextLater(later, emission) => {
-            // Any clock will do for a limit of 100 years.
-            later.check(SystemClock.now())?;
+            later.check(now)?;
             EncodedOutcome::NextLater(later, encode_emission(emission)?)
         }
         Outcome::NextAll(emissions) => {
@@ -142,7 +139,7 @@ pub(crate) fn encode_outcome<WI: WorkItem, O>(
         }
         Outcome::WaitFor(wait) => {
             let wanted = wait.wanted();
-            wanted.until.map_or(Ok(()), |until| until.check(SystemClock.now()))?;
+            wanted.until.map_or(Ok(()), |until| until.check(now))?;
             EncodedOutcome::WaitFor(wanted)
         }
         // Runners that can begin a run anew have done so by now.

@@ -59,8 +59,15 @@ pub trait AnyWorkflow: Send + Sync + fmt::Debug {
     /// See [`Unreadable`].
     async fn attempt(&self, task: Task) -> Result<AttemptResult, Unreadable>;
 
-    /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one.
-    fn failure(&self, input: &TaskInput, attempt: &AttemptId, error: &Error) -> EncodedOutcome;
+    /// The outcome of an attempt with this input whose result cannot be kept: the `on_failure` edge of its node, if it has one. `now` is
+    /// the time, by the clock of the host.
+    fn failure(
+        &self,
+        input: &TaskInput,
+        attempt: &AttemptId,
+        error: &Error,
+        now: Timestamp,
+    ) -> EncodedOutcome;
 
     /// Checks the retry policies and time limits of the nodes.
     ///

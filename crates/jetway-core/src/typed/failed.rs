@@ -60,7 +60,7 @@ where
         match why {
             NoMore::Attempts => {}
             NoMore::NoTime { .. } => add_note(produced, &note),
-            NoMore::TooLate => *produced = self.failure(&task.input, attempt, &error),
+            NoMore::TooLate => *produced = self.failure(&task.input, attempt, &error, task.clock.now()),
         }
         None
     }
@@ -68,7 +68,7 @@ where
     /// The result of an attempt that is not made: too many before it have ended with the loss of their host.
     pub(super) fn after_losses(&self, task: &Task, lost: u32, rules: &StepRules) -> AttemptResult {
         let error = Error::HostsLost(lost);
-        let produced = self.failure(&task.input, &task.attempt_id(), &error);
+        let produced = self.failure(&task.input, &task.attempt_id(), &error, task.clock.now());
         let policy = rules.retry.as_ref().or(task.retry.as_ref());
         let pauses = policy.is_some_and(|policy| policy.exhausted == Exhausted::Pause);
         let retry = (pauses && is_unhandled(&produced)).then(|| RetryOf::WhenAsked(error, String::new()));

@@ -191,11 +191,11 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
         };
         let encoded = checked.and_then(|()| match outcome {
             Outcome::ContinueAsNew(input) => self.continuation(&attempt, &input, ctx),
-            outcome => encode_outcome(outcome, &attempt, EncodedOutput::for_this_process),
+            outcome => encode_outcome(outcome, &attempt, ctx.clock().now(), EncodedOutput::for_this_process),
         });
         let produced = match encoded {
             Ok(produced) => produced,
-            Err(error) => self.handled(&id, &attempt, error)?,
+            Err(error) => self.handled(&id, &attempt, error, ctx)?,
         };
         self.apply(attempt, produced, ctx);
         Ok(!self.snapshot.status.is_terminal())
@@ -267,14 +267,20 @@ impl<'a, C: Context, W: Workflow<C>> LocalRun<'a, C, W> {
 
     /// The outcome of an item whose result cannot be kept: the `on_failure` edge of its node. Without one the item stays
     /// pending, and the run ends with the error.
-    fn handled(&mut self, id: &ItemId, attempt: &AttemptId, error: Error) -> Result<EncodedOutcome, Error> {
+    fn handled(
+        &mut self,
+        id: &ItemId,
+        attempt: &AttemptId,
+        error: Error,
+        ctx: &WorkflowCtx<C>,
+    ) -> Result<EncodedOutcome, Error> {
         let item = self.item(id)?.ok_or_else(|| error.clone())?;
         match self.workflow.fail_work_item(item, error) {
             Outcome::Failed(error) => {
                 self.order.push_front(id.clone());
                 Err(error)
             }
-            handled => encode_outcome(handled, attempt, EncodedOutput::for_this_process),
+            handled => encode_outcome(handled, attempt, ctx.clock().now(), EncodedOutput::for_this_process),
         }
     }
 

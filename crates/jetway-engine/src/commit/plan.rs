@@ -81,7 +81,7 @@ fn failure(workflow: &dyn AnyWorkflow, attempt: &AttemptWithBase, error: &Error)
     let id = attempt.report.id();
     match &attempt.input {
         _ if matches!(attempt.report.produced, EncodedOutcome::CleanUp(_)) => EncodedOutcome::CleanUp(None),
-        Some(input) => workflow.failure(input, &id, error),
+        Some(input) => workflow.failure(input, &id, error, attempt.report.timestamp),
         None => EncodedOutcome::Failed(id.error(error)),
     }
 }

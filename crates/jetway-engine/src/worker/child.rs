@@ -107,7 +107,7 @@ impl TicketSession<'_> {
                 .await?;
             if let Err(refused) = foreseen {
                 let error = Error::Generic(format!("cannot start child run {}: {refused}", start.run));
-                let produced = self.workflow.failure(input, &report.id(), &error);
+                let produced = self.workflow.failure(input, &report.id(), &error, self.now());
                 return Ok(report.without_result(produced));
             }
         }
@@ -180,7 +180,7 @@ impl TicketSession<'_> {
         let (incarnation, number) = (cached.snapshot.incarnation, next.attempt);
         let id = AttemptId { incarnation, item: next.item.clone(), node: child.parent.node, number };
         let error = Error::Generic(format!("cannot start child run {}: {refused}", child.run));
-        let produced = self.workflow.failure(&input, &id, &error);
+        let produced = self.workflow.failure(&input, &id, &error, self.now());
         let report = id.report(self.ticket_item().clone(), self.worker.clock.now(), produced, None);
         let committed = self.commit(report, Some(input), &cached).await?;
         self.after_commit(next, committed, None).await

@@ -81,7 +81,7 @@ impl TicketSession<'_> {
             node: node.to_owned(),
             number: next.attempt,
         };
-        let produced = self.workflow.failure(input, &id, &unreadable.error);
+        let produced = self.workflow.failure(input, &id, &unreadable.error, self.now());
         AttemptResult { produced, context: None, cancelled: false, requested_child: None, retry: None }
     }
 

@@ -1,14 +1,17 @@
 //! Runs in memory that wait for times, with a clock that the test moves.
 
-use super::DEADLINE;
+use super::{DEADLINE, waiters::waits_for};
 use jetway_core::{
     CheckpointStore as _, Error, InMemoryCheckpointStore, Transition, Workflow as _, WorkflowCtx,
-    clock::Clock as _,
+    clock::Clock as _, step,
 };
 use jetway_engine::{Engine, backend::Backend, memory::MemoryBackend};
 use jetway_macros::{node, workflow};
-use jetway_state::{Timestamp, run::WantedResult};
-use jetway_testing::{TestClock, conformance::TestHost};
+use jetway_state::{
+    Timestamp,
+    run::{Status, WantedResult},
+};
+use jetway_testing::{TestClock, conformance::TestHost, wait_until};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -120,4 +123,47 @@ async fn w23_a_century_is_waited_for_in_pieces() {
         timeout(DEADLINE, backend.done(&run, WantedResult::Latest, DEADLINE)).await.unwrap().unwrap();
     let result: serde_json::Value = serde_json::from_slice(&result.unwrap()).unwrap();
     assert_eq!(result["output"], serde_json::json!([CENTURY]));
+}
+
+node! {
+    /// Waits until so many days from now.
+    struct UntilDay {};
+    input = u32; output = u32;
+    |_ctx, days| {
+        let now = step().expect("a node runs in a step").now();
+        Ok(Transition::NextAt(now + DAY * days, days))
+    }
+}
+
+workflow! { struct Far { until: UntilDay } name = "far"; start = until; edges { until => []; } }
+
+/// The clock of the machine may be behind that of the server by years, or before it.
+#[tokio::test]
+async fn w23_the_range_of_times_counts_from_the_time_of_the_clock() {
+    const LAST: u32 = 100 * 365 + 25;
+    for start in [Timestamp(631_152_000_000), Timestamp(3_786_912_000_000)] {
+        let clock = TestClock::at(start);
+        let ctx = WorkflowCtx::new(()).with_clock(Arc::new(clock.clone()));
+        let too_far = timeout(DEADLINE, Far { until: UntilDay {} }.run(&ctx, LAST + 1)).await.unwrap();
+        assert_eq!(too_far, Err(Error::TimeOutOfRange), "within a process, at {start}");
+        let last = tokio::spawn(async move { Far { until: UntilDay {} }.run(&ctx, LAST).await });
+        waits_for(&clock, DAY * LAST).await;
+        clock.advance(DAY * LAST);
+        assert_eq!(timeout(DEADLINE, last).await.unwrap().unwrap(), Ok(LAST), "within a process, at {start}");
+
+        let backend = MemoryBackend::new().with_clock(Arc::new(TestClock::at(start)));
+        let far = Engine::builder(Arc::new(backend)).workflow(Far { until: UntilDay {} }).build();
+        let mut host = TestHost::of(far.unwrap());
+        host.work(4).await;
+        let run = host.start("far", "too-far", &(LAST + 1)).await;
+        let result = timeout(DEADLINE, host.result(&run)).await.unwrap();
+        assert_eq!(result["error"]["kind"], "time_out_of_range", "on a host, at {start}: {result:#}");
+        let run = host.start("far", "last", &LAST).await;
+        wait_until("it waits", DEADLINE, async || {
+            let status = host.status(&run).await;
+            assert_eq!(status.run.status, Status::Running, "on a host, at {start}");
+            status.pending.iter().any(|pending| pending.sleeping == 1)
+        })
+        .await;
+    }
 }

@@ -171,7 +171,7 @@ where
         let outcome = run_node(scope, node).await.without_waits();
         let attempt = AttemptId { number: last_try.number(), ..attempt };
         let EncodedAttempt { produced, context, error } =
-            encode(outcome, &ctx.store, &snapshot.context, &attempt, |error| {
+            encode(outcome, &ctx.store, &snapshot.context, &attempt, self.callbacks.clock().now(), |error| {
                 Ok(self.workflow.fail_work_item(copy()?, error))
             });
         // Before an `on_failure` edge is taken: retries come first.
@@ -185,7 +185,9 @@ where
 
     /// The outcome of an attempt whose result cannot be kept.
     fn failure(&self, item: &W::WorkItem, attempt: &AttemptId, error: &Error) -> EncodedOutcome {
-        encode_failure(error, attempt, |error| Ok(self.workflow.fail_work_item(item.clone(), error)))
+        encode_failure(error, attempt, self.callbacks.clock().now(), |error| {
+            Ok(self.workflow.fail_work_item(item.clone(), error))
+        })
     }
 
     async fn enqueue_tickets(&self, snapshot: &Snapshot, tickets: Vec<TicketFor>) -> Result<(), Unfinished> {
