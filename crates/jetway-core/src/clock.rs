@@ -38,6 +38,12 @@ pub trait Clock: Send + Sync + Debug {
         Box::pin(tokio::time::sleep(time.since(self.now()).min(LONGEST_SLEEP)))
     }
 
+    /// Waits for so long, by the timer of the process: setting the system's time changes nothing. A clock that a test moves waits until
+    /// it was moved so far.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
     /// The current time, as exactly as the clock knows it. Traces are more exact than milliseconds.
     fn exact(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.now().0)
@@ -57,6 +63,26 @@ impl Clock for SystemClock {
 
     fn exact(&self) -> SystemTime {
         SystemTime::now()
+    }
+}
+
+/// Waits until the clock has come to a time.
+pub(crate) async fn until(clock: &dyn Clock, time: Timestamp) {
+    while clock.now() < time {
+        clock.sleep_until(time).await;
+    }
+}
+
+/// Polls a future until it ends. `None` if it takes longer than `limit` by the clock.
+pub(crate) async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = future => Some(done),
+        () = clock.sleep(limit) => None,
     }
 }
 

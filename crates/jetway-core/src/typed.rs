@@ -190,7 +190,8 @@ where
         }
         let (item, context) = self.decoded(&task.node, &task.input, &task.context)?;
         let item = item.with_instance_id(task.item.to_string());
-        let mut ctx = WorkflowCtx::new(context).cancelled_by(task.cancel.clone());
+        let mut ctx =
+            WorkflowCtx::new(context).cancelled_by(task.cancel.clone()).with_clock(Arc::clone(&task.clock));
         // A node keeps its own limit by itself.
         let limit = task.timeout.filter(|_| rules.timeout.is_none());
         if let Some(limit) = limit {

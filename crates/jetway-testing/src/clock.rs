@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use jetway_core::clock::Clock;
-use jetway_state::Timestamp;
+use jetway_state::{Timestamp, run::Later};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -99,6 +99,10 @@ impl Clock for TestClock {
             }
             drop(waiting);
         })
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.sleep_until(Later::After(duration).due(self.now()))
     }
 }
 

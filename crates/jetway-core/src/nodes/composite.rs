@@ -42,7 +42,7 @@ pub struct CompositeNode<C: Context, W> {
 
 impl<C: Context, W> CompositeNode<C, W> {
     /// A node that runs `workflow`. It takes from `ctx` the time limit of each inner step, and nothing else. The inner
-    /// workflow is cancelled when the step that it runs in is cancelled.
+    /// workflow has the clock of the step that it runs in, and is cancelled when that step is cancelled.
     pub fn new(workflow: W, ctx: &WorkflowCtx<C>) -> Self {
         Self { workflow, timeout: ctx.timeout(), context: PhantomData }
     }
@@ -66,7 +66,7 @@ where
     async fn process(&self, ctx: &C, input: W::Input) -> Result<Transition<W::Output>, Error> {
         let mut inner = WorkflowCtx::new(sharing(ctx));
         if let Some(step) = step() {
-            inner = inner.cancelled_by(step.cancel_token().child_token());
+            inner = inner.cancelled_by(step.cancel_token().child_token()).with_clock(step.clock());
         }
         if let Some(limit) = self.timeout {
             inner.set_timeout(limit);

@@ -22,7 +22,7 @@ pub use crate::retry_policy::{BackoffStrategy, BadPolicy, Exhausted, RetryError,
 
 /// Waits between two attempts, until the delay is over or the step is cancelled.
 ///
-/// Implemented by [`WorkflowCtx`] and by contexts; a context uses the cancellation token of the current step.
+/// Implemented by [`WorkflowCtx`] and by contexts; a context uses the cancellation token and the clock of the current step.
 ///
 /// ```
 /// use jetway_core::{Error, WorkflowCtx, retry::RetryDelay};
@@ -54,7 +54,7 @@ impl<S: Context> RetryDelay for WorkflowCtx<S> {
         tokio::select! {
             biased;
             () = self.cancelled() => Err(Error::Cancelled),
-            () = tokio::time::sleep(delay) => Ok(()),
+            () = self.clock().sleep(delay) => Ok(()),
         }
     }
 }
@@ -69,7 +69,7 @@ impl<C: Context> RetryDelay for C {
         tokio::select! {
             biased;
             () = step.cancel_token().cancelled() => Err(Error::Cancelled),
-            () = tokio::time::sleep(delay) => Ok(()),
+            () = step.clock().sleep(delay) => Ok(()),
         }
     }
 }
@@ -167,6 +167,8 @@ where
     N::Input: Clone,
 {
     let (step, began) = (step(), Instant::now());
+    // Time that a clock has passed by being moved.
+    let mut skipped = Duration::ZERO;
     let mut attempt: u32 = 1;
     loop {
         let number = step.as_ref().map_or_else(|| i64::from(attempt), |step| step.count_try());
@@ -179,22 +181,24 @@ where
             Err(error) => error,
         };
         let stopped = step.as_ref().is_some_and(|step| step.cancel_token().is_cancelled());
-        let delay = if stopped { None } else { delay(policy, &error, attempt, began) };
-        tries::failed(&span, number, &error, delay);
+        let elapsed = began.elapsed().saturating_add(skipped);
+        let delay = if stopped { Err(error.clone()) } else { delay(policy, &error, attempt, elapsed) };
+        tries::failed(&span, number, &error, delay.as_ref().ok().copied());
         drop(span);
-        let Some(delay) = delay else { return Err(error) };
+        let (delay, waits) = (delay?, Instant::now());
         RetryDelay::wait(ctx, delay).await?;
+        skipped = skipped.saturating_add(delay.saturating_sub(waits.elapsed()));
         attempt = attempt.saturating_add(1);
     }
 }
 
-/// The delay before the next attempt, if there is one. Nobody waits for a person here.
-fn delay(policy: &RetryPolicy, error: &Error, attempt: u32, began: Instant) -> Option<Duration> {
-    let (first_at, now) = (Timestamp::default(), Timestamp::default().after(began.elapsed()));
+/// The delay before the next attempt, or the error of the step if there is none. Nobody waits for a person here.
+fn delay(policy: &RetryPolicy, error: &Error, attempt: u32, elapsed: Duration) -> Result<Duration, Error> {
+    let (first_at, now) = (Timestamp::default(), Timestamp::default().after(elapsed));
     let failed = FailedAttempt { error, failures: attempt, first_at, now, until: None };
     match decide(Some(policy), &failed, rand::random()) {
-        Decision::Again(delay) => Some(delay),
-        Decision::Fail(_) | Decision::Pause(_) => None,
+        Decision::Again(delay) => Ok(delay),
+        Decision::Fail(_) | Decision::Pause(_) => Err(error.clone()),
     }
 }
 

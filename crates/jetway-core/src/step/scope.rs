@@ -116,6 +116,11 @@ impl StepScope {
         Self { clock: Some(Arc::clone(clock)), ..self }
     }
 
+    /// The clock of the run, for what waits within the step.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock))
+    }
+
     /// The host makes the further attempts at a node with a policy, which it finds in `policy`. It holds that of the host at first.
     pub(crate) fn with_durable_retries(self, policy: &Arc<Mutex<Option<RetryPolicy>>>) -> Self {
         Self { policy: Some(Arc::clone(policy)), ..self }

@@ -173,7 +173,8 @@ where
 {
     /// The context of one attempt, with the worker's cancellation token and time limit.
     fn attempt_ctx(&self, context: C, abort: &CancellationToken) -> WorkflowCtx<C> {
-        let mut ctx = WorkflowCtx::new(context).cancelled_by(abort.clone());
+        let mut ctx =
+            WorkflowCtx::new(context).cancelled_by(abort.clone()).with_clock(self.callbacks.clock());
         if let Some(limit) = self.callbacks.step_timeout() {
             ctx.set_timeout(limit);
         }

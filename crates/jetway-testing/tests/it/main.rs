@@ -6,6 +6,7 @@ mod clean_up;
 mod conformance;
 mod harness;
 mod long_loops;
+mod moved_clock;
 mod python;
 mod retries;
 mod run_deadlines;

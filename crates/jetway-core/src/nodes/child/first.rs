@@ -3,6 +3,7 @@
 use super::options::Children;
 use crate::{
     Context, Merge, Node, Transition, Workflow,
+    clock::{Clock, SystemClock, within},
     signal::{Answer, SignalType},
     step::{ChildNews, ChildRequest, ChildSlot, StepScope, step},
     wait_for::WaitFor,
@@ -10,7 +11,7 @@ use crate::{
 use async_trait::async_trait;
 use jetway_state::{Error, Graph, run::MAX_WAIT};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 /// Starts another run, and waits for its end, for a signal with a payload of type `T`, or for a deadline: the first that comes settles the
 /// wait. See [`ChildRun::or_signal`](super::ChildRun::or_signal).
@@ -117,9 +118,10 @@ where
         }
         let run = self.children.run_here(step, input);
         let Some(deadline) = self.deadline else { return Ok(Transition::Next(FirstOf::Child(run.await?))) };
-        Ok(Transition::Next(match tokio::time::timeout(deadline, run).await {
-            Ok(output) => FirstOf::Child(output?),
-            Err(_elapsed) => FirstOf::DeadlinePassed,
+        let clock = step.map_or_else(|| Arc::new(SystemClock) as Arc<dyn Clock>, StepScope::clock);
+        Ok(Transition::Next(match within(&*clock, deadline, run).await {
+            Some(output) => FirstOf::Child(output?),
+            None => FirstOf::DeadlinePassed,
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     Context, Merge, Workflow, WorkflowCtx,
+    clock::within,
     step::{ChildSpec, StepScope, run_input_of},
     typed::Typed,
 };
@@ -85,12 +86,12 @@ where
     ) -> Result<W::Output, Error> {
         let mut ctx = WorkflowCtx::new(C::default());
         if let Some(step) = step {
-            ctx = ctx.cancelled_by(step.cancel_token().child_token());
+            ctx = ctx.cancelled_by(step.cancel_token().child_token()).with_clock(step.clock());
         }
         let run = self.workflow.run(&ctx, input);
         match self.within {
             None => run.await,
-            Some(within) => tokio::time::timeout(within, run).await.unwrap_or(Err(Error::Timeout(within))),
+            Some(limit) => within(&**ctx.clock(), limit, run).await.unwrap_or(Err(Error::Timeout(limit))),
         }
     }
 }

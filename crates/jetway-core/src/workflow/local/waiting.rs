@@ -2,7 +2,7 @@
 //! end at its deadline.
 
 use super::LocalRun;
-use crate::{Context, Workflow, WorkflowCtx, signal_sender::SignalSender};
+use crate::{Context, Workflow, WorkflowCtx, clock::until, signal_sender::SignalSender};
 use jetway_state::{
     CommitId, Error, Timestamp,
     run::{Delivered, Wait, deliver},
@@ -50,7 +50,7 @@ impl<C: Context, W: Workflow<C>> LocalRun<'_, C, W> {
         tokio::select! {
             biased;
             ended = attempt => Ok(ended),
-            () = ctx.clock().sleep_until(deadline) => Err(Error::Deadline(deadline)),
+            () = until(&**ctx.clock(), deadline) => Err(Error::Deadline(deadline)),
         }
     }
 
