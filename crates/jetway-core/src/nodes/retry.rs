@@ -8,7 +8,7 @@ mod tries;
 use crate::{
     Context, Node, Transition, WorkflowCtx,
     panics::guarded,
-    retry_policy::{Decision, FailedAttempt, decide},
+    retry_policy::{Decision, FailedAttempt, NoMore, decide},
     signal::SignalType,
     step,
 };
@@ -198,6 +198,7 @@ fn delay(policy: &RetryPolicy, error: &Error, attempt: u32, elapsed: Duration) -
     let failed = FailedAttempt { error, failures: attempt, first_at, now, until: None };
     match decide(Some(policy), &failed, rand::random()) {
         Decision::Again(delay) => Ok(delay),
+        Decision::Fail(NoMore::OutOfRange) => Err(Error::TimeOutOfRange),
         Decision::Fail(_) | Decision::Pause(_) => Err(error.clone()),
     }
 }

@@ -1,7 +1,7 @@
 //! The rule that decides about a failed attempt. It is pure: time and chance are passed in.
 
 use super::{Exhausted, RetryPolicy};
-use jetway_state::{Error, Rounded, Timestamp};
+use jetway_state::{Error, Rounded, Timestamp, run::MAX_WAIT};
 use std::{fmt, time::Duration};
 
 /// A failed attempt.
@@ -44,6 +44,8 @@ pub(crate) enum NoMore {
     },
     /// The step would not be done in time (`within`).
     TooLate,
+    /// The next attempt would begin in more than 100 years. The step fails, whatever the policy says about its end.
+    OutOfRange,
 }
 
 /// Decides about a failed attempt. `chance` is a number from 0 to 1, for the jitter.
@@ -71,6 +73,9 @@ pub(crate) fn decide(policy: Option<&RetryPolicy>, failed: &FailedAttempt<'_>, c
     if until.is_some_and(|until| now.after(delay) >= until) {
         return ended(NoMore::TooLate);
     }
+    if delay > MAX_WAIT {
+        return Decision::Fail(NoMore::OutOfRange);
+    }
     Decision::Again(delay)
 }
 
@@ -83,6 +88,7 @@ impl fmt::Display for NoMore {
                 let (next, limit) = (Seconds(*next), Seconds(*limit));
                 write!(f, "no_time_for_retry: next attempt at {next}, limit {limit}")
             }
+            Self::OutOfRange => Error::TimeOutOfRange.fmt(f),
             Self::TooLate => f.write_str("no_time_for_retry: the step would not be done in time"),
         }
     }

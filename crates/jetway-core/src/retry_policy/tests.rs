@@ -1,7 +1,7 @@
 //! The table of the rule: policies, errors and times.
 
 use super::*;
-use jetway_state::Timestamp;
+use jetway_state::{Timestamp, run::MAX_WAIT};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -68,6 +68,19 @@ fn w33_what_the_node_asks_for_is_the_least() {
     let limited = policy.total_time(HOUR);
     let none = NoMore::NoTime { next: 2 * HOUR, limit: HOUR };
     assert_eq!(decide(Some(&limited), &failed(&error, 1, 0), 0.0), Decision::Fail(none));
+}
+
+#[test]
+fn w33_what_the_node_asks_for_is_within_the_range_of_all_times() {
+    let ask = |after| Error::RetryAfter { message: "too many".to_owned(), after };
+    let of = |policy: &RetryPolicy, error: &Error| decide(Some(policy), &failed(error, 1, 0), 0.0);
+    let pausing = exponential().exhausted(Exhausted::Pause);
+    assert_eq!(of(&pausing, &ask(MAX_WAIT)), Decision::Again(MAX_WAIT));
+    for after in [MAX_WAIT + Duration::from_millis(1), Duration::MAX] {
+        assert_eq!(of(&pausing, &ask(after)), Decision::Fail(NoMore::OutOfRange), "{after:?}");
+    }
+    let endless = exponential().first(Duration::MAX).longest(Duration::MAX);
+    assert_eq!(of(&endless, &busy()), Decision::Fail(NoMore::OutOfRange));
 }
 
 #[test]

@@ -61,6 +61,10 @@ where
             NoMore::Attempts => {}
             NoMore::NoTime { .. } => add_note(produced, &note),
             NoMore::TooLate => *produced = self.failure(&task.input, attempt, &error, task.clock.now()),
+            NoMore::OutOfRange => {
+                *produced = self.failure(&task.input, attempt, &Error::TimeOutOfRange, task.clock.now());
+                add_note(produced, &format!("the node had failed: {error}"));
+            }
         }
         None
     }

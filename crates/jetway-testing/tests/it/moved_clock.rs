@@ -94,6 +94,8 @@ async fn attempts_within_a_step_are_hours_apart() {
     // The hours that the clock was moved by count for the total time.
     let short = policy().total_time(HOUR * 4);
     assert_eq!(run(flaky(short), 3, &[HOUR, HOUR * 2]).await, Err(Error::Generic("busy".to_owned())));
+    let endless = policy().first(Duration::MAX).longest(Duration::MAX);
+    assert_eq!(run(flaky(endless), 3, &[]).await, Err(Error::TimeOutOfRange));
 }
 
 node! {

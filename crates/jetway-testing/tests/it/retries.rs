@@ -87,6 +87,16 @@ async fn w33_two_hours_are_two_hours() {
     assert_eq!(made, [0]);
 }
 
+/// 136 years are more than a run waits for.
+#[tokio::test]
+async fn w33_what_a_node_asks_for_is_within_the_range_of_all_times() {
+    let pausing = RetryPolicy::attempts(2).exhausted(Exhausted::Pause);
+    let (error, made) = tested(pausing, SECOND).await.run(Some(u64::from(u32::MAX)), 0).await;
+    let sentence = "time out of range: a run waits for at most 100 years; the node had failed: later";
+    assert_eq!((&error["kind"], &error["message"]), (&"time_out_of_range".into(), &sentence.into()));
+    assert_eq!(made, [0]);
+}
+
 #[tokio::test]
 async fn w34_a_step_without_time_keeps_its_own_error() {
     let policy = RetryPolicy::attempts(9).first(32 * SECOND).total_time(60 * SECOND);
