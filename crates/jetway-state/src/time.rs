@@ -4,6 +4,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
+/// The last time that RFC 3339 can write: the end of the year 9999.
+pub(crate) const LAST_WRITTEN: Timestamp = Timestamp(253_402_300_799_999);
+
 /// A point in time in milliseconds since 1970 (UTC). The rules of the engine get the time as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -78,10 +81,10 @@ impl fmt::Display for Rounded {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 with milliseconds, in UTC.
+    /// RFC 3339 with milliseconds, in UTC. RFC 3339 can write no year after 9999: a later time is written as the end of that year.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time =
-            i64::try_from(self.0).ok().and_then(DateTime::<Utc>::from_timestamp_millis).unwrap_or_default();
+        let millis = i64::try_from((*self).min(LAST_WRITTEN).0).unwrap_or(i64::MAX);
+        let time = DateTime::<Utc>::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC);
         f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
     }
 }
@@ -89,6 +92,15 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_cannot_be_written_is_no_time_of_1970() {
+        assert_eq!(LAST_WRITTEN.to_string(), "9999-12-31T23:59:59.999Z");
+        for later in [LAST_WRITTEN.0 + 1, i64::MAX.unsigned_abs(), u64::MAX] {
+            assert_eq!(Timestamp(later).to_string(), LAST_WRITTEN.to_string(), "{later}");
+        }
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
 
     #[test]
     fn durations_are_rounded() {

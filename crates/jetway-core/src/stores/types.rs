@@ -83,7 +83,7 @@ impl TryFrom<&Snapshot> for RunInfo {
 
 /// A time as `chrono` has it.
 pub(crate) fn date_time(at: Timestamp) -> DateTime<Utc> {
-    i64::try_from(at.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    i64::try_from(at.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// A failed attempt at a work item.

@@ -7,9 +7,6 @@ use super::{
 use crate::{ItemId, Timestamp};
 use std::{fmt, time::Duration};
 
-/// The last time that RFC 3339 can write: the end of the year 9999.
-const LAST: Timestamp = Timestamp(253_402_300_799_999);
-
 /// When a run starts, as its client asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StartTime {
@@ -68,8 +65,8 @@ impl StartTime {
     pub fn header(&self) -> Option<String> {
         match self {
             Self::Now => None,
-            // A later time is refused like this one.
-            Self::At(time) => Some((*time).min(LAST).to_string()),
+            // A time that cannot be written is refused like the last one that can.
+            Self::At(time) => Some(time.to_string()),
             Self::Unreadable(text) => Some(text.clone()),
         }
     }
@@ -109,7 +106,7 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::MAX_WAIT;
+    use crate::{run::MAX_WAIT, time::LAST_WRITTEN as LAST};
 
     const SENT: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -158,6 +155,8 @@ mod tests {
             assert_eq!(parsed, StartTime::Unreadable(bad.to_owned()));
             assert_eq!(parsed.due(SENT), Err(BadStartTime::Unreadable(bad.to_owned())));
         }
+        let far = StartTime::parse("+99999999999d", SENT).due(SENT).unwrap_err().to_string();
+        assert!(far.starts_with("start time 9999-12-31T23:59:59.999Z is out of range"), "{far}");
         let long = StartTime::parse(&"x".repeat(100_000), SENT).due(SENT).unwrap_err().to_string();
         assert!(long.len() < 300 && long.contains("+10m"), "{long}");
     }
