@@ -177,6 +177,7 @@ impl From<&Letter> for Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jetway_state::StoreId;
     use serde::Deserialize;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -189,8 +190,14 @@ mod tests {
     fn w43_a_payload_is_checked_and_encoded() {
         let signal = SignalType::of::<Opinion>("opinion");
         let encoded = signal.read(br#"{"yes": true, "items": [1]}"#, Encoding::Json).unwrap();
-        let letter =
-            Letter { name: "opinion".to_owned(), payload: encoded.clone(), at: Timestamp(1), sequence: 1 };
+        let letter = Letter {
+            name: "opinion".to_owned(),
+            payload: encoded.clone(),
+            at: Timestamp(1),
+            sequence: 1,
+            store: StoreId::default(),
+            put_off: false,
+        };
         let opinion = Opinion { yes: true, items: vec![1] };
         assert_eq!(Signal::from(&letter).payload::<Opinion>(), Ok(opinion));
         assert_eq!(signal.read(&encoded, Encoding::Cbor), Ok(encoded));

@@ -5,7 +5,7 @@ use jetway_state::{
     Error, StoreId, Timestamp,
     codec::Encoding,
     json,
-    run::{ArrivedSignal, signal_id_hash},
+    run::{ArrivedSignal, SignalPlace, signal_id_hash},
 };
 use serde::Serialize;
 use std::{
@@ -96,7 +96,8 @@ impl SignalSender {
         }
         queue.sent += 1;
         let (sequence, name, at) = (queue.sent, name.to_owned(), Timestamp::default());
-        queue.waiting.push_back(ArrivedSignal { sequence, name, id, incarnation: None, at, payload });
+        let place = SignalPlace::First;
+        queue.waiting.push_back(ArrivedSignal { sequence, place, name, id, incarnation: None, at, payload });
         drop(queue);
         self.shared.sent.notify_one();
         Ok(())

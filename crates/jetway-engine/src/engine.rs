@@ -36,7 +36,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     dispatcher: Arc<Dispatcher>,
     starter: Arc<Starter>,
-    signals: Applier,
+    signals: Arc<Applier>,
     worker: Worker,
     sweep: Sweep,
 }

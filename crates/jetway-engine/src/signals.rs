@@ -11,6 +11,7 @@
 //! | the dead letter of a refused signal | not acked | redelivery: it is stored again under one id |
 //! | giving back a signal that this build cannot apply | nothing changed | redelivery, a few times; then it is a dead letter |
 //! | putting off a signal to an unknown run | the signal is stored twice | redelivery: it has one id in both places, and the run takes it once |
+//! | the commit that applies signals which are put off | they come again | the record knows their ids |
 //! | the ack | complete | - |
 //!
 //! A request stores its signal, applies it and answers. The stored message is delivered as well, finds that it is applied, and is
@@ -18,6 +19,7 @@
 
 mod apply;
 mod error;
+mod later;
 
 pub use error::SignalError;
 
@@ -41,7 +43,7 @@ use jetway_core::{
 use jetway_state::{
     RunKey, Seen, SignalName, StoreId,
     codec::Encoding,
-    run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Verdict, deliver, signal_id_hash},
+    run::{ArrivedSignal, MAX_LETTER_BYTES, SignalPlace, Snapshot, Verdict, deliver, signal_id_hash},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -137,9 +139,18 @@ impl Applier {
         let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
         let workflow = self.workflow(&run)?;
         SignalName::new(&name)?;
-        let (sequence, store, sent_at) = (0, StoreId::default(), self.clock.now());
-        let stored =
-            StoredSignal { run, name, id, incarnation, content_type, payload, sequence, store, sent_at };
+        let stored = StoredSignal {
+            run,
+            name,
+            id,
+            incarnation,
+            content_type,
+            payload,
+            sequence: 0,
+            place: SignalPlace::First,
+            store: StoreId::default(),
+            sent_at: self.clock.now(),
+        };
         check(&**workflow, &stored)
     }
 
@@ -159,12 +170,14 @@ impl Applier {
             content_type,
             payload,
             sequence: u64::MAX,
+            place: SignalPlace::First,
             store,
             sent_at,
         };
         let payload = Ok(check(&**workflow, &stored)?);
         let arrived = ArrivedSignal {
             sequence: stored.sequence,
+            place: stored.place,
             name: stored.name.clone(),
             id: stored.id.as_deref().map(signal_id_hash),
             incarnation,
@@ -184,7 +197,7 @@ impl Applier {
         })
     }
 
-    /// Applies a stored signal, and all that are stored before it, and carries out the effects.
+    /// Applies a stored signal, all that are stored before it, and all that are put off, and carries out the effects.
     async fn apply(&self, signal: &StoredSignal) -> Result<Verdict, SignalError> {
         let workflow = self.workflow(&signal.run)?;
         SignalName::new(&signal.name)?;
@@ -195,7 +208,7 @@ impl Applier {
                 check(&**workflow, signal)?;
                 return Err(SignalError::UnknownRun(signal.run.clone()));
             };
-            let Outcome { verdict, cached, effects, refused } = outcome;
+            let Outcome { verdict, cached, effects, refused, were_put_off } = outcome;
             for (other, verdict) in refused {
                 self.refuse_other(&**workflow, &other, verdict, &cached.snapshot).await?;
             }
@@ -204,6 +217,7 @@ impl Applier {
                 Some(effects) => self.dispatcher.carry_out(version, Vec::new(), effects).await?,
                 None => self.wake_again(&signal.run, &cached).await?,
             }
+            self.remove_put_off(&were_put_off).await;
             if let Some(verdict) = verdict {
                 return accepted(&**workflow, signal, verdict, &cached.snapshot);
             }
@@ -240,17 +254,6 @@ impl Applier {
         let original =
             self.backend.letter_of(&NewSignal { run, name, id, incarnation, content_type, payload });
         self.backend.dead_letter(refusal(signal, original, &refused)).await
-    }
-
-    /// Stores a signal in another place until its run may be there.
-    async fn put_off(&self, signal: &StoredSignal) -> Result<(), BackendError> {
-        let now = self.clock.now();
-        let pause = now.since(signal.sent_at).max(FIRST_PAUSE);
-        let due = now.after(pause).min(signal.sent_at.after(GRACE));
-        let id = Some(signal.id.clone().unwrap_or_else(|| own_id(signal)));
-        self.backend.put_off(&StoredSignal { id, ..signal.clone() }, due).await?;
-        fail_point(FailPoint::SignalPutOff);
-        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::{
     dispatch::Dispatcher,
     fail_point::{FailPoint, fail_point},
     registry::Registry,
+    signals::Applier,
     snapshots::Snapshots,
     starts::Starter,
     tickets::Tickets,
@@ -70,6 +71,7 @@ pub(crate) struct Worker {
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) starter: Arc<Starter>,
+    pub(crate) signals: Arc<Applier>,
     pub(crate) committer: Committer,
     /// The name of this host, for records.
     pub(crate) host: Arc<str>,

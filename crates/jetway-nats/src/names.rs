@@ -48,7 +48,7 @@ pub(crate) use operations::*;
 pub(crate) use replies::{INBOX, ReplyPrefixes};
 pub use roles::Role;
 pub(crate) use roles::{Rights, Scope};
-pub(crate) use signals::PutOffTokens;
+pub(crate) use signals::{PutOffTokens, SignalTokens};
 pub(crate) use stores::{StoreKey, StoreNames};
 pub(crate) use subjects::{ApiMethod, subject_token};
 

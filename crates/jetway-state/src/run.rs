@@ -64,6 +64,7 @@ mod recover;
 mod result_version;
 mod retry;
 mod signal;
+mod signal_ids;
 mod snapshot;
 mod start_time;
 mod tombstone;
@@ -93,14 +94,15 @@ pub use effect::{Applied, Effect, TicketFor};
 pub use end::end_effects;
 pub use fan_out::{Arrival, Arrivals, Bounded, Branch, BranchChunk, BranchInput, FanOut, PendingBranches};
 pub use first_of::FirstOf;
-pub use mailbox::{Letter, MAX_LETTER_BYTES, MAX_LETTERS, Mailbox, Verdict, signal_id_hash};
+pub use mailbox::{Letter, MAX_LETTER_BYTES, MAX_LETTERS, Mailbox, Verdict};
 pub use offload::{ChunkEntry, Limits, offload};
 pub use output::EncodedOutput;
 pub use person::{NotRetried, RetriedItems, retry_items};
 pub use recover::{TicketWanted, pending_ticket, pending_tickets, tickets_under};
 pub use result_version::{ResultVersion, WantedResult};
 pub use retry::Failures;
-pub use signal::{ArrivedSignal, Delivered, SawSignals, SignalWait, SignalWanted, deliver};
+pub use signal::{ArrivedSignal, Delivered, SawSignals, SignalPlace, SignalWait, SignalWanted, deliver};
+pub use signal_ids::{GIVEN_SIGNAL_ID, signal_id_hash};
 pub use snapshot::{
     Child, HandledFailures, Input, Item, Output, Parent, Payload, RunError, Snapshot, Status, Trace,
 };

@@ -197,6 +197,9 @@ cases! {
         w43_a_full_mailbox_refuses, w44_a_signal_starts_nothing_early,
         w45_the_item_that_waited_longest_gets_the_signal, a_paused_run_takes_signals, a_lost_coordinator_s_signal_is_taken_up,
         w44_a_signal_that_starts_its_run_starts_nothing_early, a_signal_starts_its_run_or_goes_to_the_one_that_is_there,
+        w38_signals_before_the_run_are_taken_in_order,
+        w38_a_signal_before_the_run_is_there_for_its_first_wait,
+        w38_a_signal_before_the_run_comes_before_a_later_one, w42_copies_of_a_signal_are_put_off_once,
         a_wrong_signal_starts_no_run, many_signals_start_one_run;
     start_times: w44_a_run_starts_at_its_time, a_start_time_that_has_passed_is_no_wait, w44_a_bad_start_time_is_refused,
         w44_a_run_that_waits_for_its_start_takes_commands, w44_a_lost_coordinator_s_alarm_is_armed_again,

@@ -302,6 +302,14 @@ impl<I: Interceptor> Signals for Intercepted<I> {
         self.0.inner().letter_of(signal)
     }
 
+    async fn put_off_signals(&self, run: &RunKey, most: usize) -> Result<Vec<StoredSignal>, BackendError> {
+        self.0.inner().put_off_signals(run, most).await
+    }
+
+    async fn remove_put_off(&self, signal: &StoredSignal) -> Result<(), BackendError> {
+        self.0.inner().remove_put_off(signal).await
+    }
+
     async fn put_off(&self, signal: &StoredSignal, due: Timestamp) -> Result<(), BackendError> {
         self.0.inner().put_off(signal, due).await
     }

@@ -24,7 +24,8 @@ fn run(id: &str) -> RunKey {
 }
 
 fn letter(name: &str, sequence: u64) -> Letter {
-    Letter { name: name.to_owned(), payload: Bytes::from_static(b"\xf5"), at: AT, sequence }
+    let (payload, store) = (Bytes::from_static(b"\xf5"), StoreId::default());
+    Letter { name: name.to_owned(), payload, at: AT, sequence, store, put_off: false }
 }
 
 fn approval() -> SignalWait {

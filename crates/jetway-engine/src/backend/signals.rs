@@ -4,7 +4,7 @@ use super::{BackendError, DeadLetter, Lease};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use jetway_state::{Incarnation, RunKey, StoreId, Timestamp, WorkflowName};
+use jetway_state::{Incarnation, RunKey, StoreId, Timestamp, WorkflowName, run::SignalPlace};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -32,7 +32,8 @@ pub struct StoredSignal {
     pub run: RunKey,
     /// The name of the signal.
     pub name: String,
-    /// What its doubles are found by: the id of its sender. A backend may give an id to a signal whose sender has chosen none.
+    /// What its doubles are found by: the id of its sender. A backend may give an id to a signal whose sender has chosen none, which
+    /// begins with [`GIVEN_SIGNAL_ID`](jetway_state::run::GIVEN_SIGNAL_ID).
     pub id: Option<String>,
     /// The incarnation that it is for; `None` for whichever incarnation has the run id.
     pub incarnation: Option<Incarnation>,
@@ -40,12 +41,23 @@ pub struct StoredSignal {
     pub content_type: Option<String>,
     /// The payload.
     pub payload: Bytes,
-    /// Its place in the store.
+    /// Its number in the store.
     pub sequence: u64,
+    /// Whether this is where its sender has stored it.
+    pub place: SignalPlace,
     /// The store of this sequence.
     pub store: StoreId,
     /// When it was first sent, by the clock of the backend. It stays the same when the signal is put off.
     pub sent_at: Timestamp,
+}
+
+impl StoredSignal {
+    /// Whether both are one signal that is stored twice.
+    pub fn is_copy_of(&self, other: &Self) -> bool {
+        let what =
+            |signal: &Self| (signal.run.clone(), signal.name.clone(), signal.id.clone(), signal.incarnation);
+        self.id.is_some() && what(self) == what(other)
+    }
 }
 
 /// A signal that is held under a lease.
@@ -113,8 +125,16 @@ pub trait Signals: Send + Sync {
         }
     }
 
+    /// Returns the signals of a run that are put off and have an id, `most` at most, in any order. One that comes again meanwhile is here, or
+    /// among those that are stored, or in both places.
+    async fn put_off_signals(&self, run: &RunKey, most: usize) -> Result<Vec<StoredSignal>, BackendError>;
+
+    /// Removes a signal that is put off: its run has it.
+    async fn remove_put_off(&self, signal: &StoredSignal) -> Result<(), BackendError>;
+
     /// Stores a delivered signal in another place, to be delivered again at `due` with another sequence: its run does not exist yet.
-    /// The caller acks the delivered one afterwards. It is durable when this returns.
+    /// The caller acks the delivered one afterwards. It is durable when this returns. One that is put off already, with the same id, is
+    /// not stored twice.
     ///
     /// # Errors
     /// `NoRoom` if a limit is reached.

@@ -144,9 +144,8 @@ impl EngineBuilder {
         let clock = clock.unwrap_or_else(|| backend.clock());
         let registry = Arc::new(Registry::new(workflows.into_iter().collect::<Result<_, _>>()?)?);
         check_workflows(&registry)?;
-        config.retry.as_ref().map_or(Ok(()), RetryPolicy::check)?;
         config.limits = config.limits.within(backend.max_snapshot());
-        check_retention(&*backend, &config)?;
+        check_config(&*backend, &config)?;
         let config = Arc::new(config);
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&backend), &config));
         let tickets =
@@ -177,14 +176,14 @@ impl EngineBuilder {
             clock: Arc::clone(&clock),
             stale_after: config.stale_after,
         };
-        let signals = Applier {
+        let signals = Arc::new(Applier {
             backend: Arc::clone(&backend),
             registry: Arc::clone(&registry),
             snapshots: Arc::clone(&snapshots),
             tickets: Arc::clone(&tickets),
             dispatcher: Arc::clone(&dispatcher),
             clock: Arc::clone(&clock),
-        };
+        });
         let worker = Worker {
             backend: Arc::clone(&backend),
             registry: Arc::clone(&registry),
@@ -196,6 +195,7 @@ impl EngineBuilder {
             tickets,
             dispatcher: Arc::clone(&dispatcher),
             starter: Arc::clone(&starter),
+            signals: Arc::clone(&signals),
             host: host.into(),
         };
         Ok(Engine { backend, registry, config, clock, dispatcher, starter, signals, worker, sweep })
@@ -210,6 +210,12 @@ fn check_workflows(registry: &Registry) -> Result<(), BuildError> {
             .map_err(|reason| BuildError::BadSignals { workflow: workflow.name().to_string(), reason })?;
     }
     Ok(())
+}
+
+/// Checks the policy of the host, and how long records are kept.
+fn check_config(backend: &dyn Backend, config: &EngineConfig) -> Result<(), BuildError> {
+    config.retry.as_ref().map_or(Ok(()), RetryPolicy::check)?;
+    check_retention(backend, config)
 }
 
 /// The sweep needs time to find that the result of a run was not stored, and to write the record again if it cannot be.

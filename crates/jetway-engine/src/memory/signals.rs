@@ -9,7 +9,7 @@ use crate::backend::{BackendError, DeadLetter, NewSignal, SignalDelivery, Signal
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use jetway_core::clock::Clock;
-use jetway_state::{RunKey, StoreId, Timestamp, WorkflowName};
+use jetway_state::{RunKey, StoreId, Timestamp, WorkflowName, run::SignalPlace};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
@@ -62,7 +62,7 @@ impl Stored {
                     Some(first) => {
                         let signal = first.remove();
                         drop(put_off);
-                        self.add(signal);
+                        self.add(StoredSignal { place: SignalPlace::Again, ..signal });
                     }
                 }
             };
@@ -90,6 +90,7 @@ impl Signals for MemoryBackend {
             content_type,
             payload,
             sequence: 0,
+            place: SignalPlace::First,
             store: STORE,
             sent_at,
         };
@@ -131,8 +132,26 @@ impl Signals for MemoryBackend {
         Ok(stored)
     }
 
+    async fn put_off_signals(&self, run: &RunKey, most: usize) -> Result<Vec<StoredSignal>, BackendError> {
+        let put_off = locked(&self.signals.put_off);
+        let of_run = put_off.values().filter(|signal| signal.run == *run && signal.id.is_some());
+        let later = |signal: &StoredSignal| StoredSignal { place: SignalPlace::Later, ..signal.clone() };
+        Ok(of_run.take(most).map(later).collect())
+    }
+
+    async fn remove_put_off(&self, signal: &StoredSignal) -> Result<(), BackendError> {
+        locked(&self.signals.put_off)
+            .retain(|_, other| other.run != signal.run || other.sequence != signal.sequence);
+        Ok(())
+    }
+
     async fn put_off(&self, signal: &StoredSignal, due: Timestamp) -> Result<(), BackendError> {
-        locked(&self.signals.put_off).insert((due, signal.sequence), signal.clone());
+        let mut put_off = locked(&self.signals.put_off);
+        if put_off.values().any(|other| other.is_copy_of(signal)) {
+            return Ok(());
+        }
+        put_off.insert((due, signal.sequence), signal.clone());
+        drop(put_off);
         self.signals.changed.notify_waiters();
         Ok(())
     }

@@ -1,6 +1,10 @@
 //! Applying the stored signals of a run, in one commit.
 
-use super::{Applier, error::SignalError};
+use super::{
+    Applier,
+    error::SignalError,
+    later::{in_order_of_sending, is_young},
+};
 use crate::{
     backend::{BackendError, BackendErrorKind, StoredSignal},
     fail_point::{FailPoint, fail_point},
@@ -10,18 +14,13 @@ use jetway_core::step::{AnyWorkflow, Swap, Swapped};
 use jetway_state::{
     Timestamp,
     run::{
-        Applied, ArrivedSignal, Delivered, Effect, MAX_LETTER_BYTES, Snapshot, Verdict, deliver,
-        signal_id_hash,
+        Applied, ArrivedSignal, Delivered, Effect, GIVEN_SIGNAL_ID, MAX_LETTER_BYTES, Mailbox, SignalPlace,
+        Snapshot, Verdict, deliver, signal_id_hash,
     },
 };
-use std::time::Duration;
 
 /// How many signals one commit applies at most.
 const MOST: usize = 256;
-
-/// For how long after the start of a run each signal is known by an id, also if its sender has given it none: it may have been put off
-/// before the run was there, and then be delivered again from its first place.
-const YOUNG: Duration = Duration::from_secs(180);
 
 /// What a commit of signals has led to.
 pub(super) struct Outcome {
@@ -32,9 +31,17 @@ pub(super) struct Outcome {
     pub(super) effects: Option<Vec<Effect>>,
     /// The other signals that are applied with it and not in the run.
     pub(super) refused: Vec<(StoredSignal, Verdict)>,
+    /// Those that were put off until then.
+    pub(super) were_put_off: Vec<StoredSignal>,
 }
 
-/// The commit of one signal, and of all that are stored before it, until it succeeds.
+impl Outcome {
+    fn unwritten(verdict: Option<Verdict>, cached: CachedSnapshot) -> Self {
+        Self { verdict, cached, effects: None, refused: Vec::new(), were_put_off: Vec::new() }
+    }
+}
+
+/// The commit of one signal, of all that are stored before it, and of all that are put off, until it succeeds.
 pub(super) struct Commit<'a> {
     pub(super) applier: &'a Applier,
     pub(super) workflow: &'a dyn AnyWorkflow,
@@ -42,27 +49,35 @@ pub(super) struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    /// The signals to apply, in their order: those that are stored and not applied, and the one in hand.
+    /// The signals to apply, in their order: those that are stored and not applied, those that are put off, and the one in hand.
     async fn batch(&self, snapshot: &Snapshot, most: usize) -> Result<Vec<StoredSignal>, BackendError> {
         let Self { applier, signal, .. } = self;
         let after = snapshot.mailbox.applied_of(signal.store);
+        let mut put_off = applier.put_off_for(snapshot, signal).await?;
         let mut batch = applier.backend.stored_signals(&signal.run, after, most).await?;
         batch.retain(|stored| stored.store == signal.store && stored.sequence > after);
         let is_complete =
             batch.len() < most || batch.last().is_some_and(|last| last.sequence > signal.sequence);
         let place = batch.partition_point(|stored| stored.sequence < signal.sequence);
         let is_there = batch.get(place).is_some_and(|stored| stored.sequence == signal.sequence);
-        if !is_there && is_complete {
-            batch.insert(place, (*signal).clone());
+        match signal.place {
+            SignalPlace::Later if put_off.iter().all(|other| other.sequence != signal.sequence) => {
+                put_off.push((*signal).clone());
+            }
+            SignalPlace::Later => {}
+            SignalPlace::First | SignalPlace::Again if is_there || !is_complete => {}
+            SignalPlace::First | SignalPlace::Again => batch.insert(place, (*signal).clone()),
         }
-        Ok(batch)
+        batch.extend(put_off);
+        Ok(in_order_of_sending(batch))
     }
 
     fn arrived(&self, stored: &StoredSignal, snapshot: &Snapshot, now: Timestamp) -> ArrivedSignal {
-        let is_young = now.since(snapshot.started_at) < YOUNG;
-        let own = || is_young.then(|| own_id(stored));
+        // It may have been put off before the run was there, and then be delivered again from its first place.
+        let own = || is_young(snapshot, now).then(|| own_id(stored));
         ArrivedSignal {
             sequence: stored.sequence,
+            place: stored.place,
             name: stored.name.clone(),
             id: stored.id.clone().or_else(own).map(|id| signal_id_hash(&id)),
             incarnation: stored.incarnation,
@@ -71,16 +86,31 @@ impl Commit<'_> {
         }
     }
 
-    /// Applies the next signals to a record. A record that becomes too large gets the first of them alone; if even that has no room,
+    /// The signals of the store up to the first that changes the record; the one in hand if there is none.
+    fn least(&self, batch: &[StoredSignal], snapshot: &Snapshot) -> Vec<StoredSignal> {
+        let is_counted = |stored: &&StoredSignal| stored.place != SignalPlace::Later;
+        let mut counted: Vec<_> = batch.iter().filter(is_counted).cloned().collect();
+        counted.sort_by_key(|stored| stored.sequence);
+        let now = self.applier.clock.now();
+        let changes = |stored: &StoredSignal| {
+            let arrived = [self.arrived(stored, snapshot, now)];
+            deliver(snapshot.clone(), self.signal.store, &arrived, snapshot.commit, now).applied.is_some()
+        };
+        let Some(first) = counted.iter().position(changes) else { return vec![self.signal.clone()] };
+        counted.truncate(first + 1);
+        counted
+    }
+
+    /// Applies the next signals to a record. A record that becomes too large gets the first of the store alone; if even that has no room,
     /// its mailbox counts as full.
     async fn write_what_fits(&self, cached: &CachedSnapshot, most: usize) -> Result<Outcome, BackendError> {
         let batch = self.batch(&cached.snapshot, most).await?;
-        let first: Vec<_> = batch.first().cloned().into_iter().collect();
-        let mut written = self.write_once(cached, batch, false).await;
+        let mut written = self.write_once(cached, batch.clone(), false).await;
         for no_room in [false, true] {
             match written {
                 Err(error) if error.kind() == BackendErrorKind::TooLarge => {
-                    written = Box::pin(self.write_once(cached, first.clone(), no_room)).await;
+                    let least = self.least(&batch, &cached.snapshot);
+                    written = Box::pin(self.write_once(cached, least, no_room)).await;
                 }
                 written => return written,
             }
@@ -100,26 +130,33 @@ impl Commit<'_> {
         let mut arrived: Vec<_> =
             batch.iter().map(|stored| self.arrived(stored, &cached.snapshot, now)).collect();
         if no_room {
-            arrived.iter_mut().for_each(|signal| signal.payload = Err(Verdict::MailboxFull));
+            let full = |_payload| Err(Verdict::MailboxFull);
+            arrived.iter_mut().for_each(|signal| signal.payload = signal.payload.clone().and_then(full));
         }
         let snapshot = Snapshot::clone(&cached.snapshot);
         let Delivered { applied, verdicts } = deliver(snapshot, self.signal.store, &arrived, commit, now);
-        let own = batch.iter().position(|stored| stored.sequence == self.signal.sequence);
+        let is_own = |stored: &StoredSignal| {
+            (stored.place == SignalPlace::Later, stored.sequence)
+                == (self.signal.place == SignalPlace::Later, self.signal.sequence)
+        };
+        let own = batch.iter().position(is_own);
         let verdict = own.and_then(|own| verdicts.get(own).copied());
         let Some(Applied { snapshot, effects, .. }) = applied else {
             // Nothing is written, so whoever holds the others finds the same.
-            let (cached, refused) = (cached.clone(), Vec::new());
-            return Ok(Outcome { verdict, cached, effects: None, refused });
+            return Ok(Outcome::unwritten(verdict, cached.clone()));
         };
         let revision = snapshots.write(cached.build, &snapshot, Vec::new(), cached.seen()).await?;
         fail_point(FailPoint::SignalsApplied);
         let cached = snapshots.found(snapshot, revision, cached.build);
         snapshots.slot(&self.signal.run).keep(&cached);
-        let others = batch
-            .into_iter()
-            .zip(verdicts)
-            .filter(|(stored, verdict)| !verdict.is_accepted() && stored.sequence != self.signal.sequence);
-        Ok(Outcome { verdict, cached, effects: Some(effects), refused: others.collect() })
+        let (put_off, counted): (Vec<_>, Vec<_>) =
+            batch.into_iter().zip(verdicts).partition(|(stored, _)| stored.place == SignalPlace::Later);
+        // Each that is refused and put off still has a message of its own.
+        let taken = put_off.into_iter().filter(|(_, verdict)| verdict.is_accepted());
+        let were_put_off = taken.map(|(stored, _)| stored).collect();
+        let refused =
+            counted.into_iter().filter(|(stored, verdict)| !verdict.is_accepted() && !is_own(stored));
+        Ok(Outcome { verdict, cached, effects: Some(effects), refused: refused.collect(), were_put_off })
     }
 }
 
@@ -136,10 +173,8 @@ impl Swap for Commit<'_> {
     async fn swap(&mut self, state: Self::State) -> Result<Swapped<Self::Output>, BackendError> {
         jetway_state::hop!("Commit::swap");
         let Some(cached) = state else { return Ok(Swapped::Done(None)) };
-        let (mailbox, signal) = (&cached.snapshot.mailbox, self.signal);
-        if mailbox.has_applied(signal.store, signal.sequence) {
-            let verdict = Some(mailbox.verdict_on(signal.sequence));
-            return Ok(Swapped::Done(Some(Outcome { verdict, cached, effects: None, refused: Vec::new() })));
+        if let Some(verdict) = verdict_before(&cached.snapshot.mailbox, self.signal) {
+            return Ok(Swapped::Done(Some(Outcome::unwritten(Some(verdict), cached))));
         }
         let mut most = MOST;
         let written = loop {
@@ -164,9 +199,21 @@ impl Swap for Commit<'_> {
     }
 }
 
+/// What became of a signal that was applied before.
+fn verdict_before(mailbox: &Mailbox, signal: &StoredSignal) -> Option<Verdict> {
+    let is_known = || signal.id.as_ref().is_some_and(|id| mailbox.knows(signal_id_hash(id)));
+    match signal.place {
+        SignalPlace::Later => is_known().then_some(Verdict::Duplicate),
+        SignalPlace::First | SignalPlace::Again => {
+            let was_applied = mailbox.has_applied(signal.store, signal.sequence);
+            was_applied.then(|| mailbox.verdict_on(signal.sequence))
+        }
+    }
+}
+
 /// The id of a signal whose sender has given it none.
 pub(super) fn own_id(signal: &StoredSignal) -> String {
-    format!("{:x}/{}", signal.store.0, signal.sequence)
+    format!("{GIVEN_SIGNAL_ID}{:x}-{}", signal.store.0, signal.sequence)
 }
 
 /// The verdict on a signal that its workflow refuses.

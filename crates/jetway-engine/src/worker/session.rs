@@ -277,6 +277,7 @@ impl<'a> TicketSession<'a> {
         {
             self.worker.tracer.step_failed(&span, error);
         }
+        self.before_wait(&report.produced, &next.cached).await?;
         let committed =
             self.commit(report, Some(input.clone()), &next.cached).instrument(span.span.clone()).await;
         self.end_span(&span, &next.item, times, label, &committed);

@@ -10,7 +10,7 @@ use crate::{
 };
 use jetway_state::{
     ItemId, Timestamp,
-    run::{AlarmWanted, AttemptId, Effect, EncodedOutcome, TicketFor},
+    run::{AlarmWanted, AttemptId, ChildWanted, Effect, EncodedOutcome, TicketFor},
 };
 use std::time::Duration;
 
@@ -70,6 +70,22 @@ impl TicketSession<'_> {
         match snapshot.signal_wait(&next.item) {
             Some(_) => self.read_again(next).await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// An attempt at the item is about to be committed. If it begins to wait for signals, the run first gets those that were sent before it
+    /// was there: the wait could end without them.
+    pub(super) async fn before_wait(
+        &self,
+        produced: &EncodedOutcome,
+        cached: &CachedSnapshot,
+    ) -> Result<(), BackendError> {
+        let signals = &self.worker.signals;
+        match produced {
+            EncodedOutcome::WaitFor(_) | EncodedOutcome::Await(ChildWanted { or: Some(_), .. }) => {
+                Box::pin(self.retry(|| signals.before_wait(self.run, &cached.snapshot))).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -28,7 +28,10 @@ use futures::{StreamExt as _, stream, stream::BoxStream};
 use jetway_engine::backend::{
     BackendError, BackendErrorKind, DeadLetter, Hosts as _, NewSignal, SignalDelivery, Signals, StoredSignal,
 };
-use jetway_state::{RunKey, SignalName, Timestamp, WorkflowName};
+use jetway_state::{
+    RunKey, SignalName, Timestamp, WorkflowName,
+    run::{GIVEN_SIGNAL_ID, SignalPlace},
+};
 use reader::SignalReader;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -40,7 +43,7 @@ impl Signals for NatsBackend {
         self.check_set_up().await?;
         let chosen = signal.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
         // The write may be repeated, when its reply is lost.
-        let id = chosen.map_or_else(|| format!("{:032x}", rand::random::<u128>()), ToOwned::to_owned);
+        let id = chosen.map_or_else(given_id, ToOwned::to_owned);
         let NewSignal { run, incarnation, content_type, payload, .. } = signal;
         let write = Write {
             subject: self.names.signal(run, &name).into(),
@@ -57,6 +60,7 @@ impl Signals for NatsBackend {
             content_type: content_type.clone(),
             payload: payload.clone(),
             sequence,
+            place: SignalPlace::First,
             store: self.signal_facts.store(),
             sent_at: self.clock().now(),
         })
@@ -115,6 +119,19 @@ impl Signals for NatsBackend {
         }
     }
 
+    async fn put_off_signals(&self, run: &RunKey, most: usize) -> Result<Vec<StoredSignal>, BackendError> {
+        self.read_put_off(&self.names.put_off_of_run(run), most)
+            .await
+            .map_err(|failure| failure.cannot(format!("read the signals of run {run} that are put off")))
+    }
+
+    async fn remove_put_off(&self, signal: &StoredSignal) -> Result<(), BackendError> {
+        let StoredSignal { run, sequence, .. } = signal;
+        let removed = api::delete_message(&self.connection, &self.streams.signals, *sequence).await;
+        let failed = |failure: Failure| failure.cannot(format!("remove signal {sequence} of run {run}"));
+        removed.map(drop).map_err(failed)
+    }
+
     async fn put_off(&self, signal: &StoredSignal, due: Timestamp) -> Result<(), BackendError> {
         self.store_for_later(signal, due).await
     }
@@ -155,6 +172,11 @@ impl NatsBackend {
         page.pending = 1;
         Ok(page)
     }
+}
+
+/// The id of a signal whose sender has chosen none.
+fn given_id() -> String {
+    format!("{GIVEN_SIGNAL_ID}{:032x}", rand::random::<u128>())
 }
 
 /// The name of a signal.

@@ -78,6 +78,17 @@ impl Names {
         self.subject(Kind::Later, &[workflow.map_or("*", WorkflowName::as_str), ">"])
     }
 
+    /// The signals of a run that are put off.
+    pub(crate) fn put_off_of_run(&self, run: &RunKey) -> String {
+        self.subject(Kind::Later, &[run.workflow.as_str(), run.run_id.as_str(), ">"])
+    }
+
+    /// The places in which a signal may be put off, whenever it is due.
+    pub(crate) fn put_off_at_any_time(&self, signal: PutOffTokens<'_>) -> String {
+        let PutOffTokens { workflow, run_id, name, sent_at, .. } = signal;
+        self.subject(Kind::Later, &[workflow, run_id, name, &sent_at.0.to_string(), "*"])
+    }
+
     /// The parts of a signal's subject. `None` also for a time that is written in another way.
     pub(crate) fn signal_tokens<'a>(&self, subject: &'a str) -> Option<SignalTokens<'a>> {
         if let Some([workflow, run_id, name]) = self.tokens(Kind::Signal, subject) {
@@ -172,6 +183,8 @@ mod tests {
         assert_eq!(subject, "jetway.ns.later.pay.order-1.approve.61000.121000");
         assert_eq!(names().put_off_tokens(&subject), Some(signal));
         assert_eq!(names().signal_tokens(&subject), None);
+        assert_eq!(names().put_off_of_run(&run()), "jetway.ns.later.pay.order-1.>");
+        assert_eq!(names().put_off_at_any_time(signal), "jetway.ns.later.pay.order-1.approve.61000.*");
         let again = names().signal_again(signal);
         assert_eq!(again, "jetway.ns.signal.pay.order-1.approve.61000");
         assert_eq!(names().signal_tokens(&again).and_then(|tokens| tokens.sent_at), Some(sent_at));

@@ -10,7 +10,7 @@ use jetway_engine::backend::{
     BackendError, BackendErrorKind, Hosts as _, NewSignal, SignalDelivery, Signals as _, StoredSignal,
 };
 use jetway_nats::NatsBackend;
-use jetway_state::{Incarnation, RunKey};
+use jetway_state::{Incarnation, RunKey, run::GIVEN_SIGNAL_ID};
 use jetway_testing::wait_until;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::timeout};
@@ -97,6 +97,7 @@ async fn a_signal_is_delivered_as_published() {
     let [one, other] =
         [backend.publish_signal(&one).await.unwrap().id, backend.publish_signal(&other).await.unwrap().id];
     assert!(one.is_some() && one != other);
+    assert!(one.unwrap().starts_with(GIVEN_SIGNAL_ID), "it takes no place of an id that a sender has chosen");
     for _ in 0..2 {
         next(&mut signals).await.lease.ack().await.unwrap();
     }

@@ -4,7 +4,6 @@ use super::{snapshot::Snapshot, wait::Wait};
 use crate::{StoreId, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// How many signals a mailbox holds at most.
@@ -12,9 +11,6 @@ pub const MAX_LETTERS: usize = 1000;
 
 /// How many bytes of names and payloads a mailbox holds at most. A single signal has no more either.
 pub const MAX_LETTER_BYTES: usize = 256 * 1024;
-
-/// Of how many signals the ids of their senders are remembered.
-const REMEMBERED_IDS: usize = 256;
 
 /// Of how many signals it is remembered that they were not taken. Whoever holds one of them may learn it later.
 const REMEMBERED_REFUSALS: usize = 64;
@@ -28,8 +24,18 @@ pub struct Letter {
     pub payload: Bytes,
     /// When it was sent.
     pub at: Timestamp,
-    /// Its sequence in the store: signals are taken in this order.
+    /// Its sequence in the store: signals are taken in this order, apart from those that were put off.
     pub sequence: u64,
+    /// The store of this sequence. One that was made anew counts from 1 again.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub store: StoreId,
+    /// Whether it was put off, since it was sent before its run was there. Its place is that of the time at which it was sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub put_off: bool,
+}
+
+fn is_unknown(store: &StoreId) -> bool {
+    *store == StoreId::default()
 }
 
 /// What became of a signal.
@@ -58,6 +64,11 @@ impl Verdict {
     /// Whether the run has the signal, now or since earlier.
     pub fn is_accepted(self) -> bool {
         matches!(self, Self::Taken | Self::Kept | Self::Duplicate)
+    }
+
+    /// Whether the run has the signal since now.
+    pub(super) fn is_new(self) -> bool {
+        matches!(self, Self::Taken | Self::Kept)
     }
 
     /// Whether the verdict has to be written down: without that, it could be another one when the signal is delivered again.
@@ -95,7 +106,7 @@ pub struct Mailbox {
     /// All signals of the store up to this sequence are applied.
     #[serde(default)]
     pub applied: u64,
-    /// The hashes of the latest ids of senders.
+    /// The hashes of the latest ids: of those that senders have chosen, and of those that Jetway has given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<u64>,
     /// The signals that no item has waited for yet, in the order of the store.
@@ -127,12 +138,13 @@ impl Mailbox {
         if self.store == store { self.applied } else { 0 }
     }
 
-    /// What became of a signal that was applied, as far as it is remembered.
+    /// What became of a signal of the current store that was applied, as far as it is remembered.
     pub fn verdict_on(&self, sequence: u64) -> Verdict {
         let refused = self.refused.iter().find(|(of, _)| *of == sequence);
+        let is_it = |letter: &Letter| letter.store == self.store && letter.sequence == sequence;
         match refused {
             Some((_, verdict)) => *verdict,
-            None if self.letters.iter().any(|letter| letter.sequence == sequence) => Verdict::Kept,
+            None if self.letters.iter().any(is_it) => Verdict::Kept,
             None => Verdict::Taken,
         }
     }
@@ -150,24 +162,14 @@ impl Mailbox {
         if is_full {
             return Verdict::MailboxFull;
         }
-        self.letters.push(letter);
+        self.put_back(letter);
         Verdict::Kept
     }
 
-    /// Puts a signal back that was given to an item and that no step has taken. There is always room.
+    /// Puts a signal in its place, also one that was given to an item and that no step has taken. There is always room.
     pub(super) fn put_back(&mut self, letter: Letter) {
-        let place = self.letters.partition_point(|other| other.sequence < letter.sequence);
-        self.letters.insert(place, letter);
-    }
-
-    pub(super) fn knows(&self, id: u64) -> bool {
-        self.recent.contains(&id)
-    }
-
-    pub(super) fn remember(&mut self, id: Option<u64>) {
-        self.recent.extend(id);
-        let superfluous = self.recent.len().saturating_sub(REMEMBERED_IDS);
-        self.recent.drain(..superfluous);
+        let place = self.letters.iter().position(|other| letter.comes_before(other));
+        self.letters.insert(place.unwrap_or(self.letters.len()), letter);
     }
 
     pub(super) fn refuse(&mut self, sequence: u64, verdict: Verdict) {
@@ -181,7 +183,15 @@ impl Snapshot {
     /// Puts the signal that comes with the start of a run into its mailbox: no store has it, and nobody else delivers it. `id` is the hash
     /// of the id that its sender has given to it.
     pub fn begin_with_signal(&mut self, name: String, payload: Bytes, id: Option<u64>) {
-        self.mailbox.keep(Letter { name, payload, at: self.started_at, sequence: 0 });
+        let at = self.started_at;
+        self.mailbox.keep(Letter {
+            name,
+            payload,
+            at,
+            sequence: 0,
+            store: StoreId::default(),
+            put_off: false,
+        });
         self.mailbox.remember(id);
     }
 }
@@ -190,12 +200,17 @@ impl Letter {
     pub(super) fn size(&self) -> usize {
         self.name.len() + self.payload.len()
     }
-}
 
-/// The hash of the id that a sender has given to its signal.
-pub fn signal_id_hash(id: &str) -> u64 {
-    let digest = Sha256::digest(id.as_bytes());
-    digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    /// Whether it is taken before another one. The signals of a store have its order, behind the one that came with the start. What was
+    /// put off, and what is of another store, is taken in the order of first sending.
+    fn comes_before(&self, other: &Self) -> bool {
+        let came_with_start = self.sequence == 0 || other.sequence == 0;
+        let has_order = self.store == other.store || came_with_start;
+        match has_order && !self.put_off && !other.put_off {
+            true => self.sequence < other.sequence,
+            false => (self.at, self.sequence) < (other.at, other.sequence),
+        }
+    }
 }
 
 impl Snapshot {
@@ -221,7 +236,8 @@ mod tests {
     use super::*;
 
     fn letter(sequence: u64, bytes: usize) -> Letter {
-        Letter { name: String::new(), payload: vec![0; bytes].into(), at: Timestamp(1), sequence }
+        let (payload, store) = (vec![0; bytes].into(), StoreId(1));
+        Letter { name: String::new(), payload, at: Timestamp(1), sequence, store, put_off: false }
     }
 
     #[test]
@@ -251,24 +267,50 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_refusals_are_remembered_up_to_a_limit() {
+    fn refusals_are_remembered_up_to_a_limit() {
         let mut mailbox = Mailbox::default();
-        for id in 0..257 {
-            mailbox.remember(Some(id));
-            mailbox.refuse(id, Verdict::Duplicate);
+        for sequence in 0..257 {
+            mailbox.refuse(sequence, Verdict::Duplicate);
         }
-        mailbox.remember(None);
-        assert_eq!((mailbox.recent.len(), mailbox.knows(0), mailbox.knows(1)), (256, false, true));
         assert_eq!(mailbox.refused.len(), 64);
         assert_eq!((mailbox.verdict_on(256), mailbox.verdict_on(3)), (Verdict::Duplicate, Verdict::Taken));
-        assert_ne!(signal_id_hash("a"), signal_id_hash("b"));
+    }
+
+    #[test]
+    fn what_was_put_off_has_the_place_of_its_time() {
+        let at = |at, sequence, put_off| Letter { at: Timestamp(at), put_off, ..letter(sequence, 1) };
+        let mut mailbox = Mailbox::default();
+        // The times of two servers differ a little: the order of the store counts.
+        for letter in [at(5, 3, false), at(9, 4, false), at(8, 6, false)] {
+            mailbox.keep(letter);
+        }
+        for letter in [at(7, 9, true), at(2, 8, true), at(10, 7, true)] {
+            mailbox.keep(letter);
+        }
+        let order: Vec<_> = mailbox.letters.iter().map(|letter| letter.sequence).collect();
+        assert_eq!(order, [8, 3, 9, 4, 6, 7]);
+    }
+
+    #[test]
+    fn signals_of_an_earlier_store_are_others() {
+        let at =
+            |at, sequence, store| Letter { at: Timestamp(at), store: StoreId(store), ..letter(sequence, 1) };
+        let mut mailbox = Mailbox { store: StoreId(1), ..Mailbox::default() };
+        mailbox.keep(at(5, 900, 1));
+        mailbox.use_store(StoreId(2));
+        mailbox.keep(at(9, 3, 2));
+        assert_eq!(mailbox.verdict_on(900), Verdict::Taken, "that of this store");
+        mailbox.put_back(at(4, 899, 1));
+        mailbox.put_back(at(6, 901, 1));
+        let order: Vec<_> = mailbox.letters.iter().map(|letter| letter.sequence).collect();
+        assert_eq!(order, [899, 900, 901, 3]);
     }
 
     #[test]
     fn a_signal_that_comes_with_the_start_is_the_first() {
         let mut mailbox = Mailbox::default();
-        mailbox.keep(letter(0, 1));
-        mailbox.use_store(StoreId(2));
+        mailbox.keep(Letter { store: StoreId::default(), at: Timestamp(3), ..letter(0, 1) });
+        mailbox.use_store(StoreId(1));
         mailbox.keep(letter(5, 1));
         let order: Vec<_> = mailbox.letters.iter().map(|letter| letter.sequence).collect();
         assert_eq!((order, mailbox.applied), (vec![0, 5], 0), "the store begins behind it");

@@ -24,6 +24,7 @@ use super::{
 use crate::{CommitId, Graph, Incarnation, ItemId, StoreId, Timestamp};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The wait of an item for signals, and the signals that it has so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +63,37 @@ pub struct SawSignals {
     taken: Vec<u64>,
 }
 
+/// Where a signal is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SignalPlace {
+    /// Where its sender has stored it.
+    #[default]
+    First,
+    /// It was put off, since its run was not there, and was then stored among the others again.
+    Again,
+    /// It is put off still. It has no place in the order of the store, and is known by its id alone.
+    Later,
+}
+
+impl SignalPlace {
+    /// Whether the sequence says if the signal is applied.
+    fn is_counted(self) -> bool {
+        self != Self::Later
+    }
+
+    /// Whether the sequence says nothing about when it was sent.
+    pub fn is_put_off(self) -> bool {
+        self != Self::First
+    }
+}
+
 /// A signal that has arrived for a run, checked as far as its workflow can.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArrivedSignal {
     /// Its sequence in the store.
     pub sequence: u64,
+    /// Its place in the store.
+    pub place: SignalPlace,
     /// Its name.
     pub name: String,
     /// The hash of the id that its sender has given to it.
@@ -170,17 +197,18 @@ impl Snapshot {
     }
 
     fn receive(&mut self, signal: &ArrivedSignal, now: Timestamp, ready: &mut Vec<ItemId>) -> Verdict {
-        if signal.sequence <= self.mailbox.applied {
-            return self.mailbox.verdict_on(signal.sequence);
-        }
         if self.status.is_terminal() {
             return if self.has_had(signal) { Verdict::Duplicate } else { Verdict::RunEnded };
         }
-        self.mailbox.applied = signal.sequence;
+        if signal.place.is_counted() {
+            self.mailbox.applied = self.mailbox.applied.max(signal.sequence);
+        }
         let verdict = self.judge(signal, now, ready);
         match verdict {
             Verdict::Taken | Verdict::Kept => self.mailbox.remember(signal.id),
-            refused => self.mailbox.refuse(signal.sequence, refused),
+            refused if signal.place.is_counted() => self.mailbox.refuse(signal.sequence, refused),
+            // Its own message comes later.
+            _refused => {}
         }
         verdict
     }
@@ -205,8 +233,9 @@ impl Snapshot {
             Ok(payload) => payload.clone(),
             Err(verdict) => return *verdict,
         };
-        let ArrivedSignal { sequence, name, at, .. } = signal;
-        let letter = Letter { name: name.clone(), payload, at: *at, sequence: *sequence };
+        let ArrivedSignal { sequence, place, name, at, .. } = signal;
+        let (name, store, put_off) = (name.clone(), self.mailbox.store, place.is_put_off());
+        let letter = Letter { name, payload, at: *at, sequence: *sequence, store, put_off };
         match self.give(letter, now) {
             Ok(item) => {
                 ready.extend(item);
@@ -217,7 +246,7 @@ impl Snapshot {
     }
 }
 
-/// Applies the signals of a store to a run, in their order. Those that were applied before change nothing.
+/// Applies the signals of a store to a run, in this order. Those that were applied before change nothing.
 ///
 /// Total: no record and no signal makes it panic.
 pub fn deliver(
@@ -232,10 +261,15 @@ pub fn deliver(
     let waits = WaitsBefore::of(&snapshot);
     snapshot.mailbox.use_store(store);
     let (mut ready, mut verdicts, mut has_changed) = (Vec::new(), Vec::new(), false);
+    let (before, mut seen) = (snapshot.mailbox.applied, BTreeSet::new());
     for signal in signals {
-        let is_new = signal.sequence > snapshot.mailbox.applied;
+        let is_counted = signal.place.is_counted();
+        if is_counted && (signal.sequence <= before || !seen.insert(signal.sequence)) {
+            verdicts.push(snapshot.mailbox.verdict_on(signal.sequence));
+            continue;
+        }
         let verdict = snapshot.receive(signal, now, &mut ready);
-        has_changed |= is_new && verdict.is_recorded();
+        has_changed |= if is_counted { verdict.is_recorded() } else { verdict.is_new() };
         verdicts.push(verdict);
     }
     if !has_changed {

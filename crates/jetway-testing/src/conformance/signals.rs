@@ -1,5 +1,6 @@
 //! Runs that wait for signals.
 
+mod put_off;
 mod with_start;
 mod workflows;
 
@@ -20,6 +21,11 @@ use jetway_engine::{
 use jetway_state::{
     Fingerprint, Incarnation, RunId, RunKey, WorkflowName,
     run::{StartTime, Status, Verdict, control::Control},
+};
+pub(super) use put_off::{
+    w38_a_signal_before_the_run_comes_before_a_later_one,
+    w38_a_signal_before_the_run_is_there_for_its_first_wait, w38_signals_before_the_run_are_taken_in_order,
+    w42_copies_of_a_signal_are_put_off_once,
 };
 use std::{
     sync::{

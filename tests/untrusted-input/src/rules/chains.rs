@@ -7,8 +7,8 @@ use ciborium::Value;
 use jetway_state::{
     CommitId, Incarnation, ItemId, StoreId, Timestamp,
     run::{
-        ArrivedSignal, AttemptReport, EncodedOutcome, RunInput, Snapshot, Status, apply, deliver,
-        signal_id_hash,
+        ArrivedSignal, AttemptReport, EncodedOutcome, RunInput, SignalPlace, Snapshot, Status, apply,
+        deliver, signal_id_hash,
     },
 };
 use std::sync::LazyLock;
@@ -45,6 +45,7 @@ fn continue_often(mut snapshot: Snapshot, u: &mut Unstructured<'_>) -> Result<Sn
 fn continued() -> Snapshot {
     let signal = ArrivedSignal {
         sequence: 3,
+        place: SignalPlace::First,
         name: "go".to_owned(),
         id: Some(signal_id_hash("one")),
         incarnation: None,

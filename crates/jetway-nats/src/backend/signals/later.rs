@@ -8,8 +8,10 @@
 //! |---|---|---|
 //! | before the alarm is stored, or the server forgets the alarm | the signal waits without an alarm | the sweep brings back what is overdue |
 //! | before the one that waited is removed | the signal exists twice, with one id | the record knows the id |
+//! | after it has put off a signal, before it acks it | the same | the copy is not put off again; the record knows the id |
+//! | after it has applied a signal that waits, before it removes it | the signal comes again | the record knows the id |
 
-use super::{checked, headers};
+use super::{StoredMessage, checked, headers, message::decode_put_off};
 use crate::{
     backend::{
         NatsBackend,
@@ -18,7 +20,7 @@ use crate::{
     committer::{Committer, Condition, Write},
     dead_letters::{DeadLetters, sender_headers},
     names::{CONTENT_TYPE, INCARNATION, Names, PutOffTokens, SIGNAL_ID},
-    session::{Connection, Failure, api},
+    session::{Connection, Failure, api, direct},
 };
 use async_nats::{HeaderMap, jetstream::message::StreamMessage};
 use bytes::Bytes;
@@ -31,10 +33,16 @@ use std::{sync::Arc, time::Duration};
 const GRACE: Duration = Duration::from_secs(5);
 /// A signal that cannot be brought back for so long, since the stream is full, becomes a dead letter.
 const NO_ROOM_FOR: Duration = Duration::from_secs(60);
+/// No host puts a signal off for so long. Whoever has written such a message, it comes back now.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+/// The copy of a signal that comes again within this time may be on its way already.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// How many overdue signals are brought back at once.
 const AT_ONCE: usize = 16;
 /// The reason of the dead letter of a signal for which there is no room.
 const NO_ROOM: &str = "no-room";
+/// The reason of the dead letter of a message that is no signal.
+const BAD_SIGNAL: &str = "bad-signal";
 
 /// Brings back signals that are put off.
 pub(in crate::backend) struct LaterSignals {
@@ -60,6 +68,9 @@ impl NatsBackend {
             sent_at: *sent_at,
             due,
         };
+        if self.has_copy(signal, tokens).await? {
+            return Ok(());
+        }
         let headers = headers(signal.id.as_deref(), *incarnation, signal.content_type.as_deref());
         let write = Write {
             subject: self.names.put_off(tokens).into(),
@@ -81,6 +92,41 @@ impl NatsBackend {
         Ok(())
     }
 
+    /// The signals of these subjects, which are put off, `most` at most. What is no signal, or has no id, is left out.
+    pub(super) async fn read_put_off(&self, filter: &str, most: usize) -> Result<Vec<StoredSignal>, Failure> {
+        let store = self.signal_facts.store();
+        let (mut signals, mut from, mut bytes) = (Vec::new(), 1, 0);
+        while signals.len() < most && bytes < direct::PAGE_BYTES {
+            let page = self.signals_from(filter, from, most - signals.len()).await?;
+            let Some(last) = page.messages.last() else { break };
+            from = last.sequence + 1;
+            bytes += page.messages.iter().map(|message| message.payload.len()).sum::<usize>();
+            let read = |message| decode_put_off(&self.names, &StoredMessage::of(message), store).ok();
+            signals.extend(page.messages.iter().filter_map(read).filter(|signal| signal.id.is_some()));
+            if page.pending == 0 {
+                break;
+            }
+        }
+        Ok(signals)
+    }
+
+    /// Whether the same signal is put off already: a host was lost after it had done that.
+    async fn has_copy(&self, signal: &StoredSignal, tokens: PutOffTokens<'_>) -> Result<bool, BackendError> {
+        let failed = |failure: Failure| {
+            failure.cannot(format!("look for signal {} to run {}, to be put off,", signal.name, signal.run))
+        };
+        let filter = self.names.put_off_at_any_time(tokens);
+        let page = self.signals_from(&filter, 1, AT_ONCE).await.map_err(failed)?;
+        let (from, store) = (self.connection.server_time().after(ON_ITS_WAY), self.signal_facts.store());
+        let until = tokens.due.after(FAR);
+        Ok(page.messages.iter().any(|message| {
+            let due = self.names.put_off_tokens(&message.subject).map(|tokens| tokens.due);
+            let waits = due.is_some_and(|due| (from..until).contains(&due));
+            let copy = decode_put_off(&self.names, &StoredMessage::of(message), store);
+            waits && copy.is_ok_and(|copy| copy.is_copy_of(signal))
+        }))
+    }
+
     /// Brings back the signals of a workflow that were due and did not come. Returns their number.
     pub(in crate::backend) async fn bring_back_overdue(
         &self,
@@ -93,11 +139,15 @@ impl NatsBackend {
         let until = until.min(self.connection.server_time().before(GRACE));
         let (stream, filter) = (&self.streams.signals, self.names.all_put_off(Some(workflow)));
         let waiting = api::subjects(&self.connection, stream, &filter).await.map_err(failed)?;
-        let is_due =
-            |subject: &String| self.names.put_off_tokens(subject).is_none_or(|signal| signal.due < until);
+        let far = self.connection.server_time().after(FAR);
+        let is_due = |subject: &String| {
+            let tokens = self.names.put_off_tokens(subject);
+            tokens.is_none_or(|signal| signal.due < until || signal.due > far)
+        };
         let overdue = waiting.into_keys().filter(is_due);
         let later = self.later_signals();
-        let brought = stream::iter(overdue).map(|subject| later.bring_back_all(subject, &self.dead_letters));
+        let bring_back = |subject| later.bring_back_all(workflow, subject, &self.dead_letters);
+        let brought = stream::iter(overdue).map(bring_back);
         brought.buffer_unordered(AT_ONCE).try_fold(0, |sum, found| future::ready(Ok(sum + found))).await
     }
 
@@ -124,20 +174,32 @@ impl LaterSignals {
     }
 
     /// Brings back all signals of a subject. Returns their number.
-    async fn bring_back_all(&self, subject: String, dead_letters: &DeadLetters) -> Result<u64, BackendError> {
+    async fn bring_back_all(
+        &self,
+        workflow: &WorkflowName,
+        subject: String,
+        dead_letters: &DeadLetters,
+    ) -> Result<u64, BackendError> {
+        let is_signal = self.names.put_off_tokens(&subject).is_some();
         let failed = |failure: Failure| failure.cannot(format!("bring back the signal {subject}"));
         let (mut brought, mut from) = (0, 1);
         let next = async |from| api::first_from(&self.connection, &self.stream, &subject, from).await;
         while let Some(found) = next(from).await.map_err(failed)? {
             from = found.message.sequence + 1;
-            match self.publish_again(&found.message).await {
-                Err(error) if error.kind() == BackendErrorKind::NoRoom && self.is_late(&subject) => {
-                    dead_letters.store(letter_of(&self.names, &found.message, &error)).await?;
-                    self.remove(&found.message).await?;
-                }
-                published => published?,
-            }
             brought += 1;
+            let (why, reason) = match self.publish_again(&found.message).await {
+                Err(error) if error.kind() == BackendErrorKind::NoRoom && self.is_late(&subject) => {
+                    (NO_ROOM, error.to_string())
+                }
+                // It would stay for ever.
+                Ok(()) if !is_signal => (BAD_SIGNAL, format!("{subject:?} names no signal that is put off")),
+                published => {
+                    published?;
+                    continue;
+                }
+            };
+            dead_letters.store(letter_of(workflow, &found.message, why, reason)).await?;
+            self.remove(&found.message).await?;
         }
         Ok(brought)
     }
@@ -175,12 +237,11 @@ impl LaterSignals {
     }
 }
 
-fn letter_of(names: &Names, message: &StreamMessage, error: &BackendError) -> DeadLetter {
-    let workflow = names.put_off_tokens(&message.subject).map_or("", |signal| signal.workflow);
+fn letter_of(workflow: &WorkflowName, message: &StreamMessage, why: &str, reason: String) -> DeadLetter {
     DeadLetter {
-        workflow: workflow.to_owned(),
-        why: NO_ROOM.to_owned(),
-        reason: error.to_string(),
+        workflow: workflow.to_string(),
+        why: why.to_owned(),
+        reason,
         subject: message.subject.to_string(),
         headers: sender_headers(Some(&message.headers)),
         payload: message.payload.clone(),

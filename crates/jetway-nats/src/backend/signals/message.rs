@@ -2,13 +2,14 @@
 
 use crate::{
     headers::{first, insert_text},
-    names::{self, Names},
+    names::{self, Names, PutOffTokens, SignalTokens},
 };
 use async_nats::{HeaderMap, Message, header::NATS_MESSAGE_ID, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use jetway_engine::backend::StoredSignal;
 use jetway_state::{
     BadIncarnation, BadName, Incarnation, RunId, RunKey, SignalName, StoreId, Timestamp, WorkflowName,
+    run::SignalPlace,
 };
 
 /// A message of the stream of signals.
@@ -94,8 +95,33 @@ pub(crate) fn decode(
     message: &StoredMessage<'_>,
     store: StoreId,
 ) -> Result<StoredSignal, BadSignal> {
-    let StoredMessage { subject, headers, payload, sequence, published } = *message;
+    let subject = message.subject;
     let tokens = names.signal_tokens(subject).ok_or_else(|| BadSignal::Subject(subject.to_owned()))?;
+    let place = if tokens.sent_at.is_some() { SignalPlace::Again } else { SignalPlace::First };
+    signal_of(tokens, place, message, store)
+}
+
+/// Parses a signal of this store that is put off.
+pub(super) fn decode_put_off(
+    names: &Names,
+    message: &StoredMessage<'_>,
+    store: StoreId,
+) -> Result<StoredSignal, BadSignal> {
+    let subject = message.subject;
+    let tokens = names.put_off_tokens(subject).ok_or_else(|| BadSignal::Subject(subject.to_owned()))?;
+    let PutOffTokens { workflow, run_id, name, sent_at, .. } = tokens;
+    let tokens = SignalTokens { workflow, run_id, name, sent_at: Some(sent_at) };
+    signal_of(tokens, SignalPlace::Later, message, store)
+}
+
+fn signal_of(
+    tokens: SignalTokens<'_>,
+    place: SignalPlace,
+    message: &StoredMessage<'_>,
+    store: StoreId,
+) -> Result<StoredSignal, BadSignal> {
+    let StoredMessage { headers, payload, sequence, published, .. } = *message;
+    let published = Timestamp(published / 1_000_000);
     let run = RunKey::new(WorkflowName::new(tokens.workflow)?, RunId::new(tokens.run_id)?);
     let name = SignalName::new(tokens.name)?;
     Ok(StoredSignal {
@@ -106,8 +132,10 @@ pub(crate) fn decode(
         content_type: content_type_of(headers).map(ToOwned::to_owned),
         payload: payload.clone(),
         sequence,
+        place,
         store,
-        sent_at: tokens.sent_at.unwrap_or(Timestamp(published / 1_000_000)),
+        // Nothing was sent after it was stored, whatever its subject says.
+        sent_at: tokens.sent_at.map_or(published, |sent_at| sent_at.min(published)),
     })
 }
 
@@ -166,6 +194,14 @@ mod tests {
     fn a_signal_that_comes_again_keeps_its_time() {
         let signal = read("jetway.ns.signal.pay.order-1.approve.5000", &[("Jetway-Signal-Id", "a")]).unwrap();
         assert_eq!((signal.sent_at, signal.id.as_deref()), (Timestamp(5000), Some("a")));
+        assert_eq!(signal.place, SignalPlace::Again);
+    }
+
+    #[test]
+    fn no_signal_was_sent_after_it_was_stored() {
+        let year = SENT / 1_000_000 + 365 * 24 * 3_600_000;
+        let signal = read(&format!("jetway.ns.signal.pay.order-1.approve.{year}"), &[]).unwrap();
+        assert_eq!(signal.sent_at, Timestamp(SENT / 1_000_000));
     }
 
     #[test]

@@ -158,6 +158,8 @@ fn of_signals() -> Examples {
         ("all_signals", vec![filter(names.all_signals())]),
         ("signals_of_workflow", vec![filter(names.signals_of_workflow("pay"))]),
         ("signals_of_run", vec![filter(names.signals_of_run(&run))]),
+        ("put_off_of_run", vec![filter(names.put_off_of_run(&run))]),
+        ("put_off_at_any_time", vec![filter(names.put_off_at_any_time(signal))]),
         ("all_put_off", vec![filter(names.all_put_off(Some(&run.workflow)))]),
         ("signal_timer", vec![names.signal_timer("pay", 1, due)]),
         ("signal_consumer", vec![api(ConsumerOperation::Info.on("JETWAY_ns_SIGNAL", "signal_pay"))]),

@@ -2,12 +2,13 @@
 
 use super::{messages, next, nothing_more, open, signal, stream_of};
 use crate::support::{DEADLINE, backend, run, workflow};
+use async_nats::jetstream;
 use futures::StreamExt as _;
 use jetway_engine::backend::{
     Alarms as _, Hosts as _, NewSignal, SignalDelivery, Signals as _, StoredSignal, TicketQueue as _,
 };
 use jetway_nats::NatsBackend;
-use jetway_state::{Incarnation, Timestamp};
+use jetway_state::{Incarnation, Timestamp, run::SignalPlace};
 use jetway_testing::wait_until;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -58,7 +59,8 @@ async fn w44_a_signal_that_is_put_off_comes_again_when_it_is_due() {
         let now = backend.clock().now();
         assert!(now >= due, "it came at {now}, which is before {due}");
         let StoredSignal { sequence, .. } = delivery.signal;
-        assert_eq!(delivery.signal, StoredSignal { sequence, ..first.clone() });
+        let place = SignalPlace::Again;
+        assert_eq!(delivery.signal, StoredSignal { sequence, place, ..first.clone() });
         assert!(sequence > first.sequence && delivery.delivered == 1);
     }
     delivery.lease.ack().await.unwrap();
@@ -152,6 +154,27 @@ async fn w26_a_signal_whose_alarm_is_lost_is_brought_back() {
     again.lease.ack().await.unwrap();
     nothing_more(&mut signals).await;
     wait_until("the other one waits", DEADLINE, async || messages(&backend).await == 1).await;
+}
+
+/// Only hosts put signals off. Whatever somebody else has written there does not stay for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_no_host_has_put_off_does_not_stay() {
+    let backend = backend("forged").await;
+    let mut signals = open(&backend).await;
+    let jetstream = jetstream::new(super::client().await);
+    for rest in ["pay.a.paid.5.10000000000000000000", "pay.a.paid.5.05"] {
+        let subject = format!("jetway.{}.later.{rest}", backend.namespace());
+        jetstream.publish(subject, "1".into()).await.unwrap().await.unwrap();
+    }
+    let now = backend.clock().now();
+    assert_eq!(backend.ring_overdue(&workflow(), now, now).await.unwrap(), 2);
+    let again = next(&mut signals).await;
+    assert_eq!((again.signal.sent_at, again.signal.place), (Timestamp(5), SignalPlace::Again));
+    again.lease.ack().await.unwrap();
+    nothing_more(&mut signals).await;
+    wait_until("nothing is left", DEADLINE, async || messages(&backend).await == 0).await;
+    let counts = backend.stream_counts().await.unwrap();
+    assert_eq!(counts.dead_letters.get("pay.bad-signal"), Some(&1), "{counts:?}");
 }
 
 /// An alarm has the sequence of a message. In a stream that was made anew, that may be another message.

@@ -5,8 +5,9 @@ use crate::{
     CommitId, Graph, Incarnation, ItemId, RunId, RunKey, Seen, StoreId, Timestamp, WorkflowName,
     run::{
         Applied, ArrivedSignal, AttemptReport, Begin, ChildIntent, ChildWanted, Delivered, Effect,
-        EncodedEmission, EncodedOutcome, Later, OnParentCancel, RunInput, SawSignals, SignalWanted, Snapshot,
-        Status, Successor, Trace, Verdict, apply, begin, control, deliver, pending_tickets,
+        EncodedEmission, EncodedOutcome, Later, OnParentCancel, RunInput, SawSignals, SignalPlace,
+        SignalWanted, Snapshot, Status, Successor, Trace, Verdict, apply, begin, control, deliver,
+        pending_tickets,
     },
     view::StatusView,
 };
@@ -69,6 +70,7 @@ fn send(snapshot: &mut Snapshot, sequence: u64, name: &str, at: u64) -> (Verdict
     let payload = Ok(Bytes::from_static(b"1"));
     let signal = ArrivedSignal {
         sequence,
+        place: SignalPlace::First,
         name: name.to_owned(),
         id: None,
         incarnation: None,

@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     Fingerprint, Seen, StoreId,
     run::{
-        ArrivedSignal, ChildIntent, ChildStart, Delivered, Letter, SignalWanted, TicketFor, Verdict,
-        cancel_with_clean_up, control, deliver, refuse_to_continue, signal_id_hash,
+        ArrivedSignal, ChildIntent, ChildStart, Delivered, Letter, SignalPlace, SignalWanted, TicketFor,
+        Verdict, cancel_with_clean_up, control, deliver, refuse_to_continue, signal_id_hash,
     },
     view::{DoneView, StatusView},
 };
@@ -30,7 +30,8 @@ fn applied(run: &Run, item: &ItemId, produced: EncodedOutcome) -> Applied {
 
 fn signal(sequence: u64, id: &str, incarnation: Option<Incarnation>) -> ArrivedSignal {
     let (payload, id) = (Ok(Bytes::from_static(b"1")), Some(signal_id_hash(id)));
-    ArrivedSignal { sequence, name: "x".to_owned(), id, incarnation, at: Timestamp(1), payload }
+    let (name, place) = ("x".to_owned(), SignalPlace::First);
+    ArrivedSignal { sequence, place, name, id, incarnation, at: Timestamp(1), payload }
 }
 
 fn receive(run: &mut Run, signal: ArrivedSignal) -> Verdict {

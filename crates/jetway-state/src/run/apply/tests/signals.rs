@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     StoreId,
     run::{
-        ArrivedSignal, Delivered, Later, MAX_LETTERS, NextTry, SawSignals, SignalWanted, TicketFor, Verdict,
-        control, deliver, pending_ticket,
+        ArrivedSignal, Delivered, Later, MAX_LETTERS, NextTry, SawSignals, SignalPlace, SignalWanted,
+        TicketFor, Verdict, control, deliver, pending_ticket,
     },
     view::StatusView,
 };
@@ -37,7 +37,8 @@ fn within(wanted: SignalWanted, duration: Duration) -> SignalWanted {
 
 fn signal(sequence: u64, name: &str) -> ArrivedSignal {
     let payload = Ok(Bytes::copy_from_slice(sequence.to_string().as_bytes()));
-    ArrivedSignal { sequence, name: name.to_owned(), id: None, incarnation: None, at: Timestamp(1), payload }
+    let (name, place) = (name.to_owned(), SignalPlace::First);
+    ArrivedSignal { sequence, place, name, id: None, incarnation: None, at: Timestamp(1), payload }
 }
 
 /// A record, and what is to be done for it.
@@ -226,6 +227,49 @@ fn what_is_delivered_again_changes_nothing() {
     waiting.run.snapshot = ended;
     assert_eq!(waiting.deliver(&signals, 40)[..3], [Verdict::Kept, verdicts[1], verdicts[2]]);
     assert_eq!(waiting.deliver(&[signal(5, "x")], 40), [Verdict::RunEnded]);
+}
+
+/// What is put off is given to a run before it comes again: in the order of first sending, and once.
+#[test]
+fn w38_what_is_put_off_is_known_by_its_id_alone() {
+    let mut waiting = Waiting::new(&[first_of(&["x"])]);
+    let later = |sequence, id, at| ArrivedSignal {
+        place: SignalPlace::Later,
+        id: Some(id),
+        at: Timestamp(at),
+        ..signal(sequence, "x")
+    };
+    let again = |sequence, id, at| ArrivedSignal { place: SignalPlace::Again, ..later(sequence, id, at) };
+    let signals = [later(20, 1, 2), again(12, 2, 3), signal(9, "x"), later(21, 3, 5)];
+    assert_eq!(waiting.deliver(&signals, 20), [Verdict::Taken, Verdict::Kept, Verdict::Kept, Verdict::Kept]);
+    let sequences = |waiting: &Waiting| {
+        let letters = &waiting.run.snapshot.mailbox.letters;
+        letters.iter().map(|letter| letter.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!((waiting.has(0), sequences(&waiting)), (vec![20], vec![9, 12, 21]), "a time of 1, of 3, of 5");
+    assert_eq!(waiting.run.snapshot.mailbox.applied, 12, "what is put off has no place in the store");
+    // They come again; what is stored between them is applied.
+    let signals = [again(22, 1, 2), signal(23, "x"), again(24, 3, 5), later(21, 3, 5)];
+    let verdicts = waiting.deliver(&signals, 30);
+    assert_eq!(verdicts, [Verdict::Duplicate, Verdict::Kept, Verdict::Duplicate, Verdict::Duplicate]);
+    assert_eq!(waiting.run.snapshot.mailbox.applied, 24);
+    // What is refused is left to its own message.
+    let bad = ArrivedSignal { payload: Err(Verdict::BadPayload), ..later(25, 4, 6) };
+    let before = waiting.run.snapshot.clone();
+    assert_eq!(waiting.deliver(&[bad], 40), [Verdict::BadPayload]);
+    assert_eq!(waiting.run.snapshot, before);
+}
+
+/// Two signals of one commit need not be in the order of the store.
+#[test]
+fn w42_a_sequence_is_applied_once() {
+    let mut waiting = Waiting::new(&[first_of(&["y"])]);
+    let again = ArrivedSignal { place: SignalPlace::Again, at: Timestamp(0), ..signal(9, "x") };
+    let signals = [again, signal(4, "x"), signal(7, "x"), signal(4, "x")];
+    assert_eq!(waiting.deliver(&signals, 20), [Verdict::Kept; 4]);
+    assert_eq!(waiting.run.snapshot.mailbox.letters.len(), 3);
+    assert_eq!(waiting.deliver(&signals, 30), [Verdict::Kept; 4]);
+    assert_eq!(waiting.run.snapshot.mailbox.letters.len(), 3);
 }
 
 #[test]
