@@ -103,7 +103,10 @@ pub(crate) async fn run(args: SignalArgs) -> anyhow::Result<Exit> {
     };
     let answer = match answer {
         Err(error @ ClientError::NoHost { .. }) if !starts => {
-            output::note("with --no-wait, the server keeps the signal until a host starts");
+            // A namespace that no host has made keeps nothing.
+            if client.hosts().await.is_ok() {
+                output::note("with --no-wait, the server keeps the signal until a host starts");
+            }
             return Err(error.into());
         }
         answer => answer?,

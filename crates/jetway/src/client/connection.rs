@@ -2,7 +2,8 @@
 
 use super::{
     ClientError, ControlView, HostInfo, ResultOf, RetryQuery, RetryView, RunsQuery, RunsView, StartOptions,
-    StartedRun, WorkflowView, repeat::until_answered,
+    StartedRun, WorkflowView,
+    repeat::{perhaps_stored, start_again, until_answered},
 };
 use crate::{nats::NatsConfig, telemetry::current_trace};
 use backon::{ExponentialBuilder, Retryable};
@@ -104,7 +105,8 @@ impl Client {
         I: Serialize + ?Sized + Sync,
     {
         let (run, request) = request(workflow, input, options)?;
-        let message = self.backend.publish_start(&request).await?;
+        let message = self.backend.publish_start(&request).await;
+        let message = message.map_err(|error| perhaps_stored(error, || start_again(&run)))?;
         Ok(StartedRun { key: run, incarnation: None, message: Some(message) })
     }
 
@@ -253,10 +255,11 @@ impl Client {
     {
         let (key, request) = request(workflow, input, options)?;
         // The run id is chosen already, so a repeated request starts the same run.
-        let incarnation = match until_answered(|| self.hosts.start(request.clone(), None)).await? {
-            StartAnswer::Started { incarnation, .. } => incarnation,
-            StartAnswer::Ended(done) => done.incarnation,
-        };
+        let incarnation =
+            match until_answered(|| self.hosts.start(request.clone(), None), || start_again(&key)).await? {
+                StartAnswer::Started { incarnation, .. } => incarnation,
+                StartAnswer::Ended(done) => done.incarnation,
+            };
         Ok(StartedRun { key, incarnation: Some(incarnation), message: None })
     }
 

@@ -1,8 +1,9 @@
 //! Signals to runs.
 
 use super::{
-    Client, ClientError, SignalAnswer, StartOptions, connection::request as start_request,
-    repeat::until_answered,
+    Client, ClientError, SignalAnswer, StartOptions,
+    connection::request as start_request,
+    repeat::{perhaps_stored, signal_again, until_answered},
 };
 use bytes::Bytes;
 use jetway_engine::{
@@ -10,7 +11,7 @@ use jetway_engine::{
     backend::{Api, ApiError, NewSignal, Signals},
 };
 use jetway_nats::NO_HOST;
-use jetway_state::{Incarnation, RunKey, SignalName};
+use jetway_state::{Incarnation, RunKey, SignalName, run::GIVEN_SIGNAL_ID};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -31,7 +32,8 @@ impl SignalOptions {
     }
 
     fn id(&self) -> String {
-        self.id.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string())
+        // It is remembered apart from the ids that senders have chosen.
+        self.id.clone().unwrap_or_else(|| format!("{GIVEN_SIGNAL_ID}{}", Uuid::new_v4().simple()))
     }
 }
 
@@ -65,17 +67,19 @@ impl Client {
     where
         P: Serialize + ?Sized + Sync,
     {
+        let id = options.id();
         let request = SignalRequest {
             workflow: run.workflow.to_string(),
             run_id: run.run_id.to_string(),
             name: SignalName::new(name)?.to_string(),
             // A repeated request is the same signal.
-            id: Some(options.id()),
+            id: Some(id.clone()),
             incarnation: options.incarnation,
             content_type: None,
             payload: encoded(payload)?,
         };
-        match until_answered(|| self.hosts.signal(request.clone())).await {
+        let ask = || self.hosts.signal(request.clone());
+        match until_answered(ask, || signal_again(name, &id)).await {
             Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
             answer => Ok(answer?),
         }
@@ -118,17 +122,19 @@ impl Client {
             return Err(ApiError::new(400, message).into());
         }
         let (run, start) = start_request(workflow, input, start)?;
+        let id = options.id();
         let signal = SignalRequest {
             workflow: run.workflow.to_string(),
             run_id: run.run_id.to_string(),
             name: SignalName::new(name)?.to_string(),
             // A repeated request is the same signal.
-            id: Some(options.id()),
+            id: Some(id.clone()),
             incarnation: None,
             content_type: None,
             payload: encoded(payload)?,
         };
-        match until_answered(|| self.hosts.signal_with_start(start.clone(), signal.clone())).await {
+        let ask = || self.hosts.signal_with_start(start.clone(), signal.clone());
+        match until_answered(ask, || signal_again(name, &id)).await {
             Err(error) if error.code == NO_HOST => Err(self.unserved(run.workflow.as_str(), error).await),
             answer => Ok(answer?),
         }
@@ -150,16 +156,17 @@ impl Client {
     where
         P: Serialize + ?Sized + Sync,
     {
+        let id = options.id();
         let signal = NewSignal {
             run: run.clone(),
             name: SignalName::new(name)?.to_string(),
-            id: Some(options.id()),
+            id: Some(id.clone()),
             incarnation: options.incarnation,
             content_type: None,
             payload: encoded(payload)?,
         };
-        self.backend.publish_signal(&signal).await?;
-        Ok(())
+        let stored = self.backend.publish_signal(&signal).await;
+        stored.map(drop).map_err(|error| perhaps_stored(error, || signal_again(name, &id)))
     }
 }
 
