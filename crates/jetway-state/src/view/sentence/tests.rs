@@ -178,7 +178,7 @@ fn p10_the_clock_of_who_asks_is_not_behind_the_record() {
 }
 
 #[test]
-fn p10_a_run_whose_deadline_has_passed_waits_for_a_host_that_ends_it() {
+fn p10_a_run_past_its_deadline_waits_for_a_host() {
     let later = waits(Wait::Timer { due: Timestamp(90_000) });
     for snapshot in
         [begun(None), later, child(begun(None), None), failed(Wait::Person { since: DUE, signals: None })]
