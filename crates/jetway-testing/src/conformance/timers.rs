@@ -330,7 +330,8 @@ pub(super) async fn w24_an_early_ticket_does_not_take_the_place_of_a_later_one(t
     wait_until("the other item wakes", DEADLINE, async || !log.woken().is_empty()).await;
     early.ack().await;
     assert_eq!(host.output::<Vec<u64>>(&run).await, naps);
-    check(&log, started, &naps);
+    // After the ack it is looked at again. If its own alarm rings in that moment, it may be executed twice; it is committed once.
+    check_times(&log, started, &naps, false);
 }
 
 /// A run whose alarms are lost goes on by one sweep in doubt, which begins after a time.
