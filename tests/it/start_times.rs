@@ -43,7 +43,7 @@ async fn w44_a_run_starts_when_the_command_says() -> Result<()> {
     );
     let shown = jetway(&[&["status", "chain", "far"][..], &server].concat()).output().await?;
     let shown = String::from_utf8_lossy(&shown.stdout);
-    assert!(shown.contains(&format!("a timer, due at {due}")), "{shown}");
+    assert!(shown.contains(&format!("the time of its start, {due}")), "{shown}");
     assert_eq!(jetway_json(&url, &ns, &["cancel", "chain", "far"]).await?["status"], "cancelled");
     Ok(())
 }
