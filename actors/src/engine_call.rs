@@ -1,7 +1,7 @@
 //! Calls the engine for one message, under the message's lease and slot.
 
 use crate::{lease_keeper::HeldLease, slots::InFlight, supervisor::panic_message};
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use std::panic::AssertUnwindSafe;
 
 /// The engine panicked. That is a defect of the engine: it catches the panics of nodes.
@@ -16,8 +16,11 @@ pub(crate) struct EnginePanicked {
 /// After a panic the lease is released and not returned, because the next worker may panic on the same message: the rest
 /// of the lease is the delay before the next try. Dropped before its end, this future returns the lease as
 /// [`HeldLease`] says.
+///
+/// The call is boxed: its future is many kilobytes, and those around it are moved from the actor to the runtime, and again
+/// when their task ends.
 pub(crate) async fn call_engine<T>(
-    call: impl Future<Output = T>,
+    call: BoxFuture<'_, T>,
     held: HeldLease,
     in_flight: InFlight,
 ) -> Result<T, EnginePanicked> {

@@ -57,7 +57,7 @@ async fn take(
 ) -> MessageResult {
     jetway_state::hop!("take");
     let (run, signal) = (delivery.signal.run.clone(), delivery.signal.name.clone());
-    let result = call_engine(engine.process_signal(delivery), held, in_flight).await;
+    let result = call_engine(Box::pin(engine.process_signal(delivery)), held, in_flight).await;
     match &result {
         Ok(SignalOutcome::Applied(..) | SignalOutcome::PutOff(_) | SignalOutcome::Refused(_)) => {}
         Ok(SignalOutcome::Abandoned(error)) => {

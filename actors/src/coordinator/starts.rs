@@ -57,7 +57,7 @@ async fn take(
 ) -> MessageResult {
     jetway_state::hop!("take");
     let (workflow, run_id) = (delivery.request.workflow.clone(), delivery.request.run_id.clone());
-    let result = call_engine(engine.process_start(delivery), held, in_flight).await;
+    let result = call_engine(Box::pin(engine.process_start(delivery)), held, in_flight).await;
     // Written as a `RunKey` prints; the names in a start message may be invalid.
     let run = format_args!("{workflow}/{run_id}");
     match &result {

@@ -61,7 +61,7 @@ async fn work(
 ) -> TicketResult {
     jetway_state::hop!("work");
     let (run, item) = (delivery.ticket.run(), delivery.ticket.item.clone());
-    let result = call_engine(engine.process_ticket(delivery, cancel), held, in_flight).await;
+    let result = call_engine(Box::pin(engine.process_ticket(delivery, cancel)), held, in_flight).await;
     match &result {
         Ok(TicketOutcome::Acked { .. } | TicketOutcome::Nacked { .. }) => {}
         Ok(TicketOutcome::Abandoned { error, .. }) => {
