@@ -8,9 +8,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let invalid = || {
+        // A flag without its value takes the argument that follows.
+        let taken = if digits == 0 { ", and other arguments before the flag" } else { "" };
         format!(
-            "invalid duration {text:?}: write it as 500ms, 30s, 5m, 2h or 3d (days are the largest unit), and other arguments \
-             before the flag"
+            "invalid duration {text:?}: write it as 500ms, 30s, 5m, 2h or 3d (days are the largest unit){taken}"
         )
     };
     let number: u64 = number.parse().map_err(|_not_a_number| invalid())?;
@@ -114,6 +115,11 @@ mod tests {
         for bad in ["", "s", "-1s", "1.5s", "3 days", "1w", "100y"] {
             let said = parse_duration(bad).unwrap_err();
             assert!(said.contains("days are the largest unit"), "{bad:?}: {said}");
+            assert_eq!(
+                said.contains("before the flag"),
+                !bad.starts_with(char::is_numeric),
+                "{bad:?}: {said}"
+            );
         }
     }
 
