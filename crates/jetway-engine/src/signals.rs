@@ -43,7 +43,7 @@ use jetway_core::{
 use jetway_state::{
     RunKey, Seen, SignalName, StoreId,
     codec::Encoding,
-    run::{ArrivedSignal, MAX_LETTER_BYTES, SignalPlace, Snapshot, Verdict, deliver, signal_id_hash},
+    run::{ArrivedSignal, MAX_LETTER_BYTES, Snapshot, Verdict, deliver, signal_id_hash},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -136,51 +136,27 @@ impl Applier {
 
     /// The payload of a signal as the record of its run has it.
     pub(crate) fn payload_of(&self, signal: &NewSignal) -> Result<Bytes, SignalError> {
-        let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
-        let workflow = self.workflow(&run)?;
-        SignalName::new(&name)?;
-        let stored = StoredSignal {
-            run,
-            name,
-            id,
-            incarnation,
-            content_type,
-            payload,
-            sequence: 0,
-            place: SignalPlace::First,
-            store: StoreId::default(),
-            sent_at: self.clock.now(),
-        };
-        check(&**workflow, &stored)
+        let workflow = self.workflow(&signal.run)?;
+        SignalName::new(&signal.name)?;
+        check(&**workflow, &signal.stored(StoreId::default(), 0, self.clock.now()))
     }
 
     /// What would become of a signal now.
     async fn foresee(&self, signal: &NewSignal) -> Result<Verdict, SignalError> {
-        let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
-        let workflow = self.workflow(&run)?;
-        SignalName::new(&name)?;
-        let cached = self.snapshots.load(&run, Seen::default()).await?;
+        let NewSignal { run, name, incarnation, .. } = signal;
+        let workflow = self.workflow(run)?;
+        SignalName::new(name)?;
+        let cached = self.snapshots.load(run, Seen::default()).await?;
         let cached = cached.ok_or_else(|| SignalError::UnknownRun(run.clone()))?;
         let (store, sent_at) = (cached.snapshot.mailbox.store, self.clock.now());
-        let stored = StoredSignal {
-            run,
-            name,
-            id,
-            incarnation,
-            content_type,
-            payload,
-            sequence: u64::MAX,
-            place: SignalPlace::First,
-            store,
-            sent_at,
-        };
+        let stored = signal.stored(store, u64::MAX, sent_at);
         let payload = Ok(check(&**workflow, &stored)?);
         let arrived = ArrivedSignal {
             sequence: stored.sequence,
             place: stored.place,
-            name: stored.name.clone(),
+            name: name.clone(),
             id: stored.id.as_deref().map(signal_id_hash),
-            incarnation,
+            incarnation: *incarnation,
             at: sent_at,
             payload,
         };
@@ -250,9 +226,7 @@ impl Applier {
         snapshot: &Snapshot,
     ) -> Result<(), BackendError> {
         let Err(refused) = accepted(workflow, signal, verdict, snapshot) else { return Ok(()) };
-        let StoredSignal { run, name, id, incarnation, content_type, payload, .. } = signal.clone();
-        let original =
-            self.backend.letter_of(&NewSignal { run, name, id, incarnation, content_type, payload });
+        let original = self.backend.letter_of(&signal.to_new());
         self.backend.dead_letter(refusal(signal, original, &refused)).await
     }
 }

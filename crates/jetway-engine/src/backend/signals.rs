@@ -25,6 +25,15 @@ pub struct NewSignal {
     pub payload: Bytes,
 }
 
+impl NewSignal {
+    /// The signal as it is stored: with this number, by this store, sent at this time.
+    pub fn stored(&self, store: StoreId, sequence: u64, sent_at: Timestamp) -> StoredSignal {
+        let Self { run, name, id, incarnation, content_type, payload } = self.clone();
+        let place = SignalPlace::First;
+        StoredSignal { run, name, id, incarnation, content_type, payload, sequence, place, store, sent_at }
+    }
+}
+
 /// A signal as it is stored. The sequences of one store grow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSignal {
@@ -54,9 +63,16 @@ pub struct StoredSignal {
 impl StoredSignal {
     /// Whether both are one signal that is stored twice.
     pub fn is_copy_of(&self, other: &Self) -> bool {
-        let what =
-            |signal: &Self| (signal.run.clone(), signal.name.clone(), signal.id.clone(), signal.incarnation);
+        fn what(signal: &StoredSignal) -> (&RunKey, &str, Option<&str>, Option<Incarnation>) {
+            (&signal.run, &signal.name, signal.id.as_deref(), signal.incarnation)
+        }
         self.id.is_some() && what(self) == what(other)
+    }
+
+    /// The signal, to be stored once more.
+    pub fn to_new(&self) -> NewSignal {
+        let Self { run, name, id, incarnation, content_type, payload, .. } = self.clone();
+        NewSignal { run, name, id, incarnation, content_type, payload }
     }
 }
 

@@ -80,21 +80,7 @@ impl Stored {
 #[async_trait]
 impl Signals for MemoryBackend {
     async fn publish_signal(&self, signal: &NewSignal) -> Result<StoredSignal, BackendError> {
-        let NewSignal { run, name, id, incarnation, content_type, payload } = signal.clone();
-        let sent_at = self.clock.now();
-        let signal = StoredSignal {
-            run,
-            name,
-            id,
-            incarnation,
-            content_type,
-            payload,
-            sequence: 0,
-            place: SignalPlace::First,
-            store: STORE,
-            sent_at,
-        };
-        Ok(self.signals.add(signal))
+        Ok(self.signals.add(signal.stored(STORE, 0, self.clock.now())))
     }
 
     async fn signals(

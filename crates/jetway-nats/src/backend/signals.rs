@@ -28,10 +28,7 @@ use futures::{StreamExt as _, stream, stream::BoxStream};
 use jetway_engine::backend::{
     BackendError, BackendErrorKind, DeadLetter, Hosts as _, NewSignal, SignalDelivery, Signals, StoredSignal,
 };
-use jetway_state::{
-    RunKey, SignalName, Timestamp, WorkflowName,
-    run::{GIVEN_SIGNAL_ID, SignalPlace},
-};
+use jetway_state::{RunKey, SignalName, Timestamp, WorkflowName, run::GIVEN_SIGNAL_ID};
 use reader::SignalReader;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -52,18 +49,8 @@ impl Signals for NatsBackend {
         };
         let stored = self.committers.signals.write(write).await;
         let sequence = stored.map_err(|error| error.error_of(format!("signal {name} to run {run}")))?;
-        Ok(StoredSignal {
-            run: run.clone(),
-            name: signal.name.clone(),
-            id: Some(id),
-            incarnation: *incarnation,
-            content_type: content_type.clone(),
-            payload: payload.clone(),
-            sequence,
-            place: SignalPlace::First,
-            store: self.signal_facts.store(),
-            sent_at: self.clock().now(),
-        })
+        let stored = signal.stored(self.signal_facts.store(), sequence, self.clock().now());
+        Ok(StoredSignal { id: Some(id), ..stored })
     }
 
     async fn signals(
