@@ -169,7 +169,7 @@ cases! {
         w27_a_paused_run_wakes_when_it_is_resumed, a_waiting_item_takes_no_slot_of_its_node, an_output_is_passed_on_later,
         w24_an_early_ticket_does_not_take_the_place_of_a_later_one,
         w26_a_lost_alarm_is_found_by_the_sweep, w26_alarms_are_armed_again_in_doubt, w26_what_is_due_just_now_is_found_in_doubt;
-    retries: w31_attempts_are_made_again_at_growing_intervals, w31_an_attempt_that_is_due_before_an_ack_is_made, w36_the_last_attempt_takes_the_fallback,
+    retries: w31_attempts_are_made_again_at_growing_intervals, w31_an_attempt_that_is_due_before_an_ack_is_made, w31_an_attempt_that_is_due_while_an_ack_is_on_its_way_is_made, w36_the_last_attempt_takes_the_fallback,
         w35_what_is_terminal_is_not_tried_again, w33_a_node_says_when_to_try_again,
         a_policy_of_the_host_is_for_nodes_without_one, w32_a_lost_host_is_no_failure_of_the_node,
         w32_a_node_that_ends_its_host_each_time_fails, w34_a_step_without_time_for_a_retry_fails_at_once,

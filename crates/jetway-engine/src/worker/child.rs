@@ -215,8 +215,11 @@ impl TicketSession<'_> {
         // A cancelled item does not wait for its child, as a rule. And something else may have come first.
         let is_over = cached.snapshot.first_of(item, false, worker.clock.now()).is_some();
         if children.is_empty() || is_over || cached.snapshot.started_children(item).is_empty() {
-            let tickets = worker.tickets.resolve(version, wanted).await?;
-            return worker.tickets.publish_batch(version, tickets, 1).await;
+            for ticket in worker.tickets.resolve(version, wanted).await? {
+                // Not as the ticket that was acked: the ack may be on its way still, and the other one would be refused.
+                worker.tickets.publish_woken(version, ticket, cached.seen()).await?;
+            }
+            return Ok(());
         }
         for (child, seen) in children {
             let end = child_end(&worker.snapshots, child, *seen, &cached.snapshot, item).await?;

@@ -250,6 +250,29 @@ pub(super) async fn w31_an_attempt_that_is_due_before_an_ack_is_made(tested: Bac
     assert_eq!(host.output::<Vec<u32>>(&run).await, [2, 2]);
 }
 
+/// As the one before, but whoever has acked goes on before the ack has arrived.
+pub(super) async fn w31_an_attempt_that_is_due_while_an_ack_is_on_its_way_is_made(tested: BackendUnderTest) {
+    let (mut host, calls) = idle(&tested);
+    let run = host.start("crowd", "r", &[Call::Busy(2), Call::Busy(2)]).await;
+    host.work_off(host.ticket("crowd").await).await;
+    let mut unacked = Vec::new();
+    for _ in 0..2 {
+        unacked.push(Unacked::unconfirmed(&host, host.ticket("crowd").await).await);
+    }
+    let both_due = calls.made()[1].1.after(FIRST * 2);
+    wait_until("both are due", DEADLINE, async || calls.clock.now() > both_due).await;
+    host.work(8).await;
+    wait_until("the alarm rings", DEADLINE, async || calls.numbers().len() > 2).await;
+    let mut late = Vec::new();
+    for each in unacked {
+        late.push(each.ack().await);
+    }
+    assert_eq!(host.output::<Vec<u32>>(&run).await, [2, 2]);
+    for ack in late {
+        ack.ack().await.expect("it arrives");
+    }
+}
+
 pub(super) async fn w32_a_lost_host_is_no_failure_of_the_node(tested: BackendUnderTest) {
     let (host, calls) = idle(&tested);
     let run = host.start("patient", "r", &Call::Hang(4)).await;
