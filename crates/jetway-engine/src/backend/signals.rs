@@ -26,7 +26,7 @@ pub struct NewSignal {
 }
 
 impl NewSignal {
-    /// The signal as it is stored: with this number, by this store, sent at this time.
+    /// The signal as its sender has stored it: in this store, with this number, at this time.
     pub fn stored(&self, store: StoreId, sequence: u64, sent_at: Timestamp) -> StoredSignal {
         let Self { run, name, id, incarnation, content_type, payload } = self.clone();
         let place = SignalPlace::First;

@@ -69,7 +69,7 @@ impl Unacked {
         let original = Arc::clone(&delivery.lease);
         let (arrived, gate) = (Arc::new(AtomicBool::new(false)), Arc::new(Semaphore::new(0)));
         let lease = LateAck {
-            lease: Arc::clone(&delivery.lease),
+            lease: Arc::clone(&original),
             arrived: Arc::clone(&arrived),
             gate: Arc::clone(&gate),
             is_unconfirmed,

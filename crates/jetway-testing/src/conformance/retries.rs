@@ -7,10 +7,10 @@ use jetway_core::{
 };
 use jetway_engine::{
     BuildError, Engine, EngineConfig,
-    backend::{Api, Backend},
+    backend::{Api, Backend, Delivery},
 };
 use jetway_macros::{node, workflow};
-use jetway_state::{Error, Timestamp, run::Status, run::control::Control, view::WaitKind};
+use jetway_state::{Error, RunKey, Timestamp, run::Status, run::control::Control, view::WaitKind};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -231,19 +231,28 @@ pub(super) async fn a_policy_of_the_host_is_for_nodes_without_one(tested: Backen
     assert_eq!(calls.numbers(), [1, 2, 1]);
 }
 
-/// The alarm of one attempt publishes a ticket for the other, which is refused as long as the first ticket of that item exists.
-pub(super) async fn w31_an_attempt_that_is_due_before_an_ack_is_made(tested: BackendUnderTest) {
-    let (mut host, calls) = idle(&tested);
+/// Two items whose attempts have failed and are due again, while the tickets of the first attempts are not acked. The alarm of one
+/// publishes a ticket for the other, which is refused as long as the first ticket of that item exists.
+async fn two_unacked(
+    tested: &BackendUnderTest,
+    hold: impl AsyncFn(&TestHost, Delivery) -> Unacked,
+) -> (TestHost, RunKey, Vec<Unacked>) {
+    let (mut host, calls) = idle(tested);
     let run = host.start("crowd", "r", &[Call::Busy(2), Call::Busy(2)]).await;
     host.work_off(host.ticket("crowd").await).await;
     let mut unacked = Vec::new();
     for _ in 0..2 {
-        unacked.push(Unacked::of(&host, host.ticket("crowd").await).await);
+        unacked.push(hold(&host, host.ticket("crowd").await).await);
     }
     let both_due = calls.made()[1].1.after(FIRST * 2);
     wait_until("both are due", DEADLINE, async || calls.clock.now() > both_due).await;
     host.work(8).await;
     wait_until("the alarm rings", DEADLINE, async || calls.numbers().len() > 2).await;
+    (host, run, unacked)
+}
+
+pub(super) async fn w31_an_attempt_that_is_due_before_an_ack_is_made(tested: BackendUnderTest) {
+    let (host, run, unacked) = two_unacked(&tested, Unacked::of).await;
     for each in unacked {
         each.ack().await;
     }
@@ -252,17 +261,7 @@ pub(super) async fn w31_an_attempt_that_is_due_before_an_ack_is_made(tested: Bac
 
 /// As the one before, but whoever has acked goes on before the ack has arrived.
 pub(super) async fn w31_an_attempt_that_is_due_while_an_ack_is_on_its_way_is_made(tested: BackendUnderTest) {
-    let (mut host, calls) = idle(&tested);
-    let run = host.start("crowd", "r", &[Call::Busy(2), Call::Busy(2)]).await;
-    host.work_off(host.ticket("crowd").await).await;
-    let mut unacked = Vec::new();
-    for _ in 0..2 {
-        unacked.push(Unacked::unconfirmed(&host, host.ticket("crowd").await).await);
-    }
-    let both_due = calls.made()[1].1.after(FIRST * 2);
-    wait_until("both are due", DEADLINE, async || calls.clock.now() > both_due).await;
-    host.work(8).await;
-    wait_until("the alarm rings", DEADLINE, async || calls.numbers().len() > 2).await;
+    let (host, run, unacked) = two_unacked(&tested, Unacked::unconfirmed).await;
     let mut late = Vec::new();
     for each in unacked {
         late.push(each.ack().await);
